@@ -1,0 +1,1 @@
+"""Storm for Python: a distributed real-time computation system."""

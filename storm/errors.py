@@ -1,0 +1,107 @@
+"""The errors of this project: one shallow tree, named after what a person did or met.
+
+Thrift exceptions exist only in `storm.thrift`; `storm.thrift.convert` maps both ways. Wrong arguments of a
+function are `ValueError`; broken invariants are `assert`.
+"""
+
+from __future__ import annotations
+
+
+class StormError(Exception):
+    """Anything that went wrong in a way that a person can understand and act on: the text says how."""
+
+
+class ConfigError(StormError):
+    """A configuration file, environment variable or option is wrong; the text names the place."""
+
+
+class InvalidTopologyError(StormError):
+    """The topology breaks a rule; the text names the component."""
+
+
+class TopologyAlreadyAliveError(StormError):
+    """A topology of that name runs already."""
+
+
+class TopologyNotAliveError(StormError):
+    """No topology of that name or id is running."""
+
+
+class NotAuthorizedError(StormError):
+    """The caller may not do this."""
+
+
+class InvalidTransitionError(StormError):
+    """The topology's status does not allow this action."""
+
+
+class BlobNotFoundError(StormError):
+    """No blob has this key."""
+
+
+class BlobAlreadyExistsError(StormError):
+    """A blob with this key exists."""
+
+
+class BlobCorruptError(StormError):
+    """A blob's bytes are not what its hash says."""
+
+
+class PackageError(StormError):
+    """A topology package cannot be built, read or safely unpacked."""
+
+
+class NimbusUnreachableError(StormError):
+    """No Nimbus answered; the text lists the addresses and what each one said."""
+
+
+class NotLeaderError(StormError):
+    """This Nimbus does not lead; the text names the one that does."""
+
+
+class SupervisorUnreachableError(StormError):
+    """A supervisor's Thrift port did not answer."""
+
+
+class CoordinationError(StormError):
+    """ZooKeeper cannot be reached or refused; the text names the servers and what to do."""
+
+
+class NodeExistsError(CoordinationError):
+    """A node with this path exists."""
+
+
+class NoNodeError(CoordinationError):
+    """No node has this path."""
+
+
+class BadVersionError(CoordinationError):
+    """The node was changed by somebody else since it was read."""
+
+
+class RecordError(StormError):
+    """Bytes that should be a record of ours are not, or are of a version that this release cannot read."""
+
+
+class SerializationError(StormError):
+    """A value cannot travel between workers; the text names component, stream, field and type."""
+
+
+class FrameError(StormError):
+    """A frame from another worker is malformed; it is counted and dropped."""
+
+
+class WorkerStartError(StormError):
+    """A worker process could not be started."""
+
+
+class AlreadyRunningError(StormError):
+    """Another daemon uses the same directory or port; the text names it."""
+
+
+class FailedError(Exception):
+    """Raised by a `BasicBolt` to fail its input tuple, which its spout may then replay."""
+
+
+class ReportedFailedError(FailedError):
+    """Like `FailedError`, and the error is reported so that people see it in the UI."""

@@ -1,0 +1,217 @@
+"""The rules of the house, R1 to R6, checked; ARCHITECTURE.md gives the reasons."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import storm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(storm.__file__).parent
+TESTS = Path(__file__).parent
+INTEGRATION = TESTS.parent / "integration"
+
+# R1. Package -> the packages of `storm` that it may import. The order of lines is the order of layers.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "ids": set(),
+    "clock": set(),
+    "timer": {"clock"},
+    "tuples": {"errors", "ids"},
+    "config": {"errors"},
+    "metrics": {"ids"},
+    "scheduler": {"errors", "ids"},
+    "topology": {"config", "errors", "ids", "tuples"},
+    "messaging": {"errors", "ids", "tuples"},
+    "cluster": {"config", "errors", "ids", "clock"},
+    "blobstore": {"cluster", "config", "errors", "ids", "clock"},
+    "thrift": {"cluster", "clock", "config", "errors", "ids", "metrics", "topology"},
+    "client": {"clock", "config", "errors", "ids", "thrift", "topology"},
+    "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
+    "supervisor": {"blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "thrift", "timer"},
+    "nimbus": {
+        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "scheduler", "thrift", "timer",
+        "topology",
+    },
+    "worker": {
+        "clock", "cluster", "config", "errors", "executor", "ids", "messaging", "metrics", "thrift", "timer",
+        "topology", "tuples",
+    },
+    "dev_zookeeper": {"clock", "errors"},
+}  # fmt: skip
+LEAVES = {"local", "testing", "cli", "examples", "__init__"}  # may import the rest
+IMPORTED_BY = {"local": {"cli", "testing", "__init__"}, "testing": set(), "cli": set(), "examples": set()}
+
+# R2. The outside world -> the only modules that may touch it. A trailing `*` takes in all that begin so.
+ONLY_IN: dict[str, set[str]] = {
+    "kazoo": {"cluster.zookeeper", "cluster.leader_election"},
+    "zmq": {"messaging.zeromq"},
+    "thriftpy2": {"thrift.*"},
+    "msgpack": {"messaging.tuple_codec", "cluster.record_codec"},
+    "msgspec": {"messaging.tuple_codec", "cluster.record_codec"},
+    "pickle": {"topology.pickling", "executor.component_loading", "local.*"},
+    "cloudpickle": {"topology.pickling", "executor.component_loading", "local.*"},
+    "click": {"cli.*"},
+    "yaml": {"config.*", "cli.*"},
+    "psutil": {"supervisor.worker_process", "cli.*", "dev_zookeeper.daemon"},
+    "subprocess": {"supervisor.worker_process", "cli.*"},
+    "time": {"clock"},
+    "datetime": {"clock", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
+    "uuid": {"*.daemon", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
+    "asyncio": {"dev_zookeeper.*", "executor.async_lane", "local.*"},
+}
+
+# R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
+PURE = {
+    "errors", "ids", "tuples",
+    "topology.structure", "topology.builder", "topology.validation", "topology.system_topology",
+    "topology.parallelism",
+    "nimbus.submission", "nimbus.topology_status", "nimbus.cluster_snapshot", "nimbus.heartbeats",
+    "nimbus.assignments", "nimbus.cleanup",
+    "scheduler.scheduling_state", "scheduler.even",
+    "cluster.paths", "cluster.records",
+    "supervisor.assignment_sync", "supervisor.slot",
+    "worker.connections", "worker.backpressure",
+    "executor.groupings", "executor.pending", "executor.acker", "executor.error_report",
+    "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
+    "messaging.batch",
+}  # fmt: skip
+PURE_STDLIB = {
+    "__future__", "abc", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib",
+    "enum", "functools", "hashlib", "heapq", "itertools", "json", "logging", "math", "operator", "random", "re",
+    "string", "struct", "typing", "types", "uuid", "zlib",
+}  # fmt: skip
+
+# R5. Ceilings.
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 60
+ARGUMENTS_MAX = 6
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+
+
+class Module(NamedTuple):
+    name: str  # relative to storm: "nimbus.slot"
+    path: Path
+    tree: ast.Module
+
+    @property
+    def package(self) -> str:
+        return self.name.split(".")[0]
+
+
+def modules(root: Path = ROOT) -> Iterator[Module]:
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+        yield Module(name, path, ast.parse(path.read_text()))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield "." * node.level
+            elif node.module == "storm":
+                yield from (f"storm.{alias.name}" for alias in node.names)
+            else:
+                assert node.module is not None
+                yield node.module
+
+
+def matches(name: str, patterns: set[str]) -> bool:
+    return any(
+        name == pattern
+        or (pattern.endswith("*") and name.startswith(pattern[:-1]))
+        or (pattern.startswith("*") and name.endswith(pattern[1:]))
+        for pattern in patterns
+    )
+
+
+def broken_imports(module: Module) -> Iterator[str]:
+    for target in imported(module.tree):
+        if target.startswith("."):
+            yield f"{module.name}: imports are absolute, so that they can be read and checked"
+        top, _, rest = target.partition(".")
+        other = rest.split(".")[0]
+        if top == "storm" and other and other != module.package:
+            if other in IMPORTED_BY:
+                if module.package not in IMPORTED_BY[other]:
+                    yield f"{module.name} imports storm.{other}: nothing may but {sorted(IMPORTED_BY[other])}"
+            elif module.package not in LEAVES and other not in ALLOWED.get(module.package, set()):
+                yield f"{module.name} imports storm.{other}: not in ALLOWED[{module.package!r}]"
+        elif top in ONLY_IN and not matches(module.name, ONLY_IN[top]):
+            yield f"{module.name} imports {top}: only {sorted(ONLY_IN[top])} may"
+        if module.name in PURE:
+            if top == "storm" and rest and rest not in PURE and f"{rest}" not in {"config", "config.options"}:
+                yield f"{module.name} is pure and imports storm.{rest}, which is not"
+            elif top != "storm" and top not in PURE_STDLIB and not target.startswith("."):
+                yield f"{module.name} is pure and imports {top}"
+
+
+def broken_sizes(module: Module) -> Iterator[str]:
+    lines = len(module.path.read_text().splitlines())
+    if lines > FILE_LINES_MAX:
+        yield f"{module.name}: {lines} lines (max {FILE_LINES_MAX})"
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES_MAX:
+                yield f"{module.name}.{node.name}: {length} lines (max {FUNCTION_LINES_MAX})"
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            count = len([name for name in names if name not in {"self", "cls"}])
+            if count > ARGUMENTS_MAX:
+                yield f"{module.name}.{node.name}: {count} arguments (max {ARGUMENTS_MAX})"
+
+
+def broken_rules(root: Path = ROOT) -> list[str]:
+    found: list[str] = []
+    for module in modules(root):
+        found += broken_imports(module)
+        found += broken_sizes(module)
+        if VAGUE_NAMES & set(module.name.split(".")):
+            found.append(f"{module.name}: a name that says nothing of Storm")
+    return found
+
+
+def has_code(module: Module) -> bool:
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(module.tree))
+
+
+def test_rules_hold() -> None:
+    assert broken_rules() == []
+
+
+def test_layers_have_no_cycle() -> None:
+    seen: set[str] = set()
+    for package, below in ALLOWED.items():
+        assert below <= seen | {"metrics"}, f"{package} imports a layer above it: {below - seen}"
+        seen.add(package)
+
+
+def test_every_module_has_its_test() -> None:
+    """R6: at the mirrored path in tests/, or in integration/ for a shell that needs the real thing."""
+    missing = []
+    for module in modules():
+        if module.path.name in {"__init__.py", "__main__.py"} or not has_code(module):
+            continue
+        *folders, name = module.name.split(".")
+        if module.package == "examples":
+            continue
+        found = [TESTS.joinpath(*folders, f"test_{name}.py"), *INTEGRATION.rglob(f"test_{folders[0] if folders else ''}_{name}.py")]  # noqa: E501
+        if not any(path.exists() for path in found):
+            missing.append(module.name)
+    assert missing == []
+
+
+def test_rules_catch_what_they_should(tmp_path: Path) -> None:
+    package = tmp_path / "nimbus"
+    package.mkdir()
+    (package / "utils.py").write_text("import time\nfrom storm.supervisor import slot\nimport kazoo.client\n")
+    (package / "assignments.py").write_text("import threading\nfrom . import utils\n")
+    assert len(broken_rules(tmp_path)) == 7
