@@ -214,4 +214,4 @@ def test_rules_catch_what_they_should(tmp_path: Path) -> None:
     package.mkdir()
     (package / "utils.py").write_text("import time\nfrom storm.supervisor import slot\nimport kazoo.client\n")
     (package / "assignments.py").write_text("import threading\nfrom . import utils\n")
-    assert len(broken_rules(tmp_path)) == 7
+    assert len(broken_rules(tmp_path)) == 6

@@ -1,0 +1,143 @@
+"""What daemons tell each other through ZooKeeper, as frozen records; `record_codec` makes bytes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot
+
+
+class TopologyStatus(Enum):
+    """Where a topology is in its life; spouts emit only when it is ACTIVE."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    REBALANCING = "REBALANCING"
+    KILLED = "KILLED"
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceRequest:
+    """What a pending rebalance will change: None or absent keeps what is."""
+
+    num_workers: int | None = None
+    component_executors: Mapping[ComponentId, int] = field(default_factory=dict)
+    conf_overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DebugOptions:
+    """Event logging of a component (or of the whole topology): a share of its tuples, in percent."""
+
+    enabled: bool = False
+    sampling_percent: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StormBase:
+    """What is wanted of a topology; written by the leading Nimbus only.
+
+    While the status is KILLED or REBALANCING, `due_wall_secs` is when the pending action happens: it survives a
+    restart of Nimbus. `blob_hashes` is {blob key: sha256 in hex} of code, conf and package.
+    """
+
+    topology_id: TopologyId
+    name: str
+    status: TopologyStatus
+    num_workers: int
+    component_executors: Mapping[ComponentId, int]
+    launch_wall_secs: int
+    owner: str = ""
+    previous_status: TopologyStatus | None = None
+    wait_secs: int = 0
+    due_wall_secs: int = 0
+    rebalance: RebalanceRequest | None = None
+    component_debug: Mapping[ComponentId, DebugOptions] = field(default_factory=dict)
+    blob_hashes: Mapping[str, str] = field(default_factory=dict)
+    topology_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Which executors of a topology run where; written by the leading Nimbus only.
+
+    `version` grows by one with every change. `slot_epochs` says, for each slot, the version at which its present
+    set of executors was decided: a worker is launched with that number and puts it into its frames,
+    so that frames of a worker that was replaced are told apart and dropped.
+    """
+
+    topology_id: TopologyId
+    version: int
+    executor_slots: Mapping[ExecutorId, WorkerSlot]
+    executor_start_wall_secs: Mapping[ExecutorId, int]
+    node_hosts: Mapping[NodeId, str]
+    slot_epochs: Mapping[WorkerSlot, int]
+    blob_hashes: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+
+    def slot_executors(self) -> dict[WorkerSlot, tuple[ExecutorId, ...]]:
+        """{slot: its executors, sorted}."""
+        found: dict[WorkerSlot, list[ExecutorId]] = {}
+        for executor, slot in self.executor_slots.items():
+            found.setdefault(slot, []).append(executor)
+        return {slot: tuple(sorted(executors)) for slot, executors in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorInfo:
+    """A live supervisor: an ephemeral node, rewritten on each heartbeat.
+
+    `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service.
+    """
+
+    node_id: NodeId
+    host: str
+    slot_ports: tuple[int, ...]
+    used_ports: tuple[int, ...]
+    thrift_port: int
+    start_wall_secs: int
+    version: str
+    meta: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NimbusInfo:
+    """A live Nimbus: an ephemeral node. `is_leader` is filled in by whoever reads."""
+
+    host: str
+    port: int
+    start_wall_secs: int
+    version: str
+    is_leader: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An error that a component reported, or (component `__system`) one of a worker that could not run."""
+
+    text: str
+    wall_secs: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoggerLevel:
+    """A logger's level, set at run time; `until_wall_secs` None: for good; `reset_level`: what it returns to."""
+
+    level: str
+    until_wall_secs: int | None = None
+    reset_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """{logger name ("ROOT" for the root logger): level}."""
+
+    loggers: Mapping[str, LoggerLevel] = field(default_factory=dict)
