@@ -55,6 +55,25 @@ class NimbusUnreachableError(StormError):
     """No Nimbus answered; the text lists the addresses and what each one said."""
 
 
+class ThriftProtocolError(StormError):
+    """A Thrift message is malformed, exceeds a limit or lacks a required field; the text names the place."""
+
+
+class ThriftConnectionError(StormError):
+    """A Thrift port did not answer, or did not speak Thrift; the text names the address and what it said.
+
+    `sent`: whether the call had gone out, so that the other side may have carried it out.
+    """
+
+    def __init__(self, text: str, *, sent: bool = False) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+class NotServedError(StormError):
+    """This release does not serve a Thrift method that Storm has."""
+
+
 class NotLeaderError(StormError):
     """This Nimbus does not lead; the text names the one that does."""
 
@@ -97,6 +116,14 @@ class WorkerStartError(StormError):
 
 class AlreadyRunningError(StormError):
     """Another daemon uses the same directory or port; the text names it."""
+
+
+class MalformedPacketError(StormError):
+    """A packet from a ZooKeeper client is not what the protocol says."""
+
+
+class DataDirectoryError(StormError):
+    """A data directory cannot be used; the text names it, what is wrong there and what to do."""
 
 
 class FailedError(Exception):

@@ -1,0 +1,134 @@
+"""One client of a Thrift server: bytes to frames, frames to bytes, and until when what must have happened.
+
+Pure: the server tells it what arrived and what time it is. A client has one call at a time under way; what
+it sends meanwhile waits, unread beyond what has arrived already.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
+
+from storm.errors import ThriftProtocolError
+
+MEGABYTE = 1 << 20
+_LENGTH = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What a server gives to its clients, and the answer to who wants more."""
+
+    frame_max_bytes: int = MEGABYTE  # Storm's *.thrift.max_buffer_size; a longer frame closes the connection
+    connections_max: int = 256  # beyond it the longest idle one is closed; if none is idle, the new one
+    connections_per_address_max: int = 64  # beyond it the new connection is closed; loopback is exempt
+    buffered_max_bytes: int = 256 * MEGABYTE  # of all clients together; beyond it who sends more is closed
+    threads: int = 16  # calls that run at a time; further ones wait, at most one for each connection
+    first_byte_secs: float = 5.0  # until a new client has sent anything
+    frame_secs: float = 30.0  # until a frame that began is complete; until a reply is taken
+    idle_secs: float = 600.0  # between two calls
+
+
+NIMBUS_LIMITS = ServerLimits(frame_max_bytes=16 * MEGABYTE)
+
+
+class Phase(Enum):
+    READING = "reading"
+    HANDLING = "handling"
+    WRITING = "writing"
+
+
+class Connection:
+    """What a server knows of one client."""
+
+    def __init__(self, limits: ServerLimits, now: float) -> None:
+        self.phase = Phase.READING
+        self._limits = limits
+        self._incoming = bytearray()
+        self._outgoing = memoryview(b"")
+        self._handled_bytes = 0
+        self._calls = 0
+        self._since = now  # when the present wait began
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What this client makes the server keep in memory."""
+        return len(self._incoming) + len(self._outgoing) + self._handled_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way, so that closing it costs its client a reconnection at most."""
+        return self.phase is Phase.READING and not self._incoming
+
+    @property
+    def idle_since(self) -> float:
+        return self._since if self.idle else inf
+
+    def deadline(self) -> float:
+        """When this client must be closed unless something happens; `inf` while its call is being handled."""
+        if self.phase is Phase.HANDLING:
+            return inf
+        if not self.idle:
+            return self._since + self._limits.frame_secs
+        return self._since + (self._limits.idle_secs if self._calls else self._limits.first_byte_secs)
+
+    def complaint(self) -> str:
+        """Why it is closed once the deadline has passed."""
+        if self.phase is Phase.WRITING:
+            return "its client does not take the reply"
+        if not self.idle:
+            return "a frame that began was not completed"
+        return "it was idle" if self._calls else "its client sent nothing"
+
+    def received(self, data: bytes, now: float) -> None:
+        """`data` arrived."""
+        if self.idle:
+            self._since = now
+        self._incoming += data
+
+    def take_frame(self) -> bytes | None:
+        """The next complete frame, whose reply is owed from now on; None if there is none.
+
+        Raises ThriftProtocolError if what arrived announces a frame beyond the limit.
+        """
+        if self.phase is not Phase.READING or len(self._incoming) < _LENGTH.size:
+            return None
+        (size,) = _LENGTH.unpack_from(self._incoming)
+        if size > self._limits.frame_max_bytes:
+            raise ThriftProtocolError(
+                f"a frame of {size} bytes (at most {self._limits.frame_max_bytes}); it begins with "
+                f"{bytes(self._incoming[:16])!r}"
+            )
+        end = _LENGTH.size + size
+        if len(self._incoming) < end:
+            return None
+        frame = bytes(memoryview(self._incoming)[_LENGTH.size : end])
+        del self._incoming[:end]
+        self.phase = Phase.HANDLING
+        self._handled_bytes = size
+        self._calls += 1
+        return frame
+
+    def answer(self, message: bytes | None, now: float) -> None:
+        """The handled frame's reply; None if it wants none."""
+        assert self.phase is Phase.HANDLING, self.phase
+        self._handled_bytes = 0
+        self._since = now
+        if message is None:
+            self.phase = Phase.READING
+        else:
+            self.phase = Phase.WRITING
+            self._outgoing = memoryview(_LENGTH.pack(len(message)) + message)
+
+    def outgoing(self) -> memoryview:
+        """What is still to be sent."""
+        return self._outgoing
+
+    def sent(self, size: int, now: float) -> None:
+        """`size` bytes of `outgoing` are gone."""
+        self._outgoing = self._outgoing[size:]
+        if not self._outgoing:
+            self._since = now
+            self.phase = Phase.READING

@@ -1,0 +1,303 @@
+"""A Thrift server: framed transport, binary protocol, one service on one port.
+
+One thread owns all sockets and only moves bytes; a pool of threads runs the calls. So a client that is
+slow, silent or hostile costs the others nothing: it has its buffer, its deadline (`connection.py`) and at
+most one of the threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import selectors
+import socket
+import threading
+from collections import Counter, deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
+from storm.thrift.connection import Connection, Phase, ServerLimits
+from storm.thrift.processor import Processor
+
+if TYPE_CHECKING:
+    from storm.clock import Clock
+
+log = logging.getLogger(__name__)
+
+_RECEIVE_BYTES = 1 << 16
+_LOOK_SECS = 1.0  # how often deadlines are looked at; they are late by at most this
+_STOP_SECS = 5.0  # what `stop` gives to the calls that still run
+_ACCEPT_PAUSE_SECS = 0.05  # when the process has no file descriptor left for one more client
+
+
+class _Client:
+    """A socket and what is known of it; owned by the loop's thread."""
+
+    def __init__(self, sock: socket.socket, address: str, connection: Connection) -> None:
+        self.sock = sock
+        self.address = address
+        self.connection = connection
+        self.interest = 0
+        self.closed = False
+
+
+class ThriftServer:
+    """Serves `handler`'s methods as the service `service_name` of storm.thrift.
+
+    The methods run in a pool of threads, several at a time. `counts` tells why connections were closed.
+    """
+
+    def __init__(
+        self,
+        service_name: str,
+        handler: object,
+        *,
+        host: str,
+        port: int,
+        limits: ServerLimits,
+        clock: Clock,
+    ) -> None:
+        """`port` 0 lets the system choose one; `start` sets `port` to it."""
+        self.port = port
+        self.counts: Counter[str] = Counter()
+        self._name = service_name
+        self._processor = Processor(service_name, handler)
+        self._host = host
+        self._limits = limits
+        self._clock = clock
+        self._clients: set[_Client] = set()
+        self._per_address: Counter[str] = Counter()
+        self._calls: SimpleQueue[tuple[_Client, bytes] | None] = SimpleQueue()
+        self._replies: deque[tuple[_Client, bytes | None, str]] = deque()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Listen and serve. Raises AlreadyRunningError if the port is taken, ConfigError for a wrong host."""
+        self._listener = _listen(self._name, self._host, self.port)
+        self.port = self._listener.getsockname()[1]
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake_out, selectors.EVENT_READ)
+        self._threads = [threading.Thread(target=self._loop, name=f"thrift-{self._name}", daemon=True)]
+        for number in range(self._limits.threads):
+            name = f"thrift-{self._name}-call-{number}"
+            self._threads.append(threading.Thread(target=self._run_calls, name=name, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Close the port and all connections. Calls that still run are given 5 s, then left behind."""
+        if self._stopping.is_set() or not self._threads:
+            return
+        self._stopping.set()
+        self._wake()
+        for _ in self._threads:
+            self._calls.put(None)
+        until = self._clock.now() + _STOP_SECS
+        for thread in self._threads:
+            thread.join(max(0.0, until - self._clock.now()))
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop lives; a daemon that finds it dead before `stop` should end and be restarted."""
+        return bool(self._threads) and self._threads[0].is_alive()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it wakes anyhow; closed: the loop has ended
+            self._wake_in.send(b"!")
+
+    def _run_calls(self) -> None:
+        while (call := self._calls.get()) is not None:
+            client, frame = call
+            complaint = ""
+            reply = None
+            try:
+                reply = self._processor.process(frame)
+            except ThriftProtocolError as error:
+                complaint = str(error)
+            except Exception as error:
+                log.exception("%s: a call failed outside its handler", self._name)
+                complaint = f"the server failed: {error}"
+            self._replies.append((client, reply, complaint))
+            self._wake()
+
+    def _loop(self) -> None:
+        look_at = self._clock.now() + _LOOK_SECS
+        while not self._stopping.is_set():
+            for key, events in self._selector.select(_LOOK_SECS):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fileobj is self._wake_out:
+                    self._take_replies()
+                else:
+                    self._serve(key.data, events)
+            if self._clock.now() >= look_at:
+                self._close_overdue()
+                look_at = self._clock.now() + _LOOK_SECS
+        for client in list(self._clients):
+            self._close(client, "the server stops")
+        for sock in (self._listener, self._wake_in, self._wake_out):
+            sock.close()
+        self._selector.close()
+
+    def _accept(self) -> None:
+        try:
+            sock, (address, *_) = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._count("no file descriptor is left", "a new client")
+                self._make_room()
+                self._clock.sleep(_ACCEPT_PAUSE_SECS)
+            return
+        if self._has_too_many(address):
+            self._count("its address has too many connections", address)
+            sock.close()
+        elif len(self._clients) >= self._limits.connections_max and not self._make_room():
+            self._count("there are too many connections", address)
+            sock.close()
+        else:
+            sock.setblocking(False)
+            client = _Client(sock, address, Connection(self._limits, self._clock.now()))
+            self._clients.add(client)
+            self._per_address[address] += 1
+            self._watch(client)
+
+    def _has_too_many(self, address: str) -> bool:
+        if self._per_address[address] < self._limits.connections_per_address_max:
+            return False
+        return not ipaddress.ip_address(address.split("%")[0]).is_loopback
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been idle longest; whether there was one."""
+        longest = min(self._clients, key=lambda client: client.connection.idle_since, default=None)
+        if longest is None or not longest.connection.idle:
+            return False
+        self._close(longest, "it was idle and room was needed")
+        return True
+
+    def _serve(self, client: _Client, events: int) -> None:
+        """Move what can be moved without waiting; then wait for what this client's phase needs."""
+        if client.closed:
+            return
+        try:
+            if events & selectors.EVENT_READ and not self._receive(client):
+                return
+            if client.connection.phase is Phase.WRITING:
+                client.connection.sent(client.sock.send(client.connection.outgoing()), self._clock.now())
+            frame = client.connection.take_frame()
+            if frame is not None:
+                self._calls.put((client, frame))
+            self._watch(client)
+        except BlockingIOError:
+            self._watch(client)
+        except ThriftProtocolError as error:
+            self._close(client, "it does not speak Thrift as served here", str(error))
+        except OSError as error:
+            self._close(client, "its connection broke", str(error))
+
+    def _receive(self, client: _Client) -> bool:
+        """Read what has arrived; whether the client is still there."""
+        data = client.sock.recv(_RECEIVE_BYTES)
+        if not data:
+            self._close(client, "its client left")
+            return False
+        client.connection.received(data, self._clock.now())
+        buffered = sum(other.connection.buffered_bytes for other in self._clients)
+        if buffered > self._limits.buffered_max_bytes:
+            self._close(client, "too many bytes wait", f"{buffered} bytes")
+            return False
+        return True
+
+    def _take_replies(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wake_out.recv(_RECEIVE_BYTES)
+        while self._replies:
+            client, reply, complaint = self._replies.popleft()
+            if client.closed:
+                continue
+            if complaint:
+                self._close(client, "it does not speak Thrift as served here", complaint)
+                continue
+            client.connection.answer(reply, self._clock.now())
+            self._serve(client, 0)
+
+    def _watch(self, client: _Client) -> None:
+        """Ask the selector for what this client's phase waits for."""
+        if client.closed:
+            return
+        wanted = {
+            Phase.READING: selectors.EVENT_READ,
+            Phase.HANDLING: 0,
+            Phase.WRITING: selectors.EVENT_WRITE,
+        }[client.connection.phase]
+        if wanted == client.interest:
+            return
+        if client.interest == 0:
+            self._selector.register(client.sock, wanted, client)
+        elif wanted == 0:
+            self._selector.unregister(client.sock)
+        else:
+            self._selector.modify(client.sock, wanted, client)
+        client.interest = wanted
+
+    def _close_overdue(self) -> None:
+        now = self._clock.now()
+        for client in [client for client in self._clients if client.connection.deadline() <= now]:
+            self._close(client, client.connection.complaint())
+
+    def _close(self, client: _Client, reason: str, detail: str = "") -> None:
+        if client.closed:
+            return
+        client.closed = True
+        if client.interest:
+            self._selector.unregister(client.sock)
+        client.sock.close()
+        self._clients.discard(client)
+        self._per_address[client.address] -= 1
+        if not self._per_address[client.address]:
+            del self._per_address[client.address]
+        self._count(reason, client.address, detail)
+
+    def _count(self, reason: str, address: str, detail: str = "") -> None:
+        """Count a closed connection. Causes are logged at the 1st, 2nd, 4th, 8th... time only."""
+        self.counts[reason] += 1
+        times = self.counts[reason]
+        if reason not in _ORDINARY and times & (times - 1) == 0:
+            log.warning("%s closed %s: %s %s (%d times so far)", self._name, address, reason, detail, times)
+
+
+_ORDINARY = frozenset({"its client left", "it was idle", "the server stops"})
+
+
+def _listen(name: str, host: str, port: int) -> socket.socket:
+    """A listening socket. Without SO_REUSEPORT, so that a second daemon cannot share the port unnoticed."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise ConfigError(f"{name} cannot listen on {host!r}: {error.strerror}") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+        listener.bind(address)
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AlreadyRunningError(
+                f"port {port} of {host} is taken: another {name} or another program listens there"
+            ) from error
+        raise ConfigError(f"{name} cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
