@@ -38,6 +38,11 @@ class SystemClock:
         time.sleep(secs)
 
 
+def wall_millis() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
 def format_wall(epoch_secs: float) -> str:
     """`epoch_secs` as local time, `YYYY-MM-DD HH:MM:SS`, for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_secs))

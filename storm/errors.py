@@ -70,6 +70,10 @@ class ThriftConnectionError(StormError):
         self.sent = sent
 
 
+class ThriftTimeoutError(ThriftConnectionError):
+    """A call went out and its answer did not come in time."""
+
+
 class NotServedError(StormError):
     """This release does not serve a Thrift method that Storm has."""
 
