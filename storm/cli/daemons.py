@@ -1,0 +1,85 @@
+"""`storm nimbus`, `storm supervisor`, `storm dev-zookeeper`: daemons in the foreground, to be run under supervision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from storm.cli.options import with_settings
+
+if TYPE_CHECKING:
+    from storm.config.settings import Settings
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+def log_to_stderr() -> None:
+    """Log lines of a daemon, with time and logger; libraries speak only from WARNING on."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    for library in ("kazoo", "thriftpy2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+@click.command()
+@with_settings
+def nimbus(settings: Settings) -> int:
+    """Start the master: it takes topologies over Thrift and assigns their executors to the supervisors' slots.
+
+    Runs in the foreground until SIGTERM or Ctrl-C. Several may run on different hosts; one leads.
+    """
+    from storm.nimbus.daemon import run
+
+    log_to_stderr()
+    return run(settings)
+
+
+@click.command()
+@with_settings
+def supervisor(settings: Settings) -> int:
+    """Start this machine's supervisor: it runs the worker processes that Nimbus assigns to its slots.
+
+    Runs in the foreground until SIGTERM or Ctrl-C. Its workers go on when it stops; the next one adopts them.
+    """
+    from storm.supervisor.daemon import run
+
+    log_to_stderr()
+    return run(settings)
+
+
+@click.command("kill-workers")
+@with_settings
+def kill_workers(settings: Settings) -> int:
+    """End all workers that this machine's supervisor (by its storm.local.dir) has left running."""
+    from storm.supervisor.daemon import kill_all_workers
+
+    count = kill_all_workers(settings)
+    click.echo(f"{count} worker{'s' if count != 1 else ''} ended")
+    return 0
+
+
+@click.command("dev-zookeeper")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port to listen on (default: storm.zookeeper.port).")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where it keeps its data (default: storm.local.dir/zookeeper).",
+)
+@click.option("--volatile", is_flag=True, help="Keep everything in memory only.")
+@with_settings
+def dev_zookeeper(settings: Settings, port: int | None, data_dir: Path | None, volatile: bool) -> int:
+    """Start a single-node ZooKeeper server, for development and tests.
+
+    It speaks ZooKeeper's protocol and keeps its data over restarts, but it is one process on one machine: in
+    production run an ensemble of Apache ZooKeeper.
+    """
+    from storm.dev_zookeeper.daemon import DevZooKeeperOptions, run
+
+    log_to_stderr()
+    where = None if volatile else data_dir or Path(settings["storm.local.dir"]) / "zookeeper"
+    return run(
+        DevZooKeeperOptions(host=settings.bind_host, port=port or settings["storm.zookeeper.port"], data_dir=where)
+    )

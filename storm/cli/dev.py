@@ -1,0 +1,134 @@
+"""`storm dev`: a whole cluster on this machine, for development."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from storm.cli.options import with_settings
+
+if TYPE_CHECKING:
+    from storm.cli.dev_cluster import DevCluster, DevPlan
+    from storm.config.settings import Settings
+
+WATCH_SECS = 0.5
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path),
+    default=Path("storm-local"),
+    show_default=True,
+    help="Where the daemons keep their data and logs.",
+)
+@click.option("--supervisors", type=click.IntRange(1, 20), default=1, show_default=True, help="How many supervisors.")
+@click.option(
+    "--slots", type=click.IntRange(1, 50), default=4, show_default=True, help="How many workers each may run."
+)
+@click.option("--port-base", type=click.IntRange(1024, 65_000), help="Take ports from here on instead of Storm's.")
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Listen on all addresses without authentication, so that other machines can join.",
+)
+@with_settings
+def dev(settings: Settings, **options: Any) -> int:
+    """Start ZooKeeper (the embedded one), Nimbus and supervisors on this machine, until Ctrl-C."""
+    from storm.cli.dev_cluster import DevCluster
+    from storm.clock import SystemClock
+
+    clock = SystemClock()
+    cluster = DevCluster(plan_from(settings, options), clock)
+    signal.signal(signal.SIGTERM, _interrupt)
+    click.echo("starting ZooKeeper (embedded, for development), Nimbus and supervisors ...")
+    try:
+        cluster.start()
+        cluster.wait_ready()
+        click.echo(announcement(cluster))
+        while True:
+            for daemon, code in cluster.restart_ended():
+                click.echo(f"{daemon.name} ended with exit code {code}; started again (its log: {daemon.log})")
+            clock.sleep(WATCH_SECS)
+    except KeyboardInterrupt:
+        click.echo("\nstopping ...")
+        return 0
+    finally:
+        cluster.stop()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
+    """The plan that the command line and this machine's configuration make together."""
+    from storm.cli.dev_cluster import DevPlan
+
+    set_here = {key: settings[key] for key in settings if settings.origin(key) != "default" and "zookeeper" not in key}
+    for key in ("nimbus.seeds", "storm.local.dir", "supervisor.slots.ports"):
+        set_here.pop(key, None)
+    if options["insecure"]:
+        set_here["storm.security.insecure"] = True
+    base = options["port_base"]
+    shared = {
+        "directory": options["directory"].resolve(),
+        "supervisors": options["supervisors"],
+        "slots": options["slots"],
+        "settings": set_here,
+    }
+    if base is None:
+        return DevPlan(
+            zookeeper_port=settings["storm.zookeeper.port"],
+            nimbus_port=settings["nimbus.thrift.port"],
+            **shared,
+        )
+    return DevPlan(
+        zookeeper_port=base,
+        nimbus_port=base + 1,
+        supervisor_port=base + 2,
+        first_slot=base + 2 + options["supervisors"],
+        **shared,
+    )
+
+
+def announcement(cluster: DevCluster) -> str:
+    """What a person needs to know once it runs."""
+    plan = cluster.plan
+    lines = [
+        click.style("a cluster runs on this machine", bold=True),
+        f"  ZooKeeper   127.0.0.1:{plan.zookeeper_port}  (embedded, one node, for development)",
+        f"  Nimbus      127.0.0.1:{plan.nimbus_port}",
+        *(_supervisor_line(plan, i) for i in range(plan.supervisors)),
+        f"  Daemon logs {plan.directory}/logs",
+        "",
+        "in another terminal:",
+    ]
+    if (plan.zookeeper_port, plan.nimbus_port) != (2181, 6627):
+        lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
+    lines += ["  storm submit FILE --name NAME", "  storm list", "", join_lines(plan), "Ctrl-C ends it."]
+    return "\n".join(lines)
+
+
+def _supervisor_line(plan: DevPlan, i: int) -> str:
+    ports = plan.slot_ports(i)
+    return (
+        f"  Supervisor  workers on ports {ports[0]}-{ports[-1]}, their logs in {plan.directory}/supervisor-{i + 1}/logs"
+    )
+
+
+def join_lines(plan: DevPlan) -> str:
+    """The command that joins another machine, or what must come before it."""
+    host = socket.gethostname()
+    command = (
+        f"  storm supervisor -c 'storm.zookeeper.servers=[{host}]' -c storm.zookeeper.port={plan.zookeeper_port} "
+        f"-c 'nimbus.seeds=[{host}]' -c nimbus.thrift.port={plan.nimbus_port} -c storm.security.insecure=true"
+    )
+    if plan.settings.get("storm.security.insecure"):
+        return f"another machine joins with:\n{command}\n"
+    return f"it listens on this machine only; started with --insecure, another machine joins with:\n{command}\n"

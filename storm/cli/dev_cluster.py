@@ -1,0 +1,258 @@
+"""A whole cluster on this machine, as child processes: what `storm dev` and the quickstart run.
+
+Every daemon has its own directory and log below one directory, and all read one `storm.yaml` that is written there. A
+daemon that ends is started again, as a process supervisor would in production; one that keeps ending
+ends the whole, with the last lines of its log.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from storm.errors import AlreadyRunningError, StormError
+
+if TYPE_CHECKING:
+    from storm.clock import Clock
+
+READY_SECS = 30.0
+STOP_SECS = 10.0
+RESTARTS_MAX = 5  # in a row, each within a minute of its start
+LOG_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class DevPlan:
+    """What to start, and where: ports are taken as given, `slots` for each supervisor."""
+
+    directory: Path
+    zookeeper_port: int = 2181
+    nimbus_port: int = 6627
+    supervisor_port: int = 6628
+    first_slot: int = 6700
+    supervisors: int = 1
+    slots: int = 4
+    volatile: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def ports(self) -> dict[int, str]:
+        """{port: who needs it}."""
+        found = {self.zookeeper_port: "the embedded ZooKeeper", self.nimbus_port: "Nimbus"}
+        for i in range(self.supervisors):
+            found[self.supervisor_port + i] = f"supervisor {i + 1}"
+            found.update(dict.fromkeys(self.slot_ports(i), f"a worker of supervisor {i + 1}"))
+        return found
+
+    def slot_ports(self, supervisor: int) -> list[int]:
+        """The worker ports of the i-th supervisor, from 0."""
+        first = self.first_slot + supervisor * self.slots
+        return list(range(first, first + self.slots))
+
+    def shared_settings(self) -> dict[str, Any]:
+        """What every daemon and every command is told."""
+        return {
+            "storm.zookeeper.servers": ["127.0.0.1"],
+            "storm.zookeeper.port": self.zookeeper_port,
+            "nimbus.seeds": ["127.0.0.1"],
+            "nimbus.thrift.port": self.nimbus_port,
+            **self.settings,
+        }
+
+
+class Daemon:
+    """One child process, its log, and how often it was started."""
+
+    def __init__(self, name: str, command: list[str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._quick_ends = 0
+
+    @property
+    def pid(self) -> int | None:
+        """None before it was started."""
+        return self._process.pid if self._process else None
+
+    def start(self, now: float) -> None:
+        self._started = now
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def ended(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll() if self._process else None
+
+    def restart_if_ended(self, now: float) -> int | None:
+        """Start it again if it ended; return its exit code then. Raises StormError if that happens too often."""
+        code = self.ended()
+        if code is None:
+            return None
+        self._quick_ends = self._quick_ends + 1 if now - self._started < 60 else 1
+        if self._quick_ends > RESTARTS_MAX:
+            raise StormError(
+                f"{self.name} keeps ending (exit code {code}). The end of {self.log}:\n{self.last_lines()}"
+            )
+        self.start(now)
+        return code
+
+    def stop(self) -> None:
+        """Ask it to end; after ten seconds end it."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_SECS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def last_lines(self) -> str:
+        """The end of its log, indented."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:] if self.log.exists() else []
+        return "\n".join(f"  {line}" for line in lines)
+
+
+class DevCluster:
+    """Starts, watches and ends the daemons of a plan."""
+
+    def __init__(self, plan: DevPlan, clock: Clock) -> None:
+        self.plan = plan
+        self.config_file = plan.directory / "conf" / "storm.yaml"
+        self._clock = clock
+        self.zookeeper = self._daemon("dev-zookeeper", {"storm.local.dir": str(plan.directory / "zookeeper")})
+        self.nimbus = self._daemon("nimbus", {"storm.local.dir": str(plan.directory / "nimbus")})
+        self.supervisors = [
+            self._daemon("supervisor", self._supervisor_settings(i), f"supervisor-{i + 1}")
+            for i in range(plan.supervisors)
+        ]
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        """In the order of their start."""
+        return [self.zookeeper, self.nimbus, *self.supervisors]
+
+    def _supervisor_settings(self, i: int) -> dict[str, Any]:
+        directory = self.plan.directory / f"supervisor-{i + 1}"
+        return {
+            "storm.local.dir": str(directory),
+            "storm.log.dir": str(directory / "logs"),
+            "supervisor.thrift.port": self.plan.supervisor_port + i,
+            "supervisor.slots.ports": self.plan.slot_ports(i),
+        }
+
+    def _daemon(self, command: str, settings: dict[str, Any], name: str | None = None) -> Daemon:
+        words = [
+            sys.executable,
+            "-m",
+            "storm.cli",
+            command,
+            "--config",
+            str(self.plan.directory / "conf" / "storm.yaml"),
+        ]
+        if command == "dev-zookeeper" and self.plan.volatile:
+            words.append("--volatile")
+        for key, value in settings.items():
+            words += [
+                "-c",
+                f"{key}={yaml.safe_dump(value, default_flow_style=True).strip().removesuffix('...').strip()}",
+            ]
+        return Daemon(name or command, words, self.plan.directory / "logs" / f"{name or command}.log")
+
+    def start(self) -> None:
+        """Write the configuration and start everything. Raises AlreadyRunningError where a port is taken."""
+        for port, who in self.plan.ports().items():
+            if not _is_free(port):
+                raise AlreadyRunningError(
+                    f"port {port}, for {who}, is in use: does another cluster run? "
+                    "`storm dev --port-base N` takes other ports"
+                )
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
+        for daemon in self.daemons:
+            daemon.start(self._clock.now())
+
+    def wait_ready(self) -> None:
+        """Return when Nimbus leads and every supervisor is registered. Raises StormError after 30 s."""
+        deadline = self._clock.now() + READY_SECS
+        while not self._is_ready():
+            for daemon in self.daemons:
+                code = daemon.ended()
+                if code is not None:
+                    raise StormError(
+                        f"{daemon.name} ended with exit code {code}. The end of {daemon.log}:\n{daemon.last_lines()}"
+                    )
+            if self._clock.now() > deadline:
+                logs = ", ".join(str(daemon.log) for daemon in self.daemons)
+                raise StormError(f"the cluster is not up after {READY_SECS:.0f} s; see {logs}")
+            self._clock.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        from storm.thrift.nimbus_client import NimbusClient
+
+        if _is_free(self.plan.nimbus_port):
+            return False
+        try:
+            with NimbusClient(["127.0.0.1"], self.plan.nimbus_port, 2.0) as nimbus:
+                return len(nimbus.call("getClusterInfo").supervisors) == len(self.supervisors)
+        except StormError:
+            return False
+
+    def restart_ended(self) -> list[tuple[Daemon, int]]:
+        """Start again what ended; what that was, with its exit code."""
+        found = []
+        for daemon in self.daemons:
+            code = daemon.restart_if_ended(self._clock.now())
+            if code is not None:
+                found.append((daemon, code))
+        return found
+
+    def stop(self) -> None:
+        """End the supervisors, their workers, Nimbus and ZooKeeper."""
+        for daemon in self.supervisors:
+            daemon.stop()
+        for i in range(len(self.supervisors)):
+            self._kill_workers(i)
+        self.nimbus.stop()
+        self.zookeeper.stop()
+
+    def _kill_workers(self, i: int) -> None:
+        from storm.config.loading import load_settings
+        from storm.supervisor.daemon import kill_all_workers
+
+        overrides = [
+            f"{key}={yaml.safe_dump(value, default_flow_style=True)}"
+            for key, value in self._supervisor_settings(i).items()
+        ]
+        kill_all_workers(load_settings(self.config_file, overrides, os.environ))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port_base(count: int) -> int:
+    """The first of `count` free ports in a row, from 20,000 on. Raises StormError where there are none."""
+    base = 20_000 + os.getpid() % 200 * 100
+    for first in range(base, 60_000, 100):
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise StormError(f"no {count} free ports in a row")

@@ -1,0 +1,122 @@
+"""`storm logs`: the logs of a topology's workers, read through their supervisors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from storm.cli.options import NIMBUS_TIMEOUT_SECS, connect_nimbus, with_settings
+from storm.errors import StormError
+
+if TYPE_CHECKING:
+    from storm.config.settings import Settings
+
+CHUNK_BYTES = 64 * 1024
+FOLLOW_SECS = 0.5
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+class LogSource(NamedTuple):
+    """A worker whose log can be read."""
+
+    topology_id: str
+    host: str
+    port: int
+    supervisor_port: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@click.command()
+@click.argument("name")
+@click.argument("component", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added, until Ctrl-C.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="How many lines of each log to begin with.",
+)
+@with_settings
+def logs(settings: Settings, name: str, component: str | None, follow: bool, lines: int) -> None:
+    """Print the last lines of the logs of topology NAME's workers; with COMPONENT only of workers that run it."""
+    from storm.clock import SystemClock
+    from storm.thrift.client import ThriftClient
+
+    clock = SystemClock()
+    with connect_nimbus(settings) as nimbus:
+        sources = log_sources(nimbus, name, component)
+    readers = [
+        (
+            LogReader(
+                source,
+                ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS),
+                lines,
+            ),
+            colour,
+        )
+        for source, colour in zip(sources, COLOURS * len(sources), strict=False)
+    ]
+    label = len(sources) > 1
+    while True:
+        for reader, colour in readers:
+            for line in reader.more():
+                click.echo(f"{click.style(reader.source.label, fg=colour)}  {line}" if label else line)
+        if not follow:
+            return
+        clock.sleep(FOLLOW_SECS)
+
+
+def log_sources(nimbus: Any, name: str, component: str | None) -> list[LogSource]:
+    """The workers of a topology, in order. Raises StormError where there is none."""
+    topology_id = nimbus.call("getTopologySummaryByName", name).id
+    page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", True)
+    known = {*(page.id_to_spout_agg_stats or {}), *(page.id_to_bolt_agg_stats or {})}
+    if component is not None and component not in known:
+        raise StormError(f"{name} has no component {component!r}; there are {', '.join(sorted(known))}")
+    ports = supervisor_ports(nimbus)
+    found = [
+        LogSource(topology_id, worker.host, worker.port, ports[worker.supervisor_id])
+        for worker in sorted(page.workers or [], key=lambda worker: (worker.host, worker.port))
+        if (component is None or component in (worker.component_to_num_tasks or {})) and worker.supervisor_id in ports
+    ]
+    if not found:
+        raise StormError(f"{name} has no worker yet: nothing is assigned, so there is no log")
+    return found
+
+
+def supervisor_ports(nimbus: Any) -> dict[str, int]:
+    """{supervisor id: the port of its Thrift service}."""
+    return {summary.supervisor_id: summary.thrift_port for summary in nimbus.call("getClusterInfo").supervisors}
+
+
+class LogReader:
+    """Reads one worker's log from its last lines on, whole lines at a time."""
+
+    def __init__(self, source: LogSource, supervisor: Any, lines: int) -> None:
+        self.source = source
+        self._supervisor = supervisor
+        self._lines = lines
+        self._offset: int | None = None
+        self._rest = b""
+
+    def more(self) -> list[str]:
+        """Lines that were added since the last call; at the first, the last lines that are there."""
+        first = self._offset is None
+        part = self._read(-CHUNK_BYTES if self._offset is None else self._offset)
+        data = self._rest + part.data
+        self._offset = part.offset + len(part.data)
+        if not first and part.size < self._offset - len(part.data):
+            self._offset, data = None, b""
+        whole, _, self._rest = data.rpartition(b"\n")
+        found = whole.decode(errors="replace").splitlines() if whole else []
+        return found[-self._lines :] if first else found
+
+    def _read(self, offset: int) -> Any:
+        source = self.source
+        return self._supervisor.call("readWorkerLog", source.topology_id, source.host, source.port, offset, CHUNK_BYTES)

@@ -1,0 +1,61 @@
+"""Options that many commands share, and what they make: settings, and a connection to Nimbus."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storm.config.settings import Settings
+    from storm.thrift.nimbus_client import NimbusClient
+
+F = TypeVar("F", bound="Callable[..., Any]")
+NIMBUS_TIMEOUT_SECS = 5.0  # how long a person waits for an answer before being told that there is none
+
+
+def with_settings(function: F) -> F:
+    """Add `--config FILE` and `-c key=value`; the command gets `settings`."""
+
+    @click.option(
+        "--config",
+        "config_file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Read this storm.yaml.",
+    )
+    @click.option(
+        "-c",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Set a key; the value is YAML. Repeatable.",
+    )
+    @functools.wraps(function)
+    def wrapped(*args: Any, config_file: Path | None, overrides: tuple[str, ...], **kwargs: Any) -> Any:
+        return function(*args, settings=read_settings(config_file, overrides), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def read_settings(config_file: Path | None, overrides: tuple[str, ...]) -> Settings:
+    """The settings of this process. Raises ConfigError."""
+    import os
+
+    from storm.config.loading import load_settings
+
+    return load_settings(config_file, overrides, os.environ)
+
+
+def connect_nimbus(settings: Settings, timeout_secs: float = NIMBUS_TIMEOUT_SECS) -> NimbusClient:
+    """A client of the leading Nimbus. Raises NimbusUnreachableError."""
+    from storm.thrift.nimbus_client import NimbusClient
+
+    return NimbusClient(settings["nimbus.seeds"], settings["nimbus.thrift.port"], timeout_secs)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,0 +1,127 @@
+"""What commands print: tables, numbered steps with times, a progress bar, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storm.clock import Clock
+
+BAR_WIDTH = 24
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as they need to be; numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(head)]
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(head))
+    ]
+
+    def line(values: Sequence[str]) -> str:
+        return "  ".join(
+            value.rjust(width) if right else value.ljust(width)
+            for value, width, right in zip(values, widths, numeric, strict=True)
+        ).rstrip()
+
+    return "\n".join([line(head), *(line(row) for row in cells)])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+def duration(secs: float) -> str:
+    """Two units at most: `3 d 4 h`, `12 s`."""
+    left, parts = int(secs), []
+    for size, unit in UNITS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) if parts else "0 s"
+
+
+def size(size_bytes: float) -> str:
+    """`1.2 MB` and the like."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 1_000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1_000
+    return f"{size_bytes:.1f} GB"
+
+
+def print_json(value: Any) -> None:
+    """Indented, keys in the order given."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+class Steps:
+    """`[2/5] uploading 1.2 MB ... 0.3 s`: numbered steps of a long operation, each with its time.
+
+    On a terminal the line of a running step is redrawn with its progress; elsewhere it is printed once, when done.
+    """
+
+    def __init__(self, count: int, clock: Clock, quiet: bool = False) -> None:
+        self._count = count
+        self._clock = clock
+        self._quiet = quiet
+        self._number = 0
+        self._text = ""
+        self._started = 0.0
+        self._live = sys.stdout.isatty() and not quiet
+        self._open = False
+
+    def start(self, text: str) -> None:
+        """End the step before, if one runs, and begin the next."""
+        self.done()
+        self._number += 1
+        self._text, self._started, self._open = text, self._clock.now(), True
+        self._draw("...")
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far the running step is."""
+        filled = BAR_WIDTH if total <= 0 else min(BAR_WIDTH, BAR_WIDTH * done // total)
+        self._draw(f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]")
+
+    def note(self, text: str) -> None:
+        """Show what the running step waits for."""
+        self._draw(f"... {text}")
+
+    def done(self, result: str = "") -> None:
+        """End the running step, with a word on what came out."""
+        if not self._open or self._quiet:
+            self._open = False
+            return
+        self._open = False
+        took = f"{self._clock.now() - self._started:.1f} s"
+        if self._live:
+            click.echo("\r\033[K", nl=False)
+        click.echo(f"{self._label()}{': ' + result if result else ''}  {click.style(took, dim=True)}")
+
+    def failed(self) -> None:
+        """End the running step's line; the error is printed by whoever caught it."""
+        if self._open and not self._quiet:
+            if self._live:
+                click.echo("\r\033[K", nl=False)
+            click.echo(f"{self._label()}: {click.style('failed', fg='red')}")
+        self._open = False
+
+    def _label(self) -> str:
+        return f"[{self._number}/{self._count}] {self._text}"
+
+    def _draw(self, tail: str) -> None:
+        if self._live and self._open:
+            click.echo(f"\r\033[K{self._label()} {tail}", nl=False)

@@ -1,0 +1,139 @@
+"""`storm status`: one topology, as a person wants to see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from storm.cli.options import as_json, connect_nimbus, with_settings
+from storm.cli.output import duration, print_json, table
+
+if TYPE_CHECKING:
+    from storm.config.settings import Settings
+
+WINDOWS = {"10m": "600", "3h": "10800", "1d": "86400", "all": ":all-time"}
+ERROR_CHARS = 70
+
+
+@click.command()
+@click.argument("name")
+@click.option("--window", type=click.Choice(list(WINDOWS)), default="all", help="Over which time to count.")
+@click.option("--system", is_flag=True, help="System components too.")
+@as_json
+@with_settings
+def status(settings: Settings, name: str, window: str, system: bool, as_json: bool) -> None:
+    """Show topology NAME: its components with rates, latencies and last errors, and its workers."""
+    with connect_nimbus(settings) as nimbus:
+        topology_id = nimbus.call("getTopologySummaryByName", name).id
+        page = nimbus.call("getTopologyPageInfo", topology_id, WINDOWS[window], system)
+    if as_json:
+        print_json(page_as_dict(page))
+        return
+    head = f"{page.name}  {page.status}  up {duration(page.uptime_secs)}  {page.id}"
+    click.echo(click.style(head, bold=True))
+    counts = f"{page.num_workers} workers, {page.num_executors} executors, {page.num_tasks} tasks."
+    click.echo(f"{counts} {page.sched_status or ''}".rstrip())
+    click.echo()
+    click.echo(component_table(page))
+    if page.workers:
+        click.echo()
+        click.echo(worker_table(page))
+    errors = last_errors(page)
+    for component, error in errors.items():
+        first = error["error"].strip().splitlines()[-1][:ERROR_CHARS]
+        click.echo(
+            f"\n{click.style('last error', fg='red')} of {component} on {error['host']}:{error['port']}: {first}"
+        )
+    if errors:
+        click.echo(f"\n`storm get-errors {page.name}` shows them whole")
+
+
+def component_table(page: Any) -> str:
+    """Spouts, then bolts."""
+    head = [
+        "component",
+        "kind",
+        "executors",
+        "tasks",
+        "emitted",
+        "transferred",
+        "acked",
+        "failed",
+        "latency ms",
+        "capacity",
+    ]
+    rows: list[list[object]] = []
+    for component_id, stats in sorted((page.id_to_spout_agg_stats or {}).items()):
+        specific = stats.specific_stats.spout if stats.specific_stats else None
+        rows.append([component_id, "spout", *_counts(stats), specific.complete_latency_ms if specific else None, None])
+    for component_id, stats in sorted((page.id_to_bolt_agg_stats or {}).items()):
+        bolt = stats.specific_stats.bolt if stats.specific_stats else None
+        rows.append(
+            [
+                component_id,
+                "bolt",
+                *_counts(stats),
+                bolt.process_latency_ms if bolt else None,
+                bolt.capacity if bolt else None,
+            ]
+        )
+    return table(head, rows)
+
+
+def _counts(stats: Any) -> list[object]:
+    c = stats.common_stats
+    return [c.num_executors, c.num_tasks, c.emitted, c.transferred, c.acked, c.failed]
+
+
+def worker_table(page: Any) -> str:
+    """Where it runs."""
+    rows = [
+        [f"{w.host}:{w.port}", w.num_executors, duration(w.uptime_secs) if w.uptime_secs else "starting",
+         ", ".join(f"{name} x{count}" for name, count in sorted((w.component_to_num_tasks or {}).items()))]
+        for w in sorted(page.workers, key=lambda w: (w.host, w.port))
+    ]  # fmt: skip
+    return table(["worker", "executors", "uptime", "tasks"], rows)
+
+
+def last_errors(page: Any) -> dict[str, dict[str, Any]]:
+    """{component: its last error}, those that have one."""
+    found = {}
+    for component_id, stats in {
+        **(page.id_to_spout_agg_stats or {}),
+        **(page.id_to_bolt_agg_stats or {}),
+    }.items():
+        error = stats.last_error
+        if error is not None and error.error:
+            found[component_id] = {
+                "error": error.error,
+                "time_secs": error.error_time_secs,
+                "host": error.host,
+                "port": error.port,
+            }
+    return found
+
+
+def page_as_dict(page: Any) -> dict[str, Any]:
+    """A TopologyPageInfo as plain data."""
+
+    def aggregate(stats: Any) -> dict[str, Any]:
+        common, specific = stats.common_stats, stats.specific_stats
+        inner = (specific.bolt or specific.spout) if specific else None
+        return {**_public(common), **(_public(inner) if inner else {})}
+
+    return {
+        **{
+            key: getattr(page, key)
+            for key in ("id", "name", "status", "uptime_secs", "num_workers", "num_executors", "num_tasks")
+        },
+        "spouts": {key: aggregate(stats) for key, stats in (page.id_to_spout_agg_stats or {}).items()},
+        "bolts": {key: aggregate(stats) for key, stats in (page.id_to_bolt_agg_stats or {}).items()},
+        "topology_stats": _public(page.topology_stats) if page.topology_stats else {},
+        "workers": [_public(worker) for worker in page.workers or []],
+        "errors": last_errors(page),
+    }
+
+
+def _public(struct: Any) -> dict[str, Any]:
+    return {key: value for key, value in vars(struct).items() if value is not None and not key.startswith("_")}

@@ -1,0 +1,180 @@
+"""From a user's program to a running topology: pack, upload, submit, wait.
+
+`submit_topology` is Storm's StormSubmitter: a plain Python program calls it. `storm submit` takes the same steps
+one by one and shows them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from storm.client.code_package import CodePackage, build_package, imported_files
+from storm.clock import SystemClock
+from storm.config.loading import load_settings
+from storm.errors import StormError, TopologyAlreadyAliveError
+from storm.ids import SYSTEM_COMPONENT
+from storm.thrift.convert import topology_to_thrift
+from storm.thrift.interface import storm_thrift
+from storm.thrift.nimbus_client import NimbusClient
+from storm.topology.validation import validate_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from storm.clock import Clock
+    from storm.config.settings import Settings
+    from storm.ids import TopologyId
+    from storm.topology.structure import StormTopology
+
+NIMBUS_TIMEOUT_SECS = 30.0
+WAIT_SECS = 120.0  # as long as a supervisor gives a worker to start (supervisor.worker.start.timeout.secs)
+POLL_SECS = 0.1
+
+
+class TopologyNotRunningError(StormError):
+    """The topology was submitted, but its workers do not run; the text says which host failed and with what."""
+
+
+class Worker(NamedTuple):
+    """A running worker."""
+
+    host: str
+    port: int
+    executors: int
+
+
+class Progress(Protocol):
+    """Who is told how a submission goes on."""
+
+    def start(self, text: str) -> None: ...
+    def progress(self, done: int, total: int) -> None: ...
+    def note(self, text: str) -> None: ...
+    def done(self, result: str = "") -> None: ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def start(self, text: str) -> None: ...
+    def progress(self, done: int, total: int) -> None: ...
+    def note(self, text: str) -> None: ...
+    def done(self, result: str = "") -> None: ...
+
+
+def submit_topology(
+    name: str,
+    topology: StormTopology,
+    conf: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+    wait: bool = True,
+) -> TopologyId:
+    """Run `topology` on the cluster under `name`, with the modules beside the calling program; return its id.
+
+    `conf` holds `topology.*` settings and any keys of the user's own. `settings` None: this machine's configuration.
+    With `wait`, returns when every worker runs. Raises InvalidTopologyError, TopologyAlreadyAliveError,
+    NimbusUnreachableError, TopologyNotRunningError.
+    """
+    chosen = settings if settings is not None else load_settings(None, (), os.environ)
+    validate_name(name)
+    with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
+        package = build_package(imported_files(_program_directory()), Path(directory) / "package.zip")
+        with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
+            check_name_is_free(nimbus, name)
+            topology_id = send(nimbus, name, topology, conf or {}, package)
+            if wait:
+                wait_until_running(nimbus, topology_id)
+    return topology_id
+
+
+def _program_directory() -> Path:
+    import __main__
+
+    source = getattr(__main__, "__file__", None)
+    return Path(source).resolve().parent if source else Path.cwd()
+
+
+def check_name_is_free(nimbus: NimbusClient, name: str) -> None:
+    """Raises TopologyAlreadyAliveError."""
+    if not nimbus.call("isTopologyNameAllowed", name):
+        raise TopologyAlreadyAliveError(
+            f"a topology named {name!r} exists: choose another name, or `storm kill {name}` first"
+        )
+
+
+def send(
+    nimbus: NimbusClient,
+    name: str,
+    topology: StormTopology,
+    conf: Mapping[str, Any],
+    package: CodePackage,
+    progress: Callable[[int, int], None] | None = None,
+) -> TopologyId:
+    """Upload the package and submit; return the new topology's id."""
+    location = nimbus.upload_file(package.path, progress)
+    t = storm_thrift()
+    options = t.SubmitOptions(initial_status=t.TopologyInitialStatus.ACTIVE)
+    submitted = json.dumps({"topology.submitter.user": getpass.getuser(), **conf})
+    nimbus.call("submitTopologyWithOpts", name, location, submitted, topology_to_thrift(topology), options)
+    found = nimbus.call("getTopologySummaryByName", name).id
+    assert isinstance(found, str)
+    return found
+
+
+def wait_until_running(
+    nimbus: NimbusClient,
+    topology_id: TopologyId,
+    progress: Progress | None = None,
+    *,
+    timeout_secs: float = WAIT_SECS,
+    clock: Clock | None = None,
+) -> list[Worker]:
+    """Return the topology's workers once all of them run.
+
+    Raises TopologyNotRunningError when a worker cannot start, naming its host and the last lines of its log, or when
+    `timeout_secs` have passed.
+    """
+    clock, progress = clock or SystemClock(), progress or Silent()
+    deadline = clock.now() + timeout_secs
+    while True:
+        page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", False)
+        workers = page.workers or []
+        up = [worker for worker in workers if worker.uptime_secs]
+        if workers and len(up) == len(workers):
+            return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
+        _raise_failure(nimbus, topology_id)
+        if clock.now() > deadline:
+            raise TopologyNotRunningError(_why_waiting(page, workers, timeout_secs))
+        if workers:
+            progress.progress(len(up), len(workers))
+        else:
+            progress.note("no free slot yet")
+        clock.sleep(POLL_SECS)
+
+
+def _raise_failure(nimbus: NimbusClient, topology_id: TopologyId) -> None:
+    t = storm_thrift()
+    info = nimbus.call("getTopologyInfoWithOpts", topology_id, t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE))
+    errors = (info.errors or {}).get(SYSTEM_COMPONENT) or []
+    if errors:
+        error = errors[0]
+        raise TopologyNotRunningError(
+            f"{topology_id} is submitted, but a worker on {error.host}:{error.port} does not run:\n{error.error}\n"
+            f"Its supervisor goes on trying. `storm logs {info.name}` shows its log, `storm kill {info.name}` gives up."
+        )
+
+
+def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
+    if not workers:
+        return (
+            f"{page.id} is submitted, but no supervisor has had a free slot for {timeout_secs:.0f} s "
+            f"({page.sched_status or 'nothing was assigned'}): start a supervisor or kill another topology; "
+            "this one then starts by itself"
+        )
+    missing = ", ".join(f"{worker.host}:{worker.port}" for worker in workers if not worker.uptime_secs)
+    return f"{page.id} is submitted, but after {timeout_secs:.0f} s these workers have not started: {missing}"

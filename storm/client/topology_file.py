@@ -1,0 +1,183 @@
+"""A topology from a user's file or project: import it, find the topology, and say clearly what is wrong with it.
+
+A file offers its topology as `topology = builder.create_topology()` or as `def topology(conf)`, which may also
+take the arguments that follow the file on the command line: `def topology(conf, args)`. A module-level
+mapping `conf` holds the settings that it wants by default. A project directory names its file in pyproject.toml,
+`[tool.storm] topology = "pipelines/orders.py"`, or has a `topology.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import tomllib
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm.client.code_package import imported_files, project_files
+from storm.errors import InvalidTopologyError, StormError
+from storm.topology.structure import StormTopology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+ATTRIBUTE = "topology"
+
+
+class TopologyFileError(StormError):
+    """The user's file failed: the text is the user's own traceback, without frames of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTopology:
+    """A topology, the settings it asks for, and the files to ship, {name in the package: file}."""
+
+    topology: StormTopology
+    conf: dict[str, Any]
+    files: dict[str, Path]
+
+
+def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ()) -> LoadedTopology:
+    """Import `path`, a Python file or a project directory, and make its topology.
+
+    `conf` are the settings given by whoever submits: they win over the file's own. Raises TopologyFileError where the
+    user's code fails, InvalidTopologyError where it makes no topology or a wrong one.
+    """
+    file = _entry_file(path)
+    root = path.resolve() if path.is_dir() else file.parent
+    old_argv, old_path = sys.argv, list(sys.path)
+    sys.argv = [str(file), *args]
+    sys.path.insert(0, str(root))
+    try:
+        module = _import(file, root)
+        topology, wanted = _make(module, file, conf, args)
+    finally:
+        sys.argv, sys.path[:] = old_argv, old_path
+    files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
+    return LoadedTopology(topology, wanted, files)
+
+
+def _entry_file(path: Path) -> Path:
+    if not path.exists():
+        raise InvalidTopologyError(f"no such file or directory: {path}")
+    if path.is_file():
+        if path.suffix != ".py":
+            raise InvalidTopologyError(f"{path} is not a Python file (its name does not end in .py)")
+        return path.resolve()
+    named = _named_in_pyproject(path / "pyproject.toml")
+    file = path / (named or "topology.py")
+    if not file.is_file():
+        where = "pyproject.toml names" if named else "a project without [tool.storm] topology in pyproject.toml needs"
+        raise InvalidTopologyError(f"{path}: {where} {file.name}, and there is no {file}")
+    return file.resolve()
+
+
+def _named_in_pyproject(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    try:
+        named = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("storm", {}).get("topology")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidTopologyError(f"{file}: {error}") from None
+    if named is not None and not isinstance(named, str):
+        raise InvalidTopologyError(f"{file}: [tool.storm] topology must be the name of a file, got {named!r}")
+    return named
+
+
+def _import(file: Path, root: Path) -> ModuleType:
+    """Import under the name that a worker will find it by: its path below the root."""
+    name = ".".join(file.relative_to(root).with_suffix("").parts)
+    try:
+        importlib.invalidate_caches()
+        present = sys.modules.get(name)
+        if present is not None:
+            if _same_file(present, file):
+                return present
+            raise InvalidTopologyError(f"{file} has the name of the module {name}, which is loaded: rename the file")
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+    except StormError:
+        raise
+    except SystemExit as error:
+        raise TopologyFileError(f"{file} ended the program while it was imported (exit code {error.code})") from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's file raises is shown as theirs
+        raise TopologyFileError(users_traceback(error)) from None
+
+
+def _same_file(module: ModuleType, file: Path) -> bool:
+    source = getattr(module, "__file__", None)
+    return source is not None and Path(source).resolve() == file
+
+
+def _make(
+    module: ModuleType, file: Path, conf: Mapping[str, Any], args: Sequence[str]
+) -> tuple[StormTopology, dict[str, Any]]:
+    wanted = {**_own_conf(module, file), **conf}
+    found = getattr(module, ATTRIBUTE, None)
+    if found is None:
+        raise InvalidTopologyError(
+            f"{file} has no topology: write `topology = builder.create_topology()` "
+            "or `def topology(conf): ...` at its top level"
+        )
+    if callable(found):
+        found = _call(found, wanted, args)
+        wanted.update(conf)
+    if not isinstance(found, StormTopology):
+        raise InvalidTopologyError(
+            f"{file}: `{ATTRIBUTE}` must be what create_topology() returns, got {type(found).__name__}"
+        )
+    return found, wanted
+
+
+def _own_conf(module: ModuleType, file: Path) -> dict[str, Any]:
+    own = getattr(module, "conf", None)
+    if own is None:
+        return {}
+    if not isinstance(own, dict):
+        raise InvalidTopologyError(f"{file}: `conf` must be a dict of settings, got {type(own).__name__}")
+    return dict(own)
+
+
+def _call(function: Any, conf: dict[str, Any], args: Sequence[str]) -> Any:
+    takes = len(inspect.signature(function).parameters)
+    given: list[Any] = [conf, list(args)][:takes]
+    try:
+        return function(*given)
+    except InvalidTopologyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises is shown as theirs
+        raise TopologyFileError(users_traceback(error)) from None
+
+
+def users_traceback(error: BaseException) -> str:
+    """`error`'s traceback as Python prints it, without the frames of this package and of the import system."""
+    shown = traceback.TracebackException.from_exception(error)
+    ours = str(Path(__file__).resolve().parent.parent)
+    examples = str(Path(ours) / "examples")
+
+    def keep(frame: traceback.FrameSummary) -> bool:
+        return "importlib" not in frame.filename and (
+            not frame.filename.startswith(ours) or frame.filename.startswith(examples)
+        )
+
+    pending: list[traceback.TracebackException | None] = [shown]
+    while pending:
+        one = pending.pop()
+        if one is not None:
+            one.stack = traceback.StackSummary.from_list([frame for frame in one.stack if keep(frame)])
+            pending += [one.__cause__, one.__context__]
+    return "".join(shown.format()).rstrip()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from storm.cli.main import COMMANDS, ENTRIES, main
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(args))
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert all(name in out for name in ENTRIES)
+    assert all(section in out for section in COMMANDS)
+
+
+@pytest.mark.parametrize("name", list(ENTRIES))
+def test_every_command_can_be_imported_and_says_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: storm {name}")
+
+
+def test_an_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "sumbit")
+    assert code == 2
+    assert "Did you mean 'submit'?" in err
+
+
+def test_underscores_do_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "get_errors", "--help")
+    assert (code, "last errors" in out) == (0, True)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"thriftpy2", "kazoo", "zmq", "yaml", "msgspec", "msgpack", "psutil", "asyncio"}
+    script = f"import sys\nimport storm.cli.main\nprint(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

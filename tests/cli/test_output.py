@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from storm.cli.output import Steps, duration, size, table
+
+
+def test_a_table_has_columns_of_one_width_and_numbers_to_the_right() -> None:
+    shown = table(["name", "count"], [["words", 12_345], ["a-long-name", 7]])
+    assert shown.splitlines() == ["name          count", "words        12,345", "a-long-name       7"]
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert table(["a", "b"], [[None, 0.5]]).splitlines()[1] == "-  0.500"
+
+
+@pytest.mark.parametrize(
+    ("secs", "text"), [(0, "0 s"), (59.9, "59 s"), (61, "1 m 1 s"), (3_600, "1 h 0 m"), (200_000, "2 d 7 h")]
+)
+def test_durations(secs: float, text: str) -> None:
+    assert duration(secs) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"), [(12, "12 B"), (1_234, "1.2 kB"), (5_000_000, "5.0 MB"), (2e9, "2.0 GB")]
+)
+def test_sizes(size_bytes: float, text: str) -> None:
+    assert size(size_bytes) == text
+
+
+class StepClock:
+    def __init__(self) -> None:
+        self.secs = 0.0
+
+    def now(self) -> float:
+        self.secs += 0.5
+        return self.secs
+
+    def wall_secs(self) -> int:
+        return 0
+
+    def thread_cpu_secs(self) -> float:
+        return 0.0
+
+    def sleep(self, secs: float) -> None:
+        self.secs += secs
+
+
+def test_steps_are_numbered_and_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = Steps(2, StepClock())
+    steps.start("packing")
+    steps.progress(1, 2)
+    steps.done("3 files")
+    steps.start("sending")
+    steps.failed()
+    assert capsys.readouterr().out.splitlines() == ["[1/2] packing: 3 files  0.5 s", "[2/2] sending: failed"]
+
+
+def test_quiet_steps_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = Steps(1, StepClock(), quiet=True)
+    steps.start("packing")
+    steps.done()
+    assert capsys.readouterr().out == ""

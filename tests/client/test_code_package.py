@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.client import code_package
+from storm.client.code_package import MANIFEST, build_package, imported_files, project_files
+from storm.errors import PackageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def project(root: Path, names: list[str]) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}")
+    return root
+
+
+def test_a_project_is_packed_without_what_is_ignored(tmp_path: Path) -> None:
+    names = [
+        "topology.py",
+        "bolts/split.py",
+        ".venv/lib/x.py",
+        "bolts/__pycache__/split.pyc",
+        "data/big.bin",
+        "notes.txt",
+    ]
+    root = project(tmp_path, names)
+    (root / ".gitignore").write_text("data/\n")
+    (root / ".stormignore").write_text("*.txt\n")
+    assert set(project_files(root)) == {"topology.py", "bolts/split.py", ".gitignore", ".stormignore"}
+
+
+def test_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    (root / "secret").symlink_to("/etc/hostname")
+    with pytest.raises(PackageError, match=r"secret is a link to /etc/hostname"):
+        project_files(root)
+
+
+def test_the_same_files_make_the_same_package(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["a.py", "b/c.py"])
+    first = build_package(project_files(root), tmp_path / "1.zip")
+    (root / "a.py").touch()
+    second = build_package(project_files(root), tmp_path / "2.zip")
+    assert first.sha256 == second.sha256
+    with zipfile.ZipFile(first.path) as archive:
+        assert archive.namelist() == [MANIFEST, "a.py", "b/c.py"]
+        assert json.loads(archive.read(MANIFEST))["files"] == 2
+
+
+def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project(tmp_path / "project", ["a.py", "b.py"])
+    monkeypatch.setattr(code_package, "FILES_MAX", 1)
+    with pytest.raises(PackageError, match="2 files are too many"):
+        build_package(project_files(root), tmp_path / "1.zip")
+    monkeypatch.setattr(code_package, "FILES_MAX", 10)
+    monkeypatch.setattr(code_package, "SIZE_BYTES_MAX", 10)
+    with pytest.raises(PackageError, match="more than 10: name large files"):
+        build_package(project_files(root), tmp_path / "2.zip")
+    assert not (tmp_path / "2.zip").exists()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"cannot pack .*gone\.py: No such file"):
+        build_package({"gone.py": tmp_path / "gone.py"}, tmp_path / "1.zip")
+
+
+def test_modules_beside_a_file_are_found_once_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project(tmp_path, ["beside_for_package_test.py", "unused.py"])
+    monkeypatch.syspath_prepend(str(root))
+    __import__("beside_for_package_test")
+    assert set(imported_files(root)) == {"beside_for_package_test.py"}

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.client.topology_file import TopologyFileError, load_topology
+from storm.errors import InvalidTopologyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEAD = "from storm.topology.structure import StormTopology\n"
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_the_test_are_forgotten() -> Iterator[None]:
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def file(tmp_path: Path, text: str, name: str = "my_topology.py") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_a_topology_as_a_variable(tmp_path: Path) -> None:
+    loaded = load_topology(file(tmp_path, HEAD + "topology = StormTopology()"), {})
+    assert loaded.topology.spouts == {}
+    assert set(loaded.files) == {"my_topology.py"}
+
+
+def test_a_topology_as_a_function_of_conf_and_arguments(tmp_path: Path) -> None:
+    text = """
+conf = {"topology.workers": 3, "own": "file"}
+def topology(conf, args):
+    conf["seen"] = [conf["own"], *args]
+    conf["topology.workers"] = 9
+    return StormTopology()
+"""
+    loaded = load_topology(file(tmp_path, HEAD + text), {"own": "command line", "topology.workers": 2}, ["a", "b"])
+    assert loaded.conf == {"topology.workers": 2, "own": "command line", "seen": ["command line", "a", "b"]}
+
+
+def test_modules_beside_the_file_are_shipped(tmp_path: Path) -> None:
+    file(tmp_path, "WORDS = 1", "words_of_loading_test.py")
+    text = HEAD + "from words_of_loading_test import WORDS\ntopology = StormTopology()"
+    assert set(load_topology(file(tmp_path, text), {}).files) == {
+        "my_topology.py",
+        "words_of_loading_test.py",
+    }
+
+
+def test_a_project_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    file(tmp_path / "flows", HEAD + "topology = StormTopology()", "orders_flow.py")
+    (tmp_path / "pyproject.toml").write_text('[tool.storm]\ntopology = "flows/orders_flow.py"\n')
+    assert set(load_topology(tmp_path, {}).files) == {"flows/orders_flow.py", "pyproject.toml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no topology: write"),
+        ("topology = 3", "must be what create_topology.. returns, got int"),
+        ("conf = 3\ntopology = 3", "`conf` must be a dict of settings, got int"),
+        ("raise SystemExit(4)", r"ended the program while it was imported \(exit code 4\)"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises((InvalidTopologyError, TopologyFileError), match=message):
+        load_topology(file(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gone.py", "no such file"), ("x.txt", "not a Python file"), ("", "needs topology.py")],
+)
+def test_what_is_not_a_topology_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    file(tmp_path, "", "x.txt")
+    with pytest.raises(InvalidTopologyError, match=message):
+        load_topology(tmp_path / name, {})
+
+
+def test_a_file_named_like_a_loaded_module_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTopologyError, match="has the name of the module json, which is loaded"):
+        load_topology(file(tmp_path, HEAD, "json.py"), {})
+
+
+@pytest.mark.parametrize(
+    "text", ["import no_such_module_at_all", "def topology(conf):\n    return 1 / 0", "topology = ("]
+)
+def test_the_users_traceback_has_no_frame_of_ours(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TopologyFileError) as caught:
+        load_topology(file(tmp_path, text), {})
+    shown = str(caught.value)
+    assert "my_topology.py" in shown
+    assert "topology_file.py" not in shown
+    assert "importlib" not in shown
+
+
+def test_the_path_and_the_arguments_of_this_process_stay_as_they_were(tmp_path: Path) -> None:
+    path, argv = list(sys.path), list(sys.argv)
+    load_topology(
+        file(tmp_path, HEAD + "import sys\nassert sys.argv[1:] == ['x']\ntopology = StormTopology()"),
+        {},
+        ["x"],
+    )
+    assert (sys.path, sys.argv) == (path, argv)
