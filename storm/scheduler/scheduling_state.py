@@ -1,0 +1,50 @@
+"""All that a scheduler knows: topologies with what they have, and slots. Frozen; no ZooKeeper, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from storm.ids import ExecutorId, TopologyId, WorkerSlot
+
+Placement: TypeAlias = Mapping[ExecutorId, WorkerSlot]
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyNeeds:
+    """One topology: what it wants, and where its executors that still run are.
+
+    `num_workers` is how many slots it wants. `executors` are all it must have. `placed` holds those of them
+    that may stay where they are; a slot of a missing supervisor may be among them while its worker still
+    beats. `spread` asks for an even share of workers on each node, even if workers must move: a rebalance.
+    """
+
+    topology_id: TopologyId
+    num_workers: int
+    executors: tuple[ExecutorId, ...]
+    placed: Placement = field(default_factory=dict)
+    spread: bool = False
+
+    def is_placed(self) -> bool:
+        """Whether each executor has a slot."""
+        return all(executor in self.placed for executor in self.executors)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulingState:
+    """`topologies` in the order in which they were launched; `slots` are those of live supervisors, free or
+    used.
+
+    `avoid`: slots whose worker has just been found dead: they are used only where nothing else is free.
+    """
+
+    topologies: tuple[TopologyNeeds, ...]
+    slots: tuple[WorkerSlot, ...]
+    avoid: frozenset[WorkerSlot] = frozenset()
+
+
+Scheduler: TypeAlias = Callable[[SchedulingState], dict[TopologyId, Placement]]
+"""Answers a placement for each topology of the state: complete, or empty where there is no slot for it at
+all.
+"""
