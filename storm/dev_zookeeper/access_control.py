@@ -64,8 +64,7 @@ def readable_acl(acl: Acl, identities: Identities) -> Acl:
         check_permission(acl, Permission.ADMIN, identities)
     except RequestRefusedError:
         return tuple(
-            entry._replace(id=entry.id.partition(":")[0] + ":x") if entry.scheme == "digest" else entry
-            for entry in acl
+            entry._replace(id=entry.id.partition(":")[0] + ":x") if entry.scheme == "digest" else entry for entry in acl
         )
     return acl
 
@@ -95,9 +94,7 @@ def _matches(entry: AclEntry, identities: Identities) -> bool:
     same_scheme = [identity.id for identity in identities if identity.scheme == entry.scheme]
     if entry.scheme == "ip":
         network = _network(entry.id)
-        return network is not None and any(
-            ipaddress.ip_address(address) in network for address in same_scheme
-        )
+        return network is not None and any(ipaddress.ip_address(address) in network for address in same_scheme)
     return entry.id in same_scheme
 
 

@@ -142,9 +142,7 @@ def apply_change(tree: DataTree, change: NodeChange, zxid: int, time_ms: int) ->
         tree.put(path, node)
 
 
-def replacements(
-    nodes: Nodes, change: NodeChange, zxid: int, time_ms: int
-) -> tuple[tuple[str, Node | None], ...]:
+def replacements(nodes: Nodes, change: NodeChange, zxid: int, time_ms: int) -> tuple[tuple[str, Node | None], ...]:
     """The paths that `change`, which was checked before, touches and the nodes that they will hold."""
     if isinstance(change, SetData):
         node = existing(nodes, change.path)

@@ -67,9 +67,7 @@ def decode_snapshot(encoded: bytes, tick_ms: int) -> Database:
     reader = JuteReader(encoded)
     database = Database(tick_ms, reader.read_long())
     database.last_session_id = reader.read_long()
-    for session in reader.read_vector(
-        lambda: Session(reader.read_long(), read_data(reader), reader.read_int())
-    ):
+    for session in reader.read_vector(lambda: Session(reader.read_long(), read_data(reader), reader.read_int())):
         database.sessions.put(session)
     for path, node in reader.read_vector(lambda: (read_path(reader), _read_node(reader))):
         database.tree.put(path, node)

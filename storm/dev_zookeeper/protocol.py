@@ -195,9 +195,7 @@ class CloseRequest(NamedTuple):
 
 
 WriteRequest = CreateRequest | DeleteRequest | SetDataRequest | CheckRequest | SetAclRequest | MultiRequest
-Request = (
-    WriteRequest | ReadRequest | SyncRequest | PingRequest | AuthRequest | SetWatchesRequest | CloseRequest
-)
+Request = WriteRequest | ReadRequest | SyncRequest | PingRequest | AuthRequest | SetWatchesRequest | CloseRequest
 
 
 class RequestHeader(NamedTuple):
@@ -248,9 +246,7 @@ def parse_request(operation: int, reader: JuteReader) -> Request:
             return _parse_part(operation, reader)
 
 
-def _parse_part(
-    operation: int, reader: JuteReader
-) -> CreateRequest | DeleteRequest | SetDataRequest | CheckRequest:
+def _parse_part(operation: int, reader: JuteReader) -> CreateRequest | DeleteRequest | SetDataRequest | CheckRequest:
     """The operations that may also stand in a multi."""
     match operation:
         case Operation.CREATE | Operation.CREATE2:

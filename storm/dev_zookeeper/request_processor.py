@@ -101,9 +101,7 @@ class Connection:
 class RequestProcessor:
     """`new_password(size_bytes)` gives random bytes."""
 
-    def __init__(
-        self, database: Database, new_password: Callable[[int], bytes], limits: Limits | None = None
-    ) -> None:
+    def __init__(self, database: Database, new_password: Callable[[int], bytes], limits: Limits | None = None) -> None:
         self.database = database
         self.watches = WatchTable()
         self._new_password = new_password
@@ -129,9 +127,7 @@ class RequestProcessor:
     def _serves(self, connection: Connection) -> bool:
         """Whether the connection's session is alive, and on no other connection."""
         session_id = connection.session_id
-        return (
-            session_id is not None and self._connection_of_session.get(session_id) == connection.connection_id
-        )
+        return session_id is not None and self._connection_of_session.get(session_id) == connection.connection_id
 
     def receive(self, connection_id: int, packet: bytes, moment: Moment) -> list[Command]:
         """The commands that answer `packet` (without its length)."""
@@ -202,9 +198,7 @@ class RequestProcessor:
         packet = connect_reply(request, timeout_ms, session_id, password)
         return [*commands, Send(connection.connection_id, packet)]
 
-    def _answer(
-        self, connection: Connection, header: RequestHeader, request: Request, moment: Moment
-    ) -> list[Command]:
+    def _answer(self, connection: Connection, header: RequestHeader, request: Request, moment: Moment) -> list[Command]:
         match request:
             case ReadRequest():
                 return self._read(connection, header, request)
@@ -243,9 +237,7 @@ class RequestProcessor:
         if isinstance(request, CreateRequest | SetDataRequest | MultiRequest):
             self._check_quota()
         database = self.database
-        planned = operations.plan_write(
-            request, database.tree, _caller(connection), database.zxid + 1, moment.wall_ms
-        )
+        planned = operations.plan_write(request, database.tree, _caller(connection), database.zxid + 1, moment.wall_ms)
         commands = self._commit(planned.changes, moment) if planned.changes else []
         return [*commands, self._reply(connection, header, ErrorCode.OK, planned.body)]
 
@@ -254,9 +246,7 @@ class RequestProcessor:
         if len(tree) >= self._limits.nodes_max or tree.data_size_bytes >= self._limits.data_size_max_bytes:
             raise RequestRefusedError(ErrorCode.QUOTA_EXCEEDED)
 
-    def _authenticate(
-        self, connection: Connection, header: RequestHeader, request: AuthRequest
-    ) -> list[Command]:
+    def _authenticate(self, connection: Connection, header: RequestHeader, request: AuthRequest) -> list[Command]:
         if request.scheme != "digest" or len(connection.identities) >= IDENTITIES_MAX:
             refusal = self._reply(connection, header, ErrorCode.AUTH_FAILED)
             return [
@@ -268,9 +258,7 @@ class RequestProcessor:
             connection.identities += (identity,)
         return [self._reply(connection, header, ErrorCode.OK)]
 
-    def _set_watches(
-        self, connection: Connection, header: RequestHeader, request: SetWatchesRequest
-    ) -> list[Command]:
+    def _set_watches(self, connection: Connection, header: RequestHeader, request: SetWatchesRequest) -> list[Command]:
         """Set the watches again; what changed since the client last heard of us is told at once instead."""
         events: list[tuple[EventType, str]] = []
         seen, tree, connection_id = request.last_zxid_seen, self.database.tree, connection.connection_id
@@ -332,9 +320,7 @@ class RequestProcessor:
                 commands.append(Send(notification.connection_id, packet))
         return commands
 
-    def _reply(
-        self, connection: Connection, header: RequestHeader, code: ErrorCode, body: bytes = b""
-    ) -> Send:
+    def _reply(self, connection: Connection, header: RequestHeader, code: ErrorCode, body: bytes = b"") -> Send:
         return Send(connection.connection_id, reply(header.xid, self.database.zxid, code, body))
 
 

@@ -22,6 +22,7 @@ from storm.dev_zookeeper import four_letter_words
 from storm.dev_zookeeper.connection import ClientConnection
 from storm.dev_zookeeper.database import Database, first_zxid_at
 from storm.dev_zookeeper.request_processor import Disconnect, Log, Moment, RequestProcessor, Send
+from storm.dev_zookeeper.transaction_log import SnapshotRule, open_transaction_log
 from storm.errors import AlreadyRunningError, ConfigError, StormError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Server:
             await asyncio.sleep(0)  # lets the transports see that they are closed
 
     def stop(self) -> None:
-        """Orderly: what was received is on the disk and answered."""
+        """Orderly: what was taken from the clients is on the disk and answered."""
         self._commit()
         self._stop.set()
 
@@ -279,8 +280,12 @@ def make_server(options: DevZooKeeperOptions) -> Server:
     Raises `AlreadyRunningError` if another server has the directory, `DataDirectoryError` if it cannot be
     used.
     """
-    database = Database(options.tick_ms, first_zxid_at(clock.SystemClock().wall_secs()))
-    return Server(options, database, MemoryJournal(), system_moment)
+    first_zxid = first_zxid_at(clock.SystemClock().wall_secs())
+    if options.data_dir is None:
+        return Server(options, Database(options.tick_ms, first_zxid), MemoryJournal(), system_moment)
+    rule = SnapshotRule(options.snapshot_every_transactions)
+    journal, database = open_transaction_log(options.data_dir, options.tick_ms, first_zxid, rule)
+    return Server(options, database, journal, system_moment)
 
 
 class EmbeddedServer:

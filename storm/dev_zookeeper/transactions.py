@@ -85,9 +85,7 @@ def encode_transaction(transaction: Transaction) -> bytes:
                 writer.write_string(change.path)
                 write_acl(writer, change.acl)
             case OpenSession():
-                writer.write_long(change.session_id).write_buffer(change.password).write_int(
-                    change.timeout_ms
-                )
+                writer.write_long(change.session_id).write_buffer(change.password).write_int(change.timeout_ms)
             case CloseSession():
                 writer.write_long(change.session_id)
     return bytes(writer.packet)
@@ -96,17 +94,13 @@ def encode_transaction(transaction: Transaction) -> bytes:
 def decode_transaction(encoded: bytes) -> Transaction:
     """Raises `MalformedPacketError`."""
     reader = JuteReader(encoded)
-    return Transaction(
-        reader.read_long(), reader.read_long(), reader.read_vector(lambda: _read_change(reader))
-    )
+    return Transaction(reader.read_long(), reader.read_long(), reader.read_vector(lambda: _read_change(reader)))
 
 
 def _read_change(reader: JuteReader) -> Change:
     kind = reader.read_int()
     if not 0 <= kind < len(KINDS):
-        raise MalformedPacketError(
-            f"a transaction with a change of kind {kind}; this release knows {len(KINDS)}"
-        )
+        raise MalformedPacketError(f"a transaction with a change of kind {kind}; this release knows {len(KINDS)}")
     change = KINDS[kind]
     if change is CreateNode:
         return CreateNode(read_path(reader), read_data(reader), read_acl(reader), reader.read_long())
