@@ -244,9 +244,7 @@ def _map_reader(detail: Any) -> _Reader:
 
 def _check_element_type(found: int, kind: int, count: int) -> None:
     if count and found != _wire_type(kind):
-        raise ThriftProtocolError(
-            f"a container of {_TYPE_NAMES.get(found, found)} where {_TYPE_NAMES[kind]} belongs"
-        )
+        raise ThriftProtocolError(f"a container of {_TYPE_NAMES.get(found, found)} where {_TYPE_NAMES[kind]} belongs")
 
 
 def _hashable(key: Any) -> Any:

@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
-from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError
+from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
 from storm.thrift.exceptions import application_error, application_exception, to_error
@@ -81,9 +81,7 @@ class ThriftClient:
             raise ValueError(f"{self._service.__name__} has no method {method!r}")
         names = [name for _, (_, name, *_) in sorted(cls.thrift_spec.items())]
         if len(names) != len(arguments):
-            raise ValueError(
-                f"{method} takes {len(names)} arguments ({', '.join(names)}), not {len(arguments)}"
-            )
+            raise ValueError(f"{method} takes {len(names)} arguments ({', '.join(names)}), not {len(arguments)}")
         return cls(**dict(zip(names, arguments, strict=True)))
 
     def _connected(self) -> socket.socket:
@@ -105,9 +103,7 @@ class ThriftClient:
         except ConnectionRefusedError as error:
             raise ThriftConnectionError(f"{self.address}: nothing listens there") from error
         except OSError as error:
-            raise ThriftConnectionError(
-                f"{self.address}: cannot connect ({error.strerror or error})"
-            ) from error
+            raise ThriftConnectionError(f"{self.address}: cannot connect ({error.strerror or error})") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(self._timeout_secs)
         return sock
@@ -122,14 +118,10 @@ class ThriftClient:
                 raise ThriftProtocolError(self._foreign(head + sock.recv(12)))
             return self._receive(sock, size, head)
         except TimeoutError as error:
-            raise ThriftConnectionError(
-                f"{self.address}: no answer within {self._timeout_secs:g} s", sent=True
-            ) from error
+            raise ThriftTimeoutError(f"{self.address}: no answer within {self._timeout_secs:g} s", sent=True) from error
         except OSError as error:
             text = error.strerror or str(error)
-            raise ThriftConnectionError(
-                f"{self.address}: the connection broke ({text})", sent=True
-            ) from error
+            raise ThriftConnectionError(f"{self.address}: the connection broke ({text})", sent=True) from error
 
     def _receive(self, sock: socket.socket, size: int, seen: bytes) -> bytes:
         received = bytearray()

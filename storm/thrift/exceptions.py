@@ -44,7 +44,7 @@ def to_exception(error: StormError) -> Struct | None:
     for cls in type(error).__mro__:
         name = EXCEPTION_OF.get(cls)
         if name is not None:
-            return getattr(interface.load(), name)(msg=str(error))
+            return getattr(interface.storm_thrift(), name)(msg=str(error))
     return None
 
 

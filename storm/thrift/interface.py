@@ -1,6 +1,6 @@
 """The structs, exceptions and services of `storm.thrift`, loaded once, when first asked for.
 
-`interface.TopologySummary(...)`, `interface.service("Nimbus")`: loading takes about 0.2 s, so it waits
+`t = storm_thrift(); t.TopologySummary(...)`; `service("Nimbus")`. Loading takes about 0.2 s, so it waits
 until somebody needs a struct.
 """
 
@@ -18,7 +18,7 @@ IDL_PATH = Path(__file__).with_name("storm.thrift")
 
 
 @cache
-def load() -> Any:
+def storm_thrift() -> Any:
     """The module that thriftpy2 makes of storm.thrift."""
     import thriftpy2
 
@@ -31,7 +31,7 @@ def load() -> Any:
 
 def service(name: str) -> Service:
     """The service `name`. Raises ValueError if storm.thrift has no such service."""
-    for found in load().__thrift_meta__["services"]:
+    for found in storm_thrift().__thrift_meta__["services"]:
         if found.__name__ == name:
             return found
     raise ValueError(f"storm.thrift has no service {name!r}")
@@ -40,12 +40,12 @@ def service(name: str) -> Service:
 @cache
 def unions() -> frozenset[StructClass]:
     """The classes of which exactly one field is set."""
-    return frozenset(load().__thrift_meta__["unions"])
+    return frozenset(storm_thrift().__thrift_meta__["unions"])
 
 
 def enum_name(enum: str, value: int) -> str:
     """The name of `value` in the enumeration `enum`; `value` itself, as text, if the enumeration lacks it."""
-    names: dict[int, str] = getattr(load(), enum)._VALUES_TO_NAMES
+    names: dict[int, str] = getattr(storm_thrift(), enum)._VALUES_TO_NAMES
     return names.get(value, str(value))
 
 
@@ -63,9 +63,3 @@ def _give_each_its_own_defaults(cls: StructClass) -> None:
                 setattr(self, name, type(default)(default))
 
     cls.__init__ = __init__
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    return getattr(load(), name)

@@ -16,19 +16,18 @@ import socket
 import threading
 from collections import Counter, deque
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
+from storm.clock import Clock, SystemClock
 from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
 from storm.thrift.connection import Connection, Phase, ServerLimits
 from storm.thrift.processor import Processor
-
-if TYPE_CHECKING:
-    from storm.clock import Clock
 
 log = logging.getLogger(__name__)
 
 _RECEIVE_BYTES = 1 << 16
 _LOOK_SECS = 1.0  # how often deadlines are looked at; they are late by at most this
+_DEFAULT_LIMITS = ServerLimits()
+_SYSTEM_CLOCK = SystemClock()
 _STOP_SECS = 5.0  # what `stop` gives to the calls that still run
 _ACCEPT_PAUSE_SECS = 0.05  # when the process has no file descriptor left for one more client
 
@@ -57,8 +56,8 @@ class ThriftServer:
         *,
         host: str,
         port: int,
-        limits: ServerLimits,
-        clock: Clock,
+        limits: ServerLimits = _DEFAULT_LIMITS,
+        clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         """`port` 0 lets the system choose one; `start` sets `port` to it."""
         self.port = port

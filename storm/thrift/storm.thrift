@@ -222,6 +222,7 @@ struct SupervisorSummary {
   11: optional double fragmented_cpu;
   12: optional bool blacklisted;
   13: optional map<string, double> used_generic_resources;
+  1001: optional i32 thrift_port;  // ours; of its Supervisor service
 }
 
 struct NimbusSummary {
@@ -566,6 +567,11 @@ struct Assignment {
   5: optional map<NodeInfo, WorkerResources> worker_resources = {};
   6: optional map<string, double> total_shared_off_heap = {};
   7: optional string owner;
+  // Ours: what lets a supervisor tell a replaced worker from its successor, and check what it downloads.
+  1001: optional string topology_id;
+  1002: optional i64 version;
+  1003: optional map<NodeInfo, i64> slot_epochs;
+  1004: optional map<string, string> blob_hashes;  // {blob key: sha256, hexadecimal}
 }
 
 struct SupervisorWorkerHeartbeat {
