@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - `record_codec` checks bytes against these annotations
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot
+from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot  # noqa: TC001 - so it needs them
 
 
 class TopologyStatus(Enum):
@@ -42,8 +40,8 @@ class DebugOptions:
 class StormBase:
     """What is wanted of a topology; written by the leading Nimbus only.
 
-    While the status is KILLED or REBALANCING, `due_wall_secs` is when the pending action happens: it survives a
-    restart of Nimbus. `blob_hashes` is {blob key: sha256 in hex} of code, conf and package.
+    While the status is KILLED or REBALANCING, `due_wall_secs` is when the pending action happens: it survives
+    a restart of Nimbus. `blob_hashes` is {blob key: sha256 in hex} of code, conf and package.
     """
 
     topology_id: TopologyId
@@ -66,8 +64,8 @@ class StormBase:
 class Assignment:
     """Which executors of a topology run where; written by the leading Nimbus only.
 
-    `version` grows by one with every change. `slot_epochs` says, for each slot, the version at which its present
-    set of executors was decided: a worker is launched with that number and puts it into its frames,
+    `version` grows by one with every change. `slot_epochs` says, for each slot, the version at which its
+    present set of executors was decided: a worker is launched with that number and puts it into its frames,
     so that frames of a worker that was replaced are told apart and dropped.
     """
 
@@ -129,7 +127,7 @@ class ErrorInfo:
 
 @dataclass(frozen=True, slots=True)
 class LoggerLevel:
-    """A logger's level, set at run time; `until_wall_secs` None: for good; `reset_level`: what it returns to."""
+    """A logger's level, set at run time; `until_wall_secs` None: for good; `reset_level`: what follows."""
 
     level: str
     until_wall_secs: int | None = None

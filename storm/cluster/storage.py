@@ -17,6 +17,13 @@ class Versioned(NamedTuple):
     version: int
 
 
+class Fence(NamedTuple):
+    """What a leader's writes depend on: they are carried out only while `path` has this version."""
+
+    path: str
+    version: int
+
+
 class ConnectionState(Enum):
     """CONNECTED: reads and writes work. SUSPENDED: nothing is known. LOST: ephemeral nodes are gone."""
 
@@ -25,36 +32,52 @@ class ConnectionState(Enum):
     LOST = "lost"
 
 
-Watch = Callable[[], None]  # called once, from any thread, when the node changes; it must only wake a loop up
+# Called once, from any thread, when the node changes, and also after a lost connection came back (what
+# happened in between is unknown). It must only wake a loop up, which then reads again.
+Watch = Callable[[], None]
 Listener = Callable[[ConnectionState], None]  # called from any thread; it must only note the state
 
 
 class StateStorage(Protocol):
     """Nodes and bytes. Every method may raise `CoordinationError` when the storage cannot be reached.
 
-    Paths are absolute, `/storms/wc-1-0`; the implementation puts its root before them.
+    A write that raises it may have been carried out all the same: the answer can be what was lost.
+    Paths are absolute, `/storms/wc-1-0`; the implementation puts its root before them. A malformed path is a
+    ValueError.
     """
 
     def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:
-        """Create a node, and its parents; return its path (with its number, if sequential). Raises NodeExistsError."""
+        """Create a node, and its parents; return its path, which ends in ten digits if sequential.
+
+        Raises NodeExistsError.
+        """
 
     def put(self, path: str, data: bytes) -> None:
         """Create the node or replace its bytes."""
 
     def set(self, path: str, data: bytes, version: int) -> int:
-        """Replace the bytes if the version is still this one; return the new. Raises BadVersionError, NoNodeError."""
+        """Replace the bytes if the version is still this one; return the new version.
+
+        Raises BadVersionError, NoNodeError.
+        """
 
     def get(self, path: str, watch: Watch | None = None) -> Versioned | None:
-        """The node's bytes, or None where there is no node; a watch on a missing node fires when it is created."""
+        """The node's bytes, or None where there is no node (then the watch fires when it is created)."""
 
     def children(self, path: str, watch: Watch | None = None) -> list[str]:
-        """Names of its children, sorted; empty where there is no node (then the watch fires when it is created)."""
+        """Its children's names, sorted; empty where there is no node (the watch fires when it is created)."""
 
     def delete(self, path: str, *, recursive: bool = False) -> None:
-        """Delete the node; nothing happens where there is none. With children and not recursive: CoordinationError."""
+        """Delete the node; nothing happens where there is none.
+
+        Raises CoordinationError if it has children and `recursive` is false.
+        """
 
     def put_ephemeral(self, path: str, data: bytes) -> None:
-        """Create or replace an ephemeral node of this session; one left by an older session of ours is replaced."""
+        """Create or replace an ephemeral node of this session, also where another session left one."""
+
+    def fenced(self, fence: Fence) -> StateStorage:
+        """The same nodes and session; every write raises BadVersionError once the fence does not hold."""
 
     def add_listener(self, listener: Listener) -> None:
         """Tell `listener` each change of the connection's state."""
