@@ -1,6 +1,6 @@
 """The errors of this project: one shallow tree, named after what a person did or met.
 
-Thrift exceptions exist only in `storm.thrift`; `storm.thrift.convert` maps both ways. Wrong arguments of a
+Thrift exceptions exist only in `storm.thrift`; `storm.thrift.exceptions` maps both ways. Wrong arguments of a
 function are `ValueError`; broken invariants are `assert`.
 """
 
@@ -45,6 +45,10 @@ class BlobAlreadyExistsError(StormError):
 
 class BlobCorruptError(StormError):
     """A blob's bytes are not what its hash says."""
+
+
+class BlobStoreError(StormError):
+    """The place that keeps the blobs fails (a full disk, missing permission); the text names it and says why."""
 
 
 class PackageError(StormError):

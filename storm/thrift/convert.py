@@ -1,0 +1,253 @@
+"""Structs of storm.thrift and our own dataclasses, both ways; the structs go no further than the daemons' services."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from storm.cluster.records import Assignment, DebugOptions, ErrorInfo, LogConfig, LoggerLevel, RebalanceRequest
+from storm.errors import InvalidTopologyError, ThriftProtocolError
+from storm.ids import ExecutorId, GlobalStreamId, WorkerSlot
+from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
+from storm.thrift.binary_protocol import deserialize as deserialize
+from storm.thrift.binary_protocol import serialize as serialize
+from storm.thrift.interface import storm_thrift
+from storm.thrift.topology_convert import topology_from_bytes as topology_from_bytes
+from storm.thrift.topology_convert import topology_from_thrift as topology_from_thrift
+from storm.thrift.topology_convert import topology_to_bytes as topology_to_bytes
+from storm.thrift.topology_convert import topology_to_thrift as topology_to_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storm.thrift.interface import Struct
+
+
+def executor_to_thrift(executor: ExecutorId) -> Struct:
+    """An ExecutorInfo struct."""
+    return storm_thrift().ExecutorInfo(task_start=executor.start_task, task_end=executor.end_task)
+
+
+def executor_from_thrift(struct: Struct) -> ExecutorId:
+    """The executor that an ExecutorInfo names."""
+    return ExecutorId(struct.task_start, struct.task_end)
+
+
+def stream_to_thrift(stream: GlobalStreamId) -> Struct:
+    """A GlobalStreamId struct."""
+    return storm_thrift().GlobalStreamId(componentId=stream.component_id, streamId=stream.stream_id)
+
+
+def stream_from_thrift(struct: Struct) -> GlobalStreamId:
+    """The stream that a GlobalStreamId struct names."""
+    return GlobalStreamId(struct.componentId, struct.streamId)
+
+
+def slot_to_thrift(slot: WorkerSlot) -> Struct:
+    """A NodeInfo struct with one port."""
+    return storm_thrift().NodeInfo(node=slot.node_id, port=frozenset({slot.port}))
+
+
+def slot_from_thrift(struct: Struct) -> WorkerSlot:
+    """The slot that a NodeInfo names. Raises ThriftProtocolError unless it has exactly one port."""
+    if len(struct.port) != 1:
+        raise ThriftProtocolError(f"NodeInfo.port of node {struct.node!r} holds {len(struct.port)} ports, not one")
+    return WorkerSlot(struct.node, next(iter(struct.port)))
+
+
+def assignment_to_thrift(assignment: Assignment) -> Struct:
+    """An Assignment struct. Nobody reads `master_code_dir` any more: it is empty."""
+    return storm_thrift().Assignment(
+        master_code_dir="",
+        node_host=dict(assignment.node_hosts),
+        executor_node_port={
+            tuple(executor): slot_to_thrift(slot) for executor, slot in assignment.executor_slots.items()
+        },
+        executor_start_time_secs={
+            tuple(executor): secs for executor, secs in assignment.executor_start_wall_secs.items()
+        },
+        owner=assignment.owner,
+        topology_id=assignment.topology_id,
+        version=assignment.version,
+        slot_epochs={slot_to_thrift(slot): epoch for slot, epoch in assignment.slot_epochs.items()},
+        blob_hashes=dict(assignment.blob_hashes),
+    )
+
+
+def assignment_from_thrift(struct: Struct) -> Assignment:
+    """Raises ThriftProtocolError if it lacks what Storm's Assignment has not: topology id and version."""
+    if struct.topology_id is None or struct.version is None:
+        raise ThriftProtocolError("Assignment lacks topology_id or version: it comes from Apache Storm")
+    return Assignment(
+        topology_id=struct.topology_id,
+        version=struct.version,
+        executor_slots={
+            _executor_from_list(key): slot_from_thrift(node) for key, node in (struct.executor_node_port or {}).items()
+        },
+        executor_start_wall_secs={
+            _executor_from_list(key): secs for key, secs in (struct.executor_start_time_secs or {}).items()
+        },
+        node_hosts=struct.node_host or {},
+        slot_epochs={slot_from_thrift(node): epoch for node, epoch in (struct.slot_epochs or {}).items()},
+        blob_hashes=struct.blob_hashes or {},
+        owner=struct.owner or "",
+    )
+
+
+def _executor_from_list(tasks: tuple[int, ...]) -> ExecutorId:
+    if len(tasks) != 2:
+        raise ThriftProtocolError(f"an executor is a first and a last task, not {list(tasks)}")
+    return ExecutorId(*tasks)
+
+
+def executor_stats_to_thrift(stats: ExecutorStats) -> Struct:
+    """An ExecutorStats struct."""
+    t = storm_thrift()
+    if isinstance(stats.specific, BoltStats):
+        names = ("acked", "failed", "executed", "process_ms_avg", "execute_ms_avg")
+        by_stream = {name: _streams_to_thrift(getattr(stats.specific, name)) for name in names}
+        specific = t.ExecutorSpecificStats(bolt=t.BoltStats(**by_stream))
+    else:
+        spout = {name: _copy(getattr(stats.specific, name)) for name in ("acked", "failed", "complete_ms_avg")}
+        specific = t.ExecutorSpecificStats(spout=t.SpoutStats(**spout))
+    return t.ExecutorStats(
+        emitted=_copy(stats.emitted), transferred=_copy(stats.transferred), specific=specific, rate=stats.rate
+    )
+
+
+def executor_stats_from_thrift(struct: Struct) -> ExecutorStats:
+    """Raises ThriftProtocolError if it is neither a spout's nor a bolt's."""
+    bolt, spout = struct.specific.bolt, struct.specific.spout
+    specific: BoltStats | SpoutStats
+    if bolt is not None:
+        specific = BoltStats(
+            acked=_streams_from_thrift(bolt.acked),
+            failed=_streams_from_thrift(bolt.failed),
+            executed=_streams_from_thrift(bolt.executed),
+            process_ms_avg=_streams_from_thrift(bolt.process_ms_avg),
+            execute_ms_avg=_streams_from_thrift(bolt.execute_ms_avg),
+        )
+    elif spout is not None:
+        specific = SpoutStats(spout.acked, spout.failed, spout.complete_ms_avg)
+    else:
+        raise ThriftProtocolError("ExecutorStats.specific is neither a bolt's nor a spout's")
+    return ExecutorStats(struct.emitted, struct.transferred, specific, struct.rate)
+
+
+def all_executor_stats_to_thrift(stats: Mapping[ExecutorId, ExecutorStats]) -> dict[Struct, Struct]:
+    """What `SupervisorWorkerHeartbeat.executor_stats` holds."""
+    return {executor_to_thrift(executor): executor_stats_to_thrift(one) for executor, one in stats.items()}
+
+
+def all_executor_stats_from_thrift(stats: Mapping[Struct, Struct] | None) -> dict[ExecutorId, ExecutorStats]:
+    """The way back; a heartbeat without statistics has none."""
+    return {executor_from_thrift(key): executor_stats_from_thrift(one) for key, one in (stats or {}).items()}
+
+
+def _copy(windows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {window: dict(streams) for window, streams in windows.items()}
+
+
+def _streams_to_thrift(windows: Mapping[str, Mapping[GlobalStreamId, Any]]) -> dict[str, dict[Struct, Any]]:
+    return {
+        window: {stream_to_thrift(stream): value for stream, value in streams.items()}
+        for window, streams in windows.items()
+    }
+
+
+def _streams_from_thrift(windows: Mapping[str, Mapping[Struct, Any]]) -> dict[str, dict[GlobalStreamId, Any]]:
+    return {
+        window: {stream_from_thrift(stream): value for stream, value in streams.items()}
+        for window, streams in windows.items()
+    }
+
+
+def error_to_thrift(error: ErrorInfo) -> Struct:
+    """An ErrorInfo struct."""
+    return storm_thrift().ErrorInfo(error=error.text, error_time_secs=error.wall_secs, host=error.host, port=error.port)
+
+
+def error_from_thrift(struct: Struct) -> ErrorInfo:
+    """Our record; host and port are "" and 0 where the struct has none."""
+    return ErrorInfo(struct.error, struct.error_time_secs, struct.host or "", struct.port or 0)
+
+
+def debug_options_to_thrift(options: DebugOptions) -> Struct:
+    """A DebugOptions struct."""
+    return storm_thrift().DebugOptions(enable=options.enabled, samplingpct=options.sampling_percent)
+
+
+def debug_options_from_thrift(struct: Struct) -> DebugOptions:
+    """What the struct leaves out is what our record has by default."""
+    usual = DebugOptions()
+    return DebugOptions(
+        enabled=usual.enabled if struct.enable is None else struct.enable,
+        sampling_percent=usual.sampling_percent if struct.samplingpct is None else struct.samplingpct,
+    )
+
+
+def rebalance_to_thrift(request: RebalanceRequest, wait_secs: int | None = None) -> Struct:
+    """A RebalanceOptions struct; `wait_secs` None leaves the delay to Nimbus."""
+    return storm_thrift().RebalanceOptions(
+        wait_secs=wait_secs,
+        num_workers=request.num_workers,
+        num_executors=dict(request.component_executors) or None,
+        topology_conf_overrides=json.dumps(dict(request.conf_overrides)) if request.conf_overrides else None,
+    )
+
+
+def rebalance_from_thrift(struct: Struct) -> RebalanceRequest:
+    """What a RebalanceOptions asks for, apart from its delay `wait_secs`.
+
+    Raises InvalidTopologyError if its overrides are not a JSON object. Resources are not scheduled here: their
+    overrides are left out.
+    """
+    overrides: Any = {}
+    if struct.topology_conf_overrides:
+        try:
+            overrides = json.loads(struct.topology_conf_overrides)
+        except ValueError as error:
+            raise InvalidTopologyError(f"the overrides of the topology's settings are not JSON: {error}") from error
+        if not isinstance(overrides, dict):
+            raise InvalidTopologyError("the overrides of the topology's settings are not a JSON object")
+    return RebalanceRequest(
+        num_workers=struct.num_workers,
+        component_executors=struct.num_executors or {},
+        conf_overrides=overrides,
+    )
+
+
+def log_config_to_thrift(config: LogConfig, wall_secs: int) -> Struct:
+    """A LogConfig struct as `getLogConfig` answers at `wall_secs` (seconds since 1970)."""
+    t = storm_thrift()
+    levels = {}
+    for name, level in config.loggers.items():
+        until = level.until_wall_secs
+        levels[name] = t.LogLevel(
+            action=t.LogLevelAction.UPDATE,
+            target_log_level=level.level,
+            reset_log_level=level.reset_level,
+            reset_log_level_timeout_secs=None if until is None else max(0, until - wall_secs),
+            reset_log_level_timeout_epoch=None if until is None else until * 1000,
+        )
+    return t.LogConfig(named_logger_level=levels)
+
+
+def updated_log_config(config: LogConfig, change: Struct, wall_secs: int) -> LogConfig:
+    """`config` after `setLogConfig(change)` at `wall_secs` (seconds since 1970).
+
+    Storm's rules: UPDATE sets a level, for good if its time-out is absent or not above 0; REMOVE forgets the logger;
+    UNCHANGED leaves it. Raises ThriftProtocolError for an UPDATE without a level.
+    """
+    t = storm_thrift()
+    loggers = dict(config.loggers)
+    for name, level in (change.named_logger_level or {}).items():
+        if level.action == t.LogLevelAction.REMOVE:
+            loggers.pop(name, None)
+        elif level.action == t.LogLevelAction.UPDATE:
+            if not level.target_log_level:
+                raise ThriftProtocolError(f"the change of logger {name!r} names no level")
+            secs = level.reset_log_level_timeout_secs or 0
+            until = wall_secs + secs if secs > 0 else None
+            loggers[name] = LoggerLevel(level.target_log_level, until, level.reset_log_level)
+    return LogConfig(loggers)
