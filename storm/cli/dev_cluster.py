@@ -51,6 +51,10 @@ class DevPlan:
             found.update(dict.fromkeys(self.slot_ports(i), f"a worker of supervisor {i + 1}"))
         return found
 
+    def taken(self) -> dict[int, str]:
+        """Those of its ports that are in use, and who needs them."""
+        return {port: who for port, who in self.ports().items() if not _is_free(port)}
+
     def slot_ports(self, supervisor: int) -> list[int]:
         """The worker ports of the i-th supervisor, from 0."""
         first = self.first_slot + supervisor * self.slots
@@ -173,12 +177,10 @@ class DevCluster:
 
     def start(self) -> None:
         """Write the configuration and start everything. Raises AlreadyRunningError where a port is taken."""
-        for port, who in self.plan.ports().items():
-            if not _is_free(port):
-                raise AlreadyRunningError(
-                    f"port {port}, for {who}, is in use: does another cluster run? "
-                    "`storm dev --port-base N` takes other ports"
-                )
+        for port, who in self.plan.taken().items():
+            raise AlreadyRunningError(
+                f"port {port}, for {who}, is in use: does another cluster run? `storm dev --port-base N` takes other ports"
+            )
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
         for daemon in self.daemons:

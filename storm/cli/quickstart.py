@@ -1,0 +1,215 @@
+"""`bin/quickstart`: a cluster on this machine that counts the words of a real text, live in the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from storm.cli.dev import announcement
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
+from storm.cli.options import read_settings
+from storm.cli.output import Steps
+from storm.clock import SystemClock
+from storm.errors import AlreadyRunningError, StormError
+
+if TYPE_CHECKING:
+    from storm.thrift.nimbus_client import NimbusClient
+
+NAME = "quickstart"
+DRAIN_SECS = 60.0
+REFRESH_SECS = 1.0
+LEADING_WORDS = 6
+PORTS = 16
+
+
+@dataclass(slots=True)
+class Report:
+    """What the tasks of the topology wrote down: the spout its lines, each count task its words."""
+
+    emitted: int = 0
+    acked: int = 0
+    failed: int = 0
+    words: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no line is under way."""
+        return self.emitted > 0 and self.emitted == self.acked + self.failed
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(min=1), help="End after so many seconds (default: at Ctrl-C).")
+@click.option("--check", is_flag=True, help="Exit 0 only if every line was counted right and acked, and none failed.")
+@click.option("--text", type=click.Path(exists=True, path_type=Path), help="A file or directory to count instead.")
+@click.option("--workers", type=click.IntRange(1, 4), default=2, show_default=True, help="Worker processes to use.")
+def quickstart(seconds: float | None, check: bool, text: Path | None, workers: int) -> int:
+    """Start a cluster, count the words of a real text on it, and show how it goes."""
+    clock = SystemClock()
+    signal.signal(signal.SIGTERM, _interrupt)
+    steps = Steps(3, clock)
+    with tempfile.TemporaryDirectory(prefix="storm-quickstart-") as directory:
+        reports = Path(directory) / "reports"
+        reports.mkdir()
+        cluster = DevCluster(_plan(Path(directory) / "cluster"), clock)
+        try:
+            steps.start("starting ZooKeeper (embedded), Nimbus and a supervisor")
+            cluster.start()
+            cluster.wait_ready()
+            steps.done(f"on port {cluster.plan.zookeeper_port}, {cluster.plan.nimbus_port} and 4 slots")
+            with _connect(cluster) as nimbus:
+                _submit(cluster, nimbus, reports, steps, _topology_conf(reports, text, workers))
+                click.echo(announcement(cluster).replace("FILE --name NAME", "storm/examples/replay.py --name replay"))
+                _watch(reports, clock, seconds)
+                return _finish(nimbus, reports, text, clock) if check else 0
+        except KeyboardInterrupt:
+            click.echo("\nstopping ...")
+            return 130 if check else 0
+        except StormError:
+            steps.failed()
+            raise
+        finally:
+            cluster.stop()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _plan(directory: Path) -> DevPlan:
+    plan = DevPlan(directory, volatile=True)
+    if plan.taken():
+        base = free_port_base(PORTS)
+        plan = DevPlan(
+            directory,
+            zookeeper_port=base,
+            nimbus_port=base + 1,
+            supervisor_port=base + 2,
+            first_slot=base + 3,
+            volatile=True,
+        )
+    return plan
+
+
+def _connect(cluster: DevCluster) -> NimbusClient:
+    from storm.thrift.nimbus_client import NimbusClient
+
+    return NimbusClient(["127.0.0.1"], cluster.plan.nimbus_port, 30.0)
+
+
+def _topology_conf(reports: Path, text: Path | None, workers: int) -> dict[str, Any]:
+    conf: dict[str, Any] = {
+        "topology.workers": workers,
+        "word_count.report_dir": str(reports),
+        "word_count.passes": 0,
+    }
+    if text is not None:
+        conf["word_count.text"] = str(text.resolve())
+    return conf
+
+
+def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Steps, conf: dict[str, Any]) -> None:
+    import storm.examples.word_count as example
+    from storm.client import submitter
+    from storm.client.code_package import build_package
+    from storm.client.topology_file import load_topology
+
+    steps.start("submitting storm/examples/word_count.py")
+    read_settings(cluster.config_file, ())
+    loaded = load_topology(Path(example.__file__), conf)
+    package = build_package(loaded.files, reports.parent / "package.zip")
+    topology_id = submitter.send(nimbus, NAME, loaded.topology, loaded.conf, package)
+    steps.done(topology_id)
+    steps.start("waiting for its workers")
+    workers = submitter.wait_until_running(nimbus, topology_id, steps)
+    steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
+
+
+def read_reports(directory: Path) -> Report:
+    """Add up what the tasks wrote; a file that is not there yet counts nothing."""
+    import json
+
+    report = Report()
+    for file in directory.glob("*.json"):
+        found = json.loads(file.read_text())
+        report.emitted += found.get("emitted", 0)
+        report.acked += found.get("acked", 0)
+        report.failed += found.get("failed", 0)
+        report.words.update(found.get("counts", {}))
+    return report
+
+
+def _watch(reports: Path, clock: SystemClock, seconds: float | None) -> None:
+    """Show a line a second until the time is over or Ctrl-C."""
+    click.echo(f"\n{'lines':>12} {'acked':>12} {'failed':>7} {'words':>13} {'words/s':>11}   leading words")
+    started = clock.now()
+    before, seen = started, 0
+    while seconds is None or clock.now() - started < seconds:
+        clock.sleep(REFRESH_SECS)
+        report = read_reports(reports)
+        now, words = clock.now(), report.words.total()
+        leading = " ".join(f"{word}:{count:,}" for word, count in report.words.most_common(LEADING_WORDS))
+        rate = (words - seen) / (now - before)
+        line = f"{report.emitted:12,} {report.acked:12,} {report.failed:7,} {words:13,} {rate:11,.0f}   {leading}"
+        click.echo(f"\r\033[K{line[:118]}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
+        before, seen = now, words
+    click.echo()
+
+
+def _finish(nimbus: NimbusClient, reports: Path, text: Path | None, clock: SystemClock) -> int:
+    """Stop the spout, wait until nothing is under way, and compare the counts with a recount."""
+    nimbus.call("deactivate", NAME)
+    deadline = clock.now() + DRAIN_SECS
+    report = read_reports(reports)
+    stable_since = clock.now()
+    while clock.now() < deadline and not (report.settled and clock.now() - stable_since > 2.0):
+        clock.sleep(0.2)
+        again = read_reports(reports)
+        if again != report:
+            report, stable_since = again, clock.now()
+    expected = recount(text, report.emitted)
+    problems = []
+    if report.acked != report.emitted or report.failed:
+        problems.append(f"{report.emitted} lines emitted, {report.acked} acked, {report.failed} failed")
+    if report.words != expected:
+        wrong = {word for word in expected | report.words if expected[word] != report.words[word]}
+        problems.append(f"{len(wrong)} words are counted wrong, such as {sorted(wrong)[:5]}")
+    for problem in problems:
+        click.echo(f"{click.style('wrong:', fg='red')} {problem}", err=True)
+    if not problems:
+        click.echo(f"checked: {report.emitted:,} lines, all acked; {report.words.total():,} words, all counted right")
+    return 1 if problems else 0
+
+
+def recount(text: Path | None, lines: int) -> Counter[str]:
+    """The words of the first `lines` lines of the text, which begins again at its end, counted without the cluster."""
+    from storm.examples.word_count import read_lines
+
+    read = list(read_lines(str(text) if text else None))
+    whole, rest = divmod(lines, len(read))
+    once = Counter(word for line in read for word in line.split())
+    part = Counter(word for line in read[:rest] for word in line.split())
+    return Counter({word: count * whole + part[word] for word, count in once.items() if count * whole + part[word]})
+
+
+def main() -> None:
+    """Run it and exit as the other commands do."""
+    try:
+        code = quickstart.main(prog_name="bin/quickstart", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (StormError, AlreadyRunningError) as error:
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
