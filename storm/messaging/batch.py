@@ -1,0 +1,328 @@
+"""Frames: what one worker sends to another, as bytes; docs/wire.md specifies them.
+
+A frame is a header and a body. The body of a BATCH is a row of sections, and each section is either many tuples from
+one stream of one task to another task, or tracking for an acker or a spout. The values of the tuples are opaque here
+(`tuple_codec` makes them); their roots and edges travel beside them as packed 64-bit numbers, so that nothing but the
+values needs a codec. Everything is little-endian. Arbitrary bytes raise FrameError and nothing else; a CRC of the whole
+frame sees to it that damage is noticed and never delivered.
+
+Pure: no sockets, no settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import sys
+import zlib
+from array import array
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from storm.errors import FrameError
+from storm.tuples import Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from storm.ids import NodeId, StreamId, TaskId, TopologyId
+    from storm.tuples import Origin
+
+MAGIC = b"STRM"
+VERSION = 1
+FRAME_BYTES_MAX = 10 * 1024 * 1024  # what a receiver's socket takes at most
+SECTION_BYTES_MAX = 4 * 1024 * 1024  # values of one section
+STREAM_BYTES_MAX = 255
+THROTTLED_TASKS_MAX = 65_536
+
+_PREFIX = struct.Struct("<4sI")  # magic, CRC-32 of all that follows
+_HEADER = struct.Struct("<BBHQQII")  # version, kind, reserved, topology, source node, source port, source epoch
+_TUPLES = struct.Struct("<BBHiiIII")  # 1, stream size, flags, target, source, count, values size, multi-root size
+_TRACKING = struct.Struct("<BBHiiI")  # 2, kind, reserved, target, source, count
+_MORE = struct.Struct("<II")  # position, count
+_HELLO = struct.Struct("<B")
+_THROTTLE = struct.Struct("<II")  # time to live in ms, count
+HEADER_BYTES = _PREFIX.size + _HEADER.size
+TUPLES_SECTION, TRACKING_SECTION = 1, 2
+TRACKED = 1  # flag: roots and edges follow the values
+_BIG_ENDIAN = sys.byteorder == "big"
+
+
+class FrameKind(IntEnum):
+    """What a frame is for. The numbers never change."""
+
+    HELLO = 1
+    BATCH = 2
+    THROTTLE = 3
+
+
+class WorkerAddress(NamedTuple):
+    """Who sent a frame: hashes of its topology and node, its port and its epoch (`Assignment.slot_epochs`)."""
+
+    topology_hash: int
+    node_hash: int
+    port: int
+    epoch: int
+
+
+class Frame(NamedTuple):
+    """A frame whose checksum is right."""
+
+    source: WorkerAddress
+    kind: FrameKind
+    body: memoryview
+
+
+class Hello(NamedTuple):
+    """`answer`: this hello answers one; otherwise the sender wants an answer."""
+
+    answer: bool
+
+
+class Throttle(NamedTuple):
+    """All tasks of the sender that are over their high-water mark; it holds for `ttl_ms` unless renewed."""
+
+    ttl_ms: int
+    tasks: tuple[TaskId, ...]
+
+
+class TupleSection(NamedTuple):
+    """Tuples from one stream of `source` to `target`; `ids` is array("Q") root, edge, ..., or None: no one tracks them.
+
+    `more` holds the further roots of tuples that belong to several trees: {position: {root: edge}}.
+    """
+
+    target: TaskId
+    source: TaskId
+    stream: StreamId
+    tuple_count: int
+    values: memoryview
+    ids: array[int] | None
+    more: dict[int, dict[int, int]]
+
+
+class TrackingSection(NamedTuple):
+    """`pairs` is array("Q") root, value, ...; `kind` a number of `storm.executor.transfer.Tracking`."""
+
+    kind: int
+    target: TaskId
+    source: TaskId
+    pairs: array[int]
+
+
+def topology_hash(topology_id: TopologyId) -> int:
+    return _hash64(topology_id)
+
+
+def node_hash(node_id: NodeId) -> int:
+    return _hash64(node_id)
+
+
+def _hash64(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def hello_frame(source: WorkerAddress, hello: Hello) -> bytes:
+    return _frame(source, FrameKind.HELLO, [_HELLO.pack(hello.answer)])
+
+
+def throttle_frame(source: WorkerAddress, throttle: Throttle) -> bytes:
+    """At most THROTTLED_TASKS_MAX tasks are told: the first ones."""
+    tasks = throttle.tasks[:THROTTLED_TASKS_MAX]
+    body = _THROTTLE.pack(throttle.ttl_ms, len(tasks)) + struct.pack(f"<{len(tasks)}i", *tasks)
+    return _frame(source, FrameKind.THROTTLE, [body])
+
+
+def batch_frame(source: WorkerAddress, sections: Iterable[bytes]) -> bytes:
+    """A frame of sections made by `tuple_section` and `tracking_section`."""
+    return _frame(source, FrameKind.BATCH, sections)
+
+
+def _frame(source: WorkerAddress, kind: FrameKind, parts: Iterable[bytes]) -> bytes:
+    rest = b"".join((_HEADER.pack(VERSION, kind, 0, *source), *parts))
+    return _PREFIX.pack(MAGIC, zlib.crc32(rest)) + rest
+
+
+def read_frame(data: bytes) -> Frame:
+    """The header of a frame and its body. Raises FrameError unless it is one, whole and undamaged."""
+    if len(data) < HEADER_BYTES:
+        raise FrameError(f"{len(data)} bytes; a frame has at least {HEADER_BYTES}")
+    magic, crc = _PREFIX.unpack_from(data)
+    version, kind, _, *source = _HEADER.unpack_from(data, _PREFIX.size)
+    if magic != MAGIC:
+        raise FrameError(f"it begins with {magic!r}: no worker sent it")
+    if version != VERSION:
+        raise FrameError(f"version {version} of the frame format; this release reads {VERSION}")
+    view = memoryview(data)
+    if zlib.crc32(view[_PREFIX.size :]) != crc:
+        raise FrameError("its checksum is wrong: it was damaged on the way")
+    try:
+        known = FrameKind(kind)
+    except ValueError:
+        raise FrameError(f"unknown kind of frame {kind}") from None
+    return Frame(WorkerAddress(*source), known, view[HEADER_BYTES:])
+
+
+def read_hello(body: memoryview) -> Hello:
+    """Raises FrameError."""
+    if len(body) != _HELLO.size or body[0] > 1:
+        raise FrameError("a malformed hello")
+    return Hello(bool(body[0]))
+
+
+def read_throttle(body: memoryview) -> Throttle:
+    """Raises FrameError."""
+    if len(body) < _THROTTLE.size:
+        raise FrameError("a truncated throttle")
+    ttl_ms, count = _THROTTLE.unpack_from(body)
+    if count > THROTTLED_TASKS_MAX or len(body) != _THROTTLE.size + 4 * count:
+        raise FrameError(f"a throttle of {count} tasks in {len(body)} bytes")
+    return Throttle(ttl_ms, struct.unpack_from(f"<{count}i", body, _THROTTLE.size))
+
+
+def read_sections(body: memoryview) -> Iterator[TupleSection | TrackingSection]:
+    """The sections of a BATCH in order. Raises FrameError at the first one that is malformed."""
+    at = 0
+    while at < len(body):
+        section_kind = body[at]
+        try:
+            if section_kind == TUPLES_SECTION:
+                section, at = _read_tuples(body, at)
+                yield section
+            elif section_kind == TRACKING_SECTION:
+                tracking, at = _read_tracking(body, at)
+                yield tracking
+            else:
+                raise FrameError(f"unknown kind of section {section_kind}")
+        except struct.error:
+            raise FrameError("a truncated section") from None
+
+
+def tracking_section(kind: int, target: TaskId, source: TaskId, pairs: array[int]) -> bytes:
+    """`pairs` is array("Q") root, value, root, value, ..."""
+    header = _TRACKING.pack(TRACKING_SECTION, kind, 0, target, source, len(pairs) // 2)
+    return header + _little_endian(pairs)
+
+
+def _read_tracking(body: memoryview, at: int) -> tuple[TrackingSection, int]:
+    _, kind, _, target, source, count = _TRACKING.unpack_from(body, at)
+    pairs, end = _read_numbers(body, at + _TRACKING.size, 2 * count)
+    return TrackingSection(kind, target, source, pairs), end
+
+
+def tuple_section(target: TaskId, origin: Origin, columns: Columns, values: bytes) -> bytes:
+    """`values` is what `tuple_codec.encode_rows(columns.rows)` made."""
+    stream = origin.stream.encode()
+    ids = b"" if columns.ids is None else _little_endian(columns.ids)
+    more = b"".join(
+        _MORE.pack(position, len(trees)) + _little_endian(array("Q", [n for pair in trees.items() for n in pair]))
+        for position, trees in columns.more.items()
+    )
+    flags = 0 if columns.ids is None else TRACKED
+    header = _TUPLES.pack(
+        TUPLES_SECTION, len(stream), flags, target, origin.task, len(columns.rows), len(values), len(more)
+    )
+    return b"".join((header, stream, values, ids, more))
+
+
+def _read_tuples(body: memoryview, at: int) -> tuple[TupleSection, int]:
+    _, stream_size, flags, target, source, count, values_size, more_size = _TUPLES.unpack_from(body, at)
+    at += _TUPLES.size
+    if at + stream_size + values_size > len(body):
+        raise FrameError("a truncated section")
+    try:
+        stream = str(body[at : at + stream_size], "utf-8")
+    except UnicodeDecodeError:
+        raise FrameError("a stream's name that is no text") from None
+    at += stream_size
+    values = body[at : at + values_size]
+    at += values_size
+    ids = None
+    if flags & TRACKED:
+        ids, at = _read_numbers(body, at, 2 * count)
+    end = at + more_size
+    if end > len(body):
+        raise FrameError("a truncated section")
+    more: dict[int, dict[int, int]] = {}
+    while at < end:
+        position, trees = _MORE.unpack_from(body, at)
+        pairs, at = _read_numbers(body, at + _MORE.size, 2 * trees)
+        if position >= count or at > end or ids is None:
+            raise FrameError("further roots that belong to no tuple")
+        more[position] = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return TupleSection(target, source, stream, count, values, ids, more), end
+
+
+def _little_endian(numbers: array[int]) -> bytes:
+    if _BIG_ENDIAN:
+        numbers = array("Q", numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _read_numbers(body: memoryview, at: int, count: int) -> tuple[array[int], int]:
+    end = at + 8 * count
+    if end > len(body):
+        raise FrameError("a truncated section")
+    numbers = array("Q")
+    numbers.frombytes(body[at:end])
+    if _BIG_ENDIAN:
+        numbers.byteswap()
+    return numbers, end
+
+
+class Columns(NamedTuple):
+    """Tuples of one origin, taken apart: their values, and as in TupleSection `ids` and `more`."""
+
+    rows: list[Sequence[Any]]
+    ids: array[int] | None
+    more: dict[int, dict[int, int]]
+
+
+def columns(tuples: list[Tuple]) -> Columns:
+    """Take tuples apart. One without a root has root and edge 0; if none has a root there are no ids."""
+    rows: list[Sequence[Any]] = []
+    ids = array("Q", bytes(16 * len(tuples)))
+    more: dict[int, dict[int, int]] = {}
+    tracked = 0
+    i = 0
+    for tup in tuples:
+        rows.append(tup.values)
+        root = tup.root
+        if root:
+            tracked = 1
+            ids[i] = root
+            ids[i + 1] = tup.edge
+            if tup.more is not None:
+                more[i >> 1] = tup.more
+        i += 2
+    return Columns(rows, ids if tracked else None, more)
+
+
+def tuples_of(rows: list[list[Any]], section: TupleSection, origin: Origin) -> list[Tuple]:
+    """Put tuples together again. Raises FrameError when the rows are not what section and origin say."""
+    if len(rows) != section.tuple_count:
+        raise FrameError(f"{len(rows)} tuples where the section says {section.tuple_count}")
+    out: list[Tuple] = []
+    size = len(origin.fields)
+    ids = section.ids
+    i = 0
+    for values in rows:
+        if len(values) != size:
+            raise FrameError(f"{len(values)} values on a stream of {size} fields")
+        tup = Tuple.__new__(Tuple)
+        tup.values = values
+        tup.origin = origin
+        tup.more = None
+        tup.settled = False
+        if ids is None:
+            tup.root = 0
+            tup.edge = 0
+        else:
+            tup.root = ids[i]
+            tup.edge = ids[i + 1]
+            i += 2
+        out.append(tup)
+    for position, trees in section.more.items():
+        out[position].more = trees
+    return out
