@@ -1,0 +1,123 @@
+"""The configuration of one process, read-only: every key that there is, checked, and where each value comes from."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from storm.config.option_types import FilePath, Json
+from storm.config.options import OPTIONS
+from storm.errors import ConfigError
+
+DEFAULT_ORIGIN = "default"
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"
+MASK = "********"
+SECRET_WORDS = re.compile(
+    r"(?i)passw(or)?d|passphrase|secret|token|credential|payload|private[._-]?key|api[._-]?key|access[._-]?key|keystore"
+)
+
+
+class Settings(Mapping[str, Any]):
+    """{key: value}. Made by `loading.load_settings`, or by `Settings.of` from values that were settings before."""
+
+    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+        self._values = with_derived_paths({**default_values(), **values})
+        self._origins = dict(origins)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None = None, origin: str = "given") -> Settings:
+        """The defaults overlaid by `values`. Raises ConfigError where one does not fit its key."""
+        given = dict(values or {})
+        checked = {key: checked_value(key, value, origin) for key, value in given.items()}
+        return cls(checked, dict.fromkeys(given, origin))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def origin(self, key: str) -> str:
+        """Where the value comes from: "default", "FILE:LINE", "environment NAME" or "-c KEY". Raises KeyError."""
+        if key not in self._values:
+            raise KeyError(key)
+        return self._origins.get(key, DEFAULT_ORIGIN)
+
+    def changed(self) -> dict[str, Any]:
+        """What was set, without the defaults: `Settings.of(settings.changed())` has the same values."""
+        return {key: self._values[key] for key in self._origins}
+
+    @property
+    def bind_host(self) -> str:
+        """The address that daemons and workers listen on: loopback, unless `storm.security.insecure` is written out."""
+        return EVERY_ADDRESS if self["storm.security.insecure"] else LOOPBACK
+
+    @property
+    def advertised_host(self) -> str:
+        """The name or address by which others reach this host's daemons and workers."""
+        if not self["storm.security.insecure"]:
+            return LOOPBACK
+        named = self["storm.local.hostname"]
+        return str(named) if named is not None else socket.gethostname()
+
+
+def default_values() -> dict[str, Any]:
+    """{key: its default}, before paths that hang on others are filled in."""
+    return {option.key: option.checked(option.default) for option in OPTIONS.values()}
+
+
+def with_derived_paths(values: dict[str, Any]) -> dict[str, Any]:
+    """Fill in directories that lie in another one unless they are set."""
+    local_dir = Path(values["storm.local.dir"])
+    for key, name in (("storm.log.dir", "logs"), ("blobstore.dir", "blobs")):
+        if values[key] is None:
+            values[key] = str(local_dir / name)
+    return values
+
+
+def checked_value(key: str, value: Any, origin: str, directory: Path | None = None) -> Any:
+    """The value of a key as the program uses it; keys that no option describes hold any JSON.
+
+    `directory` is what a relative path is relative to; None: the current one. Raises ConfigError that names
+    key and origin.
+    """
+    option = OPTIONS.get(key)
+    try:
+        if option is None:
+            return Json().checked(value)
+        checked = option.checked(value)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error} (from {origin})") from None
+    except RecursionError:
+        raise ConfigError(f"{key}: nested too deeply (from {origin})") from None
+    if isinstance(option.type, FilePath) and checked is not None:
+        return str((directory or Path.cwd()) / checked)
+    return checked
+
+
+def is_secret(key: str) -> bool:
+    """Whether values under this name must not be shown."""
+    option = OPTIONS.get(key)
+    return (option is not None and option.secret) or SECRET_WORDS.search(key) is not None
+
+
+def redacted(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """`conf` for people and logs: secrets, also those in mappings and lists within it, are masked."""
+    return {key: _masked(key, value) for key, value in conf.items()}
+
+
+def _masked(key: object, value: Any) -> Any:
+    if value is not None and is_secret(str(key)):
+        return MASK
+    if isinstance(value, Mapping):
+        return {name: _masked(name, item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked("", item) for item in value]
+    return value
