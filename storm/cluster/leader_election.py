@@ -1,0 +1,159 @@
+"""Which Nimbus leads: the one whose candidate node is the oldest, as long as its connection is sure.
+
+Each Nimbus keeps an ephemeral sequential node below /leader-lock. The one with the lowest number raises the
+version of /leader-info and thereby takes office; that version is its *fence*. A lock alone is not mutual
+exclusion: a Nimbus may be paused, lose its session and go on without knowing. Its writes then carry an older
+fence than its successor's, and the storage refuses them.
+
+The order of reads matters: the version is read before the candidates. If somebody else takes office in
+between, raising that version fails, and the next step looks again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from storm.cluster import paths, record_codec
+from storm.cluster.records import NimbusInfo
+from storm.cluster.storage import ConnectionState, Fence
+from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
+
+if TYPE_CHECKING:
+    from storm.cluster.storage import StateStorage, Watch
+
+logger = logging.getLogger(__name__)
+
+
+class LeaderElection:
+    """One Nimbus's part in the election. `step`, `leave` belong to one thread; any thread may ask the rest.
+
+    `info.host` and `info.port` are this Nimbus's own: a candidate with both is taken for its earlier life.
+    """
+
+    def __init__(self, storage: StateStorage, info: NimbusInfo, wake: Watch = lambda: None) -> None:
+        """`wake` is called, from any thread, when the answer may have changed: then call `step`."""
+        self._storage = storage
+        self._info = info
+        self._data = record_codec.encode(info)
+        self._wake = wake
+        self._path: str | None = None
+        self._lock = threading.Lock()  # guards the two below, which the connection's thread resets
+        self._fence: Fence | None = None
+        self._losses = 0
+        storage.add_listener(self._connection_changed)
+
+    def is_leader(self) -> bool:
+        """Whether this Nimbus leads, as far as it can know: not while its connection is unsure."""
+        return self._fence is not None
+
+    def fence(self) -> Fence:
+        """What each of the leader's writes must carry. Raises NotLeaderError."""
+        fence = self._fence
+        if fence is None:
+            raise NotLeaderError(f"The Nimbus at {self._info.host}:{self._info.port} does not lead now.")
+        return fence
+
+    def step(self) -> bool:
+        """Stand as a candidate if not yet, look who is first, take office if that is this one; `is_leader()`.
+
+        To be called when woken and every few seconds. Raises CoordinationError.
+        """
+        losses = self._losses
+        version = self._leader_info_version()
+        candidates = self._candidates(self._wake)
+        if self._path is None or self._path not in candidates:
+            self._resign()
+            self._path = self._stand(candidates)
+            candidates = self._candidates(self._wake)
+        if not candidates or candidates[0] != self._path:
+            self._resign()
+            return False
+        if self._fence is not None and self._fence.version == version:
+            return True
+        try:
+            version = self._storage.set(paths.LEADER_INFO, self._data, version)
+        except (BadVersionError, NoNodeError):
+            # Another took office since the version was read, or somebody wiped the nodes: look again.
+            self._resign()
+            self._wake()
+            return False
+        with self._lock:
+            if self._losses == losses:
+                self._fence = Fence(paths.LEADER_INFO, version)
+        if self._fence is not None:
+            logger.info("This Nimbus, %s:%d, leads now (term %d).", self._info.host, self._info.port, version)
+        return self.is_leader()
+
+    def leader(self) -> NimbusInfo | None:
+        """The Nimbus that leads or is about to; None while there is none. Raises CoordinationError."""
+        for path in self._candidates(None):
+            info = self._candidate(path)
+            if info is not None:
+                return dataclasses.replace(info, is_leader=True)
+        return None
+
+    def leave(self) -> None:
+        """Give up leadership and candidature; the next `step` stands again, behind all others.
+
+        Raises CoordinationError; then the candidature may last until the session ends.
+        """
+        self._resign()
+        if self._path is not None:
+            self._storage.delete(self._path)
+            self._path = None
+
+    def _connection_changed(self, state: ConnectionState) -> None:
+        if state is not ConnectionState.CONNECTED:
+            with self._lock:
+                self._losses += 1
+                self._fence = None
+        self._wake()
+
+    def _resign(self) -> None:
+        with self._lock:
+            self._fence = None
+
+    def _leader_info_version(self) -> int:
+        there = self._storage.get(paths.LEADER_INFO)
+        if there is not None:
+            return there.version
+        try:
+            self._storage.create(paths.LEADER_INFO, b"")
+        except NodeExistsError:
+            return self._leader_info_version()
+        return 0
+
+    def _candidates(self, watch: Watch | None) -> list[str]:
+        """The candidates' paths, the oldest first."""
+        numbered = ((paths.sequence_number(node), node) for node in self._storage.children(paths.LEADER_LOCK, watch))
+        return [f"{paths.LEADER_LOCK}/{node}" for _, node in sorted((n, node) for n, node in numbered if n is not None)]
+
+    def _candidate(self, path: str) -> NimbusInfo | None:
+        there = self._storage.get(path)
+        if there is None:
+            return None
+        try:
+            return record_codec.decode(NimbusInfo, there.data, path)
+        except RecordError as e:
+            logger.warning("%s It is passed over.", e)
+            return None
+
+    def _stand(self, candidates: list[str]) -> str:
+        """Create this Nimbus's candidate; remove those that it left in an earlier life or by a lost answer.
+
+        One that is younger than this Nimbus stays: two that claim one address by mistake must not remove
+        each other in turn.
+        """
+        me = (self._info.host, self._info.port)
+        for path in candidates:
+            other = self._candidate(path)
+            if other is not None and (other.host, other.port) == me:
+                if other.start_wall_secs > self._info.start_wall_secs:
+                    logger.warning("Another Nimbus that calls itself %s:%d stands for election.", *me)
+                else:
+                    self._storage.delete(path)
+        prefix = f"{paths.LEADER_LOCK}/{paths.node_name(f'{self._info.host}:{self._info.port}')}-"
+        return self._storage.create(prefix, self._data, ephemeral=True, sequential=True)
