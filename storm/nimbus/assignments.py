@@ -1,0 +1,136 @@
+"""From a snapshot to new assignments: who needs slots, what the scheduler says, what changes.
+
+Rules beyond the scheduler's:
+
+* a slot stays with its executors while its worker lives and its supervisor still offers the port;
+* a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go
+on;
+* a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker
+was found
+  dead: then the supervisor starts a new worker there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storm.cluster.records import Assignment
+from storm.ids import WorkerSlot
+from storm.nimbus.heartbeats import AssignedSlot
+from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
+
+if TYPE_CHECKING:
+    from storm.cluster.records import StormBase
+    from storm.ids import ExecutorId, TopologyId
+    from storm.nimbus.cluster_snapshot import ClusterSnapshot
+    from storm.scheduler.scheduling_state import Placement, Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round knows beside the snapshot.
+
+    `dead`: slots in use whose worker is dead. `spread`: topologies whose workers shall be shared out evenly
+    over the nodes, because they are being rebalanced. `wall_secs`: now, since the epoch.
+    """
+
+    wall_secs: int
+    dead: frozenset[AssignedSlot] = frozenset()
+    spread: frozenset[TopologyId] = frozenset()
+
+
+def new_assignments(snapshot: ClusterSnapshot, scheduler: Scheduler, this: Round) -> list[Assignment]:
+    """The assignments that must be written; none where nothing changes."""
+    placements = scheduler(scheduling_state(snapshot, this))
+    used = {slot for placement in placements.values() for slot in placement.values()}
+    changed = []
+    for topology_id, placement in placements.items():
+        old = snapshot.assignments.get(topology_id)
+        if not placement and (old is None or used.isdisjoint(old.executor_slots.values())):
+            continue  # nowhere to go, and nobody else took what it had
+        assignment = _assignment(snapshot, topology_id, placement, this)
+        if assignment is not None:
+            changed.append(assignment)
+    return changed
+
+
+def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
+    """What the scheduler is told."""
+    schedulable = snapshot.schedulable()
+    reserved = {
+        slot
+        for topology_id, assignment in snapshot.assignments.items()
+        if topology_id not in schedulable and (topology_id in snapshot.bases or topology_id in snapshot.unreadable)
+        for slot in assignment.executor_slots.values()
+    }
+    offered = {WorkerSlot(node_id, port) for node_id, info in snapshot.supervisors.items() for port in info.slot_ports}
+    needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
+    avoid = frozenset(used.slot for used in this.dead)
+    return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
+
+
+def wanted_executors(snapshot: ClusterSnapshot, topology_id: TopologyId) -> tuple[ExecutorId, ...]:
+    """Every executor that the topology must have, by first task."""
+    plan, base = snapshot.plans[topology_id], snapshot.bases[topology_id]
+    by_component = plan.executors(base.component_executors)
+    return tuple(sorted(executor for executors in by_component.values() for executor in executors))
+
+
+def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> TopologyNeeds:
+    base = snapshot.bases[topology_id]
+    old = snapshot.assignments.get(topology_id)
+    wanted = wanted_executors(snapshot, topology_id)
+    placed: dict[ExecutorId, WorkerSlot] = {}
+    if old is not None:
+        for executor in wanted:
+            slot = old.executor_slots.get(executor)
+            if slot is not None and _may_stay(snapshot, AssignedSlot(topology_id, slot), this):
+                placed[executor] = slot
+    return TopologyNeeds(topology_id, base.num_workers, wanted, placed, topology_id in this.spread)
+
+
+def _may_stay(snapshot: ClusterSnapshot, used: AssignedSlot, this: Round) -> bool:
+    supervisor = snapshot.supervisors.get(used.slot.node_id)
+    return used not in this.dead and (supervisor is None or used.slot.port in supervisor.slot_ports)
+
+
+def _assignment(
+    snapshot: ClusterSnapshot, topology_id: TopologyId, placement: Placement, this: Round
+) -> Assignment | None:
+    """The assignment of this placement; None: the one that stands says the same."""
+    base, old = snapshot.bases[topology_id], snapshot.assignments.get(topology_id)
+    first_version = this.wall_secs if topology_id in snapshot.unreadable_assignments else 1
+    version = first_version if old is None else old.version + 1
+    epochs = _epochs(base, old, placement, version, this)
+    if old is not None and dict(old.executor_slots) == dict(placement) and dict(old.slot_epochs) == epochs:
+        return None
+    start_secs = {
+        executor: (this.wall_secs if old is None or epochs[slot] == version else old.executor_start_wall_secs[executor])
+        for executor, slot in placement.items()
+    }
+    nodes = {slot.node_id for slot in placement.values()}
+    hosts = {node_id: info.host for node_id, info in snapshot.supervisors.items() if node_id in nodes}
+    if old is not None:
+        hosts = {node_id: host for node_id, host in old.node_hosts.items() if node_id in nodes} | hosts
+    return Assignment(
+        topology_id, version, dict(placement), start_secs, hosts, epochs, dict(base.blob_hashes), base.owner
+    )
+
+
+def _epochs(
+    base: StormBase, old: Assignment | None, placement: Placement, version: int, this: Round
+) -> dict[WorkerSlot, int]:
+    """For each slot the version at which its workers' present task was decided."""
+    new = Assignment(base.topology_id, version, placement, {}, {}, {}).slot_executors()
+    if old is None or dict(old.blob_hashes) != dict(base.blob_hashes):
+        return dict.fromkeys(new, version)
+    before = old.slot_executors()
+    return {
+        slot: (
+            old.slot_epochs.get(slot, version)
+            if before.get(slot) == executors and AssignedSlot(base.topology_id, slot) not in this.dead
+            else version
+        )
+        for slot, executors in new.items()
+    }

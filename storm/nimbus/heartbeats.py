@@ -1,0 +1,158 @@
+"""Which workers are alive, by Nimbus's own clock.
+
+Hosts' clocks are never compared: a beat says a number, and Nimbus notes when it saw that number change. What
+a worker is given before its silence counts against it:
+
+* it was assigned less than `launch_secs` ago (seen by this leader: a new leader starts everybody's grace
+anew);
+* or its last beat came less than `timeout_secs` ago.
+
+Where the supervisor is missing from ZooKeeper, nobody launches anything, and its session has been silent for
+long: then only a beat within `orphan_timeout_secs` counts, which a worker sends to Nimbus itself when its
+supervisor is just being restarted. Because all sessions may be lost with ZooKeeper itself, a new leader first
+waits `timeout_secs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlot
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping
+
+    from storm.cluster.records import Assignment
+    from storm.metrics.stats_records import ExecutorStats
+
+
+class AssignedSlot(NamedTuple):
+    """A slot as it is used by one topology."""
+
+    topology_id: TopologyId
+    slot: WorkerSlot
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBeat:
+    """What was told of a worker. `reported_secs` is its own clock: only a change of it means anything.
+
+    `node_id` and `port` are None where the sender did not say. `uptime_secs` None: unknown.
+    """
+
+    topology_id: TopologyId
+    executors: frozenset[ExecutorId]
+    reported_secs: int
+    node_id: NodeId | None = None
+    port: int | None = None
+    uptime_secs: int | None = None
+    stats: Mapping[ExecutorId, ExecutorStats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All in seconds; see the module."""
+
+    timeout_secs: float = 30.0
+    launch_secs: float = 120.0
+    orphan_timeout_secs: float = 10.0
+
+
+class SeenBeat(NamedTuple):
+    beat: WorkerBeat
+    seen_at: float  # when its number was seen to change
+
+
+class AssignedSince(NamedTuple):
+    epoch: int
+    since: float
+
+
+def beating_slot(beat: WorkerBeat, assignment: Assignment) -> WorkerSlot | None:
+    """The slot whose present set of executors this beat speaks for; None: it comes from a worker that was
+    replaced.
+    """
+    executors = beat.executors - {SYSTEM_EXECUTOR}
+    if not executors:
+        return None
+    slot = assignment.executor_slots.get(min(executors))
+    if slot is None or beat.port not in (None, slot.port) or beat.node_id not in (None, slot.node_id):
+        return None
+    here = {executor for executor, where in assignment.executor_slots.items() if where == slot}
+    return slot if here == executors else None
+
+
+class Heartbeats:
+    """The last beat of each slot in use. It belongs to one thread; `last` may be called from any."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._leading_since = 0.0
+        self._assigned: dict[AssignedSlot, AssignedSince] = {}
+        self._seen: dict[AssignedSlot, SeenBeat] = {}
+
+    def lead(self, now: float) -> None:
+        """Begin anew: this Nimbus leads from now on, and knows nothing of what was before."""
+        self._leading_since = now
+        self._assigned.clear()
+        self._seen.clear()
+
+    def follow(self, assignments: Mapping[TopologyId, Assignment], now: float) -> None:
+        """Take in what is assigned: new uses of slots get their grace, what is no longer used is forgotten."""
+        epochs = dict(_epochs(assignments))
+        for used in [used for used in self._assigned if used not in epochs]:
+            del self._assigned[used]
+            self._seen.pop(used, None)
+        for used, epoch in epochs.items():
+            known = self._assigned.get(used)
+            if known is None or known.epoch != epoch:
+                self._assigned[used] = AssignedSince(epoch, now)
+                self._seen.pop(used, None)
+
+    def record(self, beat: WorkerBeat, slot: WorkerSlot, now: float) -> None:
+        """Take in a beat of the worker on `slot`; one whose number did not change proves nothing."""
+        used = AssignedSlot(beat.topology_id, slot)
+        before = self._seen.get(used)
+        if before is None or before.beat.reported_secs != beat.reported_secs:
+            if before is not None and not beat.stats:
+                beat = _with_stats_of(before.beat, beat)
+            self._seen[used] = SeenBeat(beat, now)
+
+    def last(self, topology_id: TopologyId, slot: WorkerSlot) -> WorkerBeat | None:
+        """The last beat of the worker on `slot`; None: none came since the slot was assigned."""
+        seen = self._seen.get(AssignedSlot(topology_id, slot))
+        return None if seen is None else seen.beat
+
+    def dead(self, live_supervisors: Container[NodeId], now: float) -> frozenset[AssignedSlot]:
+        """The slots in use whose worker counts as dead."""
+        return frozenset(used for used in self._assigned if not self._is_alive(used, live_supervisors, now))
+
+    def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], now: float) -> bool:
+        limits = self._limits
+        seen = self._seen.get(used)
+        silent_secs = float("inf") if seen is None else now - seen.seen_at
+        if used.slot.node_id not in live_supervisors:
+            new_leader = now - self._leading_since < limits.timeout_secs
+            return new_leader or silent_secs <= limits.orphan_timeout_secs
+        launching = now - self._assigned[used].since < limits.launch_secs
+        return launching or silent_secs <= limits.timeout_secs
+
+
+def _epochs(assignments: Mapping[TopologyId, Assignment]) -> Iterator[tuple[AssignedSlot, int]]:
+    for topology_id, assignment in assignments.items():
+        for slot in assignment.slot_executors():
+            yield AssignedSlot(topology_id, slot), assignment.slot_epochs.get(slot, 0)
+
+
+def _with_stats_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
+    """Beats carry stats every few seconds only: in between the last ones stand."""
+    return WorkerBeat(
+        beat.topology_id,
+        beat.executors,
+        beat.reported_secs,
+        beat.node_id,
+        beat.port,
+        before.uptime_secs if beat.uptime_secs is None else beat.uptime_secs,
+        before.stats,
+    )

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from storm.cluster.records import Assignment
+from storm.ids import SYSTEM_EXECUTOR, ExecutorId, WorkerSlot
+from storm.metrics.stats_records import ExecutorStats, SpoutStats
+from storm.nimbus.heartbeats import AssignedSlot, Heartbeats, Limits, WorkerBeat, beating_slot
+
+ONE, TWO, THREE = ExecutorId(1, 1), ExecutorId(2, 2), ExecutorId(3, 4)
+LEFT, RIGHT = WorkerSlot("n1", 6700), WorkerSlot("n2", 6700)
+ASSIGNMENT = Assignment(
+    "wc-1-0", 1, {ONE: LEFT, TWO: LEFT, THREE: RIGHT}, {}, {"n1": "h1", "n2": "h2"}, {LEFT: 1, RIGHT: 1}
+)
+BEAT = WorkerBeat("wc-1-0", frozenset({ONE, TWO}), 1000)
+LIMITS = Limits(timeout_secs=30, launch_secs=120, orphan_timeout_secs=10)
+BOTH = {"n1", "n2"}
+STATS = {ONE: ExecutorStats({}, {}, SpoutStats())}
+
+
+@pytest.fixture
+def beats() -> Heartbeats:
+    beats = Heartbeats(LIMITS)
+    beats.lead(0)
+    beats.follow({"wc-1-0": ASSIGNMENT}, 0)
+    return beats
+
+
+def dead_nodes(beats: Heartbeats, live: set[str], now: float) -> set[str]:
+    return {used.slot.node_id for used in beats.dead(live, now)}
+
+
+def test_a_worker_has_its_grace_to_be_launched(beats: Heartbeats) -> None:
+    assert dead_nodes(beats, BOTH, 119) == set()
+    assert dead_nodes(beats, BOTH, 121) == BOTH
+
+
+def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats) -> None:
+    for now in range(200):
+        beats.record(replace(BEAT, reported_secs=now), LEFT, now)
+    assert dead_nodes(beats, BOTH, 229) == {"n2"}
+    assert dead_nodes(beats, BOTH, 230) == BOTH
+
+
+def test_a_beat_whose_number_does_not_change_proves_nothing(beats: Heartbeats) -> None:
+    for now in range(200):
+        beats.record(BEAT, LEFT, now)
+    assert dead_nodes(beats, BOTH, 200) == BOTH
+
+
+def test_a_number_that_goes_back_proves_life_too(beats: Heartbeats) -> None:
+    beats.record(BEAT, LEFT, 190)
+    beats.record(replace(BEAT, reported_secs=3), LEFT, 200)
+    assert dead_nodes(beats, BOTH, 225) == {"n2"}
+
+
+def test_a_new_leader_waits_for_everybody_as_if_just_launched(beats: Heartbeats) -> None:
+    beats.lead(1000)
+    beats.follow({"wc-1-0": ASSIGNMENT}, 1000)
+    assert dead_nodes(beats, BOTH, 1119) == set()
+    assert dead_nodes(beats, set(), 1029) == set()
+
+
+def test_workers_of_a_lost_machine_are_dead_at_once(beats: Heartbeats) -> None:
+    beats.record(BEAT, LEFT, 100)
+    beats.record(replace(BEAT, executors=frozenset({THREE})), RIGHT, 118)
+    assert dead_nodes(beats, {"n2"}, 120) == {"n1"}
+
+
+def test_workers_that_beat_outlive_their_supervisor(beats: Heartbeats) -> None:
+    for now in range(0, 300, 3):
+        beats.record(replace(BEAT, reported_secs=now), LEFT, now)
+    assert dead_nodes(beats, set(), 300) == {"n2"}
+
+
+def test_a_new_use_of_a_slot_begins_its_grace_anew(beats: Heartbeats) -> None:
+    beats.record(BEAT, LEFT, 100)
+    again = replace(ASSIGNMENT, version=2, slot_epochs={LEFT: 2, RIGHT: 1})
+    beats.follow({"wc-1-0": again}, 200)
+    assert beats.last("wc-1-0", LEFT) is None
+    assert beats.dead(BOTH, 300) == {AssignedSlot("wc-1-0", RIGHT)}
+
+
+def test_what_is_no_longer_assigned_is_forgotten(beats: Heartbeats) -> None:
+    beats.record(BEAT, LEFT, 100)
+    beats.follow({}, 200)
+    assert beats.dead(set(), 999) == frozenset()
+    assert beats.last("wc-1-0", LEFT) is None
+
+
+def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
+    beats.record(replace(BEAT, stats=STATS, uptime_secs=7), LEFT, 1)
+    beats.record(replace(BEAT, reported_secs=1001), LEFT, 2)
+    last = beats.last("wc-1-0", LEFT)
+    assert last is not None
+    assert (last.stats, last.uptime_secs, last.reported_secs) == (STATS, 7, 1001)
+
+
+@pytest.mark.parametrize(
+    ("beat", "slot"),
+    [
+        (BEAT, LEFT),
+        (replace(BEAT, executors=frozenset({ONE, TWO, SYSTEM_EXECUTOR})), LEFT),
+        (replace(BEAT, node_id="n1", port=6700), LEFT),
+        (replace(BEAT, executors=frozenset({THREE})), RIGHT),
+        (replace(BEAT, port=6701), None),
+        (replace(BEAT, node_id="n2"), None),
+        (replace(BEAT, executors=frozenset({ONE})), None),
+        (replace(BEAT, executors=frozenset({ONE, TWO, THREE})), None),
+        (replace(BEAT, executors=frozenset({ExecutorId(9, 9)})), None),
+        (replace(BEAT, executors=frozenset()), None),
+    ],
+)
+def test_a_beat_counts_for_the_slot_whose_executors_it_names(beat: WorkerBeat, slot: WorkerSlot | None) -> None:
+    assert beating_slot(beat, ASSIGNMENT) == slot
