@@ -106,14 +106,14 @@ class LogReader:
         self._rest = b""
 
     def more(self) -> list[str]:
-        """Lines that were added since the last call; at the first, the last lines that are there."""
+        """Lines added since the last call; at the first, the last ones there are. A rotated log is read anew."""
         first = self._offset is None
         part = self._read(-CHUNK_BYTES if self._offset is None else self._offset)
-        data = self._rest + part.data
+        if self._offset is not None and part.size < self._offset:
+            self._rest = b""
+            part = self._read(0)
         self._offset = part.offset + len(part.data)
-        if not first and part.size < self._offset - len(part.data):
-            self._offset, data = None, b""
-        whole, _, self._rest = data.rpartition(b"\n")
+        whole, _, self._rest = (self._rest + part.data).rpartition(b"\n")
         found = whole.decode(errors="replace").splitlines() if whole else []
         return found[-self._lines :] if first else found
 

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Any
+
+from storm.cli.status import component_table, last_errors, page_as_dict, worker_table
+from storm.thrift.interface import storm_thrift
+
+
+def aggregate(**specific: Any) -> Any:
+    t = storm_thrift()
+    common = t.CommonAggregateStats(num_executors=2, num_tasks=4, emitted=1_000, transferred=2_000, acked=990, failed=1)
+    return t.ComponentAggregateStats(common_stats=common, specific_stats=t.SpecificAggregateStats(**specific))
+
+
+def page() -> Any:
+    t = storm_thrift()
+    bolt = aggregate(bolt=t.BoltAggregateStats(process_latency_ms=0.25, capacity=0.5, executed=12))
+    bolt.last_error = t.ErrorInfo(error="Traceback\nValueError: no", error_time_secs=5, host="h", port=6700)
+    worker = t.WorkerSummary(host="h", port=6700, num_executors=3, uptime_secs=61, component_to_num_tasks={"split": 2})
+    return t.TopologyPageInfo(
+        id="w-1-2",
+        name="w",
+        status="ACTIVE",
+        uptime_secs=61,
+        num_workers=1,
+        num_executors=4,
+        num_tasks=8,
+        id_to_spout_agg_stats={"words": aggregate(spout=t.SpoutAggregateStats(complete_latency_ms=1.5))},
+        id_to_bolt_agg_stats={"split": bolt},
+        workers=[worker],
+    )
+
+
+def test_components_have_a_line_each() -> None:
+    lines = [line.split() for line in component_table(page()).splitlines()]
+    assert lines[1] == ["words", "spout", "2", "4", "1,000", "2,000", "990", "1", "1.500", "-"]
+    assert lines[2] == ["split", "bolt", "2", "4", "1,000", "2,000", "990", "1", "0.250", "0.500"]
+
+
+def test_workers_say_what_they_run() -> None:
+    assert worker_table(page()).splitlines()[1].split() == ["h:6700", "3", "1", "m", "1", "s", "split", "x2"]
+
+
+def test_last_errors_are_by_component() -> None:
+    assert last_errors(page()) == {
+        "split": {"error": "Traceback\nValueError: no", "time_secs": 5, "host": "h", "port": 6700}
+    }
+
+
+def test_as_plain_data() -> None:
+    shown = page_as_dict(page())
+    assert shown["bolts"]["split"]["executed"] == 12
+    assert shown["spouts"]["words"]["complete_latency_ms"] == 1.5
+    assert shown["workers"][0]["port"] == 6700
