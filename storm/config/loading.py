@@ -156,7 +156,7 @@ class _Reading:
 
 
 def may_be_users(key: str) -> bool:
-    """Whether a key that no option describes may be a user's own: Storm's prefixes, but topology, are kept for Storm."""
+    """Whether a key that no option describes may be a user's own: Storm's prefixes but topology are Storm's."""
     first = key.split(".")[0]
     return first == "topology" or first not in RESERVED_PREFIXES or "." not in key
 

@@ -1,4 +1,4 @@
-"""Every key of the configuration, under Storm's name wherever it means the same; `topology_options` has the topologies'.
+"""Every key of the configuration, under Storm's name where it means the same; `topology_options` has the topologies'.
 
 A default is Storm's own unless its text says otherwise. The texts are printed into conf/storm.yaml.
 """

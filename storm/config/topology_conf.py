@@ -1,4 +1,4 @@
-"""A topology's conf: `topology.*` settings and the user's own keys over the cluster's defaults; and a typed view of it."""
+"""A topology's conf: `topology.*` settings and the user's own keys over the cluster's defaults; with a typed view."""
 
 from __future__ import annotations
 
