@@ -1,0 +1,259 @@
+"""The code of topologies on this machine: fetched from Nimbus, checked, unpacked, removed when no slot uses it.
+
+    <supervisor dir>/stormdist/<topology id>/   stormcode.ser, stormconf.ser, stormjar.jar, code/ and blobs.json
+    <supervisor dir>/tmp/                       what is being made or removed; wiped at each start
+
+A topology's directory is made whole in tmp/ and renamed into place, so there is never half of one. blobs.json
+says what it holds (hash, size and time of each file), so a restart trusts it without reading it all again.
+A few threads fetch; a topology whose download fails or hangs holds one of them and delays no other slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import BlobCorruptError, PackageError, StormError
+from storm.supervisor.local_state import write_atomically
+from storm.supervisor.package_extraction import extract
+from storm.supervisor.slot import BlobsState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storm.ids import TopologyId
+    from storm.supervisor.assignment_sync import LocalAssignment
+
+log = logging.getLogger(__name__)
+
+BLOB_MAX_BYTES = 1 << 30
+FILES = ("stormcode.ser", "stormconf.ser", "stormjar.jar")
+_REQUIRED = frozenset(FILES[:2])
+_PACKAGE = "stormjar.jar"
+_CODE = "code"
+_MANIFEST = "blobs.json"
+_TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
+
+Hashes = dict[str, str]  # {file name: sha256 in hex}
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What a topology's directory should hold, and how that goes."""
+
+    hashes: Hashes
+    state: BlobsState = BlobsState.PENDING
+    failure: str = ""
+
+
+class Localizer:
+    """Implements `slot_runner.Blobs` on a disk. `request`, `look` and `keep` never wait for a download.
+
+    `download(key, write)` gives a blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot; each
+    thread makes one by `open_download`. `wake` is called from any thread when a download has ended.
+    """
+
+    def __init__(
+        self,
+        supervisor_dir: Path,
+        open_download: Callable[[], Callable[[str, Callable[[bytes], object]], object]],
+        wake: Callable[[], None],
+        threads_max: int = 5,
+    ) -> None:
+        """Raises OSError if the directory cannot be made or written."""
+        self._dist_dir = supervisor_dir / "stormdist"
+        self._tmp_dir = supervisor_dir / "tmp"
+        self._open_download = open_download
+        self._wake = wake
+        self._threads_max = threads_max
+        self._threads: list[threading.Thread] = []
+        self._queue: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._wanted: dict[TopologyId, _Wanted] = {}
+        self._numbers = itertools.count()
+        self._closed = False
+        shutil.rmtree(self._tmp_dir, ignore_errors=True)
+        self._tmp_dir.mkdir(parents=True, exist_ok=True)
+        self._dist_dir.mkdir(parents=True, exist_ok=True)
+
+    def request(self, assignment: LocalAssignment) -> None:
+        """Bring the assignment's code here, or begin again where that failed."""
+        topology_id = assignment.topology_id
+        try:
+            hashes = _file_hashes(assignment)
+        except PackageError as error:
+            with self._lock:
+                self._wanted[topology_id] = _Wanted({}, BlobsState.FAILED, str(error))
+            return
+        with self._lock:
+            present = self._wanted.get(topology_id)
+            if present and present.hashes == hashes and present.state is BlobsState.PENDING:
+                return
+            wanted = self._wanted[topology_id] = _Wanted(hashes)
+            if _holds(self._dist_dir / topology_id, hashes):
+                wanted.state = BlobsState.READY
+                return
+        self._run(lambda download: self._fetch(topology_id, wanted, download))
+
+    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+        """Whether it is here, and why not if that failed."""
+        with self._lock:
+            wanted = self._wanted.get(assignment.topology_id)
+            if wanted is None:
+                return BlobsState.PENDING, ""
+            if wanted.state is BlobsState.FAILED or wanted.hashes == _known_hashes(assignment):
+                return wanted.state, wanted.failure
+            return BlobsState.FAILED, "its code was replaced by a newer one while it was fetched"
+
+    def keep(self, topology_ids: frozenset[TopologyId]) -> None:
+        """Remove the code of all other topologies."""
+        with self._lock:
+            for topology_id in self._wanted.keys() - topology_ids:
+                del self._wanted[topology_id]
+            unused = [name for name in os.listdir(self._dist_dir) if name not in topology_ids]
+            doomed = [self._aside(name) for name in unused]
+        for path in filter(None, doomed):
+            self._run(_remover(path))
+
+    def close(self) -> None:
+        """Begin no further download; one that is under way ends with the process."""
+        self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
+
+    def _run(self, job: Callable[[Any], None]) -> None:
+        self._queue.put(job)
+        with self._lock:
+            if len(self._threads) < self._threads_max and not self._closed:
+                thread = threading.Thread(target=self._work, name="localizer", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _work(self) -> None:
+        download = self._open_download()
+        while (job := self._queue.get()) is not None:
+            job(download)
+
+    def _fetch(self, topology_id: TopologyId, wanted: _Wanted, download: Any) -> None:
+        """Make the topology's directory; its outcome is in `wanted` afterwards, whatever happens."""
+        made = self._tmp_dir / f"{topology_id}.{next(self._numbers)}"
+        failure = ""
+        try:
+            if self._is_current(topology_id, wanted):
+                self._make(topology_id, wanted, made, download)
+                self._install(topology_id, wanted, made)
+        except (StormError, OSError) as error:
+            failure = f"could not get its code: {error}"
+        except Exception as error:  # a slot waits for this thread's word
+            log.exception("fetching the code of %s failed", topology_id)
+            failure = f"could not get its code: {type(error).__name__}: {error}"
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        with self._lock:
+            wanted.state = BlobsState.FAILED if failure else BlobsState.READY
+            wanted.failure = failure
+        self._wake()
+
+    def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, download: Any) -> None:
+        made.mkdir()
+        for name, sha256 in wanted.hashes.items():
+            _download(download, f"{topology_id}-{name}", made / name, sha256)
+        if _PACKAGE in wanted.hashes:
+            extract(made / _PACKAGE, made / _CODE)
+        else:
+            (made / _CODE).mkdir()
+        manifest = {name: [sha256, *_stamp(made / name)] for name, sha256 in wanted.hashes.items()}
+        write_atomically(made / _MANIFEST, json.dumps(manifest).encode())
+
+    def _install(self, topology_id: TopologyId, wanted: _Wanted, made: Path) -> None:
+        doomed = None
+        with self._lock:
+            if self._wanted.get(topology_id) is wanted:
+                doomed = self._aside(topology_id)
+                os.replace(made, self._dist_dir / topology_id)
+        if doomed is not None:
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _is_current(self, topology_id: TopologyId, wanted: _Wanted) -> bool:
+        with self._lock:
+            return self._wanted.get(topology_id) is wanted
+
+    def _aside(self, name: str) -> Path | None:
+        """Move a topology's directory into tmp/, which is one rename; where to, None if there is none."""
+        aside = self._tmp_dir / f"{name}.{next(self._numbers)}.old"
+        try:
+            os.replace(self._dist_dir / name, aside)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.error("%s cannot be removed: %s", self._dist_dir / name, error)
+            return None
+        return aside
+
+
+def _remover(path: Path) -> Callable[[Any], None]:
+    return lambda _: shutil.rmtree(path, ignore_errors=True)
+
+
+def _known_hashes(assignment: LocalAssignment) -> Hashes:
+    prefix = f"{assignment.topology_id}-"
+    named = {
+        blob.key.removeprefix(prefix): blob.sha256 for blob in assignment.blob_hashes if blob.key.startswith(prefix)
+    }
+    return {name: named[name] for name in FILES if name in named}
+
+
+def _file_hashes(assignment: LocalAssignment) -> Hashes:
+    """{file: hash} of an assignment. Raises PackageError if it does not say what is needed."""
+    if not _TOPOLOGY_ID.fullmatch(assignment.topology_id):
+        raise PackageError(f"{assignment.topology_id[:200]!r} is no topology's id")
+    hashes = _known_hashes(assignment)
+    missing = sorted(_REQUIRED - hashes.keys())
+    if missing:
+        raise PackageError(f"the assignment of {assignment.topology_id} has no hash of {', '.join(missing)}")
+    return hashes
+
+
+def _download(download: Any, key: str, path: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("wb") as file:
+
+        def write(chunk: bytes) -> None:
+            nonlocal size
+            size += len(chunk)
+            if size > BLOB_MAX_BYTES:
+                raise PackageError(f"blob {key} has more than {BLOB_MAX_BYTES} bytes")
+            digest.update(chunk)
+            file.write(chunk)
+
+        download(key, write)
+        file.flush()
+        os.fsync(file.fileno())
+    if digest.hexdigest() != sha256:
+        raise BlobCorruptError(f"blob {key}: its {size} bytes do not have the hash that the assignment names")
+
+
+def _stamp(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _holds(directory: Path, hashes: Hashes) -> bool:
+    """Whether the directory was made of these blobs and its files were not touched since."""
+    try:
+        manifest = json.loads((directory / _MANIFEST).read_bytes())
+        wanted = {name: [sha256, *_stamp(directory / name)] for name, sha256 in hashes.items()}
+    except (OSError, ValueError):
+        return False
+    return bool(manifest == wanted) and (directory / _CODE).is_dir()

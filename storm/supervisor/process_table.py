@@ -1,0 +1,110 @@
+"""What Linux tells of processes, read from /proc; a process that is gone or another user's answers nothing."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROC = Path("/proc")
+
+
+def own_pids() -> Iterator[int]:
+    """The processes of this user, except the calling one."""
+    me, user = os.getpid(), os.geteuid()
+    for name in os.listdir(PROC):
+        if name.isdecimal() and int(name) != me:
+            try:
+                if os.stat(PROC / name).st_uid == user:
+                    yield int(name)
+            except OSError:
+                continue
+
+
+def command_line(pid: int) -> list[str]:
+    """The process's arguments; empty if it is gone or a zombie."""
+    return _strings(pid, "cmdline")
+
+
+def environment_has(pid: int, entry: str) -> bool:
+    """Whether the process was started with `entry`, "NAME=value", in its environment."""
+    return entry in _strings(pid, "environ")
+
+
+def leads_session(pid: int) -> bool:
+    """Whether the process began a session of its own; False if it is gone."""
+    try:
+        return os.getsid(pid) == pid
+    except OSError:
+        return False
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that the process has in RAM; 0 if it is gone."""
+    try:
+        pages = int((PROC / str(pid) / "statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_if(pid: int, is_right: Callable[[int], bool]) -> int | None:
+    """A pidfd of the process if `is_right(pid)`; None if not, or if it is gone.
+
+    The question is asked while the pidfd holds the process, so what is signalled through it later is that very process:
+    a process id that is used again can never be hit.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if is_right(pid) and not has_exited(pidfd):
+        return pidfd
+    os.close(pidfd)
+    return None
+
+
+def has_exited(pidfd: int) -> bool:
+    """Whether the process of this pidfd has ended, reaped or not."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def send(pidfd: int, number: signal.Signals) -> None:
+    """Signal the process of this pidfd; nothing happens if it is gone."""
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return
+
+
+def kill_all_with_environment(entry: str) -> int:
+    """SIGKILL every process of this user that was started with `entry` in its environment; how many there were."""
+    killed = 0
+    for pid in own_pids():
+        if not environment_has(pid, entry):
+            continue
+        pidfd = open_if(pid, lambda each: environment_has(each, entry))
+        if pidfd is not None:
+            send(pidfd, signal.SIGKILL)
+            os.close(pidfd)
+            killed += 1
+    return killed
+
+
+def _strings(pid: int, name: str) -> list[str]:
+    try:
+        data = (PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(each) for each in data.split(b"\0") if each]

@@ -1,0 +1,329 @@
+"""The life of one port of a supervisor, as a pure state machine.
+
+`step` looks at what the supervisor sees now and answers with the next slot, the commands to carry out, and when it
+wants to be called next. It starts no process, never sleeps and reads no clock.
+
+    EMPTY ──► WAITING_FOR_BLOBS ──► WAITING_FOR_WORKER_START ──► RUNNING
+      ▲            ▲   │ failed          │ died, too slow          │ died, silent
+      │            │   ▼                 ▼                         ▼
+      │            └─ BACKING_OFF ◄──────┴──── KILLING ◄───────────┤
+      └────────────────────────────────────────┴───────────────────┘ assignment gone or changed
+
+Rules for whoever changes it:
+* It is level-triggered: every step compares wanted with actual, so a lost wake-up costs time and nothing else.
+* A worker is launched only from WAITING_FOR_BLOBS, which is entered only when the port has no process. That is why
+  two workers never share a port.
+* A worker is replaced when anything of its assignment differs: executors, epoch or the hashes of its code.
+* The back-off belongs to the code: the same topology with the same bytes keeps its count of deaths when its executors
+  move; new bytes start afresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storm.supervisor.assignment_sync import LocalAssignment
+
+
+class SlotState(Enum):
+    """Where a port is in its life."""
+
+    EMPTY = "empty"
+    WAITING_FOR_BLOBS = "waiting-for-blobs"
+    WAITING_FOR_WORKER_START = "waiting-for-worker-start"
+    RUNNING = "running"
+    KILLING = "killing"
+    BACKING_OFF = "backing-off"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One port. `assignment` is what the present state is about: None in EMPTY, and there only.
+
+    `entered_at` is when `state` was entered. `deaths` counts the worker's deaths in a row, with no
+    healthy while between. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
+    BACKING_OFF.
+    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room.
+    """
+
+    port: int
+    state: SlotState = SlotState.EMPTY
+    assignment: LocalAssignment | None = None
+    entered_at: float = 0.0
+    deaths: int = 0
+    due_at: float = 0.0
+    failure: str | None = None
+
+
+class BlobsState(Enum):
+    """Whether the code of an assignment is on this machine."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """The slot's process. `exit_text`: None while it lives, else how it ended, in words: "exited with code 1".
+
+    `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced.
+    """
+
+    exit_text: str | None = None
+    orderly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInputs:
+    """What the supervisor sees of a port at one moment.
+
+    `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
+    this supervisor's clock, the worker last beat; None if it has not.
+    """
+
+    wanted: LocalAssignment | None
+    blobs: BlobsState = BlobsState.PENDING
+    blobs_failure: str = ""
+    worker: WorkerSeen | None = None
+    heartbeat_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLimits:
+    """`healthy_secs`: a worker that ran this long and then dies is a first death again.
+
+    The back-off is 0 s after the first death, then 1, 2, 4 … at most `back_off_max_secs`; a failed download waits the
+    same, but at most `download_back_off_max_secs`, since it fails when Nimbus is away and not through the topology.
+    SIGKILL follows `kill_grace_secs` after SIGTERM and is repeated every `kill_repeat_secs` without end: the port
+    cannot be used while the process is there.
+    """
+
+    start_timeout_secs: float = 120.0
+    heartbeat_timeout_secs: float = 30.0
+    kill_grace_secs: float = 3.0
+    kill_repeat_secs: float = 5.0
+    healthy_secs: float = 60.0
+    back_off_max_secs: float = 60.0
+    download_back_off_max_secs: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadBlobs:
+    """Bring the assignment's code to this machine, or begin again where that failed."""
+
+    assignment: LocalAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchWorker:
+    """Start the worker process of the port."""
+
+    assignment: LocalAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class KillWorker:
+    """Ask the port's process to end; with `force`, end it and all it started."""
+
+    reason: str
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetWorker:
+    """The port's process is dead: reap it, end what it left behind, remove its directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFailure:
+    """Tell people that the worker cannot start or does not live; it is tried again in `retry_secs` seconds."""
+
+    assignment: LocalAssignment
+    reason: str
+    deaths: int
+    retry_secs: float
+
+
+Command = DownloadBlobs | LaunchWorker | KillWorker | ForgetWorker | ReportFailure
+
+
+class Step(NamedTuple):
+    """`next_due`: when the slot wants to be called even if nothing happens; None: not at all."""
+
+    slot: Slot
+    commands: list[Command]
+    next_due: float | None
+
+
+Move = tuple[Slot, list[Command]]
+
+
+def step(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Step:
+    """One look at the port at clock second `now`."""
+    after, commands = _HANDLERS[slot.state](slot, seen, limits, now)
+    return Step(after, commands, _next_due(after, seen, limits))
+
+
+def adopted(port: int, assignment: LocalAssignment, now: float, deaths: int = 0) -> Slot:
+    """The slot of a worker that a former run of the supervisor left running; it must beat as any running worker."""
+    return Slot(port, SlotState.RUNNING, assignment, now, deaths)
+
+
+def resumed_back_off(port: int, assignment: LocalAssignment, deaths: int, limits: SlotLimits, now: float) -> Slot:
+    """The slot of a worker whose deaths a former run of the supervisor counted."""
+    due_at = now + back_off_secs(deaths, limits.back_off_max_secs)
+    return Slot(port, SlotState.BACKING_OFF, assignment, now, deaths, due_at)
+
+
+def back_off_secs(deaths: int, max_secs: float) -> float:
+    """Seconds to wait after the `deaths`-th death in a row: 0, 1, 2, 4 … `max_secs`."""
+    return 0.0 if deaths <= 1 else min(max_secs, 2.0 ** min(deaths - 2, 30))
+
+
+def _empty(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    return _follow(slot, seen.wanted, now)
+
+
+def _waiting_for_blobs(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    assert slot.assignment is not None
+    if seen.wanted != slot.assignment:
+        return _follow(slot, seen.wanted, now)
+    if seen.blobs is BlobsState.READY:
+        after = replace(slot, state=SlotState.WAITING_FOR_WORKER_START, entered_at=now)
+        return after, [LaunchWorker(slot.assignment)]
+    if seen.blobs is BlobsState.FAILED:
+        failed = replace(slot, deaths=slot.deaths + 1)
+        return _back_off(failed, seen.blobs_failure, limits.download_back_off_max_secs, now)
+    return slot, []
+
+
+def _waiting_for_worker_start(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    if moved := _death_or_change(slot, seen, limits, now):
+        return moved
+    if seen.heartbeat_at is not None:
+        return replace(slot, state=SlotState.RUNNING, entered_at=now), []
+    if now >= slot.entered_at + limits.start_timeout_secs:
+        return _kill_failed(slot, f"did not start within {limits.start_timeout_secs:g} s", limits, now)
+    return slot, []
+
+
+def _running(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    if moved := _death_or_change(slot, seen, limits, now):
+        return moved
+    if now >= _beat_or_entry(slot, seen) + limits.heartbeat_timeout_secs:
+        return _kill_failed(slot, f"sent no heartbeat for {limits.heartbeat_timeout_secs:g} s", limits, now)
+    return slot, []
+
+
+def _killing(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    if seen.worker is None or seen.worker.exit_text is not None:
+        forget: list[Command] = [ForgetWorker()]
+        if slot.failure is not None and seen.wanted == slot.assignment:
+            after, commands = _back_off(slot, slot.failure, limits.back_off_max_secs, now)
+        else:
+            after, commands = _follow(slot, seen.wanted, now)
+        return after, forget + commands
+    if now >= slot.due_at:
+        harder = replace(slot, due_at=now + limits.kill_repeat_secs)
+        return harder, [KillWorker(f"alive {now - slot.entered_at:g} s after it was told to end", force=True)]
+    return slot, []
+
+
+def _backing_off(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
+    assert slot.assignment is not None
+    if seen.wanted is None or not seen.wanted.same_code(slot.assignment):
+        return _follow(slot, seen.wanted, now)
+    if now >= slot.due_at:
+        return _follow(slot, seen.wanted, now)
+    return replace(slot, assignment=seen.wanted), []
+
+
+def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move | None:
+    """What follows if the worker is dead or not the wanted one; None if neither."""
+    if seen.worker is None or seen.worker.exit_text is not None:
+        forget: list[Command] = [ForgetWorker()]
+        if seen.wanted != slot.assignment:
+            after, commands = _follow(slot, seen.wanted, now)
+        else:
+            text = seen.worker.exit_text if seen.worker and seen.worker.exit_text else "is gone"
+            orderly = seen.worker is not None and seen.worker.orderly
+            counted = _count_death(slot, limits, now)
+            after, commands = _back_off(counted, text, limits.back_off_max_secs, now)
+            if orderly and counted.deaths == 1:
+                # It was told to end, or found itself replaced: once, that is no failure.
+                commands = [each for each in commands if not isinstance(each, ReportFailure)]
+        return after, forget + commands
+    if seen.wanted != slot.assignment:
+        reason = "its slot is wanted no more" if seen.wanted is None else "its assignment changed"
+        after = _enter_killing(slot, None, now + limits.kill_grace_secs, now)
+        return after, [KillWorker(reason)]
+    return None
+
+
+def _follow(slot: Slot, wanted: LocalAssignment | None, now: float) -> Move:
+    """The port has no process and turns to what is wanted."""
+    if wanted is None:
+        return slot if slot.state is SlotState.EMPTY else Slot(slot.port, entered_at=now), []
+    deaths = slot.deaths if slot.assignment is not None and slot.assignment.same_code(wanted) else 0
+    after = Slot(slot.port, SlotState.WAITING_FOR_BLOBS, wanted, now, deaths)
+    return after, [DownloadBlobs(wanted)]
+
+
+def _back_off(slot: Slot, reason: str, max_secs: float, now: float) -> Move:
+    """The port has no process after the `slot.deaths`-th failure of what is still wanted."""
+    assert slot.assignment is not None
+    wait_secs = back_off_secs(slot.deaths, max_secs)
+    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs)
+    if wait_secs == 0.0:
+        after, commands = _follow(slot, slot.assignment, now)
+        return after, [report, *commands]
+    after = Slot(slot.port, SlotState.BACKING_OFF, slot.assignment, now, slot.deaths, now + wait_secs)
+    return after, [report]
+
+
+def _kill_failed(slot: Slot, reason: str, limits: SlotLimits, now: float) -> Move:
+    """A worker that does not answer does not end politely either: it is killed at once."""
+    counted = _count_death(slot, limits, now)
+    after = _enter_killing(counted, reason, now + limits.kill_repeat_secs, now)
+    return after, [KillWorker(reason, force=True)]
+
+
+def _enter_killing(slot: Slot, failure: str | None, due_at: float, now: float) -> Slot:
+    return replace(slot, state=SlotState.KILLING, entered_at=now, due_at=due_at, failure=failure)
+
+
+def _count_death(slot: Slot, limits: SlotLimits, now: float) -> Slot:
+    healthy = slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.healthy_secs
+    return replace(slot, deaths=1 if healthy else slot.deaths + 1)
+
+
+def _beat_or_entry(slot: Slot, seen: SlotInputs) -> float:
+    return slot.entered_at if seen.heartbeat_at is None else max(slot.entered_at, seen.heartbeat_at)
+
+
+def _next_due(slot: Slot, seen: SlotInputs, limits: SlotLimits) -> float | None:
+    match slot.state:
+        case SlotState.EMPTY | SlotState.WAITING_FOR_BLOBS:
+            return None
+        case SlotState.WAITING_FOR_WORKER_START:
+            return slot.entered_at + limits.start_timeout_secs
+        case SlotState.RUNNING:
+            return _beat_or_entry(slot, seen) + limits.heartbeat_timeout_secs
+        case SlotState.KILLING | SlotState.BACKING_OFF:
+            return slot.due_at
+
+
+_HANDLERS: dict[SlotState, Callable[[Slot, SlotInputs, SlotLimits, float], Move]] = {
+    SlotState.EMPTY: _empty,
+    SlotState.WAITING_FOR_BLOBS: _waiting_for_blobs,
+    SlotState.WAITING_FOR_WORKER_START: _waiting_for_worker_start,
+    SlotState.RUNNING: _running,
+    SlotState.KILLING: _killing,
+    SlotState.BACKING_OFF: _backing_off,
+}

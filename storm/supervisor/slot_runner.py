@@ -1,0 +1,278 @@
+"""Feeds the slots of a supervisor and carries out what they ask for.
+
+One owner for all ports: `step` looks at each port, asks its state machine and carries the commands out; nothing in
+it waits. `storm.supervisor.daemon` calls it when a worker dies, a beat or a blob arrives, the wanted assignments
+change, or the time that it named has come; a simulation calls it when it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+from storm.errors import WorkerStartError
+from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
+from storm.supervisor.slot import (
+    BlobsState,
+    Command,
+    DownloadBlobs,
+    ForgetWorker,
+    KillWorker,
+    LaunchWorker,
+    ReportFailure,
+    Slot,
+    SlotInputs,
+    SlotLimits,
+    SlotState,
+    WorkerSeen,
+    adopted,
+    resumed_back_off,
+    step,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from storm.ids import TopologyId
+    from storm.supervisor.worker_beats import WorkerBeats
+
+log = logging.getLogger(__name__)
+
+STEPS_MAX = 8  # a port settles in three; more means a fault of the state machine, and the port waits for the next call
+STORY_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHandle:
+    """A worker process of this supervisor. `pid` 0: not a process (a model in a simulation)."""
+
+    worker_id: str
+    port: int
+    assignment: LocalAssignment
+    pid: int = 0
+
+
+class Workers(Protocol):
+    """The processes. Nothing here waits for a process."""
+
+    def adopt(self) -> list[WorkerHandle]:
+        """The workers of this supervisor that run already, each taken under watch."""
+
+    def launch(self, port: int, assignment: LocalAssignment) -> WorkerHandle:
+        """Start a worker. Raises WorkerStartError."""
+
+    def look(self, worker: WorkerHandle) -> WorkerSeen:
+        """Whether it lives, or how it ended."""
+
+    def kill(self, worker: WorkerHandle, *, force: bool) -> None:
+        """Ask it to end, or end it and all that it started."""
+
+    def forget(self, worker: WorkerHandle) -> None:
+        """It is dead: reap it, end what it left behind, remove its directory."""
+
+    def log_tail(self, topology_id: TopologyId, port: int) -> str:
+        """The last lines that the port's worker of this topology logged; empty if there are none."""
+
+
+class Blobs(Protocol):
+    """The code of topologies on this machine. Nothing here waits for a download."""
+
+    def request(self, assignment: LocalAssignment) -> None:
+        """Bring it here, or begin again where that failed."""
+
+    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+        """Whether it is here, and why not if that failed."""
+
+    def keep(self, topology_ids: frozenset[TopologyId]) -> None:
+        """Remove the code of all other topologies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A worker that cannot start or does not live, in words for people."""
+
+    topology_id: TopologyId
+    port: int
+    text: str
+
+
+class SlotRunner:
+    """The slots of one supervisor and their workers. One thread calls it, but for `want`, `running`, `story`."""
+
+    def __init__(
+        self,
+        ports: Iterable[int],
+        limits: SlotLimits,
+        workers: Workers,
+        blobs: Blobs,
+        beats: WorkerBeats,
+        report: Callable[[Failure], None],
+    ) -> None:
+        self._limits = limits
+        self._workers = workers
+        self._blobs = blobs
+        self._beats = beats
+        self._report = report
+        self._slots = {port: Slot(port) for port in ports}
+        self._handles: dict[int, WorkerHandle] = {}
+        self._start_failures: dict[int, str] = {}
+        self._wanted: Mapping[int, LocalAssignment] = {}
+        self._stories: dict[int, deque[str]] = {}
+        self._kept: frozenset[TopologyId] | None = None
+
+    def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
+        """Take over the workers of a former run; what runs is wanted until somebody says otherwise.
+
+        `back_offs` is what a former run's `back_offs()` answered, from a disk: anything else is ignored.
+        Of two workers on one port the one with the newer epoch stays and the other is killed at once.
+        """
+        for handle in sorted(self._workers.adopt(), key=lambda each: each.assignment.epoch):
+            older = self._handles.get(handle.port)
+            if older is not None:
+                log.warning("port %d has two workers: %s is killed", handle.port, older.worker_id)
+                self._workers.kill(older, force=True)
+            self._handles[handle.port] = handle
+        deaths = {port: (assignment, count) for port, assignment, count in _read_back_offs(back_offs)}
+        for port, (assignment, count) in deaths.items():
+            if port in self._slots:
+                self._slots[port] = resumed_back_off(port, assignment, count, self._limits, now)
+        for port, handle in self._handles.items():
+            same = port in deaths and deaths[port][0].same_code(handle.assignment)
+            self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
+            log.info("port %d: adopted worker %s, process %d", port, handle.worker_id, handle.pid)
+        self._wanted = {port: handle.assignment for port, handle in self._handles.items()}
+        return list(self._handles.values())
+
+    def want(self, wanted: Mapping[int, LocalAssignment]) -> None:
+        """From the next step on the ports should run this. Any thread may call it; the mapping is not changed later."""
+        self._wanted = wanted
+
+    def running(self) -> Mapping[int, WorkerHandle]:
+        """{port: its worker}, dead or alive, as of this moment. Any thread may call it."""
+        return dict(self._handles)
+
+    def slots(self) -> Mapping[int, Slot]:
+        """{port: its slot}, as of this moment. Any thread may call it."""
+        return dict(self._slots)
+
+    def story(self, port: int) -> list[str]:
+        """The last transitions of a port, oldest first."""
+        return list(self._stories.get(port, ()))
+
+    def back_offs(self) -> dict[str, Any]:
+        """The counts of deaths, as JSON can hold them, for `adopt` of the next run."""
+        return {
+            str(port): {"assignment": to_plain(slot.assignment), "deaths": slot.deaths}
+            for port, slot in sorted(self._slots.items())
+            if slot.deaths and slot.assignment is not None
+        }
+
+    def step(self, now: float) -> float | None:
+        """Bring every port forward as far as it goes; when to call again, None: when something happens."""
+        wanted = self._wanted
+        for port in wanted.keys() - self._slots.keys():
+            self._slots[port] = Slot(port)
+        due: list[float] = []
+        for port in list(self._slots):
+            next_due = self._settle(port, wanted.get(port), now)
+            if next_due is not None:
+                due.append(next_due)
+        self._keep_used_blobs(wanted)
+        return min(due, default=None)
+
+    def _settle(self, port: int, wanted: LocalAssignment | None, now: float) -> float | None:
+        for _ in range(STEPS_MAX):
+            before = self._slots[port]
+            after, commands, next_due = step(before, self._look(port, wanted), self._limits, now)
+            self._slots[port] = after
+            self._note(before, after, now)
+            for command in commands:
+                self._carry_out(port, command)
+            if not commands and after == before:
+                return next_due
+        return now + 1.0
+
+    def _look(self, port: int, wanted: LocalAssignment | None) -> SlotInputs:
+        slot = self._slots[port]
+        if slot.state is SlotState.WAITING_FOR_BLOBS and slot.assignment is not None:
+            blobs, failure = self._blobs.look(slot.assignment)
+            return SlotInputs(wanted, blobs, failure)
+        handle = self._handles.get(port)
+        if handle is not None:
+            beat_at = self._beats.seen_at(port, handle.worker_id)
+            return SlotInputs(wanted, worker=self._workers.look(handle), heartbeat_at=beat_at)
+        if port in self._start_failures:
+            return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
+        return SlotInputs(wanted)
+
+    def _carry_out(self, port: int, command: Command) -> None:
+        match command:
+            case DownloadBlobs(assignment):
+                self._blobs.request(assignment)
+            case LaunchWorker(assignment):
+                self._launch(port, assignment)
+            case KillWorker(reason, force):
+                self._kill(port, reason, force=force)
+            case ForgetWorker():
+                self._start_failures.pop(port, None)
+                handle = self._handles.pop(port, None)
+                if handle is not None:
+                    self._workers.forget(handle)
+                    self._beats.forget(port)
+            case ReportFailure():
+                self._report(self._failure(port, command))
+            case _:
+                assert_never(command)
+
+    def _launch(self, port: int, assignment: LocalAssignment) -> None:
+        assert port not in self._handles, f"port {port} has a worker already"
+        try:
+            handle = self._workers.launch(port, assignment)
+        except WorkerStartError as error:
+            self._start_failures[port] = f"could not be launched: {error}"
+            return
+        self._handles[port] = handle
+        log.info("port %d: launched worker %s of %s", port, handle.worker_id, assignment.topology_id)
+
+    def _kill(self, port: int, reason: str, *, force: bool) -> None:
+        handle = self._handles.get(port)
+        if handle is None:
+            return
+        how = "killing" if force else "stopping"
+        log.info("port %d: %s worker %s of %s: %s", port, how, handle.worker_id, handle.assignment.topology_id, reason)
+        self._workers.kill(handle, force=force)
+
+    def _failure(self, port: int, report: ReportFailure) -> Failure:
+        topology_id = report.assignment.topology_id
+        again = "at once" if report.retry_secs == 0 else f"in {report.retry_secs:g} s"
+        count = "" if report.deaths == 1 else f" ({report.deaths} times in a row)"
+        text = f"The worker on port {port} {report.reason}{count}; it is tried again {again}."
+        tail = self._workers.log_tail(topology_id, port)
+        if tail:
+            text += f"\nLast lines of its log:\n{tail}"
+        log.warning("%s: %s", topology_id, text)
+        return Failure(topology_id, port, text)
+
+    def _keep_used_blobs(self, wanted: Mapping[int, LocalAssignment]) -> None:
+        held = [slot.assignment for slot in self._slots.values() if slot.assignment is not None]
+        used = frozenset(assignment.topology_id for assignment in (*wanted.values(), *held))
+        if used != self._kept:
+            self._kept = used
+            self._blobs.keep(used)
+
+    def _note(self, before: Slot, after: Slot, now: float) -> None:
+        if before.state is not after.state:
+            story = self._stories.setdefault(after.port, deque(maxlen=STORY_MAX))
+            story.append(f"{now:.3f} {before.state.value} -> {after.state.value}")
+
+
+def _read_back_offs(plain: Any) -> Iterable[tuple[int, LocalAssignment, int]]:
+    if not isinstance(plain, dict):
+        return
+    for port, entry in plain.items():
+        try:
+            yield int(port), from_plain(entry["assignment"]), int(entry["deaths"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("the back-off of port %r on the disk is not readable: it begins anew", port)

@@ -1,0 +1,77 @@
+"""The latest heartbeat of each worker of this supervisor: for the slots, which ask how old it is, and for Nimbus."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storm.ids import TopologyId
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBeat:
+    """`message` is what goes on to Nimbus, opaque here; `stats` the executors' figures that came with it, or None."""
+
+    worker_id: str
+    topology_id: TopologyId
+    port: int
+    message: Any
+    stats: Any = None
+
+
+class WorkerBeats:
+    """One beat a port, so it is bounded by the ports. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[int, tuple[str, float]] = {}
+        self._for_nimbus: dict[int, WorkerBeat] = {}
+
+    def receive(self, beat: WorkerBeat, now: float) -> bool:
+        """Note a beat that came at clock second `now`; whether it is the first one of its worker."""
+        with self._lock:
+            before = self._seen.get(beat.port)
+            self._seen[beat.port] = (beat.worker_id, now)
+            self._keep(beat)
+            return before is None or before[0] != beat.worker_id
+
+    def seen_at(self, port: int, worker_id: str) -> float | None:
+        """When this worker last beat; None if it has not."""
+        with self._lock:
+            found = self._seen.get(port)
+            return found[1] if found and found[0] == worker_id else None
+
+    def forget(self, port: int) -> None:
+        """The port has no worker any more."""
+        with self._lock:
+            self._seen.pop(port, None)
+            self._for_nimbus.pop(port, None)
+
+    def take_for_nimbus(self) -> list[WorkerBeat]:
+        """The newest beat of each worker that has beaten since the last call."""
+        with self._lock:
+            taken = list(self._for_nimbus.values())
+            self._for_nimbus.clear()
+            return taken
+
+    def give_back(self, beats: Iterable[WorkerBeat]) -> None:
+        """Nimbus did not take them: what has not been overtaken goes with the next."""
+        with self._lock:
+            for beat in beats:
+                if beat.port not in self._seen or self._seen[beat.port][0] != beat.worker_id:
+                    continue
+                newer = self._for_nimbus.get(beat.port)
+                self._for_nimbus[beat.port] = beat
+                if newer is not None:
+                    self._keep(newer)
+
+    def _keep(self, beat: WorkerBeat) -> None:
+        """Figures come with every few beats only: a later beat without any must not lose them."""
+        before = self._for_nimbus.get(beat.port)
+        if beat.stats is None and before is not None and before.worker_id == beat.worker_id:
+            beat = replace(beat, stats=before.stats)
+        self._for_nimbus[beat.port] = beat

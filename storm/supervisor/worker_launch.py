@@ -1,0 +1,115 @@
+"""How a worker process is started: its launch file, its command, its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import WorkerStartError
+from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
+from storm.supervisor.local_state import write_atomically
+from storm.supervisor.slot_runner import WorkerHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAUNCH_FILE = "launch.json"
+WORKER_ID_VARIABLE = "STORM_WORKER_ID"  # what a worker starts carries it too, and is found by it
+CONF_MAX_BYTES = 16 << 20
+_KEPT_VARIABLES = {
+    "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
+    "STORM_PURE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV",
+}  # fmt: skip
+
+
+def worker_command(record: Mapping[str, Any], launch_file: Path) -> list[str]:
+    """The command of the worker that `record` describes; its worker id and launch file tell the process apart."""
+    return [
+        sys.executable,
+        "-m",
+        "storm.worker",
+        record["topology_id"],
+        str(record["port"]),
+        record["worker_id"],
+        str(launch_file),
+    ]
+
+
+def launch_record(assignment: LocalAssignment, **more: Any) -> dict[str, Any]:
+    """What launch.json holds: the assignment's fields and `more`."""
+    return {**to_plain(assignment), **more}
+
+
+def write_launch_file(directory: Path, record: Mapping[str, Any]) -> Path:
+    """Put launch.json into the worker's directory, made for it, readable by this user only. Raises OSError."""
+    directory.mkdir(parents=True, mode=0o700)
+    path = directory / LAUNCH_FILE
+    write_atomically(path, json.dumps(record, indent=1).encode())
+    path.chmod(0o600)
+    return path
+
+
+def read_handle(launch_file: Path, pid: int) -> WorkerHandle:
+    """The worker that was launched with this file. Raises ValueError, OSError if it is not readable."""
+    record = json.loads(launch_file.read_bytes())
+    assignment = from_plain(record)
+    worker_id, port = record.get("worker_id"), record.get("port")
+    if worker_id != launch_file.parent.name or not isinstance(port, int):
+        raise ValueError(f"{launch_file} is not the launch file of worker {launch_file.parent.name}")
+    return WorkerHandle(worker_id, port, assignment, pid)
+
+
+def read_node_id(launch_file: Path) -> str | None:
+    """The supervisor that the worker was launched by; None if the file does not say."""
+    try:
+        found = json.loads(launch_file.read_bytes()).get("node_id")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def worker_environment(
+    environ: Mapping[str, str], topology_environment: Mapping[str, str], worker_id: str
+) -> dict[str, str]:
+    """The environment of a worker: an allow-list of the supervisor's, then `topology.environment`, then ours.
+
+    Output is unbuffered, so that what a killed worker printed last is in its log.
+    """
+    kept = {name: value for name, value in environ.items() if name in _KEPT_VARIABLES or name.startswith("LC_")}
+    kept.update(topology_environment)
+    kept[WORKER_ID_VARIABLE] = worker_id
+    kept["PYTHONUNBUFFERED"] = "1"
+    checkout = _checkout_directory()
+    if checkout is not None:
+        kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH"), checkout]))
+    return kept
+
+
+def topology_environment(conf_file: Path) -> dict[str, str]:
+    """`topology.environment` of a topology's conf. Raises WorkerStartError if the conf is not readable."""
+    try:
+        with conf_file.open("rb") as file:
+            conf = json.loads(file.read(CONF_MAX_BYTES))
+    except (OSError, ValueError) as error:
+        raise WorkerStartError(f"its conf {conf_file} cannot be read ({error})") from error
+    found = conf.get("topology.environment") if isinstance(conf, dict) else None
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(_is_variable(name, value) for name, value in found.items()):
+        raise WorkerStartError("topology.environment must map names to texts, without NUL and '=' in a name")
+    return dict(found)
+
+
+def _is_variable(name: object, value: object) -> bool:
+    return (
+        isinstance(name, str) and isinstance(value, str) and bool(name) and "=" not in name and "\0" not in name + value
+    )
+
+
+def _checkout_directory() -> str | None:
+    """The directory that holds this package if it runs from a checkout, which a new process would not find."""
+    directory = Path(__file__).resolve().parents[2]
+    return None if directory.name in {"site-packages", "dist-packages"} else str(directory)

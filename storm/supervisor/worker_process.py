@@ -1,0 +1,264 @@
+"""The worker processes of a supervisor: started, watched, signalled, adopted.
+
+A process is held by a pidfd from its launch or adoption on. It is signalled through it only, and its death makes it
+readable, so neither a reused process id nor a poll interval matters, and a process that a former supervisor started
+is watched like one's own. Which process is a worker of ours is told by its command line, which names its worker id and
+its launch file in our directory: there is no file of process ids that could be stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import NotAuthorizedError, WorkerStartError
+from storm.supervisor import process_table, worker_logs
+from storm.supervisor.slot import WorkerSeen
+from storm.supervisor.slot_runner import WorkerHandle
+from storm.supervisor.worker_launch import (
+    LAUNCH_FILE,
+    WORKER_ID_VARIABLE,
+    launch_record,
+    read_handle,
+    topology_environment,
+    worker_command,
+    worker_environment,
+    write_launch_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from storm.ids import TopologyId
+    from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.options import SupervisorOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A process under watch. `popen` is None for one that is not our child. `seen` is set once it has ended."""
+
+    pidfd: int
+    popen: subprocess.Popen[bytes] | None
+    seen: WorkerSeen | None = None
+
+
+class WorkerProcesses:
+    """Implements `slot_runner.Workers` with real processes. One thread uses it; `wake` may be called by any."""
+
+    def __init__(
+        self,
+        options: SupervisorOptions,
+        settings: Mapping[str, Any],
+        new_worker_id: Callable[[], str],
+        command: Callable[[Mapping[str, Any], Path], list[str]] = worker_command,
+    ) -> None:
+        """`settings`: the daemon settings that a worker must know, as JSON can hold them."""
+        self._options = options
+        self._settings = settings
+        self._new_worker_id = new_worker_id
+        self._command = command
+        self.supervisor_port = options.thrift_port
+        self._held: dict[str, _Held] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ)
+
+    def wait(self, timeout_secs: float | None) -> None:
+        """Return when a worker ends, somebody calls `wake`, or the time is over; None: no limit."""
+        for key, _ in self._selector.select(timeout_secs):
+            if key.fd == self._wake_fd:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wake_fd)
+
+    def wake(self) -> None:
+        """End a `wait`, now or the next one. Any thread and a signal handler may call it."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Let go of all processes; they run on."""
+        for held in self._held.values():
+            if held.seen is None:
+                os.close(held.pidfd)
+            if held.popen is not None:
+                held.popen.returncode = 0  # else its end, without us, would be warned of
+        self._held.clear()
+        self._selector.close()
+
+    def adopt(self) -> list[WorkerHandle]:
+        """The workers of this directory that run, each taken under watch; remains of dead ones are removed."""
+        found: list[WorkerHandle] = []
+        for pid in process_table.own_pids():
+            launch_file = self._launch_file_of(pid)
+            if launch_file is None or not process_table.leads_session(pid):
+                continue  # a process that a worker forked has its command line too
+            pidfd = process_table.open_if(pid, self._is_launched_with(launch_file))
+            if pidfd is None:
+                continue
+            try:
+                handle = read_handle(launch_file, pid)
+            except (ValueError, OSError) as error:
+                log.error("%s is not readable (%s): its worker, process %d, is killed", launch_file, error, pid)
+                process_table.send(pidfd, signal.SIGKILL)
+                os.close(pidfd)
+                continue
+            self._hold(handle.worker_id, _Held(pidfd, None))
+            found.append(handle)
+        self._remove_remains()
+        return found
+
+    def launch(self, port: int, assignment: LocalAssignment) -> WorkerHandle:
+        """Start a worker in a session of its own. Raises WorkerStartError."""
+        options = self._options
+        worker_id = self._new_worker_id()
+        dist_dir = options.supervisor_dir / "stormdist" / assignment.topology_id
+        directory = options.workers_dir / worker_id
+        try:
+            log_file = worker_logs.log_path(options.artifacts_dir, assignment.topology_id, port)
+        except NotAuthorizedError as error:
+            raise WorkerStartError(str(error)) from error
+        record = launch_record(
+            assignment,
+            node_id=options.node_id,
+            host=options.host,
+            bind_host=options.bind_host,
+            port=port,
+            worker_id=worker_id,
+            supervisor_port=self.supervisor_port,
+            dist_dir=str(dist_dir),
+            log_dir=str(log_file.parent),
+            settings=dict(self._settings),
+        )
+        environment = worker_environment(os.environ, topology_environment(dist_dir / "stormconf.ser"), worker_id)
+        try:
+            launch_file = write_launch_file(directory, record)
+            popen = self._start(self._command(record, launch_file), environment, log_file, directory)
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise WorkerStartError(str(error)) from error
+        self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen))
+        return WorkerHandle(worker_id, port, assignment, popen.pid)
+
+    def look(self, worker: WorkerHandle) -> WorkerSeen:
+        """Whether it lives, or how it ended."""
+        held = self._held.get(worker.worker_id)
+        if held is None:
+            return WorkerSeen("is gone")
+        if held.seen is None and process_table.has_exited(held.pidfd):
+            held.seen = self._end(worker, held)
+        return held.seen or WorkerSeen()
+
+    def kill(self, worker: WorkerHandle, *, force: bool) -> None:
+        """SIGTERM to the worker, or SIGKILL to it and all that it started."""
+        held = self._held.get(worker.worker_id)
+        if held is None or held.seen is not None:
+            return
+        process_table.send(held.pidfd, signal.SIGKILL if force else signal.SIGTERM)
+        if force:
+            process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
+
+    def forget(self, worker: WorkerHandle) -> None:
+        """End what the dead worker left behind and remove its directory."""
+        held = self._held.pop(worker.worker_id, None)
+        if held is not None and held.seen is None:
+            self._release(held)
+        process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
+        shutil.rmtree(self._options.workers_dir / worker.worker_id, ignore_errors=True)
+
+    def log_tail(self, topology_id: TopologyId, port: int) -> str:
+        """The last lines of its log."""
+        try:
+            return worker_logs.tail(worker_logs.log_path(self._options.artifacts_dir, topology_id, port))
+        except NotAuthorizedError:
+            return ""
+
+    def resident_bytes(self, worker: WorkerHandle) -> int:
+        """The memory that the worker has in RAM; 0 if it is gone."""
+        return process_table.resident_bytes(worker.pid)
+
+    def _start(
+        self, command: list[str], environment: dict[str, str], log_file: Path, directory: Path
+    ) -> subprocess.Popen[bytes]:
+        log_fd = worker_logs.open_log(log_file, self._options.worker_log_max_bytes)
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log_fd,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log_fd)
+
+    def _hold(self, worker_id: str, held: _Held) -> None:
+        self._held[worker_id] = held
+        self._selector.register(held.pidfd, selectors.EVENT_READ)
+
+    def _release(self, held: _Held) -> None:
+        self._selector.unregister(held.pidfd)
+        os.close(held.pidfd)
+
+    def _end(self, worker: WorkerHandle, held: _Held) -> WorkerSeen:
+        """The worker has ended: how. Its group is killed before it is reaped, while its id is still its own."""
+        self._release(held)
+        if held.popen is None:
+            return WorkerSeen("ended (its exit code went to the supervisor that started it)")
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        return WorkerSeen(exit_text(held.popen.wait()), orderly=held.popen.returncode == 0)
+
+    def _launch_file_of(self, pid: int) -> Path | None:
+        """The launch file in our directory that the process was started with; None if it is no worker of ours."""
+        workers_dir = self._options.workers_dir
+        arguments = process_table.command_line(pid)
+        for argument in arguments:
+            directory, _, name = argument.rpartition("/")
+            parent, _, worker_id = directory.rpartition("/")
+            if name == LAUNCH_FILE and parent == str(workers_dir) and worker_id in arguments:
+                return workers_dir / worker_id / LAUNCH_FILE
+        return None
+
+    def _is_launched_with(self, launch_file: Path) -> Callable[[int], bool]:
+        return lambda pid: self._launch_file_of(pid) == launch_file
+
+    def _remove_remains(self) -> None:
+        """Directories of workers that died while no supervisor was there, and what those workers had started."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._options.workers_dir):
+                if name not in self._held:
+                    process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={name}")
+                    shutil.rmtree(self._options.workers_dir / name, ignore_errors=True)
+
+
+def exit_text(return_code: int) -> str:
+    """How a process ended, in words. `return_code` is subprocess's: negative for a signal."""
+    if return_code >= 0:
+        return f"exited with code {return_code}{_MEANINGS.get(return_code, '')}"
+    try:
+        name = signal.Signals(-return_code).name
+    except ValueError:
+        name = "unknown"
+    hint = ", perhaps because the machine was out of memory" if -return_code == signal.SIGKILL else ""
+    return f"was killed by signal {-return_code} ({name}){hint}"
+
+
+_MEANINGS = {
+    0: " (it ended in order)",
+    1: " (an executor failed)",
+    13: " (it could not start)",
+    20: " (an internal error)",
+}
