@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from storm.cluster import paths
-from storm.cluster.storage import ConnectionState, Fence, Versioned
+from storm.cluster.storage import NODE_BYTES_MAX, ConnectionState, Fence, Versioned
 from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class MemoryStorage:
         self._fence = fence
 
     def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:
-        with self._writing("create", path) as tree:
+        with self._writing("create", path, data) as tree:
             if sequential:
                 above = tree._nodes.get(paths.parent(path))
                 path = f"{path}{above.next_sequence if above else 0:010d}"
@@ -211,14 +211,14 @@ class MemoryStorage:
             return path
 
     def put(self, path: str, data: bytes) -> None:
-        with self._writing("put", path) as tree:
+        with self._writing("put", path, data) as tree:
             if path in tree._nodes:
                 tree._replace(path, data)
             else:
                 tree._add(path, _Node(data))
 
     def set(self, path: str, data: bytes, version: int) -> int:
-        with self._writing("set", path) as tree:
+        with self._writing("set", path, data) as tree:
             found = tree._node(path).version
             if found != version:
                 raise BadVersionError(f"{path} has version {found}, not {version}: somebody else changed it.")
@@ -250,7 +250,7 @@ class MemoryStorage:
                 tree._remove(path)
 
     def put_ephemeral(self, path: str, data: bytes) -> None:
-        with self._writing("put_ephemeral", path) as tree:
+        with self._writing("put_ephemeral", path, data) as tree:
             node = tree._nodes.get(path)
             if node is not None and node.owner == self._session.number:
                 tree._replace(path, data)
@@ -291,7 +291,9 @@ class MemoryStorage:
             raise CoordinationError(f"{method} of {path} failed: {fault.value}.")
 
     @contextmanager
-    def _writing(self, method: str, path: str) -> Iterator[MemoryTree]:
+    def _writing(self, method: str, path: str, data: bytes = b"") -> Iterator[MemoryTree]:
+        if len(data) > NODE_BYTES_MAX:
+            raise CoordinationError(f"{path} would have {len(data):,} bytes; the most is {NODE_BYTES_MAX:,}.")
         with self._operation(method, path) as tree:
             if self._fence is not None:
                 node = tree._nodes.get(self._fence.path)

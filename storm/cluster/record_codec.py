@@ -12,13 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from storm.cluster.records import Assignment, ErrorInfo, LogConfig, NimbusInfo, StormBase, SupervisorInfo
+from storm.cluster.storage import NODE_BYTES_MAX
 from storm.errors import RecordError
 
 Record = StormBase | Assignment | SupervisorInfo | NimbusInfo | ErrorInfo | LogConfig
 R = TypeVar("R", StormBase, Assignment, SupervisorInfo, NimbusInfo, ErrorInfo, LogConfig)
-
-# What ZooKeeper takes in one packet is 1,048,575 bytes (jute.maxbuffer), of which path and header need some.
-RECORD_BYTES_MAX = 1_000_000
 
 VERSIONS: dict[type[Any], tuple[str, int]] = {
     StormBase: ("StormBase", 1),
@@ -35,15 +33,15 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def encode(record: Record) -> bytes:
-    """Bytes of `record`, at most RECORD_BYTES_MAX. Raises RecordError."""
+    """Bytes of `record`, at most NODE_BYTES_MAX. Raises RecordError."""
     kind, version = VERSIONS[type(record)]
     try:
         data = _encode((kind, version, record))
     except (TypeError, ValueError, OverflowError, RecursionError) as e:
         raise RecordError(f"This {kind} cannot be written to ZooKeeper: {e}.") from e
-    if len(data) > RECORD_BYTES_MAX:
+    if len(data) > NODE_BYTES_MAX:
         raise RecordError(
-            f"This {kind} takes {len(data):,} bytes and ZooKeeper takes {RECORD_BYTES_MAX:,} a node:"
+            f"This {kind} takes {len(data):,} bytes and ZooKeeper takes {NODE_BYTES_MAX:,} a node:"
             " use fewer executors, shorter component names or a smaller configuration."
         )
     return data

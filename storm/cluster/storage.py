@@ -9,6 +9,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+# ZooKeeper takes 1,048,575 bytes in one packet (jute.maxbuffer), of which path, ACL and header need some.
+NODE_BYTES_MAX = 1_000_000
+
 
 class Versioned(NamedTuple):
     """A node's bytes and its version, which grows with every write."""
