@@ -1,1 +1,106 @@
-"""Storm for Python: a distributed real-time computation system."""
+"""Storm for Python: a distributed real-time computation system.
+
+Everything that a topology needs is imported from here; modules load when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storm.client.submitter import submit_topology
+    from storm.config.keys import Config
+    from storm.errors import (
+        ConfigError,
+        FailedError,
+        InvalidTopologyError,
+        ReportedFailedError,
+        StormError,
+    )
+    from storm.local.local_cluster import LocalCluster
+    from storm.messaging.tuple_codec import register_type
+    from storm.topology.builder import BoltDeclarer, SpoutDeclarer, TopologyBuilder
+    from storm.topology.component import (
+        BasicBolt,
+        BasicOutputCollector,
+        Bolt,
+        CustomGrouping,
+        OutputCollector,
+        Spout,
+        SpoutOutputCollector,
+    )
+    from storm.topology.context import TopologyContext
+    from storm.topology.output_fields import DirectStream, OutputFieldsDeclarer
+    from storm.topology.structure import StormTopology
+    from storm.tuples import Tuple
+
+__version__ = "0.1.0"
+
+# Name -> module. The imports above tell type checkers the same.
+_MODULES = {
+    "BasicBolt": "storm.topology.component",
+    "BasicOutputCollector": "storm.topology.component",
+    "Bolt": "storm.topology.component",
+    "BoltDeclarer": "storm.topology.builder",
+    "Config": "storm.config.keys",
+    "ConfigError": "storm.errors",
+    "CustomGrouping": "storm.topology.component",
+    "DirectStream": "storm.topology.output_fields",
+    "FailedError": "storm.errors",
+    "InvalidTopologyError": "storm.errors",
+    "LocalCluster": "storm.local.local_cluster",
+    "OutputCollector": "storm.topology.component",
+    "OutputFieldsDeclarer": "storm.topology.output_fields",
+    "ReportedFailedError": "storm.errors",
+    "Spout": "storm.topology.component",
+    "SpoutDeclarer": "storm.topology.builder",
+    "SpoutOutputCollector": "storm.topology.component",
+    "StormError": "storm.errors",
+    "StormTopology": "storm.topology.structure",
+    "TopologyBuilder": "storm.topology.builder",
+    "TopologyContext": "storm.topology.context",
+    "Tuple": "storm.tuples",
+    "register_type": "storm.messaging.tuple_codec",
+    "submit_topology": "storm.client.submitter",
+}
+
+__all__ = [
+    "BasicBolt",
+    "BasicOutputCollector",
+    "Bolt",
+    "BoltDeclarer",
+    "Config",
+    "ConfigError",
+    "CustomGrouping",
+    "DirectStream",
+    "FailedError",
+    "InvalidTopologyError",
+    "LocalCluster",
+    "OutputCollector",
+    "OutputFieldsDeclarer",
+    "ReportedFailedError",
+    "Spout",
+    "SpoutDeclarer",
+    "SpoutOutputCollector",
+    "StormError",
+    "StormTopology",
+    "TopologyBuilder",
+    "TopologyContext",
+    "Tuple",
+    "register_type",
+    "submit_topology",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'storm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -68,7 +68,8 @@ ONLY_IN: dict[str, set[str]] = {
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
     "errors", "ids", "tuples",
-    "topology.structure", "topology.builder", "topology.validation", "topology.system_topology",
+    "config.near_names",
+    "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism",
     "nimbus.submission", "nimbus.topology_status", "nimbus.cluster_snapshot", "nimbus.heartbeats",
     "nimbus.assignments", "nimbus.cleanup",

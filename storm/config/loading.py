@@ -6,12 +6,12 @@ storm.yaml is the file given, or the first that exists of $STORM_CONF_DIR/storm.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.config.near_names import did_you_mean
 from storm.config.option_types import Choice, FilePath, Text
 from storm.config.options import OPTIONS
 from storm.config.settings import Settings, checked_value, is_secret
@@ -20,7 +20,7 @@ from storm.config.yaml_document import DOCUMENT_CHARS_MAX, read_mapping, read_va
 from storm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,6 @@ def environment_names(key: str) -> tuple[str, ...]:
     """The variables that set a key: STORM_NIMBUS_SEEDS for nimbus.seeds; a `storm.` key needs no second STORM_."""
     name = key.upper().replace(".", "_").replace("-", "_")
     return (PREFIX + name, name) if name.startswith(PREFIX) else (PREFIX + name,)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`: did you mean x?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
-    return f": did you mean {near[0]}?" if near else ""
 
 
 class _Reading:

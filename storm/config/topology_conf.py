@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from storm.config.loading import did_you_mean
+from storm.config.near_names import did_you_mean
 from storm.config.options import OPTIONS
 from storm.config.settings import checked_value
 from storm.config.topology_options import COMPONENT_KEYS

@@ -13,7 +13,7 @@ SEARCH_ITEMS_MAX = 1000
 
 
 def dump(component_id: str, component: object) -> bytes:
-    """`component` pickled. Raises InvalidTopologyError that names the component and the attribute that cannot be pickled."""
+    """`component` pickled. Raises InvalidTopologyError that names the component and the attribute at fault."""
     try:
         data: bytes = cloudpickle.dumps(component)
     except Exception as error:  # noqa: BLE001 - a user's own __reduce__ or __getstate__ may raise anything
@@ -21,7 +21,8 @@ def dump(component_id: str, component: object) -> bytes:
         where = f"its attribute {path[1:]}" if path else "it"
         raise InvalidTopologyError(
             f"component {component_id!r} ({type(component).__name__}) cannot be pickled: {where} "
-            f"({type(culprit).__name__}) {_in_words(reason)}; make such things in open() or prepare(), which run in the worker"
+            f"({type(culprit).__name__}) {_in_words(reason)}; "
+            "make such things in open() or prepare(), which run in the worker"
         ) from None
     return data
 

@@ -53,7 +53,7 @@ TO_SPOUT = {GlobalStreamId(ACKER_COMPONENT, stream): Grouping(GroupingKind.DIREC
 
 
 def system_topology(topology: StormTopology, conf: Mapping[str, Any]) -> StormTopology:
-    """`topology` and the system's parts of it. With no ackers (`topology.acker.executors` 0) no tracking is declared."""
+    """`topology` with the system's parts. Without ackers (`topology.acker.executors` 0) no tracking is declared."""
     ackers = acker_count(conf)
     spouts, bolts = dict(topology.spouts), dict(topology.bolts)
     if ackers > 0:

@@ -1,18 +1,18 @@
-"""The rules of a legal topology. Every error names the component and, where a name is near, what may have been meant."""
+"""The rules of a legal topology. Every error names the component and, where it can, what may have been meant."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
+from storm.config.near_names import did_you_mean
 from storm.errors import InvalidTopologyError
 from storm.ids import GlobalStreamId, is_system_id
 from storm.topology.parallelism import TASKS_KEY, num_tasks
 from storm.topology.structure import ForeignObject, GroupingKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from storm.ids import ComponentId
     from storm.topology.structure import ComponentSpec, Grouping, StormTopology, StreamInfo
@@ -79,15 +79,6 @@ def validate(topology: StormTopology, conf: Mapping[str, Any] | None = None) -> 
     tasks = sum(num_tasks(spec, conf or {}) for spec in topology.components().values())
     if tasks > TASKS_MAX:
         raise InvalidTopologyError(f"the topology has {tasks} tasks, and {TASKS_MAX} is the most")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or what there is, where no known word is near."""
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f" (there is: {', '.join(names)})" if names else " (there is none)"
 
 
 def _validate_spec(component_id: ComponentId, spec: ComponentSpec) -> None:
@@ -185,35 +176,20 @@ def _validate_reached(topology: StormTopology) -> None:
 
 
 def _validate_fused(topology: StormTopology) -> None:
-    """A none grouping runs the subscriber in the executor of its source, called directly, task by task.
-
-    So its bolt has one source, as many tasks as that, and no settings of executors of its own; and no cycle
-    may consist of such calls.
-    """
-    fused = {
-        component_id: next(iter(spec.inputs)).component_id
-        for component_id, spec in topology.bolts.items()
-        if any(grouping.kind is GroupingKind.NONE for grouping in spec.inputs.values())
-    }
-    for component_id, source in fused.items():
-        spec = topology.bolts[component_id]
-        where = f"bolt {component_id!r} has a none grouping, so it runs inside the executors of {source!r}"
-        if len({stream.component_id for stream in spec.inputs}) > 1 or any(
-            grouping.kind is not GroupingKind.NONE for grouping in spec.inputs.values()
-        ):
-            raise InvalidTopologyError(f"{where}: it can have no other input; use local_or_shuffle_grouping instead")
-        theirs = topology.component(source)
-        if (spec.parallelism, num_tasks(spec, {})) != (theirs.parallelism, num_tasks(theirs, {})):
+    """A none grouping may call the subscriber directly, within the call that emits: such calls must not go round."""
+    callees: dict[ComponentId, set[ComponentId]] = {}
+    for component_id, spec in topology.bolts.items():
+        for source, grouping in spec.inputs.items():
+            if grouping.kind is GroupingKind.NONE:
+                callees.setdefault(source.component_id, set()).add(component_id)
+    for start in callees:
+        reached: set[ComponentId] = set()
+        pending = [start]
+        while pending:
+            found = callees.get(pending.pop(), set()) - reached
+            reached |= found
+            pending += found
+        if start in reached:
             raise InvalidTopologyError(
-                f"{where}: it needs the same parallelism and number of tasks "
-                f"({theirs.parallelism} and {num_tasks(theirs, {})}), not {spec.parallelism} and {num_tasks(spec, {})}"
+                f"bolt {start!r}: a cycle of none groupings would call itself without end; use another grouping in it"
             )
-    for component_id in fused:
-        seen, at = {component_id}, fused[component_id]
-        while at in fused:
-            if at in seen:
-                raise InvalidTopologyError(
-                    f"bolt {component_id!r}: a cycle of none groupings would call itself without end"
-                )
-            seen.add(at)
-            at = fused[at]
