@@ -57,14 +57,13 @@ class SupervisorCore:
         options: SupervisorOptions,
         *,
         clock: Clock,
-        cluster_state: StormClusterState,
         blobs: Blobs,
         workers: Workers,
         local_state: DurableMap,
     ) -> None:
         self._options = options
         self._clock = clock
-        self._cluster_state = cluster_state
+        self._cluster_state: StormClusterState | None = None
         self._local_state = local_state
         self.thrift_port = options.thrift_port
         self.beats = WorkerBeats()
@@ -79,6 +78,10 @@ class SupervisorCore:
         self._is_wanted_known = False
         self._sync_at = self._register_at = self._retry_at = clock.now()
         self._retry_secs = 0.0
+
+    def attach(self, cluster_state: StormClusterState) -> None:
+        """The cluster's state is reachable: `coordinate` may be called from now on."""
+        self._cluster_state = cluster_state
 
     def adopt(self) -> list[WorkerHandle]:
         """Take over the workers that a former run left; call it first, before anybody can beat."""
@@ -129,12 +132,13 @@ class SupervisorCore:
 
         Where the cluster's state cannot be reached the workers run on, and this is tried again every few seconds.
         """
+        assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
         if now >= self._retry_at:
             try:
-                self._register_if_due(now)
-                self._sync_if_due(now)
-                self._write_failures()
+                self._register_if_due(self._cluster_state, now)
+                self._sync_if_due(self._cluster_state, now)
+                self._write_failures(self._cluster_state)
             except CoordinationError as error:
                 self._unreachable(error, now)
             else:
@@ -142,6 +146,12 @@ class SupervisorCore:
                     log.info("the cluster's state is reachable again")
                 self._retry_secs = 0.0
         return max(self._retry_at, min(self._register_at, self._sync_at))
+
+    def use_remembered(self, why: CoordinationError) -> None:
+        """Until the cluster says more, the ports should run what they last should, as far as the disk knows."""
+        if not self._is_wanted_known:
+            log.warning("%s Doing what was assigned when this supervisor last knew.", why)
+            self._want(self._remembered() | self._wanted)
 
     def is_synced(self) -> bool:
         """Whether it is known, from the cluster or from the disk, what the ports should run."""
@@ -153,12 +163,12 @@ class SupervisorCore:
         uses = found and any(slot.node_id == self._options.node_id for slot in found.executor_slots.values())
         return found if uses else None
 
-    def _register_if_due(self, now: float) -> None:
+    def _register_if_due(self, cluster_state: StormClusterState, now: float) -> None:
         if now < self._register_at:
             return
         options = self._options
         used = tuple(sorted(self.slots.running()))
-        self._cluster_state.put_supervisor(
+        cluster_state.put_supervisor(
             SupervisorInfo(
                 node_id=options.node_id,
                 host=options.host,
@@ -172,15 +182,15 @@ class SupervisorCore:
         )
         self._register_at = now + options.heartbeat_secs
 
-    def _sync_if_due(self, now: float) -> None:
+    def _sync_if_due(self, cluster_state: StormClusterState, now: float) -> None:
         if now < self._sync_at:
             return
         # Set before the look, so that a wake-up during it is not lost.
         self._sync_at = now + self._options.sync_secs
         read: dict[TopologyId, Assignment] = {}
         unreadable: set[TopologyId] = set()
-        for topology_id in self._cluster_state.assignment_ids(self.watch):
-            assignment = self._cluster_state.assignment(topology_id, self.watch)
+        for topology_id in cluster_state.assignment_ids(self.watch):
+            assignment = cluster_state.assignment(topology_id, self.watch)
             if assignment is None:
                 unreadable.add(topology_id)
             else:
@@ -203,21 +213,20 @@ class SupervisorCore:
         if is_news:
             self.on_wanted()
 
-    def _write_failures(self) -> None:
+    def _write_failures(self, cluster_state: StormClusterState) -> None:
         while self._failures:
             failure = self._failures[0]
             error = ErrorInfo(failure.text, self._clock.wall_secs(), self._options.host, failure.port)
-            self._cluster_state.report_error(failure.topology_id, SYSTEM_COMPONENT, error)
+            cluster_state.report_error(failure.topology_id, SYSTEM_COMPONENT, error)
             if self._failures and self._failures[0] is failure:
                 self._failures.popleft()
 
     def _unreachable(self, error: CoordinationError, now: float) -> None:
         if not self._retry_secs:
-            log.warning("the cluster's state cannot be reached, workers run on: %s", error)
+            log.warning("the cluster's state cannot be reached, its workers run on: %s", error)
         self._retry_secs = min(COORDINATION_RETRY_MAX_SECS, self._retry_secs * 2 or COORDINATION_RETRY_SECS)
         self._retry_at = now + self._retry_secs
-        if not self._is_wanted_known:
-            self._want(self._remembered() | self._wanted)
+        self.use_remembered(error)
 
     def _remembered(self) -> dict[int, LocalAssignment]:
         """What the ports should have run when this supervisor last knew."""

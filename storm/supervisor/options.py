@@ -38,7 +38,7 @@ class SupervisorOptions:
     worker_log_max_bytes: int = 100 << 20
     limits: SlotLimits = field(default_factory=SlotLimits)
     meta: tuple[tuple[str, str], ...] = ()
-    version: str = "0.1.0"
+    version: str = ""
 
     @property
     def supervisor_dir(self) -> Path:

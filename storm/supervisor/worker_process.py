@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from storm.errors import NotAuthorizedError, WorkerStartError
 from storm.supervisor import process_table, worker_logs
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CommandBuilder: TypeAlias = "Callable[[Mapping[str, Any], Path], list[str]]"  # (launch record, launch file) -> command
+
 
 @dataclass(slots=True)
 class _Held:
@@ -61,7 +63,7 @@ class WorkerProcesses:
         options: SupervisorOptions,
         settings: Mapping[str, Any],
         new_worker_id: Callable[[], str],
-        command: Callable[[Mapping[str, Any], Path], list[str]] = worker_command,
+        command: CommandBuilder = worker_command,
     ) -> None:
         """`settings`: the daemon settings that a worker must know, as JSON can hold them."""
         self._options = options

@@ -1,0 +1,319 @@
+"""The supervisor daemon: the threads, sockets and signals around `core.SupervisorCore`.
+
+    main thread     slots: sleeps until a worker dies (its pidfd), somebody wakes it, or a slot is due
+    coordination    ZooKeeper: registers, reads assignments when woken by a watch or a period, writes failures
+    heartbeats      gives the workers' beats to Nimbus
+    localizer-*     fetch blobs; thrift-* serve workers and Nimbus
+
+The daemon may die at any line: its workers run on, and the next one adopts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import signal
+import threading
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from storm.clock import Clock, SystemClock
+from storm.cluster.storage import ConnectionState
+from storm.cluster.storm_cluster_state import StormClusterState
+from storm.cluster.zookeeper import ZooKeeperStorage, connect
+from storm.errors import AlreadyRunningError, CoordinationError, StormError
+from storm.supervisor.core import DurableMap, SupervisorCore
+from storm.supervisor.home import lock_directory, node_id
+from storm.supervisor.local_state import LocalState
+from storm.supervisor.localizer import Localizer
+from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, make_client
+from storm.supervisor.options import SupervisorOptions
+from storm.supervisor.service import SupervisorService
+from storm.supervisor.worker_launch import worker_command
+from storm.supervisor.worker_process import WorkerProcesses
+from storm.thrift.connection import ServerLimits
+from storm.thrift.server import ThriftServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from storm.config.settings import Settings
+    from storm.supervisor.slot_runner import Blobs, Workers
+    from storm.supervisor.worker_process import CommandBuilder
+
+log = logging.getLogger(__name__)
+
+CONNECT_WAIT_SECS = 5.0  # without ZooKeeper for so long, a starting supervisor does what it last knew
+INTERNAL_ERROR = 20
+
+
+def build_supervisor(
+    options: SupervisorOptions,
+    *,
+    clock: Clock,
+    cluster_state: StormClusterState | None,
+    blobs: Blobs,
+    workers: Workers,
+    local_state: DurableMap,
+) -> SupervisorCore:
+    """A supervisor of these parts; it chooses nothing by itself. `options.node_id` must name it."""
+    if not options.node_id:
+        raise ValueError("options.node_id is empty: a supervisor needs its id")
+    core = SupervisorCore(options, clock=clock, blobs=blobs, workers=workers, local_state=local_state)
+    if cluster_state is not None:
+        core.attach(cluster_state)
+    return core
+
+
+def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
+    """Run this machine's supervisor until SIGTERM or SIGINT; the exit code: 0 in order, 20 internal error.
+
+    `command` makes a worker's command of its launch record and the path of its launch file, which must be in it.
+    Its workers run on. Raises AlreadyRunningError, ConfigError, StormError if the disk refuses.
+    """
+    options = SupervisorOptions.from_settings(settings)
+    with _owned(options):
+        chosen = node_id(options.supervisor_dir, options.workers_dir, lambda: str(uuid.uuid4()))
+        named = replace(options, node_id=chosen, version=_version())
+        return SupervisorDaemon(named, settings, SystemClock(), command).run()
+
+
+def kill_all_workers(settings: Settings) -> int:
+    """End every worker that a supervisor with these settings left; how many. Raises AlreadyRunningError if it runs."""
+    options = SupervisorOptions.from_settings(settings)
+    clock = SystemClock()
+    with _owned(options):
+        workers = WorkerProcesses(options, {}, lambda: str(uuid.uuid4()))
+        alive = found = workers.adopt()
+        for worker in found:
+            workers.kill(worker, force=False)
+        until = clock.now() + options.limits.kill_grace_secs
+        is_forced = False
+        while alive:
+            workers.wait(max(0.0, until - clock.now()))
+            alive = [worker for worker in alive if workers.look(worker).exit_text is None]
+            if clock.now() >= until:
+                if is_forced and alive:
+                    log.error("processes %s do not die", [worker.pid for worker in alive])
+                    break
+                for worker in alive:
+                    workers.kill(worker, force=True)
+                is_forced = True
+                until = clock.now() + options.limits.kill_repeat_secs
+        for worker in found:
+            workers.forget(worker)
+        workers.close()
+    return len(found) - len(alive)
+
+
+class SupervisorDaemon:
+    """One run of the daemon; `run` returns when `stop` was called or a part of it failed."""
+
+    def __init__(
+        self,
+        options: SupervisorOptions,
+        settings: Settings,
+        clock: Clock,
+        command: CommandBuilder = worker_command,
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._failed = False
+        self._coordination_due = threading.Event()
+        for_workers = _for_workers(options, settings)
+        self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
+        seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
+        self._blobs = Localizer(
+            options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
+        )
+        self._local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
+        self._core = build_supervisor(
+            options,
+            clock=clock,
+            cluster_state=None,
+            blobs=self._blobs,
+            workers=self._workers,
+            local_state=self._local_state,
+        )
+        self._core.on_wanted = self._workers.wake
+        self._core.on_failure = self._coordination_due.set
+        self._core.watch = self._woken
+        self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
+
+    def stop(self) -> None:
+        """Let `run` return; any thread and a signal handler may call it."""
+        self._stopping.set()
+        self._coordination_due.set()
+        self._workers.wake()
+
+    def run(self) -> int:
+        """Serve until `stop`; the exit code."""
+        options = self._options
+        # Adoption comes first: a worker whose beat finds a supervisor that does not know it ends itself.
+        adopted = self._core.adopt()
+        server = self._serve()
+        self._core.thrift_port = self._workers.supervisor_port = server.port
+        log.info(
+            "supervisor %s listens on %s:%d, slots %s, %d workers adopted, local directory %s",
+            options.node_id, options.bind_host, server.port, list(options.slot_ports), len(adopted), options.local_dir,
+        )  # fmt: skip
+        threads = [
+            self._thread("coordination", self._coordinate),
+            self._thread("heartbeats", self._forward_beats),
+        ]
+        try:
+            with self._signals():
+                self._run_slots()
+        finally:
+            self.stop()
+            server.stop()
+            for thread in threads:
+                thread.join(CONNECT_WAIT_SECS)
+            self._blobs.close()
+            self._workers.close()
+        log.info("supervisor %s has stopped; its workers run on", options.node_id)
+        return INTERNAL_ERROR if self._failed else 0
+
+    def _run_slots(self) -> None:
+        while not self._stopping.is_set():
+            due = self._core.run_slots()
+            self._workers.wait(None if due is None else max(0.0, due - self._clock.now()))
+
+    def _coordinate(self) -> None:
+        storage = self._connect()
+        if storage is None:
+            return
+        try:
+            storage.add_listener(self._connection_changed)
+            cluster_state = StormClusterState(storage)
+            with contextlib.suppress(CoordinationError):
+                cluster_state.prepare()
+            self._core.attach(cluster_state)
+            while not self._stopping.is_set():
+                self._coordination_due.clear()
+                due = self._core.coordinate()
+                self._coordination_due.wait(max(0.0, due - self._clock.now()))
+        finally:
+            storage.close()
+
+    def _connect(self) -> ZooKeeperStorage | None:
+        """A session with ZooKeeper, however long it takes; None if `stop` was called first."""
+        settings = self._settings
+        servers = [_with_port(each, settings["storm.zookeeper.port"]) for each in settings["storm.zookeeper.servers"]]
+        scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
+        while not self._stopping.is_set():
+            try:
+                return connect(
+                    servers,
+                    settings["storm.zookeeper.root"],
+                    settings["storm.zookeeper.session.timeout"],
+                    auth=(scheme, payload) if scheme else None,
+                    wait_secs=CONNECT_WAIT_SECS,
+                    stopped=self._stopping.is_set,
+                )
+            except CoordinationError as error:
+                if not self._stopping.is_set():
+                    self._core.use_remembered(error)
+        return None
+
+    def _forward_beats(self) -> None:
+        while not self._stopping.wait(self._options.worker_heartbeat_secs):
+            self._forwarder.forward()
+        self._forwarder.close()
+
+    def _serve(self) -> ThriftServer:
+        """The Thrift port: the configured one, or where any will do the one of the last run, which workers know."""
+        configured = self._options.thrift_port
+        remembered = self._local_state.get("thrift-port")
+        if configured == 0 and isinstance(remembered, int):
+            with contextlib.suppress(AlreadyRunningError):
+                return self._server(remembered)
+        server = self._server(configured)
+        self._local_state.put("thrift-port", server.port)
+        return server
+
+    def _server(self, port: int) -> ThriftServer:
+        service = SupervisorService(
+            self._core, self._options.artifacts_dir, self._coordination_due.set, self._workers.wake
+        )
+        limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
+        server = ThriftServer(
+            "Supervisor", service, host=self._options.bind_host, port=port, limits=limits, clock=self._clock
+        )
+        server.start()
+        return server
+
+    def _woken(self) -> None:
+        self._core.wake()
+        self._coordination_due.set()
+
+    def _connection_changed(self, state: ConnectionState) -> None:
+        if state is ConnectionState.CONNECTED:
+            self._core.reconnected()
+            self._coordination_due.set()
+
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """A started thread whose unexpected end ends the daemon: whoever supervises it starts it afresh."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:
+                log.exception("the supervisor's %s failed: it ends, its workers run on", name)
+                self._failed = True
+                self.stop()
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT stop the daemon, where it runs in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, lambda *_: self.stop()) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _owned(options: SupervisorOptions) -> Iterator[None]:
+    """Its directory is this process's alone meanwhile. Raises AlreadyRunningError, StormError if it is not usable."""
+    try:
+        lock = lock_directory(options.supervisor_dir)
+    except OSError as error:
+        raise StormError(
+            f"{options.supervisor_dir} cannot be used ({error.strerror or error}): make storm.local.dir a directory "
+            "that this user can write."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _for_workers(options: SupervisorOptions, settings: Settings) -> dict[str, object]:
+    """The daemon settings that a worker must know: what was set, and where our directories are."""
+    return {**settings.changed(), "storm.local.dir": str(options.local_dir), "storm.log.dir": str(options.log_dir)}
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("storm-cluster")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _with_port(server: str, port: int) -> str:
+    return server if ":" in server else f"{server}:{port}"

@@ -1,0 +1,67 @@
+"""The Thrift service Supervisor: decode, ask the core, encode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.supervisor import worker_logs
+from storm.supervisor.worker_beats import WorkerBeat
+from storm.thrift.convert import assignment_to_thrift
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storm.supervisor.core import SupervisorCore
+
+
+class SupervisorService:
+    """Handler of `storm.thrift`'s Supervisor; its methods run in the server's threads.
+
+    `wake_coordination` and `wake_slots` wake the daemon's two loops.
+    """
+
+    def __init__(
+        self,
+        core: SupervisorCore,
+        artifacts_dir: Path,
+        wake_coordination: Callable[[], None],
+        wake_slots: Callable[[], None],
+    ) -> None:
+        self._core = core
+        self._artifacts_dir = artifacts_dir
+        self._wake_coordination = wake_coordination
+        self._wake_slots = wake_slots
+
+    def sendSupervisorAssignments(self, assignments: Any) -> None:
+        """Nimbus has news. What it says is not used: the assignments are read where they are kept."""
+        self._core.wake()
+        self._wake_coordination()
+
+    def getLocalAssignmentForStorm(self, id: str) -> Any:
+        """The topology's Assignment. Raises TopologyNotAliveError if none of it runs here."""
+        assignment = self._core.assignment(id)
+        if assignment is None:
+            raise TopologyNotAliveError(f"topology {id} is not assigned to this supervisor")
+        return assignment_to_thrift(assignment)
+
+    def sendSupervisorWorkerHeartbeat(self, heartbeat: Any) -> None:
+        """A worker lives. Raises NotAuthorizedError if its port belongs to another one now: then it must end."""
+        if heartbeat.worker_id is None or heartbeat.port is None:
+            raise NotAuthorizedError("a heartbeat must name worker_id and port of a worker of this supervisor")
+        beat = WorkerBeat(
+            worker_id=heartbeat.worker_id,
+            topology_id=heartbeat.storm_id,
+            port=heartbeat.port,
+            message=heartbeat,
+            stats=heartbeat.executor_stats,
+        )
+        if self._core.receive_beat(beat):
+            self._wake_slots()
+
+    def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
+        """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
+        part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length)
+        return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)
