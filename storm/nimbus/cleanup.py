@@ -14,21 +14,6 @@ if TYPE_CHECKING:
 
     from storm.ids import TopologyId
 
-CODE_SUFFIX = "-stormcode.ser"
-CONF_SUFFIX = "-stormconf.ser"
-PACKAGE_SUFFIX = "-stormjar.jar"
-BLOB_SUFFIXES = (CODE_SUFFIX, CONF_SUFFIX, PACKAGE_SUFFIX)
-
-
-def blob_keys(topology_id: TopologyId) -> tuple[str, str, str]:
-    """The keys of its code, conf and package."""
-    return topology_id + CODE_SUFFIX, topology_id + CONF_SUFFIX, topology_id + PACKAGE_SUFFIX
-
-
-def blob_owners(keys: Iterable[str]) -> set[TopologyId]:
-    """The topologies that blobs with these keys belong to; other blobs are users' own."""
-    return {key.removesuffix(suffix) for key in keys for suffix in BLOB_SUFFIXES if key.endswith(suffix)}
-
 
 def orphans(
     first_seen: Mapping[TopologyId, float], remains: Iterable[TopologyId], delay_secs: float, now: float

@@ -98,8 +98,10 @@ def _share_out(
         if mine[executor] in here:
             here[mine[executor]].append(executor)
     share, larger = divmod(len(executors), len(slots))
-    fullest_first = sorted(slots, key=lambda slot: -len(here[slot]))
-    room = {slot: share + (turn < larger) for turn, slot in enumerate(fullest_first)}
+    # The larger shares go first to slots that have more than a small one (nothing moves then), last to slots that
+    # have exactly a small one (their workers need not be restarted).
+    order = sorted(slots, key=lambda slot: (len(here[slot]) <= share, len(here[slot]) == share))
+    room = {slot: share + (turn < larger) for turn, slot in enumerate(order)}
     placed = {executor: slot for slot in slots for executor in _evenly(here[slot], room[slot])}
     for slot in placed.values():
         room[slot] -= 1

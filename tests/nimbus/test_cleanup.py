@@ -1,11 +1,6 @@
 from __future__ import annotations
 
-from storm.nimbus.cleanup import blob_keys, blob_owners, orphans
-
-
-def test_blobs_belong_to_the_topology_in_their_key() -> None:
-    keys = [*blob_keys("wc-1-100"), *blob_keys("a-b-2-7"), "users.own", "-stormish.ser"]
-    assert blob_owners(keys) == {"wc-1-100", "a-b-2-7"}
+from storm.nimbus.cleanup import orphans
 
 
 def test_remains_go_once_they_were_seen_for_the_whole_delay() -> None:

@@ -119,6 +119,14 @@ def test_the_slot_of_a_dead_worker_is_used_only_if_nothing_else_is_free() -> Non
     assert set(place(needs, slots(A, ports=1), frozenset({dead})).values()) == {dead}
 
 
+def test_a_worker_that_has_its_share_is_left_alone_when_another_is_replaced() -> None:
+    before = place(TopologyNeeds("t", 2, executors(7)), slots(A, B))
+    smaller = Counter(before.values()).most_common()[-1][0]
+    kept = {executor: slot for executor, slot in before.items() if slot == smaller}
+    after = place(TopologyNeeds("t", 2, executors(7), kept), slots(A, B)[1:])
+    assert {executor for executor, slot in after.items() if slot == smaller} == set(kept)
+
+
 def test_who_has_no_slot_comes_before_who_wants_more() -> None:
     grown = TopologyNeeds("old", 4, executors(4), place(TopologyNeeds("old", 1, executors(4)), slots(A)))
     placements = schedule(SchedulingState((grown, TopologyNeeds("new", 2, executors(2))), slots(A, ports=3)))

@@ -1,0 +1,173 @@
+"""A cluster's state in memory, with as many Nimbuses and supervisors as a story needs, and a clock that it moves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster.leader_election import LeaderElection
+from storm.cluster.memory import MemoryTree
+from storm.cluster.records import NimbusInfo, SupervisorInfo
+from storm.cluster.storm_cluster_state import StormClusterState
+from storm.config.settings import Settings
+from storm.ids import ExecutorId, GlobalStreamId
+from storm.nimbus.core import NimbusCore, SubmitRequest
+from storm.nimbus.heartbeats import WorkerBeat
+from storm.nimbus.options import NimbusOptions
+from storm.topology.structure import (
+    ComponentSpec,
+    Grouping,
+    GroupingKind,
+    PythonObject,
+    StormTopology,
+    StreamInfo,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storm.cluster.memory import MemoryStorage
+    from storm.cluster.records import Assignment
+    from storm.metrics.stats_records import ExecutorStats
+
+
+class MovedClock:
+    """Time goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.secs = 1000.0
+        self.wall_offset = 1_700_000_000
+
+    def now(self) -> float:
+        return self.secs
+
+    def wall_secs(self) -> int:
+        return int(self.secs) + self.wall_offset
+
+    def thread_cpu_secs(self) -> float:
+        return 0.0
+
+    def sleep(self, secs: float) -> None:
+        self.secs += secs
+
+
+def word_count(words: int = 2, counts: int = 3, count_tasks: int | None = None) -> StormTopology:
+    conf = {} if count_tasks is None else {"topology.tasks": count_tasks}
+    fields = StreamInfo(("word",))
+    return StormTopology(
+        {"words": ComponentSpec(PythonObject(b"spout"), {}, {"default": fields}, words)},
+        {
+            "count": ComponentSpec(
+                PythonObject(b"bolt"),
+                {GlobalStreamId("words", "default"): Grouping(GroupingKind.FIELDS, ("word",))},
+                {},
+                counts,
+                conf,
+            )
+        },
+    )
+
+
+class Nimbus:
+    """One Nimbus: its session, election and core. `woken` counts how often it was told to look."""
+
+    def __init__(self, cluster: Cluster, host: str, options: NimbusOptions) -> None:
+        self.storage: MemoryStorage = cluster.tree.session()
+        self.info = NimbusInfo(host, 6627, cluster.clock.wall_secs(), "0.1.0")
+        self.election = LeaderElection(self.storage, self.info)
+        self.state = StormClusterState(self.storage, self.election.fence)
+        self.woken = 0
+        self.state.prepare()
+        self.state.put_nimbus(self.info)
+        self.core = NimbusCore(
+            options,
+            clock=cluster.clock,
+            cluster_state=self.state,
+            blob_store=cluster.blob_store,
+            election=self.election,
+            wake=self._wake,
+        )
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+class Cluster:
+    word_count = staticmethod(word_count)
+
+    def __init__(self) -> None:
+        self.clock = MovedClock()
+        self.tree = MemoryTree()
+        self.blob_store = MemoryBlobStore()
+        self.options = replace(NimbusOptions.from_settings(Settings.of({})), monitor_freq_secs=10)
+        self.nimbus = self.start_nimbus("nimbus-1")
+        self.core = self.nimbus.core
+        self.state = self.nimbus.state
+        self.supervisors: dict[str, StormClusterState] = {}
+        self.core.step()
+
+    def start_nimbus(self, host: str) -> Nimbus:
+        return Nimbus(self, host, self.options)
+
+    def start_supervisor(self, node_id: str, ports: Iterable[int] = range(6700, 6704)) -> None:
+        storage = self.tree.session()
+        state = StormClusterState(storage)
+        start = self.clock.wall_secs()
+        state.put_supervisor(SupervisorInfo(node_id, f"host-{node_id}", tuple(ports), (), 6628, start, "0.1.0"))
+        self.supervisors[node_id] = state
+
+    def stop_supervisor(self, node_id: str) -> None:
+        self.supervisors.pop(node_id).remove_supervisor(node_id)
+
+    def submit(
+        self,
+        name: str = "wc",
+        topology: StormTopology | None = None,
+        conf: Mapping[str, Any] | None = None,
+        active: bool = True,
+    ) -> str:
+        text = json.dumps({"topology.workers": 2, **(conf or {})})
+        topology_id = self.core.submit(SubmitRequest(name, text, topology or word_count(), [b"zip"], active))
+        self.core.step()
+        return topology_id
+
+    def assignment(self, topology_id: str) -> Assignment:
+        found = self.state.assignment(topology_id)
+        assert found is not None
+        return found
+
+    def beat(self, topology_id: str, stats: Mapping[ExecutorId, ExecutorStats] | None = None) -> None:
+        """Every worker that should run tells that it does; those of missing supervisors tell nothing."""
+        for slot, executors in self.assignment(topology_id).slot_executors().items():
+            if slot.node_id in self.supervisors:
+                own = {executor: one for executor, one in (stats or {}).items() if executor in executors}
+                beat = WorkerBeat(
+                    topology_id, frozenset(executors), self.clock.wall_secs(), slot.node_id, slot.port, 60, own
+                )
+                self.core.record([beat])
+
+    def pass_time(self, secs: int, beating: Iterable[str] = ()) -> None:
+        """Second by second, with a step each."""
+        for _ in range(secs):
+            self.clock.secs += 1
+            for topology_id in beating:
+                self.beat(topology_id)
+            self.core.step()
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def two_nodes(cluster: Cluster) -> Cluster:
+    """A cluster with two supervisors of four slots each."""
+    for node in ("a", "b"):
+        cluster.start_supervisor(node)
+    cluster.core.step()
+    return cluster
