@@ -59,7 +59,7 @@ ONLY_IN: dict[str, set[str]] = {
     "yaml": {"config.*", "cli.*"},
     "psutil": {"supervisor.worker_process", "cli.*", "dev_zookeeper.daemon"},
     "subprocess": {"supervisor.worker_process", "cli.*"},
-    "time": {"clock"},
+    "time": {"clock", "examples.*"},
     "datetime": {"clock", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
     "uuid": {"*.daemon", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
     "asyncio": {"dev_zookeeper.*", "executor.async_lane", "local.*"},
