@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import pytest
+from state_storage_contract import Waker
+
+from storm.cluster import paths, record_codec
+from storm.cluster.memory import MemoryStorage, MemoryTree
+from storm.cluster.records import (
+    Assignment,
+    ErrorInfo,
+    LogConfig,
+    LoggerLevel,
+    NimbusInfo,
+    StormBase,
+    SupervisorInfo,
+    TopologyStatus,
+)
+from storm.cluster.storage import Fence
+from storm.cluster.storm_cluster_state import ERROR_CHARS_MAX, ERRORS_KEPT, StormClusterState
+from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
+from storm.ids import ExecutorId, WorkerSlot
+
+ID = "wc-1-1700000000"
+BASE = StormBase(ID, "wc", TopologyStatus.ACTIVE, 2, {"split": 2}, 1_700_000_000)
+SLOT = WorkerSlot("node-1", 6700)
+ASSIGNMENT = Assignment(ID, 1, {ExecutorId(1, 2): SLOT}, {ExecutorId(1, 2): 1}, {"node-1": "h"}, {SLOT: 1})
+SUPERVISOR = SupervisorInfo("node-1", "host-1", (6700, 6701), (6700,), 6628, 1_700_000_000, "0.1.0")
+
+
+@pytest.fixture
+def tree() -> MemoryTree:
+    return MemoryTree()
+
+
+@pytest.fixture
+def storage(tree: MemoryTree) -> MemoryStorage:
+    return tree.session()
+
+
+@pytest.fixture
+def state(storage: MemoryStorage) -> StormClusterState:
+    made = StormClusterState(storage)
+    made.prepare()
+    return made
+
+
+def test_preparing_again_changes_nothing(storage: MemoryStorage, state: StormClusterState) -> None:
+    state.create_storm_base(BASE)
+    state.prepare()
+    assert state.topology_ids() == [ID]
+    for path in paths.TOP_NODES:
+        assert storage.get(path) is not None
+
+
+def test_an_empty_cluster_answers_nothing(storage: MemoryStorage) -> None:
+    state = StormClusterState(storage)
+    assert state.topology_ids() == state.assignment_ids() == state.supervisor_ids() == state.nimbuses() == []
+    assert state.supervisors() == {}
+    assert state.storm_base(ID) is None
+    assert state.assignment(ID) is None
+    assert state.log_config(ID) is None
+    assert state.errors(ID, "split") == []
+    assert state.last_error(ID, "split") is None
+    state.remove_storm_base(ID)
+    state.remove_assignment(ID)
+    state.remove_errors(ID)
+
+
+# Topologies
+
+
+def test_a_storm_base_is_created_updated_and_removed(state: StormClusterState) -> None:
+    state.create_storm_base(BASE)
+    with pytest.raises(NodeExistsError):
+        state.create_storm_base(BASE)
+    found = state.storm_base_versioned(ID)
+    assert found == (BASE, 0)
+    killed = dataclasses.replace(BASE, status=TopologyStatus.KILLED)
+    state.update_storm_base(killed, 0)
+    assert state.storm_base(ID) == killed
+    with pytest.raises(BadVersionError):
+        state.update_storm_base(BASE, 0)
+    state.remove_storm_base(ID)
+    assert state.topology_ids() == []
+    with pytest.raises(NoNodeError):
+        state.update_storm_base(BASE, 1)
+
+
+def test_watches_wake_who_reads(tree: MemoryTree, state: StormClusterState) -> None:
+    other = StormClusterState(tree.session())
+    wakers = [Waker() for _ in range(6)]
+    state.topology_ids(wakers[0])
+    state.storm_base(ID, wakers[1])
+    state.assignment_ids(wakers[2])
+    state.assignment(ID, wakers[3])
+    state.supervisors(wakers[4])
+    state.log_config(ID, wakers[5])
+    other.create_storm_base(BASE)
+    other.put_assignment(ASSIGNMENT)
+    other.put_supervisor(SUPERVISOR)
+    other.put_log_config(ID, LogConfig({"ROOT": LoggerLevel("DEBUG")}))
+    assert [waker.calls for waker in wakers] == [1] * 6
+
+
+def test_a_topology_whose_name_has_odd_characters_is_like_any(state: StormClusterState) -> None:
+    odd = dataclasses.replace(BASE, topology_id="größe 100% +~*-1-1")
+    state.create_storm_base(odd)
+    assert state.topology_ids() == [odd.topology_id]
+    assert state.storm_base(odd.topology_id) == odd
+
+
+# Assignments
+
+
+def test_an_assignment_replaces_an_older_one_only(state: StormClusterState) -> None:
+    state.put_assignment(ASSIGNMENT)
+    newer = dataclasses.replace(ASSIGNMENT, version=2)
+    state.put_assignment(newer)
+    for stale in (newer, ASSIGNMENT):
+        with pytest.raises(BadVersionError, match="not newer"):
+            state.put_assignment(stale)
+    assert state.assignment(ID) == newer
+    state.remove_assignment(ID)
+    assert state.assignment_ids() == []
+
+
+def test_an_assignment_that_another_writes_meanwhile_wins(tree: MemoryTree, state: StormClusterState) -> None:
+    other = StormClusterState(tree.session())
+    raced = []
+
+    def race(_storage: MemoryStorage, method: str, _path: str) -> None:
+        if method in {"create", "set"} and not raced:
+            raced.append(method)
+            other.put_assignment(dataclasses.replace(ASSIGNMENT, version=5 * len(state.assignment_ids()) + 5))
+
+    for method in ("create", "set"):
+        raced.clear()
+        tree.faults = race
+        with pytest.raises(BadVersionError):
+            state.put_assignment(dataclasses.replace(ASSIGNMENT, version=9))
+        assert raced == [method]
+    found = state.assignment(ID)
+    assert found is not None
+    assert found.version == 10
+
+
+def test_an_unreadable_assignment_is_replaced(storage: MemoryStorage, state: StormClusterState) -> None:
+    storage.put(paths.assignment(ID), b"garbage")
+    assert state.assignment(ID) is None
+    state.put_assignment(ASSIGNMENT)
+    assert state.assignment(ID) == ASSIGNMENT
+
+
+# Supervisors and Nimbuses
+
+
+def test_a_supervisor_lives_as_long_as_its_session(tree: MemoryTree, state: StormClusterState) -> None:
+    session = tree.session()
+    other = StormClusterState(session)
+    other.put_supervisor(SUPERVISOR)
+    changed = dataclasses.replace(SUPERVISOR, used_ports=())
+    other.put_supervisor(changed)
+    assert state.supervisors() == {"node-1": changed}
+    tree.expire(session)
+    assert state.supervisor_ids() == []
+    other.put_supervisor(changed)
+    other.remove_supervisor("node-1")
+    assert state.supervisors() == {}
+
+
+def test_nimbuses_are_listed_by_address(tree: MemoryTree, state: StormClusterState) -> None:
+    infos = [NimbusInfo(host, port, 1, "0.1.0") for host, port in (("b", 1), ("a", 2), ("a", 1))]
+    for info in infos:
+        StormClusterState(tree.session()).put_nimbus(info)
+    assert state.nimbuses() == sorted(infos, key=lambda info: (info.host, info.port))
+
+
+# Errors
+
+
+def test_the_last_ten_errors_are_kept_newest_first(storage: MemoryStorage, state: StormClusterState) -> None:
+    reported = [ErrorInfo(f"error {i}", i, "h", 6700) for i in range(ERRORS_KEPT + 3)]
+    for error in reported:
+        state.report_error(ID, "split", error)
+    assert state.errors(ID, "split") == reported[: -ERRORS_KEPT - 1 : -1]
+    assert state.last_error(ID, "split") == reported[-1]
+    assert len(storage.children(paths.component_errors(ID, "split"))) == ERRORS_KEPT
+
+
+def test_errors_are_found_by_topology_and_component(state: StormClusterState) -> None:
+    error = ErrorInfo("e", 1, "h", 1)
+    for topology_id, component_id in ((ID, "split"), (ID, "a/b"), (ID, "x-last-error"), ("other", "__system")):
+        state.report_error(topology_id, component_id, error)
+    assert state.error_topology_ids() == ["other", ID]
+    assert state.error_components(ID) == ["a/b", "split", "x-last-error"]
+    assert state.errors(ID, "a/b") == [error]
+    state.remove_errors(ID)
+    assert state.error_components(ID) == []
+    assert state.error_topology_ids() == ["other"]
+
+
+def test_an_error_of_any_size_and_any_characters_can_be_reported(state: StormClusterState) -> None:
+    text = "start \ud800" + "x" * (2 * ERROR_CHARS_MAX) + "\ndie Größe ist falsch"
+    state.report_error(ID, "split", ErrorInfo(text, 1, "h", 1))
+    error = state.last_error(ID, "split")
+    assert error is not None
+    assert error.text.endswith("die Größe ist falsch")
+    assert "characters left out" in error.text
+    assert len(error.text) < ERROR_CHARS_MAX + 100
+
+
+# Log levels
+
+
+def test_log_levels_are_put_and_removed(state: StormClusterState) -> None:
+    for config in (LogConfig(), LogConfig({"ROOT": LoggerLevel("DEBUG", 1_700_000_000, "INFO")})):
+        state.put_log_config(ID, config)
+        assert state.log_config(ID) == config
+    state.remove_log_config(ID)
+    assert state.log_config(ID) is None
+
+
+# Bad nodes
+
+GARBAGE = (
+    b"", b"\x00", b"garbage", record_codec.encode(ErrorInfo("e", 1, "h", 1))[:-1],
+    record_codec.encode(LogConfig()).replace(b"LogConfig\x01", b"LogConfig\x02"), b"\x91" * 10_000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_node_that_cannot_be_read_harms_itself_only(
+    storage: MemoryStorage, state: StormClusterState, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    state.create_storm_base(BASE)
+    state.put_assignment(ASSIGNMENT)
+    state.put_supervisor(SUPERVISOR)
+    state.report_error(ID, "split", ErrorInfo("fine", 1, "h", 1))
+    bad = [
+        paths.storm("bad"), paths.assignment("bad"), paths.supervisor("bad"), paths.log_config("bad"),
+        paths.nimbus("bad", 1), paths.last_error(ID, "bad"), paths.component_errors(ID, "split") + "/e0000000099",
+    ]  # fmt: skip
+    for path in bad:
+        storage.put(path, garbage)
+    for _ in range(3):
+        assert state.topology_ids() == state.assignment_ids() == ["bad", ID]
+        assert state.storm_base("bad") is state.assignment("bad") is state.log_config("bad") is None
+        assert state.storm_base_versioned("bad") is None
+        assert state.storm_base(ID) == BASE
+        assert state.assignment(ID) == ASSIGNMENT
+        assert state.supervisor_ids() == ["bad", "node-1"]
+        assert state.supervisors() == {"node-1": SUPERVISOR}
+        assert state.nimbuses() == []
+        assert state.last_error(ID, "bad") is None
+        assert [error.text for error in state.errors(ID, "split")] == ["fine"]
+    logged = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(logged) == len(bad)
+    for path in bad:
+        assert sum(path in line for line in logged) == 1
+
+
+def test_a_record_under_anothers_name_is_not_taken(storage: MemoryStorage, state: StormClusterState) -> None:
+    storage.put(paths.storm("other"), record_codec.encode(BASE))
+    storage.put(paths.assignment("other"), record_codec.encode(ASSIGNMENT))
+    storage.put(paths.supervisor("other"), record_codec.encode(SUPERVISOR))
+    assert state.storm_base("other") is None
+    assert state.assignment("other") is None
+    assert state.supervisors() == {}
+
+
+def test_a_node_that_goes_between_list_and_read_is_absent(tree: MemoryTree, state: StormClusterState) -> None:
+    other = StormClusterState(tree.session())
+    state.put_supervisor(SUPERVISOR)
+
+    def vanish(_storage: MemoryStorage, method: str, _path: str) -> None:
+        if method == "get":
+            tree.faults = None
+            other.remove_supervisor("node-1")
+
+    tree.faults = vanish
+    assert state.supervisors() == {}
+
+
+def test_a_record_that_is_too_large_is_refused_before_it_is_written(state: StormClusterState) -> None:
+    large = dataclasses.replace(BASE, component_executors={"x" * 100 + str(i): 1 for i in range(10_000)})
+    with pytest.raises(RecordError, match="fewer executors"):
+        state.create_storm_base(large)
+    assert state.topology_ids() == []
+
+
+# Fences
+
+
+def test_a_leader_whose_term_is_over_changes_nothing(storage: MemoryStorage, state: StormClusterState) -> None:
+    storage.create(paths.LEADER_INFO, b"")
+    former = StormClusterState(storage, fence=lambda: Fence(paths.LEADER_INFO, 0))
+    former.create_storm_base(BASE)
+    former.put_assignment(ASSIGNMENT)
+    storage.put(paths.LEADER_INFO, b"the next")
+    for write in (
+        lambda: former.create_storm_base(dataclasses.replace(BASE, topology_id="new")),
+        lambda: former.update_storm_base(BASE, 0),
+        lambda: former.remove_storm_base(ID),
+        lambda: former.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
+        lambda: former.remove_assignment(ID),
+        lambda: former.put_log_config(ID, LogConfig()),
+        lambda: former.remove_log_config(ID),
+        lambda: former.remove_errors(ID),
+    ):
+        with pytest.raises(BadVersionError):
+            write()
+    assert state.topology_ids() == state.assignment_ids() == [ID]
+    assert former.storm_base(ID) == BASE
+
+
+def test_who_does_not_lead_reads_and_reports_but_does_not_write(storage: MemoryStorage) -> None:
+    def not_leading() -> Fence:
+        raise NotLeaderError("not now")
+
+    state = StormClusterState(storage, fence=not_leading)
+    state.prepare()
+    state.put_supervisor(SUPERVISOR)
+    state.report_error(ID, "split", ErrorInfo("e", 1, "h", 1))
+    assert state.topology_ids() == []
+    with pytest.raises(NotLeaderError):
+        state.create_storm_base(BASE)
