@@ -77,13 +77,14 @@ PURE = {
     "cluster.paths", "cluster.records",
     "supervisor.assignment_sync", "supervisor.slot",
     "worker.connections", "worker.backpressure",
-    "executor.groupings", "executor.pending", "executor.acker", "executor.error_report",
+    "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
+    "executor.tracking", "executor.transfer",
     "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
     "messaging.batch",
 }  # fmt: skip
 PURE_STDLIB = {
     "__future__", "abc", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib",
-    "enum", "functools", "hashlib", "heapq", "itertools", "json", "logging", "math", "operator", "random", "re",
+    "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "logging", "math", "operator", "random", "re",
     "string", "struct", "typing", "types", "uuid", "zlib",
 }  # fmt: skip
 

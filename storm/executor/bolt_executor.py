@@ -1,0 +1,286 @@
+"""The tasks of a bolt: takes what is queued for each, calls `execute`, then sends acks, fails and tuples on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import FailedError, ReportedFailedError
+from storm.executor.collectors import BasicCollector, BoltCollector
+from storm.executor.component_loading import load_component, load_grouping
+from storm.executor.executor import Executor
+from storm.executor.task import wire_streams
+from storm.executor.transfer import Tracking
+from storm.ids import SYSTEM_TASK, TICK_STREAM, GlobalStreamId
+from storm.metrics.executor_stats import Totals
+from storm.topology.component import BasicBolt, Bolt
+from storm.tuples import Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storm.config.topology_conf import TopologyOptions
+    from storm.executor.executor import Surroundings
+    from storm.executor.lane import Lane
+    from storm.executor.task import Port
+    from storm.ids import ExecutorId, TaskId
+
+SAMPLES_MAX = 16  # tuples whose time from receipt to ack is being taken
+
+
+class BoltTask:
+    """One task: the user's bolt, its collector, its queue. `execute_batch` is None where the bolt has none of its own."""
+
+    __slots__ = ("bolt", "collector", "execute", "execute_batch", "id", "port", "user_collector")
+
+    def __init__(self, task_id: TaskId, bolt: Any, collector: BoltCollector) -> None:
+        self.id = task_id
+        self.bolt = bolt
+        self.collector = collector
+        self.port: Port
+        self.user_collector: Any = collector
+        self.execute: Callable[[Tuple], Any] = bolt.execute
+        self.execute_batch: Callable[[list[Tuple]], Any] | None = None
+        if isinstance(bolt, BasicBolt):
+            self.user_collector = BasicCollector(collector)
+            self.execute = self.execute_basic
+        elif getattr(type(bolt), "execute_batch", Bolt.execute_batch) is not Bolt.execute_batch:
+            self.execute_batch = bolt.execute_batch
+
+    def execute_basic(self, tup: Tuple) -> None:
+        """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
+        self.user_collector.input = tup
+        try:
+            self.bolt.execute(tup)
+        except FailedError as error:
+            if isinstance(error, ReportedFailedError):
+                self.collector.report(error)
+            self.collector.fail(tup)
+        else:
+            self.collector.ack(tup)
+
+
+class BoltExecutor(Executor):
+    """Prepared when the topology is first active, or when its first tuple comes."""
+
+    __slots__ = (
+        "acked", "active", "execute_secs", "executed", "failed", "only_input", "process_secs", "running", "samples",
+        "tasks", "tick_due", "tick_secs",
+    )  # fmt: skip
+
+    def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
+        super().__init__(executor_id, options, surroundings)
+        inputs = surroundings.plan.user_inputs(self.component)
+        self.only_input = inputs[0] if len(inputs) == 1 else None
+        tick = GlobalStreamId("__system", TICK_STREAM)
+        self.executed = dict.fromkeys([*inputs, tick], 0)
+        self.acked = dict.fromkeys([*inputs, tick], 0)
+        self.failed = dict.fromkeys([*inputs, tick], 0)
+        self.execute_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
+        self.process_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
+        self.samples: list[tuple[Tuple, float]] = []
+        self.active = False
+        self.running = False
+        self.tick_secs = options.tick_tuple_freq_secs
+        self.tick_due: float | None = None
+        self.tasks = [self._task(task) for task in executor_id.tasks()]
+
+    def _task(self, task_id: TaskId) -> BoltTask:
+        plan, rng = self.surroundings.plan, self.surroundings.rng
+        bolt = load_component(self.component, plan.topology.bolts[self.component].component)
+        streams = self.streams[task_id] = wire_streams(plan, task_id, rng, load_grouping)
+        return BoltTask(task_id, bolt, BoltCollector(self.component, streams, rng.getrandbits(64) | 1, self.report))
+
+    def enter(self, lane: Lane) -> None:
+        super().enter(lane)
+        for task in self.tasks:
+            task.port = lane.port(task.id)
+
+    def set_active(self, active: bool) -> None:
+        self.active = active
+
+    def turn(self, now: float) -> bool:
+        if not self.started:
+            if not self.active and not any([task.port.items for task in self.tasks]):
+                return False
+            self.prepare(now)
+        did = False
+        if self.tick_due is not None and now >= self.tick_due:
+            self.tick(now)
+            did = True
+        for task in self.tasks:
+            if task.port.items and not self.held:
+                self.run(task)
+                did = True
+            collector = task.collector
+            if collector.acks or collector.fails or collector.resets:
+                self.settle(collector)
+                did = True
+        if did:
+            self.flush()
+        return did
+
+    def next_due(self) -> float | None:
+        return 0.0 if self.active and not self.started else self.tick_due
+
+    def prepare(self, now: float) -> None:
+        self.started = True
+        for task in self.tasks:
+            context = self.context(task.id)
+            task.bolt.prepare(context.conf, context, task.user_collector)
+        if self.tick_secs is not None:
+            self.tick_due = now + self.tick_secs
+
+    def shut_down(self) -> None:
+        if self.started:
+            for task in self.tasks:
+                task.bolt.cleanup()
+
+    def tick(self, now: float) -> None:
+        """A tick goes before what is queued: a bolt that is behind still hears of time."""
+        assert self.tick_secs is not None
+        self.tick_due = now + self.tick_secs
+        origin = self.surroundings.plan.origin(SYSTEM_TASK, TICK_STREAM)
+        for task in self.tasks:
+            tup = Tuple((self.tick_secs,), origin)
+            began = self.clock.now()
+            if task.execute_batch is not None:
+                task.execute_batch([tup])
+            else:
+                task.execute(tup)
+            self.count_executed([tup], began, self.clock.now())
+
+    def run(self, task: BoltTask) -> None:
+        """Execute what is queued for a task, at most a quota of it."""
+        port = task.port
+        batch = port.items
+        if len(batch) <= self.quota:
+            port.items = []
+        else:
+            batch = batch[: self.quota]
+            del port.items[: self.quota]
+        self.running = True
+        began = self.clock.now()
+        if task.execute_batch is not None:
+            task.execute_batch(list(batch))
+        else:
+            execute = task.execute
+            for tup in batch:
+                execute(tup)
+        ended = self.clock.now()
+        self.running = False
+        self.count_executed(batch, began, ended)
+        self.adapt(ended - began)
+
+    def task_to_call(self, task: TaskId) -> Callable[[Tuple], None] | None:
+        for each in self.tasks:
+            if each.id == task:
+                return partial(self.execute_now, each)
+        return None
+
+    def execute_now(self, task: BoltTask, tup: Tuple) -> None:
+        """Called by the emitting executor of this lane (none grouping): execute at once unless this one is in the midst."""
+        if self.running or self.held:
+            task.port.items.append(tup)
+            return
+        if not self.started:
+            self.prepare(self.clock.now())
+        self.running = True
+        began = self.clock.now()
+        try:
+            if task.execute_batch is not None:
+                task.execute_batch([tup])
+            else:
+                task.execute(tup)
+        except Exception as error:
+            raise self.lane.failed_within(self, error) from error
+        finally:
+            self.running = False
+        self.count_executed([tup], began, self.clock.now())
+
+    def settle(self, collector: BoltCollector) -> None:
+        """Bring acks, fails and resets to their trees' ledgers."""
+        acks, collector.acks = collector.acks, []
+        ledgers, tracking = self.lane.ledgers, self.tracking
+        for tup in acks:
+            root = tup.root
+            if root:
+                pending = ledgers.get(root >> 32)
+                if pending is not None:
+                    pending.fold(root, tup.edge)
+                else:
+                    tracking.ack(root, tup.edge)
+                if tup.more is not None:
+                    self.settle_more(tup.more)
+        if acks:
+            self.count(self.acked, acks)
+        if collector.fails:
+            fails, collector.fails = collector.fails, []
+            for tup in fails:
+                self.note(Tracking.FAIL, tup)
+            self.count(self.failed, fails)
+        if collector.resets:
+            resets, collector.resets = collector.resets, []
+            for tup in resets:
+                self.note(Tracking.RESET, tup)
+
+    def settle_more(self, more: dict[int, int]) -> None:
+        for root, edge in more.items():
+            pending = self.lane.ledgers.get(root >> 32)
+            if pending is not None:
+                pending.fold(root, edge)
+            else:
+                self.tracking.ack(root, edge)
+
+    def note(self, kind: Tracking, tup: Tuple) -> None:
+        """FAIL or RESET of every tree of a tuple."""
+        for root in (tup.root, *(tup.more or ())):
+            if root:
+                pending = self.lane.ledgers.get(root >> 32)
+                if pending is None:
+                    self.tracking.note(kind, root)
+                elif kind is Tracking.FAIL:
+                    pending.settle(root, False)
+                else:
+                    pending.reset(root)
+
+    def count(self, counts: dict[GlobalStreamId, int], tuples: list[Tuple]) -> None:
+        if self.only_input is not None and not self.tick_secs:
+            counts[self.only_input] += len(tuples)
+            return
+        for origin, number in Counter([tup.origin for tup in tuples]).items():
+            source = GlobalStreamId(origin.component, origin.stream)
+            counts[source] = counts.get(source, 0) + number
+
+    def count_executed(self, batch: list[Tuple], began: float, ended: float) -> None:
+        """Counts are exact. Times: a batch's average, and from receipt to ack of one tuple in a batch."""
+        self.count(self.executed, batch)
+        first = batch[0]
+        source = GlobalStreamId(first.origin.component, first.origin.stream)
+        secs, number = self.execute_secs.get(source, (0.0, 0))
+        self.execute_secs[source] = (secs + ended - began, number + len(batch))
+        if first.settled:
+            self.add_process_secs(source, (ended - began) / len(batch))
+        elif len(self.samples) < SAMPLES_MAX:
+            self.samples.append((first, began))
+        if self.samples:
+            waiting = []
+            for tup, since in self.samples:
+                if tup.settled:
+                    self.add_process_secs(GlobalStreamId(tup.origin.component, tup.origin.stream), ended - since)
+                elif ended - since < 2 * self.options.message_timeout_secs:
+                    waiting.append((tup, since))
+            self.samples = waiting
+
+    def add_process_secs(self, source: GlobalStreamId, secs: float) -> None:
+        before, number = self.process_secs.get(source, (0.0, 0))
+        self.process_secs[source] = (before + secs, number + 1)
+
+    def totals(self) -> Totals:
+        totals = Totals()
+        for streams in self.streams.values():
+            for name, out in streams.items():
+                totals.count_output(name, out.emitted, out.transferred())
+        totals.count_bolt(self.executed, self.acked, self.failed, self.execute_secs, self.process_secs)
+        return totals

@@ -1,0 +1,353 @@
+"""What spouts and bolts emit, ack and fail through: the hot path of every tuple.
+
+A collector belongs to one task and is used by one thread at a time. Edges are drawn by an xorshift generator, whose XOR of
+any few of its values is never zero by accident of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.executor.task import direct_port, plain_on_direct, unknown_stream
+from storm.tuples import Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from storm.executor.pending import Pending
+    from storm.executor.task import OutputStream, Port
+    from storm.executor.tracking import TrackingOut
+    from storm.ids import ComponentId, StreamId, TaskId
+
+
+class SpoutCollector:
+    """A spout task's collector. `tracked`: whether there are ackers; `init_sent`: whether one elsewhere must be told."""
+
+    __slots__ = (
+        "base", "component", "counter", "emits", "init_sent", "now", "pending", "report", "seed", "streams", "tracked",
+        "tracking",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        component: ComponentId,
+        streams: dict[StreamId, OutputStream],
+        pending: Pending,
+        tracking: TrackingOut,
+        report: Callable[[BaseException], None],
+    ) -> None:
+        self.component = component
+        self.streams = streams
+        self.pending = pending
+        self.tracking = tracking
+        self.report = report
+        self.emits = 0
+        self.now = 0.0
+        self.tracked = False
+        self.init_sent = False
+        self.base = 0
+        self.counter = 0
+        self.seed = 1
+
+    def track(self, base: int, counter: int, seed: int, init_sent: bool) -> None:
+        """Tuples with a message id get roots from `base` (`pending.root_base`) and a counter that starts at random."""
+        self.tracked = True
+        self.base = base
+        self.counter = counter
+        self.seed = seed
+        self.init_sent = init_sent
+
+    def emit(self, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default") -> None:
+        out = self.streams.get(stream)
+        if out is None or out.direct:
+            raise self.refuse(stream)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        single = out.single
+        if single is None:
+            self.send(out, out.targets(values), values, message_id)
+            return
+        port = out.ports[single.choose(values)]
+        if port.check is not None:
+            out.check((port,), values)
+        out.emitted += 1
+        self.emits += 1
+        tup = Tuple.__new__(Tuple)
+        tup.values = values
+        tup.origin = out.origin
+        tup.more = None
+        tup.settled = False
+        if message_id is None or not self.tracked:
+            tup.root = 0
+            tup.edge = 0
+            if message_id is not None:
+                self.pending.acked.append((message_id, out, self.now))
+        else:
+            mask = 0xFFFFFFFFFFFFFFFF
+            edge = self.seed
+            edge ^= (edge << 13) & mask
+            edge ^= edge >> 7
+            edge ^= (edge << 17) & mask
+            self.seed = edge
+            counter = (self.counter + 1) & 0xFFFFFFFF
+            self.counter = counter
+            root = self.base | counter
+            tup.root = root
+            tup.edge = edge
+            self.pending.add(root, edge, (message_id, out, self.now))
+            if self.init_sent:
+                self.tracking.init(root, edge)
+        port.items.append(tup)
+
+    def emit_and_get_tasks(
+        self, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default"
+    ) -> list[TaskId]:
+        out = self.checked(values, stream)
+        ports = out.targets(values)
+        self.send(out, ports, values, message_id)
+        return [port.task for port in ports]
+
+    def emit_direct(
+        self, task: TaskId, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default"
+    ) -> None:
+        out = self.streams.get(stream)
+        if out is None:
+            raise unknown_stream(self.component, stream, self.streams)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        self.send(out, [direct_port(out, task)], values, message_id)
+
+    def emit_many(
+        self, rows: Sequence[Sequence[Any]], message_ids: Sequence[Any] | None = None, stream: StreamId = "default"
+    ) -> None:
+        if message_ids is None:
+            for row in rows:
+                self.emit(row, None, stream)
+            return
+        if len(message_ids) != len(rows):
+            raise ValueError(f"component {self.component!r}: {len(rows)} rows, but {len(message_ids)} message ids")
+        for row, message_id in zip(rows, message_ids, strict=True):
+            self.emit(row, message_id, stream)
+
+    def report_error(self, error: BaseException) -> None:
+        self.report(error)
+
+    def send(self, out: OutputStream, ports: list[Port], values: Sequence[Any], message_id: Any) -> None:
+        """Emit to these ports: the general case."""
+        out.check(ports, values)
+        count_emit(out, len(ports))
+        self.emits += 1
+        tuples = [Tuple(values, out.origin) for _ in ports]
+        if message_id is not None:
+            if self.tracked and ports:
+                counter = (self.counter + 1) & 0xFFFFFFFF
+                self.counter = counter
+                root = self.base | counter
+                value = 0
+                for tup in tuples:
+                    self.seed = edge = next_edge(self.seed)
+                    tup.root = root
+                    tup.edge = edge
+                    value ^= edge
+                self.pending.add(root, value, (message_id, out, self.now))
+                if self.init_sent:
+                    self.tracking.init(root, value)
+            else:  # nobody tracks it, or nobody gets it: it is done
+                self.pending.acked.append((message_id, out, self.now))
+        hand_over(ports, tuples)
+
+    def checked(self, values: Sequence[Any], stream: StreamId) -> OutputStream:
+        out = self.streams.get(stream)
+        if out is None or out.direct:
+            raise self.refuse(stream)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        return out
+
+    def refuse(self, stream: StreamId) -> ValueError:
+        out = self.streams.get(stream)
+        return unknown_stream(self.component, stream, self.streams) if out is None else plain_on_direct(out)
+
+
+class BoltCollector:
+    """A bolt task's collector. Acks and fails wait in lists for the end of the batch."""
+
+    __slots__ = ("acks", "component", "fails", "report", "resets", "seed", "streams")
+
+    def __init__(
+        self,
+        component: ComponentId,
+        streams: dict[StreamId, OutputStream],
+        seed: int,
+        report: Callable[[BaseException], None],
+    ) -> None:
+        self.component = component
+        self.streams = streams
+        self.seed = seed
+        self.report = report
+        self.acks: list[Tuple] = []
+        self.fails: list[Tuple] = []
+        self.resets: list[Tuple] = []
+
+    def emit(self, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default") -> None:
+        out = self.streams.get(stream)
+        if out is None or out.direct:
+            raise self.refuse(stream)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        single = out.single
+        if single is None or (anchors is not None and (type(anchors) is not Tuple or anchors.more is not None)):
+            self.send(out, out.targets(values), values, anchors)
+            return
+        port = out.ports[single.choose(values)]
+        if port.check is not None:
+            out.check((port,), values)
+        out.emitted += 1
+        tup = Tuple.__new__(Tuple)
+        tup.values = values
+        tup.origin = out.origin
+        tup.more = None
+        tup.settled = False
+        if anchors is None or not anchors.root:
+            tup.root = 0
+            tup.edge = 0
+        else:
+            mask = 0xFFFFFFFFFFFFFFFF
+            edge = self.seed
+            edge ^= (edge << 13) & mask
+            edge ^= edge >> 7
+            edge ^= (edge << 17) & mask
+            self.seed = edge
+            anchors.edge ^= edge
+            tup.root = anchors.root
+            tup.edge = edge
+        port.items.append(tup)
+
+    def emit_and_get_tasks(
+        self, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default"
+    ) -> list[TaskId]:
+        out = self.streams.get(stream)
+        if out is None or out.direct:
+            raise self.refuse(stream)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        ports = out.targets(values)
+        self.send(out, ports, values, anchors)
+        return [port.task for port in ports]
+
+    def emit_direct(
+        self, task: TaskId, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default"
+    ) -> None:
+        out = self.streams.get(stream)
+        if out is None:
+            raise unknown_stream(self.component, stream, self.streams)
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+        self.send(out, [direct_port(out, task)], values, anchors)
+
+    def emit_many(self, rows: Sequence[Sequence[Any]], anchors: Any = None, stream: StreamId = "default") -> None:
+        for row in rows:
+            self.emit(row, anchors, stream)
+
+    def ack(self, tup: Tuple) -> None:
+        if not tup.settled:
+            tup.settled = True
+            self.acks.append(tup)
+
+    def fail(self, tup: Tuple) -> None:
+        if not tup.settled:
+            tup.settled = True
+            self.fails.append(tup)
+
+    def reset_timeout(self, tup: Tuple) -> None:
+        self.resets.append(tup)
+
+    def report_error(self, error: BaseException) -> None:
+        self.report(error)
+
+    def send(self, out: OutputStream, ports: list[Port], values: Sequence[Any], anchors: Any) -> None:
+        """Emit to these ports with any anchors: the general case."""
+        out.check(ports, values)
+        count_emit(out, len(ports))
+        tuples = [Tuple(values, out.origin) for _ in ports]
+        if anchors is not None:
+            several = (anchors,) if isinstance(anchors, Tuple) else anchors
+            for tup in tuples:
+                for anchor in several:
+                    if anchor.root:
+                        self.seed = edge = next_edge(self.seed)
+                        anchor_to(tup, anchor, edge)
+        hand_over(ports, tuples)
+
+    def refuse(self, stream: StreamId) -> ValueError:
+        out = self.streams.get(stream)
+        return unknown_stream(self.component, stream, self.streams) if out is None else plain_on_direct(out)
+
+
+class BasicCollector:
+    """A `BasicBolt`'s collector: everything is anchored to the tuple that is being executed."""
+
+    __slots__ = ("collector", "input")
+
+    def __init__(self, collector: BoltCollector) -> None:
+        self.collector = collector
+        self.input: Tuple | None = None
+
+    def emit(self, values: Sequence[Any], *, stream: StreamId = "default") -> None:
+        self.collector.emit(values, self.input, stream)
+
+    def emit_direct(self, task: TaskId, values: Sequence[Any], *, stream: StreamId = "default") -> None:
+        self.collector.emit_direct(task, values, self.input, stream)
+
+    def emit_many(self, rows: Sequence[Sequence[Any]], *, stream: StreamId = "default") -> None:
+        self.collector.emit_many(rows, self.input, stream)
+
+    def reset_timeout(self, tup: Tuple) -> None:
+        self.collector.reset_timeout(tup)
+
+    def report_error(self, error: BaseException) -> None:
+        self.collector.report_error(error)
+
+
+def next_edge(seed: int) -> int:
+    """The next value of xorshift64 (13, 7, 17); never 0 for a seed that is not."""
+    mask = 0xFFFFFFFFFFFFFFFF
+    seed ^= (seed << 13) & mask
+    seed ^= seed >> 7
+    seed ^= (seed << 17) & mask
+    return seed
+
+
+def anchor_to(tup: Tuple, anchor: Tuple, edge: int) -> None:
+    """Make `tup` part of all trees of `anchor`, by a new edge."""
+    anchor.edge ^= edge
+    add_edge(tup, anchor.root, edge)
+    if anchor.more is not None:
+        for root in anchor.more:
+            anchor.more[root] ^= edge
+            add_edge(tup, root, edge)
+
+
+def add_edge(tup: Tuple, root: int, edge: int) -> None:
+    if tup.root == root:
+        tup.edge ^= edge
+    elif not tup.root:
+        tup.root = root
+        tup.edge = edge
+    else:
+        if tup.more is None:
+            tup.more = {}
+        tup.more[root] = tup.more.get(root, 0) ^ edge
+
+
+def count_emit(out: OutputStream, targets: int) -> None:
+    out.emitted += 1
+    out.transferred_more += targets - (1 if out.single is not None else 0)
+
+
+def hand_over(ports: list[Port], tuples: list[Tuple]) -> None:
+    for port, tup in zip(ports, tuples, strict=True):
+        if port.execute_now is None:
+            port.items.append(tup)
+        else:
+            port.execute_now(tup)

@@ -1,0 +1,128 @@
+"""What all executors have in common: the tasks of one component, run in turn by the lane that they are in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.executor.error_report import ErrorThrottle
+from storm.executor.tracking import TrackingOut
+from storm.executor.user_traceback import user_traceback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from storm.clock import Clock
+    from storm.config.topology_conf import TopologyOptions
+    from storm.executor.lane import Lane
+    from storm.executor.lanes import Reports
+    from storm.executor.plan import WorkerPlan
+    from storm.executor.task import OutputStream, Port
+    from storm.ids import ComponentId, ExecutorId, StreamId, TaskId
+    from storm.metrics.executor_stats import Totals
+    from storm.tuples import Tuple
+
+QUOTA_MAX = 512  # tuples a turn
+TURN_SECS = 0.005  # a turn that takes more gets fewer tuples next time: others in the lane wait for its end
+
+
+class Surroundings:
+    """What a worker gives each of its executors."""
+
+    def __init__(self, plan: WorkerPlan, clock: Clock, reports: Reports, rng: Random) -> None:
+        self.plan = plan
+        self.clock = clock
+        self.reports = reports
+        self.rng = rng
+
+
+class Executor:
+    """Called by one thread at a time. `held`: it feeds a task that has too much to do, and stops for now."""
+
+    __slots__ = (
+        "clock",
+        "component",
+        "held",
+        "id",
+        "lane",
+        "options",
+        "outgoing",
+        "quota",
+        "started",
+        "streams",
+        "surroundings",
+        "throttle",
+        "tracking",
+    )  # fmt: skip
+
+    def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
+        self.id = executor_id
+        self.component: ComponentId = surroundings.plan.task_components[executor_id.start_task]
+        self.options = options
+        self.surroundings = surroundings
+        self.clock = surroundings.clock
+        self.tracking = TrackingOut()
+        self.throttle = ErrorThrottle(options.max_error_report_per_interval, options.error_throttle_interval_secs)
+        self.streams: dict[TaskId, dict[StreamId, OutputStream]] = {}
+        self.lane: Lane
+        self.outgoing: list[Port] = []
+        self.held = False
+        self.started = False
+        self.quota = QUOTA_MAX
+
+    def enter(self, lane: Lane) -> None:
+        """Run in this lane from now on: emit to its ports."""
+        self.lane = lane
+        ports: dict[TaskId, Port] = {}
+        for streams in self.streams.values():
+            for out in streams.values():
+                out.connect(lane.port, lane.near_port)
+                ports.update((port.task, port) for port in out.every_port() if port.task not in lane.tasks)
+        self.outgoing = list(ports.values())
+
+    def turn(self, now: float) -> bool:
+        """Do some of what there is to do; False: there was nothing."""
+        raise NotImplementedError
+
+    def next_due(self) -> float | None:
+        """When there will be something to do even if nothing arrives; None: never."""
+        raise NotImplementedError
+
+    def set_active(self, active: bool) -> None:
+        """Whether the topology is active; heeded at the next turn."""
+
+    def shut_down(self) -> None:
+        """Orderly end: the user's `close` or `cleanup`."""
+
+    def totals(self) -> Totals | None:
+        """What was counted since the start; None: counts nothing. May be called by any thread."""
+        return None
+
+    def task_to_call(self, task: TaskId) -> Callable[[Tuple], None] | None:
+        """What executes a tuple for a task at once, for emitters of the same lane; None: it must be queued."""
+        return None
+
+    def flush(self) -> None:
+        """Hand over what waits for other lanes and workers."""
+        lane = self.lane
+        for port in self.outgoing:
+            if port.items:
+                items = port.items
+                port.items = []
+                lane.send(port.task, items)
+        self.tracking.flush(self.id.start_task, lane.send_tracking)
+
+    def adapt(self, secs: float) -> None:
+        """Set the next turn's number of tuples by how long this one took."""
+        if secs > 2 * TURN_SECS:
+            self.quota = max(1, self.quota // 2)
+        elif secs < TURN_SECS and self.quota < QUOTA_MAX:
+            self.quota *= 2
+
+    def report(self, error: BaseException) -> None:
+        """An error that the component reports; a few in an interval get through."""
+        if self.throttle.allows(self.clock.now()):
+            self.surroundings.reports.report_error(self.component, user_traceback(error))
+
+    def context(self, task: TaskId) -> Any:
+        return self.surroundings.plan.context(task)

@@ -1,0 +1,229 @@
+"""A lane: executors that take turns, on one thread or stepped by the caller.
+
+What other threads hand in (tuples, tracking) waits in its mail under one lock per batch; between executors of one lane
+tuples pass through plain lists.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from storm.executor.task import Port
+from storm.executor.transfer import Tracking
+
+if TYPE_CHECKING:
+    from array import array
+
+    from storm.executor.acker_executor import AckerExecutor
+    from storm.executor.bolt_executor import BoltExecutor
+    from storm.executor.executor import Executor
+    from storm.executor.lanes import Lanes
+    from storm.executor.pending import Pending
+    from storm.ids import TaskId
+    from storm.tuples import Tuple
+
+
+class ExecutorFailedError(BaseException):
+    """Unwinds an emitting component whose fused subscriber raised; the worker's failure is noted already.
+
+    No `Exception`: the component that emits must not swallow what another one did.
+    """
+
+
+class Lane:
+    """`tasks` are those of its executors; `ledgers` the trees held here, by the upper half of their roots."""
+
+    def __init__(self, name: str, lanes: Lanes) -> None:
+        self.name = name
+        self.lanes = lanes
+        self.executors: list[Executor] = []
+        self.tasks: dict[TaskId, Executor] = {}
+        self.ports: dict[TaskId, Port] = {}
+        self.ledgers: dict[int, Pending] = {}
+        self.pendings: dict[TaskId, Pending] = {}
+        self.ackers: dict[TaskId, AckerExecutor] = {}
+        self.changed = threading.Condition(threading.Lock())
+        self.asleep = False
+        self.woken = False
+        self.tuples_in: list[tuple[TaskId, list[Tuple]]] = []
+        self.tracking_in: list[tuple[Tracking, TaskId, array[int]]] = []
+        self.waiting: dict[TaskId, int] = {}  # tuples in `tuples_in`, by task
+        self.thread: threading.Thread | None = None
+
+    # Wiring
+
+    def take_in(self, executors: list[Executor]) -> None:
+        """These executors run here from now on."""
+        self.executors += executors
+        for executor in executors:
+            self.tasks.update(dict.fromkeys(executor.id.tasks(), executor))
+
+    def port(self, task: TaskId) -> Port:
+        """Where this lane's executors put tuples for a task."""
+        port = self.ports.get(task)
+        if port is None:
+            port = self.ports[task] = Port(task, None if task in self.lanes.lane_of else self.lanes.transfer.check)
+        return port
+
+    def near_port(self, task: TaskId) -> Port | None:
+        """A port that calls the task's bolt at once, or None if it does not run in this lane."""
+        executor = self.tasks.get(task)
+        bolt_task = executor.task_to_call(task) if executor is not None else None
+        if bolt_task is None:
+            return None
+        port = Port(task)
+        port.execute_now = bolt_task
+        return port
+
+    # From any thread
+
+    def post(self, task: TaskId, tuples: list[Tuple]) -> bool:
+        """Take in tuples for a task; False: the task has moved to another lane."""
+        with self.changed:
+            if task not in self.tasks:
+                return False
+            self.tuples_in.append((task, tuples))
+            count = self.waiting[task] = self.waiting.get(task, 0) + len(tuples)
+            self.wake_locked()
+        if count > self.lanes.high_mark:
+            self.lanes.note_full(task)
+        return True
+
+    def post_tracking(self, kind: Tracking, task: TaskId, pairs: array[int]) -> bool:
+        """Take in tracking for an acker's or spout's task; False: the task has moved to another lane."""
+        with self.changed:
+            if task not in self.tasks:
+                return False
+            self.tracking_in.append((kind, task, pairs))
+            self.wake_locked()
+        return True
+
+    def wake(self) -> None:
+        with self.changed:
+            self.wake_locked()
+
+    def wake_locked(self) -> None:
+        self.woken = True
+        if self.asleep:
+            self.changed.notify()
+
+    def queue_length(self, task: TaskId) -> int:
+        return len(self.port(task).items) + self.waiting.get(task, 0)
+
+    # By the lane's own thread, or whoever steps it
+
+    def turn(self, now: float) -> bool:
+        """Take the mail, then give each executor its turn; False: there was nothing to do."""
+        did = self.take_mail()
+        executor = None
+        try:
+            for executor in self.executors:
+                if executor.turn(now):
+                    did = True
+        except ExecutorFailedError:
+            return True
+        except BaseException as error:
+            assert executor is not None
+            self.lanes.fail(executor, error)
+            return True
+        if did:
+            self.look_at_marks()
+            self.lanes.transfer.flush()
+        return did
+
+    def next_due(self) -> float | None:
+        """When to turn again even if nothing comes; None: not before something comes."""
+        dues = [due for due in [executor.next_due() for executor in self.executors] if due is not None]
+        return min(dues, default=None)
+
+    def take_mail(self) -> bool:
+        with self.changed:
+            self.woken = False
+            if not self.tuples_in and not self.tracking_in:
+                return False
+            tuples_in, self.tuples_in = self.tuples_in, []
+            tracking_in, self.tracking_in = self.tracking_in, []
+            self.waiting = {}
+        for task, tuples in tuples_in:
+            port = self.port(task)
+            if port.items:
+                port.items.extend(tuples)
+            else:
+                port.items = tuples
+        for kind, task, pairs in tracking_in:
+            self.apply(kind, task, pairs)
+        return True
+
+    def apply(self, kind: Tracking, task: TaskId, pairs: array[int]) -> None:
+        """Tracking for a tree whose ledger or spout is here."""
+        acker = self.ackers.get(task)
+        if acker is not None:
+            acker.receive(kind, task, pairs)
+            return
+        pending = self.pendings[task]
+        for i in range(0, len(pairs), 2):
+            if kind is Tracking.ACK:
+                pending.fold(pairs[i], pairs[i + 1])
+            elif kind is Tracking.ACKED:
+                pending.settle(pairs[i], True)
+            elif kind in (Tracking.FAIL, Tracking.FAILED):
+                pending.settle(pairs[i], False)
+            elif kind in (Tracking.RESET, Tracking.RESET_DONE):
+                pending.reset(pairs[i])
+
+    def send(self, task: TaskId, tuples: list[Tuple]) -> None:
+        """To a task of another lane or worker."""
+        if not self.lanes.deliver(task, tuples):
+            self.lanes.transfer.send(task, tuples)
+
+    def send_tracking(self, kind: Tracking, task: TaskId, source: TaskId, pairs: array[int]) -> None:
+        """To the ledger or spout of trees, wherever."""
+        if task in self.tasks:
+            self.apply(kind, task, pairs)
+            self.woken = True
+        elif not self.lanes.deliver_tracking(kind, task, source, pairs):
+            self.lanes.transfer.send_tracking(kind, task, source, pairs)
+
+    def look_at_marks(self) -> None:
+        """Note which queues are too long, and which are short again."""
+        lanes = self.lanes
+        for task in self.tasks:
+            length = self.queue_length(task)
+            if length > lanes.high_mark:
+                lanes.note_full(task)
+            elif length <= lanes.low_mark and task in lanes.full:
+                lanes.note_eased(task)
+
+    def failed_within(self, executor: BoltExecutor, error: Exception) -> ExecutorFailedError:
+        self.lanes.fail(executor, error)
+        return ExecutorFailedError()
+
+    # The thread
+
+    def run(self) -> None:
+        """Until the worker stops or fails: turn while there is something to do, sleep until woken or due."""
+        clock = self.lanes.clock
+        while not self.lanes.stopping and self.lanes.failure is None:
+            if not self.turn(clock.now()):
+                due = self.next_due()
+                self.sleep(None if due is None else due - clock.now())
+        if self.lanes.failure is None:
+            self.shut_down()
+
+    def sleep(self, secs: float | None) -> None:
+        if secs is not None and secs <= 0:
+            return
+        with self.changed:
+            if not self.woken and not self.lanes.stopping and self.lanes.failure is None:
+                self.asleep = True
+                self.changed.wait(secs)
+                self.asleep = False
+
+    def shut_down(self) -> None:
+        """Deactivate and close; what is queued is not drained: its spouts replay it."""
+        for executor in self.executors:
+            try:
+                executor.shut_down()
+            except Exception as error:
+                self.lanes.report_failure(executor, error)

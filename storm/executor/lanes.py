@@ -1,0 +1,227 @@
+"""All executors of a worker, in lanes: what the worker talks to."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from storm.config.topology_conf import TopologyOptions, component_conf
+from storm.executor.acker_executor import AckerExecutor
+from storm.executor.bolt_executor import BoltExecutor
+from storm.executor.executor import Surroundings
+from storm.executor.lane import Lane
+from storm.executor.spout_executor import SpoutExecutor
+from storm.executor.user_traceback import user_traceback
+from storm.ids import ACKER_COMPONENT
+from storm.metrics.executor_stats import StatsWindows
+
+if TYPE_CHECKING:
+    from array import array
+    from random import Random
+
+    from storm.clock import Clock
+    from storm.executor.executor import Executor
+    from storm.executor.plan import WorkerPlan
+    from storm.executor.transfer import Tracking, Transfer
+    from storm.ids import ComponentId, ExecutorId, StreamId, TaskId
+    from storm.metrics.stats_records import ExecutorStats
+    from storm.tuples import Origin, Tuple
+
+
+class Reports(Protocol):
+    """Takes errors of components to where people see them."""
+
+    def report_error(self, component_id: ComponentId, exception_text: str) -> None:
+        """Called by any thread; must not block. Already throttled."""
+
+
+class Lanes:
+    """Executors of one worker. Either `start` gives every lane a thread, or the caller steps them all by `step`.
+
+    `deliver`, `deliver_tracking`, `set_active`, `throttle`, `queue_lengths`, `stats` and `stop` may be called by any
+    thread. An exception in a component ends everything: it is reported, and `failure` is set.
+    """
+
+    def __init__(self, plan: WorkerPlan, transfer: Transfer, clock: Clock, reports: Reports, rng: Random) -> None:
+        """Loads the components. Raises WorkerStartError naming one that cannot be loaded."""
+        self.plan = plan
+        self.transfer = transfer
+        self.clock = clock
+        self.reports = reports
+        options = TopologyOptions.from_conf(plan.conf)
+        self.high_mark = options.executor_receive_buffer_size
+        self.low_mark = self.high_mark // 2
+        self.failure: BaseException | None = None
+        self.stopping = False
+        self.full: set[TaskId] = set()
+        self.throttled: frozenset[TaskId] = frozenset()
+        self.lane_of: dict[TaskId, Lane] = {}
+        self._failed = threading.Event()
+        self._lock = threading.Lock()
+        self._started = False
+        self._origins: dict[tuple[TaskId, StreamId], Origin] = {}
+        surroundings = Surroundings(plan, clock, reports, rng)
+        self.executors = [self._executor(executor_id, surroundings) for executor_id in plan.in_flow_order()]
+        self.lanes = self._arrange()
+        self._windows = {executor.id: StatsWindows(isinstance(executor, SpoutExecutor)) for executor in self.executors}
+
+    def _executor(self, executor_id: ExecutorId, surroundings: Surroundings) -> Executor:
+        component_id = self.plan.task_components[executor_id.start_task]
+        conf = component_conf(self.plan.conf, self.plan.topology.component(component_id).conf)
+        options = TopologyOptions.from_conf(conf)
+        if component_id == ACKER_COMPONENT:
+            return AckerExecutor(executor_id, options, surroundings)
+        if component_id in self.plan.topology.spouts:
+            return SpoutExecutor(executor_id, options, surroundings)
+        return BoltExecutor(executor_id, options, surroundings)
+
+    def _arrange(self) -> list[Lane]:
+        shared = Lane("shared", self)
+        shared.take_in(self.executors)
+        lanes = [shared]
+        for lane in lanes:
+            self.lane_of.update(dict.fromkeys(lane.tasks, lane))
+        for lane in lanes:
+            for executor in lane.executors:
+                executor.enter(lane)
+        return lanes
+
+    # Life
+
+    def start(self) -> None:
+        """Give every lane a thread."""
+        self._started = True
+        for lane in self.lanes:
+            self._start(lane)
+
+    def _start(self, lane: Lane) -> None:
+        lane.thread = threading.Thread(target=lane.run, name=f"lane-{lane.name}", daemon=True)
+        lane.thread.start()
+
+    def stop(self, timeout_secs: float) -> bool:
+        """Deactivate, then `close` and `cleanup` all components; False: some thread had not ended in time."""
+        self.stopping = True
+        if not self._started:
+            if self.failure is None:
+                for lane in self.lanes:
+                    lane.shut_down()
+            return True
+        for lane in self.lanes:
+            lane.wake()
+        deadline = self.clock.now() + timeout_secs
+        for lane in self.lanes:
+            if lane.thread is not None:
+                lane.thread.join(max(0.0, deadline - self.clock.now()))
+        return not any(lane.thread is not None and lane.thread.is_alive() for lane in self.lanes)
+
+    def step(self, now: float) -> bool:
+        """Without threads: one turn of every lane. False: nothing to do before `next_due` or the next delivery."""
+        if self.failure is not None or self.stopping:
+            return False
+        did = False
+        for lane in self.lanes:
+            if self.failure is None and lane.turn(now):
+                did = True
+        return did
+
+    def next_due(self) -> float | None:
+        """When `step` has something to do even if nothing is delivered; None: never. In the past: at once."""
+        if self.failure is not None or self.stopping:
+            return None
+        return min([due for due in [lane.next_due() for lane in self.lanes] if due is not None], default=None)
+
+    def wait_failed(self, timeout_secs: float | None) -> bool:
+        """Wait until an exception in a component ended everything; False: not within the time."""
+        return self._failed.wait(timeout_secs)
+
+    # From the worker
+
+    def deliver(self, target: TaskId, tuples: list[Tuple]) -> bool:
+        """Queue tuples for a task of this worker; the list is no longer the caller's. False: no such task here."""
+        while (lane := self.lane_of.get(target)) is not None:
+            if lane.post(target, tuples):
+                return True
+        return False
+
+    def deliver_tracking(self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int] | memoryview) -> bool:
+        """Queue tracking for an acker's or spout's task of this worker. False: no such task here."""
+        while (lane := self.lane_of.get(target)) is not None:
+            if lane.post_tracking(kind, target, pairs):  # type: ignore[arg-type]
+                return True
+        return False
+
+    def set_active(self, active: bool) -> None:
+        """Whether the topology is active: spouts are opened and emit only then."""
+        for executor in self.executors:
+            executor.set_active(active)
+        self._wake_all()
+
+    def throttle(self, tasks: frozenset[TaskId]) -> None:
+        """The tasks of other workers that have too much to do: what leads to them stops."""
+        with self._lock:
+            if tasks == self.throttled:
+                return
+            self.throttled = tasks
+            self._hold()
+        self._wake_all()
+
+    def queue_lengths(self) -> dict[TaskId, int]:
+        """{task of this worker: tuples that wait for it}."""
+        return {task: lane.queue_length(task) for task, lane in list(self.lane_of.items())}
+
+    def stats(self) -> dict[ExecutorId, ExecutorStats]:
+        """What every executor of user components counted, up to now."""
+        found = {}
+        with self._lock:
+            now = self.clock.now()
+            for executor in self.executors:
+                totals = executor.totals()
+                if totals is not None:
+                    windows = self._windows[executor.id]
+                    windows.update(now, totals)
+                    found[executor.id] = windows.snapshot(now)
+        return found
+
+    def origin(self, task: TaskId, stream: StreamId) -> Origin:
+        """Shared by all tuples of that task and stream that are decoded. Raises KeyError if there is none."""
+        found = self._origins.get((task, stream))
+        if found is None:
+            found = self._origins[task, stream] = self.plan.origin(task, stream)
+        return found
+
+    # From lanes
+
+    def fail(self, executor: Executor, error: BaseException) -> None:
+        """User code raised: the worker ends (Storm's rule). The first failure counts."""
+        with self._lock:
+            if self.failure is not None:
+                return
+            self.failure = error
+        self.report_failure(executor, error)
+        self._failed.set()
+        self._wake_all()
+
+    def report_failure(self, executor: Executor, error: BaseException) -> None:
+        self.reports.report_error(executor.component, user_traceback(error))
+
+    def note_full(self, task: TaskId) -> None:
+        """A local task has too much to do: what leads to it stops."""
+        with self._lock:
+            if task not in self.full:
+                self.full.add(task)
+                self._hold()
+
+    def note_eased(self, task: TaskId) -> None:
+        with self._lock:
+            self.full.discard(task)
+            self._hold()
+        self._wake_all()
+
+    def _hold(self) -> None:
+        full = self.full | self.throttled
+        for executor in self.executors:
+            executor.held = bool(full) and self.plan.must_wait(executor.component, full)
+
+    def _wake_all(self) -> None:
+        for lane in list(self.lanes):
+            lane.wake()

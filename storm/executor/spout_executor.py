@@ -1,0 +1,197 @@
+"""The tasks of a spout: acks and fails first, then `next_tuple` while it may emit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.executor.collectors import SpoutCollector
+from storm.executor.component_loading import load_component, load_grouping
+from storm.executor.executor import Executor
+from storm.executor.pending import Pending, root_base
+from storm.executor.task import wire_streams
+from storm.metrics.executor_stats import Totals
+
+if TYPE_CHECKING:
+    from storm.config.topology_conf import TopologyOptions
+    from storm.executor.executor import Surroundings
+    from storm.executor.lane import Lane
+    from storm.executor.pending import Entry
+    from storm.executor.task import OutputStream
+    from storm.ids import ExecutorId, TaskId
+
+
+class SpoutTask:
+    """One task: the user's spout, its collector, its tuples under way."""
+
+    __slots__ = ("collector", "id", "pending", "spout")
+
+    def __init__(self, task_id: TaskId, spout: Any, collector: SpoutCollector) -> None:
+        self.id = task_id
+        self.spout = spout
+        self.collector = collector
+        self.pending = collector.pending
+
+
+class SpoutExecutor(Executor):
+    """Calls `next_tuple` only while the topology is active, nothing downstream is full, and fewer than
+    `topology.max.spout.pending` tuples a task are under way."""
+
+    __slots__ = ("activated", "active", "idle_secs", "idle_until", "rotate_due", "tasks", "timeout_secs")
+
+    def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
+        super().__init__(executor_id, options, surroundings)
+        self.tasks = [self._task(task) for task in executor_id.tasks()]
+        self.active = False
+        self.activated = False
+        self.idle_secs = options.sleep_spout_wait_strategy_time_ms / 1000
+        self.idle_until = 0.0
+        self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
+        self.rotate_due: float | None = None
+
+    def _task(self, task_id: TaskId) -> SpoutTask:
+        plan, rng = self.surroundings.plan, self.surroundings.rng
+        spout = load_component(self.component, plan.topology.spouts[self.component].component)
+        streams = self.streams[task_id] = wire_streams(plan, task_id, rng, load_grouping)
+        collector = SpoutCollector(self.component, streams, Pending(), self.tracking, self.report)
+        holder = plan.holder(task_id)
+        if holder is not None:
+            init_sent = holder != task_id
+            collector.track(root_base(holder, task_id), rng.getrandbits(32), rng.getrandbits(64) | 1, init_sent)
+        return SpoutTask(task_id, spout, collector)
+
+    def enter(self, lane: Lane) -> None:
+        super().enter(lane)
+        for task in self.tasks:
+            lane.pendings[task.id] = task.pending
+            if task.collector.tracked and not task.collector.init_sent:
+                lane.ledgers[task.collector.base >> 32] = task.pending
+
+    def set_active(self, active: bool) -> None:
+        self.active = active
+
+    def turn(self, now: float) -> bool:
+        if not self.started:
+            if not self.active:
+                return False
+            self.open(now)
+        did = self.settle(now)
+        if self.rotate_due is not None and now >= self.rotate_due:
+            self.rotate(now)
+            did = self.settle(now) or did
+        if self.active is not self.activated:
+            self.activate(self.active)
+            did = True
+        if self.activated and not self.held and now >= self.idle_until and self.room() > 0:
+            began = self.clock.now()
+            if self.emit(began):
+                did = True
+                self.adapt(self.clock.now() - began)
+            else:
+                self.idle_until = now + self.idle_secs
+        if did:
+            self.flush()
+        return did
+
+    def next_due(self) -> float | None:
+        dues = [] if self.rotate_due is None else [self.rotate_due]
+        if self.active is not self.activated:
+            dues.append(0.0)
+        elif self.activated and not self.held and self.room() > 0:
+            dues.append(self.idle_until)
+        return min(dues, default=None)
+
+    def open(self, now: float) -> None:
+        self.started = True
+        for task in self.tasks:
+            task.collector.now = now
+            context = self.context(task.id)
+            task.spout.open(context.conf, context, task.collector)
+        if self.timeout_secs is not None and self.surroundings.plan.ackers:
+            self.rotate_due = now + self.timeout_secs
+
+    def activate(self, active: bool) -> None:
+        self.activated = active
+        for task in self.tasks:
+            (task.spout.activate if active else task.spout.deactivate)()
+
+    def shut_down(self) -> None:
+        if self.started:
+            self.set_active(False)
+            if self.activated:
+                self.activate(False)
+            for task in self.tasks:
+                task.spout.close()
+
+    def room(self) -> int:
+        """How many more tuples may be under way; the limit is per task and shared by the executor's tasks."""
+        limit = self.options.max_spout_pending
+        if limit is None:
+            return 1 << 62
+        return limit * len(self.tasks) - sum([task.pending.count for task in self.tasks])
+
+    def emit(self, now: float) -> bool:
+        """Let each task emit a batch; False: none had anything."""
+        emitted = False
+        quota = max(1, self.quota // len(self.tasks))
+        for task in self.tasks:
+            room = self.room()
+            if room <= 0:
+                break
+            collector, pending, next_tuple = task.collector, task.pending, task.spout.next_tuple
+            collector.now = now
+            pending_max = pending.count + room
+            emits = collector.emits
+            for _ in range(quota):
+                next_tuple()
+                if collector.emits == emits:
+                    break
+                emits = collector.emits
+                emitted = True
+                if pending.count >= pending_max:
+                    break
+        return emitted
+
+    def settle(self, now: float) -> bool:
+        """Tell the spouts which of their tuples ended; False: none did."""
+        did = False
+        for task in self.tasks:
+            pending = task.pending
+            if pending.acked:
+                did = True
+                entries, pending.acked = pending.acked, []
+                ack = task.spout.ack
+                for entry in entries:
+                    ack(entry[0])
+                count_acked(entries, now)
+            if pending.failed:
+                did = True
+                entries, pending.failed = pending.failed, []
+                fail = task.spout.fail
+                for entry in entries:
+                    fail(entry[0])
+                    entry[1].failed += 1
+        return did
+
+    def rotate(self, now: float) -> None:
+        assert self.timeout_secs is not None
+        self.rotate_due = now + self.timeout_secs
+        for task in self.tasks:
+            task.pending.rotate()
+
+    def totals(self) -> Totals:
+        totals = Totals()
+        for streams in self.streams.values():
+            for name, out in streams.items():
+                totals.count_output(name, out.emitted, out.transferred())
+                totals.count_spout(name, out.acked, out.failed, out.complete_secs)
+        return totals
+
+
+def count_acked(entries: list[Entry], now: float) -> None:
+    out: OutputStream = entries[0][1]
+    if len(entries) > 1 and any([entry[1] is not out for entry in entries]):
+        for entry in entries:
+            count_acked([entry], now)
+        return
+    out.acked += len(entries)
+    out.complete_secs += now * len(entries) - sum([entry[2] for entry in entries])

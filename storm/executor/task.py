@@ -1,0 +1,216 @@
+"""The streams of a task: who gets what it emits, decided when it is wired and followed for every tuple."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import SerializationError
+from storm.executor.groupings import CustomChoice, RandomChoice, make_choice
+from storm.ids import GlobalStreamId
+from storm.topology.structure import GroupingKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from random import Random
+    from typing import TypeAlias
+
+    from storm.executor.groupings import TargetChoice
+    from storm.executor.plan import WorkerPlan
+    from storm.ids import ComponentId, StreamId, TaskId
+    from storm.topology.structure import Grouping
+    from storm.tuples import Origin, Tuple
+
+    GroupingLoader: TypeAlias = Callable[[ComponentId, bytes | None], Any]
+
+
+class Port:
+    """Tuples on their way to one task, as the executors of one lane see it.
+
+    In the task's own lane `items` is its queue; in another it waits there for the end of a batch. `check` is set where the
+    task is in another worker: it refuses values that cannot travel. `execute_now` is set on a port for none grouping whose
+    task runs in the same lane: its code is called directly.
+    """
+
+    __slots__ = ("check", "execute_now", "items", "task")
+
+    def __init__(self, task: TaskId, check: Callable[[Sequence[Any]], None] | None = None) -> None:
+        self.task = task
+        self.items: list[Tuple] = []
+        self.check = check
+        self.execute_now: Callable[[Tuple], None] | None = None
+
+
+class Subscription:
+    """One subscriber of a stream: its grouping's choice among its tasks.
+
+    `near` are the ports of those tasks that are called directly (none grouping), which go before all others.
+    """
+
+    __slots__ = ("choice", "near", "ports", "subscriber")
+
+    def __init__(self, subscriber: ComponentId, choice: TargetChoice, ports: list[Port]) -> None:
+        self.subscriber = subscriber
+        self.choice = choice
+        self.ports = ports
+        self.near: list[Port] = []
+
+    def targets(self, values: Sequence[Any]) -> list[Port]:
+        ports = self.near or self.ports
+        return [ports[position] for position in self.choice.choose_many(values)]
+
+    def connect(self, port_of: Callable[[TaskId], Port], near_port_of: Callable[[TaskId], Port | None]) -> None:
+        self.ports = [port_of(port.task) for port in self.ports]
+        if isinstance(self.choice, RandomChoice):
+            found = [near_port_of(port.task) for port in self.ports]
+            self.near = [port for port in found if port is not None]
+            self.choice.positions = range(len(self.near or self.ports))
+
+
+class OutputStream:
+    """One declared stream of one task.
+
+    `single` is the choice where there is one subscriber and it gets every tuple once, among `ports`: the common case.
+    `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
+    `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's.
+    """
+
+    __slots__ = (
+        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "name", "origin", "ports", "single",
+        "subscriptions", "transferred_more", "width",
+    )  # fmt: skip
+
+    def __init__(self, origin: Origin, direct: bool) -> None:
+        self.name = origin.stream
+        self.origin = origin
+        self.width = len(origin.fields)
+        self.direct = direct
+        self.subscriptions: list[Subscription] = []
+        self.direct_ports: dict[TaskId, Port] = {}
+        self.single: TargetChoice | None = None
+        self.ports: list[Port] = []
+        self.emitted = 0
+        self.transferred_more = 0
+        self.acked = 0
+        self.failed = 0
+        self.complete_secs = 0.0
+
+    def find_single(self) -> None:
+        """To be called whenever `subscriptions` changed."""
+        first = self.subscriptions[0] if len(self.subscriptions) == 1 else None
+        if first is None or first.choice.several or first.near:
+            self.single, self.ports = None, []
+        else:
+            self.single, self.ports = first.choice, first.ports
+
+    def targets(self, values: Sequence[Any]) -> list[Port]:
+        if len(self.subscriptions) == 1:
+            return self.subscriptions[0].targets(values)
+        return [port for subscription in self.subscriptions for port in subscription.targets(values)]
+
+    def every_port(self) -> list[Port]:
+        """All ports that tuples of this stream may go to."""
+        return [port for each in self.subscriptions for port in each.ports] + list(self.direct_ports.values())
+
+    def connect(self, port_of: Callable[[TaskId], Port], near_port_of: Callable[[TaskId], Port | None]) -> None:
+        """Lead to the ports of a lane; what groupings remember stays."""
+        for each in self.subscriptions:
+            each.connect(port_of, near_port_of)
+        self.direct_ports = {task: port_of(task) for task in self.direct_ports}
+        self.find_single()
+
+    def transferred(self) -> int:
+        return self.transferred_more + (self.emitted if self.single is not None else 0)
+
+    def refuse(self, values: Sequence[Any], error: SerializationError) -> SerializationError:
+        """The error for values that cannot travel, with component and stream."""
+        fields = ", ".join(self.origin.fields)
+        return SerializationError(
+            f"component {self.origin.component!r} emitted on stream {self.name!r} (fields {fields}) what cannot travel "
+            f"to another worker: {error}"
+        )
+
+    def check(self, ports: Collection[Port], values: Sequence[Any]) -> None:
+        """Raise SerializationError if any target is in another worker and the values cannot travel."""
+        for port in ports:
+            if port.check is not None:
+                try:
+                    port.check(values)
+                except SerializationError as error:
+                    raise self.refuse(values, error) from error
+                return
+
+    def wrong_values(self, values: Any) -> ValueError:
+        origin = self.origin
+        where = f"component {origin.component!r} emitted on stream {self.name!r}"
+        try:
+            count = len(values)
+        except TypeError:
+            return ValueError(f"{where} a {type(values).__name__}; a list of {self.width} values was expected")
+        return ValueError(f"{where} {count} values for its {self.width} fields {list(origin.fields)}: {values!r:.200}")
+
+
+def unknown_stream(component_id: ComponentId, stream: StreamId, streams: Collection[StreamId]) -> ValueError:
+    declared = sorted(name for name in streams if not name.startswith("__"))
+    return ValueError(
+        f"component {component_id!r} emitted on stream {stream!r}, but declares {declared or 'no stream'}"
+    )
+
+
+def plain_on_direct(out: OutputStream) -> ValueError:
+    return ValueError(
+        f"component {out.origin.component!r} used emit on stream {out.name!r}, which is direct: use emit_direct(task, ...)"
+    )
+
+
+def direct_port(out: OutputStream, task: TaskId) -> Port:
+    """The port for emit_direct; raises ValueError if the stream is not direct or the task does not subscribe to it."""
+    if not out.direct:
+        raise ValueError(
+            f"component {out.origin.component!r} used emit_direct on stream {out.name!r}, which is not declared direct"
+        )
+    port = out.direct_ports.get(task)
+    if port is None:
+        raise ValueError(
+            f"component {out.origin.component!r} used emit_direct on stream {out.name!r} to task {task}, which does not "
+            f"subscribe to it; those that do: {sorted(out.direct_ports) or 'none'}"
+        )
+    return port
+
+
+def wire_streams(
+    plan: WorkerPlan, task: TaskId, rng: Random, load_grouping: GroupingLoader
+) -> dict[StreamId, OutputStream]:
+    """The streams of `task`; they lead nowhere until `connect`."""
+    component_id = plan.task_components[task]
+    streams = {}
+    for stream, info in plan.topology.component(component_id).streams.items():
+        out = OutputStream(plan.origin(task, stream), info.direct)
+        for subscriber, grouping in plan.subscriptions(component_id, stream):
+            targets = plan.tasks_of(subscriber)
+            ports = [Port(target) for target in targets]
+            if grouping.kind is GroupingKind.DIRECT:
+                out.direct_ports.update(zip(targets, ports, strict=True))
+                continue
+            if grouping.kind is GroupingKind.CUSTOM:
+                choice = _custom_choice(plan, task, out, subscriber, load_grouping(subscriber, grouping.serialized))
+            else:
+                choice = _declared_choice(plan, grouping, targets, info.fields, rng)
+            out.subscriptions.append(Subscription(subscriber, choice, ports))
+        streams[stream] = out
+    return streams
+
+
+def _declared_choice(
+    plan: WorkerPlan, grouping: Grouping, targets: Sequence[TaskId], fields: Sequence[str], rng: Random
+) -> TargetChoice:
+    if grouping.kind is GroupingKind.NONE:
+        return RandomChoice(range(len(targets)), rng)
+    return make_choice(grouping, targets, plan.local_tasks, fields, rng)
+
+
+def _custom_choice(
+    plan: WorkerPlan, task: TaskId, out: OutputStream, subscriber: ComponentId, grouping: Any
+) -> CustomChoice:
+    targets = plan.tasks_of(subscriber)
+    grouping.prepare(plan.context(task), GlobalStreamId(out.origin.component, out.name), list(targets))
+    return CustomChoice(grouping, task, targets)
