@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kazoo.client import KazooClient
+from leader_election_contract import LeaderElectionContract
 from state_storage_contract import States, StateStorageContract, Waker
 from zookeeper_servers import apache_missing, start_apache, start_embedded
 
@@ -50,7 +51,7 @@ def connect_here(server: ZooKeeperProcess, request: pytest.FixtureRequest) -> It
         storage.close()
 
 
-class TestZooKeeperStorage(StateStorageContract):
+class OnZooKeeper:
     @pytest.fixture
     def connect(self, connect_here: Connect) -> Connect:
         return connect_here
@@ -66,6 +67,14 @@ class TestZooKeeperStorage(StateStorageContract):
             twin.close()
 
         return end
+
+
+class TestZooKeeperStorage(OnZooKeeper, StateStorageContract):
+    pass
+
+
+class TestLeaderElection(OnZooKeeper, LeaderElectionContract):
+    pass
 
 
 def test_a_restart_of_the_server_is_sat_out(server: ZooKeeperProcess, connect_here: Connect) -> None:

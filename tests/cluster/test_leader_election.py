@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from leader_election_contract import LeaderElectionContract, nimbus
+
+from storm.cluster import paths
+from storm.cluster.leader_election import LeaderElection
+from storm.cluster.memory import Fault, MemoryStorage, MemoryTree
+from storm.errors import BadVersionError, CoordinationError, NotLeaderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from storm.cluster.storage import StateStorage
+
+
+class TestOnMemory(LeaderElectionContract):
+    @pytest.fixture
+    def tree(self) -> MemoryTree:
+        return MemoryTree()
+
+    @pytest.fixture
+    def connect(self, tree: MemoryTree) -> Callable[[], StateStorage]:
+        return tree.session
+
+    @pytest.fixture
+    def expire(self, tree: MemoryTree) -> Callable[[MemoryStorage], None]:
+        return tree.expire
+
+
+def test_leadership_ends_at_once_when_the_connection_is_unsure_and_returns_with_it() -> None:
+    tree = MemoryTree()
+    storage = tree.session()
+    election = LeaderElection(storage, nimbus(1))
+    election.step()
+    term = election.fence().version
+    tree.suspend(storage)
+    assert not election.is_leader()
+    with pytest.raises(CoordinationError):
+        election.step()
+    tree.resume(storage)
+    assert not election.is_leader()
+    assert election.step()
+    assert election.fence().version > term
+
+
+def test_a_connection_that_is_lost_while_taking_office_leaves_no_leader() -> None:
+    tree = MemoryTree()
+    storage = tree.session()
+    election = LeaderElection(storage, nimbus(1))
+
+    def drop(session: MemoryStorage, method: str, path: str) -> None:
+        if (method, path) == ("set", paths.LEADER_INFO):
+            tree.faults = None
+            tree.suspend(session)
+            tree.resume(session)
+
+    tree.faults = drop
+    assert not election.step()
+    assert not election.is_leader()
+    assert election.step()
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+@pytest.mark.parametrize("at", range(8))
+def test_a_fault_at_any_operation_is_got_over(fault: Fault, at: int) -> None:
+    tree = MemoryTree()
+    election, asked = LeaderElection(tree.session(), nimbus(1)), []
+
+    def once(_session: MemoryStorage, method: str, _path: str) -> Fault | None:
+        asked.append(method)
+        return fault if len(asked) == at + 1 else None
+
+    tree.faults = once
+    for _ in range(3):
+        with contextlib.suppress(CoordinationError):
+            election.step()
+    assert election.step()
+    assert len(asked) > at
+    assert len(tree.session().children(paths.LEADER_LOCK)) == 1
+
+
+def test_a_candidate_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    storage = MemoryTree().session()
+    storage.create(f"{paths.LEADER_LOCK}/not-a-candidate", b"")
+    bad = storage.create(f"{paths.LEADER_LOCK}/x-", b"garbage", sequential=True)
+    election = LeaderElection(storage, nimbus(1))
+    assert not election.step()
+    leader = election.leader()
+    assert leader is not None
+    assert leader.host == "nimbus-1"
+    assert bad in caplog.text
+    storage.delete(bad)
+    assert election.step()
+
+
+NIMBUSES = 3
+events = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["step", "step", "step", "suspend", "resume", "expire", "leave", "wipe", "refuse", "lose answer"]
+        ),
+        st.integers(0, NIMBUSES - 1),
+    ),
+    max_size=40,
+)
+
+
+@given(events)
+@settings(deadline=None)
+def test_whatever_happens_one_at_most_can_write_and_in_the_end_one_does(story: list[tuple[str, int]]) -> None:
+    tree = MemoryTree()
+    sessions = [tree.session() for _ in range(NIMBUSES)]
+    elections = [LeaderElection(session, nimbus(i)) for i, session in enumerate(sessions)]
+    faults: list[Fault] = []
+    tree.faults = lambda _session, _method, _path: faults.pop() if faults else None
+    for event, i in story:
+        if event == "suspend":
+            tree.suspend(sessions[i])
+        elif event == "resume":
+            tree.resume(sessions[i])
+        elif event == "expire":
+            tree.expire(sessions[i])
+        elif event == "wipe":
+            wipe(tree)
+        elif event in {"refuse", "lose answer"}:
+            faults.append(Fault.REFUSED if event == "refuse" else Fault.ANSWER_LOST)
+        else:
+            act(elections[i], event)
+        held, faults[:] = list(faults), []
+        assert len(who_can_write(sessions, elections)) <= 1
+        faults[:] = held
+    faults.clear()
+    for session in sessions:
+        tree.resume(session)
+    for _ in range(4):
+        for election in elections:
+            election.step()
+    assert [election.is_leader() for election in elections].count(True) == 1
+    assert len(who_can_write(sessions, elections)) == 1
+
+
+def act(election: LeaderElection, event: str) -> None:
+    with contextlib.suppress(CoordinationError):
+        election.leave() if event == "leave" else election.step()
+
+
+def wipe(tree: MemoryTree) -> None:
+    """Somebody deletes the election's nodes, except the one whose version is the fence."""
+    faults, tree.faults = tree.faults, None
+    tree.session().delete(paths.LEADER_LOCK, recursive=True)
+    tree.faults = faults
+
+
+def who_can_write(sessions: list[MemoryStorage], elections: list[LeaderElection]) -> list[int]:
+    able = []
+    for i, (session, election) in enumerate(zip(sessions, elections, strict=True)):
+        try:
+            session.fenced(election.fence()).put("/storms/a", b"%d" % i)
+        except (NotLeaderError, BadVersionError, CoordinationError):
+            continue
+        able.append(i)
+    return able
