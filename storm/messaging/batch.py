@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"STRM"
 VERSION = 1
-FRAME_BYTES_MAX = 10 * 1024 * 1024  # what a receiver's socket takes at most
+FRAME_BYTES_MAX = 16 * 1024 * 1024  # what a receiver's socket takes at most, unless it is told otherwise
 SECTION_BYTES_MAX = 4 * 1024 * 1024  # values of one section
 STREAM_BYTES_MAX = 255
 THROTTLED_TASKS_MAX = 65_536

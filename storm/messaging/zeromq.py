@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # What is in the pipes when a peer dies is lost, so the pipes are short: as long as they must be for a receiver that
 # gets its turn of the interpreter every 5 ms.
-FRAMES_ON_THE_WAY_MAX = 32
+FRAMES_ON_THE_WAY_MAX = 64
 LINGER_MS = 1_000
 HANDSHAKE_TIMEOUT_MS = 5_000
 HEARTBEAT_EVERY_MS = 2_000
@@ -31,16 +31,28 @@ RECONNECT_MS = 50
 RECONNECT_MS_MAX = 1_000
 
 
+class ZeroMqLimits(NamedTuple):
+    """`frames_on_the_way_max` holds for each peer, on each side; `linger_ms` is how long `close` may go on sending."""
+
+    frames_on_the_way_max: int = FRAMES_ON_THE_WAY_MAX
+    linger_ms: int = LINGER_MS
+    frame_bytes_max: int = FRAME_BYTES_MAX
+    io_threads: int = 1
+
+
+DEFAULT_LIMITS = ZeroMqLimits()
+
+
 class ZeroMqSender:
     """A PUSH socket. It takes frames only while connected (ZMQ_IMMEDIATE); the rest waits with its owner."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
-        self.socket = context.socket(zmq.PUSH)
+    def __init__(self, socket: zmq.Socket[bytes], limits: ZeroMqLimits, address: str) -> None:
+        self.socket = socket
         self.connects = 0
         self.connected = False
         _set_options(self.socket)
-        self.socket.setsockopt(zmq.LINGER, LINGER_MS)
-        self.socket.setsockopt(zmq.SNDHWM, FRAMES_ON_THE_WAY_MAX)
+        self.socket.setsockopt(zmq.LINGER, limits.linger_ms)
+        self.socket.setsockopt(zmq.SNDHWM, limits.frames_on_the_way_max)
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
@@ -74,8 +86,9 @@ class ZeroMqSender:
 class ZeroMqTransport:
     """See `transport.Transport`."""
 
-    def __init__(self) -> None:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    def __init__(self, limits: ZeroMqLimits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(limits.io_threads)
         self._receiver: zmq.Socket[bytes] | None = None
         self._senders: dict[Any, ZeroMqSender] = {}  # by monitor
         self._watched: set[Any] = set()
@@ -91,8 +104,8 @@ class ZeroMqTransport:
         receiver = self._context.socket(zmq.PULL)
         _set_options(receiver)
         receiver.setsockopt(zmq.LINGER, 0)
-        receiver.setsockopt(zmq.RCVHWM, FRAMES_ON_THE_WAY_MAX)
-        receiver.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
+        receiver.setsockopt(zmq.RCVHWM, self._limits.frames_on_the_way_max)
+        receiver.setsockopt(zmq.MAXMSGSIZE, self._limits.frame_bytes_max)
         try:
             receiver.bind(_address(host, port or "*"))
         except zmq.ZMQError as error:
@@ -103,7 +116,7 @@ class ZeroMqTransport:
         return int(receiver.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
 
     def connect(self, host: str, port: int) -> ZeroMqSender:
-        sender = ZeroMqSender(self._context, _address(host, port))
+        sender = ZeroMqSender(self._context.socket(zmq.PUSH), self._limits, _address(host, port))
         self._senders[sender.monitor] = sender
         self._poller.register(sender.monitor, zmq.POLLIN)
         return sender

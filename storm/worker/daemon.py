@@ -1,0 +1,348 @@
+"""A worker process: one supervisor's slot, running some executors of one topology.
+
+Start: launch file, first heartbeat, topology and conf from the supervisor's disk, ZooKeeper, the port, the executors.
+Spouts become active once every peer was heard of (or PEERS_WAIT_SECS have passed) and the topology is active. Then one
+loop compares wanted with actual, on a period and when a watch wakes it. An unreachable ZooKeeper stops nothing. Exit
+codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a fault of the worker itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import platform
+import queue
+import random
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import storm.tuples
+from storm.clock import SystemClock
+from storm.cluster.records import TopologyStatus
+from storm.errors import CoordinationError, StormError, WorkerStartError
+from storm.worker import connections, launch, log_levels
+from storm.worker.backpressure import Marks
+from storm.worker.error_reports import ErrorReports
+from storm.worker.exchange import Exchange, ExchangeOptions
+from storm.worker.heartbeats import Heartbeats
+from storm.worker.options import WorkerOptions
+from storm.worker.receive import Receive
+from storm.worker.transfer import TransferOptions, WorkerTransfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storm.clock import Clock
+    from storm.cluster.records import Assignment
+    from storm.cluster.storm_cluster_state import StormClusterState
+    from storm.config.settings import Settings
+    from storm.executor.lanes import Lanes
+    from storm.executor.plan import WorkerPlan
+    from storm.messaging.transport import Transport
+    from storm.worker.heartbeats import Caller
+    from storm.worker.launch import Launch
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR = 0, 1, 13, 20
+
+PEERS_WAIT_SECS = 30.0
+PEERS_POLL_SECS = 0.05
+LOW_MARK = 0.5  # of the high one, as for tasks within a worker
+SHUTDOWN_MARGIN_SECS = 0.5  # of the time that the supervisor gives, for sockets and ZooKeeper
+# Every tuple is an object that the collector follows: its default thresholds cost 40 % of the rate.
+GC_THRESHOLDS = (50_000, 20, 50)
+
+
+class WorkerParts(NamedTuple):
+    """What a worker is made of and does not make itself."""
+
+    clock: Clock
+    state: StormClusterState
+    transport: Transport
+    rng: random.Random
+
+
+class Worker:
+    """`run` until told to end. `start`, `turn` and `shut_down` are its parts, for whoever owns the only thread."""
+
+    def __init__(
+        self, told: Launch, parts: WorkerParts, lanes: Lanes, exchange: Exchange, reports: ErrorReports
+    ) -> None:
+        self.launch = told
+        self.lanes = lanes
+        self.exchange = exchange
+        self._clock = parts.clock
+        self._state = parts.state
+        self._reports = reports
+        self._log_levels = log_levels.LogLevels()
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
+        self._ending: tuple[int, str] | None = None
+        self._read_at = float("-inf")
+        self._started_at = parts.clock.now()
+        self._assignment: Assignment | None = None
+        self._status: TopologyStatus | None = None
+        self._peers_ready = False
+        self._active = False
+        self._reachable = True
+
+    # From any thread
+
+    def wake(self) -> None:
+        """Read the cluster's state soon."""
+        self._read_at = float("-inf")
+        self._wakes.put(None)
+
+    def end(self, code: int, reason: str) -> None:
+        """End the worker; the first reason counts."""
+        if self._ending is None:
+            self._ending = (code, reason)
+        self._wakes.put(None)
+
+    # Its own thread
+
+    def run(self, refresh_secs: float, shutdown_secs: float) -> int:
+        """The loop, after `start`; the exit code."""
+        while self._ending is None:
+            timeout_secs = self.turn(refresh_secs)
+            try:
+                self._wakes.get(timeout=timeout_secs)
+                while True:
+                    self._wakes.get_nowait()
+            except queue.Empty:
+                continue
+        code, reason = self._ending
+        logger.info("Ending (exit code %d): %s", code, reason)
+        self.shut_down(shutdown_secs)
+        return code
+
+    def start(self) -> None:
+        """Start the threads. Raises what the user's code raises while it is loaded."""
+        self._reports.start()
+        self.exchange.start(lambda: self.end(EXIT_INTERNAL_ERROR, "the exchange with other workers failed"))
+        self.lanes.start()
+        threading.Thread(target=self._watch_lanes, name="failure-watch", daemon=True).start()
+
+    def turn(self, refresh_secs: float) -> float:
+        """Compare wanted with actual once; for how many seconds nothing is due."""
+        now = self._clock.now()
+        if self.exchange.take_unheard_of():
+            self._read_at = float("-inf")
+        if now - self._read_at >= refresh_secs:
+            self._read_at = now
+            self._read()
+        if not self._peers_ready:
+            self._peers_ready = self._look_for_peers(now)
+        active = self._peers_ready and self._status is TopologyStatus.ACTIVE
+        if active != self._active:
+            self._active = active
+            logger.info("Spouts are %s now.", "active" if active else "inactive")
+            self.lanes.set_active(active)
+        return refresh_secs if self._peers_ready else PEERS_POLL_SECS
+
+    def shut_down(self, timeout_secs: float) -> None:
+        """End executors and close sockets, within about this time."""
+        until = self._clock.now() + timeout_secs
+        self.lanes.set_active(False)
+        self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
+        self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
+        self._reports.stop(SHUTDOWN_MARGIN_SECS)
+        logger.info("Ended: %s", self.exchange.statistics())
+
+    def _watch_lanes(self) -> None:
+        self.lanes.wait_failed(None)
+        failure = self.lanes.failure
+        if failure is not None:
+            self.end(EXIT_EXECUTOR_ERROR, f"an executor failed: {type(failure).__name__}: {failure}")
+
+    def _read(self) -> None:
+        topology_id = self.launch.topology_id
+        try:
+            assignment = self._state.assignment(topology_id, self.wake)
+            base = self._state.storm_base(topology_id, self.wake)
+            log_config = self._state.log_config(topology_id, self.wake)
+        except CoordinationError as error:
+            if self._reachable:
+                logger.warning("ZooKeeper cannot be read; going on with what is known: %s", error)
+            self._reachable = False
+            return
+        self._reachable = True
+        self._log_levels.apply(log_levels.wanted_levels(log_config, self._clock.wall_secs()))
+        if base is not None:
+            self._status = base.status
+        if assignment is None or assignment == self._assignment or assignment.version < self.launch.epoch:
+            return
+        self._assignment = assignment
+        reason = launch.why_replaced(self.launch, assignment)
+        if reason is not None:
+            self.end(EXIT_ORDERLY, reason)
+            return
+        self.exchange.update(connections.view(assignment, self.launch.slot))
+
+    def _look_for_peers(self, now: float) -> bool:
+        if self._assignment is None:
+            return False
+        missing = self.exchange.missing_peers()
+        if not missing:
+            logger.info("Every peer was heard of after %.2f s.", now - self._started_at)
+            gc.collect()
+            gc.freeze()
+            return True
+        if now - self._started_at < PEERS_WAIT_SECS:
+            return False
+        names = ", ".join(f"{peer.host}:{peer.slot.port}" for peer in missing)
+        logger.warning("Going on without peers that were not heard of in %d s: %s", PEERS_WAIT_SECS, names)
+        return True
+
+
+def build_worker(told: Launch, settings: Settings, parts: WorkerParts) -> Worker:
+    """A worker with its executors and its port. Raises StormError, or what the user's code raises at import."""
+    from storm.config.topology_conf import TopologyOptions
+    from storm.executor.lanes import Lanes
+
+    plan = load_plan(told, settings)
+    options = TopologyOptions.from_conf(plan.conf)
+    alone = connections.alone(told.topology_id, told.slot, told.epoch)
+    own = connections.own_address(alone, told.slot, told.epoch)
+    flush_secs = options.batch_flush_interval_millis / 1000
+    reports = ErrorReports(told, parts.state, parts.clock)
+    transfer_options = TransferOptions(
+        flush_secs, options.transfer_buffer_size, settings["storm.messaging.max.message.bytes"]
+    )
+    transfer = WorkerTransfer(own, transfer_options, parts.clock)
+    lanes = Lanes(plan, transfer, parts.clock, reports, parts.rng)
+    high = options.executor_receive_buffer_size
+    exchange_options = ExchangeOptions(
+        own, Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000, flush_secs
+    )
+    receive = Receive(lanes, told.tasks(), alone)
+    exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
+    parts.transport.bind(told.bind_host, told.port)
+    return Worker(told, parts, lanes, exchange, reports)
+
+
+def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
+    """What this worker runs, from the supervisor's disk. Raises WorkerStartError."""
+    from storm.config.topology_conf import effective_conf
+    from storm.executor.plan import WorkerPlan
+    from storm.thrift.topology_convert import topology_from_bytes
+    from storm.topology.parallelism import task_components
+    from storm.topology.system_topology import system_topology
+
+    try:
+        conf = effective_conf(settings, json.loads((told.dist_dir / "stormconf.ser").read_bytes()))
+        topology = system_topology(topology_from_bytes((told.dist_dir / "stormcode.ser").read_bytes()), conf)
+    except (OSError, ValueError) as error:
+        raise WorkerStartError(f"the topology in {told.dist_dir} cannot be read: {error}") from error
+    return WorkerPlan(
+        topology=topology,
+        conf=conf,
+        topology_id=told.topology_id,
+        executors=told.executors,
+        task_components=task_components(topology, conf),
+        port=told.port,
+        code_dir=told.code_dir,
+    )
+
+
+def run(launch_file: Path) -> int:
+    """The worker process; its exit code."""
+    configure_logging()
+    log_versions()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        told = launch.read_launch(launch_file)
+        return _run(told)
+    except StormError as error:
+        logger.error("This worker could not start: %s", error)
+    except Exception:
+        logger.exception("This worker could not start.")
+    return EXIT_NOT_STARTED
+
+
+def _run(told: Launch) -> int:
+    from storm.cluster import zookeeper
+    from storm.cluster.storm_cluster_state import StormClusterState
+    from storm.config.settings import Settings
+    from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
+
+    clock = SystemClock()
+    settings = Settings.of(told.settings, "the launch file")
+    options = WorkerOptions.from_settings(settings)
+    ending: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+    worker: Worker | None = None
+
+    def end(reason: str) -> None:
+        ending.put((EXIT_ORDERLY, reason))
+        if worker is not None:
+            worker.end(EXIT_ORDERLY, reason)
+
+    signal.signal(signal.SIGTERM, lambda number, frame: end("told by a signal"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor, which tells its workers
+    heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
+    sys.path.insert(0, str(told.code_dir))
+    try:
+        storage = zookeeper.connect(
+            options.zookeeper_servers,
+            options.zookeeper_root,
+            options.zookeeper_session_timeout_ms,
+            auth=options.zookeeper_auth,
+            stopped=lambda: not ending.empty(),
+        )
+        transport = ZeroMqTransport(
+            ZeroMqLimits(options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads)
+        )
+        parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
+        worker = build_worker(told, settings, parts)
+        worker.start()
+    except StormError:
+        if not ending.empty():
+            return EXIT_ORDERLY
+        raise
+    heartbeats.stats = worker.lanes.stats
+    if not ending.empty():
+        worker.end(*ending.get())
+    try:
+        return worker.run(options.refresh_secs, options.shutdown_secs)
+    except Exception:
+        logger.exception("A fault of the worker itself.")
+        return EXIT_INTERNAL_ERROR
+    finally:
+        heartbeats.stop()
+
+
+def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_replaced: Callable[[], None]) -> Heartbeats:
+    """Tell the supervisor that the worker is up, before anything that may take long."""
+    from storm.thrift.client import ThriftClient
+
+    def nimbus() -> Caller:
+        from storm.thrift.nimbus_client import NimbusClient
+
+        timeout_secs = options.supervisor_timeout_secs
+        return NimbusClient(options.nimbus_seeds, options.nimbus_port, timeout_secs, leader_wait_secs=timeout_secs)
+
+    supervisor = ThriftClient("Supervisor", LOOPBACK, told.supervisor_port, options.supervisor_timeout_secs)
+    heartbeats = Heartbeats(told, clock, supervisor, nimbus, on_replaced)
+    heartbeats.start(options.heartbeat_secs)
+    return heartbeats
+
+
+def configure_logging() -> None:
+    """To standard error, which the supervisor appends to worker.log."""
+    form = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+
+
+def log_versions() -> None:
+    compiled = not (storm.tuples.__file__ or "").endswith(".py")
+    logger.info(
+        "Worker on Python %s, %s, hot path %s.",
+        platform.python_version(),
+        platform.platform(terse=True),
+        "compiled" if compiled else "in pure Python",
+    )

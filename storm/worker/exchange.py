@@ -1,0 +1,281 @@
+"""The one thread that owns a worker's sockets: it connects, sends what waits, takes what comes, announces full tasks.
+
+It compares wanted with actual at every turn: peers of the assignment with open connections, queued frames with what the
+sockets take, queue lengths with what was announced. Between turns it sleeps until a frame comes, somebody wakes
+it, or something is due: an idle worker costs a turn a second. While tuples flow it wakes up by itself often enough
+for batches that nobody flushes, so that lanes need not wake it for each.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
+
+from storm.messaging.batch import Hello, Throttle, hello_frame, throttle_frame
+from storm.worker import backpressure, connections
+from storm.worker.connections import Connect, Disconnect, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from storm.clock import Clock
+    from storm.ids import TaskId
+    from storm.messaging.batch import WorkerAddress
+    from storm.messaging.transport import Sender, Transport
+    from storm.worker.connections import View
+    from storm.worker.receive import Receive
+    from storm.worker.transfer import WorkerTransfer
+
+logger = logging.getLogger(__name__)
+
+FRAMES_A_TURN = 64
+DELIVERED_A_CHECK = 1_000
+IDLE_SECS = 1.0
+AWAKE_SECS = 0.05  # after something was sent, it wakes up by itself for so long
+CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
+
+
+class Flow(Protocol):
+    """What of `storm.executor.lanes.Lanes` flow control needs."""
+
+    def throttle(self, tasks: frozenset[TaskId]) -> None: ...
+
+    def queue_lengths(self) -> dict[TaskId, int]: ...
+
+
+class ExchangeOptions(NamedTuple):
+    """`own` is what this worker's frames carry.
+
+    `check_secs`: how often queue lengths are looked at while tuples come or tasks are over their mark;
+    `flush_secs`: how long a batch may wait at most.
+    """
+
+    own: WorkerAddress
+    marks: backpressure.Marks
+    check_secs: float = 0.05
+    flush_secs: float = 0.001
+
+
+@dataclass(slots=True)
+class Connection:
+    """An open connection to a peer.
+
+    `greeted` is the sender's `connects` that a hello was sent for; `heard` says whether the peer was heard of since it
+    was opened; `control` are frames that go before all others.
+    """
+
+    sender: Sender
+    greeted: int = 0
+    heard: bool = False
+    control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
+
+
+class Exchange:
+    """`start` and `stop` for a thread of its own, or `step` by whoever owns the only thread."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        transfer: WorkerTransfer,
+        receive: Receive,
+        flow: Flow,
+        clock: Clock,
+        options: ExchangeOptions,
+    ) -> None:
+        self._own = options.own
+        self._transport = transport
+        self._transfer = transfer
+        self._receive = receive
+        self._flow = flow
+        self._clock = clock
+        self._options = options
+        self._wanted: View = receive.view
+        self._connections: dict[Peer, Connection] = {}
+        self._own_queues = backpressure.OwnQueues()
+        self._announced = backpressure.Announced()
+        self._throttled: frozenset[TaskId] = frozenset()
+        self._checked_at = float("-inf")
+        self._delivered_at_check = -1
+        self._blocked: tuple[Sender, ...] = ()
+        self._sent_at = float("-inf")
+        self._sleeping_until = float("-inf")
+        transfer.wake = self.wake_by
+        self._running = False
+        self._thread: threading.Thread | None = None
+        self.failure: BaseException | None = None
+
+    # From any thread
+
+    def update(self, view: View) -> None:
+        """The assignment changed: from its next turn on the exchange works towards it."""
+        self._wanted = view
+        self._transport.wake()
+
+    def wake_by(self, due: float) -> None:
+        """Have a turn at this clock second at the latest."""
+        if self._sleeping_until > due:
+            self._transport.wake()
+
+    def missing_peers(self) -> list[Peer]:
+        """Peers of the assignment that are not connected, or not heard of with the epoch that they should have."""
+        opened = dict(self._connections)
+        return sorted(
+            peer
+            for peer in self._wanted.peers.values()
+            if (found := opened.get(peer)) is None or not (found.heard and found.sender.connected)
+        )
+
+    def take_unheard_of(self) -> bool:
+        """Whether a frame came from a worker that the assignment did not have, since the last call."""
+        found, self._receive.unheard_of = self._receive.unheard_of, False
+        return found
+
+    def start(self, on_failure: Callable[[], None]) -> None:
+        """Run in a thread; `on_failure` is called in it when a turn raised, which no input should make it do."""
+        self._running = True
+        self._thread = threading.Thread(target=self._run, args=(on_failure,), name="exchange", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_secs: float) -> None:
+        """Send what can be sent at once, close the sockets, end the thread."""
+        self._running = False
+        self._transport.wake()
+        if self._thread is not None:
+            self._thread.join(timeout_secs)
+
+    def statistics(self) -> Mapping[str, object]:
+        """For logs and tests."""
+        return {
+            "peers": len(self._connections),
+            "missing": len(self.missing_peers()),
+            "frames sent": self._transfer.sent_frames,
+            "tuples received": self._receive.delivered,
+            "dropped before sending": dict(self._transfer.dropped),
+            "dropped on arrival": dict(self._receive.dropped),
+            "messages of several parts": self._transport.dropped,
+        }
+
+    # The owner's thread
+
+    def _run(self, on_failure: Callable[[], None]) -> None:
+        try:
+            while self._running:
+                changes = self._transfer.changes
+                due = self.step()
+                self._sleeping_until = due
+                # What came after its turn and before that line woke nobody.
+                timeout_secs = due - self._clock.now() if changes == self._transfer.changes else 0.0
+                self._transport.wait(max(0.0, timeout_secs), self._blocked)
+                self._sleeping_until = float("-inf")
+            self._transfer.flush()
+            self._send()
+        except Exception as error:
+            logger.exception("The exchange of tuples with other workers failed.")
+            self.failure = error
+            on_failure()
+        finally:
+            self._transport.close()
+
+    def step(self) -> float:
+        """One turn; when the next is due at the latest, on the clock's `now`."""
+        now = self._clock.now()
+        self._connect()
+        for frame in self._transport.receive(FRAMES_A_TURN):
+            if (announcement := self._receive.take(frame)) is not None:
+                self._hear(announcement.peer, announcement.message, now)
+        self._greet()
+        due = self._check_queues(now)
+        flush_due = self._transfer.seal_due(now)
+        if self._send():
+            self._sent_at = now
+        self._throttle(now)
+        if flush_due is not None:
+            due = min(due, flush_due)
+        return min(due, now + self._options.flush_secs) if now - self._sent_at < AWAKE_SECS else due
+
+    def _connect(self) -> None:
+        wanted = self._wanted
+        if wanted is self._receive.view and self._connections.keys() == set(wanted.peers.values()):
+            return
+        for command in connections.plan(wanted, self._connections):
+            match command:
+                case Connect(peer):
+                    logger.info("Connecting to %s:%d (epoch %d).", peer.host, peer.slot.port, peer.epoch)
+                    self._connections[peer] = Connection(self._transport.connect(peer.host, peer.slot.port))
+                case Disconnect(peer):
+                    logger.info("Disconnecting from %s:%d (epoch %d).", peer.host, peer.slot.port, peer.epoch)
+                    self._connections.pop(peer).sender.close()
+                    self._announced = backpressure.gone(self._announced, peer)
+                case _:
+                    assert_never(command)
+        self._receive.view = wanted
+        self._transfer.route(wanted.task_peers, tuple(self._connections))
+
+    def _hear(self, peer: Peer, message: Hello | Throttle, now: float) -> None:
+        connection = self._connections.get(peer)
+        if connection is None:
+            return
+        connection.heard = True
+        if isinstance(message, Throttle):
+            self._announced = backpressure.heard(self._announced, peer, message, now)
+        elif not message.answer:
+            connection.control.append(hello_frame(self._own, Hello(answer=True)))
+            if self._own_queues.over:
+                told = backpressure.announcement(self._own_queues.over)
+                connection.control.append(throttle_frame(self._own, told))
+
+    def _greet(self) -> None:
+        for connection in self._connections.values():
+            if connection.sender.connects != connection.greeted and connection.sender.connected:
+                connection.greeted = connection.sender.connects
+                connection.control.append(hello_frame(self._own, Hello(answer=False)))
+
+    def _check_queues(self, now: float) -> float:
+        """Look at the queue lengths if it is time; when the next time is."""
+        delivered = self._receive.delivered
+        idle = delivered == self._delivered_at_check and not self._own_queues.over
+        if idle or (
+            now - self._checked_at < self._options.check_secs
+            and delivered - self._delivered_at_check < DELIVERED_A_CHECK
+        ):
+            return now + (IDLE_SECS if idle else self._options.check_secs)
+        self._checked_at = now
+        self._delivered_at_check = delivered
+        self._own_queues, told = backpressure.look(
+            self._own_queues, self._flow.queue_lengths(), self._options.marks, now
+        )
+        if told is not None:
+            frame = throttle_frame(self._own, told)
+            for connection in self._connections.values():
+                connection.control.append(frame)
+        return now + self._options.check_secs
+
+    def _send(self) -> bool:
+        """Send what the sockets take; whether that was anything."""
+        blocked = []
+        before = self._transfer.sent_frames
+        for peer, connection in self._connections.items():
+            sender = connection.sender
+            while connection.control and sender.try_send(connection.control[0]):
+                connection.control.popleft()
+            full = bool(connection.control)
+            while not full and (frame := self._transfer.peek(peer)) is not None:
+                full = not sender.try_send(frame)
+                if not full:
+                    self._transfer.pop(peer)
+            if full:
+                blocked.append(sender)
+        self._blocked = tuple(blocked)
+        return self._transfer.sent_frames != before
+
+    def _throttle(self, now: float) -> None:
+        full = self._transfer.full_peers()
+        tasks = backpressure.spared(self._announced, now)
+        if full:
+            tasks |= {task for task, peer in self._receive.view.task_peers.items() if peer in full}
+        if tasks != self._throttled:
+            self._throttled = tasks
+            self._flow.throttle(tasks)

@@ -1,0 +1,121 @@
+"""A worker tells that it lives: to its supervisor on the same host, or to Nimbus while the supervisor is away.
+
+The supervisor may answer that another worker owns the slot: then this one ends. A supervisor that is down harms no
+worker: every third beat goes to Nimbus, so that it does not take the executors for dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from storm.errors import NotAuthorizedError, StormError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from storm.clock import Clock
+    from storm.ids import ExecutorId
+    from storm.metrics.stats_records import ExecutorStats
+    from storm.worker.launch import Launch
+
+logger = logging.getLogger(__name__)
+
+STATS_EVERY_SECS = 3.0
+NIMBUS_EVERY_MISSES = 3
+
+
+class Caller(Protocol):
+    """A Thrift client: `storm.thrift.client.ThriftClient` or `nimbus_client.NimbusClient`."""
+
+    def call(self, method: str, *arguments: Any) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class Heartbeats:
+    """`beat` is one heartbeat; `start` sends them on a thread of its own, the first one at once.
+
+    `stats` may be set once the executors run. `on_replaced` is called when another worker owns the slot.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        clock: Clock,
+        supervisor: Caller,
+        nimbus: Callable[[], Caller],
+        on_replaced: Callable[[], None],
+    ) -> None:
+        """`nimbus` makes a client of Nimbus; it is called when the supervisor is away for the first time."""
+        self._launch = launch
+        self._clock = clock
+        self._supervisor = supervisor
+        self._make_nimbus = nimbus
+        self._nimbus: Caller | None = None
+        self._on_replaced = on_replaced
+        self._started_at = clock.now()
+        self._stats_at = float("-inf")
+        self._misses = 0
+        self._stopped = threading.Event()
+        self.stats: Callable[[], Mapping[ExecutorId, ExecutorStats]] | None = None
+
+    def start(self, every_secs: float) -> None:
+        def run() -> None:
+            self.beat()
+            while not self._stopped.wait(every_secs):
+                self.beat()
+
+        threading.Thread(target=run, name="heartbeats", daemon=True).start()
+
+    def stop(self) -> None:
+        """No heartbeat begins after this."""
+        self._stopped.set()
+
+    def beat(self) -> None:
+        """One heartbeat. It does not raise: what is wrong is logged when it begins and when it ends."""
+        try:
+            self._supervisor.call("sendSupervisorWorkerHeartbeat", self._message())
+        except NotAuthorizedError as error:
+            logger.warning("The supervisor says that this worker was replaced: %s", error)
+            self.stop()
+            self._on_replaced()
+        except StormError as error:
+            if self._misses == 0:
+                logger.warning("The supervisor does not take the heartbeat: %s", error)
+            self._misses += 1
+            if self._misses % NIMBUS_EVERY_MISSES == 0:
+                self._beat_nimbus()
+        except Exception:
+            logger.exception("A heartbeat could not be made.")
+        else:
+            if self._misses:
+                logger.info("The supervisor takes heartbeats again, after %d misses.", self._misses)
+            self._misses = 0
+
+    def _beat_nimbus(self) -> None:
+        try:
+            if self._nimbus is None:
+                self._nimbus = self._make_nimbus()
+            self._nimbus.call("sendSupervisorWorkerHeartbeat", self._message())
+        except StormError as error:
+            logger.warning("Nor does Nimbus: %s", error)
+
+    def _message(self) -> Any:
+        from storm.thrift import convert
+        from storm.thrift.interface import storm_thrift
+
+        now = self._clock.now()
+        message = storm_thrift().SupervisorWorkerHeartbeat(
+            storm_id=self._launch.topology_id,
+            executors=[convert.executor_to_thrift(executor) for executor in self._launch.executors],
+            time_secs=self._clock.wall_secs(),
+            port=self._launch.port,
+            uptime_secs=int(now - self._started_at),
+            worker_id=self._launch.worker_id,
+        )
+        if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:
+            self._stats_at = now
+            message.executor_stats = convert.all_executor_stats_to_thrift(self.stats())
+        return message

@@ -1,0 +1,107 @@
+"""What a worker is told when it is launched, and whether that still stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import WorkerStartError
+from storm.ids import ExecutorId, WorkerSlot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from storm.cluster.records import Assignment
+    from storm.ids import NodeId, TaskId, TopologyId
+
+LAUNCH_FILE_BYTES_MAX = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The launch file that the supervisor wrote. `settings` are those that differ from the defaults."""
+
+    topology_id: TopologyId
+    node_id: NodeId
+    host: str
+    bind_host: str
+    port: int
+    worker_id: str
+    epoch: int
+    executors: tuple[ExecutorId, ...]
+    supervisor_port: int
+    dist_dir: Path
+    log_dir: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def slot(self) -> WorkerSlot:
+        return WorkerSlot(self.node_id, self.port)
+
+    @property
+    def code_dir(self) -> Path:
+        """Where the topology's package was extracted."""
+        return self.dist_dir / "code"
+
+    def tasks(self) -> frozenset[TaskId]:
+        """The tasks of this worker's executors."""
+        return frozenset(task for executor in self.executors for task in executor.tasks())
+
+
+def read_launch(path: Path) -> Launch:
+    """Raises WorkerStartError that names the file."""
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.read(LAUNCH_FILE_BYTES_MAX))
+        return Launch(
+            topology_id=_text(record, "topology_id"),
+            node_id=_text(record, "node_id"),
+            host=_text(record, "host"),
+            bind_host=_text(record, "bind_host"),
+            port=_number(record, "port"),
+            worker_id=_text(record, "worker_id"),
+            epoch=_number(record, "epoch"),
+            executors=tuple(ExecutorId(int(start), int(end)) for start, end in record["executors"]),
+            supervisor_port=_number(record, "supervisor_port"),
+            dist_dir=Path(_text(record, "dist_dir")),
+            log_dir=Path(_text(record, "log_dir")),
+            settings=dict(record.get("settings") or {}),
+        )
+    except OSError as error:
+        raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error
+    except KeyError as error:
+        raise WorkerStartError(f"the launch file {path} lacks {error}") from error
+    except (ValueError, TypeError) as error:
+        raise WorkerStartError(f"{path} is not a launch file: {error}") from error
+
+
+def why_replaced(launch: Launch, assignment: Assignment) -> str | None:
+    """Why this worker has to end by what the assignment says; None: it stands.
+
+    An assignment older than the launch says nothing: it comes from a ZooKeeper server that lags behind.
+    """
+    if assignment.version < launch.epoch:
+        return None
+    executors = assignment.slot_executors().get(launch.slot)
+    if executors is None:
+        return f"assignment {assignment.version} has no worker on port {launch.port} of this node any more"
+    epoch = assignment.slot_epochs.get(launch.slot, assignment.version)
+    if epoch > launch.epoch:
+        return f"assignment {assignment.version} gives port {launch.port} other executors (epoch {epoch})"
+    return None
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record[key]
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {value!r} where a text should be")
+    return value
+
+
+def _number(record: Mapping[str, Any], key: str) -> int:
+    value = record[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{key} is {value!r} where a number should be")
+    return value

@@ -1,0 +1,147 @@
+"""Incoming frames: what may pass goes to the lanes, everything else is counted and dropped, and nothing raises."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from storm.errors import FrameError
+from storm.executor.transfer import Tracking
+from storm.messaging import tuple_codec
+from storm.messaging.batch import (
+    FrameKind,
+    Hello,
+    Throttle,
+    TrackingSection,
+    TupleSection,
+    read_frame,
+    read_hello,
+    read_sections,
+    read_throttle,
+    tuples_of,
+)
+from storm.worker import connections
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from storm.ids import StreamId, TaskId
+    from storm.tuples import Origin
+    from storm.worker.connections import Peer, View
+
+    class Deliveries(Protocol):
+        """What of `storm.executor.lanes.Lanes` incoming tuples need."""
+
+        def deliver(self, target: TaskId, tuples: list[Tuple]) -> object: ...
+
+        def deliver_tracking(
+            self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int] | memoryview
+        ) -> object: ...
+
+        def origin(self, task: TaskId, stream: StreamId) -> Origin: ...
+
+    from array import array
+
+    from storm.tuples import Tuple
+
+logger = logging.getLogger(__name__)
+
+TRACKING = {int(kind): kind for kind in Tracking}
+
+
+class Announcement(NamedTuple):
+    """A hello or throttle from a peer."""
+
+    peer: Peer
+    message: Hello | Throttle
+
+
+class Receive:
+    """Owned by one thread. `own_tasks` are the tasks of this worker's executors.
+
+    `dropped` counts frames, sections and tuples by reason; `unheard_of` says that a frame came from a worker that the
+    assignment does not have yet: time to read it again.
+    """
+
+    def __init__(self, lanes: Deliveries, own_tasks: frozenset[TaskId], view: View) -> None:
+        self._lanes = lanes
+        self._own_tasks = own_tasks
+        self._origins: dict[tuple[TaskId, StreamId], Origin] = {}
+        self.view = view
+        self.unheard_of = False
+        self.delivered = 0
+        self.dropped: Counter[str] = Counter()
+
+    def take(self, data: bytes) -> Announcement | None:
+        """Deliver what is in a frame; a hello or throttle of a known peer is the caller's business."""
+        try:
+            frame = read_frame(data)
+            if frame.source.topology_hash != self.view.topology_hash:
+                self.drop("a frame of another topology")
+                return None
+            sender = connections.sender(self.view, frame.source)
+            if sender.fenced:
+                self.drop("a frame of a worker that was replaced")
+                return None
+            if sender.peer is None:
+                self.unheard_of = True
+            if frame.kind is FrameKind.BATCH:
+                self._deliver(frame.body)
+                return None
+            message = read_hello(frame.body) if frame.kind is FrameKind.HELLO else read_throttle(frame.body)
+            return None if sender.peer is None else Announcement(sender.peer, message)
+        except FrameError as error:
+            self.drop(f"a malformed frame: {error}")
+        except Exception:
+            self.drop("a frame that could not be delivered")
+            logger.exception("A frame of %d bytes could not be delivered; it is dropped.", len(data))
+        return None
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count, and log at each power of two: bounded, however many there are."""
+        kind = reason.partition(":")[0]
+        before = self.dropped[kind]
+        self.dropped[kind] = before + count
+        if before == 0 or before.bit_length() != (before + count).bit_length():
+            logger.warning("%d times dropped on arrival so far: %s", before + count, reason)
+
+    def _deliver(self, body: memoryview) -> None:
+        for section in read_sections(body):
+            if section.target not in self._own_tasks:
+                self.drop("a section for a task that is not here")
+            elif isinstance(section, TrackingSection):
+                self._deliver_tracking(section)
+            else:
+                self._deliver_tuples(section)
+
+    def _deliver_tuples(self, section: TupleSection) -> None:
+        origin = self._origin(section.source, section.stream)
+        if origin is None:
+            self.drop(f"a section from an unknown stream: task {section.source}, {section.stream!r}")
+            return
+        try:
+            tuples = tuples_of(tuple_codec.decode_rows(section.values), section, origin)
+        except FrameError as error:
+            self.drop(f"a malformed section: {error}")
+            return
+        self._lanes.deliver(section.target, tuples)
+        self.delivered += len(tuples)
+
+    def _deliver_tracking(self, section: TrackingSection) -> None:
+        kind = TRACKING.get(section.kind)
+        if kind is None:
+            self.drop(f"a malformed section: tracking of unknown kind {section.kind}")
+            return
+        self._lanes.deliver_tracking(kind, section.target, section.source, section.pairs)
+
+    def _origin(self, task: TaskId, stream: StreamId) -> Origin | None:
+        """Bounded by the topology's streams: unknown ones are not remembered."""
+        found = self._origins.get((task, stream))
+        if found is None:
+            try:
+                found = self._lanes.origin(task, stream)
+            except KeyError:
+                return None
+            self._origins[task, stream] = found
+        return found

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import threading
+from array import array
+
+from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment, turns
+
+from storm.executor.transfer import Tracking
+from storm.messaging.batch import Hello, batch_frame, columns, hello_frame, tuple_section
+from storm.messaging.in_process import InProcessNetwork
+from storm.messaging.tuple_codec import encode_rows
+from storm.tuples import Tuple
+from storm.worker.backpressure import EXPIRY_SECS
+
+
+def pair() -> tuple[Side, Side]:
+    network = InProcessNetwork()
+    return Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+
+
+def connected_pair() -> tuple[Side, Side]:
+    left, right = pair()
+    left.sees(assignment())
+    right.sees(assignment())
+    turns(left, right)
+    return left, right
+
+
+def send(side: Side, target: int, *words: str) -> None:
+    side.transfer.send(target, [Tuple([word, 0], SPLIT) for word in words])
+    side.transfer.flush()
+
+
+def words(side: Side) -> list[object]:
+    return [values[1] for _, values in side.lanes.tuples]
+
+
+def test_tuples_and_acks_cross() -> None:
+    left, right = connected_pair()
+    send(left, 2, "a", "b")
+    right.transfer.send_tracking(Tracking.ACK, 1, 2, array("Q", [5, 6]))
+    right.transfer.flush()
+    turns(left, right)
+    assert words(right) == ["a", "b"]
+    assert left.lanes.tracking == [(Tracking.ACK, 1, 2, [5, 6])]
+
+
+def test_a_batch_that_nobody_flushes_leaves_by_itself() -> None:
+    left, right = connected_pair()
+    left.transfer.send(2, [Tuple(["a", 0], SPLIT)])
+    turns(left, right)
+    assert words(right) == ["a"]
+
+
+def test_peers_are_missing_until_both_have_seen_the_assignment_and_answered() -> None:
+    left, right = pair()
+    left.sees(assignment())
+    turns(left, right)
+    assert [peer.slot for peer in left.exchange.missing_peers()] == [RIGHT]
+    assert right.exchange.missing_peers() == []  # it knows of none
+    right.sees(assignment())
+    turns(left, right)
+    assert left.exchange.missing_peers() == right.exchange.missing_peers() == []
+
+
+def test_a_worker_of_an_older_epoch_on_the_port_is_not_the_peer() -> None:
+    network = InProcessNetwork()
+    left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3}, epoch=3)
+    old.sees(assignment())
+    left.sees(assignment(version=4, right_epoch=4))
+    turns(left, old)
+    assert [peer.epoch for peer in left.exchange.missing_peers()] == [4]
+    assert left.receive.dropped["a frame of a worker that was replaced"] > 0
+
+
+def test_a_peer_that_is_replaced_gets_what_comes_after() -> None:
+    network = InProcessNetwork()
+    left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+    for side in (left, old):
+        side.sees(assignment())
+    turns(left, old)
+    old.transport.close()
+    send(left, 2, "lost")
+    new = Side(network, RIGHT, {2, 3}, epoch=4)
+    for side in (left, new):
+        side.sees(assignment(version=4, right_epoch=4))
+    turns(left, new)
+    send(left, 2, "kept")
+    turns(left, new)
+    assert words(new) == ["kept"]
+
+
+def test_a_peer_that_restarts_gets_what_waited() -> None:
+    network = InProcessNetwork()
+    left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+    for side in (left, old):
+        side.sees(assignment())
+    turns(left, old)
+    old.transport.close()
+    send(left, 2, "waits")
+    turns(left)
+    again = Side(network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert words(again) == ["waits"]
+
+
+def test_tasks_over_their_mark_are_spared_by_the_other_side_until_they_are_under() -> None:
+    left, right = connected_pair()
+    right.lanes.lengths = {2: 101, 3: 0}
+    send(left, 2, "a")
+    turns(left, right, count=10)
+    assert left.lanes.throttled == [frozenset({2})]
+    turns(left, right, count=1000)  # renewed for longer than it would hold
+    right.lanes.lengths = {2: 40, 3: 0}
+    turns(left, right, count=10)
+    assert left.lanes.throttled == [frozenset({2}), frozenset()]
+
+
+def test_a_throttle_of_a_worker_that_died_expires() -> None:
+    left, right = connected_pair()
+    right.lanes.lengths = {2: 101}
+    send(left, 2, "a")
+    turns(left, right, count=10)
+    right.transport.close()
+    left.clock.sleep(EXPIRY_SECS)
+    turns(left)
+    assert left.lanes.throttled == [frozenset({2}), frozenset()]
+
+
+def test_a_worker_that_connects_later_is_told_at_once() -> None:
+    network = InProcessNetwork()
+    left, right = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+    for side in (left, right):
+        side.sees(assignment())
+    turns(left, right)
+    right.lanes.lengths = {2: 101}
+    send(left, 2, "a")
+    turns(left, right, count=10)
+    left.transport.close()
+    again = Side(network, LEFT, {1})
+    again.sees(assignment())
+    turns(again, right)
+    assert again.lanes.throttled[:1] == [frozenset({2})]
+
+
+def test_the_tasks_of_a_peer_that_takes_nothing_are_spared_and_nothing_blocks() -> None:
+    left, right = connected_pair()
+    right.transport.close()
+    turns(left)
+    for _ in range(10):
+        send(left, 2, "a")
+    turns(left)
+    assert left.lanes.throttled == [frozenset({2, 3})]
+
+
+def test_a_frame_from_a_worker_unheard_of_asks_for_the_assignment_once() -> None:
+    left, right = connected_pair()
+    parts = columns([Tuple([1], COUNT)])
+    frame = batch_frame(address(RIGHT, epoch=9), [tuple_section(1, COUNT, parts, encode_rows(parts.rows))])
+    stranger = right.transport.connect("127.0.0.1", LEFT.port)
+    assert stranger.try_send(frame)
+    turns(left)
+    assert left.exchange.take_unheard_of()
+    assert not left.exchange.take_unheard_of()
+
+
+def test_an_idle_worker_sleeps_and_a_busy_one_wakes_often() -> None:
+    left, right = connected_pair()
+    left.clock.sleep(10)
+    assert left.exchange.step() - left.clock.now() == 1.0
+    send(left, 2, "a")
+    assert left.exchange.step() - left.clock.now() <= 0.001
+    right.exchange.step()
+    assert words(right) == ["a"]
+
+
+def test_the_thread_sends_what_it_is_given_and_ends_when_told() -> None:
+    left, right = connected_pair()
+    failed = threading.Event()
+    left.exchange.start(failed.set)
+    send(left, 2, "a")
+    for _ in range(100):
+        right.transport.wait(0.1)
+        right.exchange.step()
+        if words(right):
+            break
+    left.exchange.stop(10)
+    assert words(right) == ["a"]
+    assert not failed.is_set()
+    assert left.exchange.failure is None
+
+
+def test_a_fault_of_the_thread_is_told() -> None:
+    left, _ = connected_pair()
+    failed = threading.Event()
+
+    def fault() -> dict[int, int]:
+        raise RuntimeError("a fault")
+
+    left.lanes.queue_lengths = fault  # type: ignore[method-assign]
+    left.receive.delivered += 1
+    left.exchange.start(failed.set)
+    assert failed.wait(10)
+    assert isinstance(left.exchange.failure, RuntimeError)
+    left.exchange.stop(10)
+
+
+def test_a_hello_of_nobody_known_changes_nothing() -> None:
+    left, right = connected_pair()
+    before = left.exchange.statistics()
+    stranger = right.transport.connect("127.0.0.1", LEFT.port)
+    assert stranger.try_send(hello_frame(address(RIGHT, epoch=9), Hello(answer=False)))
+    turns(left)
+    assert left.exchange.statistics() == before

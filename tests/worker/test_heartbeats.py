@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from exchange_parts import StandingClock
+
+from storm.errors import NotAuthorizedError, StormError, ThriftConnectionError
+from storm.ids import ExecutorId
+from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
+from storm.thrift import convert
+from storm.worker.heartbeats import NIMBUS_EVERY_MISSES, STATS_EVERY_SECS, Heartbeats
+from storm.worker.launch import Launch
+
+LAUNCH = Launch(
+    "wc-1-0", "a", "127.0.0.1", "127.0.0.1", 6700, "w", 3, (ExecutorId(1, 2),), 6628, Path("/dist"), Path("/logs")
+)
+STATS = {ExecutorId(1, 2): ExecutorStats({ALL_TIME: {"default": 5}}, {}, BoltStats())}
+
+
+class Called:
+    """A server that notes calls, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.answer: StormError | None = None
+        self.called = threading.Event()
+
+    def call(self, method: str, *arguments: Any) -> None:
+        assert method == "sendSupervisorWorkerHeartbeat"
+        [message] = arguments
+        self.messages.append(message)
+        self.called.set()
+        if self.answer is not None:
+            raise self.answer
+
+    def close(self) -> None:
+        pass
+
+
+class Story:
+    def __init__(self) -> None:
+        self.clock = StandingClock()
+        self.supervisor, self.nimbus = Called(), Called()
+        self.replaced: list[bool] = []
+        self.heartbeats = Heartbeats(
+            LAUNCH, self.clock, self.supervisor, lambda: self.nimbus, lambda: self.replaced.append(True)
+        )
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_a_beat_says_who_and_where_and_how_long(story: Story) -> None:
+    story.clock.sleep(7.5)
+    story.heartbeats.beat()
+    [message] = story.supervisor.messages
+    assert (message.storm_id, message.port, message.worker_id, message.uptime_secs) == ("wc-1-0", 6700, "w", 7)
+    assert message.time_secs == story.clock.wall_secs()
+    assert list(map(convert.executor_from_thrift, message.executors)) == [ExecutorId(1, 2)]
+    assert message.executor_stats is None
+
+
+def test_stats_go_along_every_few_seconds_once_there_are_any(story: Story) -> None:
+    story.heartbeats.beat()
+    story.heartbeats.stats = lambda: STATS
+    for _ in range(4):
+        story.heartbeats.beat()
+        story.clock.sleep(STATS_EVERY_SECS / 2)
+    found = [convert.all_executor_stats_from_thrift(message.executor_stats) for message in story.supervisor.messages]
+    assert found == [{}, STATS, {}, STATS, {}]
+
+
+def test_nimbus_is_told_now_and_then_while_the_supervisor_is_away(story: Story) -> None:
+    story.supervisor.answer = ThriftConnectionError("away")
+    for _ in range(2 * NIMBUS_EVERY_MISSES + 1):
+        story.heartbeats.beat()
+    assert len(story.nimbus.messages) == 2
+    story.nimbus.answer = ThriftConnectionError("away too")
+    for _ in range(NIMBUS_EVERY_MISSES):
+        story.heartbeats.beat()
+    assert len(story.nimbus.messages) == 3
+    story.supervisor.answer = None
+    for _ in range(NIMBUS_EVERY_MISSES):
+        story.heartbeats.beat()
+    assert len(story.nimbus.messages) == 3
+    assert not story.replaced
+
+
+def test_a_worker_whose_slot_is_another_workers_is_told_so_once(story: Story) -> None:
+    story.supervisor.answer = NotAuthorizedError("another worker owns this slot")
+    story.heartbeats.beat()
+    assert story.replaced == [True]
+    assert not story.nimbus.messages
+
+
+def test_the_first_beat_comes_at_once_and_faults_end_nothing(story: Story) -> None:
+    def fault() -> dict[ExecutorId, ExecutorStats]:
+        raise RuntimeError("a fault")
+
+    story.heartbeats.stats = fault
+    story.heartbeats.beat()
+    assert story.supervisor.messages == []
+    story.heartbeats.stats = None
+    story.heartbeats.start(every_secs=3600)
+    assert story.supervisor.called.wait(10)
+    story.heartbeats.stop()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storm.cluster.records import Assignment
+from storm.errors import WorkerStartError
+from storm.ids import ExecutorId, WorkerSlot
+from storm.worker.launch import Launch, read_launch, why_replaced
+
+RECORD: dict[str, Any] = {
+    "topology_id": "wc-1-0",
+    "node_id": "a",
+    "host": "127.0.0.1",
+    "bind_host": "127.0.0.1",
+    "port": 6700,
+    "worker_id": "w",
+    "epoch": 3,
+    "executors": [[1, 2], [5, 5]],
+    "supervisor_port": 6628,
+    "dist_dir": "/dist",
+    "log_dir": "/logs",
+    "settings": {"worker.heartbeat.frequency.secs": 2},
+    "blob_hashes": {"something": "more"},
+}
+
+
+def launch(tmp_path: Path, **changes: Any) -> Launch:
+    path = tmp_path / "launch.json"
+    path.write_text(json.dumps({**RECORD, **changes}))
+    return read_launch(path)
+
+
+def test_the_file_is_read(tmp_path: Path) -> None:
+    told = launch(tmp_path)
+    assert told.slot == WorkerSlot("a", 6700)
+    assert told.executors == (ExecutorId(1, 2), ExecutorId(5, 5))
+    assert told.tasks() == {1, 2, 5}
+    assert told.code_dir == Path("/dist/code")
+    assert told.settings == {"worker.heartbeat.frequency.secs": 2}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"port": "6700"}, {"port": True}, {"epoch": -1}, {"executors": [[1]]}, {"executors": 1}, {"host": None}],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(WorkerStartError, match=r"launch\.json"):
+        launch(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "1", '{"topology_id": "wc"}', "\x00"])
+def test_so_is_one_that_is_none(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "launch.json"
+    path.write_text(content)
+    with pytest.raises(WorkerStartError, match=r"launch\.json"):
+        read_launch(path)
+    with pytest.raises(WorkerStartError, match="cannot be read"):
+        read_launch(tmp_path / "nothing")
+
+
+def test_a_worker_stands_until_a_newer_assignment_says_otherwise(tmp_path: Path) -> None:
+    told = launch(tmp_path)
+    slot, other = told.slot, WorkerSlot("b", 1)
+    present = Assignment("wc-1-0", 3, {ExecutorId(1, 2): slot}, {}, {"a": "a"}, {slot: 3})
+    assert why_replaced(told, present) is None
+    assert why_replaced(told, replace(present, version=9)) is None
+    assert "epoch 9" in str(why_replaced(told, replace(present, version=9, slot_epochs={slot: 9})))
+    moved = replace(present, version=4, executor_slots={ExecutorId(1, 2): other}, slot_epochs={other: 4})
+    assert "no worker on port 6700" in str(why_replaced(told, moved))
+    assert why_replaced(told, replace(moved, version=2)) is None

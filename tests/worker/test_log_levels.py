@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import logging
+
+from storm.cluster.records import LogConfig, LoggerLevel
+from storm.worker.log_levels import LogLevels, wanted_levels
+
+CONFIG = LogConfig(
+    {
+        "quiet": LoggerLevel("warn"),
+        "loud": LoggerLevel("DEBUG", until_wall_secs=100, reset_level="ERROR"),
+        "once": LoggerLevel("DEBUG", until_wall_secs=100),
+        "wrong": LoggerLevel("SHOUT"),
+    }
+)
+
+
+def test_levels_hold_until_their_time_is_over() -> None:
+    assert wanted_levels(CONFIG, 99) == {"quiet": "WARN", "loud": "DEBUG", "once": "DEBUG"}
+    assert wanted_levels(CONFIG, 100) == {"quiet": "WARN", "loud": "ERROR"}
+    assert wanted_levels(None, 0) == {}
+
+
+def test_a_logger_gets_back_the_level_that_it_had() -> None:
+    logger, root = logging.getLogger("storm.test.levels"), logging.getLogger()
+    logger.setLevel(logging.ERROR)
+    before = root.level
+    levels = LogLevels()
+    levels.apply({"storm.test.levels": "DEBUG", "ROOT": "FATAL"})
+    assert (logger.level, root.level) == (logging.DEBUG, logging.CRITICAL)
+    levels.apply({"storm.test.levels": "INFO"})
+    assert (logger.level, root.level) == (logging.INFO, before)
+    levels.apply({})
+    assert logger.level == logging.ERROR

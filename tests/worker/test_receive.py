@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from array import array
+
+import pytest
+from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, NotingLanes, address, assignment
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storm.executor.transfer import Tracking
+from storm.ids import WorkerSlot
+from storm.messaging.batch import (
+    Hello,
+    Throttle,
+    batch_frame,
+    columns,
+    hello_frame,
+    throttle_frame,
+    topology_hash,
+    tracking_section,
+    tuple_section,
+)
+from storm.messaging.tuple_codec import encode_rows
+from storm.tuples import Origin, Tuple
+from storm.worker.connections import view
+from storm.worker.receive import Announcement, Receive
+
+
+def receiver() -> tuple[Receive, NotingLanes]:
+    lanes = NotingLanes()
+    return Receive(lanes, frozenset({2, 3}), view(assignment(), RIGHT)), lanes
+
+
+def section(target: int = 2, origin: Origin = SPLIT, *values: object) -> bytes:
+    parts = columns([Tuple(list(values or ("a", 1)), origin, root=5, edge=6)])
+    return tuple_section(target, origin, parts, encode_rows(parts.rows))
+
+
+def test_tuples_and_tracking_go_to_the_lanes() -> None:
+    receive, lanes = receiver()
+    acks = tracking_section(Tracking.ACK, 3, 1, array("Q", [7, 8]))
+    assert receive.take(batch_frame(address(LEFT), [section(), acks])) is None
+    assert lanes.tuples == [(2, [1, "a", 1, 5, 6])]
+    assert lanes.tracking == [(Tracking.ACK, 3, 1, [7, 8])]
+    assert receive.delivered == 1
+    assert receive.dropped == {}
+
+
+def test_hellos_and_throttles_of_peers_are_handed_on() -> None:
+    receive, _ = receiver()
+    [peer] = receive.view.peers.values()
+    assert receive.take(hello_frame(address(LEFT), Hello(answer=True))) == Announcement(peer, Hello(answer=True))
+    throttle = Throttle(2000, (1,))
+    assert receive.take(throttle_frame(address(LEFT), throttle)) == Announcement(peer, throttle)
+
+
+def test_a_worker_that_the_assignment_does_not_have_yet_is_heard_but_is_no_peer() -> None:
+    receive, lanes = receiver()
+    newcomer = address(WorkerSlot("new", 1), epoch=4)
+    assert receive.take(batch_frame(newcomer, [section()])) is None
+    assert receive.take(hello_frame(newcomer, Hello(answer=False))) is None
+    assert len(lanes.tuples) == 1
+    assert receive.unheard_of
+
+
+OTHER_TOPOLOGY = address(LEFT)._replace(topology_hash=topology_hash("wc-2-0"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"", "a malformed frame"),
+        (batch_frame(address(LEFT), [section()])[:-1], "a malformed frame"),
+        (batch_frame(OTHER_TOPOLOGY, [section()]), "a frame of another topology"),
+        (batch_frame(address(LEFT, epoch=2), [section()]), "a frame of a worker that was replaced"),
+        (hello_frame(address(LEFT, epoch=2), Hello(answer=False)), "a frame of a worker that was replaced"),
+        (batch_frame(address(LEFT), [section(target=1)]), "a section for a task that is not here"),
+        (
+            batch_frame(address(LEFT), [section(2, Origin("x", "other", 1, ["a"]), 1)]),
+            "a section from an unknown stream",
+        ),
+        (batch_frame(address(LEFT), [section(2, SPLIT, "one value")]), "a malformed section"),
+        (
+            batch_frame(address(LEFT), [tuple_section(2, SPLIT, columns([Tuple([], SPLIT)]), b"\xc1")]),
+            "a malformed section",
+        ),
+        (batch_frame(address(LEFT), [tracking_section(99, 2, 1, array("Q"))]), "a malformed section"),
+        (batch_frame(address(LEFT), [b"\x63"]), "a malformed frame"),
+        (hello_frame(address(LEFT), Hello(answer=False)) + b"\x00", "a malformed frame"),
+    ],
+)
+def test_everything_else_is_dropped_and_counted_by_reason(frame: bytes, reason: str) -> None:
+    receive, lanes = receiver()
+    assert receive.take(frame) is None
+    assert receive.dropped == {reason: 1}
+    assert lanes == NotingLanes()
+
+
+def test_a_wrong_section_does_not_harm_those_beside_it() -> None:
+    receive, lanes = receiver()
+    receive.take(batch_frame(address(LEFT), [section(target=9), section(3), section(2, COUNT, 1, 2)]))
+    assert [target for target, _ in lanes.tuples] == [3]
+
+
+def test_a_fault_of_the_lanes_ends_nothing() -> None:
+    class Faulty(NotingLanes):
+        def deliver(self, target: int, tuples: list[Tuple]) -> None:
+            raise RuntimeError("a fault")
+
+    receive = Receive(Faulty(), frozenset({2}), view(assignment(), RIGHT))
+    assert receive.take(batch_frame(address(LEFT), [section()])) is None
+    assert receive.dropped == {"a frame that could not be delivered": 1}
+
+
+@given(st.binary(), st.booleans())
+def test_arbitrary_bytes_never_reach_the_lanes(data: bytes, framed: bool) -> None:
+    receive, lanes = receiver()
+    receive.take(batch_frame(address(LEFT), [data]) if framed else data)
+    assert lanes == NotingLanes()
