@@ -1,6 +1,6 @@
 """A BlobStore in a directory of this machine.
 
-`blobs/<hash of key % 1024>/<key>/` holds `data` and `meta`. A blob is built in `blobs/tmp`, forced to disk and
+`<hash of key % 1024>/<key>/` holds `data` and `meta`. A blob is built in `unfinished`, forced to disk and
 renamed into place as a whole directory: whatever happens in between, the blob is there or is not. Renaming
 onto one that exists fails, so of two that create the same key one wins.
 """
@@ -36,18 +36,18 @@ class LocalFsBlobStore:
 
     def __init__(self, directory: Path) -> None:
         """`directory` is created where it is missing. Raises BlobStoreError."""
-        self._blobs = directory / "blobs"
-        self._tmp = self._blobs / "tmp"
+        self._blobs = directory
+        self._unfinished = directory / "unfinished"
         with self._explained("open"):
-            shutil.rmtree(self._tmp, ignore_errors=True)
-            self._tmp.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+            self._unfinished.mkdir(parents=True, exist_ok=True)
 
     def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
         place = self._place(key)
         if place.exists():
             raise BlobAlreadyExistsError(f"There is a blob {key!r} already.")
         with self._explained("create"):
-            built = Path(tempfile.mkdtemp(dir=self._tmp))
+            built = Path(tempfile.mkdtemp(dir=self._unfinished))
             try:
                 meta = self._build(built, key, chunks)
                 self._make_bucket(place.parent)
@@ -84,7 +84,7 @@ class LocalFsBlobStore:
         place = self._place(key)
         with self._explained("delete"):
             # Renamed first: a blob is gone at once or not at all.
-            grave = Path(tempfile.mkdtemp(dir=self._tmp))
+            grave = Path(tempfile.mkdtemp(dir=self._unfinished))
             try:
                 place.rename(grave / "deleted")
             except FileNotFoundError as e:

@@ -24,7 +24,7 @@ class TestLocalFsBlobStore(BlobStoreContract):
 
 
 def files_of(directory: Path, key: str) -> Path:
-    (found,) = directory.glob(f"blobs/*/{key}")
+    (found,) = directory.glob(f"*/{key}")
     return found
 
 
@@ -141,7 +141,7 @@ def test_whatever_step_creating_dies_at_the_blob_is_whole_or_absent(
         with pytest.raises(BlobNotFoundError):
             again.meta(KEY)
         again.create(KEY, [b"data"])
-    assert list(tmp_path.glob("blobs/tmp/*")) == []
+    assert list(tmp_path.glob("unfinished/*")) == []
 
 
 @pytest.mark.parametrize("step", range(1, CREATE_STEPS))
@@ -153,7 +153,7 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, monkeypatch: 
             store.create(KEY, [b"data"])
     assert str(tmp_path) in str(raised.value)
     assert store.keys() == []
-    assert list(tmp_path.glob("blobs/tmp/*")) == []
+    assert list(tmp_path.glob("unfinished/*")) == []
     store.create(KEY, [b"data"])
 
 
@@ -171,5 +171,5 @@ def test_a_blob_that_is_deleted_while_it_is_read_reads_on_or_is_said_to_be_gone(
 
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_text("a file")
-    with pytest.raises(BlobStoreError, match=str(tmp_path)):
-        LocalFsBlobStore(tmp_path)
+    with pytest.raises(BlobStoreError, match=str(tmp_path / "blobs")):
+        LocalFsBlobStore(tmp_path / "blobs")
