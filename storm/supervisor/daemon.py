@@ -32,7 +32,7 @@ from storm.supervisor.localizer import Localizer
 from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.service import SupervisorService
-from storm.supervisor.worker_launch import worker_command
+from storm.supervisor.worker_launch import launched_with, worker_command
 from storm.supervisor.worker_process import WorkerProcesses
 from storm.thrift.connection import ServerLimits
 from storm.thrift.server import ThriftServer
@@ -131,14 +131,14 @@ class SupervisorDaemon:
         self._blobs = Localizer(
             options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
         )
-        self._local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
+        local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
         self._core = build_supervisor(
             options,
             clock=clock,
             cluster_state=None,
             blobs=self._blobs,
             workers=self._workers,
-            local_state=self._local_state,
+            local_state=local_state,
         )
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
@@ -227,15 +227,13 @@ class SupervisorDaemon:
         self._forwarder.close()
 
     def _serve(self) -> ThriftServer:
-        """The Thrift port: the configured one, or where any will do the one of the last run, which workers know."""
+        """The Thrift port: the configured one; where any will do, the one that adopted workers beat to."""
         configured = self._options.thrift_port
-        remembered = self._local_state.get("thrift-port")
-        if configured == 0 and isinstance(remembered, int):
-            with contextlib.suppress(AlreadyRunningError):
-                return self._server(remembered)
-        server = self._server(configured)
-        self._local_state.put("thrift-port", server.port)
-        return server
+        if configured == 0:
+            for known in launched_with(self._options.workers_dir, "supervisor_port"):
+                with contextlib.suppress(AlreadyRunningError):
+                    return self._server(known)
+        return self._server(configured)
 
     def _server(self, port: int) -> ThriftServer:
         service = SupervisorService(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from storm.errors import AlreadyRunningError
 from storm.supervisor.local_state import write_atomically
-from storm.supervisor.worker_launch import LAUNCH_FILE, read_node_id
+from storm.supervisor.worker_launch import launched_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,18 +58,15 @@ def node_id(supervisor_dir: Path, workers_dir: Path, new_node_id: Callable[[], s
     except (OSError, ValueError) as error:
         log.error("%s cannot be read (%s)", path, error)
         found = ""
-    if _NODE_ID.fullmatch(found):
+    if _is_node_id(found):
         return found
     if path.exists():
         log.error("%s does not hold a supervisor's id: it is written anew", path)
-    chosen = _id_of_workers(workers_dir) or new_node_id()
+    of_workers = [each for each in launched_with(workers_dir, "node_id") if _is_node_id(each)]
+    chosen: str = of_workers[0] if of_workers else new_node_id()
     write_atomically(path, f"{chosen}\n".encode())
     return chosen
 
 
-def _id_of_workers(workers_dir: Path) -> NodeId | None:
-    for launch_file in sorted(workers_dir.glob(f"*/{LAUNCH_FILE}")):
-        found = read_node_id(launch_file)
-        if found is not None and _NODE_ID.fullmatch(found):
-            return found
-    return None
+def _is_node_id(found: object) -> bool:
+    return isinstance(found, str) and _NODE_ID.fullmatch(found) is not None

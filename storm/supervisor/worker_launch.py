@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -62,13 +63,13 @@ def read_handle(launch_file: Path, pid: int) -> WorkerHandle:
     return WorkerHandle(worker_id, port, assignment, pid)
 
 
-def read_node_id(launch_file: Path) -> str | None:
-    """The supervisor that the worker was launched by; None if the file does not say."""
-    try:
-        found = json.loads(launch_file.read_bytes()).get("node_id")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
+def launched_with(workers_dir: Path, name: str) -> list[Any]:
+    """What the launch files of all workers say under `name`; files that cannot be read say nothing."""
+    found = []
+    for launch_file in sorted(workers_dir.glob(f"*/{LAUNCH_FILE}")):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            found.append(json.loads(launch_file.read_bytes()).get(name))
+    return found
 
 
 def worker_environment(
