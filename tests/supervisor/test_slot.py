@@ -1,0 +1,286 @@
+"""The slot's state machine as short stories, and as laws over random stories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storm.ids import ExecutorId
+from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
+from storm.supervisor.slot import (
+    BlobsState,
+    Command,
+    DownloadBlobs,
+    ForgetWorker,
+    KillWorker,
+    LaunchWorker,
+    ReportFailure,
+    Slot,
+    SlotInputs,
+    SlotLimits,
+    SlotState,
+    WorkerSeen,
+    adopted,
+    back_off_secs,
+    resumed_back_off,
+    step,
+)
+
+LIMITS = SlotLimits(start_timeout_secs=120, heartbeat_timeout_secs=30, kill_grace_secs=3, kill_repeat_secs=5)
+WORDS = LocalAssignment("words", (ExecutorId(1, 2),), 1, (BlobHash("code", "a"),))
+MOVED = replace(WORDS, executors=(ExecutorId(1, 3),), epoch=2)
+NEW_CODE = replace(WORDS, blob_hashes=(BlobHash("code", "b"),), epoch=2)
+OTHER = LocalAssignment("other", (ExecutorId(1, 1),), 1)
+ALIVE = WorkerSeen()
+DEAD = WorkerSeen("exited with code 1")
+
+
+class Story:
+    """A slot, what is seen of it, and the time; `commands` is what the last look asked for."""
+
+    def __init__(self, slot: Slot | None = None) -> None:
+        self.slot = slot or Slot(6700)
+        self.seen = SlotInputs(None)
+        self.now = 0.0
+        self.due: float | None = None
+
+    def look(self, **seen: object) -> list[Command]:
+        self.seen = replace(self.seen, **seen)  # type: ignore[arg-type]
+        self.slot, commands, self.due = step(self.slot, self.seen, LIMITS, self.now)
+        return commands
+
+    def at(self, now: float) -> Story:
+        self.now = now
+        return self
+
+    @property
+    def state(self) -> SlotState:
+        return self.slot.state
+
+
+def running() -> Story:
+    """A worker of WORDS has been running since second 10."""
+    story = Story().at(10)
+    story.look(wanted=WORDS)
+    story.look(blobs=BlobsState.READY)
+    story.look(worker=ALIVE, heartbeat_at=10.0)
+    assert story.state is SlotState.RUNNING
+    return story
+
+
+def test_an_assignment_is_downloaded_launched_and_runs() -> None:
+    story = Story()
+    assert story.look(wanted=WORDS) == [DownloadBlobs(WORDS)]
+    assert story.look() == []
+    assert story.look(blobs=BlobsState.READY) == [LaunchWorker(WORDS)]
+    assert (story.look(worker=ALIVE), story.state) == ([], SlotState.WAITING_FOR_WORKER_START)
+    assert (story.look(heartbeat_at=0.5), story.state) == ([], SlotState.RUNNING)
+    assert story.due == 30.5
+
+
+def test_nothing_wanted_means_nothing_done() -> None:
+    story = Story()
+    assert (story.look(), story.state, story.due) == ([], SlotState.EMPTY, None)
+
+
+def test_a_first_death_is_followed_by_a_launch_at_once() -> None:
+    story = running()
+    commands = story.at(20).look(worker=DEAD)
+    assert commands == [ForgetWorker(), ReportFailure(WORDS, "exited with code 1", 1, 0.0), DownloadBlobs(WORDS)]
+    assert story.look(worker=None, blobs=BlobsState.READY) == [LaunchWorker(WORDS)]
+
+
+def test_a_worker_that_dies_again_and_again_waits_longer_and_longer() -> None:
+    story = running()
+    waits = []
+    for _ in range(10):
+        commands = story.look(worker=DEAD, heartbeat_at=None, blobs=BlobsState.READY)
+        (report,) = [each for each in commands if isinstance(each, ReportFailure)]
+        waits.append(report.retry_secs)
+        story.now += report.retry_secs
+        while LaunchWorker(WORDS) not in commands:
+            commands = story.look(worker=None)
+    assert waits == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_worker_that_ran_long_enough_dies_a_first_death_again() -> None:
+    story = running()
+    story.slot = replace(story.slot, deaths=6)
+    story.at(10 + LIMITS.healthy_secs).look(worker=DEAD)
+    assert (story.slot.deaths, story.state) == (1, SlotState.WAITING_FOR_BLOBS)
+
+
+def test_one_orderly_end_is_no_failure() -> None:
+    assert running().look(worker=WorkerSeen("exited with code 0", orderly=True)) == [
+        ForgetWorker(),
+        DownloadBlobs(WORDS),
+    ]
+
+
+def test_a_worker_that_does_not_start_is_killed_and_told_of() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    story.look(blobs=BlobsState.READY)
+    assert story.at(119.9).look(worker=ALIVE) == []
+    (kill,) = story.at(120).look()
+    assert kill == KillWorker("did not start within 120 s", force=True)
+    commands = story.at(121).look(worker=DEAD)
+    assert commands[:2] == [ForgetWorker(), ReportFailure(WORDS, "did not start within 120 s", 1, 0.0)]
+
+
+def test_a_silent_worker_is_killed_for_certain_at_once() -> None:
+    story = running()
+    assert story.at(39.9).look() == []
+    assert story.at(40).look() == [KillWorker("sent no heartbeat for 30 s", force=True)]
+
+
+def test_a_worker_that_may_go_is_asked_first_and_then_killed_until_it_is_dead() -> None:
+    story = running()
+    assert story.at(20).look(wanted=None) == [KillWorker("its slot is wanted no more")]
+    assert story.at(22.9).look() == []
+    assert [each.force for each in story.at(23).look() if isinstance(each, KillWorker)] == [True]
+    assert story.at(27).look() == []
+    assert len(story.at(28).look()) == 1
+    assert (story.at(29).look(worker=DEAD), story.state) == ([ForgetWorker()], SlotState.EMPTY)
+
+
+def test_changed_executors_replace_the_worker_and_only_after_its_death() -> None:
+    story = running()
+    assert story.look(wanted=MOVED) == [KillWorker("its assignment changed")]
+    assert story.look() == []
+    assert story.look(worker=DEAD) == [ForgetWorker(), DownloadBlobs(MOVED)]
+
+
+def test_the_old_assignment_back_while_killing_still_gets_a_new_worker() -> None:
+    story = running()
+    story.look(wanted=None)
+    assert story.look(wanted=WORDS) == []
+    assert story.look(worker=DEAD) == [ForgetWorker(), DownloadBlobs(WORDS)]
+
+
+def test_a_failed_download_backs_off_and_is_tried_again() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    failed = {"blobs": BlobsState.FAILED, "blobs_failure": "Nimbus is away"}
+    assert story.look(**failed) == [ReportFailure(WORDS, "Nimbus is away", 1, 0.0), DownloadBlobs(WORDS)]
+    assert story.look(**failed) == [ReportFailure(WORDS, "Nimbus is away", 2, 1.0)]
+    assert (story.state, story.due) == (SlotState.BACKING_OFF, 1.0)
+    assert story.at(1).look(blobs=BlobsState.PENDING) == [DownloadBlobs(WORDS)]
+
+
+def test_back_off_ends_for_new_code_and_stays_for_moved_executors() -> None:
+    slot = resumed_back_off(6700, WORDS, 5, LIMITS, now=0)
+    moved = Story(slot)
+    assert moved.look(wanted=MOVED) == []
+    assert moved.at(8).look() == [DownloadBlobs(MOVED)]
+    assert moved.slot.deaths == 5
+    fresh = Story(slot)
+    assert fresh.look(wanted=NEW_CODE) == [DownloadBlobs(NEW_CODE)]
+    assert fresh.slot.deaths == 0
+    gone = Story(slot)
+    assert (gone.look(), gone.state) == ([], SlotState.EMPTY)
+
+
+def test_an_adopted_worker_runs_on_if_it_beats_and_is_replaced_if_not() -> None:
+    story = Story(adopted(6700, WORDS, now=100.0)).at(100)
+    assert (story.look(wanted=WORDS, worker=ALIVE), story.due) == ([], 130.0)
+    assert (story.at(110).look(heartbeat_at=110.0), story.due) == ([], 140.0)
+    assert story.at(140).look() == [KillWorker("sent no heartbeat for 30 s", force=True)]
+
+
+def test_back_off_grows_to_its_limit() -> None:
+    assert [back_off_secs(deaths, 60.0) for deaths in (0, 1, 2, 3, 7, 8, 1000)] == [0, 0, 1, 2, 32, 60, 60]
+
+
+ASSIGNMENTS = st.sampled_from([None, WORDS, MOVED, NEW_CODE, OTHER])
+EVENTS = st.one_of(
+    st.tuples(st.just("want"), ASSIGNMENTS),
+    st.tuples(st.just("blobs"), st.sampled_from(BlobsState)),
+    st.tuples(st.just("dies"), st.booleans()),
+    st.tuples(st.just("beats"), st.none()),
+    st.tuples(st.just("passes"), st.floats(0, 200)),
+)
+
+
+class Machine:
+    """One port of a model machine: it carries commands out, and holds what must always be true."""
+
+    def __init__(self) -> None:
+        self.slot = Slot(6700)
+        self.wanted: LocalAssignment | None = None
+        self.blobs = BlobsState.PENDING
+        self.worker: LocalAssignment | None = None
+        self.exit: WorkerSeen | None = None
+        self.beat_at: float | None = None
+        self.is_deaf = False
+        self.now = 0.0
+
+    def look(self) -> float | None:
+        for _ in range(8):
+            worker = None if self.worker is None else self.exit or WorkerSeen()
+            before = self.slot
+            seen = SlotInputs(self.wanted, self.blobs, "no", worker, self.beat_at)
+            self.slot, commands, due = step(before, seen, LIMITS, self.now)
+            for command in commands:
+                self.carry_out(command)
+            if not commands and self.slot == before:
+                assert (self.slot.assignment is None) == (self.slot.state is SlotState.EMPTY)
+                assert due is None or due > self.now, "a slot that wants to be called must have something to do"
+                return due
+        raise AssertionError(f"a port never settles: {self.slot}")
+
+    def carry_out(self, command: Command) -> None:
+        match command:
+            case LaunchWorker(assignment):
+                assert self.worker is None, "two workers on a port"
+                assert assignment == self.wanted
+                self.worker, self.exit, self.beat_at = assignment, None, None
+            case KillWorker(_, force):
+                assert self.worker is not None
+                if force or not self.is_deaf:
+                    self.exit = self.exit or WorkerSeen("killed")
+            case ForgetWorker():
+                assert self.worker is not None, "forgotten twice"
+                assert self.exit is not None, "a living worker was forgotten"
+                self.worker = self.exit = self.beat_at = None
+            case DownloadBlobs():
+                self.blobs = BlobsState.PENDING
+            case ReportFailure():
+                pass
+
+    def happens(self, kind: str, value: object) -> None:
+        match kind, value:
+            case "want", wanted:
+                self.wanted = wanted  # type: ignore[assignment]
+            case "blobs", BlobsState() as blobs:
+                self.blobs = blobs
+            case "dies", bool(orderly):
+                if self.worker is not None:
+                    self.exit = self.exit or WorkerSeen("exited", orderly=orderly)
+            case "beats", None:
+                if self.worker is not None and self.exit is None:
+                    self.beat_at = self.now
+            case "passes", float(secs):
+                self.now += secs
+
+
+@given(st.lists(EVENTS, max_size=40), st.booleans())
+def test_whatever_happens_the_wanted_state_is_reached_once_faults_stop(
+    events: list[tuple[str, object]], is_deaf: bool
+) -> None:
+    machine = Machine()
+    machine.is_deaf = is_deaf
+    for kind, value in events:
+        machine.happens(kind, value)
+        machine.look()
+    for _ in range(200):
+        machine.blobs = BlobsState.READY
+        machine.happens("beats", None)
+        due = machine.look()
+        is_reached = machine.worker == machine.wanted and machine.exit is None
+        if is_reached and machine.slot.state in {SlotState.RUNNING, SlotState.EMPTY}:
+            return
+        machine.now = machine.now + 0.1 if due is None else max(due, machine.now)
+    raise AssertionError(f"never reached {machine.wanted}: {machine.slot}")
