@@ -213,6 +213,28 @@ def test_a_server_that_talks_nonsense_is_left_and_tried_again(
     assert storage.get("/a") is not None
 
 
+def test_closing_with_a_silent_server_ends_what_waits(proxy: Proxy, make_storage: MakeStorage) -> None:
+    storage = make_storage()
+    proxy.stalled.set()
+    raised: list[str] = []
+    asking = threading.Event()
+
+    def ask() -> None:
+        asking.set()
+        try:
+            storage.get("/a")
+        except CoordinationError as e:
+            raised.append(str(e))
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    asking.wait()
+    storage.close()
+    asker.join()
+    proxy.stalled.clear()
+    assert "was closed" in raised[0]
+
+
 def test_servers_that_do_not_answer_are_named() -> None:
     servers = [f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"]
     with pytest.raises(CoordinationError, match=rf"{servers[0]}, {servers[1]} did not answer"):

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 CONNECT_DELAY_MAX_SECS = 2.0
 REPEAT_PAUSE_SECS = 0.05  # before a call that lost its connection looks whether there is another
 STOPPED_CHECK_SECS = 0.2  # how often waiting for the first connection asks whether to go on
+CLOSED_CHECK_SECS = 0.2  # how often a call that waits for its answer looks whether the session was closed
+CLOSE_SECS = 2.0  # how long the server may take to confirm the end of a session
 SAY_WAITING_SECS = 10.0  # how often it says in the log that it still waits
 
 _ADVICE = (
@@ -63,17 +65,24 @@ T = TypeVar("T")
 class Call:
     """One call with all its attempts. `repeated`: an earlier attempt may have been carried out."""
 
-    def __init__(self, clock: Clock, deadline: float) -> None:
+    def __init__(self, clock: Clock, deadline: float, closed: threading.Event) -> None:
         self.repeated = False
         self._clock = clock
         self._deadline = deadline
+        self._closed = closed
 
     def remaining_secs(self) -> float:
         return max(0.0, self._deadline - self._clock.now())
 
     def wait(self, result: Any) -> Any:
         """The answer to one of kazoo's asynchronous requests. Raises kazoo's errors."""
-        return result.get(timeout=self.remaining_secs())
+        while True:
+            remaining_secs = self.remaining_secs()
+            try:
+                return result.get(timeout=min(CLOSED_CHECK_SECS, remaining_secs))
+            except KazooTimeoutError:
+                if remaining_secs == 0 or self._closed.is_set():
+                    raise
 
 
 class ZooKeeperSession:
@@ -133,15 +142,19 @@ class ZooKeeperSession:
                 logger.warning("%s has not answered for %.0f s: %s", self.place, now - began, _ADVICE)
 
     def close(self) -> None:
-        """End the session. What waits for an answer raises CoordinationError."""
+        """End the session. What waits for an answer raises CoordinationError.
+
+        Where the server does not confirm it soon, the session's ephemeral nodes stay until it expires.
+        """
         if self._closed.is_set():
             return
         self._closed.set()
-        try:
-            self.client.stop()
-            self.client.close()
-        except (kz.KazooException, KazooTimeoutError, OSError) as e:
-            logger.warning("The session with %s did not end in order: %s.", self.place, e)
+        # In a thread of its own: with a server that is silent, kazoo waits for ten seconds and more.
+        closer = threading.Thread(target=self._close_client, name="zookeeper-close", daemon=True)
+        closer.start()
+        closer.join(CLOSE_SECS)
+        if closer.is_alive():
+            logger.warning("%s does not confirm the end of the session; it expires by itself.", self.place)
 
     def add_listener(self, listener: Listener) -> None:
         with self._lock:
@@ -168,7 +181,7 @@ class ZooKeeperSession:
 
         Raises NoNodeError, NodeExistsError, BadVersionError, CoordinationError for kazoo's.
         """
-        call = Call(self._clock, self._clock.now() + self._call_timeout_secs)
+        call = Call(self._clock, self._clock.now() + self._call_timeout_secs, self._closed)
         while True:
             if not self._is_connected_within(call.remaining_secs()):
                 raise self._no_answer(action, path)
@@ -178,6 +191,7 @@ class ZooKeeperSession:
                 call.repeated = True
                 self._closed.wait(min(REPEAT_PAUSE_SECS, call.remaining_secs()))
             except KazooTimeoutError as e:
+                self._refuse_if_closed()
                 raise self._no_answer(action, path) from e
             except kz.NoNodeError as e:
                 raise NoNodeError(f"There is no node {path}.") from e
@@ -194,9 +208,15 @@ class ZooKeeperSession:
                 why = f"{type(e).__name__} {e}".strip()
                 raise CoordinationError(f"{self.place} refused to {action} {path}: {why}.") from e
 
+    def _close_client(self) -> None:
+        try:
+            self.client.stop()
+            self.client.close()
+        except (kz.KazooException, KazooTimeoutError, OSError) as e:
+            logger.warning("The session with %s did not end in order: %s.", self.place, e)
+
     def _is_connected_within(self, timeout_secs: float) -> bool:
-        if self._closed.is_set():
-            raise CoordinationError(f"The session with {self.place} was closed.")
+        self._refuse_if_closed()
         if self.client.client_state == KeeperState.AUTH_FAILED:
             raise CoordinationError(
                 f"{self.place} refused who we say we are:"
@@ -204,6 +224,10 @@ class ZooKeeperSession:
             )
         self._start_if_ended()
         return self._connected.wait(timeout_secs)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise CoordinationError(f"The session with {self.place} was closed.")
 
     def _start_if_ended(self) -> None:
         with self._starting:
