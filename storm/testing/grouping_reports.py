@@ -43,7 +43,7 @@ def is_complete(directory: Path, count: int) -> bool:
 
 
 def problems(directory: Path, count: int) -> list[str]:
-    """What breaks the law of a grouping, in words; none where `count` numbers came to all, as they should, once each."""
+    """What breaks the law of a grouping, in words; none where `count` numbers came where they should, once each."""
     received = read(directory)
     found = [f"{bolt}: no task has written a report" for bolt in sorted(set(LAWS) - set(received))]
     for bolt, law in LAWS.items():

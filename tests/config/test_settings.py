@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from storm.config.options import OPTIONS
+from storm.config.settings import MASK, Settings, redacted
+from storm.errors import ConfigError
+
+
+def test_every_key_is_there() -> None:
+    settings = Settings.of()
+    assert set(settings) == set(OPTIONS)
+    assert settings["nimbus.monitor.freq.secs"] == 10
+    assert settings.origin("nimbus.monitor.freq.secs") == "default"
+
+
+def test_values_that_were_changed_make_the_same_settings_again() -> None:
+    settings = Settings.of({"topology.workers": 3, "storm.local.dir": "/srv/storm"}, "launch.json")
+    again = Settings.of(settings.changed(), "launch.json")
+    assert dict(again) == dict(settings)
+    assert again.origin("topology.workers") == "launch.json"
+
+
+def test_directories_lie_in_the_local_one_unless_set() -> None:
+    settings = Settings.of({"storm.local.dir": "/srv/storm", "blobstore.dir": "/blobs"})
+    assert settings["storm.log.dir"] == "/srv/storm/logs"
+    assert settings["blobstore.dir"] == "/blobs"
+
+
+def test_wrong_values_name_key_and_origin() -> None:
+    with pytest.raises(ConfigError, match=r"ui.port: expected integer 1..65535, got 'x' \(from launch.json\)"):
+        Settings.of({"ui.port": "x"}, "launch.json")
+
+
+def test_an_unknown_key_has_no_origin() -> None:
+    with pytest.raises(KeyError):
+        Settings.of().origin("nimbus.seed")
+
+
+def test_daemons_listen_on_loopback_unless_told_otherwise() -> None:
+    safe = Settings.of({"storm.local.hostname": "one.example.org"})
+    assert (safe.bind_host, safe.advertised_host) == ("127.0.0.1", "127.0.0.1")
+    is_open = Settings.of({"storm.security.insecure": True, "storm.local.hostname": "one.example.org"})
+    assert (is_open.bind_host, is_open.advertised_host) == ("0.0.0.0", "one.example.org")
+    assert Settings.of({"storm.security.insecure": True}).advertised_host
+
+
+def test_secrets_are_masked_wherever_they_are() -> None:
+    conf = {
+        "storm.zookeeper.auth.payload": "storm:canary",
+        "my.sink": {"user": "me", "Password": "canary", "hosts": [{"api_key": "canary"}]},
+        "aws.secret.access.key": "canary",
+        "topology.workers": 2,
+        "my.token": None,
+    }
+    shown = redacted(conf)
+    assert "canary" not in repr(shown)
+    assert shown["my.sink"]["user"] == "me"
+    assert shown["topology.workers"] == 2
+    assert shown["my.token"] is None
+    assert shown["aws.secret.access.key"] == MASK
+    assert conf["aws.secret.access.key"] == "canary"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from storm.topology.component import BasicBolt, Bolt, CustomGrouping, Spout
+from storm.topology.output_fields import OutputFieldsDeclarer
+from storm.tuples import Origin, Tuple
+
+
+class Collected:
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+
+    def emit(self, values: list[Any]) -> None:
+        self.rows.append(values)
+
+
+def test_open_and_prepare_keep_context_and_collector() -> None:
+    for component in (Bolt(), BasicBolt()):
+        component.prepare({}, "context", "collector")  # type: ignore[arg-type]
+        assert (component.context, component.collector) == ("context", "collector")
+    spout = Spout()
+    spout.open({}, "context", "collector")  # type: ignore[arg-type]
+    assert (spout.context, spout.collector) == ("context", "collector")
+
+
+def test_a_component_that_says_nothing_has_no_streams_and_no_settings() -> None:
+    declarer = OutputFieldsDeclarer("bolt")
+    Bolt().declare_output_fields(declarer)
+    assert declarer.streams == {}
+    assert Bolt().component_configuration() == {}
+
+
+def test_outputs_of_a_class_or_of_an_object() -> None:
+    class OfClass(Spout):
+        outputs = ("word",)
+
+    class OfObject(Spout):
+        def __init__(self, fields: list[str]) -> None:
+            self.outputs = fields
+
+    for spout in (OfClass(), OfObject(["word"])):
+        declarer = OutputFieldsDeclarer("spout")
+        spout.declare_output_fields(declarer)
+        assert declarer.streams["default"].fields == ("word",)
+
+
+def test_what_a_user_must_write_says_so() -> None:
+    tup = Tuple(["a"], Origin("spout", "default", 1, ["word"]))
+    for call in (Spout().next_tuple, lambda: Bolt().execute(tup), lambda: BasicBolt().execute(tup)):
+        with pytest.raises(NotImplementedError):
+            call()
+    with pytest.raises(NotImplementedError):
+        CustomGrouping().choose_tasks(1, [])
+
+
+def test_what_a_user_may_leave_out_does_nothing() -> None:
+    spout, bolt = Spout(), Bolt()
+    done = [spout.ack(1), spout.fail(1), spout.activate(), spout.deactivate(), spout.close(), bolt.cleanup()]
+    assert done == [None] * 6
+
+
+def test_a_custom_grouping_keeps_its_targets() -> None:
+    grouping = CustomGrouping()
+    grouping.prepare(None, ("spout", "default"), [3, 4])  # type: ignore[arg-type]
+    assert grouping.target_tasks == [3, 4]
