@@ -45,6 +45,11 @@ class LeaderElection:
         self._losses = 0
         storage.add_listener(self._connection_changed)
 
+    @property
+    def info(self) -> NimbusInfo:
+        """The Nimbus that stands here."""
+        return self._info
+
     def is_leader(self) -> bool:
         """Whether this Nimbus leads, as far as it can know: not while its connection is unsure."""
         return self._fence is not None
