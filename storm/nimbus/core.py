@@ -99,14 +99,14 @@ class NimbusCore:
         self.heartbeats = Heartbeats(
             Limits(options.task_timeout_secs, options.task_launch_secs, options.task_timeout_secs / 3)
         )
-        self._options = options
+        self.options = options
         self._limits = TopologyLimits(options.slots_per_topology_max, options.executors_per_topology_max)
-        self._clock = clock
-        self._state = cluster_state
+        self.clock = clock
+        self.cluster_state = cluster_state
         self._blobs = TopologyBlobs(blob_store)
         self._reader = SnapshotReader(cluster_state, self._blobs)
-        self._election = election
-        self._wake = wake
+        self.election = election
+        self.wake = wake
         self._scheduler = scheduler_named(options.scheduler)
         self._leading = False
         self._submissions = 0
@@ -121,14 +121,14 @@ class NimbusCore:
 
         Raises TopologyAlreadyAliveError, InvalidTopologyError, NotLeaderError.
         """
-        self._require_leadership()
+        self.require_leadership()
         self._refresh()
         name = checked_name(request.name)
         if self.snapshot.id_of(name) is not None:
             raise TopologyAlreadyAliveError(self._already_alive(name))
-        base = initial_base(self._new_id(name), name, request.owner, self._clock.wall_secs(), request.active)
+        base = initial_base(self._new_id(name), name, request.owner, self.clock.wall_secs(), request.active)
         try:
-            conf = effective_conf(self._options.cluster_conf, parsed_conf(request.conf))
+            conf = effective_conf(self.options.cluster_conf, parsed_conf(request.conf))
         except ConfigError as error:
             raise InvalidTopologyError(str(error)) from None
         submission = prepared(base, conf, request.topology, self._limits)
@@ -138,7 +138,7 @@ class NimbusCore:
             raise InvalidTopologyError(str(error)) from None
         hashes = self._blobs.create(base.topology_id, submission.plan, request.package)
         try:
-            self._state.create_storm_base(replace(submission.base, blob_hashes=hashes))
+            self.cluster_state.create_storm_base(replace(submission.base, blob_hashes=hashes))
         except RecordError as error:
             self._blobs.delete(base.topology_id)
             raise InvalidTopologyError(str(error)) from None
@@ -168,7 +168,7 @@ class NimbusCore:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
             checked = checked_rebalance(request, base, plan, self._limits)
             try:
-                effective_conf(self._options.cluster_conf, checked.conf_overrides)
+                effective_conf(self.options.cluster_conf, checked.conf_overrides)
             except ConfigError as error:
                 raise InvalidTopologyError(str(error)) from None
             return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
@@ -190,52 +190,68 @@ class NimbusCore:
 
     def set_log_config(self, topology_id: TopologyId, change: Callable[[LogConfig], LogConfig]) -> None:
         """Replace the topology's log levels by what `change` makes of them."""
-        self._require_leadership()
+        self.require_leadership()
         if topology_id not in self.snapshot.bases:
             raise TopologyNotAliveError(unknown("topology", topology_id, self.snapshot.bases))
-        self._state.put_log_config(topology_id, change(self._state.log_config(topology_id) or LogConfig()))
+        self.cluster_state.put_log_config(
+            topology_id, change(self.cluster_state.log_config(topology_id) or LogConfig())
+        )
 
     def record(self, beats: Iterable[WorkerBeat]) -> None:
         """Take in what supervisors and workers tell; what does not fit the assignments is passed over."""
-        now = self._clock.now()
+        now = self.clock.now()
         for beat in beats:
             assignment = self.snapshot.assignments.get(beat.topology_id)
             slot = None if assignment is None else beating_slot(beat, assignment)
             if slot is not None:
                 self.heartbeats.record(beat, slot, now)
 
+    def require_leadership(self) -> None:
+        """Raises NotLeaderError that names who leads."""
+        if self.leads:
+            return
+        leader = self.election.leader()
+        where = "there is none at the moment" if leader is None else f"the leader is {leader.host}:{leader.port}"
+        raise NotLeaderError(f"This Nimbus does not lead: {where}.")
+
     @property
     def leads(self) -> bool:
         """Whether requests are taken: this Nimbus leads, and has looked around since it does."""
-        return self._leading and self._election.is_leader()
+        return self._leading and self.election.is_leader()
 
     # Steps
 
     def step(self) -> float:
         """Do what is due; how many seconds may pass until the next step. Raises CoordinationError."""
-        leads = self._election.step()
+        leads = self.election.step()
         if leads and not self._leading:
-            self.heartbeats.lead(self._clock.now())
+            self.heartbeats.lead(self.clock.now())
             self._remains.clear()
         self._leading = leads
-        self._refresh(self._wake)
+        self._register()
+        self._refresh(self.wake)
         if not leads:
-            return self._options.monitor_freq_secs
+            return self.options.monitor_freq_secs
         self._carry_out_due()
         self._schedule()
-        if self._clock.now() >= self._clean_up_at:
-            self._clean_up_at = self._clock.now() + self._options.monitor_freq_secs
+        if self.clock.now() >= self._clean_up_at:
+            self._clean_up_at = self.clock.now() + self.options.monitor_freq_secs
             self._clean_up()
         return self._secs_to_next_step()
 
+    def _register(self) -> None:
+        """Be listed among the Nimbuses, again after a lost session."""
+        if self.election.info not in self.cluster_state.nimbuses():
+            self.cluster_state.put_nimbus(self.election.info)
+
     def _carry_out_due(self) -> None:
-        wall_secs = self._clock.wall_secs()
+        wall_secs = self.clock.wall_secs()
         for base in list(self.snapshot.bases.values()):
             version = self.snapshot.base_versions[base.topology_id]
             again = rearmed(base, wall_secs)
             action = due_action(base, wall_secs)
             if again is not None:
-                self._state.update_storm_base(again, version)
+                self.cluster_state.update_storm_base(again, version)
             elif action is Action.REMOVE:
                 self._remove(base.topology_id)
             elif action is Action.DO_REBALANCE:
@@ -251,7 +267,7 @@ class NimbusCore:
         plan = self.snapshot.plans.get(base.topology_id)
         if plan is not None and overrides:
             done = replace(done, blob_hashes=self._blobs.replace_conf(base, {**plan.conf, **overrides}))
-        self._state.update_storm_base(done, version)
+        self.cluster_state.update_storm_base(done, version)
         self._spread.add(base.topology_id)
         log.info("Topology %s is rebalanced: %d workers.", base.topology_id, done.num_workers)
 
@@ -259,22 +275,22 @@ class NimbusCore:
         """Delete all that there is of a topology; its record last, so that a removal that is cut short is
         resumed.
         """
-        self._state.remove_assignment(topology_id)
-        self._state.remove_log_config(topology_id)
-        self._state.remove_errors(topology_id)
+        self.cluster_state.remove_assignment(topology_id)
+        self.cluster_state.remove_log_config(topology_id)
+        self.cluster_state.remove_errors(topology_id)
         self._blobs.delete(topology_id)
-        self._state.remove_storm_base(topology_id)
+        self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
 
     def _schedule(self) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
         dead = self.heartbeats.dead(self.snapshot.supervisors, now)
-        this = Round(self._clock.wall_secs(), dead, frozenset(self._spread))
+        this = Round(self.clock.wall_secs(), dead, frozenset(self._spread))
         written: dict[TopologyId, Assignment] = {}
         for assignment in new_assignments(self.snapshot, self._scheduler, this):
             try:
-                self._state.put_assignment(assignment)
+                self.cluster_state.put_assignment(assignment)
             except RecordError as error:
                 log.error("Topology %s cannot be assigned: %s", assignment.topology_id, error)
                 continue
@@ -293,35 +309,32 @@ class NimbusCore:
 
     def _clean_up(self) -> None:
         """Delete what is left of topologies that are gone, once it was seen for long enough."""
-        remains = {*self._state.assignment_ids(), *self._state.error_topology_ids(), *self._blobs.owners()}
-        alive = set(self._state.topology_ids())
-        delay_secs = self._options.deletion_delay_secs
-        self._remains, due = orphans(self._remains, remains - alive, delay_secs, self._clock.now())
+        remains = {
+            *self.cluster_state.assignment_ids(),
+            *self.cluster_state.error_topology_ids(),
+            *self._blobs.owners(),
+        }
+        alive = set(self.cluster_state.topology_ids())
+        delay_secs = self.options.deletion_delay_secs
+        self._remains, due = orphans(self._remains, remains - alive, delay_secs, self.clock.now())
         for topology_id in due:
             self._remove(topology_id)
 
     def _secs_to_next_step(self) -> float:
-        wall_secs = self._clock.wall_secs()
+        wall_secs = self.clock.wall_secs()
         waits = [base.due_wall_secs - wall_secs for base in self.snapshot.bases.values() if base.due_wall_secs]
-        return max(0.0, min([self._options.monitor_freq_secs, *waits]))
+        return max(0.0, min([self.options.monitor_freq_secs, *waits]))
 
     # Parts of requests
-
-    def _require_leadership(self) -> None:
-        if self.leads:
-            return
-        leader = self._election.leader()
-        where = "there is none at the moment" if leader is None else f"the leader is {leader.host}:{leader.port}"
-        raise NotLeaderError(f"This Nimbus does not lead: {where}.")
 
     def _refresh(self, watch: Watch | None = None) -> None:
         self.snapshot = self._reader.read(watch)
 
     def _change(self, name: str, changed: Callable[[StormBase], StormBase | None]) -> None:
         """Replace the record of the topology of this name; it must not have been changed by others meanwhile."""
-        self._require_leadership()
+        self.require_leadership()
         topology_id = self.snapshot.id_of(name)
-        found = None if topology_id is None else self._state.storm_base_versioned(topology_id)
+        found = None if topology_id is None else self.cluster_state.storm_base_versioned(topology_id)
         if found is None:
             raise TopologyNotAliveError(unknown("topology", name, (base.name for base in self.snapshot.bases.values())))
         base, version = found
@@ -330,9 +343,9 @@ class NimbusCore:
         if after == base:
             return
         try:
-            self._state.update_storm_base(after, version)
+            self.cluster_state.update_storm_base(after, version)
         except BadVersionError:
-            self._wake()
+            self.wake()
             raise
         except RecordError as error:
             raise InvalidTopologyError(str(error)) from None
@@ -343,13 +356,13 @@ class NimbusCore:
         """Let reads see what was just written; the change itself stands even if they cannot yet."""
         with contextlib.suppress(CoordinationError):
             self._refresh()
-        self._wake()
+        self.wake()
 
     def _new_id(self, name: str) -> TopologyId:
         taken = self._blobs.owners()
         while True:
             self._submissions += 1
-            new = new_topology_id(name, self._submissions, self._clock.wall_secs())
+            new = new_topology_id(name, self._submissions, self.clock.wall_secs())
             if new not in taken:
                 return new
 
@@ -358,12 +371,12 @@ class NimbusCore:
         return f"A topology called {name!r} is there already: {running.topology_id}, {running.status.value}."
 
     def _delay(self, wait_secs: int) -> Delay:
-        return Delay(self._clock.wall_secs(), wait_secs)
+        return Delay(self.clock.wall_secs(), wait_secs)
 
     def _wait(self, base: StormBase, wait_secs: int | None) -> int:
         if wait_secs is None:
             plan = self.snapshot.plans.get(base.topology_id)
-            conf = self._options.cluster_conf if plan is None else plan.conf
+            conf = self.options.cluster_conf if plan is None else plan.conf
             return int(conf.get(DEFAULT_WAIT_KEY, 30))
         if wait_secs < 0:
             raise InvalidTopologyError(f"A wait cannot be negative: {wait_secs} s.")

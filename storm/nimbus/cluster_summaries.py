@@ -1,0 +1,101 @@
+"""Thrift answers about the cluster: its Nimbuses, supervisors, workers and topologies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import storm
+from storm.ids import is_system_id
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storm.cluster.records import Assignment, NimbusInfo, SupervisorInfo
+    from storm.ids import TopologyId
+    from storm.nimbus.topology_view import TopologyView, WorkerView
+    from storm.thrift.interface import Struct
+
+REPLICATION = 1  # how many Nimbuses hold a topology's code
+
+
+def nimbus_summary(info: NimbusInfo, wall_secs: int) -> Struct:
+    return storm_thrift().NimbusSummary(
+        host=info.host,
+        port=info.port,
+        uptime_secs=max(0, wall_secs - info.start_wall_secs),
+        isLeader=info.is_leader,
+        version=info.version,
+    )
+
+
+def supervisor_summary(info: SupervisorInfo, assignments: Mapping[TopologyId, Assignment], wall_secs: int) -> Struct:
+    """Its slots count as used when they are assigned, whether or not their workers run yet."""
+    used = {
+        slot
+        for assignment in assignments.values()
+        for slot in assignment.executor_slots.values()
+        if slot.node_id == info.node_id
+    }
+    return storm_thrift().SupervisorSummary(
+        host=info.host,
+        uptime_secs=max(0, wall_secs - info.start_wall_secs),
+        num_workers=len(info.slot_ports),
+        num_used_workers=len(used),
+        supervisor_id=info.node_id,
+        version=info.version,
+        total_resources=dict(info.resources),
+        blacklisted=False,
+        thrift_port=info.thrift_port,
+    )
+
+
+def topology_summary(view: TopologyView) -> Struct:
+    base = view.base
+    return storm_thrift().TopologySummary(
+        id=base.topology_id,
+        name=base.name,
+        num_tasks=0 if view.plan is None else view.plan.num_tasks(),
+        num_executors=len(view.reports),
+        num_workers=len(view.workers),
+        uptime_secs=view.uptime_secs,
+        status=base.status.value,
+        storm_version=storm.__version__,
+        topology_version=base.topology_version,
+        sched_status=view.schedule_problem(),
+        owner=base.owner,
+        replication_count=REPLICATION,
+    )
+
+
+def worker_summary(view: TopologyView, worker: WorkerView, include_system: bool) -> Struct:
+    tasks = view.component_tasks_on(worker)
+    return storm_thrift().WorkerSummary(
+        supervisor_id=worker.slot.node_id,
+        host=worker.host,
+        port=worker.slot.port,
+        topology_id=view.base.topology_id,
+        topology_name=view.base.name,
+        num_executors=len(worker.executors),
+        component_to_num_tasks={
+            component_id: count
+            for component_id, count in tasks.items()
+            if include_system or not is_system_id(component_id)
+        },
+        time_secs=view.wall_secs,
+        uptime_secs=worker.uptime_secs,
+        owner=view.base.owner,
+    )
+
+
+def supervisor_page(supervisors: Iterable[Struct], views: Iterable[TopologyView], include_system: bool) -> Struct:
+    """The page about these supervisors (SupervisorSummary structs), with the workers that run there."""
+    summaries = list(supervisors)
+    nodes = {summary.supervisor_id for summary in summaries}
+    workers = [
+        worker_summary(view, worker, include_system)
+        for view in views
+        for worker in view.workers
+        if worker.slot.node_id in nodes
+    ]
+    return storm_thrift().SupervisorPageInfo(supervisor_summaries=summaries, worker_summaries=workers)

@@ -1,0 +1,114 @@
+"""Thrift answers about one component."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm.errors import TopologyNotAliveError
+from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
+from storm.metrics.stats_records import WINDOWS
+from storm.nimbus.submission import unknown
+from storm.thrift import convert
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storm.cluster.records import ErrorInfo
+    from storm.ids import ComponentId
+    from storm.metrics.aggregation import ExecutorReport, Figures
+    from storm.metrics.stats_records import Window
+    from storm.nimbus.topology_view import TopologyView
+    from storm.thrift.interface import Struct
+
+
+def executor_summary(report: ExecutorReport, with_stats: bool = True) -> Struct:
+    stats = report.stats
+    return storm_thrift().ExecutorSummary(
+        executor_info=convert.executor_to_thrift(report.executor),
+        component_id=report.component_id,
+        host=report.host,
+        port=report.port,
+        uptime_secs=report.uptime_secs,
+        stats=convert.executor_stats_to_thrift(stats) if with_stats and stats is not None else None,
+    )
+
+
+def aggregate_stats(
+    figures: Figures,
+    *,
+    is_spout: bool,
+    counts: tuple[int, int] | None = None,
+    last_error: ErrorInfo | None = None,
+) -> Struct:
+    """A ComponentAggregateStats; `counts` are numbers of executors and tasks."""
+    t = storm_thrift()
+    executors, tasks = counts or (None, None)
+    common = t.CommonAggregateStats(
+        num_executors=executors,
+        num_tasks=tasks,
+        emitted=figures.emitted,
+        transferred=figures.transferred,
+        acked=figures.acked,
+        failed=figures.failed,
+    )
+    if is_spout:
+        specific = t.SpecificAggregateStats(spout=t.SpoutAggregateStats(complete_latency_ms=figures.complete_ms))
+    else:
+        specific = t.SpecificAggregateStats(
+            bolt=t.BoltAggregateStats(
+                execute_latency_ms=figures.execute_ms,
+                process_latency_ms=figures.process_ms,
+                executed=figures.executed,
+                capacity=figures.capacity,
+            )
+        )
+    return t.ComponentAggregateStats(
+        type=t.ComponentType.SPOUT if is_spout else t.ComponentType.BOLT,
+        common_stats=common,
+        specific_stats=specific,
+        last_error=None if last_error is None else convert.error_to_thrift(last_error),
+    )
+
+
+def component_page(
+    view: TopologyView, component_id: ComponentId, window: Window, include_system: bool, errors: Sequence[ErrorInfo]
+) -> Struct:
+    """Raises TopologyNotAliveError for a component that the topology does not have."""
+    t = storm_thrift()
+    base, plan = view.base, view.known_plan
+    if component_id not in plan.component_tasks:
+        raise TopologyNotAliveError(unknown("component", component_id, plan.component_tasks, f" in {base.name!r}"))
+    is_spout = component_id in plan.topology.spouts
+    reports = view.reports_of(component_id)
+    inputs = input_figures(reports, window, include_system)
+    outputs = output_figures(reports, window, include_system)
+    debug = base.component_debug.get(component_id)
+    return t.ComponentPageInfo(
+        component_id=component_id,
+        component_type=t.ComponentType.SPOUT if is_spout else t.ComponentType.BOLT,
+        topology_id=base.topology_id,
+        topology_name=base.name,
+        num_executors=len(reports),
+        num_tasks=len(plan.component_tasks[component_id]),
+        window_to_stats={
+            one: aggregate_stats(component_figures(reports, one, include_system), is_spout=is_spout) for one in WINDOWS
+        },
+        gsid_to_input_stats={
+            convert.stream_to_thrift(stream): aggregate_stats(figures, is_spout=False)
+            for stream, figures in inputs.items()
+        },
+        sid_to_output_stats={
+            stream: aggregate_stats(figures, is_spout=is_spout) for stream, figures in outputs.items()
+        },
+        exec_stats=[
+            t.ExecutorAggregateStats(
+                exec_summary=executor_summary(report, with_stats=False),
+                stats=aggregate_stats(executor_figures(report, window, include_system), is_spout=is_spout),
+            )
+            for report in reports
+        ],
+        errors=[convert.error_to_thrift(error) for error in errors],
+        debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
+        topology_status=base.status.value,
+    )

@@ -1,0 +1,236 @@
+"""The Nimbus daemon: builds its parts, runs its one owner thread, and serves Thrift beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import random
+import signal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import storm
+from storm.blobstore.local_fs import LocalFsBlobStore
+from storm.clock import SystemClock
+from storm.cluster import zookeeper
+from storm.cluster.leader_election import LeaderElection
+from storm.cluster.records import NimbusInfo
+from storm.cluster.storm_cluster_state import StormClusterState
+from storm.errors import AlreadyRunningError, CoordinationError, StormError
+from storm.nimbus.core import NimbusCore
+from storm.nimbus.file_transfers import Downloads, Uploads
+from storm.nimbus.inbox import Inbox
+from storm.nimbus.options import NimbusOptions
+from storm.nimbus.service import NimbusService
+from storm.thrift.connection import NIMBUS_LIMITS
+from storm.thrift.server import ThriftServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from storm.blobstore.blob_store import BlobStore
+    from storm.clock import Clock
+    from storm.cluster.zookeeper import ZooKeeperStorage
+    from storm.config.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_REFUSED, EXIT_INTERNAL_ERROR = 0, 1, 20
+RETRY_SECS_MAX = 10.0  # between steps while ZooKeeper does not answer; a connection that returns wakes earlier
+
+
+class Nimbus:
+    """The owner of a NimbusCore: runs requests and steps, in one thread, until it is stopped."""
+
+    def __init__(self, core: NimbusCore, service: NimbusService, inbox: Inbox) -> None:
+        self.core = core
+        self.service = service
+        self._inbox = inbox
+        self._clock = core.clock
+        self._failures = 0
+
+    def run(self) -> None:
+        """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored."""
+        next_step_at = self._clock.now()
+        while not self._inbox.closed:
+            if self._inbox.run_next(next_step_at - self._clock.now()):
+                next_step_at = self._clock.now() + self._step()
+        self._inbox.cancel_waiting()
+        with contextlib.suppress(CoordinationError):
+            self.core.election.leave()
+
+    def stop(self) -> None:
+        """End `run` soon; may be called from any thread and from a signal handler."""
+        self._inbox.close()
+
+    def _step(self) -> float:
+        """Seconds until the next one."""
+        try:
+            wait_secs = self.core.step()
+        except StormError as error:
+            self._failures += 1
+            wait_secs = min(0.5 * 2 ** min(self._failures, 10), RETRY_SECS_MAX)
+            if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, ... in a row
+                log.warning("Nimbus cannot go on (%d times now) and tries again: %s", self._failures, error)
+            return wait_secs
+        if self._failures:
+            log.info("Nimbus goes on after %d failures.", self._failures)
+            self._failures = 0
+        return wait_secs
+
+
+def build_nimbus(
+    options: NimbusOptions,
+    *,
+    clock: Clock,
+    cluster_state: StormClusterState,
+    blob_store: BlobStore,
+    election: LeaderElection,
+    rng: random.Random,
+) -> Nimbus:
+    """A Nimbus of these parts; who made `election` has it call `nimbus.core.wake`.
+
+    `rng` names uploads and downloads: in production one that nobody can guess.
+    """
+    inbox = Inbox(options.queue_max)
+    core = NimbusCore(
+        options,
+        clock=clock,
+        cluster_state=cluster_state,
+        blob_store=blob_store,
+        election=election,
+        wake=inbox.wake,
+    )
+    expiry_secs = options.file_copy_expiration_secs
+    inbox_dir = options.local_dir / "nimbus" / "inbox"
+    service = NimbusService(
+        core,
+        inbox,
+        uploads=Uploads(inbox_dir, options.upload_max_bytes, expiry_secs, clock=clock, rng=rng),
+        downloads=Downloads(blob_store, expiry_secs, clock=clock, rng=rng),
+        blob_store=blob_store,
+    )
+    return Nimbus(core, service, inbox)
+
+
+def run(settings: Settings) -> int:
+    """Run Nimbus in the foreground until SIGTERM or SIGINT; the process's exit code.
+
+    0 after an orderly end; 1 if it cannot start (the log says why); 20 after an internal error.
+    """
+    options = NimbusOptions.from_settings(settings)
+    try:
+        with sole_nimbus(options.local_dir / "nimbus"):
+            return _run_connected(options)
+    except StormError as error:
+        log.error("%s", error)
+        return EXIT_REFUSED
+    except OSError as error:
+        log.error("Nimbus cannot use %s (storm.local.dir): %s.", options.local_dir, error.strerror or error)
+        return EXIT_REFUSED
+
+
+@contextlib.contextmanager
+def sole_nimbus(directory: Path) -> Iterator[None]:
+    """Hold the lock of this directory. Raises AlreadyRunningError that names who has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "nimbus.pid").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            raise AlreadyRunningError(f"A Nimbus is already running in {directory}, pid {pid}.") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _run_connected(options: NimbusOptions) -> int:
+    stopping = Stopping()
+    servers = ", ".join(options.zookeeper_servers)
+    log.info("Nimbus %s starts; it looks for ZooKeeper at %s.", storm.__version__, servers)
+    try:
+        storage = zookeeper.connect(
+            options.zookeeper_servers,
+            options.zookeeper_root,
+            options.zookeeper_session_timeout_ms,
+            stopped=lambda: stopping.asked,
+        )
+    except CoordinationError as error:
+        if stopping.asked:
+            return EXIT_OK
+        log.error("%s", error)
+        return EXIT_REFUSED
+    try:
+        return _serve(options, storage, stopping)
+    except StormError as error:
+        log.error("%s", error)
+        return EXIT_REFUSED
+    except Exception:
+        log.exception("Nimbus ends after an internal error; start it again, and please report this.")
+        return EXIT_INTERNAL_ERROR
+    finally:
+        storage.close()
+
+
+class Relay:
+    """Calls what is made later than itself."""
+
+    def __init__(self) -> None:
+        self.to: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        if self.to is not None:
+            self.to()
+
+
+class Stopping:
+    """Whether SIGTERM or SIGINT came; `tell` is called when one does."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.tell = Relay()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._received)
+
+    def _received(self, *_: Any) -> None:
+        self.asked = True
+        self.tell()
+
+
+def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping) -> int:
+    clock = SystemClock()
+    info = NimbusInfo(options.advertised_host, options.port, clock.wall_secs(), storm.__version__)
+    relay = Relay()
+    election = LeaderElection(storage, info, relay)
+    cluster_state = StormClusterState(storage, election.fence)
+    nimbus = build_nimbus(
+        options,
+        clock=clock,
+        cluster_state=cluster_state,
+        blob_store=LocalFsBlobStore(options.blobstore_dir),
+        election=election,
+        rng=random.SystemRandom(),
+    )
+    relay.to = nimbus.core.wake
+    limits = replace(NIMBUS_LIMITS, frame_max_bytes=options.frame_max_bytes, threads=options.threads)
+    server = ThriftServer(
+        "Nimbus", nimbus.service, host=options.bind_host, port=options.port, limits=limits, clock=clock
+    )
+    server.start()
+    log.info("Nimbus listens on %s:%d; its files are in %s.", options.bind_host, server.port, options.local_dir)
+    stopping.tell.to = nimbus.stop
+    if stopping.asked:
+        nimbus.stop()
+    try:
+        nimbus.core.wake()
+        nimbus.run()
+    finally:
+        server.stop()
+    log.info("Nimbus has stopped.")
+    return EXIT_OK

@@ -1,0 +1,199 @@
+"""Files in chunks over Thrift: packages that clients upload, blobs that supervisors download.
+
+What a client is given to name its transfer is opaque and cannot be guessed; it is never a path. A transfer that stands
+still for too long is forgotten, and its file deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from storm.errors import BlobStoreError, InvalidTopologyError, PackageError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from storm.blobstore.blob_store import BlobMeta, BlobStore
+    from storm.clock import Clock
+
+log = logging.getLogger(__name__)
+
+TRANSFERS_MAX = 64  # of each kind at a time; one more is refused
+READ_CHUNK_BYTES = 65_536
+REPLY_BYTES_MAX = 512 << 10  # of one download chunk: Storm's own clients take messages of 1 MiB
+EMPTY_PACKAGE = b"PK\x05\x06" + bytes(18)  # a zip archive with nothing in it
+
+
+@dataclass(slots=True)
+class _Upload:
+    path: Path
+    file: BinaryIO
+    used_at: float
+    size_bytes: int = 0
+    finished: bool = False
+
+
+@dataclass(slots=True)
+class _Download:
+    chunks: Iterator[bytes]
+    used_at: float
+
+
+class Uploads:
+    """Files that clients send; any thread may call. Methods raise PackageError for an unknown location."""
+
+    def __init__(self, directory: Path, size_max_bytes: int, expiry_secs: float, *, clock: Clock, rng: random.Random):
+        """Whatever an earlier Nimbus left in `directory` is deleted: nobody can name it any more."""
+        self._directory = directory
+        self._size_max_bytes = size_max_bytes
+        self._expiry_secs = expiry_secs
+        self._clock = clock
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._uploads: dict[str, _Upload] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob("*.upload"):
+            left.unlink(missing_ok=True)
+
+    def begin(self) -> str:
+        """A new file's location."""
+        with self._lock:
+            self._forget_old()
+            if len(self._uploads) >= TRANSFERS_MAX:
+                raise PackageError(f"{TRANSFERS_MAX} uploads are under way; try again when one of them is done.")
+            location = f"{self._rng.getrandbits(128):032x}"
+            path = self._directory / f"{location}.upload"
+            with _disk_trouble(path):
+                self._uploads[location] = _Upload(path, path.open("xb"), self._clock.now())
+            return location
+
+    def append(self, location: str, chunk: bytes) -> None:
+        """Raises PackageError beyond the largest size, and forgets the file then."""
+        with self._lock:
+            upload = self._upload(location)
+            if upload.finished:
+                raise PackageError("This upload is finished: begin another.")
+            if upload.size_bytes + len(chunk) > self._size_max_bytes:
+                self._drop(location)
+                raise PackageError(
+                    f"The package is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
+                    " (nimbus.upload.max.bytes)."
+                )
+            with _disk_trouble(upload.path):
+                upload.file.write(chunk)
+            upload.size_bytes += len(chunk)
+
+    def finish(self, location: str) -> None:
+        """No more will come."""
+        with self._lock:
+            upload = self._upload(location)
+            with _disk_trouble(upload.path):
+                upload.file.close()
+            upload.finished = True
+
+    def package(self, location: str) -> Iterable[bytes]:
+        """The chunks of a finished upload; an empty package for an empty location. Raises InvalidTopologyError."""
+        if not location:
+            return [EMPTY_PACKAGE]
+        with self._lock:
+            upload = self._uploads.get(location)
+            if upload is None or not upload.finished:
+                raise InvalidTopologyError(
+                    "The topology's package is not here: no upload was finished at the location that it names,"
+                    " or it was too long ago. Upload it again."
+                )
+            upload.used_at = self._clock.now()
+        if not zipfile.is_zipfile(upload.path):
+            raise InvalidTopologyError("The topology's package is not a zip archive.")
+        return _chunks(upload.path)
+
+    def discard(self, location: str) -> None:
+        """Delete the file, if there is one: its bytes are in the blob store."""
+        with self._lock:
+            self._drop(location)
+
+    def _upload(self, location: str) -> _Upload:
+        upload = self._uploads.get(location)
+        if upload is None:
+            raise PackageError("There is no such upload, or it stood still for too long: begin another.")
+        upload.used_at = self._clock.now()
+        return upload
+
+    def _forget_old(self) -> None:
+        oldest = self._clock.now() - self._expiry_secs
+        for location in [location for location, upload in self._uploads.items() if upload.used_at < oldest]:
+            self._drop(location)
+
+    def _drop(self, location: str) -> None:
+        upload = self._uploads.pop(location, None)
+        if upload is not None:
+            with contextlib.suppress(OSError):
+                upload.file.close()
+            with contextlib.suppress(OSError):
+                upload.path.unlink(missing_ok=True)
+
+
+class Downloads:
+    """Blobs on their way to supervisors; any thread may call, one at a time for one session."""
+
+    def __init__(self, blob_store: BlobStore, expiry_secs: float, *, clock: Clock, rng: random.Random):
+        self._store = blob_store
+        self._expiry_secs = expiry_secs
+        self._clock = clock
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._downloads: dict[str, _Download] = {}
+
+    def begin(self, key: str) -> tuple[str, BlobMeta]:
+        """A session and what it will bring. Raises BlobNotFoundError, BlobCorruptError."""
+        meta = self._store.meta(key)
+        chunks = self._store.read(key)
+        with self._lock:
+            oldest = self._clock.now() - self._expiry_secs
+            for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
+                del self._downloads[session]
+            if len(self._downloads) >= TRANSFERS_MAX:
+                raise BlobStoreError(f"{TRANSFERS_MAX} downloads are under way; try again when one of them is done.")
+            session = f"{self._rng.getrandbits(128):032x}"
+            self._downloads[session] = _Download(chunks, self._clock.now())
+        return session, meta
+
+    def next_chunk(self, session: str) -> bytes:
+        """The next bytes; none at the end, which also ends the session. Raises BlobStoreError for an unknown one."""
+        with self._lock:
+            download = self._downloads.pop(session, None)
+        if download is None:
+            raise BlobStoreError("There is no such download, or it stood still for too long: begin another.")
+        parts: list[bytes] = []
+        size = 0
+        for part in download.chunks:
+            parts.append(part)
+            size += len(part)
+            if size + READ_CHUNK_BYTES > REPLY_BYTES_MAX:
+                break
+        if parts:
+            download.used_at = self._clock.now()
+            with self._lock:
+                self._downloads[session] = download
+        return b"".join(parts)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(READ_CHUNK_BYTES):
+            yield chunk
+
+
+@contextlib.contextmanager
+def _disk_trouble(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PackageError(f"Nimbus cannot write {path.name}: {error.strerror or error}.") from error

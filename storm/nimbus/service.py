@@ -1,0 +1,160 @@
+"""The Thrift service Nimbus: decode, call, encode; one short method a call. Reads are in `queries`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm.cluster.records import DebugOptions, LogConfig
+from storm.errors import InvalidTopologyError, TopologyNotAliveError
+from storm.nimbus.core import SubmitRequest
+from storm.nimbus.heartbeats import WorkerBeat
+from storm.nimbus.queries import NimbusQueries
+from storm.nimbus.submission import checked_name, unknown
+from storm.thrift import convert
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from storm.blobstore.blob_store import BlobStore
+    from storm.nimbus.core import NimbusCore
+    from storm.nimbus.file_transfers import Downloads, Uploads
+    from storm.nimbus.inbox import Requests
+    from storm.thrift.interface import Struct
+
+
+class NimbusService(NimbusQueries):
+    """Handler of `ThriftServer("Nimbus", ...)`: methods are named as in storm.thrift and may raise StormErrors.
+
+    Methods of storm.thrift that are neither here nor in `NimbusQueries` are not served by this release.
+    """
+
+    def __init__(
+        self,
+        core: NimbusCore,
+        requests: Requests,
+        *,
+        uploads: Uploads,
+        downloads: Downloads,
+        blob_store: BlobStore,
+    ) -> None:
+        super().__init__(core)
+        self._requests = requests
+        self._uploads = uploads
+        self._downloads = downloads
+        self._blobs = blob_store
+
+    # Topologies
+
+    def submitTopology(self, name: str, uploadedJarLocation: str, jsonConf: str, topology: Struct) -> None:
+        self.submitTopologyWithOpts(name, uploadedJarLocation, jsonConf, topology, None)
+
+    def submitTopologyWithOpts(
+        self, name: str, uploadedJarLocation: str, jsonConf: str, topology: Struct, options: Struct | None
+    ) -> None:
+        if topology is None:
+            raise InvalidTopologyError("The submission has no topology.")
+        active = options is None or options.initial_status == storm_thrift().TopologyInitialStatus.ACTIVE
+        request = SubmitRequest(
+            name,
+            jsonConf,
+            convert.topology_from_thrift(topology),
+            self._uploads.package(uploadedJarLocation),
+            active,
+        )
+        self._requests.call(lambda: self._core.submit(request))
+        self._uploads.discard(uploadedJarLocation)
+
+    def killTopology(self, name: str) -> None:
+        self.killTopologyWithOpts(name, None)
+
+    def killTopologyWithOpts(self, name: str, options: Struct | None) -> None:
+        wait_secs = None if options is None else options.wait_secs
+        self._requests.call(lambda: self._core.kill(name, wait_secs))
+
+    def activate(self, name: str) -> None:
+        self._requests.call(lambda: self._core.activate(name))
+
+    def deactivate(self, name: str) -> None:
+        self._requests.call(lambda: self._core.deactivate(name))
+
+    def rebalance(self, name: str, options: Struct | None) -> None:
+        options = storm_thrift().RebalanceOptions() if options is None else options
+        request = convert.rebalance_from_thrift(options)
+        self._requests.call(lambda: self._core.rebalance(name, request, options.wait_secs))
+
+    def debug(self, name: str, component: str, enable: bool, samplingPercentage: float) -> None:
+        if not 0 <= samplingPercentage <= 100:
+            raise InvalidTopologyError(f"A sampling percentage is 0 to 100, not {samplingPercentage}.")
+        options = DebugOptions(enable, samplingPercentage)
+        self._requests.call(lambda: self._core.debug(name, component, options))
+
+    def setLogConfig(self, name: str, config: Struct) -> None:
+        """`name` is an id, as in Storm. Time-outs are counted from now."""
+        wall_secs = self._clock.wall_secs()
+
+        def change(present: LogConfig) -> LogConfig:
+            return convert.updated_log_config(present, config, wall_secs)
+
+        self._requests.call(lambda: self._core.set_log_config(name, change))
+
+    def isTopologyNameAllowed(self, name: str) -> bool:
+        """Whether a topology could be submitted under this name now."""
+        try:
+            checked_name(name)
+        except InvalidTopologyError:
+            return False
+        return self._core.snapshot.id_of(name) is None
+
+    # Heartbeats
+
+    def sendSupervisorWorkerHeartbeats(self, heartbeats: Struct) -> None:
+        beats = [_beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
+        self._requests.post(lambda: self._core.record(beats))
+
+    def sendSupervisorWorkerHeartbeat(self, heatbeat: Struct) -> None:
+        """Of a worker whose supervisor does not answer."""
+        snapshot = self._core.snapshot
+        if heatbeat.storm_id not in snapshot.bases and heatbeat.storm_id not in snapshot.unreadable:
+            raise TopologyNotAliveError(unknown("topology", heatbeat.storm_id, snapshot.bases))
+        beats = [_beat(heatbeat, None)]
+        self._requests.post(lambda: self._core.record(beats))
+
+    # Files
+
+    def beginFileUpload(self) -> str:
+        self._requests.call(self._core.require_leadership)
+        return self._uploads.begin()
+
+    def uploadChunk(self, location: str, chunk: bytes) -> None:
+        self._uploads.append(location, chunk)
+
+    def finishFileUpload(self, location: str) -> None:
+        self._uploads.finish(location)
+
+    def beginBlobDownload(self, key: str) -> Struct:
+        session, meta = self._downloads.begin(key)
+        return storm_thrift().BeginDownloadResult(version=meta.version, session=session, data_size=meta.size_bytes)
+
+    def downloadBlobChunk(self, session: str) -> bytes:
+        return self._downloads.next_chunk(session)
+
+    def getBlobMeta(self, key: str) -> Struct:
+        t = storm_thrift()
+        meta = self._blobs.meta(key)
+        return t.ReadableBlobMeta(
+            settable=t.SettableBlobMeta(acl=[], replication_factor=1), version=meta.version, sha256=meta.sha256
+        )
+
+    def isRemoteBlobExists(self, blobKey: str) -> bool:
+        return blobKey in self._blobs.keys(blobKey)
+
+
+def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:
+    return WorkerBeat(
+        topology_id=struct.storm_id,
+        executors=frozenset(convert.executor_from_thrift(executor) for executor in struct.executors),
+        reported_secs=struct.time_secs,
+        node_id=node_id,
+        port=struct.port,
+        uptime_secs=struct.uptime_secs,
+        stats=convert.all_executor_stats_from_thrift(struct.executor_stats),
+    )

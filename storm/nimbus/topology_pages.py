@@ -1,0 +1,119 @@
+"""Thrift answers about one topology: TopologyInfo and the topology page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import storm
+from storm.config.settings import redacted
+from storm.ids import is_system_id
+from storm.metrics.aggregation import component_figures, topology_figures
+from storm.metrics.stats_records import WINDOWS
+from storm.nimbus.cluster_summaries import REPLICATION, worker_summary
+from storm.nimbus.component_pages import aggregate_stats, executor_summary
+from storm.thrift import convert
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from storm.cluster.records import ErrorInfo
+    from storm.ids import ComponentId
+    from storm.metrics.stats_records import Window
+    from storm.nimbus.topology_view import TopologyView
+    from storm.thrift.interface import Struct
+
+NOTICE_SECS = 600  # how long a worker's failure to run is told of
+
+
+def topology_info(
+    view: TopologyView, errors: Mapping[ComponentId, Sequence[ErrorInfo]], notices: Sequence[str]
+) -> Struct:
+    base = view.base
+    return storm_thrift().TopologyInfo(
+        id=base.topology_id,
+        name=base.name,
+        uptime_secs=view.uptime_secs,
+        executors=[executor_summary(report) for report in view.reports],
+        status=base.status.value,
+        errors={
+            component_id: [convert.error_to_thrift(error) for error in found] for component_id, found in errors.items()
+        },
+        component_debug={
+            component_id: convert.debug_options_to_thrift(options)
+            for component_id, options in base.component_debug.items()
+        },
+        storm_version=storm.__version__,
+        sched_status=view.schedule_problem(),
+        owner=base.owner,
+        replication_count=REPLICATION,
+        notices=list(notices),
+    )
+
+
+def notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]:
+    """What people should know: too few slots, and workers that could not run lately, with their last words."""
+    problem = view.schedule_problem()
+    found = [] if problem is None else [problem]
+    return found + [
+        f"{error.host}:{error.port}: {error.text}"
+        for error in system_errors
+        if view.wall_secs - error.wall_secs <= NOTICE_SECS
+    ]
+
+
+def topology_page(
+    view: TopologyView,
+    window: Window,
+    include_system: bool,
+    last_errors: Mapping[ComponentId, ErrorInfo],
+    notices: Sequence[str],
+) -> Struct:
+    base, plan = view.base, view.known_plan
+
+    def components(ids: Mapping[ComponentId, object]) -> dict[ComponentId, Struct]:
+        return {
+            component_id: aggregate_stats(
+                component_figures(view.reports_of(component_id), window, include_system),
+                is_spout=component_id in plan.topology.spouts,
+                counts=(len(view.reports_of(component_id)), len(plan.component_tasks[component_id])),
+                last_error=last_errors.get(component_id),
+            )
+            for component_id in ids
+            if include_system or not is_system_id(component_id)
+        }
+
+    debug = base.component_debug.get(base.topology_id)
+    return storm_thrift().TopologyPageInfo(
+        id=base.topology_id,
+        name=base.name,
+        uptime_secs=view.uptime_secs,
+        status=base.status.value,
+        num_tasks=plan.num_tasks(),
+        num_workers=len(view.workers),
+        num_executors=len(view.reports),
+        topology_conf=json.dumps(redacted(plan.conf)),
+        id_to_spout_agg_stats=components(plan.system.spouts),
+        id_to_bolt_agg_stats=components(plan.system.bolts),
+        sched_status=view.schedule_problem(),
+        topology_stats=_topology_stats(view, include_system),
+        owner=base.owner,
+        debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
+        replication_count=REPLICATION,
+        workers=[worker_summary(view, worker, include_system) for worker in view.workers],
+        storm_version=storm.__version__,
+        topology_version=base.topology_version,
+        notices=list(notices),
+    )
+
+
+def _topology_stats(view: TopologyView, include_system: bool) -> Struct:
+    figures = {window: topology_figures(view.reports, window, include_system) for window in WINDOWS}
+    return storm_thrift().TopologyStats(
+        window_to_emitted={window: one.emitted for window, one in figures.items()},
+        window_to_transferred={window: one.transferred for window, one in figures.items()},
+        window_to_complete_latencies_ms={window: one.complete_ms for window, one in figures.items()},
+        window_to_acked={window: one.acked for window, one in figures.items()},
+        window_to_failed={window: one.failed for window, one in figures.items()},
+    )

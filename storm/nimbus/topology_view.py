@@ -1,0 +1,110 @@
+"""What is known of one topology at this moment: its record, its plan, where it runs and what its workers told last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from storm.errors import StormError
+from storm.metrics.aggregation import ExecutorReport
+
+if TYPE_CHECKING:
+    from storm.cluster.records import Assignment, StormBase
+    from storm.ids import ComponentId, ExecutorId, TopologyId, WorkerSlot
+    from storm.nimbus.cluster_snapshot import ClusterSnapshot, TopologyPlan
+    from storm.nimbus.heartbeats import Heartbeats
+
+UNKNOWN_COMPONENT = "?"  # where the code cannot be read
+
+
+class WorkerView(NamedTuple):
+    """A slot in use; `uptime_secs` is its worker's own, or else counted from its assignment."""
+
+    slot: WorkerSlot
+    host: str
+    executors: tuple[ExecutorId, ...]
+    uptime_secs: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyView:
+    """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at."""
+
+    base: StormBase
+    plan: TopologyPlan | None
+    assignment: Assignment | None
+    workers: tuple[WorkerView, ...]
+    reports: tuple[ExecutorReport, ...]
+    wall_secs: int
+
+    @property
+    def uptime_secs(self) -> int:
+        return max(0, self.wall_secs - self.base.launch_wall_secs)
+
+    @property
+    def known_plan(self) -> TopologyPlan:
+        """Raises StormError where it is not known."""
+        if self.plan is None:
+            raise StormError(
+                f"The code of topology {self.base.topology_id!r} cannot be read on this Nimbus; its log says why."
+            )
+        return self.plan
+
+    def reports_of(self, component_id: ComponentId) -> list[ExecutorReport]:
+        return [report for report in self.reports if report.component_id == component_id]
+
+    def component_tasks_on(self, worker: WorkerView) -> dict[ComponentId, int]:
+        """How many tasks of which component run in this worker."""
+        found: dict[ComponentId, int] = {}
+        for executor in worker.executors:
+            component_id = _component_of(self.plan, executor)
+            found[component_id] = found.get(component_id, 0) + len(executor.tasks())
+        return found
+
+    def schedule_problem(self) -> str | None:
+        """What the topology lacks to run as it should, as a sentence; None: nothing."""
+        wanted = min(self.base.num_workers, sum(self.base.component_executors.values()))
+        if not self.workers:
+            return "Not scheduled: no supervisor has a free slot." if self.plan else "Its code cannot be read here."
+        if len(self.workers) < wanted:
+            return f"Runs on {len(self.workers)} of {wanted} workers: there are no more free slots."
+        return None
+
+
+def view_topology(
+    snapshot: ClusterSnapshot, heartbeats: Heartbeats, topology_id: TopologyId, wall_secs: int
+) -> TopologyView:
+    """Raises KeyError for an unknown id."""
+    base, plan = snapshot.bases[topology_id], snapshot.plans.get(topology_id)
+    assignment = snapshot.assignments.get(topology_id)
+    workers: list[WorkerView] = []
+    reports: list[ExecutorReport] = []
+    for slot, executors in sorted(assignment.slot_executors().items()) if assignment is not None else ():
+        assert assignment is not None
+        beat = heartbeats.last(topology_id, slot)
+        host = assignment.node_hosts.get(slot.node_id, slot.node_id)
+        start = min(assignment.executor_start_wall_secs.get(executor, wall_secs) for executor in executors)
+        uptime_secs = max(0, wall_secs - start)
+        if beat is not None and beat.uptime_secs is not None:
+            uptime_secs = beat.uptime_secs
+        workers.append(WorkerView(slot, host, executors, uptime_secs))
+        reports.extend(
+            ExecutorReport(
+                executor,
+                _component_of(plan, executor),
+                host,
+                slot.port,
+                uptime_secs,
+                None if beat is None else beat.stats.get(executor),
+            )
+            for executor in executors
+        )
+    return TopologyView(base, plan, assignment, tuple(workers), tuple(sorted(reports, key=_by_executor)), wall_secs)
+
+
+def _by_executor(report: ExecutorReport) -> ExecutorId:
+    return report.executor
+
+
+def _component_of(plan: TopologyPlan | None, executor: ExecutorId) -> ComponentId:
+    return UNKNOWN_COMPONENT if plan is None else plan.task_components.get(executor.start_task, UNKNOWN_COMPONENT)
