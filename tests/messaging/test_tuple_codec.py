@@ -29,10 +29,10 @@ scalars = (
     | st.dates()
     | st.times()
     | st.datetimes()
-    | st.datetimes(timezones=st.timezones().map(lambda _: timezone(timedelta(minutes=-90, seconds=7))))
+    | st.datetimes(timezones=st.just(timezone(timedelta(minutes=-90, seconds=7))))
     | st.timedeltas()
 )
-hashables = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=5)
+hashables = st.recursive(scalars, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=3)
 values = st.recursive(
     scalars,
     lambda inner: (
@@ -42,7 +42,7 @@ values = st.recursive(
         | st.frozensets(hashables)
         | st.dictionaries(hashables, inner)
     ),
-    max_leaves=10,
+    max_leaves=6,
 )
 
 
