@@ -25,7 +25,7 @@ def test_known_keys_are_checked_and_others_are_the_users() -> None:
         ConfigError, match=r"topology.workers: expected integer 1..10000, got 0 \(from the topology's conf\)"
     ):
         checked_conf({"topology.workers": 0})
-    with pytest.raises(ConfigError, match="my.key: expected a value that JSON can hold"):
+    with pytest.raises(ConfigError, match=r"my\.key: expected a value that JSON can hold"):
         checked_conf({"my.key": object()})
     with pytest.raises(ConfigError, match="1: expected text as a key"):
         checked_conf({1: 2})  # type: ignore[dict-item]

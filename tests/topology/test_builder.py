@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from storm.topology.builder import TopologyBuilder
 from storm.topology.component import BasicBolt, Bolt, CustomGrouping, Spout
 from storm.topology.output_fields import DirectStream, OutputFieldsDeclarer
 from storm.topology.structure import Grouping, GroupingKind, PythonObject, StreamInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Words(Spout):
@@ -99,10 +101,10 @@ def test_configure_wins_over_what_the_component_says(builder: TopologyBuilder) -
 
 def test_settings_are_checked(builder: TopologyBuilder) -> None:
     spout = builder.set_spout("more", Words())
-    with pytest.raises(InvalidTopologyError, match="topology.workers is set for a whole topology"):
+    with pytest.raises(InvalidTopologyError, match=r"topology\.workers is set for a whole topology"):
         spout.configure({"topology.workers": 2})
     with pytest.raises(
-        InvalidTopologyError, match="topology.debug: expected true or false, got 1 .from component 'more'"
+        InvalidTopologyError, match=r"topology\.debug: expected true or false, got 1 \(from component 'more'"
     ):
         spout.configure({"topology.debug": 1})
     with pytest.raises(InvalidTopologyError, match=r"'more': its number of tasks must be 1\.\.32767, got 0"):

@@ -61,11 +61,11 @@ def test_bolts_may_form_cycles_that_a_spout_feeds() -> None:
         ),
         (
             topology(count=bolt("words", stream="defualt")),
-            "bolt 'count' subscribes to stream 'defualt' of 'words', which it does not declare: did you mean 'default'?",
+            "bolt 'count' subscribes to stream 'defualt' of 'words', .* declare: did you mean 'default'?",
         ),
         (
             topology(count=bolt("words", kind=GroupingKind.FIELDS, fields=["wrd"])),
-            "bolt 'count', fields grouping on 'words' .stream 'default'.: the stream has no field 'wrd': did you mean 'word'?",
+            "bolt 'count', fields grouping on 'words' .stream 'default'.: .* no field 'wrd': did you mean 'word'?",
         ),
         (topology(count=bolt("words", kind=GroupingKind.FIELDS)), "needs at least one field"),
         (topology(count=bolt("words", kind=GroupingKind.PARTIAL_KEY, fields=["x"])), "has no field 'x'"),
