@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storm.supervisor.local_state import LocalState, MemoryState, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storm.supervisor.core import DurableMap
+
+
+@pytest.fixture(params=["disk", "memory"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> DurableMap:
+    return LocalState(tmp_path / "state.json") if request.param == "disk" else MemoryState()
+
+
+def test_a_map_gives_what_was_put(state: DurableMap) -> None:
+    assert state.get("ports") is None
+    state.put("ports", {"6700": [1, 2]})
+    state.put("other", None)
+    assert state.get("ports") == {"6700": [1, 2]}
+
+
+def test_the_next_process_reads_it(tmp_path: Path) -> None:
+    LocalState(tmp_path / "a" / "state.json").put("x", 1)
+    assert LocalState(tmp_path / "a" / "state.json").get("x") == 1
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["state.json"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 200), byte=st.none() | st.integers(0, 255))
+def test_a_damaged_file_is_named_set_aside_and_forgotten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cut: int, byte: int | None
+) -> None:
+    path = tmp_path / "state.json"
+    path.unlink(missing_ok=True)
+    LocalState(path).put("x", "y" * 50)
+    good = path.read_bytes()
+    cut %= len(good)
+    bad = good[:cut] if byte is None else good[:cut] + bytes([byte]) + good[cut + 1 :]
+    path.write_bytes(bad)
+    caplog.clear()
+    if bad == good:
+        assert LocalState(path).get("x") == "y" * 50
+        return
+    assert LocalState(path).get("x") is None
+    assert f"{path} is damaged" in caplog.text
+    assert (tmp_path / "state.json.corrupt").read_bytes() == bad
+    assert LocalState(path).get("x") is None
+
+
+def test_a_disk_that_refuses_is_said_and_memory_has_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    state = LocalState(tmp_path / "file" / "state.json")
+    state.put("x", 1)
+    assert state.get("x") == 1
+    assert "cannot be written" in caplog.text
+
+
+def test_a_write_that_fails_leaves_the_old_bytes_and_nothing_beside_them(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_atomically(path, b"old")
+
+    def failing(source: Path, target: Path) -> None:
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, b"new", rename=failing)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["state"]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from supervisor_models import ModelBlobs, ModelWorkers
+
+from storm.ids import ExecutorId
+from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
+from storm.supervisor.slot import BlobsState, SlotLimits, SlotState
+from storm.supervisor.slot_runner import Failure, SlotRunner
+from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
+
+PORT = 6700
+WORDS = LocalAssignment("words", (ExecutorId(1, 2),), 1, (BlobHash("code", "a"),))
+
+
+class Shop:
+    """A runner over a model machine."""
+
+    def __init__(self, workers: ModelWorkers | None = None) -> None:
+        self.workers = workers or ModelWorkers()
+        self.blobs = ModelBlobs()
+        self.beats = WorkerBeats()
+        self.failures: list[Failure] = []
+        self.runner = SlotRunner(
+            [PORT, PORT + 1], SlotLimits(), self.workers, self.blobs, self.beats, self.failures.append
+        )
+
+    def beat(self, port: int, now: float) -> None:
+        handle = self.runner.running()[port]
+        self.beats.receive(WorkerBeat(handle.worker_id, handle.assignment.topology_id, port, None), now)
+
+    def state(self, port: int = PORT) -> SlotState:
+        return self.runner.slots()[port].state
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def test_wanted_work_runs_and_the_next_call_is_the_heartbeats_end(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    assert shop.runner.step(0.0) == 120.0
+    shop.beat(PORT, 1.0)
+    assert shop.runner.step(1.0) == 31.0
+    assert [handle.assignment for handle in shop.workers.alive()] == [WORDS]
+    assert shop.runner.story(PORT)[-1] == "1.000 waiting-for-worker-start -> running"
+
+
+def test_a_dead_worker_is_replaced_within_one_step_and_told_of(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.beat(PORT, 1.0)
+    (first,) = shop.workers.alive()
+    shop.workers.die(first)
+    shop.runner.step(2.0)
+    (second,) = shop.workers.alive()
+    assert second.worker_id != first.worker_id
+    (failure,) = shop.failures
+    assert failure.text == (
+        f"The worker on port {PORT} exited with code 1 (an executor failed); it is tried again at once.\n"
+        f"Last lines of its log:\nlast words on {PORT}"
+    )
+
+
+def test_a_worker_that_cannot_be_launched_backs_off(shop: Shop) -> None:
+    shop.workers.launch_failure = "no such file: python"
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    assert shop.state() is SlotState.BACKING_OFF
+    assert "could not be launched: no such file: python (2 times in a row)" in shop.failures[-1].text
+    shop.workers.launch_failure = None
+    shop.runner.step(1.0)
+    assert shop.workers.alive(PORT)
+
+
+def test_one_topology_without_code_delays_no_other_port(shop: Shop) -> None:
+    shop.blobs.states["words"] = (BlobsState.PENDING, "")
+    shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
+    shop.runner.step(0.0)
+    assert (shop.state(), len(shop.workers.alive(PORT + 1))) == (SlotState.WAITING_FOR_BLOBS, 1)
+
+
+def test_code_is_kept_while_wanted_or_running_and_then_removed(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    assert shop.blobs.kept == {"words"}
+    shop.workers.processes[shop.workers.alive()[0].worker_id].is_deaf = True
+    shop.runner.want({})
+    shop.runner.step(1.0)
+    assert shop.blobs.kept == {"words"}
+    shop.runner.step(4.0)
+    assert (shop.blobs.kept, shop.workers.processes) == (frozenset(), {})
+
+
+def test_a_port_that_is_not_configured_is_served_as_long_as_it_is_wanted(shop: Shop) -> None:
+    shop.runner.want({9999: WORDS})
+    shop.runner.step(0.0)
+    assert shop.workers.alive(9999)
+
+
+def test_the_next_supervisor_adopts_and_only_the_unwanted_ends(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS, PORT + 1: WORDS})
+    shop.runner.step(0.0)
+    before = shop.workers.alive()
+    successor = Shop(shop.workers)
+    assert successor.runner.adopt(0.0) == before
+    successor.runner.step(0.0)
+    assert shop.workers.alive() == before
+    successor.runner.want({PORT: WORDS})
+    successor.runner.step(1.0)
+    assert shop.workers.alive() == before[:1]
+
+
+def test_of_two_workers_on_a_port_the_newer_epoch_is_adopted(shop: Shop) -> None:
+    newer = shop.workers.launch(PORT, replace(WORDS, epoch=2))
+    shop.workers.launch(PORT, WORDS)
+    shop.runner.adopt(0.0)
+    assert shop.workers.alive() == [newer]
+    assert shop.runner.running() == {PORT: newer}
+
+
+def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
+    shop.workers.launch_failure = "no"
+    shop.runner.want({PORT: WORDS})
+    for now in (0.0, 1.0, 3.0):
+        shop.runner.step(now)
+    successor = Shop()
+    successor.runner.adopt(100.0, shop.runner.back_offs())
+    successor.runner.want({PORT: WORDS})
+    assert successor.runner.step(100.0) == 104.0
+    assert successor.workers.launched == []
+
+
+@pytest.mark.parametrize("plain", [None, [], {"x": 1}, {"6700": {"assignment": {}, "deaths": 1}}])
+def test_back_offs_that_are_none_are_ignored(shop: Shop, plain: object) -> None:
+    shop.runner.adopt(0.0, plain)
+    assert shop.state() is SlotState.EMPTY

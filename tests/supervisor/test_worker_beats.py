@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
+
+
+def beat(message: str, stats: object = None, worker_id: str = "w1") -> WorkerBeat:
+    return WorkerBeat(worker_id, "words", 6700, message, stats)
+
+
+def test_the_first_beat_of_a_worker_is_told_from_the_next() -> None:
+    beats = WorkerBeats()
+    assert beats.receive(beat("1"), 1.0)
+    assert not beats.receive(beat("2"), 2.0)
+    assert beats.receive(beat("3", worker_id="w2"), 3.0)
+    assert (beats.seen_at(6700, "w2"), beats.seen_at(6700, "w1"), beats.seen_at(6701, "w1")) == (3.0, None, None)
+
+
+def test_nimbus_gets_the_newest_once_with_figures_that_came_before_it() -> None:
+    beats = WorkerBeats()
+    beats.receive(beat("1", stats="figures"), 1.0)
+    beats.receive(beat("2"), 2.0)
+    assert beats.take_for_nimbus() == [beat("2", stats="figures")]
+    assert beats.take_for_nimbus() == []
+
+
+def test_what_nimbus_did_not_take_goes_with_the_next() -> None:
+    beats = WorkerBeats()
+    beats.receive(beat("1", stats="figures"), 1.0)
+    refused = beats.take_for_nimbus()
+    beats.receive(beat("2"), 2.0)
+    beats.give_back(refused)
+    assert beats.take_for_nimbus() == [beat("2", stats="figures")]
+    beats.give_back([beat("2", stats="figures")])
+    beats.receive(beat("3", stats="newer"), 3.0)
+    assert beats.take_for_nimbus() == [beat("3", stats="newer")]
+
+
+def test_a_forgotten_worker_is_not_given_back() -> None:
+    beats = WorkerBeats()
+    beats.receive(beat("1"), 1.0)
+    taken = beats.take_for_nimbus()
+    beats.forget(6700)
+    beats.give_back(taken)
+    assert beats.take_for_nimbus() == []

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.supervisor.worker_logs import OLD_LOGS_KEPT, PART_MAX_BYTES, LogPart, log_path, open_log, read_part, tail
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write(artifacts: Path, data: bytes) -> Path:
+    path = log_path(artifacts, "words-1-1", 6700)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_log_is_appended_to_until_it_is_too_large(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "words-1-1", 6700)
+    for text in (b"one", b"two"):
+        log = open_log(path, 100)
+        os.write(log, text)
+        os.close(log)
+    assert path.read_bytes() == b"onetwo"
+    for _ in range(OLD_LOGS_KEPT + 2):
+        log = open_log(path, 3)
+        os.write(log, b"more")
+        os.close(log)
+    kept = sorted(each.name for each in path.parent.iterdir())
+    assert kept == ["worker.log", *(f"worker.log.{n}" for n in range(1, OLD_LOGS_KEPT + 1))]
+
+
+def test_the_tail_is_whole_lines_of_the_end(tmp_path: Path) -> None:
+    path = write(tmp_path, b"".join(b"line %d %s\n" % (n, b"x" * 300) for n in range(100)))
+    lines = tail(path).splitlines()
+    assert lines[-1].startswith("line 99 ")
+    assert all(line.startswith("line ") for line in lines)
+    assert tail(write(tmp_path, b"\xff\n")) == "\N{REPLACEMENT CHARACTER}"
+    assert tail(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "part"),
+    [
+        (0, 3, LogPart(b"abc", 0, 6)),
+        (4, 99, LogPart(b"ef", 4, 6)),
+        (-2, 99, LogPart(b"ef", 4, 6)),
+        (-99, 99, LogPart(b"abcdef", 0, 6)),
+        (99, 99, LogPart(b"", 6, 6)),
+        (0, -1, LogPart(b"", 0, 6)),
+    ],
+)
+def test_a_part_is_read(tmp_path: Path, offset: int, length: int, part: LogPart) -> None:
+    write(tmp_path, b"abcdef")
+    assert read_part(tmp_path, "words-1-1", 6700, offset, length) == part
+
+
+def test_one_answer_is_bounded(tmp_path: Path) -> None:
+    write(tmp_path, bytes(PART_MAX_BYTES + 1))
+    assert len(read_part(tmp_path, "words-1-1", 6700, 0, 1 << 40).data) == PART_MAX_BYTES
+
+
+@pytest.mark.parametrize("topology_id", ["..", ".", "", "../x", "a/b", "a\\b", "a\0b", "/etc", "x" * 300])
+def test_an_id_that_is_a_path_is_refused(tmp_path: Path, topology_id: str) -> None:
+    with pytest.raises(NotAuthorizedError):
+        read_part(tmp_path, topology_id, 6700, 0, 10)
+
+
+def test_a_link_out_of_the_logs_is_refused(tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    path = log_path(artifacts, "words-1-1", 6700)
+    path.parent.mkdir(parents=True)
+    (tmp_path / "artifacts-secret").write_text("secret")
+    path.symlink_to(tmp_path / "artifacts-secret")
+    with pytest.raises(NotAuthorizedError):
+        read_part(artifacts, "words-1-1", 6700, 0, 10)
+
+
+def test_no_log_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TopologyNotAliveError, match="no worker of words-1-1 has logged on port 6700"):
+        read_part(tmp_path, "words-1-1", 6700, 0, 10)
