@@ -46,7 +46,8 @@ def _cell(value: object) -> str:
 
 def duration(secs: float) -> str:
     """Two units at most: `3 d 4 h`, `12 s`."""
-    left, parts = int(secs), []
+    left = int(secs)
+    parts: list[str] = []
     for size, unit in UNITS:
         count, left = divmod(left, size)
         if count or parts:

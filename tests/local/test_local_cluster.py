@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm import Bolt, LocalCluster, Spout, TopologyBuilder
+from storm.errors import StormError, TopologyAlreadyAliveError, TopologyNotAliveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storm import StormTopology
+
+SEEN: list[int] = []
+ACKED: list[int] = []
+
+
+class Numbers(Spout):
+    outputs = ["number"]
+
+    def open(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        self.collector = collector
+        self.waiting = list(range(conf.get("numbers", 100), 0, -1))
+
+    def next_tuple(self) -> None:
+        if self.waiting:
+            number = self.waiting.pop()
+            self.collector.emit([number], message_id=number)
+
+    def ack(self, message_id: int) -> None:
+        ACKED.append(message_id)
+
+    def fail(self, message_id: int) -> None:
+        self.waiting.append(message_id)
+
+
+class See(Bolt):
+    def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        self.collector = collector
+
+    def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
+        if tup.number == 13 and "unlucky" in SEEN:  # type: ignore[comparison-overlap]
+            raise ValueError("thirteen")
+        SEEN.append(tup.number)
+        self.collector.ack(tup)
+
+
+class Broken(Bolt):
+    def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        raise ValueError("no database here")
+
+    def execute(self, tup) -> None: ...  # type: ignore[no-untyped-def]
+
+
+def numbers(bolt: Bolt, parallelism: int = 2) -> StormTopology:
+    builder = TopologyBuilder()
+    builder.set_spout("numbers", Numbers())
+    builder.set_bolt("see", bolt, parallelism).shuffle_grouping("numbers")
+    return builder.create_topology()
+
+
+@pytest.fixture
+def cluster() -> Iterator[LocalCluster]:
+    SEEN.clear()
+    ACKED.clear()
+    with LocalCluster() as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_number_is_seen_and_acked(cluster: LocalCluster, workers: int) -> None:
+    cluster.submit("numbers", numbers(See(), 4), {"topology.workers": workers})
+    cluster.wait_for(lambda: len(ACKED) == 100)
+    assert sorted(SEEN) == sorted(ACKED) == list(range(1, 101))
+    page = cluster.page("numbers")
+    assert (page.status, page.num_workers) == ("ACTIVE", workers)
+
+
+def test_figures_are_true(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See()))
+    cluster.wait_for(lambda: len(ACKED) == 100)
+    cluster.wait_for(lambda: cluster.page("numbers").id_to_spout_agg_stats["numbers"].common_stats.acked == 100)
+    stats = cluster.page("numbers").id_to_bolt_agg_stats["see"]
+    assert stats.common_stats.acked == 100
+    assert stats.specific_stats.bolt.executed == 100
+
+
+def test_a_rebalance_loses_nothing(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See(), 4), {"numbers": 3_000, "topology.message.timeout.secs": 2})
+    cluster.wait_for(lambda: len(ACKED) > 100)
+    cluster.rebalance("numbers", num_workers=2, executors={"see": 2})
+    cluster.wait_for(lambda: cluster.page("numbers").num_workers == 2)
+    cluster.wait_for(lambda: set(ACKED) == set(range(1, 3_001)), timeout_secs=60)
+    assert set(SEEN) >= set(ACKED)
+
+
+def test_a_killed_topology_is_gone(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See()))
+    with pytest.raises(TopologyAlreadyAliveError):
+        cluster.submit("numbers", numbers(See()))
+    cluster.kill("numbers")
+    with pytest.raises(TopologyNotAliveError):
+        cluster.page("numbers")
+
+
+def test_an_inactive_topology_emits_nothing_until_it_is_active(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See()), active=False)
+    cluster.wait_for(lambda: all(worker.uptime_secs is not None for worker in cluster.page("numbers").workers))
+    assert SEEN == []
+    cluster.activate("numbers")
+    cluster.wait_for(lambda: len(ACKED) == 100)
+
+
+def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(Broken()))
+    cluster.wait_for(lambda: cluster.errors("numbers").get("see"))
+    assert "no database here" in cluster.errors("numbers")["see"][0]
+
+
+def test_waiting_has_an_end(cluster: LocalCluster) -> None:
+    with pytest.raises(StormError, match=r"has not come within 0.05 s"):
+        cluster.wait_for(lambda: False, timeout_secs=0.05)
