@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm.config.near_names import did_you_mean
 from storm.errors import InvalidTopologyError
 from storm.ids import GlobalStreamId, is_system_id
-from storm.topology.parallelism import TASKS_KEY, num_tasks
+from storm.topology.parallelism import MAX_TASKS_KEY, TASKS_KEY, num_tasks
 from storm.topology.structure import ForeignObject, GroupingKind
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def validate(topology: StormTopology, conf: Mapping[str, Any] | None = None) -> 
 
 def _validate_spec(component_id: ComponentId, spec: ComponentSpec) -> None:
     tasks = spec.conf.get(TASKS_KEY)
-    for number, what in ((spec.parallelism, "its parallelism"), (tasks, "its number of tasks")):
+    for number, what in (
+        (spec.parallelism, "its parallelism"),
+        (tasks, "its number of tasks"),
+        (spec.conf.get(MAX_TASKS_KEY), MAX_TASKS_KEY),
+    ):
         if number is None:
             continue
         if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= TASKS_MAX:

@@ -79,6 +79,10 @@ def test_bolts_may_form_cycles_that_a_spout_feeds() -> None:
         (topology(__a=bolt("words")), "component '__a': ids that begin with __ are the system's"),
         (topology(a=bolt("words", parallelism=0)), "component 'a': its parallelism must be 1..32767, got 0"),
         (topology(a=bolt("words", parallelism=True)), "its parallelism must be 1..32767, got True"),
+        (
+            topology(a=bolt("words", conf={"topology.max.task.parallelism": "x"})),
+            "topology.max.task.parallelism must be",
+        ),
         (topology(a=bolt("words", conf={"topology.tasks": 0})), "component 'a': its number of tasks must be"),
         (
             topology(a=bolt("words", parallelism=3, conf={"topology.tasks": 2})),
