@@ -18,7 +18,7 @@ from storm.topology.component import BasicBolt, Bolt
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
@@ -30,7 +30,7 @@ SAMPLES_MAX = 16  # tuples whose time from receipt to ack is being taken
 
 
 class BoltTask:
-    """One task: the user's bolt, its collector, its queue. `execute_batch` is None where the bolt has none of its own."""
+    """One task: the user's bolt, its collector, its queue. `execute_batch`: None where the bolt has none."""
 
     __slots__ = ("bolt", "collector", "execute", "execute_batch", "id", "port", "user_collector")
 
@@ -102,7 +102,7 @@ class BoltExecutor(Executor):
 
     def turn(self, now: float) -> bool:
         if not self.started:
-            if not self.active and not any([task.port.items for task in self.tasks]):
+            if not self.active and not any(task.port.items for task in self.tasks):
                 return False
             self.prepare(now)
         did = False
@@ -110,8 +110,7 @@ class BoltExecutor(Executor):
             self.tick(now)
             did = True
         for task in self.tasks:
-            if task.port.items and not self.held:
-                self.run(task)
+            if task.port.items and not self.held and self.run(task):
                 did = True
             collector = task.collector
             if collector.acks or collector.fails or collector.resets:
@@ -132,10 +131,10 @@ class BoltExecutor(Executor):
         if self.tick_secs is not None:
             self.tick_due = now + self.tick_secs
 
-    def shut_down(self) -> None:
+    def endings(self) -> Iterator[Any]:
         if self.started:
             for task in self.tasks:
-                task.bolt.cleanup()
+                yield task.bolt.cleanup()
 
     def tick(self, now: float) -> None:
         """A tick goes before what is queued: a bolt that is behind still hears of time."""
@@ -143,16 +142,19 @@ class BoltExecutor(Executor):
         self.tick_due = now + self.tick_secs
         origin = self.surroundings.plan.origin(SYSTEM_TASK, TICK_STREAM)
         for task in self.tasks:
-            tup = Tuple((self.tick_secs,), origin)
-            began = self.clock.now()
-            if task.execute_batch is not None:
-                task.execute_batch([tup])
-            else:
-                task.execute(tup)
-            self.count_executed([tup], began, self.clock.now())
+            self.execute_one(task, Tuple((self.tick_secs,), origin))
 
-    def run(self, task: BoltTask) -> None:
-        """Execute what is queued for a task, at most a quota of it."""
+    def execute_one(self, task: BoltTask, tup: Tuple) -> None:
+        """Execute a tuple that comes by another way than the queue."""
+        began = self.clock.now()
+        if task.execute_batch is not None:
+            task.execute_batch([tup])
+        else:
+            task.execute(tup)
+        self.count_executed([tup], began, self.clock.now())
+
+    def run(self, task: BoltTask) -> bool:
+        """Execute what is queued for a task, at most a quota of it; False: not now."""
         port = task.port
         batch = port.items
         if len(batch) <= self.quota:
@@ -172,6 +174,7 @@ class BoltExecutor(Executor):
         self.running = False
         self.count_executed(batch, began, ended)
         self.adapt(ended - began)
+        return True
 
     def task_to_call(self, task: TaskId) -> Callable[[Tuple], None] | None:
         for each in self.tasks:
@@ -180,24 +183,19 @@ class BoltExecutor(Executor):
         return None
 
     def execute_now(self, task: BoltTask, tup: Tuple) -> None:
-        """Called by the emitting executor of this lane (none grouping): execute at once unless this one is in the midst."""
+        """Called by the emitting executor of this lane (none grouping): execute at once unless in the midst of it."""
         if self.running or self.held:
             task.port.items.append(tup)
             return
         if not self.started:
             self.prepare(self.clock.now())
         self.running = True
-        began = self.clock.now()
         try:
-            if task.execute_batch is not None:
-                task.execute_batch([tup])
-            else:
-                task.execute(tup)
+            self.execute_one(task, tup)
         except Exception as error:
             raise self.lane.failed_within(self, error) from error
         finally:
             self.running = False
-        self.count_executed([tup], began, self.clock.now())
 
     def settle(self, collector: BoltCollector) -> None:
         """Bring acks, fails and resets to their trees' ledgers."""

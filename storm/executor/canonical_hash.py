@@ -23,7 +23,7 @@ DEPTH_MAX = 64  # of containers in containers: a value that nests deeper is a mi
 
 
 def canonical_hash(value: Any) -> int:
-    """64 bits, unsigned. 1, 1.0, Decimal(1) and True agree, so do list and tuple, bytes and bytearray, set and frozenset.
+    """64 bits, unsigned. 1, 1.0, Decimal(1) and True agree; so do list and tuple, bytes and bytearray, sets.
 
     Raises TypeError naming the type of a value that has no canonical form.
     """

@@ -1,7 +1,7 @@
 """What spouts and bolts emit, ack and fail through: the hot path of every tuple.
 
-A collector belongs to one task and is used by one thread at a time. Edges are drawn by an xorshift generator, whose XOR of
-any few of its values is never zero by accident of its own.
+A collector belongs to one task and is used by one thread at a time. Edges are drawn by an xorshift generator: the XOR
+of any few of its values is never zero by accident of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SpoutCollector:
-    """A spout task's collector. `tracked`: whether there are ackers; `init_sent`: whether one elsewhere must be told."""
+    """A spout task's collector. `tracked`: there are ackers; `init_sent`: one elsewhere must be told of each tree."""
 
     __slots__ = (
         "base", "component", "counter", "emits", "init_sent", "now", "pending", "report", "seed", "streams", "tracked",

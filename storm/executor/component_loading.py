@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId
     from storm.topology.structure import ComponentObject
 
-ASYNC_METHODS = ("open", "prepare", "next_tuple", "execute", "execute_batch", "ack", "fail", "activate", "deactivate", "close", "cleanup")  # fmt: skip
+CALLED_METHODS = (
+    "open", "prepare", "next_tuple", "execute", "execute_batch", "ack", "fail", "activate", "deactivate", "close",
+    "cleanup",
+)  # fmt: skip
 
 
 def load_component(component_id: ComponentId, component: ComponentObject) -> Any:
     """A new object at each call, so that every task has its own.
 
-    Raises WorkerStartError, naming the component, if it is of a kind that does not run here or its code cannot be imported.
+    Raises WorkerStartError, naming the component, if it is no Python component or its code cannot be imported.
     """
     if isinstance(component, ShellObject):
         raise WorkerStartError(
@@ -48,4 +51,4 @@ def _unpickle(component_id: ComponentId, serialized: bytes, what: str) -> Any:
 
 def is_async(component: Any) -> bool:
     """Whether any of the methods that executors call is `async def`."""
-    return any(inspect.iscoroutinefunction(getattr(component, name, None)) for name in ASYNC_METHODS)
+    return any(inspect.iscoroutinefunction(getattr(component, name, None)) for name in CALLED_METHODS)

@@ -9,11 +9,12 @@ from storm.executor.tracking import TrackingOut
 from storm.executor.user_traceback import user_traceback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from storm.clock import Clock
     from storm.config.topology_conf import TopologyOptions
+    from storm.executor.blocking import BlockingGauge
     from storm.executor.lane import Lane
     from storm.executor.lanes import Reports
     from storm.executor.plan import WorkerPlan
@@ -39,9 +40,12 @@ class Surroundings:
 class Executor:
     """Called by one thread at a time. `held`: it feeds a task that has too much to do, and stops for now."""
 
+    is_async = False
+
     __slots__ = (
         "clock",
         "component",
+        "gauge",
         "held",
         "id",
         "lane",
@@ -65,6 +69,7 @@ class Executor:
         self.throttle = ErrorThrottle(options.max_error_report_per_interval, options.error_throttle_interval_secs)
         self.streams: dict[TaskId, dict[StreamId, OutputStream]] = {}
         self.lane: Lane
+        self.gauge: BlockingGauge | None = None  # set where the lane is to be chosen by what is measured
         self.outgoing: list[Port] = []
         self.held = False
         self.started = False
@@ -91,8 +96,9 @@ class Executor:
     def set_active(self, active: bool) -> None:
         """Whether the topology is active; heeded at the next turn."""
 
-    def shut_down(self) -> None:
-        """Orderly end: the user's `close` or `cleanup`."""
+    def endings(self) -> Iterator[Any]:
+        """Orderly end: what the user's `deactivate`, `close` or `cleanup` answers, call by call."""
+        return iter(())
 
     def totals(self) -> Totals | None:
         """What was counted since the start; None: counts nothing. May be called by any thread."""

@@ -50,6 +50,7 @@ class Lane:
         self.tracking_in: list[tuple[Tracking, TaskId, array[int]]] = []
         self.waiting: dict[TaskId, int] = {}  # tuples in `tuples_in`, by task
         self.thread: threading.Thread | None = None
+        self.blocked: tuple[Executor, float] | None = None  # found in the last turn, and how much of its time
 
     # Wiring
 
@@ -76,6 +77,32 @@ class Lane:
         port.execute_now = bolt_task
         return port
 
+    def move_out(self, group: list[Executor], name: str) -> Lane:
+        """Give these executors a lane of their own, with all that waits for them. By this lane's own thread."""
+        other = Lane(name, self.lanes)
+        other.take_in(group)
+        with self.changed:
+            for task in other.tasks:
+                del self.tasks[task]
+                self.lanes.lane_of[task] = other
+                if task in self.ports:
+                    other.port(task).items, self.ports[task].items = self.ports[task].items, []
+                if task in self.waiting:
+                    other.waiting[task] = self.waiting.pop(task)
+                pending = self.pendings.pop(task, None)
+                self.ledgers = {key: ledger for key, ledger in self.ledgers.items() if ledger is not pending}
+            other.tuples_in = [item for item in self.tuples_in if item[0] in other.tasks]
+            other.tracking_in = [item for item in self.tracking_in if item[1] in other.tasks]
+            self.tuples_in = [item for item in self.tuples_in if item[0] not in other.tasks]
+            self.tracking_in = [item for item in self.tracking_in if item[1] not in other.tasks]
+        self.executors = [executor for executor in self.executors if executor not in group]
+        for executor in group:
+            executor.gauge = None
+            executor.enter(other)
+        for executor in self.executors:
+            executor.enter(self)
+        return other
+
     # From any thread
 
     def post(self, task: TaskId, tuples: list[Tuple]) -> bool:
@@ -85,9 +112,9 @@ class Lane:
                 return False
             self.tuples_in.append((task, tuples))
             count = self.waiting[task] = self.waiting.get(task, 0) + len(tuples)
+            if count > self.lanes.high_mark:  # noted before this lane's thread can have emptied it again
+                self.lanes.note_full(task)
             self.wake_locked()
-        if count > self.lanes.high_mark:
-            self.lanes.note_full(task)
         return True
 
     def post_tracking(self, kind: Tracking, task: TaskId, pairs: array[int]) -> bool:
@@ -109,7 +136,8 @@ class Lane:
             self.changed.notify()
 
     def queue_length(self, task: TaskId) -> int:
-        return len(self.port(task).items) + self.waiting.get(task, 0)
+        port = self.ports.get(task)
+        return (len(port.items) if port is not None else 0) + self.waiting.get(task, 0)
 
     # By the lane's own thread, or whoever steps it
 
@@ -119,17 +147,35 @@ class Lane:
         executor = None
         try:
             for executor in self.executors:
-                if executor.turn(now):
+                if executor.gauge is None:
+                    did = executor.turn(now) or did
+                elif self.turn_measured(executor, now):
                     did = True
         except ExecutorFailedError:
             return True
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             assert executor is not None
             self.lanes.fail(executor, error)
             return True
         if did:
             self.look_at_marks()
             self.lanes.transfer.flush()
+        return did
+
+    def stepped(self, now: float) -> bool:
+        """A turn where no thread runs this lane."""
+        return self.turn(now)
+
+    def turn_measured(self, executor: Executor, now: float) -> bool:
+        """A turn of an executor that gets a thread of its own when it is seen to block."""
+        assert executor.gauge is not None
+        clock = self.lanes.clock
+        wall, cpu = clock.now(), clock.thread_cpu_secs()
+        did = executor.turn(now)
+        ended = clock.now()
+        share = executor.gauge.add(ended, ended - wall, clock.thread_cpu_secs() - cpu)
+        if share is not None:
+            self.blocked = executor, share
         return did
 
     def next_due(self) -> float | None:
@@ -208,8 +254,10 @@ class Lane:
             if not self.turn(clock.now()):
                 due = self.next_due()
                 self.sleep(None if due is None else due - clock.now())
-        if self.lanes.failure is None:
-            self.shut_down()
+            if self.blocked is not None:
+                (executor, share), self.blocked = self.blocked, None
+                self.lanes.move(executor, share)
+        self.shut_down()
 
     def sleep(self, secs: float | None) -> None:
         if secs is not None and secs <= 0:
@@ -221,9 +269,12 @@ class Lane:
                 self.asleep = False
 
     def shut_down(self) -> None:
-        """Deactivate and close; what is queued is not drained: its spouts replay it."""
+        """Deactivate and close, unless a component failed; what is queued is not drained: its spouts replay it."""
+        if self.lanes.failure is not None:
+            return
         for executor in self.executors:
             try:
-                executor.shut_down()
-            except Exception as error:
+                for _ in executor.endings():
+                    pass
+            except Exception as error:  # noqa: BLE001
                 self.lanes.report_failure(executor, error)

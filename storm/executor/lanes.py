@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Protocol
 
 from storm.config.topology_conf import TopologyOptions, component_conf
 from storm.executor.acker_executor import AckerExecutor
+from storm.executor.blocking import BlockingGauge
 from storm.executor.bolt_executor import BoltExecutor
+from storm.executor.component_loading import is_async, load_component
 from storm.executor.executor import Surroundings
 from storm.executor.lane import Lane
 from storm.executor.spout_executor import SpoutExecutor
 from storm.executor.user_traceback import user_traceback
 from storm.ids import ACKER_COMPONENT
 from storm.metrics.executor_stats import StatsWindows
+
+AUTO, SHARED, THREAD, ASYNC = "auto", "shared", "thread", "async"  # `topology.executor.lane`
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from array import array
@@ -60,6 +67,7 @@ class Lanes:
         self._lock = threading.Lock()
         self._started = False
         self._origins: dict[tuple[TaskId, StreamId], Origin] = {}
+        self._async: dict[ComponentId, bool] = {}
         surroundings = Surroundings(plan, clock, reports, rng)
         self.executors = [self._executor(executor_id, surroundings) for executor_id in plan.in_flow_order()]
         self.lanes = self._arrange()
@@ -67,30 +75,90 @@ class Lanes:
 
     def _executor(self, executor_id: ExecutorId, surroundings: Surroundings) -> Executor:
         component_id = self.plan.task_components[executor_id.start_task]
-        conf = component_conf(self.plan.conf, self.plan.topology.component(component_id).conf)
-        options = TopologyOptions.from_conf(conf)
+        spec = self.plan.topology.component(component_id)
+        options = TopologyOptions.from_conf(component_conf(self.plan.conf, spec.conf))
         if component_id == ACKER_COMPONENT:
             return AckerExecutor(executor_id, options, surroundings)
-        if component_id in self.plan.topology.spouts:
-            return SpoutExecutor(executor_id, options, surroundings)
-        return BoltExecutor(executor_id, options, surroundings)
+        is_spout = component_id in self.plan.topology.spouts
+        if component_id not in self._async:
+            self._async[component_id] = is_async(load_component(component_id, spec.component))
+        if options.executor_lane == ASYNC or self._async[component_id]:
+            from storm.executor.async_executors import AsyncBoltExecutor, AsyncSpoutExecutor
+
+            return (AsyncSpoutExecutor if is_spout else AsyncBoltExecutor)(executor_id, options, surroundings)
+        return (SpoutExecutor if is_spout else BoltExecutor)(executor_id, options, surroundings)
 
     def _arrange(self) -> list[Lane]:
-        shared = Lane("shared", self)
-        shared.take_in(self.executors)
-        lanes = [shared]
-        for lane in lanes:
+        """Put every executor into its lane, fused ones into that of their source, and connect them."""
+        lanes = {SHARED: Lane(SHARED, self)}
+        for executor in self.executors:
+            name = self._lane_name(executor)
+            if name not in lanes:
+                lanes[name] = self._new_lane(name)
+            lanes[name].take_in([executor])
+        for lane in lanes.values():
             self.lane_of.update(dict.fromkeys(lane.tasks, lane))
-        for lane in lanes:
+        for lane in lanes.values():
             for executor in lane.executors:
                 executor.enter(lane)
-        return lanes
+        return list(lanes.values())
+
+    def _lane_name(self, executor: Executor) -> str:
+        if executor.is_async:
+            return ASYNC
+        leader = self._leader(executor)
+        if leader.is_async or leader.options.executor_lane != THREAD:
+            return SHARED
+        return lane_name(leader)
+
+    def _new_lane(self, name: str) -> Lane:
+        if name != ASYNC:
+            return Lane(name, self)
+        from storm.executor.async_lane import AsyncLane
+
+        return AsyncLane(name, self)
+
+    def _leader(self, executor: Executor) -> Executor:
+        """Whose lane this executor shares: its own, or, for a none grouping, of the component that it subscribes to."""
+        seen = {executor.component}
+        while True:
+            sources = [source for source in self.plan.fused_sources(executor.component) if source not in seen]
+            above = [e for e in self.executors if sources and e.component == sources[0] and not e.is_async]
+            if not above:
+                return executor
+            mine = [e for e in self.executors if e.component == executor.component]
+            executor = above[mine.index(executor) % len(above)]
+            seen.add(executor.component)
+
+    def move(self, executor: Executor, blocked_share: float) -> None:
+        """Give an executor (and those fused with it) a lane of its own. Called by the thread of its lane."""
+        leader = self._leader(executor)
+        old = executor.lane
+        group = [each for each in old.executors if self._leader(each) is leader]
+        if leader not in group:
+            return
+        if len(group) == len(old.executors):
+            for each in group:
+                each.gauge = None
+            return
+        new = old.move_out(group, lane_name(leader))
+        logger.info(
+            "%s moves to a thread of its own: it blocked for %.0f %% of its time (topology.executor.lane)",
+            new.name,
+            100 * blocked_share,
+        )
+        with self._lock:
+            self.lanes = [*self.lanes, new]
+        self._start(new)
 
     # Life
 
     def start(self) -> None:
         """Give every lane a thread."""
         self._started = True
+        for executor in self.lanes[0].executors:
+            if executor.options.executor_lane == AUTO and not isinstance(executor, AckerExecutor):
+                executor.gauge = BlockingGauge()
         for lane in self.lanes:
             self._start(lane)
 
@@ -102,9 +170,8 @@ class Lanes:
         """Deactivate, then `close` and `cleanup` all components; False: some thread had not ended in time."""
         self.stopping = True
         if not self._started:
-            if self.failure is None:
-                for lane in self.lanes:
-                    lane.shut_down()
+            for lane in self.lanes:
+                lane.shut_down()
             return True
         for lane in self.lanes:
             lane.wake()
@@ -120,7 +187,7 @@ class Lanes:
             return False
         did = False
         for lane in self.lanes:
-            if self.failure is None and lane.turn(now):
+            if self.failure is None and lane.stepped(now):
                 did = True
         return did
 
@@ -225,3 +292,8 @@ class Lanes:
     def _wake_all(self) -> None:
         for lane in list(self.lanes):
             lane.wake()
+
+
+def lane_name(executor: Executor) -> str:
+    """Of a lane that belongs to this executor: `component[first task-last task]`."""
+    return f"{executor.component}[{executor.id.start_task}-{executor.id.end_task}]"

@@ -1,10 +1,11 @@
 """A spout task's tuples under way: a ring indexed by the roots' counter, with timeouts by rotation.
 
-A root is 64 bits: the task that holds the tree's ledger (16) | the spout's task (16) | a counter (32). Counters of one task
-follow one another, so that a ring finds them without hashing; a tree that stays while the ring comes round moves to a dict.
+A root is 64 bits: the task that holds the tree's ledger (16) | the spout's task (16) | a counter (32). Counters of one
+task follow one another, so that a ring finds them without hashing; a tree that stays while the ring comes round moves
+to a dict.
 
-Where the worker has an acker, the spout's task holds the ledger itself: what the acker in its worker would do, without a
-message. Then `fold` completes trees. Otherwise an acker task elsewhere holds it (`acker.AckLedger`) and tells by `settle`.
+Where the worker has an acker, the spout's task holds the ledger itself: what the acker in its worker would do, without
+a message. Then `fold` completes trees. Otherwise an acker elsewhere holds it (`acker.AckLedger`) and tells by `settle`.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Pending:
         return len(expired)
 
     def make_room(self, place: int) -> None:
-        """A place is taken: the ring grows when it is too small, or its tree stays longer than others and moves away."""
+        """A place is taken: the ring is too small and grows, or its tree stays longer than others and moves away."""
         size = self.mask + 1
         if self.count * 2 > size and size < RING_SIZE_MAX:
             self.grow()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT, SYSTEM_TASK, TICK_STREAM, ExecutorId, GlobalStreamId
 from storm.topology.context import TopologyContext, WorkerContext
+from storm.topology.structure import GroupingKind
 from storm.tuples import Origin
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class WorkerPlan:
     """`topology` is the system topology, `conf` the topology's effective conf; `executors` are this worker's.
 
-    `task_components` names every task of the whole topology. `code_dir`: where the user's package was unpacked, None where
-    it runs in place.
+    `task_components` names every task of the whole topology. `code_dir`: where the user's package was unpacked, None
+    where it runs in place.
     """
 
     topology: StormTopology
@@ -129,8 +130,8 @@ class WorkerPlan:
     def must_wait(self, component_id: ComponentId, full: Iterable[TaskId]) -> bool:
         """Whether a component stops while the tasks `full` have too much to do.
 
-        A spout stops for every task that descends from it. A bolt stops for those that it feeds, unless these feed it in
-        turn: in a cycle somebody must go on, or nobody would ever.
+        A spout stops for every task that descends from it. A bolt stops for those that it feeds, unless these feed it
+        in turn: in a cycle somebody must go on, or nobody would ever.
         """
         components = {self.task_components[task] for task in full if task in self.task_components}
         if component_id in self.topology.spouts:
@@ -139,6 +140,11 @@ class WorkerPlan:
             below in components and component_id not in self.reaches[below]
             for below in self.feeds.get(component_id, ())
         )
+
+    def fused_sources(self, component_id: ComponentId) -> list[ComponentId]:
+        """The components whose executors this one's run in: those that it subscribes to by none grouping."""
+        inputs = self.topology.component(component_id).inputs
+        return sorted(source.component_id for source, how in inputs.items() if how.kind is GroupingKind.NONE)
 
     def in_flow_order(self) -> list[ExecutorId]:
         """This worker's executors so that a tuple meets them in turn: spouts first, then breadth first."""

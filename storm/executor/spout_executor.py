@@ -12,6 +12,8 @@ from storm.executor.task import wire_streams
 from storm.metrics.executor_stats import Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
     from storm.executor.lane import Lane
@@ -106,21 +108,23 @@ class SpoutExecutor(Executor):
             task.collector.now = now
             context = self.context(task.id)
             task.spout.open(context.conf, context, task.collector)
-        if self.timeout_secs is not None and self.surroundings.plan.ackers:
-            self.rotate_due = now + self.timeout_secs
+        self.rotate_due = self.open_due(now)
+
+    def open_due(self, now: float) -> float | None:
+        """When trees are to age for the first time after `open`; None: they do not."""
+        return None if self.timeout_secs is None or not self.surroundings.plan.ackers else now + self.timeout_secs
 
     def activate(self, active: bool) -> None:
         self.activated = active
         for task in self.tasks:
             (task.spout.activate if active else task.spout.deactivate)()
 
-    def shut_down(self) -> None:
+    def endings(self) -> Iterator[Any]:
         if self.started:
-            self.set_active(False)
-            if self.activated:
-                self.activate(False)
             for task in self.tasks:
-                task.spout.close()
+                if self.activated:
+                    yield task.spout.deactivate()
+                yield task.spout.close()
 
     def room(self) -> int:
         """How many more tuples may be under way; the limit is per task and shared by the executor's tasks."""
@@ -159,18 +163,19 @@ class SpoutExecutor(Executor):
             if pending.acked:
                 did = True
                 entries, pending.acked = pending.acked, []
-                ack = task.spout.ack
-                for entry in entries:
-                    ack(entry[0])
+                self.tell(task.spout.ack, entries)
                 count_acked(entries, now)
             if pending.failed:
                 did = True
                 entries, pending.failed = pending.failed, []
-                fail = task.spout.fail
+                self.tell(task.spout.fail, entries)
                 for entry in entries:
-                    fail(entry[0])
                     entry[1].failed += 1
         return did
+
+    def tell(self, call: Callable[[Any], Any], entries: list[Entry]) -> None:
+        for entry in entries:
+            call(entry[0])
 
     def rotate(self, now: float) -> None:
         assert self.timeout_secs is not None
@@ -189,7 +194,7 @@ class SpoutExecutor(Executor):
 
 def count_acked(entries: list[Entry], now: float) -> None:
     out: OutputStream = entries[0][1]
-    if len(entries) > 1 and any([entry[1] is not out for entry in entries]):
+    if len(entries) > 1 and any(entry[1] is not out for entry in entries):
         for entry in entries:
             count_acked([entry], now)
         return

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Port:
     """Tuples on their way to one task, as the executors of one lane see it.
 
-    In the task's own lane `items` is its queue; in another it waits there for the end of a batch. `check` is set where the
-    task is in another worker: it refuses values that cannot travel. `execute_now` is set on a port for none grouping whose
-    task runs in the same lane: its code is called directly.
+    In the task's own lane `items` is its queue; in another it waits there for the end of a batch. `check` is set where
+    the task is in another worker: it refuses values that cannot travel. `execute_now` is set on a port for none
+    grouping whose task runs in the same lane: its code is called directly.
     """
 
     __slots__ = ("check", "execute_now", "items", "task")
@@ -158,7 +158,7 @@ def unknown_stream(component_id: ComponentId, stream: StreamId, streams: Collect
 
 def plain_on_direct(out: OutputStream) -> ValueError:
     return ValueError(
-        f"component {out.origin.component!r} used emit on stream {out.name!r}, which is direct: use emit_direct(task, ...)"
+        f"component {out.origin.component!r} used emit on stream {out.name!r}, which is direct: use emit_direct"
     )
 
 
@@ -171,8 +171,8 @@ def direct_port(out: OutputStream, task: TaskId) -> Port:
     port = out.direct_ports.get(task)
     if port is None:
         raise ValueError(
-            f"component {out.origin.component!r} used emit_direct on stream {out.name!r} to task {task}, which does not "
-            f"subscribe to it; those that do: {sorted(out.direct_ports) or 'none'}"
+            f"component {out.origin.component!r} used emit_direct on stream {out.name!r} to task {task}, which does "
+            f"not subscribe to it; those that do: {sorted(out.direct_ports) or 'none'}"
         )
     return port
 
@@ -192,7 +192,9 @@ def wire_streams(
                 out.direct_ports.update(zip(targets, ports, strict=True))
                 continue
             if grouping.kind is GroupingKind.CUSTOM:
-                choice = _custom_choice(plan, task, out, subscriber, load_grouping(subscriber, grouping.serialized))
+                choice: TargetChoice = _custom_choice(
+                    plan, task, out, subscriber, load_grouping(subscriber, grouping.serialized)
+                )
             else:
                 choice = _declared_choice(plan, grouping, targets, info.fields, rng)
             out.subscriptions.append(Subscription(subscriber, choice, ports))

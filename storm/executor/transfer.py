@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Tracking(IntEnum):
     """What a tracking message says of its roots. The numbers stand in frames: they never change.
 
-    To an acker: INIT (a spout emitted; the value is the XOR of the first edges), ACK (the value is folded in), FAIL, RESET.
+    To the holder of the tree's ledger: INIT (a spout emitted; the value is the XOR of the first edges), ACK (the value
+    is folded in), FAIL, RESET. The holder is an acker, or the spout's own task, which is never sent INIT.
     From an acker to the spout's task: ACKED, FAILED, RESET_DONE. Where there is no value it is 0.
     """
 
@@ -33,8 +34,10 @@ class Transfer(Protocol):
     """Outgoing side of a worker. Called by lane threads, in batches; never blocks on the network."""
 
     def check(self, values: Sequence[Any]) -> None:
-        """Raise SerializationError, naming position and type, if the values cannot travel. Called by emit for each tuple
-        that has a target in another worker."""
+        """Raise SerializationError, naming position and type, if the values cannot travel.
+
+        Called by emit for each tuple that has a target in another worker.
+        """
 
     def send(self, target: TaskId, tuples: list[Tuple]) -> None:
         """Take a batch for one task in another worker. The list is the callee's from now on.
@@ -45,7 +48,8 @@ class Transfer(Protocol):
     def send_tracking(self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int]) -> None:
         """Take tracking for an acker's or spout's task in another worker.
 
-        `pairs` is an array("Q") of root, value, root, value, ... `source` is the spout's task for INIT, else the sender's.
+        `pairs` is an array("Q") of root, value, root, value, ... `source` is the spout's task for INIT, else the
+        sender's.
         """
 
     def flush(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
 from storm.metrics.windows import RollingSums
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Mapping
 
     from storm.ids import GlobalStreamId, StreamId
     from storm.metrics.stats_records import Window
@@ -26,8 +26,8 @@ class Totals:
     """
 
     def __init__(self) -> None:
-        self.counts: dict[str, dict[Hashable, int]] = {name: {} for name in COUNTS}
-        self.times: dict[str, dict[Hashable, Seconds]] = {name: {} for name in TIMES}
+        self.counts: dict[str, dict[Any, int]] = {name: {} for name in COUNTS}
+        self.times: dict[str, dict[Any, Seconds]] = {name: {} for name in TIMES}
 
     def count_output(self, stream: StreamId, emitted: int, transferred: int) -> None:
         """Of one task; several add up."""
@@ -50,11 +50,11 @@ class Totals:
         process: Mapping[GlobalStreamId, Seconds],
     ) -> None:
         """Of a whole bolt executor."""
-        self.counts["executed"] = dict(executed)
-        self.counts["acked"] = dict(acked)
-        self.counts["failed"] = dict(failed)
-        self.times["execute"] = dict(execute)
-        self.times["process"] = dict(process)
+        self.counts["executed"] = {**executed}
+        self.counts["acked"] = {**acked}
+        self.counts["failed"] = {**failed}
+        self.times["execute"] = {**execute}
+        self.times["process"] = {**process}
 
     def _add(self, name: str, stream: StreamId, number: int) -> None:
         self.counts[name][stream] = self.counts[name].get(stream, 0) + number
@@ -66,9 +66,9 @@ class StatsWindows:
     def __init__(self, is_spout: bool) -> None:
         self._is_spout = is_spout
         self._before = Totals()
-        self._counts: dict[str, RollingSums[Hashable]] = {name: RollingSums() for name in COUNTS}
-        self._secs: dict[str, RollingSums[Hashable]] = {name: RollingSums() for name in TIMES}
-        self._numbers: dict[str, RollingSums[Hashable]] = {name: RollingSums() for name in TIMES}
+        self._counts: dict[str, RollingSums[Any]] = {name: RollingSums() for name in COUNTS}
+        self._secs: dict[str, RollingSums[Any]] = {name: RollingSums() for name in TIMES}
+        self._numbers: dict[str, RollingSums[Any]] = {name: RollingSums() for name in TIMES}
 
     def update(self, now: float, totals: Totals) -> None:
         """Add what came since the last update to the windows; it counts as having happened now."""
@@ -93,18 +93,18 @@ class StatsWindows:
         averages = {name: self._averages_ms(name, now) for name in TIMES}
         specific: BoltStats | SpoutStats
         if self._is_spout:
-            specific = SpoutStats(counts["acked"], counts["failed"], averages["complete"])  # type: ignore[arg-type]
+            specific = SpoutStats(counts["acked"], counts["failed"], averages["complete"])
         else:
             specific = BoltStats(
-                counts["acked"],  # type: ignore[arg-type]
-                counts["failed"],  # type: ignore[arg-type]
-                counts["executed"],  # type: ignore[arg-type]
-                averages["process"],  # type: ignore[arg-type]
-                averages["execute"],  # type: ignore[arg-type]
+                counts["acked"],
+                counts["failed"],
+                counts["executed"],
+                averages["process"],
+                averages["execute"],
             )
-        return ExecutorStats(counts["emitted"], counts["transferred"], specific)  # type: ignore[arg-type]
+        return ExecutorStats(counts["emitted"], counts["transferred"], specific)
 
-    def _averages_ms(self, name: str, now: float) -> dict[Window, dict[Hashable, float]]:
+    def _averages_ms(self, name: str, now: float) -> dict[Window, dict[Any, float]]:
         secs = self._secs[name].sums(now)
         return {
             window: {key: secs[window].get(key, 0.0) * 1000 / number for key, number in numbers.items() if number}

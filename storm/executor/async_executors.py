@@ -1,0 +1,232 @@
+"""Executors for the async lane: what the user's methods answer is awaited when it can be, on the lane's event loop.
+
+`open`, `prepare`, `activate` and `deactivate` end before anything else of their task begins. `next_tuple` is awaited
+one at a time per task, `execute` for many tuples at once.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import FailedError, ReportedFailedError
+from storm.executor.async_lane import AsyncLane
+from storm.executor.bolt_executor import BoltExecutor
+from storm.executor.collectors import BasicCollector
+from storm.executor.spout_executor import SpoutExecutor
+from storm.topology.component import BasicBolt
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from storm.config.topology_conf import TopologyOptions
+    from storm.executor.bolt_executor import BoltTask
+    from storm.executor.executor import Surroundings
+    from storm.executor.pending import Entry
+    from storm.executor.spout_executor import SpoutTask
+    from storm.ids import ExecutorId, TaskId
+    from storm.tuples import Tuple
+
+UNDER_WAY_MAX = 1000  # tuples of one task in `execute` at once; more wait in its queue
+
+_input: ContextVar[Tuple | None] = ContextVar("the tuple that this coroutine executes", default=None)
+
+
+class AsyncBasicCollector(BasicCollector):
+    """Anchors to the tuple of the coroutine that emits."""
+
+    __slots__ = ()
+
+    @property
+    def input(self) -> Tuple | None:
+        return _input.get()
+
+    @input.setter
+    def input(self, tup: Tuple | None) -> None:
+        _input.set(tup)
+
+
+class AsyncBoltExecutor(BoltExecutor):
+    """A bolt on the event loop."""
+
+    __slots__ = ("ready", "under_way")
+
+    is_async = True
+
+    def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
+        super().__init__(executor_id, options, surroundings)
+        self.ready = False
+        self.under_way: dict[TaskId, int] = dict.fromkeys(executor_id.tasks(), 0)
+        for task in self.tasks:
+            if isinstance(task.bolt, BasicBolt):
+                task.user_collector = AsyncBasicCollector(task.collector)
+
+    def task_to_call(self, task: TaskId) -> None:
+        return None
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert isinstance(self.lane, AsyncLane)
+        self.lane.spawn(self, coroutine)
+
+    def prepare(self, now: float) -> None:
+        self.started = True
+        self.spawn(self.prepare_all(now))
+
+    async def prepare_all(self, now: float) -> None:
+        for task in self.tasks:
+            context = self.context(task.id)
+            done = task.bolt.prepare(context.conf, context, task.user_collector)
+            if isawaitable(done):
+                await done
+        self.ready = True
+        if self.tick_secs is not None:
+            self.tick_due = now + self.tick_secs
+
+    def turn(self, now: float) -> bool:
+        did = super().turn(now)
+        if not did and any(self.under_way.values()):
+            self.flush()
+        return did
+
+    def execute_one(self, task: BoltTask, tup: Tuple) -> None:
+        self.start_execute(task, [tup])
+
+    def run(self, task: BoltTask) -> bool:
+        free = UNDER_WAY_MAX - self.under_way[task.id]
+        if not self.ready or free <= 0:
+            return False
+        port = task.port
+        batch, port.items = port.items[:free], port.items[free:]
+        if task.execute_batch is not None:
+            self.start_execute(task, batch)
+        else:
+            for tup in batch:
+                self.start_execute(task, [tup])
+        return True
+
+    def start_execute(self, task: BoltTask, batch: list[Tuple]) -> None:
+        self.under_way[task.id] += len(batch)
+        self.spawn(self.execute(task, batch))
+
+    async def execute(self, task: BoltTask, batch: list[Tuple]) -> None:
+        began = self.clock.now()
+        try:
+            if task.execute_batch is not None:
+                done: Any = task.execute_batch(list(batch))
+            elif isinstance(task.bolt, BasicBolt):
+                done = self.execute_basic(task, batch[0])
+            else:
+                done = task.bolt.execute(batch[0])
+            if isawaitable(done):
+                await done
+        finally:
+            self.under_way[task.id] -= len(batch)
+        self.count_executed(batch, began, self.clock.now())
+
+    async def execute_basic(self, task: BoltTask, tup: Tuple) -> None:
+        _input.set(tup)
+        try:
+            done = task.bolt.execute(tup)
+            if isawaitable(done):
+                await done
+        except FailedError as error:
+            if isinstance(error, ReportedFailedError):
+                task.collector.report(error)
+            task.collector.fail(tup)
+        else:
+            task.collector.ack(tup)
+
+
+class AsyncSpoutExecutor(SpoutExecutor):
+    """A spout on the event loop."""
+
+    __slots__ = ("changing", "emitting")
+
+    is_async = True
+
+    def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
+        super().__init__(executor_id, options, surroundings)
+        self.changing = False
+        self.emitting: set[TaskId] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert isinstance(self.lane, AsyncLane)
+        self.lane.spawn(self, coroutine)
+
+    def turn(self, now: float) -> bool:
+        if self.changing:
+            return False
+        did = super().turn(now)
+        if not did and self.emitting:
+            self.flush()
+        return did
+
+    def next_due(self) -> float | None:
+        return None if self.changing or self.emitting else super().next_due()
+
+    def open(self, now: float) -> None:
+        self.started = True
+        self.changing = True
+        self.spawn(self.open_all(self.open_due(now)))
+
+    async def open_all(self, rotate_due: float | None) -> None:
+        for task in self.tasks:
+            context = self.context(task.id)
+            done = task.spout.open(context.conf, context, task.collector)
+            if isawaitable(done):
+                await done
+        self.rotate_due = rotate_due
+        self.changing = False
+
+    def activate(self, active: bool) -> None:
+        self.activated = active
+        self.changing = True
+        self.spawn(self.activate_all(active))
+
+    async def activate_all(self, active: bool) -> None:
+        for task in self.tasks:
+            done = task.spout.activate() if active else task.spout.deactivate()
+            if isawaitable(done):
+                await done
+        self.changing = False
+
+    def emit(self, now: float) -> bool:
+        """Let those tasks emit that are not at it already."""
+        if self.changing:
+            return False
+        room = self.room() // len(self.tasks) or 1
+        started = False
+        for task in self.tasks:
+            if task.id not in self.emitting:
+                self.emitting.add(task.id)
+                self.spawn(self.emit_some(task, room))
+                started = True
+        return started
+
+    async def emit_some(self, task: SpoutTask, room: int) -> None:
+        collector, pending = task.collector, task.pending
+        pending_max = pending.count + room
+        try:
+            for _ in range(self.quota):
+                collector.now = self.clock.now()
+                emits = collector.emits
+                done = task.spout.next_tuple()
+                if isawaitable(done):
+                    await done
+                if collector.emits == emits:
+                    self.idle_until = self.clock.now() + self.idle_secs
+                    break
+                if pending.count >= pending_max or not self.active or self.held:
+                    break
+        finally:
+            self.emitting.discard(task.id)
+
+    def tell(self, call: Any, entries: list[Entry]) -> None:
+        self.spawn(self.tell_all(call, entries))
+
+    async def tell_all(self, call: Any, entries: list[Entry]) -> None:
+        for entry in entries:
+            done = call(entry[0])
+            if isawaitable(done):
+                await done

@@ -1,0 +1,127 @@
+"""The async lane: one event loop for components whose methods are `async def`, with many tuples under way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from storm.executor.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from storm.executor.executor import Executor
+    from storm.executor.lanes import Lanes
+
+FLUSH_SECS = 0.001  # while coroutines are under way: what they emit waits no longer
+STEP_ROUNDS = 50  # of the loop in one step without any coroutine ending: then they wait for something outside
+
+
+class AsyncLane(Lane):
+    """A lane whose turns happen in an event loop. Executors start coroutines by `spawn`."""
+
+    def __init__(self, name: str, lanes: Lanes) -> None:
+        super().__init__(name, lanes)
+        self.loop = asyncio.new_event_loop()
+        self.under_way: set[asyncio.Task[None]] = set()
+        self.ended = 0  # coroutines so far
+        self.pause: asyncio.Future[None] | None = None
+
+    def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine of an executor; an exception in it ends the worker."""
+        task = self.loop.create_task(self.guarded(executor, coroutine))
+        self.under_way.add(task)
+        task.add_done_callback(self.note_end)
+
+    async def guarded(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            await coroutine
+        except Exception as error:  # noqa: BLE001
+            self.lanes.fail(executor, error)
+
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        self.under_way.discard(task)
+        self.ended += 1
+        self.end_pause()
+
+    def wake_locked(self) -> None:
+        self.woken = True
+        if self.asleep:
+            self.loop.call_soon_threadsafe(self.end_pause)
+
+    def end_pause(self) -> None:
+        if self.pause is not None and not self.pause.done():
+            self.pause.set_result(None)
+
+    def next_due(self) -> float | None:
+        due = super().next_due()
+        if not self.under_way:
+            return due
+        soon = self.lanes.clock.now() + FLUSH_SECS
+        return soon if due is None else min(due, soon)
+
+    # Stepped
+
+    def stepped(self, now: float) -> bool:
+        return self.loop.run_until_complete(self.step_async(now))
+
+    async def step_async(self, now: float) -> bool:
+        """A turn, then the loop until its coroutines ended or wait for something outside, then what that brought."""
+        did = self.turn(now)
+        rounds = 0
+        while self.under_way and rounds < STEP_ROUNDS:
+            ended = self.ended
+            await asyncio.sleep(0)
+            rounds = 0 if self.ended != ended else rounds + 1
+        return self.turn(now) or did
+
+    # The thread
+
+    def run(self) -> None:
+        self.loop.run_until_complete(self.main())
+        self.loop.close()
+
+    async def main(self) -> None:
+        clock = self.lanes.clock
+        while not self.lanes.stopping and self.lanes.failure is None:
+            if self.turn(clock.now()):
+                await asyncio.sleep(0)
+                continue
+            due = self.next_due()
+            await self.sleep_async(None if due is None else due - clock.now())
+        await self.end()
+
+    async def sleep_async(self, secs: float | None) -> None:
+        if secs is not None and secs <= 0:
+            await asyncio.sleep(0)
+            return
+        self.pause = self.loop.create_future()
+        with self.changed:
+            if self.woken or self.lanes.stopping or self.lanes.failure is not None:
+                return
+            self.asleep = True
+        timer = None if secs is None else self.loop.call_later(secs, self.end_pause)
+        await self.pause
+        with self.changed:
+            self.asleep = False
+        if timer is not None:
+            timer.cancel()
+
+    async def end(self) -> None:
+        """Give up what is under way; close the components unless one of them failed."""
+        for task in list(self.under_way):
+            task.cancel()
+        await asyncio.gather(*self.under_way, return_exceptions=True)
+        if self.lanes.failure is None:
+            for executor in self.executors:
+                try:
+                    for done in executor.endings():
+                        if done is not None:
+                            await done
+                except Exception as error:  # noqa: BLE001
+                    self.lanes.report_failure(executor, error)
+
+    def shut_down(self) -> None:
+        """Where no thread runs."""
+        self.loop.run_until_complete(self.end())
+        self.loop.close()
