@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from storm.client.code_package import CodePackage, build_package, imported_files
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
+from storm.config.topology_conf import checked_conf
 from storm.errors import StormError, TopologyAlreadyAliveError
 from storm.ids import SYSTEM_COMPONENT
 from storm.thrift.convert import topology_to_thrift
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from storm.config.settings import Settings
     from storm.ids import TopologyId
     from storm.topology.structure import StormTopology
+
+log = logging.getLogger(__name__)
 
 NIMBUS_TIMEOUT_SECS = 30.0
 WAIT_SECS = 120.0  # as long as a supervisor gives a worker to start (supervisor.worker.start.timeout.secs)
@@ -115,11 +119,17 @@ def send(
     package: CodePackage,
     progress: Callable[[int, int], None] | None = None,
 ) -> TopologyId:
-    """Upload the package and submit; return the new topology's id."""
+    """Upload the package and submit; return the new topology's id.
+
+    Logs a warning for each setting that looks like a mistake. Raises ConfigError for a wrong one before anything is sent.
+    """
+    checked, warnings = checked_conf(conf)
+    for text in warnings:
+        log.warning("%s", text)
     location = nimbus.upload_file(package.path, progress)
     t = storm_thrift()
     options = t.SubmitOptions(initial_status=t.TopologyInitialStatus.ACTIVE)
-    submitted = json.dumps({"topology.submitter.user": getpass.getuser(), **conf})
+    submitted = json.dumps({"topology.submitter.user": getpass.getuser(), **checked})
     nimbus.call("submitTopologyWithOpts", name, location, submitted, topology_to_thrift(topology), options)
     found = nimbus.call("getTopologySummaryByName", name).id
     assert isinstance(found, str)
