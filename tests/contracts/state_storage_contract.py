@@ -235,6 +235,31 @@ class StateStorageContract:
         with pytest.raises(CoordinationError, match="closed"):
             storage.put("/a", b"")
 
+    def test_many_threads_may_use_many_sessions(self, connect: Connect) -> None:
+        sessions = [connect(), connect()]
+        made: list[str] = []
+        sessions[0].create("/counter", b"0")
+
+        def work(storage: StateStorage) -> None:
+            for _ in range(10):
+                made.append(storage.create("/q/e", b"", sequential=True))
+                while True:
+                    found = storage.get("/counter")
+                    assert found is not None
+                    try:
+                        storage.set("/counter", b"%d" % (int(found.data) + 1), found.version)
+                    except BadVersionError:
+                        continue
+                    break
+
+        threads = [threading.Thread(target=work, args=(sessions[i % 2],)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(made)) == 40
+        assert sessions[0].get("/counter") == Versioned(b"40", 40)
+
     # Watches
 
     @pytest.mark.parametrize("change", ["put", "set", "delete"])
