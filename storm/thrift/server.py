@@ -100,7 +100,7 @@ class ThriftServer:
         for _ in self._threads:
             self._calls.put(None)
         until = self._clock.now() + _STOP_SECS
-        for thread in self._threads:
+        for thread in set(self._threads) - {threading.current_thread()}:
             thread.join(max(0.0, until - self._clock.now()))
 
     @property

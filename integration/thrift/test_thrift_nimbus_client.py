@@ -1,0 +1,207 @@
+"""Finding the leader over the seeds, following it when it changes, and moving files."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    NimbusUnreachableError,
+    NotLeaderError,
+    StormError,
+    ThriftConnectionError,
+    TopologyNotAliveError,
+)
+from storm.thrift.interface import storm_thrift
+from storm.thrift.nimbus_client import UPLOAD_CHUNK_BYTES, Address, NimbusClient, parse_address
+from storm.thrift.server import ThriftServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TIMEOUT_SECS = 20.0
+BLOB = bytes(range(256)) * 1000
+
+
+class Cluster:
+    """Which Nimbus leads; None while there is none."""
+
+    leader: ThriftServer | None = None
+
+
+class Nimbus:
+    """One Nimbus of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.server = ThriftServer("Nimbus", self, host="127.0.0.1", port=0)
+        self.activated: list[str] = []
+        self.uploads: dict[str, list[bytes]] = {}
+        self.announced_bytes = len(BLOB)
+        self.parts: list[bytes] = []
+
+    def getLeader(self) -> Any:
+        leader = self.cluster.leader
+        if leader is None:
+            raise StormError("no Nimbus leads at the moment")
+        return storm_thrift().NimbusSummary(
+            host="127.0.0.1", port=leader.port, uptime_secs=1, isLeader=True, version="0"
+        )
+
+    def activate(self, name: str) -> None:
+        if self.cluster.leader is not self.server:
+            raise NotLeaderError("another Nimbus leads")
+        if name == "unknown":
+            raise TopologyNotAliveError("no topology 'unknown'")
+        self.activated.append(name)
+
+    def deactivate(self, name: str) -> None:
+        self.server.stop()
+
+    def beginFileUpload(self) -> str:
+        self.uploads["place"] = []
+        return "place"
+
+    def uploadChunk(self, location: str, chunk: bytes) -> None:
+        self.uploads[location].append(chunk)
+
+    def finishFileUpload(self, location: str) -> None:
+        self.uploads[location].append(b"finished")
+
+    def getBlobMeta(self, key: str) -> Any:
+        if key != "known":
+            raise BlobNotFoundError(f"no blob {key!r}")
+        t = storm_thrift()
+        return t.ReadableBlobMeta(settable=t.SettableBlobMeta(acl=[]), version=3, sha256="ab")
+
+    def beginBlobDownload(self, key: str) -> Any:
+        self.parts = [BLOB[:100_000], BLOB[100_000:], b""]
+        return storm_thrift().BeginDownloadResult(version=3, session="s", data_size=self.announced_bytes)
+
+    def downloadBlobChunk(self, session: str) -> bytes:
+        return self.parts.pop(0)
+
+
+@pytest.fixture
+def nimbuses() -> Iterator[list[Nimbus]]:
+    """Two of them; the second leads."""
+    cluster = Cluster()
+    found = [Nimbus(cluster), Nimbus(cluster)]
+    with contextlib.ExitStack() as stack:
+        for nimbus in found:
+            nimbus.server.start()
+            stack.callback(nimbus.server.stop)
+        cluster.leader = found[1].server
+        yield found
+
+
+def client_of(nimbuses: list[Nimbus], **options: float) -> NimbusClient:
+    seeds = [f"127.0.0.1:{nimbus.server.port}" for nimbus in nimbuses]
+    return NimbusClient(seeds, 6627, TIMEOUT_SECS, **options)
+
+
+def test_the_leader_is_found_and_followed(nimbuses: list[Nimbus]) -> None:
+    first, second = nimbuses
+    with client_of([first]) as client:
+        client.call("activate", "a")
+        first.cluster.leader = first.server
+        client.call("activate", "b")
+    assert (second.activated, first.activated) == (["a"], ["b"])
+
+
+def test_a_seed_that_is_down_is_passed_over(nimbuses: list[Nimbus]) -> None:
+    nimbuses[0].server.stop()
+    with client_of(nimbuses) as client:
+        client.call("activate", "a")
+    assert nimbuses[1].activated == ["a"]
+
+
+def test_errors_of_the_leader_come_out(nimbuses: list[Nimbus]) -> None:
+    with client_of(nimbuses) as client, pytest.raises(TopologyNotAliveError, match="no topology 'unknown'"):
+        client.call("activate", "unknown")
+
+
+def test_each_address_and_what_it_said_is_listed(nimbuses: list[Nimbus]) -> None:
+    first, second = nimbuses
+    first.cluster.leader = None
+    second.server.stop()
+    with (
+        client_of(nimbuses, leader_wait_secs=0) as client,
+        pytest.raises(NimbusUnreachableError) as caught,
+    ):
+        client.call("getLeader")
+    assert str(caught.value).splitlines()[1:] == [
+        f"  127.0.0.1:{first.server.port}: no Nimbus leads at the moment",
+        f"  127.0.0.1:{second.server.port}: nothing listens there",
+    ]
+
+
+def test_no_wait_where_nothing_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = NimbusClient(["127.0.0.1"], port, TIMEOUT_SECS, leader_wait_secs=1e9)
+    with pytest.raises(NimbusUnreachableError, match="nothing listens there"):
+        client.call("getLeader")
+
+
+def test_a_call_that_may_have_been_carried_out_is_not_repeated(nimbuses: list[Nimbus]) -> None:
+    with client_of(nimbuses) as client, pytest.raises(ThriftConnectionError) as caught:
+        client.call("deactivate", "a")
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize("size", [0, 10, UPLOAD_CHUNK_BYTES, 2 * UPLOAD_CHUNK_BYTES + 1])
+def test_a_file_is_uploaded_in_chunks(nimbuses: list[Nimbus], tmp_path: Path, size: int) -> None:
+    path = tmp_path / "package.zip"
+    path.write_bytes(bytes(size))
+    told: list[tuple[int, int]] = []
+    with client_of(nimbuses) as client:
+        assert client.upload_file(path, lambda done, total: told.append((done, total))) == "place"
+    *chunks, last = nimbuses[1].uploads["place"]
+    assert b"".join(chunks) == bytes(size)
+    assert last == b"finished"
+    assert all(len(chunk) <= UPLOAD_CHUNK_BYTES for chunk in chunks)
+    assert told[-1:] == ([(size, size)] if size else [])
+
+
+def test_a_blob_is_downloaded(nimbuses: list[Nimbus]) -> None:
+    received = bytearray()
+    with client_of(nimbuses) as client:
+        meta = client.download_blob("known", received.extend)
+        assert (meta.version, meta.sha256) == (3, "ab")
+        assert received == BLOB
+        with pytest.raises(BlobNotFoundError, match="no blob 'x'"):
+            client.download_blob("x", received.extend)
+
+
+def test_a_blob_that_ends_early_is_corrupt(nimbuses: list[Nimbus]) -> None:
+    nimbuses[1].announced_bytes += 1
+    with client_of(nimbuses) as client, pytest.raises(BlobCorruptError, match="256000 bytes came of 256001"):
+        client.download_blob("known", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a", Address("a", 6627)),
+        ("a:1", Address("a", 1)),
+        ("[::1]:2", Address("::1", 2)),
+        ("[::1]", Address("::1", 6627)),
+        ("::1", Address("::1", 6627)),
+    ],
+)
+def test_seeds(text: str, address: Address) -> None:
+    assert parse_address(text, 6627) == address
+    assert parse_address(str(address), 6627) == address
+
+
+@pytest.mark.parametrize("text", ["", ":1", "a:b", "[]:1"])
+def test_seeds_that_are_no_address(text: str) -> None:
+    with pytest.raises(NimbusUnreachableError, match="neither a host nor host:port"):
+        parse_address(text, 6627)
