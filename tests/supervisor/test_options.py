@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storm.config.settings import Settings
+from storm.supervisor.options import SupervisorOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_options_are_what_the_settings_say(tmp_path: Path) -> None:
+    settings = Settings.of(
+        {
+            "storm.local.dir": str(tmp_path),
+            "supervisor.slots.ports": [1, 2],
+            "supervisor.thrift.port": 0,
+            "supervisor.worker.timeout.secs": 7,
+            "supervisor.scheduler.meta": {"rack": "a"},
+        }
+    )
+    options = SupervisorOptions.from_settings(settings)
+    assert (options.slot_ports, options.thrift_port, options.meta) == ((1, 2), 0, (("rack", "a"),))
+    assert options.limits.heartbeat_timeout_secs == 7
+    assert (options.host, options.bind_host) == ("127.0.0.1", "127.0.0.1")
+    assert options.workers_dir == tmp_path / "workers"
+    assert options.artifacts_dir == tmp_path / "logs" / "workers-artifacts"
+
+
+def test_directories_are_absolute_for_processes_that_run_elsewhere() -> None:
+    options = SupervisorOptions.from_settings(Settings.of())
+    assert options.local_dir.is_absolute()
+    assert options.supervisor_dir == options.local_dir / "supervisor"

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import signal
+
+from storm.supervisor import process_table
+
+NO_PID = 1 << 22  # above what the kernel gives
+
+
+def test_the_own_process_is_described() -> None:
+    me = os.getpid()
+    assert "pytest" in " ".join(process_table.command_line(me))
+    assert process_table.resident_bytes(me) > 1 << 20
+    assert me not in process_table.own_pids()
+    assert process_table.leads_session(me) == (os.getsid(0) == me)
+
+
+def test_a_process_that_is_not_there_says_nothing() -> None:
+    assert process_table.command_line(NO_PID) == []
+    assert process_table.resident_bytes(NO_PID) == 0
+    assert not process_table.environment_has(NO_PID, "A=1")
+    assert not process_table.leads_session(NO_PID)
+    assert process_table.open_if(NO_PID, lambda _: True) is None
+
+
+def test_a_process_is_held_only_if_it_is_the_right_one() -> None:
+    me = os.getpid()
+    assert process_table.open_if(me, lambda _: False) is None
+    pidfd = process_table.open_if(me, lambda pid: pid == me)
+    assert pidfd is not None
+    assert not process_table.has_exited(pidfd)
+    process_table.send(pidfd, signal.SIGCONT)
+    os.close(pidfd)
+
+
+def test_nobody_is_killed_for_a_variable_that_nobody_has() -> None:
+    assert process_table.kill_all_with_environment("STORM_WORKER_ID=00000000-none-of-this-name") == 0

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.cluster.records import Assignment
+from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.ids import ExecutorId, WorkerSlot
+from storm.supervisor.service import SupervisorService
+from storm.supervisor.worker_logs import log_path
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storm.supervisor.worker_beats import WorkerBeat
+
+
+class CoreStandIn:
+    """Answers as the core does to one worker, w1, and notes what it is told."""
+
+    def __init__(self) -> None:
+        self.beats: list[WorkerBeat] = []
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def assignment(self, topology_id: str) -> Assignment | None:
+        slot = WorkerSlot("n", 6700)
+        known = Assignment("words-1-1", 1, {ExecutorId(1, 1): slot}, {}, {"n": "h"}, {slot: 1})
+        return known if topology_id == "words-1-1" else None
+
+    def receive_beat(self, beat: WorkerBeat) -> bool:
+        if beat.worker_id != "w1":
+            raise NotAuthorizedError("port 6700 has worker w1")
+        self.beats.append(beat)
+        return len(self.beats) == 1
+
+
+class Served:
+    def __init__(self, directory: Path) -> None:
+        self.core = CoreStandIn()
+        self.wakes: list[str] = []
+        core: Any = self.core
+        self.service = SupervisorService(
+            core, directory, lambda: self.wakes.append("coordination"), lambda: self.wakes.append("slots")
+        )
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    return Served(tmp_path)
+
+
+def heartbeat(**fields: Any) -> Any:
+    return storm_thrift().SupervisorWorkerHeartbeat(storm_id="words-1-1", executors=[], time_secs=1, **fields)
+
+
+def test_news_of_nimbus_wake_the_coordination(served: Served) -> None:
+    served.service.sendSupervisorAssignments(storm_thrift().SupervisorAssignments())
+    assert (served.core.woken, served.wakes) == (1, ["coordination"])
+
+
+def test_a_workers_first_beat_wakes_its_slot(served: Served) -> None:
+    for _ in range(2):
+        served.service.sendSupervisorWorkerHeartbeat(heartbeat(worker_id="w1", port=6700))
+    assert served.wakes == ["slots"]
+    assert served.core.beats[0].topology_id == "words-1-1"
+
+
+@pytest.mark.parametrize("fields", [{}, {"port": 6700}, {"worker_id": "w1"}, {"worker_id": "w2", "port": 6700}])
+def test_a_beat_of_nobody_is_refused(served: Served, fields: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthorizedError):
+        served.service.sendSupervisorWorkerHeartbeat(heartbeat(**fields))
+
+
+def test_an_assignment_is_answered_if_it_is_here(served: Served) -> None:
+    assert served.service.getLocalAssignmentForStorm("words-1-1").node_host == {"n": "h"}
+    with pytest.raises(TopologyNotAliveError):
+        served.service.getLocalAssignmentForStorm("other-1-1")
+
+
+def test_a_part_of_a_log_is_answered(served: Served, tmp_path: Path) -> None:
+    path = log_path(tmp_path, "words-1-1", 6700)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"hello")
+    part = served.service.readWorkerLog("words-1-1", "h", 6700, -2, 10)
+    assert (part.data, part.offset, part.size) == (b"lo", 3, 5)
