@@ -121,7 +121,7 @@ def send(
 ) -> TopologyId:
     """Upload the package and submit; return the new topology's id.
 
-    Logs a warning for each setting that looks like a mistake. Raises ConfigError for a wrong one before anything is sent.
+    Logs a warning for each setting that looks like a mistake. Raises ConfigError for a wrong one; then nothing is sent.
     """
     checked, warnings = checked_conf(conf)
     for text in warnings:

@@ -113,10 +113,11 @@ class _Reading:
                 self.problems.append(f"-c {text}: expected key=value")
 
     def check_ports(self) -> None:
-        """A supervisor's own ports must differ from those of its slots."""
+        """A port of a daemon beside the supervisor must differ from those of its slots."""
         values = {**{key: option.default for key, option in OPTIONS.items()}, **self.values}
         for key in ("supervisor.thrift.port", "logviewer.port"):
-            if values[key] in values["supervisor.slots.ports"]:
+            is_asked_for = key in self.values or key.startswith("supervisor.")
+            if is_asked_for and values[key] in values["supervisor.slots.ports"]:
                 origin = self.origins.get(key) or self.origins.get("supervisor.slots.ports", "default")
                 self.problems.append(
                     f"{key}: {values[key]} is one of supervisor.slots.ports too; give it another port (from {origin})"

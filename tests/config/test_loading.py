@@ -170,6 +170,9 @@ def test_users_own_keys_are_kept_from_overrides_only(storm_yaml: Path, caplog: p
 
 def test_a_supervisor_needs_its_port_for_itself() -> None:
     assert "6700 is one of supervisor.slots.ports too" in refusal(None, ("supervisor.thrift.port=6700",))
+    assert "6628 is one of supervisor.slots.ports too" in refusal(None, ("supervisor.slots.ports=[6628]",))
+    assert "8000 is one of" in refusal(None, ("supervisor.slots.ports=[8000]", "logviewer.port=8000"))
+    assert load_settings(None, ["supervisor.slots.ports=[8000]"], {})["supervisor.slots.ports"] == [8000]
 
 
 def test_parse_override() -> None:
