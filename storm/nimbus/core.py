@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import ComponentId, TopologyId
+    from storm.nimbus.heartbeats import AssignedSlot
     from storm.nimbus.options import NimbusOptions
     from storm.topology.structure import StormTopology
 
@@ -112,6 +113,7 @@ class NimbusCore:
         self._submissions = 0
         self._spread: set[TopologyId] = set()  # to be shared out over the nodes at the next round
         self._remains: dict[TopologyId, float] = {}
+        self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
         self._clean_up_at = 0.0
 
     # Requests
@@ -126,11 +128,12 @@ class NimbusCore:
         name = checked_name(request.name)
         if self.snapshot.id_of(name) is not None:
             raise TopologyAlreadyAliveError(self._already_alive(name))
-        base = initial_base(self._new_id(name), name, request.owner, self.clock.wall_secs(), request.active)
         try:
             conf = effective_conf(self.options.cluster_conf, parsed_conf(request.conf))
         except ConfigError as error:
             raise InvalidTopologyError(str(error)) from None
+        owner = request.owner or conf.get("topology.submitter.user") or ""
+        base = initial_base(self._new_id(name), name, owner, self.clock.wall_secs(), request.active)
         submission = prepared(base, conf, request.topology, self._limits)
         try:
             encode(largest_assignment(submission))
@@ -301,8 +304,9 @@ class NimbusCore:
                 assignment.version, assignment.topology_id, len(assignment.executor_slots), len(slots),
                 len(assignment.node_hosts),
             )  # fmt: skip
-        for used in dead:
+        for used in dead - self._dead:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
+        self._dead = dead
         self._spread.clear()
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)

@@ -72,7 +72,7 @@ class Nimbus:
             wait_secs = self.core.step()
         except StormError as error:
             self._failures += 1
-            wait_secs = min(0.5 * 2 ** min(self._failures, 10), RETRY_SECS_MAX)
+            wait_secs = min(0.5 * 2.0 ** min(self._failures, 10), RETRY_SECS_MAX)
             if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, ... in a row
                 log.warning("Nimbus cannot go on (%d times now) and tries again: %s", self._failures, error)
             return wait_secs

@@ -11,7 +11,7 @@ import logging
 import threading
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from storm.errors import BlobStoreError, InvalidTopologyError, PackageError
 
@@ -34,7 +34,6 @@ EMPTY_PACKAGE = b"PK\x05\x06" + bytes(18)  # a zip archive with nothing in it
 @dataclass(slots=True)
 class _Upload:
     path: Path
-    file: BinaryIO
     used_at: float
     size_bytes: int = 0
     finished: bool = False
@@ -70,8 +69,8 @@ class Uploads:
                 raise PackageError(f"{TRANSFERS_MAX} uploads are under way; try again when one of them is done.")
             location = f"{self._rng.getrandbits(128):032x}"
             path = self._directory / f"{location}.upload"
-            with _disk_trouble(path):
-                self._uploads[location] = _Upload(path, path.open("xb"), self._clock.now())
+            with _disk_trouble(path), path.open("xb"):
+                self._uploads[location] = _Upload(path, self._clock.now())
             return location
 
     def append(self, location: str, chunk: bytes) -> None:
@@ -86,17 +85,14 @@ class Uploads:
                     f"The package is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
                     " (nimbus.upload.max.bytes)."
                 )
-            with _disk_trouble(upload.path):
-                upload.file.write(chunk)
+            with _disk_trouble(upload.path), upload.path.open("ab") as file:
+                file.write(chunk)
             upload.size_bytes += len(chunk)
 
     def finish(self, location: str) -> None:
         """No more will come."""
         with self._lock:
-            upload = self._upload(location)
-            with _disk_trouble(upload.path):
-                upload.file.close()
-            upload.finished = True
+            self._upload(location).finished = True
 
     def package(self, location: str) -> Iterable[bytes]:
         """The chunks of a finished upload; an empty package for an empty location. Raises InvalidTopologyError."""
@@ -134,8 +130,6 @@ class Uploads:
     def _drop(self, location: str) -> None:
         upload = self._uploads.pop(location, None)
         if upload is not None:
-            with contextlib.suppress(OSError):
-                upload.file.close()
             with contextlib.suppress(OSError):
                 upload.path.unlink(missing_ok=True)
 

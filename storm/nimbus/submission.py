@@ -91,9 +91,7 @@ def prepared(base: StormBase, conf: Mapping[str, Any], topology: StormTopology, 
     Raises InvalidTopologyError.
     """
     validate(topology, conf)
-    settled = parallelism.normalise_conf(
-        {**conf, "topology.name": base.name, "storm.id": base.topology_id, "topology.submitter.user": base.owner}
-    )
+    settled = parallelism.normalise_conf({**conf, "topology.name": base.name, "storm.id": base.topology_id})
     plan = plan_of(parallelism.normalise(topology, settled), settled)
     component_executors = parallelism.component_executors(plan.system, settled)
     num_workers = int(settled["topology.workers"])

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import random
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.blobstore.memory import MemoryBlobStore
+from storm.errors import BlobNotFoundError, BlobStoreError, InvalidTopologyError, PackageError
+from storm.nimbus.file_transfers import EMPTY_PACKAGE, REPLY_BYTES_MAX, TRANSFERS_MAX, Downloads, Uploads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> bytes:
+    path = tmp_path / "code.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.py", "x = 1\n" * 30_000)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def uploads(cluster: Any, tmp_path: Path) -> Uploads:
+    return Uploads(tmp_path / "inbox", 200_000, 600, clock=cluster.clock, rng=random.Random(1))
+
+
+@pytest.fixture
+def downloads(cluster: Any) -> Downloads:
+    return Downloads(cluster.blob_store, 600, clock=cluster.clock, rng=random.Random(1))
+
+
+def files(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "inbox").iterdir())
+
+
+def uploaded(uploads: Uploads, data: bytes) -> str:
+    location = uploads.begin()
+    for at in range(0, len(data), 70_000):
+        uploads.append(location, data[at : at + 70_000])
+    uploads.finish(location)
+    return location
+
+
+def test_a_file_arrives_whole(uploads: Uploads, archive: bytes, tmp_path: Path) -> None:
+    location = uploaded(uploads, archive)
+    assert b"".join(uploads.package(location)) == archive
+    uploads.discard(location)
+    assert files(tmp_path) == []
+    with pytest.raises(InvalidTopologyError, match="not here"):
+        uploads.package(location)
+
+
+def test_a_location_is_opaque_and_never_a_path(uploads: Uploads, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.zip"
+    secret.write_bytes(EMPTY_PACKAGE)
+    for location in (str(secret), "../secret.zip", "unknown"):
+        with pytest.raises(InvalidTopologyError, match="not here"):
+            uploads.package(location)
+        with pytest.raises(PackageError):
+            uploads.append(location, b"x")
+        with pytest.raises(PackageError):
+            uploads.finish(location)
+
+
+def test_what_is_unfinished_or_no_archive_cannot_be_submitted(uploads: Uploads, archive: bytes) -> None:
+    location = uploads.begin()
+    uploads.append(location, archive)
+    with pytest.raises(InvalidTopologyError, match="no upload was finished"):
+        uploads.package(location)
+    with pytest.raises(InvalidTopologyError, match="not a zip"):
+        uploads.package(uploaded(uploads, b"hello"))
+
+
+def test_a_finished_upload_takes_no_more(uploads: Uploads, archive: bytes) -> None:
+    with pytest.raises(PackageError, match="finished"):
+        uploads.append(uploaded(uploads, archive), b"x")
+
+
+def test_a_topology_without_code_of_its_own_has_an_empty_package(uploads: Uploads, tmp_path: Path) -> None:
+    path = tmp_path / "empty.zip"
+    path.write_bytes(b"".join(uploads.package("")))
+    assert zipfile.ZipFile(path).namelist() == []
+
+
+def test_a_file_that_is_too_large_is_refused_and_deleted(uploads: Uploads, tmp_path: Path) -> None:
+    location = uploads.begin()
+    uploads.append(location, bytes(150_000))
+    with pytest.raises(PackageError, match=r"200,000 bytes.*nimbus\.upload\.max\.bytes"):
+        uploads.append(location, bytes(50_001))
+    assert files(tmp_path) == []
+
+
+def test_uploads_that_stand_still_make_room_for_others(uploads: Uploads, cluster: Any, tmp_path: Path) -> None:
+    for _ in range(TRANSFERS_MAX):
+        uploads.begin()
+    with pytest.raises(PackageError, match="under way"):
+        uploads.begin()
+    cluster.clock.secs += 601
+    uploads.begin()
+    assert len(files(tmp_path)) == 1
+
+
+def test_what_an_earlier_nimbus_left_is_deleted(uploads: Uploads, cluster: Any, tmp_path: Path) -> None:
+    uploads.begin()
+    Uploads(tmp_path / "inbox", 1, 1, clock=cluster.clock, rng=random.Random(2))
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, REPLY_BYTES_MAX, REPLY_BYTES_MAX * 3 + 1])
+def test_a_blob_comes_in_chunks_and_then_nothing(downloads: Downloads, cluster: Any, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    cluster.blob_store.create("key", [data])
+    session, meta = downloads.begin("key")
+    assert meta.size_bytes == size
+    received = b""
+    while chunk := downloads.next_chunk(session):
+        assert len(chunk) <= REPLY_BYTES_MAX
+        received += chunk
+    assert received == data
+    with pytest.raises(BlobStoreError, match="no such download"):
+        downloads.next_chunk(session)
+
+
+def test_an_unknown_blob_is_told_at_once(downloads: Downloads) -> None:
+    with pytest.raises(BlobNotFoundError):
+        downloads.begin("nothing")
+
+
+def test_downloads_that_stand_still_make_room_for_others(downloads: Downloads, cluster: Any) -> None:
+    assert isinstance(cluster.blob_store, MemoryBlobStore)
+    cluster.blob_store.create("key", [b"x"])
+    sessions = [downloads.begin("key")[0] for _ in range(TRANSFERS_MAX)]
+    with pytest.raises(BlobStoreError, match="under way"):
+        downloads.begin("key")
+    cluster.clock.secs += 601
+    downloads.begin("key")
+    with pytest.raises(BlobStoreError):
+        downloads.next_chunk(sessions[0])

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from storm.errors import StormError
+from storm.nimbus.inbox import DirectRequests, Inbox
+
+
+def test_a_request_is_run_by_the_owner_and_answered() -> None:
+    inbox = Inbox(10)
+    answers: list[object] = []
+    owner = threading.get_ident()
+    caller = threading.Thread(target=lambda: answers.append(inbox.call(lambda: threading.get_ident() == owner)))
+    caller.start()
+    while not inbox.run_next(5) and not answers:
+        caller.join(5)
+    assert answers == [True]
+
+
+def test_what_a_request_raises_goes_to_its_caller() -> None:
+    inbox = Inbox(10)
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            inbox.call(lambda: 1 // 0)
+        except ZeroDivisionError as error:
+            raised.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert inbox.run_next(5) is False
+    caller.join(5)
+    assert len(raised) == 1
+
+
+def test_wakes_that_wait_are_one() -> None:
+    inbox = Inbox(10)
+    inbox.wake()
+    inbox.wake()
+    inbox.post(lambda: None)
+    assert [inbox.run_next(5), inbox.run_next(5)] == [True, False]
+    inbox.wake()
+    assert inbox.run_next(5) is True
+
+
+def test_the_end_of_the_wait_counts_as_a_wake_up() -> None:
+    assert Inbox(10).run_next(0) is True
+    assert Inbox(10).run_next(-5) is True
+
+
+def test_a_full_inbox_refuses_calls_and_drops_notes() -> None:
+    inbox = Inbox(1)
+    inbox.post(lambda: None)
+    inbox.post(lambda: None)
+    assert inbox.dropped == 1
+    with pytest.raises(StormError, match="too many calls"):
+        inbox.call(lambda: None)
+
+
+def test_a_closed_inbox_answers_nobody_and_says_so() -> None:
+    inbox = Inbox(10)
+    inbox.close()
+    assert inbox.run_next(5) is True
+    with pytest.raises(StormError, match="stopping"):
+        inbox.call(lambda: None)
+    inbox.post(lambda: None)
+    assert inbox.dropped == 1
+
+
+def test_who_waits_when_nimbus_stops_is_told() -> None:
+    inbox = Inbox(10)
+    told: list[str] = []
+    sent = threading.Event()
+
+    def call() -> None:
+        try:
+            inbox.call(lambda: sent.set())
+        except StormError as error:
+            told.append(str(error))
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    while not told:
+        inbox.cancel_waiting()
+        caller.join(0.001)
+    assert "stopping" in told[0]
+    assert not sent.is_set()
+
+
+def test_direct_requests_run_where_they_are_made() -> None:
+    noted: list[int] = []
+    DirectRequests().post(lambda: noted.append(1))
+    assert DirectRequests().call(lambda: 7) == 7
+    assert noted == [1]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from storm.cluster.records import RebalanceRequest, TopologyStatus
+from storm.errors import InvalidTopologyError
+from storm.nimbus.submission import (
+    Submission,
+    TopologyLimits,
+    checked_name,
+    checked_rebalance,
+    initial_base,
+    new_topology_id,
+    parsed_conf,
+    prepared,
+    unknown,
+)
+
+NO_LIMITS = TopologyLimits()
+
+
+@pytest.fixture
+def submission(cluster: Any) -> Submission:
+    base = initial_base("wc-1-100", "wc", "me", 100, active=True)
+    return prepared(base, {"topology.workers": 3, "own": 1}, cluster.word_count(counts=2, count_tasks=4), NO_LIMITS)
+
+
+def test_an_id_has_storms_form() -> None:
+    assert new_topology_id("wc", 3, 1700000000) == "wc-3-1700000000"
+
+
+@pytest.mark.parametrize("name", ["wc", "word count", "wörter_2-b"])
+def test_these_names_are_fine(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "a ", "a/b", "a.b", "a:b", "a\\b", "a\x00b", "a\x7f", "a*", "x" * 129])
+def test_these_names_are_not(name: str) -> None:
+    with pytest.raises(InvalidTopologyError, match="name"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"a": [1, {"b": null}]}'])
+def test_a_conf_is_a_json_object(text: str) -> None:
+    assert isinstance(parsed_conf(text), dict)
+
+
+@pytest.mark.parametrize("text", ["[]", "1", "{", '{"a": Infinity}', "null", "{" * 200_000, " " * (1 << 20) + "{}"])
+def test_what_is_no_json_object_is_no_conf(text: str) -> None:
+    with pytest.raises(InvalidTopologyError, match="conf"):
+        parsed_conf(text)
+
+
+def test_counts_of_tasks_executors_and_ackers_are_settled(submission: Submission) -> None:
+    base, plan = submission.base, submission.plan
+    assert base.component_executors == {"__acker": 3, "count": 2, "words": 2}
+    assert (base.num_workers, base.status, base.owner) == (3, TopologyStatus.ACTIVE, "me")
+    assert plan.conf["topology.acker.executors"] == 3
+    assert (plan.conf["topology.name"], plan.conf["storm.id"], plan.conf["own"]) == ("wc", "wc-1-100", 1)
+    assert {component: len(tasks) for component, tasks in plan.component_tasks.items()} == {
+        "__acker": 3,
+        "count": 4,
+        "words": 2,
+    }
+    assert plan.topology.bolts["count"].conf["topology.tasks"] == 4
+
+
+def test_limits_name_their_keys(cluster: Any) -> None:
+    base = initial_base("wc-1-100", "wc", "", 100, active=True)
+    for limits, key in ((TopologyLimits(workers_max=1), "slots"), (TopologyLimits(executors_max=4), "executors")):
+        with pytest.raises(InvalidTopologyError, match=rf"nimbus\.{key}\.perTopology"):
+            prepared(base, {"topology.workers": 2}, cluster.word_count(), limits)
+
+
+def test_executors_never_exceed_tasks_at_a_rebalance(submission: Submission) -> None:
+    wanted = RebalanceRequest(component_executors={"count": 4, "__acker": 1})
+    assert checked_rebalance(wanted, submission.base, submission.plan, NO_LIMITS) == wanted
+    with pytest.raises(InvalidTopologyError, match="'count' can have 1 to 4 executors, not 5"):
+        checked_rebalance(
+            RebalanceRequest(component_executors={"count": 5}), submission.base, submission.plan, NO_LIMITS
+        )
+
+
+def test_an_override_of_the_workers_is_a_number_of_workers(submission: Submission) -> None:
+    request = RebalanceRequest(conf_overrides={"topology.workers": 7})
+    assert checked_rebalance(request, submission.base, submission.plan, NO_LIMITS).num_workers == 7
+
+
+def test_an_unknown_name_is_answered_with_what_there_is() -> None:
+    assert unknown("topology", "wcc", ["wc", "other"]) == ("No topology 'wcc'. Did you mean 'wc'? There is: other, wc.")
+    assert unknown("topology", "wc", []) == "No topology 'wc'. There is no topology at all."
+    assert unknown("topology", "x", map(str, range(30))).endswith("....")
