@@ -97,8 +97,8 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
     )
 
 
-def announcement(cluster: DevCluster) -> str:
-    """What a person needs to know once it runs."""
+def announcement(cluster: DevCluster, command: str = "storm") -> str:
+    """What a person needs to know once it runs; `command` is how they call `storm`."""
     plan = cluster.plan
     lines = [
         click.style("a cluster runs on this machine", bold=True),
@@ -111,7 +111,7 @@ def announcement(cluster: DevCluster) -> str:
     ]
     if (plan.zookeeper_port, plan.nimbus_port) != (2181, 6627):
         lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
-    lines += ["  storm submit FILE --name NAME", "  storm list", "", join_lines(plan), "Ctrl-C ends it."]
+    lines += [f"  {command} submit FILE --name NAME", f"  {command} list", "", join_lines(plan), "Ctrl-C ends it."]
     return "\n".join(lines)
 
 

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,6 +20,8 @@ import yaml
 from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storm.clock import Clock
 
 READY_SECS = 30.0
@@ -179,7 +180,8 @@ class DevCluster:
         """Write the configuration and start everything. Raises AlreadyRunningError where a port is taken."""
         for port, who in self.plan.taken().items():
             raise AlreadyRunningError(
-                f"port {port}, for {who}, is in use: does another cluster run? `storm dev --port-base N` takes other ports"
+                f"port {port}, for {who}, is in use: does another cluster run? "
+                "`storm dev --port-base N` takes other ports"
             )
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.dev import announcement
 from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
 from storm.cli.options import read_settings
 from storm.cli.output import Steps
@@ -65,7 +64,7 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
             steps.done(f"on port {cluster.plan.zookeeper_port}, {cluster.plan.nimbus_port} and 4 slots")
             with _connect(cluster) as nimbus:
                 _submit(cluster, nimbus, reports, steps, _topology_conf(reports, text, workers))
-                click.echo(announcement(cluster).replace("FILE --name NAME", "storm/examples/replay.py --name replay"))
+                click.echo(next_steps(cluster))
                 _watch(reports, clock, seconds)
                 return _finish(nimbus, reports, text, clock) if check else 0
         except KeyboardInterrupt:
@@ -131,6 +130,22 @@ def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Ste
     steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
 
 
+def next_steps(cluster: DevCluster) -> str:
+    """What to type in a second terminal while it runs."""
+    lines = [click.style("In another terminal:", bold=True)]
+    if cluster.plan.nimbus_port != DevPlan(cluster.plan.directory).nimbus_port:
+        lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
+    commands = [
+        "list",
+        f"status {NAME}",
+        "submit storm/examples/groupings.py --name groupings",
+        f"rebalance {NAME} -w 2 -n 3",
+        "kill groupings -w 2",
+    ]
+    lines += [f"  bin/storm {command}" for command in commands]
+    return "\n".join([*lines, f"Logs are in {cluster.plan.directory}. Ctrl-C ends it."])
+
+
 def read_reports(directory: Path) -> Report:
     """Add up what the tasks wrote; a file that is not there yet counts nothing."""
     import json
@@ -175,6 +190,8 @@ def _finish(nimbus: NimbusClient, reports: Path, text: Path | None, clock: Syste
             report, stable_since = again, clock.now()
     expected = recount(text, report.emitted)
     problems = []
+    if not report.emitted:
+        problems.append("no line was emitted")
     if report.acked != report.emitted or report.failed:
         problems.append(f"{report.emitted} lines emitted, {report.acked} acked, {report.failed} failed")
     if report.words != expected:

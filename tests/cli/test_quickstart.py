@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+from click.testing import CliRunner
+
+from storm.cli.dev_cluster import DevCluster, DevPlan
+from storm.cli.quickstart import Report, next_steps, quickstart, read_reports, recount
+from storm.clock import SystemClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_reports_of_all_tasks_are_added_up(tmp_path: Path) -> None:
+    (tmp_path / "lines-1.json").write_text(json.dumps({"emitted": 5, "acked": 4, "failed": 0}))
+    (tmp_path / "count-2.json").write_text(json.dumps({"counts": {"a": 2, "b": 1}}))
+    (tmp_path / "count-3.json").write_text(json.dumps({"counts": {"c": 1}}))
+    (tmp_path / "count-4.tmp").write_text("half of a rep")
+    report = read_reports(tmp_path)
+    assert report == Report(5, 4, 0, Counter(a=2, b=1, c=1))
+    assert not report.settled
+
+
+def test_a_recount_begins_again_at_the_end_of_the_text(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("a b\nb c\n\nd\n")
+    assert recount(text, 3) == Counter(a=1, b=2, c=1, d=1)
+    assert recount(text, 5) == Counter(a=2, b=4, c=2, d=1)
+    assert recount(text, 0) == Counter()
+
+
+def test_the_next_steps_name_the_configuration_where_ports_are_not_storms(tmp_path: Path) -> None:
+    usual = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path), SystemClock())))
+    moved = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path, nimbus_port=9002), SystemClock())))
+    assert "bin/storm status quickstart" in usual
+    assert "STORM_CONF_DIR" not in usual
+    assert f"export STORM_CONF_DIR={tmp_path}/conf" in moved
+
+
+def test_wrong_usage_is_said() -> None:
+    done = CliRunner().invoke(quickstart, ["--seconds", "0"])
+    assert done.exit_code == 2
