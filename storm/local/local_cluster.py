@@ -33,11 +33,11 @@ from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.worker_beats import WorkerBeat
 
 if TYPE_CHECKING:
-    from storm.supervisor.core import SupervisorCore
     from collections.abc import Callable, Mapping
 
     from storm.clock import Clock
     from storm.ids import TopologyId
+    from storm.supervisor.core import SupervisorCore
     from storm.topology.structure import StormTopology
 
 FIRST_PORT = 6700
