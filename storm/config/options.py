@@ -82,7 +82,7 @@ NIMBUS = (
     Option("nimbus.thrift.port", PORT, 6627, "Nimbus's Thrift port."),
     Option("nimbus.thrift.threads", Int(1, 1024), 64, "How many calls are served at once."),
     Option(
-        "nimbus.thrift.max_buffer_size", Int(65_536), 1_048_576, "The largest Thrift message that is taken.", "bytes"
+        "nimbus.thrift.max_buffer_size", Int(65_536), 16_777_216, "The largest Thrift message that is taken.", "bytes"
     ),
     Option("nimbus.queue.size", Int(1), 100_000, "How many calls may wait."),
     Option(

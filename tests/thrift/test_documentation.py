@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import storm
+from storm.config.options import OPTIONS
 from storm.nimbus.service import NimbusService
 from storm.supervisor.service import SupervisorService
 from storm.thrift.connection import MEGABYTE, NIMBUS_LIMITS, ServerLimits
@@ -43,16 +44,18 @@ def test_each_error_is_documented() -> None:
 
 def test_limits_are_documented() -> None:
     limits, scan = ServerLimits(), ScanLimits()
+    assert NIMBUS_LIMITS.frame_max_bytes == OPTIONS["nimbus.thrift.max_buffer_size"].default
     for row in (
-        f"| frame | {NIMBUS_LIMITS.frame_max_bytes // MEGABYTE} MB to Nimbus, "
-        f"{limits.frame_max_bytes // MEGABYTE} MB to others |",
+        f"| frame | {OPTIONS['nimbus.thrift.max_buffer_size'].default // MEGABYTE} MB to Nimbus "
+        f"(`nimbus.thrift.max_buffer_size`), {limits.frame_max_bytes // MEGABYTE} MB to others |",
         f"| nesting of structs and containers | {scan.depth_max} |",
         f"| elements of all containers of a message | {scan.elements_max:,} |",
         f"| name of a method | {scan.method_name_max} bytes |",
         f"| connections | {limits.connections_max} |",
         f"| connections of one address (loopback is exempt) | {limits.connections_per_address_max} |",
         f"| bytes kept for all clients together | {limits.buffered_max_bytes // MEGABYTE} MB |",
-        f"| calls that run at a time | {limits.threads} |",
+        f"| calls that run at a time | Nimbus {OPTIONS['nimbus.thrift.threads'].default} (`nimbus.thrift.threads`), "
+        f"supervisor {OPTIONS['supervisor.thrift.threads'].default} (`supervisor.thrift.threads`) |",
         f"| until a new client has sent its first byte | {limits.first_byte_secs:g} s |",
         f"| until a frame that began is complete; until a reply is taken | {limits.frame_secs:g} s |",
         f"| between two calls | {limits.idle_secs:g} s |",
