@@ -70,6 +70,7 @@ class WorkerThread:
 
     def _run(self) -> None:
         try:
+            self.worker.start()
             self.code = self.worker.run(REFRESH_SECS, SHUTDOWN_SECS)
             failure = self.worker.lanes.failure
             self.failure = "" if failure is None else user_traceback(failure)
