@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAILURES_MAX = 100  # waiting to be written to ZooKeeper; the oldest is dropped, and is in the log anyway
+PAUSE_SECS = 2.0  # called so much later than asked for, the supervisor itself was stopped or the machine slept
 COORDINATION_RETRY_SECS = 1.0  # after the cluster's state could not be reached, doubled up to:
 COORDINATION_RETRY_MAX_SECS = 5.0
 
@@ -78,6 +79,7 @@ class SupervisorCore:
         self._is_wanted_known = False
         self._sync_at = self._register_at = self._retry_at = clock.now()
         self._retry_secs = 0.0
+        self._slots_due: float | None = None
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -99,9 +101,13 @@ class SupervisorCore:
 
     def run_slots(self) -> float | None:
         """Bring every port forward; when to call again, None: when something happens."""
-        due = self.slots.step(self._clock.now())
+        now = self._clock.now()
+        if self._slots_due is not None and now > self._slots_due + PAUSE_SECS:
+            log.warning("the supervisor stood still for %.0f s: its workers are given time", now - self._slots_due)
+            self.beats.pardon(now)
+        self._slots_due = self.slots.step(now)
         self._local_state.put("back-offs", self.slots.back_offs())
-        return due
+        return self._slots_due
 
     def receive_beat(self, beat: WorkerBeat) -> bool:
         """A worker says that it lives; whether this is its first word. Any thread may call it.

@@ -120,8 +120,7 @@ class Localizer:
         with self._lock:
             for topology_id in self._wanted.keys() - topology_ids:
                 del self._wanted[topology_id]
-            unused = [name for name in os.listdir(self._dist_dir) if name not in topology_ids]
-            doomed = [self._aside(name) for name in unused]
+            doomed = [self._aside(path.name) for path in self._dist_dir.glob("*") if path.name not in topology_ids]
         for path in filter(None, doomed):
             self._run(_remover(path))
 
@@ -165,7 +164,7 @@ class Localizer:
         self._wake()
 
     def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, download: Any) -> None:
-        made.mkdir()
+        made.mkdir(parents=True)  # also where somebody removed all of the supervisor's directory meanwhile
         for name, sha256 in wanted.hashes.items():
             _download(download, f"{topology_id}-{name}", made / name, sha256)
         if _PACKAGE in wanted.hashes:
@@ -180,6 +179,7 @@ class Localizer:
         with self._lock:
             if self._wanted.get(topology_id) is wanted:
                 doomed = self._aside(topology_id)
+                self._dist_dir.mkdir(parents=True, exist_ok=True)
                 os.replace(made, self._dist_dir / topology_id)
         if doomed is not None:
             shutil.rmtree(doomed, ignore_errors=True)

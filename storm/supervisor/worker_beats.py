@@ -30,6 +30,7 @@ class WorkerBeats:
         self._lock = threading.Lock()
         self._seen: dict[int, tuple[str, float]] = {}
         self._for_nimbus: dict[int, WorkerBeat] = {}
+        self._pardoned_at = float("-inf")
 
     def receive(self, beat: WorkerBeat, now: float) -> bool:
         """Note a beat that came at clock second `now`; whether it is the first one of its worker."""
@@ -40,10 +41,15 @@ class WorkerBeats:
             return before is None or before[0] != beat.worker_id
 
     def seen_at(self, port: int, worker_id: str) -> float | None:
-        """When this worker last beat; None if it has not."""
+        """When this worker last beat, or was pardoned after a beat; None if it has not beaten."""
         with self._lock:
             found = self._seen.get(port)
-            return found[1] if found and found[0] == worker_id else None
+            return max(found[1], self._pardoned_at) if found and found[0] == worker_id else None
+
+    def pardon(self, now: float) -> None:
+        """Nobody listened for a while: what was not heard meanwhile is not held against the workers."""
+        with self._lock:
+            self._pardoned_at = now
 
     def forget(self, port: int) -> None:
         """The port has no worker any more."""

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import MemoryTree
@@ -20,7 +22,9 @@ from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
+    from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.core import SupervisorCore
+    from storm.supervisor.slot_runner import WorkerHandle
 
 NODE = "node-1"
 PORT = 6700
@@ -30,12 +34,12 @@ OPTIONS = SupervisorOptions(Path("/nowhere"), Path("/nowhere"), node_id=NODE, ho
 class Cluster:
     """One machine whose supervisor can be replaced, and what Nimbus writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: ModelWorkers | None = None) -> None:
         self.clock = SimulatedClock()
         self.tree = MemoryTree()
         self.nimbus = StormClusterState(self.tree.session())
         self.nimbus.prepare()
-        self.workers = ModelWorkers()
+        self.workers = workers or ModelWorkers()
         self.blobs = ModelBlobs()
         self.disk = MemoryState()
         self.core = self.started()
@@ -143,6 +147,28 @@ def test_a_supervisor_that_starts_without_the_cluster_does_what_it_last_knew(clu
     assert {handle.port for handle in cluster.workers.alive()} == {PORT, PORT + 1}
 
 
+def test_a_supervisor_that_stood_still_does_not_blame_its_workers(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    before = cluster.workers.alive()
+    cluster.clock.advance(60)
+    cluster.core.run_slots()
+    cluster.run(60)
+    assert cluster.workers.alive() == before
+
+
+def test_a_worker_that_falls_silent_is_replaced(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    (before,) = cluster.workers.alive()
+    due = cluster.core.step()
+    while cluster.workers.alive() == [before]:
+        cluster.clock.jump_to(due)
+        due = cluster.core.step()
+    assert cluster.clock.now() == 31.0
+    assert len(cluster.workers.alive(PORT)) == 1
+
+
 def test_a_restart_keeps_the_workers(cluster: Cluster) -> None:
     cluster.assign("words", PORT)
     cluster.run(1)
@@ -200,3 +226,109 @@ def test_without_an_id_it_is_not_built() -> None:
             workers=ModelWorkers(),
             local_state=MemoryState(),
         )
+
+
+class Crashed(BaseException):
+    """The supervisor dies at this line."""
+
+
+class CrashingWorkers(ModelWorkers):
+    """Ends the supervisor before or after the `fuse`-th thing that it does to a process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fuse = -1
+
+    def _burn(self) -> None:
+        self.fuse -= 1
+        if self.fuse == 0:
+            raise Crashed
+
+    def launch(self, port: int, assignment: LocalAssignment) -> WorkerHandle:
+        self._burn()
+        assert self.alive(port) == [], "two workers on a port"
+        handle = super().launch(port, assignment)
+        self._burn()
+        return handle
+
+    def kill(self, worker: WorkerHandle, *, force: bool) -> None:
+        self._burn()
+        super().kill(worker, force=force)
+        self._burn()
+
+    def forget(self, worker: WorkerHandle) -> None:
+        self._burn()
+        super().forget(worker)
+        self._burn()
+
+
+TOPOLOGIES = ("a", "b")
+FAULTS = st.one_of(
+    st.tuples(st.just("assign"), st.sampled_from(TOPOLOGIES), st.sets(st.sampled_from([PORT, PORT + 1]))),
+    st.tuples(st.just("worker dies"), st.integers(0, 1)),
+    st.tuples(st.just("workers are deaf"), st.booleans()),
+    st.tuples(st.just("supervisor restarts")),
+    st.tuples(st.just("supervisor crashes soon"), st.integers(1, 6)),
+    st.tuples(st.just("session ends")),
+    st.tuples(st.just("cluster is away"), st.booleans()),
+    st.tuples(st.just("time passes"), st.integers(1, 40)),
+)
+
+
+class Story:
+    """A cluster to which faults happen; the supervisor is started again whenever it dies."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(CrashingWorkers())
+        self.wanted: dict[int, str] = {}
+        self.version = 0
+
+    def happens(self, what: str, *details: object) -> None:
+        cluster = self.cluster
+        match what, *details:
+            case "assign", str(topology_id), set(ports):
+                free = {port for port in ports if self.wanted.get(port, topology_id) == topology_id}
+                self.version += 1
+                self.wanted = {port: held for port, held in self.wanted.items() if held != topology_id}
+                self.wanted |= dict.fromkeys(free, topology_id)
+                cluster.assign(topology_id, *sorted(free), version=self.version)
+            case "worker dies", int(number):
+                for worker in cluster.workers.alive()[number : number + 1]:
+                    cluster.workers.die(worker)
+            case "workers are deaf", bool(are_deaf):
+                cluster.workers.are_deaf = are_deaf
+            case ["supervisor restarts"]:
+                cluster.core = cluster.started()
+            case "supervisor crashes soon", int(fuse):
+                cluster.workers.fuse = fuse  # type: ignore[attr-defined]
+            case ["session ends"]:
+                cluster.tree.expire(cluster.session)
+            case "cluster is away", bool(is_away):
+                (cluster.tree.suspend if is_away else cluster.tree.resume)(cluster.session)
+            case "time passes", int(secs):
+                self.run(secs)
+
+    def run(self, secs: int) -> None:
+        for _ in range(secs):
+            try:
+                self.cluster.run(1)
+            except Crashed:
+                self.cluster.core = self.cluster.started()
+            ports = [worker.port for worker in self.cluster.workers.alive()]
+            assert len(ports) == len(set(ports)), "two workers on a port"
+
+
+@given(st.lists(FAULTS, max_size=25))
+def test_whatever_happens_each_port_runs_what_is_assigned_once_faults_stop(faults: list[tuple[object, ...]]) -> None:
+    story = Story()
+    for fault in faults:
+        story.happens(*fault)  # type: ignore[arg-type]
+        story.run(1)
+    story.happens("cluster is away", False)
+    story.cluster.workers.fuse = -1  # type: ignore[attr-defined]
+    story.run(180)
+    found = {worker.port: worker.assignment.topology_id for worker in story.cluster.workers.alive()}
+    assert found == story.wanted
+    assert len(story.cluster.workers.processes) == len(found)
+    assert story.cluster.nimbus.supervisors()[NODE].used_ports == tuple(sorted(found))
+    assert story.cluster.blobs.kept == set(story.wanted.values())

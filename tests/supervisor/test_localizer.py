@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import threading
 import zipfile
 from dataclasses import replace
@@ -165,6 +166,15 @@ def test_a_download_that_hangs_delays_no_other_topology(store: Store) -> None:
     assert store.localizer.look(slow) == (BlobsState.PENDING, "")
     gate.set()
     assert store.outcome(slow) == (BlobsState.READY, "")
+
+
+def test_a_directory_that_somebody_removed_is_made_again(store: Store) -> None:
+    assignment = store.topology("words-1-1")
+    store.outcome(assignment)
+    for name in ("stormdist", "tmp"):
+        shutil.rmtree(store.directory / name)
+    store.localizer.keep(frozenset({"words-1-1"}))
+    assert store.outcome(assignment) == (BlobsState.READY, "")
 
 
 def test_code_that_nobody_uses_is_removed(store: Store) -> None:

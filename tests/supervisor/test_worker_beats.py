@@ -42,3 +42,12 @@ def test_a_forgotten_worker_is_not_given_back() -> None:
     beats.forget(6700)
     beats.give_back(taken)
     assert beats.take_for_nimbus() == []
+
+
+def test_a_pardon_counts_as_a_beat_of_who_has_beaten() -> None:
+    beats = WorkerBeats()
+    beats.receive(beat("1"), 1.0)
+    beats.pardon(9.0)
+    assert (beats.seen_at(6700, "w1"), beats.seen_at(6701, "w2")) == (9.0, None)
+    beats.receive(beat("2"), 10.0)
+    assert beats.seen_at(6700, "w1") == 10.0
