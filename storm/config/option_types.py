@@ -23,10 +23,13 @@ class ValueType(Protocol):
 
 def refused(expected: object, value: Any) -> ValueError:
     """What a type raises for a value that is not one of its own."""
+    return ValueError(f"expected {expected}, got {in_short(value)}")
+
+
+def in_short(value: Any) -> str:
+    """A value for one line of text."""
     shown = repr(value)
-    if len(shown) > SHOWN_CHARS_MAX:
-        shown = shown[: SHOWN_CHARS_MAX - 4] + " ..."
-    return ValueError(f"expected {expected}, got {shown}")
+    return shown if len(shown) <= SHOWN_CHARS_MAX else shown[: SHOWN_CHARS_MAX - 4] + " ..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,17 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string of at least one character, none of them a control character."""
+    """A string of at least one character, none of them a control character, that begins with `prefix`."""
+
+    prefix: str = ""
 
     def checked(self, value: Any) -> str:
-        if not isinstance(value, str) or not value or not value.isprintable():
+        if not isinstance(value, str) or not value or not value.isprintable() or not value.startswith(self.prefix):
             raise refused(self, value)
         return value
 
     def __str__(self) -> str:
-        return "text"
+        return f"text that begins with {self.prefix}" if self.prefix else "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class FilePath:
         try:
             return str(Path(value).expanduser())
         except RuntimeError:
-            raise ValueError(f"{value!r}: there is no such home directory") from None
+            raise ValueError(f"{in_short(value)}: there is no such home directory; give an absolute path") from None
 
     def __str__(self) -> str:
         return "the path of a file or directory, without blanks around it"
@@ -140,7 +145,7 @@ class ListOf:
             except ValueError as error:
                 raise ValueError(f"item {i + 1}: {error}") from None
             if self.unique and found[-1] in found[:-1]:
-                raise ValueError(f"{item!r} stands there twice")
+                raise ValueError(f"{in_short(item)} stands there twice")
         return found
 
     def __str__(self) -> str:
@@ -159,11 +164,11 @@ class MapOf:
         found: dict[str, Any] = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise ValueError(f"expected text as the name, got {key!r}")
+                raise ValueError(f"expected text as the name, got {in_short(key)}")
             try:
                 found[key] = self.value.checked(item)
             except ValueError as error:
-                raise ValueError(f"{key}: {error}") from None
+                raise ValueError(f"{in_short(key)}: {error}") from None
         return found
 
     def __str__(self) -> str:

@@ -51,7 +51,7 @@ CLUSTER = (
     Option("storm.cluster.mode", Choice(("distributed", "local")), "distributed", "local: one process, for tests."),
     Option("storm.zookeeper.servers", HOSTS, ["localhost"], "The hosts of the ZooKeeper ensemble."),
     Option("storm.zookeeper.port", PORT, 2181, "The port of every ZooKeeper server."),
-    Option("storm.zookeeper.root", Text(), "/storm", "The node under which all state of this cluster lies."),
+    Option("storm.zookeeper.root", Text("/"), "/storm", "The node under which all state of this cluster lies."),
     Option(
         "storm.zookeeper.session.timeout",
         Int(1000),
@@ -232,7 +232,7 @@ DRPC = (
     Option("drpc.max_buffer_size", Int(65_536), 1_048_576, "The largest message that is taken.", "bytes"),
     Option("drpc.request.timeout.secs", Int(1), 600, "How long a caller waits for an answer.", "s"),
     Option("drpc.authorizer", Text(), None, "Who decides what a caller may do. null: everybody may call."),
-    Option("drpc.authorizer.acl.filename", FilePath(), "drpc-auth-acl.yaml", "The file of who may call what."),
+    Option("drpc.authorizer.acl.filename", FilePath(), None, "The file of who may call what. null: there is none."),
     Option("drpc.authorizer.acl.strict", Bool(), False, "Whether functions that it does not name are refused."),
 )
 
@@ -257,7 +257,7 @@ UI = (
     Option("storm.cluster.metrics.consumer.register", ListOf(Json()), [], "Who is given Nimbus's cluster metrics."),
     Option("storm.cluster.metrics.consumer.publish.interval.secs", Number(0.1), 60, "How often.", "s"),
     Option(
-        "transactional.zookeeper.root", Text(), "/transactional", "Where transactional topologies keep their state."
+        "transactional.zookeeper.root", Text("/"), "/transactional", "Where transactional topologies keep their state."
     ),
     Option("transactional.zookeeper.servers", HOSTS, None, "The hosts for it. null: storm.zookeeper.servers."),
     Option("transactional.zookeeper.port", PORT, None, "Their port. null: storm.zookeeper.port."),

@@ -25,7 +25,7 @@ class Settings(Mapping[str, Any]):
     """{key: value}. Made by `loading.load_settings`, or by `Settings.of` from values that were settings before."""
 
     def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-        self._values = with_derived_paths({**default_values(), **values})
+        self._values = with_derived_paths(with_defaults(values))
         self._origins = dict(origins)
 
     @classmethod
@@ -68,9 +68,10 @@ class Settings(Mapping[str, Any]):
         return str(named) if named is not None else socket.gethostname()
 
 
-def default_values() -> dict[str, Any]:
-    """{key: its default}, before paths that hang on others are filled in."""
-    return {option.key: option.checked(option.default) for option in OPTIONS.values()}
+def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, and the default of every other key. Raises ConfigError where a default needs a home directory."""
+    missing = [option for option in OPTIONS.values() if option.key not in values]
+    return {**{option.key: checked_value(option.key, option.default, DEFAULT_ORIGIN) for option in missing}, **values}
 
 
 def with_derived_paths(values: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def checked_value(key: str, value: Any, origin: str, directory: Path | None = No
         raise ConfigError(f"{key}: {error} (from {origin})") from None
     except RecursionError:
         raise ConfigError(f"{key}: nested too deeply (from {origin})") from None
-    if isinstance(option.type, FilePath) and checked is not None:
+    if isinstance(option.type, FilePath) and checked is not None and not Path(checked).is_absolute():
         return str((directory or Path.cwd()) / checked)
     return checked
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from storm.config.loading import environment_names, load_settings, may_be_users, parse_override
@@ -190,6 +191,7 @@ def test_prefixes_of_storm_are_not_the_users() -> None:
     ]
 
 
+@examples(max_examples=40)
 @given(
     st.lists(st.text(), max_size=3), st.dictionaries(st.text(min_size=1).map("STORM_".__add__), st.text(), max_size=3)
 )
@@ -203,6 +205,7 @@ def test_any_input_loads_or_is_a_config_error(overrides: list[str], environ: dic
     assert outcome
 
 
+@examples(max_examples=40)
 @given(st.sampled_from(sorted(OPTIONS)), st.text() | st.integers().map(str) | st.just("[1, {a: b}]"))
 def test_any_value_of_any_key_loads_or_the_error_names_the_key(key: str, value: str) -> None:
     outcome = outcome_of([f"{key}={value}"], {})

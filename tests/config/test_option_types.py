@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storm.config.option_types import Bool, Choice, FilePath, Int, Json, ListOf, MapOf, Number, Option, Text
@@ -47,15 +47,16 @@ def test_values_of_a_type_stay_as_they_are(kind: Any, value: Any) -> None:
         (Number(0, 1), 2, r"expected number 0..1, got 2"),
         (Text(), "", "expected text, got ''"),
         (Text(), "a\x00b", "expected text"),
+        (Text("/"), "storm", "expected text that begins with /, got 'storm'"),
         (FilePath(), "/tmp ", "without blanks around it"),
         (Choice(("a", "b")), "c", "expected one of a, b, got 'c'"),
         (ListOf(Int()), 3, "expected a list"),
         (ListOf(Int(), least=1), [], "not empty"),
         (ListOf(Int()), [1, "x"], "item 2: expected integer"),
         (ListOf(Int(), unique=True), [1, 2, 1], "1 stands there twice"),
-        (MapOf(Int()), {"a": "b"}, "a: expected integer"),
+        (MapOf(Int()), {"a": "b"}, "'a': expected integer"),
         (MapOf(Int()), {1: 2}, "expected text as the name, got 1"),
-        (Json(), {"a": [object]}, "a: item 1: expected a value that JSON can hold"),
+        (Json(), {"a": [object]}, "'a': item 1: expected a value that JSON can hold"),
         (Json(), float("inf"), "JSON"),
     ],
 )
@@ -70,6 +71,7 @@ def test_json_takes_what_json_can_hold(value: Any) -> None:
 
 
 @given(PLAIN)
+@example({"\n": None})
 def test_a_refusal_is_one_short_line(value: Any) -> None:
     for kind in (Bool(), Int(), Number(), Text(), FilePath(), Choice(("a",)), ListOf(Int()), MapOf(Int())):
         text = refusal(kind, value)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from storm.config.options import OPTIONS
@@ -25,6 +27,16 @@ def test_directories_lie_in_the_local_one_unless_set() -> None:
     settings = Settings.of({"storm.local.dir": "/srv/storm", "blobstore.dir": "/blobs"})
     assert settings["storm.log.dir"] == "/srv/storm/logs"
     assert settings["blobstore.dir"] == "/blobs"
+
+
+def test_without_a_home_directory_a_path_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(path: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    with pytest.raises(ConfigError, match=r"storm.local.dir: .* no such home directory.* \(from default\)"):
+        Settings.of()
+    assert Settings.of({"storm.local.dir": "/srv/storm"})["storm.log.dir"] == "/srv/storm/logs"
 
 
 def test_wrong_values_name_key_and_origin() -> None:
