@@ -257,6 +257,7 @@ class ThriftServer:
         if client.closed:
             return
         client.closed = True
+        self._count(reason, client.address, detail)  # before its client can see that it is closed
         if client.interest:
             self._selector.unregister(client.sock)
         client.sock.close()
@@ -264,7 +265,6 @@ class ThriftServer:
         self._per_address[client.address] -= 1
         if not self._per_address[client.address]:
             del self._per_address[client.address]
-        self._count(reason, client.address, detail)
 
     def _count(self, reason: str, address: str, detail: str = "") -> None:
         """Count a closed connection. Causes are logged at the 1st, 2nd, 4th, 8th... time only."""

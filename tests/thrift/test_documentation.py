@@ -49,7 +49,7 @@ def test_limits_are_documented() -> None:
         f"| frame | {OPTIONS['nimbus.thrift.max_buffer_size'].default // MEGABYTE} MB to Nimbus "
         f"(`nimbus.thrift.max_buffer_size`), {limits.frame_max_bytes // MEGABYTE} MB to others |",
         f"| nesting of structs and containers | {scan.depth_max} |",
-        f"| elements of all containers of a message | {scan.elements_max:,} |",
+        f"| fields and elements of containers in a message | {scan.values_max:,} |",
         f"| name of a method | {scan.method_name_max} bytes |",
         f"| connections | {limits.connections_max} |",
         f"| connections of one address (loopback is exempt) | {limits.connections_per_address_max} |",

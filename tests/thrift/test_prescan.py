@@ -114,12 +114,12 @@ def test_empty_containers_may_have_any_type() -> None:
     scan_struct(field(MAP, struct.pack(">BBi", 0, 0, 0)) + b"\0")
 
 
-def test_elements_of_all_containers_are_counted_together() -> None:
+def test_fields_and_elements_are_counted_together() -> None:
     three = struct.pack(">Bi3q", I64, 3, 1, 2, 3)
     body = field(LIST, three) + field(LIST, three, number=2) + b"\0"
-    scan_struct(body, limits=ScanLimits(elements_max=6))
-    with pytest.raises(ThriftProtocolError, match="more than 5 elements"):
-        scan_struct(body, limits=ScanLimits(elements_max=5))
+    scan_struct(body, limits=ScanLimits(values_max=8))
+    with pytest.raises(ThriftProtocolError, match="more than 7 values"):
+        scan_struct(body, limits=ScanLimits(values_max=7))
 
 
 def test_depth_counts_the_outermost_struct() -> None:
