@@ -29,7 +29,7 @@ FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\uffff]")
 class Node(NamedTuple):
     """`children_created` counts the children that ever were: it names sequential ones."""
 
-    data: bytes
+    data: bytes | None
     acl: Acl
     ephemeral_owner: int
     czxid: int
@@ -54,7 +54,7 @@ def stat_of(node: Node) -> Stat:
         cversion=wrapped(node.children_created * 2 - node.child_count),
         aversion=node.aversion,
         ephemeral_owner=node.ephemeral_owner,
-        data_length=len(node.data),
+        data_length=len(node.data or b""),
         num_children=node.child_count,
         pzxid=node.pzxid,
     )
@@ -102,7 +102,7 @@ class DataTree:
     def put(self, path: str, node: Node | None) -> None:
         """Let `path` hold `node`; None removes it. The parent's own node is put by itself."""
         old = self._nodes.get(path)
-        self.data_size_bytes += (len(node.data) if node else 0) - (len(old.data) if old else 0)
+        self.data_size_bytes += _data_size_bytes(node) - _data_size_bytes(old)
         if node is not None:
             self._nodes[path] = node
             if old is None:
@@ -210,6 +210,10 @@ def _new_node(change: CreateNode, zxid: int, time_ms: int) -> Node:
         aversion=0,
         child_count=0,
     )
+
+
+def _data_size_bytes(node: Node | None) -> int:
+    return 0 if node is None or node.data is None else len(node.data)
 
 
 def _discard(index: dict[K, set[str]], key: K, value: str) -> None:

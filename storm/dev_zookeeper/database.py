@@ -8,7 +8,7 @@ from storm.dev_zookeeper.data_tree import DataTree, Node, apply_change
 from storm.dev_zookeeper.jute import JuteReader, JuteWriter
 from storm.dev_zookeeper.protocol import read_acl, write_acl
 from storm.dev_zookeeper.sessions import Session, SessionTable
-from storm.dev_zookeeper.transactions import CloseSession, OpenSession, read_data, read_path
+from storm.dev_zookeeper.transactions import CloseSession, OpenSession, read_password, read_path
 
 if TYPE_CHECKING:
     from storm.dev_zookeeper.transactions import Transaction
@@ -67,7 +67,7 @@ def decode_snapshot(encoded: bytes, tick_ms: int) -> Database:
     reader = JuteReader(encoded)
     database = Database(tick_ms, reader.read_long())
     database.last_session_id = reader.read_long()
-    for session in reader.read_vector(lambda: Session(reader.read_long(), read_data(reader), reader.read_int())):
+    for session in reader.read_vector(lambda: Session(reader.read_long(), read_password(reader), reader.read_int())):
         database.sessions.put(session)
     for path, node in reader.read_vector(lambda: (read_path(reader), _read_node(reader))):
         database.tree.put(path, node)
@@ -75,5 +75,5 @@ def decode_snapshot(encoded: bytes, tick_ms: int) -> Database:
 
 
 def _read_node(reader: JuteReader) -> Node:
-    data, acl = read_data(reader), read_acl(reader)
+    data, acl = reader.read_buffer(), read_acl(reader)
     return Node(data, acl, *(reader.read_long() for _ in range(len(Node._fields) - 2)))

@@ -127,8 +127,10 @@ class ConnectRequest(NamedTuple):
 
 
 class CreateRequest(NamedTuple):
+    """`data` None is a null, which is kept as such."""
+
     path: str
-    data: bytes
+    data: bytes | None
     acl: Acl
     flags: int
     wants_stat: bool  # create2
@@ -141,7 +143,7 @@ class DeleteRequest(NamedTuple):
 
 class SetDataRequest(NamedTuple):
     path: str
-    data: bytes
+    data: bytes | None
     version: int
 
 
@@ -250,12 +252,12 @@ def _parse_part(operation: int, reader: JuteReader) -> CreateRequest | DeleteReq
     """The operations that may also stand in a multi."""
     match operation:
         case Operation.CREATE | Operation.CREATE2:
-            named = _path(reader), reader.read_buffer() or b"", read_acl(reader)
+            named = _path(reader), reader.read_buffer(), read_acl(reader)
             return CreateRequest(*named, reader.read_int(), operation == Operation.CREATE2)
         case Operation.DELETE:
             return DeleteRequest(_path(reader), reader.read_int())
         case Operation.SET_DATA:
-            return SetDataRequest(_path(reader), reader.read_buffer() or b"", reader.read_int())
+            return SetDataRequest(_path(reader), reader.read_buffer(), reader.read_int())
         case Operation.CHECK:
             return CheckRequest(_path(reader), reader.read_int())
         case _:

@@ -42,8 +42,8 @@ LOG_SIZE_MAX_BYTES = 64 * 1024 * 1024
 
 
 class SnapshotRule(NamedTuple):
-    """A snapshot is due after `every_transactions`, or as many as there are nodes if that is more; or when
-    the log is longer than `log_size_max_bytes` and than the last snapshot."""
+    """A snapshot is due after `every_transactions`, or as many as the last one had nodes if that is more;
+    or when the log is longer than `log_size_max_bytes` and than the last snapshot."""
 
     every_transactions: int = 10_000
     log_size_max_bytes: int = LOG_SIZE_MAX_BYTES
@@ -59,6 +59,7 @@ class TransactionLog:
         self._unsynced: list[bytes] = []
         self._file = _open_for_append(path)
         self._transactions_since_snapshot = 0
+        self._last_snapshot_node_count = 0
         self._last_snapshot_size_bytes = 0
 
     def append(self, transaction: Transaction) -> None:
@@ -76,13 +77,14 @@ class TransactionLog:
 
     def snapshot_if_due(self, database: Database) -> None:
         """To be called after `sync`. Raises `OSError`."""
-        many = max(self._rule.every_transactions, len(database.tree))
+        many = max(self._rule.every_transactions, self._last_snapshot_node_count)
         long = max(self._rule.log_size_max_bytes, self._last_snapshot_size_bytes)
         if self._transactions_since_snapshot < many and self._file.tell() < long:
             return
         self._last_snapshot_size_bytes = write_snapshot(self._directory, database)
         self._file.close()
         self._file = _open_for_append(_log_path(self._directory, database.zxid + 1))
+        self._last_snapshot_node_count = len(database.tree)
         self._transactions_since_snapshot = 0
         _remove_old_files(self._directory)
 

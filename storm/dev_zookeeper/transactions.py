@@ -20,7 +20,7 @@ class CreateNode(NamedTuple):
     """`ephemeral_owner` is a session's id, or 0."""
 
     path: str
-    data: bytes
+    data: bytes | None
     acl: Acl
     ephemeral_owner: int
 
@@ -31,7 +31,7 @@ class DeleteNode(NamedTuple):
 
 class SetData(NamedTuple):
     path: str
-    data: bytes
+    data: bytes | None
 
 
 class SetAcl(NamedTuple):
@@ -103,15 +103,15 @@ def _read_change(reader: JuteReader) -> Change:
         raise MalformedPacketError(f"a transaction with a change of kind {kind}; this release knows {len(KINDS)}")
     change = KINDS[kind]
     if change is CreateNode:
-        return CreateNode(read_path(reader), read_data(reader), read_acl(reader), reader.read_long())
+        return CreateNode(read_path(reader), reader.read_buffer(), read_acl(reader), reader.read_long())
     if change is DeleteNode:
         return DeleteNode(read_path(reader))
     if change is SetData:
-        return SetData(read_path(reader), read_data(reader))
+        return SetData(read_path(reader), reader.read_buffer())
     if change is SetAcl:
         return SetAcl(read_path(reader), read_acl(reader))
     if change is OpenSession:
-        return OpenSession(reader.read_long(), read_data(reader), reader.read_int())
+        return OpenSession(reader.read_long(), read_password(reader), reader.read_int())
     return CloseSession(reader.read_long())
 
 
@@ -122,8 +122,8 @@ def read_path(reader: JuteReader) -> str:
     return path
 
 
-def read_data(reader: JuteReader) -> bytes:
-    data = reader.read_buffer()
-    if data is None:
-        raise MalformedPacketError("null data")
-    return data
+def read_password(reader: JuteReader) -> bytes:
+    password = reader.read_buffer()
+    if password is None:
+        raise MalformedPacketError("a null password")
+    return password
