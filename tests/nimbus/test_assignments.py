@@ -1,0 +1,164 @@
+"""Laws of assignments. Stories are in test_core, laws of the shares in scheduler/test_even."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storm.cluster.records import Assignment, StormBase, SupervisorInfo, TopologyStatus
+from storm.ids import ExecutorId, WorkerSlot
+from storm.nimbus.assignments import Round, new_assignments, scheduling_state, wanted_executors
+from storm.nimbus.cluster_snapshot import ClusterSnapshot, plan_of
+from storm.nimbus.heartbeats import AssignedSlot
+from storm.scheduler.even import schedule
+from storm.topology.parallelism import component_executors, normalise
+from storm.topology.structure import ComponentSpec, PythonObject, StormTopology, StreamInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONF: dict[str, Any] = {"topology.workers": 1, "topology.acker.executors": 1}
+
+
+def supervisor(node_id: str, ports: Iterable[int]) -> SupervisorInfo:
+    return SupervisorInfo(node_id, f"host-{node_id}", tuple(ports), (), 6628, 0, "0.1.0")
+
+
+def snapshot(nodes: dict[str, int], **topologies: tuple[int, int]) -> ClusterSnapshot:
+    """`nodes`: numbers of slots; `topologies`: (workers, parallelism of the only spout)."""
+    plans, bases = {}, {}
+    for turn, (name, (workers, spouts)) in enumerate(topologies.items()):
+        spec = ComponentSpec(PythonObject(b""), {}, {"default": StreamInfo(("x",))}, spouts)
+        plans[name] = plan_of(normalise(StormTopology({"spout": spec}), CONF), CONF)
+        counts = component_executors(plans[name].system, CONF)
+        bases[name] = StormBase(name, name, TopologyStatus.ACTIVE, workers, counts, turn)
+    supervisors = {node: supervisor(node, range(6700, 6700 + count)) for node, count in nodes.items()}
+    return ClusterSnapshot(bases=bases, plans=plans, supervisors=supervisors)
+
+
+def carried_out(before: ClusterSnapshot, this: Round) -> ClusterSnapshot:
+    written = {one.topology_id: one for one in new_assignments(before, schedule, this)}
+    return replace(before, assignments={**before.assignments, **written})
+
+
+def test_every_executor_of_the_system_topology_is_wanted() -> None:
+    assert wanted_executors(snapshot({}, t=(1, 3)), "t") == tuple(ExecutorId(n, n) for n in (1, 2, 3, 4))
+
+
+def test_a_port_that_a_supervisor_no_longer_offers_is_left() -> None:
+    first = carried_out(snapshot({"a": 2}, t=(2, 3)), Round(100))
+    shrunk = replace(first, supervisors={"a": supervisor("a", [6701])})
+    after = carried_out(shrunk, Round(200)).assignments["t"]
+    assert set(after.slot_epochs) == {WorkerSlot("a", 6701)}
+
+
+def test_a_dead_worker_in_its_place_gets_a_new_epoch_and_start() -> None:
+    first = carried_out(snapshot({"a": 1}, t=(1, 3)), Round(100))
+    slot = WorkerSlot("a", 6700)
+    after = carried_out(first, Round(200, frozenset({AssignedSlot("t", slot)}))).assignments["t"]
+    assert (after.version, after.slot_epochs) == (2, {slot: 2})
+    assert set(after.executor_start_wall_secs.values()) == {200}
+
+
+@pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])
+def test_slots_of_topologies_that_are_left_alone_are_not_given_away(hidden: str) -> None:
+    first = carried_out(snapshot({"a": 1}, old=(1, 1), new=(1, 1)), Round(100))
+    assert "new" not in first.assignments
+    if hidden == "killed":
+        after = replace(first, bases={**first.bases, "old": replace(first.bases["old"], status=TopologyStatus.KILLED)})
+    elif hidden == "unreadable":
+        after = replace(first, bases={"new": first.bases["new"]}, unreadable=frozenset({"old"}))
+    else:
+        after = replace(first, plans={"new": first.plans["new"]})
+    assert scheduling_state(after, Round(200)).slots == ()
+    assert new_assignments(after, schedule, Round(200)) == []
+
+
+def test_an_assignment_that_could_not_be_read_is_followed_by_a_higher_version() -> None:
+    broken = replace(snapshot({"a": 1}, t=(1, 1)), unreadable_assignments=frozenset({"t"}))
+    assert carried_out(broken, Round(1_700_000_000)).assignments["t"].version == 1_700_000_000
+
+
+def test_slots_lost_to_another_topology_end_in_an_empty_assignment() -> None:
+    first = carried_out(snapshot({"a": 1}, t=(1, 1), u=(1, 1)), Round(100))
+    slot = WorkerSlot("a", 6700)
+    both = replace(first.assignments["t"], topology_id="u")
+    contested = replace(first, assignments={"t": first.assignments["t"], "u": both})
+    after = carried_out(contested, Round(200)).assignments
+    assert set(after["t"].slot_epochs) == {slot}
+    assert after["u"].executor_slots == {}
+    assert after["u"].version == 2
+
+
+events = st.lists(
+    st.one_of(
+        st.tuples(st.just("node"), st.sampled_from("abcd"), st.integers(0, 4)),
+        st.tuples(st.just("workers"), st.sampled_from(["t", "u"]), st.integers(1, 6)),
+        st.tuples(st.just("dead"), st.sampled_from(["t", "u"]), st.integers(0, 5)),
+        st.tuples(st.just("spread"), st.sampled_from(["t", "u"]), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+def after_event(state: ClusterSnapshot, event: tuple[str, str, int]) -> tuple[ClusterSnapshot, Round]:
+    kind, who, number = event
+    if kind == "node":
+        others = {node: info for node, info in state.supervisors.items() if node != who}
+        more = {who: supervisor(who, range(6700, 6700 + number))} if number else {}
+        gone = {
+            AssignedSlot(topology_id, slot)
+            for topology_id, assignment in state.assignments.items()
+            for slot in assignment.executor_slots.values()
+            if slot.node_id == who and not number
+        }
+        return replace(state, supervisors={**others, **more}), Round(0, frozenset(gone))
+    if kind == "workers":
+        return replace(state, bases={**state.bases, who: replace(state.bases[who], num_workers=number)}), Round(0)
+    if kind == "spread":
+        return state, Round(0, spread=frozenset({who}))
+    slots = sorted(state.assignments[who].slot_epochs) if who in state.assignments else []
+    return state, Round(0, frozenset(AssignedSlot(who, slot) for slot in slots[number : number + 1]))
+
+
+def check(before: dict[str, Assignment], state: ClusterSnapshot) -> None:
+    used = [slot for assignment in state.assignments.values() for slot in assignment.slot_epochs]
+    assert len(used) == len(set(used)), "a slot is used by two topologies"
+    for topology_id, assignment in state.assignments.items():
+        assert set(assignment.slot_epochs) == set(assignment.executor_slots.values())
+        assert set(assignment.executor_start_wall_secs) == set(assignment.executor_slots)
+        assert {slot.node_id for slot in assignment.slot_epochs} == set(assignment.node_hosts)
+        assert set(assignment.executor_slots) in (set(wanted_executors(state, topology_id)), set())
+        old = before.get(topology_id)
+        if old is None or old == assignment:
+            continue
+        assert assignment.version == old.version + 1
+        for slot, executors in assignment.slot_executors().items():
+            epoch = assignment.slot_epochs[slot]
+            assert epoch <= assignment.version
+            if old.slot_executors().get(slot) != executors:
+                assert epoch == assignment.version, "a changed set of executors has a new epoch"
+
+
+@settings(max_examples=150)
+@given(events, st.integers(1, 6), st.integers(1, 6))
+def test_whatever_happens_assignments_are_sound_and_come_to_rest(
+    happened: list[tuple[str, str, int]], workers: int, spouts: int
+) -> None:
+    state = snapshot({"a": 2, "b": 2}, t=(workers, spouts), u=(2, 3))
+    for event in happened:
+        state, this = after_event(state, event)
+        before = dict(state.assignments)
+        state = carried_out(state, this)
+        check(before, state)
+    for _ in range(3):
+        state = carried_out(state, Round(0))
+    assert new_assignments(state, schedule, Round(0)) == []
+    if sum(len(info.slot_ports) for info in state.supervisors.values()) >= 2:
+        live = {WorkerSlot(node, port) for node, info in state.supervisors.items() for port in info.slot_ports}
+        homes = [set(assignment.slot_epochs) & live for assignment in state.assignments.values()]
+        assert any(homes), "with slots, somebody runs"

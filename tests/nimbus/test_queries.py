@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from storm.cluster.records import ErrorInfo
+from storm.errors import NotLeaderError, TopologyNotAliveError
+from storm.nimbus.queries import NimbusQueries
+from storm.thrift.interface import storm_thrift
+
+
+@pytest.fixture
+def queries(two_nodes: Any) -> NimbusQueries:
+    return NimbusQueries(two_nodes.core)
+
+
+def test_the_leader_is_named_by_leader_and_follower(two_nodes: Any, queries: NimbusQueries) -> None:
+    follower = two_nodes.start_nimbus("nimbus-2")
+    follower.core.step()
+    assert queries.getLeader().host == NimbusQueries(follower.core).getLeader().host == "nimbus-1"
+    assert [(one.host, one.isLeader) for one in queries.getClusterInfo().nimbuses] == [
+        ("nimbus-1", True),
+        ("nimbus-2", False),
+    ]
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.tree.expire(follower.storage)
+    with pytest.raises(NotLeaderError, match="No Nimbus leads"):
+        NimbusQueries(two_nodes.start_nimbus("nimbus-3").core).getLeader()
+
+
+def test_a_follower_answers_what_it_last_saw(two_nodes: Any) -> None:
+    follower = two_nodes.start_nimbus("nimbus-2")
+    topology_id = two_nodes.submit()
+    follower.core.step()
+    summaries = NimbusQueries(follower.core).getTopologySummaries()
+    assert [(one.id, one.num_workers) for one in summaries] == [(topology_id, 2)]
+
+
+def test_errors_come_all_one_or_none(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit()
+    t = storm_thrift()
+    for n in range(3):
+        two_nodes.state.report_error(topology_id, "count", ErrorInfo(f"e{n}", n, "h", 6700))
+
+    def texts(choice: int) -> dict[str, list[str]]:
+        info = queries.getTopologyInfoWithOpts(topology_id, t.GetInfoOptions(num_err_choice=choice))
+        return {component: [error.error for error in errors] for component, errors in info.errors.items()}
+
+    assert texts(t.NumErrorsChoice.ALL) == {"count": ["e2", "e1", "e0"]}
+    assert texts(t.NumErrorsChoice.ONE) == {"count": ["e2"]}
+    assert texts(t.NumErrorsChoice.NONE) == {}
+    assert len(queries.getTopologyInfoByName("wc").errors["count"]) == 3
+    assert len(queries.getComponentPageInfo(topology_id, "count", "600", False).errors) == 3
+
+
+def test_secrets_do_not_leave_in_confs(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit(conf={"my.password": "hunter2", "plain": 1})
+    conf = queries.getTopologyConf(topology_id)
+    assert "hunter2" not in conf
+    assert json.loads(conf)["plain"] == 1
+    assert "hunter2" not in queries.getTopologyPageInfo(topology_id, ":all-time", False).topology_conf
+    assert json.loads(queries.getNimbusConf())["nimbus.thrift.port"] == 6627
+
+
+def test_supervisors_read_their_own_assignments(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 1})
+    (node,) = two_nodes.assignment(topology_id).node_hosts
+    assert set(queries.getSupervisorAssignments(node).storm_assignment) == {topology_id}
+    assert queries.getSupervisorAssignments("other").storm_assignment == {}
+
+
+@pytest.mark.parametrize("method", ["getTopologyInfo", "getTopologyConf", "getUserTopology", "getLogConfig"])
+def test_an_unknown_id_is_refused_with_the_known_ones(two_nodes: Any, queries: NimbusQueries, method: str) -> None:
+    topology_id = two_nodes.submit()
+    with pytest.raises(TopologyNotAliveError, match=topology_id):
+        getattr(queries, method)("wc-1-1")
+
+
+def test_an_unknown_window_means_all_time(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit()
+    assert queries.getTopologyPageInfo(topology_id, "5", False).topology_stats.window_to_acked[":all-time"] == 0
+
+
+def test_a_page_about_a_host_lists_its_supervisors(two_nodes: Any, queries: NimbusQueries) -> None:
+    two_nodes.submit()
+    page = queries.getSupervisorPageInfo("", "host-b", False)
+    assert [one.supervisor_id for one in page.supervisor_summaries] == ["b"]
+    assert len(page.worker_summaries) == 1

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.errors import InvalidTopologyError, NotLeaderError, TopologyAlreadyAliveError, TopologyNotAliveError
+from storm.nimbus.file_transfers import EMPTY_PACKAGE, Downloads, Uploads
+from storm.nimbus.inbox import DirectRequests
+from storm.nimbus.service import NimbusService
+from storm.thrift import convert
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def served(cluster: Any, core: Any, directory: Path) -> NimbusService:
+    rng = random.Random(1)
+    return NimbusService(
+        core,
+        DirectRequests(),
+        uploads=Uploads(directory, 1 << 20, 600, clock=cluster.clock, rng=rng),
+        downloads=Downloads(cluster.blob_store, 600, clock=cluster.clock, rng=rng),
+        blob_store=cluster.blob_store,
+    )
+
+
+@pytest.fixture
+def service(two_nodes: Any, tmp_path: Path) -> NimbusService:
+    return served(two_nodes, two_nodes.core, tmp_path)
+
+
+@pytest.fixture
+def topology(two_nodes: Any) -> Any:
+    return convert.topology_to_thrift(two_nodes.word_count())
+
+
+def upload(service: NimbusService) -> str:
+    location = service.beginFileUpload()
+    service.uploadChunk(location, EMPTY_PACKAGE)
+    service.finishFileUpload(location)
+    return location
+
+
+def test_a_package_goes_from_upload_to_download(two_nodes: Any, service: NimbusService, topology: Any) -> None:
+    location = upload(service)
+    service.submitTopology("wc", location, "{}", topology)
+    topology_id = two_nodes.core.snapshot.id_of("wc")
+    key = f"{topology_id}-stormjar.jar"
+    assert service.isRemoteBlobExists(key)
+    assert not service.isRemoteBlobExists(key[:-1])
+    begun = service.beginBlobDownload(key)
+    assert (begun.data_size, service.downloadBlobChunk(begun.session)) == (len(EMPTY_PACKAGE), EMPTY_PACKAGE)
+    assert service.downloadBlobChunk(begun.session) == b""
+    assert service.getBlobMeta(key).sha256 == two_nodes.blob_store.meta(key).sha256
+    with pytest.raises(InvalidTopologyError, match="not here"):
+        service.submitTopology("wc2", location, "{}", topology)
+
+
+def test_a_refused_submission_keeps_its_upload(service: NimbusService, topology: Any) -> None:
+    service.submitTopology("wc", "", "{}", topology)
+    location = upload(service)
+    with pytest.raises(TopologyAlreadyAliveError):
+        service.submitTopology("wc", location, "{}", topology)
+    service.submitTopology("wc2", location, "{}", topology)
+
+
+def test_options_say_whether_a_topology_starts_active(service: NimbusService, topology: Any) -> None:
+    t = storm_thrift()
+    options = t.SubmitOptions(initial_status=t.TopologyInitialStatus.INACTIVE)
+    service.submitTopologyWithOpts("wc", "", "{}", topology, options)
+    assert service.getTopologySummaryByName("wc").status == "INACTIVE"
+    service.activate("wc")
+    assert service.getTopologySummaryByName("wc").status == "ACTIVE"
+
+
+def test_names_are_allowed_if_legal_and_free(service: NimbusService, topology: Any) -> None:
+    assert service.isTopologyNameAllowed("wc")
+    service.submitTopology("wc", "", "{}", topology)
+    assert not service.isTopologyNameAllowed("wc")
+    assert not service.isTopologyNameAllowed("a/b")
+
+
+def test_options_that_are_missing_are_storms_defaults(two_nodes: Any, service: NimbusService, topology: Any) -> None:
+    service.submitTopology("wc", "", '{"topology.message.timeout.secs": 9}', topology)
+    service.rebalance("wc", None)
+    base = next(iter(two_nodes.core.snapshot.bases.values()))
+    assert (base.status.value, base.wait_secs) == ("REBALANCING", 9)
+    service.killTopology("wc")
+    base = next(iter(two_nodes.core.snapshot.bases.values()))
+    assert (base.status.value, base.wait_secs) == ("KILLED", 9)
+
+
+def test_log_levels_are_counted_from_now(two_nodes: Any, service: NimbusService, topology: Any) -> None:
+    t = storm_thrift()
+    service.submitTopology("wc", "", "{}", topology)
+    topology_id = two_nodes.core.snapshot.id_of("wc")
+    level = t.LogLevel(action=t.LogLevelAction.UPDATE, target_log_level="DEBUG", reset_log_level_timeout_secs=60)
+    service.setLogConfig(topology_id, t.LogConfig(named_logger_level={"ROOT": level}))
+    root = service.getLogConfig(topology_id).named_logger_level["ROOT"]
+    assert root.reset_log_level_timeout_epoch == (two_nodes.clock.wall_secs() + 60) * 1000
+    with pytest.raises(TopologyNotAliveError):
+        service.setLogConfig("wc-9-9", t.LogConfig(named_logger_level={}))
+
+
+def test_a_sampling_share_is_a_percentage(service: NimbusService) -> None:
+    with pytest.raises(InvalidTopologyError, match="0 to 100"):
+        service.debug("wc", "", True, 101.0)
+
+
+def test_a_worker_without_supervisor_learns_that_its_topology_is_gone(
+    two_nodes: Any, service: NimbusService, topology: Any
+) -> None:
+    t = storm_thrift()
+    service.submitTopology("wc", "", "{}", topology)
+    two_nodes.core.step()
+    topology_id = two_nodes.core.snapshot.id_of("wc")
+    ((slot, executors),) = two_nodes.assignment(topology_id).slot_executors().items()
+    beat = t.SupervisorWorkerHeartbeat(
+        storm_id=topology_id,
+        executors=[convert.executor_to_thrift(executor) for executor in executors],
+        time_secs=5,
+        port=slot.port,
+    )
+    service.sendSupervisorWorkerHeartbeat(beat)
+    assert two_nodes.core.heartbeats.last(topology_id, slot) is not None
+    beat.storm_id = "gone-1-1"
+    with pytest.raises(TopologyNotAliveError, match="gone-1-1"):
+        service.sendSupervisorWorkerHeartbeat(beat)
+
+
+def test_a_follower_takes_no_changes(two_nodes: Any, topology: Any, tmp_path: Path) -> None:
+    follower = two_nodes.start_nimbus("nimbus-2")
+    follower.core.step()
+    service = served(two_nodes, follower.core, tmp_path / "follower")
+    for refused in (service.beginFileUpload, lambda: service.submitTopology("wc", "", "{}", topology)):
+        with pytest.raises(NotLeaderError, match="the leader is nimbus-1:6627"):
+            refused()

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from storm.errors import StormError
+from storm.ids import ExecutorId
+from storm.metrics.stats_records import ExecutorStats, SpoutStats
+from storm.nimbus.topology_view import TopologyView, view_topology
+
+STATS = {ExecutorId(6, 6): ExecutorStats({}, {}, SpoutStats())}
+
+
+def view(cluster: Any, topology_id: str) -> TopologyView:
+    return view_topology(cluster.core.snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs())
+
+
+def test_a_view_joins_the_assignment_with_what_workers_told(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.clock.secs += 20
+    before = view(two_nodes, topology_id)
+    assert before.uptime_secs == 20
+    assert [worker.uptime_secs for worker in before.workers] == [20, 20]
+    assert [report.component_id for report in before.reports] == ["__acker"] * 2 + ["count"] * 3 + ["words"] * 2
+    assert all(report.stats is None for report in before.reports)
+    two_nodes.beat(topology_id, STATS)
+    after = view(two_nodes, topology_id)
+    assert [worker.uptime_secs for worker in after.workers] == [60, 60]
+    assert [report.stats for report in after.reports_of("words")] == [STATS[ExecutorId(6, 6)], None]
+    assert sum(sum(after.component_tasks_on(worker).values()) for worker in after.workers) == 7
+
+
+def test_too_few_slots_are_told_in_words(cluster: Any) -> None:
+    topology_id = cluster.submit()
+    assert view(cluster, topology_id).schedule_problem() == "Not scheduled: no supervisor has a free slot."
+    cluster.start_supervisor("a", [6700])
+    cluster.core.step()
+    assert view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: there are no more free slots."
+    cluster.start_supervisor("b", [6700])
+    cluster.core.step()
+    assert view(cluster, topology_id).schedule_problem() is None
+
+
+def test_a_topology_whose_code_is_unreadable_is_shown_all_the_same(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.core.snapshot = replace(two_nodes.core.snapshot, plans={})
+    shown = view(two_nodes, topology_id)
+    assert {report.component_id for report in shown.reports} == {"?"}
+    with pytest.raises(StormError, match="code of topology"):
+        _ = shown.known_plan
