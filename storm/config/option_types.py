@@ -212,9 +212,11 @@ class Option:
     shown_default: str | None = None
 
     def checked(self, value: Any) -> Any:
-        """The value as the program uses it. Raises ValueError, "expected ..., got ..."."""
+        """The value as the program uses it; null is empty where the default is. Raises ValueError, "expected ..."."""
         if value is None:
             if self.nullable or self.default is None:
                 return None
+            if self.default in ([], {}):
+                return self.type.checked(self.default)
             raise ValueError(f"expected {self.type}, got null")
         return self.type.checked(value)

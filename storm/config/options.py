@@ -212,12 +212,6 @@ WORKER = (
         "The largest batch that a worker takes. (Not in Storm.)",
         "bytes",
     ),
-    Option(
-        "storm.messaging.transport",
-        Choice(("zeromq", "in_process")),
-        "zeromq",
-        "How tuples travel between workers; in_process only within one process. (Storm names a Java class.)",
-    ),
 )
 
 DRPC = (

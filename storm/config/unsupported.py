@@ -63,7 +63,10 @@ UNSUPPORTED = (
     _matching(
         r"storm\.(nimbus|supervisor)\.zookeeper\.acls\..*|.*\.tls\..*|storm\.messaging\..*\.authentication", KERBEROS
     ),
-    _matching(r"(nimbus|supervisor|client)\.blobstore\.class|nimbus\.topology\.validator", JAVA_CLASS),
+    _matching(
+        r"(nimbus|supervisor|client)\.blobstore\.class|nimbus\.topology\.validator|storm\.messaging\.transport",
+        JAVA_CLASS,
+    ),
     _matching(
         r"ui\.(filter|http|header|disable|actions|project|central|bind|https).*|logviewer\.(filter|https).*", JAVA_CLASS
     ),
@@ -73,6 +76,18 @@ UNSUPPORTED = (
     _matching(
         r"topology\.(trident\.windowing|testing\.(?!always)|bolts\.(?!window|tuple|water|late|message)).*", JAVA_CLASS
     ),
+    _matching(
+        r"storm\.exhibitor\..*|storm\.zookeeper\.auth\.(user|password)", "name the servers; see storm.zookeeper.*"
+    ),
+    _matching(
+        r"storm\.codedistributor\.class|nimbus\.blobstore\.expiration\.secs", "Nimbus keeps code in blobstore.dir"
+    ),
+    _matching(r"storm\.(blobstore\.)?dependency\..*|storm\.topology\.classpath\..*", JVM),
+    _matching(r"logviewer\.appender\.name", "workers' logs are plain files"),
+    _matching(r"supervisor\.supervisors(\.commands)?", "there are no such commands in Storm either"),
+    _matching(r"(topology\.)?backpressure\.(enable|disruptor\..*)", "flow control is always on"),
+    _matching(r"topology\.worker\.(receiver\.thread\.count|shared\.thread\.pool\.size)", DISRUPTOR),
+    _matching(r"topology\.disable\.loadaware", "it is topology.disable.loadaware.messaging"),
     _matching(r"task\.heartbeat\.frequency\.secs", "worker.heartbeat.frequency.secs is the one heartbeat"),
     _matching(r"nimbus\.host", "nimbus.seeds names the hosts of Nimbus"),
     _matching(r"nimbus\.(reassign|do\.not\.reassign)", "executors of dead workers are always reassigned"),

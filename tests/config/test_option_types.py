@@ -95,5 +95,6 @@ def test_home_is_written_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_null_is_for_keys_without_a_default() -> None:
     assert Option("a", Int(), None, "").checked(None) is None
     assert Option("a", Int(), 1, "", nullable=True).checked(None) is None
+    assert Option("a", ListOf(Int()), [], "").checked(None) == []
     with pytest.raises(ValueError, match="expected integer >= 0, got null"):
         Option("a", Int(), 1, "").checked(None)
