@@ -132,8 +132,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, embedded_zookeeper: Any) -> Iterator[Site]:
-    site = Site(tmp_path, embedded_zookeeper.hosts)
+def site(tmp_path: Path, zookeeper: Any) -> Iterator[Site]:
+    site = Site(tmp_path, zookeeper.hosts)
     yield site
     site.close()
 

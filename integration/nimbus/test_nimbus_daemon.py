@@ -283,25 +283,25 @@ def test_two_nimbuses_in_one_directory_or_on_one_port_are_refused(site: Any) -> 
 
 
 def test_nimbus_waits_for_zookeeper_and_says_where_it_looks(
-    site: Any, embedded_zookeeper: Any, wait: Callable[..., Any]
+    site: Any, zookeeper: Any, wait: Callable[..., Any]
 ) -> None:
-    embedded_zookeeper.stop()
+    zookeeper.stop()
     nimbus = site.start_nimbus()
-    wait(lambda: f"ZooKeeper at {embedded_zookeeper.hosts}" in nimbus.log.read_text(), "it says where")
+    wait(lambda: f"ZooKeeper at {zookeeper.hosts}" in nimbus.log.read_text(), "it says where")
     with pytest.raises(NimbusUnreachableError), nimbus.client() as client:
         client.call("getLeader")
-    embedded_zookeeper.restart()
+    zookeeper.restart()
     nimbus.wait_leading()
-    embedded_zookeeper.stop()
-    embedded_zookeeper.restart()
+    zookeeper.stop()
+    zookeeper.restart()
     nimbus.wait_leading()
     assert nimbus.end() == 0
 
 
 def test_nimbus_ends_when_told_while_it_waits_for_zookeeper(
-    site: Any, embedded_zookeeper: Any, wait: Callable[..., Any]
+    site: Any, zookeeper: Any, wait: Callable[..., Any]
 ) -> None:
-    embedded_zookeeper.stop()
+    zookeeper.stop()
     nimbus = site.start_nimbus()
     wait(lambda: "ZooKeeper at" in nimbus.log.read_text(), "it waits")
     assert nimbus.end() == 0
