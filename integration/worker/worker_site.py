@@ -1,4 +1,4 @@
-"""A topology's workers as real processes: ZooKeeper, a supervisor of which only the Thrift port exists, and their files."""
+"""A topology's workers as real processes, with ZooKeeper and a supervisor of which only the Thrift port exists."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Site:
         full = effective_conf(Settings.of(), conf)
         tasks = component_tasks(system_topology(built, full), full)
         self.executors = {
-            self.a: [ExecutorId(task, task) for name in ("__acker", "numbers") for task in tasks[name]],
+            self.a: [ExecutorId(task, task) for name in ("__acker", "numbers") for task in tasks.get(name, ())],
             self.b: [ExecutorId(task, task) for task in tasks["check"]],
         }
         self.bolt_tasks = list(tasks["check"])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FRAMES_A_TURN = 64
+FRAMES_A_TURN = 16
 DELIVERED_A_CHECK = 1_000
 IDLE_SECS = 1.0
 AWAKE_SECS = 0.05  # after something was sent, it wakes up by itself for so long
@@ -99,7 +99,7 @@ class Exchange:
         self._throttled: frozenset[TaskId] = frozenset()
         self._checked_at = float("-inf")
         self._delivered_at_check = -1
-        self._blocked: tuple[Sender, ...] = ()
+        self._blocked: dict[Peer, Sender] = {}
         self._sent_at = float("-inf")
         self._sleeping_until = float("-inf")
         transfer.wake = self.wake_by
@@ -168,10 +168,10 @@ class Exchange:
                 self._sleeping_until = due
                 # What came after its turn and before that line woke nobody.
                 timeout_secs = due - self._clock.now() if changes == self._transfer.changes else 0.0
-                self._transport.wait(max(0.0, timeout_secs), self._blocked)
+                self._transport.wait(max(0.0, timeout_secs), self._blocked.values())
                 self._sleeping_until = float("-inf")
             self._transfer.flush()
-            self._send()
+            self._send(self._clock.now())
         except Exception as error:
             logger.exception("The exchange of tuples with other workers failed.")
             self.failure = error
@@ -188,12 +188,12 @@ class Exchange:
                 self._hear(announcement.peer, announcement.message, now)
         self._greet()
         due = self._check_queues(now)
-        flush_due = self._transfer.seal_due(now)
-        if self._send():
+        if self._send(now):
             self._sent_at = now
         self._throttle(now)
-        if flush_due is not None:
-            due = min(due, flush_due)
+        ready_at = self._transfer.next_ready(self._blocked)
+        if ready_at is not None:
+            due = min(due, ready_at)
         return min(due, now + self._options.flush_secs) if now - self._sent_at < AWAKE_SECS else due
 
     def _connect(self) -> None:
@@ -253,22 +253,25 @@ class Exchange:
                 connection.control.append(frame)
         return now + self._options.check_secs
 
-    def _send(self) -> bool:
+    def _send(self, now: float) -> bool:
         """Send what the sockets take; whether that was anything."""
-        blocked = []
+        blocked = {}
         before = self._transfer.sent_frames
         for peer, connection in self._connections.items():
             sender = connection.sender
             while connection.control and sender.try_send(connection.control[0]):
                 connection.control.popleft()
             full = bool(connection.control)
-            while not full and (frame := self._transfer.peek(peer)) is not None:
+            # Lanes may fill the queue as fast as it is emptied: what else there is to do must have its turn too.
+            for _ in range(FRAMES_A_TURN):
+                if full or (frame := self._transfer.peek(peer, now)) is None:
+                    break
                 full = not sender.try_send(frame)
                 if not full:
                     self._transfer.pop(peer)
             if full:
-                blocked.append(sender)
-        self._blocked = tuple(blocked)
+                blocked[peer] = sender
+        self._blocked = blocked
         return self._transfer.sent_frames != before
 
     def _throttle(self, now: float) -> None:

@@ -1,9 +1,13 @@
-"""Outgoing tuples: a batch for each peer, grown and sent by size and time, and a bounded queue of frames behind it.
+"""Outgoing tuples: for each peer a bounded queue of sections, of which the exchange makes frames.
 
-Lane threads put tuples in (`send`, `send_tracking`, `flush`); the exchange's thread takes frames out (`peek`, `pop`).
+Lane threads put sections in (`send`, `send_tracking`, `flush`); the exchange's thread takes frames out (`peek`, `pop`).
 Nobody ever waits for the network. A peer whose queue is over its mark is in `full_peers`: its tasks are throttled, so
 spouts stop. Bolts go on, and if they fill the queue to DROP_AT_MARKS times the mark, batches are dropped and counted:
 trees that are tracked are replayed.
+
+A frame takes all that waits, up to FRAME_BYTES. So frames size themselves: at low rates each carries one flush, and
+the busier the lanes are, the longer the exchange waits for the interpreter (5 ms a turn), the more it finds. A frame of
+a fixed number of tuples would cost one such turn each, which alone would hold a worker below half a million a second.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from storm.messaging.batch import (
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from storm.clock import Clock
     from storm.executor.transfer import Tracking
@@ -39,35 +43,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# A batch grows while it fills before its time is up and halves when it does not: small ones for low latency at low
-# rates, large ones where the cost of a frame counts.
-BATCH_ITEMS_MIN = 32
-BATCH_ITEMS_MAX = 2_048
-BATCH_BYTES_MAX = 256 * 1024
-QUEUE_BYTES_MARK = 16 * 1024 * 1024
+FRAME_BYTES = 1024 * 1024
+READY_ITEMS = 256  # so many tuples and acks leave without waiting for a flush
+QUEUE_BYTES_MARK = 4 * 1024 * 1024
 RELIEVED_AT = 0.25  # of the marks
-DROP_AT_MARKS = 4
+DROP_AT_MARKS = 16
 
 
 class TransferOptions(NamedTuple):
-    """`queue_frames_mark`: frames that may wait for a peer before its tasks are throttled."""
+    """`flush_secs`: how long tuples may wait for more. `queue_sections_mark`: batches of one lane for one task that may
+    wait for a peer before its tasks are throttled."""
 
     flush_secs: float = 0.001
-    queue_frames_mark: int = 1_000
+    queue_sections_mark: int = 1_000
     frame_bytes_max: int = FRAME_BYTES_MAX
 
 
 @dataclass(slots=True)
 class Outbox:
-    """What waits for one peer. `opened_at` is when the first section of the open batch came."""
+    """What waits for one peer: sections with their numbers of items, and the frame that is being sent.
 
-    sections: list[bytes] = field(default_factory=list)
+    `ready_at` is when they should leave: at once when enough wait or a lane has flushed. `items` counts `sections`.
+    """
+
+    sections: deque[tuple[bytes, int]] = field(default_factory=deque)
     items: int = 0
     size_bytes: int = 0
-    opened_at: float = 0.0
-    items_max: int = 256
-    frames: deque[bytes] = field(default_factory=deque)
-    frames_bytes: int = 0
+    ready_at: float = 0.0
+    frame: bytes | None = None
     full: bool = False
 
 
@@ -112,12 +115,16 @@ class WorkerTransfer:
         self._put(peer, tracking_section(kind, target, source, pairs), len(pairs) // 2)
 
     def flush(self) -> None:
+        now = self._clock.now()
+        waiting = False
         with self._lock:
-            opened = [outbox for outbox in self._outboxes.values() if outbox.sections]
-            for outbox in opened:
-                self._seal(outbox)
-        if opened:
-            self.wake(self._clock.now())
+            for outbox in self._outboxes.values():
+                if outbox.sections and outbox.ready_at > now:
+                    waiting = True
+                    outbox.ready_at = now
+                    self.changes += 1
+        if waiting:
+            self.wake(now)
 
     # What the exchange calls
 
@@ -126,37 +133,33 @@ class WorkerTransfer:
         with self._lock:
             for peer in set(self._outboxes) - set(opened):
                 gone = self._outboxes.pop(peer)
-                self.dropped["the worker was replaced"] += len(gone.frames) + bool(gone.sections)
+                if gone.items:
+                    self.dropped["the worker was replaced"] += gone.items
             for peer in opened:
                 self._outboxes.setdefault(peer, Outbox())
             self._task_peers = task_peers
 
-    def peek(self, peer: Peer) -> bytes | None:
-        """The next frame for a peer; None: there is none."""
+    def peek(self, peer: Peer, now: float) -> bytes | None:
+        """The next frame for a peer, the same until it is popped; None: nothing has to leave yet."""
         outbox = self._outboxes.get(peer)
-        return outbox.frames[0] if outbox is not None and outbox.frames else None
+        if outbox is None or (outbox.frame is None and (not outbox.sections or outbox.ready_at > now)):
+            return None
+        if outbox.frame is None:
+            with self._lock:
+                sections = self._take_sections(outbox)
+            outbox.frame = batch_frame(self._source, sections)
+        return outbox.frame
 
     def pop(self, peer: Peer) -> None:
         """The frame that `peek` showed was sent."""
-        with self._lock:
-            outbox = self._outboxes[peer]
-            outbox.frames_bytes -= len(outbox.frames.popleft())
-            self.sent_frames += 1
+        self._outboxes[peer].frame = None
+        self.sent_frames += 1
 
-    def seal_due(self, now: float) -> float | None:
-        """Close batches whose time is up; when the next one is due, or None."""
-        next_due = None
+    def next_ready(self, blocked: Container[Peer]) -> float | None:
+        """When something has to leave for a peer that is not blocked; None: nothing waits."""
         with self._lock:
-            for outbox in self._outboxes.values():
-                if not outbox.sections:
-                    continue
-                due = outbox.opened_at + self._options.flush_secs
-                if due <= now:
-                    self._seal(outbox)
-                    outbox.items_max = max(BATCH_ITEMS_MIN, outbox.items_max // 2)
-                elif next_due is None or due < next_due:
-                    next_due = due
-        return next_due
+            times = [box.ready_at for peer, box in self._outboxes.items() if box.sections and peer not in blocked]
+        return min(times, default=None)
 
     def full_peers(self) -> frozenset[Peer]:
         """Peers whose queue went over its mark and has not fallen to a quarter of it since."""
@@ -165,11 +168,6 @@ class WorkerTransfer:
                 factor = RELIEVED_AT if outbox.full else 1.0
                 outbox.full = self._over(outbox, factor)
             return frozenset(peer for peer, outbox in self._outboxes.items() if outbox.full)
-
-    def queued_frames(self) -> dict[Peer, int]:
-        """How many frames wait for each peer."""
-        with self._lock:
-            return {peer: len(outbox.frames) for peer, outbox in self._outboxes.items()}
 
     # Inside
 
@@ -198,45 +196,40 @@ class WorkerTransfer:
         with self._lock:
             outbox = self._outboxes.get(peer)
             if outbox is None:
-                self.dropped["the worker was replaced"] += items
+                self._drop("the worker was replaced", items)
                 return
-            if outbox.sections and outbox.size_bytes + len(section) + HEADER_BYTES > self._options.frame_bytes_max:
-                self._seal(outbox)
+            if self._over(outbox, DROP_AT_MARKS):
+                self._drop("the queue to the worker is full", items)
+                return
+            before = outbox.items
             if not outbox.sections:
-                outbox.opened_at = now
-                self.changes += 1
-                due = now + self._options.flush_secs
-            outbox.sections.append(section)
+                due = outbox.ready_at = now + self._options.flush_secs
+            outbox.sections.append((section, items))
             outbox.items += items
             outbox.size_bytes += len(section)
-            if outbox.items >= outbox.items_max or outbox.size_bytes >= BATCH_BYTES_MAX:
-                outbox.items_max = min(BATCH_ITEMS_MAX, outbox.items_max * 2)
-                self._seal(outbox)
-                due = now
-            elif now - outbox.opened_at >= self._options.flush_secs:
-                outbox.items_max = max(BATCH_ITEMS_MIN, outbox.items_max // 2)
-                self._seal(outbox)
-                due = now
+            if before < READY_ITEMS <= outbox.items:
+                due = outbox.ready_at = now
+            self.changes += due is not None
         if due is not None:
             self.wake(due)
 
-    def _seal(self, outbox: Outbox) -> None:
-        """Make a frame of the open batch. The caller holds the lock."""
-        self.changes += 1
-        if self._over(outbox, DROP_AT_MARKS):
-            self._drop("the queue to the worker is full", outbox.items)
-        else:
-            frame = batch_frame(self._source, outbox.sections)
-            outbox.frames.append(frame)
-            outbox.frames_bytes += len(frame)
-        outbox.sections = []
-        outbox.items = 0
-        outbox.size_bytes = 0
+    def _take_sections(self, outbox: Outbox) -> list[bytes]:
+        """At least one, and as many as fit into a frame. The caller holds the lock."""
+        most = min(FRAME_BYTES, self._options.frame_bytes_max) - HEADER_BYTES
+        taken: list[bytes] = []
+        size_bytes = 0
+        while outbox.sections and (not taken or size_bytes + len(outbox.sections[0][0]) <= most):
+            section, items = outbox.sections.popleft()
+            taken.append(section)
+            size_bytes += len(section)
+            outbox.items -= items
+        outbox.size_bytes -= size_bytes
+        return taken
 
     def _over(self, outbox: Outbox, factor: float) -> bool:
         return (
-            len(outbox.frames) > self._options.queue_frames_mark * factor
-            or outbox.frames_bytes > QUEUE_BYTES_MARK * factor
+            len(outbox.sections) > self._options.queue_sections_mark * factor
+            or outbox.size_bytes > QUEUE_BYTES_MARK * factor
         )
 
     def _drop(self, reason: str, count: int) -> None:

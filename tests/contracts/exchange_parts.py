@@ -102,7 +102,7 @@ class Side:
         self.lanes = NotingLanes()
         self.transport = network.transport()
         self.transport.bind("127.0.0.1", slot.port)
-        self.transfer = WorkerTransfer(address(slot, epoch), TransferOptions(queue_frames_mark=4), self.clock)
+        self.transfer = WorkerTransfer(address(slot, epoch), TransferOptions(queue_sections_mark=4), self.clock)
         seen: View = alone("wc-1-0", slot, epoch)
         self.receive = Receive(self.lanes, frozenset(tasks), seen)
         options = ExchangeOptions(address(slot, epoch), MARKS)

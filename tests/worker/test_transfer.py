@@ -11,7 +11,14 @@ from storm.executor.transfer import Tracking
 from storm.messaging.batch import TrackingSection, TupleSection, read_frame, read_sections
 from storm.messaging.tuple_codec import decode_rows
 from storm.tuples import Origin, Tuple
-from storm.worker.transfer import BATCH_ITEMS_MIN, DROP_AT_MARKS, TransferOptions, WorkerTransfer, by_origin
+from storm.worker.transfer import (
+    DROP_AT_MARKS,
+    FRAME_BYTES,
+    READY_ITEMS,
+    TransferOptions,
+    WorkerTransfer,
+    by_origin,
+)
 
 PEER = right_peer()
 
@@ -26,10 +33,10 @@ def tuples(*values: Any, origin: Origin = SPLIT) -> list[Tuple]:
     return [Tuple([value, 0], origin) for value in values]
 
 
-def taken(source: WorkerTransfer) -> list[list[TupleSection | TrackingSection]]:
+def taken(source: WorkerTransfer, now: float = 1000.0) -> list[list[TupleSection | TrackingSection]]:
     """The sections of each frame that waits; they leave the queue."""
     frames = []
-    while (frame := source.peek(PEER)) is not None:
+    while (frame := source.peek(PEER, now)) is not None:
         source.pop(PEER)
         frames.append(list(read_sections(read_frame(frame).body)))
     return frames
@@ -62,31 +69,45 @@ def test_tuples_of_several_origins_keep_their_order_within_each() -> None:
     ]
 
 
-def test_a_batch_leaves_by_itself_when_its_time_is_up() -> None:
-    source = transfer(flush_secs=0.001)
+def test_what_nobody_flushes_leaves_when_its_time_is_up() -> None:
+    source = transfer(flush_secs=0.5)
+    assert source.next_ready(()) is None
     source.send(2, tuples("a"))
-    assert source.seal_due(1000.0) == 1000.001
+    assert source.next_ready(()) == 1000.5
+    assert source.next_ready({PEER}) is None
+    assert taken(source, 1000.4) == []
+    assert len(taken(source, 1000.5)) == 1
+    assert source.next_ready(()) is None
+
+
+def test_or_when_enough_waits() -> None:
+    source = transfer()
+    source.send(2, tuples(*range(READY_ITEMS - 1)))
     assert taken(source) == []
-    assert source.seal_due(1000.001) is None
+    source.send_tracking(Tracking.ACK, 2, 1, array("Q", [5, 6]))
     assert len(taken(source)) == 1
 
 
-def frame_sizes(source: WorkerTransfer, count: int) -> list[int]:
-    for i in range(count):
-        source.send(2, tuples(i))
-    return [sum(len(words(section)) for section in frame) for frame in taken(source)]
-
-
-def test_batches_grow_while_they_fill_and_shrink_when_they_do_not() -> None:
+def test_a_frame_takes_all_that_waits_up_to_its_size() -> None:
     source = transfer()
-    grown = frame_sizes(source, 10_000)
-    assert grown == sorted(grown)
-    assert grown[-1] > 4 * grown[0]
     for _ in range(20):
-        source.send(2, tuples("a"))
-        source.seal_due(float("inf"))
-    taken(source)
-    assert frame_sizes(source, BATCH_ITEMS_MIN) == [BATCH_ITEMS_MIN]
+        source.send(2, tuples(*["x" * 1000] * 100))
+    sizes = [sum(len(words(section)) for section in frame) for frame in taken(source)]
+    assert sum(sizes) == 2000
+    assert sizes[0] == FRAME_BYTES // 100_000 * 100
+
+
+def test_a_frame_is_the_same_until_it_was_sent() -> None:
+    source = transfer()
+    source.send(2, tuples("a"))
+    source.flush()
+    first = source.peek(PEER, 1000.0)
+    source.send(2, tuples("b"))
+    source.flush()
+    assert source.peek(PEER, 1000.0) is first
+    source.pop(PEER)
+    [[section]] = taken(source)
+    assert words(section) == ["b"]
 
 
 def test_the_exchange_is_woken_in_time() -> None:
@@ -112,35 +133,33 @@ def test_tuples_for_a_task_that_no_worker_has_are_dropped_and_counted() -> None:
 def test_what_waits_for_a_worker_that_was_replaced_is_dropped() -> None:
     source = transfer()
     source.send(2, tuples("a"))
-    source.flush()
-    source.send(2, tuples("b"))
+    source.send(2, tuples("b", "c"))
     source.route({}, [])
-    assert source.peek(PEER) is None
-    assert source.dropped == {"the worker was replaced": 2}
+    assert source.peek(PEER, 1001.0) is None
+    assert source.dropped == {"the worker was replaced": 3}
 
 
 def test_a_peer_is_full_over_its_mark_until_a_quarter_of_it_is_left() -> None:
-    source = transfer(queue_frames_mark=8)
+    source = transfer(queue_sections_mark=8, frame_bytes_max=100_100)
     full = []
     for _ in range(9):
         full.append(bool(source.full_peers()))
-        source.send(2, tuples("a"))
-        source.flush()
+        source.send(2, tuples("x" * 100_000))
     assert not any(full)
     for _ in range(9):
         full.append(bool(source.full_peers()))
+        assert source.peek(PEER, 1001.0) is not None  # one section a frame: two do not fit
         source.pop(PEER)
     assert full[9:] == [True] * 7 + [False] * 2
 
 
 def test_a_queue_that_nobody_throttles_is_bounded_all_the_same() -> None:
-    source = transfer(queue_frames_mark=2)
+    source = transfer(queue_sections_mark=2)
     for _ in range(100):
         source.send(2, tuples("a", "b"))
-        source.flush()
-    frames = len(taken(source))
-    assert frames == 2 * DROP_AT_MARKS + 1
-    assert source.dropped == {"the queue to the worker is full": 2 * (100 - frames)}
+    [sections] = taken(source, 1001.0)
+    assert len(sections) == 2 * DROP_AT_MARKS + 1
+    assert source.dropped == {"the queue to the worker is full": 2 * (100 - len(sections))}
 
 
 def test_values_that_cannot_travel_are_refused_at_once_and_dropped_if_they_changed_since() -> None:
