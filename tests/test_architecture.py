@@ -79,7 +79,7 @@ PURE = {
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
     "executor.tracking", "executor.transfer",
-    "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
+    "metrics.stats_records", "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
     "messaging.batch",
 }  # fmt: skip
 PURE_STDLIB = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from storm.cluster.records import TopologyStatus
-from storm.topology import parallelism
+from storm.topology.parallelism import component_tasks, executors, task_components
 from storm.topology.system_topology import system_topology
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class TopologyPlan:
 
     def executors(self, component_executors: Mapping[ComponentId, int]) -> dict[ComponentId, list[ExecutorId]]:
         """The executors of each component, for these numbers of them."""
-        return parallelism.executors(component_executors, self.component_tasks)
+        return executors(component_executors, self.component_tasks)
 
     def num_tasks(self) -> int:
         return len(self.task_components)
@@ -46,8 +46,7 @@ class TopologyPlan:
 def plan_of(topology: StormTopology, conf: Mapping[str, Any]) -> TopologyPlan:
     """The plan of a normalised topology."""
     system = system_topology(topology, conf)
-    component_tasks = parallelism.component_tasks(system, conf)
-    return TopologyPlan(topology, system, conf, component_tasks, parallelism.task_components(system, conf))
+    return TopologyPlan(topology, system, conf, component_tasks(system, conf), task_components(system, conf))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from storm.cluster.records import Assignment, RebalanceRequest, StormBase, Topol
 from storm.errors import InvalidTopologyError
 from storm.ids import WorkerSlot
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
-from storm.topology import parallelism
+from storm.topology.parallelism import component_executors, normalise, normalise_conf
 from storm.topology.validation import validate, validate_name
 
 if TYPE_CHECKING:
@@ -91,18 +91,18 @@ def prepared(base: StormBase, conf: Mapping[str, Any], topology: StormTopology, 
     Raises InvalidTopologyError.
     """
     validate(topology, conf)
-    settled = parallelism.normalise_conf({**conf, "topology.name": base.name, "storm.id": base.topology_id})
-    plan = plan_of(parallelism.normalise(topology, settled), settled)
-    component_executors = parallelism.component_executors(plan.system, settled)
+    settled = normalise_conf({**conf, "topology.name": base.name, "storm.id": base.topology_id})
+    plan = plan_of(normalise(topology, settled), settled)
+    executors = component_executors(plan.system, settled)
     num_workers = int(settled["topology.workers"])
-    _check_limits(num_workers, sum(component_executors.values()), limits)
+    _check_limits(num_workers, sum(executors.values()), limits)
     version = settled.get("topology.version")
     complete = StormBase(
         base.topology_id,
         base.name,
         base.status,
         num_workers,
-        component_executors,
+        executors,
         base.launch_wall_secs,
         base.owner,
         topology_version=None if version is None else str(version),
