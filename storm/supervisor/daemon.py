@@ -125,6 +125,7 @@ class SupervisorDaemon:
         self._stopping = threading.Event()
         self._failed = False
         self._coordination_due = threading.Event()
+        self._beats_due = threading.Event()
         for_workers = _for_workers(options, settings)
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
@@ -149,6 +150,7 @@ class SupervisorDaemon:
         """Let `run` return; any thread and a signal handler may call it."""
         self._stopping.set()
         self._coordination_due.set()
+        self._beats_due.set()
         self._workers.wake()
 
     def run(self) -> int:
@@ -222,7 +224,9 @@ class SupervisorDaemon:
         return None
 
     def _forward_beats(self) -> None:
-        while not self._stopping.wait(self._options.worker_heartbeat_secs):
+        while not self._stopping.is_set():
+            self._beats_due.wait(self._options.worker_heartbeat_secs)
+            self._beats_due.clear()
             self._forwarder.forward()
         self._forwarder.close()
 
@@ -237,7 +241,7 @@ class SupervisorDaemon:
 
     def _server(self, port: int) -> ThriftServer:
         service = SupervisorService(
-            self._core, self._options.artifacts_dir, self._coordination_due.set, self._workers.wake
+            self._core, self._options.artifacts_dir, self._coordination_due.set, self._worker_started
         )
         limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
         server = ThriftServer(
@@ -245,6 +249,11 @@ class SupervisorDaemon:
         )
         server.start()
         return server
+
+    def _worker_started(self) -> None:
+        """A worker's first beat: its slot runs from now on, and somebody who submitted waits to hear so from Nimbus."""
+        self._workers.wake()
+        self._beats_due.set()
 
     def _woken(self) -> None:
         self._core.wake()

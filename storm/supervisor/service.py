@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class SupervisorService:
     """Handler of `storm.thrift`'s Supervisor; its methods run in the server's threads.
 
-    `wake_coordination` and `wake_slots` wake the daemon's two loops.
+    `wake_coordination` is called when Nimbus has news, `worker_started` on a worker's first beat; they only wake.
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class SupervisorService:
         core: SupervisorCore,
         artifacts_dir: Path,
         wake_coordination: Callable[[], None],
-        wake_slots: Callable[[], None],
+        worker_started: Callable[[], None],
     ) -> None:
         self._core = core
         self._artifacts_dir = artifacts_dir
         self._wake_coordination = wake_coordination
-        self._wake_slots = wake_slots
+        self._worker_started = worker_started
 
     def sendSupervisorAssignments(self, assignments: Any) -> None:
         """Nimbus has news. What it says is not used: the assignments are read where they are kept."""
@@ -59,7 +59,7 @@ class SupervisorService:
             stats=heartbeat.executor_stats,
         )
         if self._core.receive_beat(beat):
-            self._wake_slots()
+            self._worker_started()
 
     def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
         """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""

@@ -249,10 +249,10 @@ class SlotRunner:
         again = "at once" if report.retry_secs == 0 else f"in {report.retry_secs:g} s"
         count = "" if report.deaths == 1 else f" ({report.deaths} times in a row)"
         text = f"The worker on port {port} {report.reason}{count}; it is tried again {again}."
+        log.warning("%s: %s", topology_id, text)
         tail = self._workers.log_tail(topology_id, port)
         if tail:
             text += f"\nLast lines of its log:\n{tail}"
-        log.warning("%s: %s", topology_id, text)
         return Failure(topology_id, port, text)
 
     def _keep_used_blobs(self, wanted: Mapping[int, LocalAssignment]) -> None:

@@ -58,11 +58,13 @@ LOCAL = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(LOCAL)
 def test_what_is_written_to_a_disk_is_read_again(local: LocalAssignment) -> None:
     assert from_plain(json.loads(json.dumps(to_plain(local)))) == local
 
 
+@pytest.mark.slow
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each))
 )

@@ -318,6 +318,7 @@ class Story:
             assert len(ports) == len(set(ports)), "two workers on a port"
 
 
+@pytest.mark.slow
 @given(st.lists(FAULTS, max_size=25))
 def test_whatever_happens_each_port_runs_what_is_assigned_once_faults_stop(faults: list[tuple[object, ...]]) -> None:
     story = Story()

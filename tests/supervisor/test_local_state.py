@@ -33,6 +33,7 @@ def test_the_next_process_reads_it(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["state.json"]
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 200), byte=st.none() | st.integers(0, 255))
 def test_a_damaged_file_is_named_set_aside_and_forgotten(

@@ -118,6 +118,7 @@ def test_what_is_no_zip_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
         extract(tmp_path / "package.jar", tmp_path / "code")
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_package_never_writes_outside_and_never_ends_in_anything_else(

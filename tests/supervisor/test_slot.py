@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,6 +267,7 @@ class Machine:
                 self.now += secs
 
 
+@pytest.mark.slow
 @given(st.lists(EVENTS, max_size=40), st.booleans())
 def test_whatever_happens_the_wanted_state_is_reached_once_faults_stop(
     events: list[tuple[str, object]], is_deaf: bool
