@@ -31,7 +31,7 @@ from storm.errors import (
 from storm.nimbus.assignments import Round, new_assignments
 from storm.nimbus.cleanup import orphans
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
-from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat, beating_slot
+from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.submission import (
     TopologyLimits,
@@ -205,7 +205,7 @@ class NimbusCore:
         now = self.clock.now()
         for beat in beats:
             assignment = self.snapshot.assignments.get(beat.topology_id)
-            slot = None if assignment is None else beating_slot(beat, assignment)
+            slot = None if assignment is None else self.heartbeats.slot_of(beat, assignment)
             if slot is not None:
                 self.heartbeats.record(beat, slot, now)
 

@@ -67,20 +67,7 @@ class SeenBeat(NamedTuple):
 class AssignedSince(NamedTuple):
     epoch: int
     since: float
-
-
-def beating_slot(beat: WorkerBeat, assignment: Assignment) -> WorkerSlot | None:
-    """The slot whose present set of executors this beat speaks for; None: it comes from a worker that was
-    replaced.
-    """
-    executors = beat.executors - {SYSTEM_EXECUTOR}
-    if not executors:
-        return None
-    slot = assignment.executor_slots.get(min(executors))
-    if slot is None or beat.port not in (None, slot.port) or beat.node_id not in (None, slot.node_id):
-        return None
-    here = {executor for executor, where in assignment.executor_slots.items() if where == slot}
-    return slot if here == executors else None
+    executors: frozenset[ExecutorId]
 
 
 class Heartbeats:
@@ -100,15 +87,24 @@ class Heartbeats:
 
     def follow(self, assignments: Mapping[TopologyId, Assignment], now: float) -> None:
         """Take in what is assigned: new uses of slots get their grace, what is no longer used is forgotten."""
-        epochs = dict(_epochs(assignments))
-        for used in [used for used in self._assigned if used not in epochs]:
+        present = dict(_uses(assignments, now))
+        for used in [used for used in self._assigned if used not in present]:
             del self._assigned[used]
             self._seen.pop(used, None)
-        for used, epoch in epochs.items():
+        for used, since in present.items():
             known = self._assigned.get(used)
-            if known is None or known.epoch != epoch:
-                self._assigned[used] = AssignedSince(epoch, now)
+            if known is None or known.epoch != since.epoch:
+                self._assigned[used] = since
                 self._seen.pop(used, None)
+
+    def slot_of(self, beat: WorkerBeat, assignment: Assignment) -> WorkerSlot | None:
+        """The slot whose present executors this beat speaks for; None: it comes from a worker that was replaced."""
+        executors = beat.executors - {SYSTEM_EXECUTOR}
+        slot = assignment.executor_slots.get(min(executors, default=SYSTEM_EXECUTOR))
+        if slot is None or beat.port not in (None, slot.port) or beat.node_id not in (None, slot.node_id):
+            return None
+        assigned = self._assigned.get(AssignedSlot(beat.topology_id, slot))
+        return slot if assigned is not None and assigned.executors == executors else None
 
     def record(self, beat: WorkerBeat, slot: WorkerSlot, now: float) -> None:
         """Take in a beat of the worker on `slot`; one whose number did not change proves nothing."""
@@ -139,10 +135,11 @@ class Heartbeats:
         return launching or silent_secs <= limits.timeout_secs
 
 
-def _epochs(assignments: Mapping[TopologyId, Assignment]) -> Iterator[tuple[AssignedSlot, int]]:
+def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[tuple[AssignedSlot, AssignedSince]]:
     for topology_id, assignment in assignments.items():
-        for slot in assignment.slot_executors():
-            yield AssignedSlot(topology_id, slot), assignment.slot_epochs.get(slot, 0)
+        for slot, executors in assignment.slot_executors().items():
+            since = AssignedSince(assignment.slot_epochs.get(slot, 0), now, frozenset(executors))
+            yield AssignedSlot(topology_id, slot), since
 
 
 def _with_stats_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:

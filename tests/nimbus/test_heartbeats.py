@@ -7,7 +7,7 @@ import pytest
 from storm.cluster.records import Assignment
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, WorkerSlot
 from storm.metrics.stats_records import ExecutorStats, SpoutStats
-from storm.nimbus.heartbeats import AssignedSlot, Heartbeats, Limits, WorkerBeat, beating_slot
+from storm.nimbus.heartbeats import AssignedSlot, Heartbeats, Limits, WorkerBeat
 
 ONE, TWO, THREE = ExecutorId(1, 1), ExecutorId(2, 2), ExecutorId(3, 4)
 LEFT, RIGHT = WorkerSlot("n1", 6700), WorkerSlot("n2", 6700)
@@ -113,5 +113,7 @@ def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
         (replace(BEAT, executors=frozenset()), None),
     ],
 )
-def test_a_beat_counts_for_the_slot_whose_executors_it_names(beat: WorkerBeat, slot: WorkerSlot | None) -> None:
-    assert beating_slot(beat, ASSIGNMENT) == slot
+def test_a_beat_counts_for_the_slot_whose_executors_it_names(
+    beats: Heartbeats, beat: WorkerBeat, slot: WorkerSlot | None
+) -> None:
+    assert beats.slot_of(beat, ASSIGNMENT) == slot
