@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Origin:
-    """The task and stream that emitted a tuple, and the names of its values; one object is shared by all such tuples."""
+    """The task and stream that emitted a tuple, and the names of its values; shared by all such tuples."""
 
     __slots__ = ("component", "fields", "index", "stream", "task")
 
@@ -29,7 +29,7 @@ class Origin:
 class Tuple:
     """One tuple as a bolt receives it: read by position, by name, or as an attribute.
 
-    `root` names the spout tuple that it descends from (0: tracked by nobody). `edge` is its own random edge id, XORed with
+    `root` names the spout tuple it descends from (0: tracked by nobody). `edge` is its own random edge id, XORed with
     the edges of all tuples anchored to it so far: what its ack sends to the acker. A tuple anchored to several
     trees keeps the other roots in `more`, {root: edge}. `settled` is set once it was acked or failed.
 

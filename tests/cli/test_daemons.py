@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_ending_workers_where_none_run_ends_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "0 workers ended\n"
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "x"])
+def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["dev-zookeeper", "--port", port])
+    assert ended.value.code == 2
+    assert "--port" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.client.code_package import build_package
+from storm.client.submitter import TopologyNotRunningError, Worker, check_name_is_free, send, wait_until_running
+from storm.errors import TopologyAlreadyAliveError
+from storm.testing.simulated_clock import SimulatedClock
+from storm.thrift.interface import storm_thrift
+from storm.topology.structure import StormTopology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ScriptedNimbus:
+    """Answers calls as the table says; a page each look, the last one for ever."""
+
+    def __init__(self, clock: SimulatedClock, pages: list[list[Any]], errors: list[Any] | None = None) -> None:
+        self.clock = clock
+        self.pages = pages
+        self.errors = errors or []
+        self.submitted: list[Any] = []
+
+    def upload_file(self, path: Path, progress: Any = None) -> str:
+        return f"upload-of-{path.name}"
+
+    def call(self, method: str, *args: Any) -> Any:
+        t = storm_thrift()
+        if method == "getTopologyPageInfo":
+            workers = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
+            self.clock.advance(1)
+            return t.TopologyPageInfo(id=args[0], name="w", workers=workers)
+        if method == "getTopologyInfoWithOpts":
+            return t.TopologyInfo(id=args[0], name="w", errors={"__system": self.errors})
+        if method == "getTopologySummaryByName":
+            return t.TopologySummary(id=f"{args[0]}-1-2")
+        if method == "isTopologyNameAllowed":
+            return args[0] != "taken"
+        assert method == "submitTopologyWithOpts"
+        self.submitted.append(args)
+        return None
+
+
+def worker(port: int, uptime_secs: int) -> Any:
+    return storm_thrift().WorkerSummary(host="h", port=port, num_executors=2, uptime_secs=uptime_secs)
+
+
+def nimbus(pages: list[list[Any]], errors: list[Any] | None = None) -> tuple[Any, SimulatedClock]:
+    clock = SimulatedClock()
+    return ScriptedNimbus(clock, pages, errors), clock
+
+
+def test_waiting_ends_when_all_workers_run() -> None:
+    script, clock = nimbus([[], [worker(1, 0), worker(2, 3)], [worker(1, 1), worker(2, 4)]])
+    assert wait_until_running(script, "w-1-2", clock=clock) == [Worker("h", 1, 2), Worker("h", 2, 2)]
+
+
+def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log() -> None:
+    error = storm_thrift().ErrorInfo(error="exited with code 13\nno module x", error_time_secs=1, host="h", port=6700)
+    script, clock = nimbus([[worker(1, 0)]], [error])
+    with pytest.raises(TopologyNotRunningError, match=r"a worker on h:6700 does not run:\nexited with code 13\nno mod"):
+        wait_until_running(script, "w-1-2", clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("workers", "why"), [([], "no supervisor has had a free slot for 5 s"), ([worker(7, 0)], "have not started: h:7")]
+)
+def test_waiting_has_an_end_that_says_what_is_missing(workers: list[Any], why: str) -> None:
+    script, clock = nimbus([workers])
+    with pytest.raises(TopologyNotRunningError, match=why):
+        wait_until_running(script, "w-1-2", timeout_secs=5, clock=clock)
+
+
+def test_a_taken_name_says_what_to_do() -> None:
+    script, _ = nimbus([[]])
+    check_name_is_free(script, "free")
+    with pytest.raises(TopologyAlreadyAliveError, match="choose another name, or `storm kill taken` first"):
+        check_name_is_free(script, "taken")
+
+
+def test_what_is_sent_has_the_conf_and_the_uploaded_package(tmp_path: Path) -> None:
+    script, _ = nimbus([[]])
+    package = build_package({}, tmp_path / "package.zip")
+    assert send(script, "w", StormTopology(), {"topology.workers": 3, "own": [1]}, package) == "w-1-2"
+    name, location, conf, _, options = script.submitted[0]
+    assert (name, location) == ("w", "upload-of-package.zip")
+    assert json.loads(conf)["topology.workers"] == 3
+    assert json.loads(conf)["own"] == [1]
+    assert options.initial_status == storm_thrift().TopologyInitialStatus.ACTIVE
