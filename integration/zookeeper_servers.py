@@ -54,7 +54,7 @@ class ZooKeeperProcess:
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY
             )
         deadline = time.monotonic() + START_SECS
-        while four_letter_word(self.port, b"ruok") != b"imok":
+        while b"Mode:" not in four_letter_word(self.port, b"srvr"):  # Apache says imok before it serves
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise AssertionError(f"{self._command} does not serve:\n{self.log.read_text()}")

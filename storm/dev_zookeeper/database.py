@@ -43,9 +43,9 @@ class Database:
         return max(self.last_session_id + 1, wall_ms << 16)
 
 
-def first_zxid_at(wall_secs: int) -> int:
-    """The upper half of a zxid counts epochs; here it is the second of the start."""
-    return (wall_secs & 0x7FFF_FFFF) << 32
+def first_zxid_at(wall_ms: int) -> int:
+    """Above every zxid of a server that started a millisecond earlier and made fewer than 2^20 a millisecond."""
+    return wall_ms << 20
 
 
 def encode_snapshot(database: Database) -> bytes:

@@ -280,7 +280,7 @@ def make_server(options: DevZooKeeperOptions) -> Server:
     Raises `AlreadyRunningError` if another server has the directory, `DataDirectoryError` if it cannot be
     used.
     """
-    first_zxid = first_zxid_at(clock.SystemClock().wall_secs())
+    first_zxid = first_zxid_at(clock.wall_millis())
     if options.data_dir is None:
         return Server(options, Database(options.tick_ms, first_zxid), MemoryJournal(), system_moment)
     rule = SnapshotRule(options.snapshot_every_transactions)

@@ -61,5 +61,5 @@ def test_session_ids_are_never_given_twice() -> None:
 
 
 def test_the_first_zxid_grows_with_the_time_of_the_start_and_fits_a_long() -> None:
-    assert first_zxid_at(1_800_000_000) == 1_800_000_000 << 32
-    assert first_zxid_at(2**31 - 1) < 2**63
+    assert first_zxid_at(1_800_000_000_001) - first_zxid_at(1_800_000_000_000) == 2**20
+    assert first_zxid_at(4_000_000_000_000) < 2**63

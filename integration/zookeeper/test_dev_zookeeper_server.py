@@ -1,0 +1,98 @@
+"""The server in a thread of this process, and its limits."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.protocol import serialization as wire
+from kazoo.security import OPEN_ACL_UNSAFE
+from zookeeper_raw_client import RawClient
+
+from storm.dev_zookeeper.options import DevZooKeeperOptions
+from storm.dev_zookeeper.server import EmbeddedServer, tls_context
+from storm.errors import AlreadyRunningError, ConfigError, DataDirectoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    made = EmbeddedServer(DevZooKeeperOptions(port=0, data_dir=tmp_path / "data", connections_per_address_max=5))
+    made.start()
+    yield made
+    made.stop()
+
+
+def connected(server: EmbeddedServer) -> contextlib.closing[RawClient]:
+    return contextlib.closing(RawClient(server.port).connect())
+
+
+@pytest.mark.parametrize("end", [EmbeddedServer.stop, EmbeddedServer.kill])
+def test_it_starts_again_on_the_same_port_with_the_same_data(server: EmbeddedServer, end: object) -> None:
+    client = KazooClient(server.hosts)
+    client.start()
+    client.create("/a", b"x")
+    port = server.port
+
+    end(server)  # type: ignore[operator]
+    server.start()
+
+    assert server.port == port
+    assert client.retry(client.get, "/a")[0] == b"x"
+    client.stop()
+    client.close()
+
+
+def test_a_volatile_server_starts_empty_and_above_the_zxids_it_has_shown() -> None:
+    server = EmbeddedServer(DevZooKeeperOptions(port=0))
+    server.start()
+    with connected(server) as client:
+        client.call(wire.Create("/a", b"", OPEN_ACL_UNSAFE, 0))
+        seen = client.last_zxid
+    server.stop()
+    server.stop()
+    server.start()
+
+    with contextlib.closing(RawClient(server.port)) as client:
+        client.connect(seen=seen)
+        assert client.call(wire.Exists("/a", None)).error == -101
+    server.stop()
+
+
+def test_what_cannot_start_says_why(server: EmbeddedServer, tmp_path: Path) -> None:
+    with pytest.raises(AlreadyRunningError, match="is in use"):
+        EmbeddedServer(DevZooKeeperOptions(port=server.port)).start()
+    (tmp_path / "apache" / "version-2").mkdir(parents=True)
+    with pytest.raises(DataDirectoryError, match="Apache"):
+        EmbeddedServer(DevZooKeeperOptions(port=0, data_dir=tmp_path / "apache")).start()
+
+
+def test_faults_can_be_made_on_purpose(server: EmbeddedServer) -> None:
+    with connected(server) as client, connected(server) as observer:
+        client.call(wire.Create("/e", b"", OPEN_ACL_UNSAFE, 1))
+        server.end_session(client.session_id)
+        assert client.closed_by_server()
+        assert observer.call(wire.Exists("/e", None)).error == -101
+
+        session_id = observer.session_id
+        server.drop_connections()
+        assert observer.closed_by_server()
+        observer.reconnect()
+        assert observer.connect().session_id == session_id
+
+
+def test_connections_from_one_address_are_limited(server: EmbeddedServer) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connected(server))
+        assert stack.enter_context(contextlib.closing(RawClient(server.port))).closed_by_server()
+
+
+def test_a_tls_port_needs_a_certificate() -> None:
+    with pytest.raises(ConfigError, match="needs a certificate"):
+        tls_context(DevZooKeeperOptions(tls_port=0))
