@@ -166,7 +166,7 @@ class SupervisorDaemon:
         )  # fmt: skip
         threads = [
             self._thread("coordination", self._coordinate),
-            self._thread("heartbeats", self._forward_beats),
+            self._thread("heartbeats", lambda: self._forward_beats(server)),
         ]
         try:
             with self._signals():
@@ -223,10 +223,12 @@ class SupervisorDaemon:
                     self._core.use_remembered(error)
         return None
 
-    def _forward_beats(self) -> None:
+    def _forward_beats(self, server: ThriftServer) -> None:
         while not self._stopping.is_set():
             self._beats_due.wait(self._options.worker_heartbeat_secs)
             self._beats_due.clear()
+            if not server.running and not self._stopping.is_set():
+                raise RuntimeError("the Thrift server has ended: no worker can be heard")
             self._forwarder.forward()
         self._forwarder.close()
 

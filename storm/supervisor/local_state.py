@@ -66,9 +66,12 @@ class MemoryState:
 
 
 def write_atomically(path: Path, data: bytes, rename: Callable[[Path, Path], None] = os.replace) -> None:
-    """Replace the file's bytes at once and durably. Raises OSError; then the old bytes are still there."""
+    """Replace the file's bytes at once and durably. Raises OSError; then the old bytes are still there.
+
+    A file has one writer at a time: what a killed one left beside it, the next one overwrites.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f"{path.name}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(data)

@@ -75,3 +75,10 @@ def test_a_write_that_fails_leaves_the_old_bytes_and_nothing_beside_them(tmp_pat
         write_atomically(path, b"new", rename=failing)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["state"]
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    (tmp_path / "state.tmp").write_bytes(b"half")
+    write_atomically(path, b"new")
+    assert os.listdir(tmp_path) == ["state"]
