@@ -99,10 +99,10 @@ class Nimbus:
 class Cluster:
     word_count = staticmethod(word_count)
 
-    def __init__(self) -> None:
+    def __init__(self, blob_store: MemoryBlobStore | None = None) -> None:
         self.clock = MovedClock()
         self.tree = MemoryTree()
-        self.blob_store = MemoryBlobStore()
+        self.blob_store = blob_store or MemoryBlobStore()
         self.options = replace(NimbusOptions.from_settings(Settings.of({})), monitor_freq_secs=10)
         self.nimbus = self.start_nimbus("nimbus-1")
         self.core = self.nimbus.core
@@ -162,6 +162,12 @@ class Cluster:
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster()
+
+
+@pytest.fixture
+def new_cluster() -> type[Cluster]:
+    """For tests that need many."""
+    return Cluster
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from storm.blobstore.blob_store import conf_key, topology_keys
+from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster.memory import Fault
 from storm.cluster.records import (
     DebugOptions,
     ErrorInfo,
@@ -18,17 +21,24 @@ from storm.cluster.records import (
     TopologyStatus,
 )
 from storm.errors import (
+    BlobStoreError,
     InvalidTopologyError,
     InvalidTransitionError,
     NotLeaderError,
+    StormError,
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
 )
 from storm.ids import ExecutorId
 from storm.nimbus.core import SubmitRequest
+from storm.nimbus.topology_blobs import TopologyBlobs
 from storm.topology.structure import StormTopology
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from storm.blobstore.blob_store import BlobMeta
+
     Cluster = Any  # of conftest
 
 
@@ -355,3 +365,113 @@ def test_debug_is_set_for_a_component_or_for_all(two_nodes: Cluster) -> None:
     assert base.component_debug == {"count": DebugOptions(True, 50), topology_id: DebugOptions(True, 5)}
     with pytest.raises(TopologyNotAliveError, match="Did you mean 'count'"):
         two_nodes.core.debug("wc", "conut", DebugOptions())
+
+
+class DyingBlobs(MemoryBlobStore):
+    """Tells `before` each change of the disk; that may raise, as a process ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[], None] = lambda: None
+
+    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
+        self.before()
+        return super().create(key, chunks)
+
+    def delete(self, key: str) -> None:
+        self.before()
+        super().delete(key)
+
+
+class Death:
+    """Ends a Nimbus at its n-th operation on ZooKeeper or disk: that one and all later ones fail.
+
+    With `lost_answer` the n-th operation is still carried out.
+    """
+
+    def __init__(self, cluster: Cluster, operations: int, lost_answer: bool) -> None:
+        self.left = operations
+        self.lost_answer = lost_answer
+        self._storage = cluster.nimbus.storage
+        cluster.tree.faults = self.fault
+        cluster.blob_store.before = self.disk
+
+    def fault(self, storage: object, method: str, path: str) -> Fault | None:
+        if storage is not self._storage:
+            return None
+        self.left -= 1
+        if self.left == 0 and self.lost_answer:
+            return Fault.ANSWER_LOST
+        return Fault.REFUSED if self.left <= 0 else None
+
+    def disk(self) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise BlobStoreError("the process ended")
+
+
+def succeeded(cluster: Cluster) -> None:
+    """Another Nimbus takes over after the death of the first."""
+    cluster.tree.faults = None
+    cluster.blob_store.before = lambda: None
+    cluster.tree.expire(cluster.nimbus.storage)
+    cluster.nimbus = cluster.start_nimbus("nimbus-2")
+    cluster.core, cluster.state = cluster.nimbus.core, cluster.nimbus.state
+    cluster.core.step()
+
+
+@pytest.mark.parametrize("lost_answer", [False, True])
+@pytest.mark.parametrize("stage", ["submit", "rebalance", "kill"])
+def test_nimbus_may_end_at_any_operation(new_cluster: Callable[..., Cluster], stage: str, lost_answer: bool) -> None:
+    for operations in range(1, 200):
+        cluster = new_cluster(DyingBlobs())
+        cluster.start_supervisor("a")
+        cluster.core.step()
+        if stage != "submit":
+            cluster.submit("wc")
+        death = Death(cluster, operations, lost_answer)
+        with suppress(StormError):
+            ask(cluster, stage)
+            cluster.core.step()
+        survived = death.left > 0
+        succeeded(cluster)
+        if not reached(cluster, stage):
+            ask(cluster, stage)
+            cluster.core.step()
+        assert reached(cluster, stage)
+        for _ in range(2):
+            cluster.clock.secs += 301  # remains must be seen twice to go
+            cluster.core.step()
+        assert TopologyBlobs(cluster.blob_store).owners() == set(cluster.state.topology_ids())
+        assert cluster.state.assignment_ids() == cluster.state.topology_ids()
+        if survived:
+            assert operations > 20, "each stage takes more than twenty operations"
+            return
+    raise AssertionError("the story never ended")
+
+
+def ask(cluster: Cluster, stage: str) -> None:
+    if stage == "submit":
+        cluster.submit("wc")
+    elif stage == "rebalance":
+        cluster.core.rebalance("wc", RebalanceRequest(num_workers=4, conf_overrides={"mine": 2}), 0)
+    else:
+        cluster.core.kill("wc", 0)
+
+
+def reached(cluster: Cluster, stage: str) -> bool:
+    """Whether all that the request wants is so."""
+    topology_id = cluster.core.snapshot.id_of("wc")
+    if stage == "kill" or topology_id is None:
+        return (stage == "kill") == (topology_id is None)
+    workers = 4 if stage == "rebalance" else 2
+    assignment = cluster.state.assignment(topology_id)
+    plan = cluster.core.snapshot.plans[topology_id]
+    hashes = {key: cluster.blob_store.meta(key).sha256 for key in topology_keys(topology_id)}
+    return (
+        assignment is not None
+        and len(assignment.slot_epochs) == workers
+        and assignment.blob_hashes == hashes
+        and plan.conf.get("mine") == (2 if stage == "rebalance" else None)
+        and status(cluster, topology_id) is TopologyStatus.ACTIVE
+    )
