@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import sys
 import zlib
 from array import array
 from enum import IntEnum
@@ -45,7 +44,7 @@ _THROTTLE = struct.Struct("<II")  # time to live in ms, count
 HEADER_BYTES = _PREFIX.size + _HEADER.size
 TUPLES_SECTION, TRACKING_SECTION = 1, 2
 TRACKED = 1  # flag: roots and edges follow the values
-_BIG_ENDIAN = sys.byteorder == "big"
+_BIG_ENDIAN = struct.pack("=H", 1) == struct.pack(">H", 1)
 
 
 class FrameKind(IntEnum):

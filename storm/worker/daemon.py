@@ -85,13 +85,13 @@ class Worker:
         self._reports = reports
         self._log_levels = log_levels.LogLevels()
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
-        self._ending: tuple[int, str] | None = None
+        self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
         self._started_at = parts.clock.now()
         self._assignment: Assignment | None = None
         self._status: TopologyStatus | None = None
         self._peers_ready = False
-        self._active = False
+        self.active = False
         self._reachable = True
 
     # From any thread
@@ -103,15 +103,15 @@ class Worker:
 
     def end(self, code: int, reason: str) -> None:
         """End the worker; the first reason counts."""
-        if self._ending is None:
-            self._ending = (code, reason)
+        if self.ending is None:
+            self.ending = (code, reason)
         self._wakes.put(None)
 
     # Its own thread
 
     def run(self, refresh_secs: float, shutdown_secs: float) -> int:
         """The loop, after `start`; the exit code."""
-        while self._ending is None:
+        while self.ending is None:
             timeout_secs = self.turn(refresh_secs)
             try:
                 self._wakes.get(timeout=timeout_secs)
@@ -119,7 +119,7 @@ class Worker:
                     self._wakes.get_nowait()
             except queue.Empty:
                 continue
-        code, reason = self._ending
+        code, reason = self.ending
         logger.info("Ending (exit code %d): %s", code, reason)
         self.shut_down(shutdown_secs)
         return code
@@ -142,8 +142,9 @@ class Worker:
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
         active = self._peers_ready and self._status is TopologyStatus.ACTIVE
-        if active != self._active:
-            self._active = active
+        if active != self.active:
+            self.active = active
+            gc.freeze()  # what is there by now stays: the collector need not look at it again
             logger.info("Spouts are %s now.", "active" if active else "inactive")
             self.lanes.set_active(active)
         return refresh_secs if self._peers_ready else PEERS_POLL_SECS
@@ -193,8 +194,6 @@ class Worker:
         missing = self.exchange.missing_peers()
         if not missing:
             logger.info("Every peer was heard of after %.2f s.", now - self._started_at)
-            gc.collect()
-            gc.freeze()
             return True
         if now - self._started_at < PEERS_WAIT_SECS:
             return False

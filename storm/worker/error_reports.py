@@ -46,12 +46,14 @@ class ErrorReports:
 
     def stop(self, timeout_secs: float) -> None:
         """Write what waits, as far as it goes in that time."""
+        if self._thread is None:
+            self.write_queued()
+            return
         try:
             self._queue.put(None, timeout=timeout_secs)
         except queue.Full:
             return
-        if self._thread is not None:
-            self._thread.join(timeout_secs)
+        self._thread.join(timeout_secs)
 
     def write_queued(self) -> None:
         """Write what waits now, in the calling thread."""

@@ -145,6 +145,8 @@ class Exchange:
         self._transport.wake()
         if self._thread is not None:
             self._thread.join(timeout_secs)
+        else:
+            self._finish()
 
     def statistics(self) -> Mapping[str, object]:
         """For logs and tests."""
@@ -170,12 +172,18 @@ class Exchange:
                 timeout_secs = due - self._clock.now() if changes == self._transfer.changes else 0.0
                 self._transport.wait(max(0.0, timeout_secs), self._blocked.values())
                 self._sleeping_until = float("-inf")
-            self._transfer.flush()
-            self._send(self._clock.now())
         except Exception as error:
             logger.exception("The exchange of tuples with other workers failed.")
             self.failure = error
             on_failure()
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        try:
+            if self.failure is None:
+                self._transfer.flush()
+                self._send(self._clock.now())
         finally:
             self._transport.close()
 

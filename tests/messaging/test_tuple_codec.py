@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storm.errors import FrameError, SerializationError
@@ -63,6 +63,7 @@ def _typed(key: Any) -> tuple[type, Any]:
     return type(key), key
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(values)))
 @example([[1 << 63, 1 << 64, -(1 << 63) - 1, True, 1, 1.0, -0.0]])
 def test_what_goes_in_comes_out(rows: list[list[Any]]) -> None:

@@ -1,0 +1,227 @@
+"""Two workers of one topology in one thread: real executors, network and ZooKeeper in memory, a clock that stands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from exchange_parts import StandingClock
+
+from storm.cluster.memory import MemoryTree
+from storm.cluster.records import Assignment, LogConfig, LoggerLevel, StormBase, TopologyStatus
+from storm.cluster.storm_cluster_state import StormClusterState
+from storm.config.settings import Settings
+from storm.config.topology_conf import effective_conf
+from storm.errors import CoordinationError, WorkerStartError
+from storm.ids import ExecutorId, WorkerSlot
+from storm.messaging.in_process import InProcessNetwork
+from storm.thrift.topology_convert import topology_to_bytes
+from storm.topology.builder import TopologyBuilder
+from storm.topology.component import Bolt, Spout
+from storm.topology.parallelism import component_tasks, normalise, normalise_conf
+from storm.topology.system_topology import system_topology
+from storm.worker.daemon import EXIT_ORDERLY, PEERS_WAIT_SECS, Worker, WorkerParts, build_worker
+from storm.worker.launch import Launch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOPOLOGY_ID = "wc-1-0"
+A, B = WorkerSlot("a", 6700), WorkerSlot("b", 6700)
+REFRESH_SECS = 1.0
+acked: list[int] = []
+got: list[int] = []
+
+
+class Numbers(Spout):
+    outputs = ("number",)
+
+    def open(self, conf: Any, context: Any, collector: Any) -> None:
+        self.collector = collector
+        self.last = 0
+
+    def next_tuple(self) -> None:
+        if self.last < 50:
+            self.last += 1
+            self.collector.emit([self.last], message_id=self.last)
+
+    def ack(self, message_id: Any) -> None:
+        acked.append(message_id)
+
+
+class Check(Bolt):
+    outputs = ()
+
+    def prepare(self, conf: Any, context: Any, collector: Any) -> None:
+        self.collector = collector
+
+    def execute(self, tup: Any) -> None:
+        got.append(tup.number)
+        self.collector.ack(tup)
+
+
+class Story:
+    """Slot A has the spout and the acker, slot B the bolt."""
+
+    def __init__(self, directory: Path) -> None:
+        acked.clear()
+        got.clear()
+        self.directory = directory
+        self.clock = StandingClock()
+        self.tree = MemoryTree()
+        self.state = StormClusterState(self.tree.session())
+        self.network = InProcessNetwork()
+        self.settings = Settings.of()
+        conf = normalise_conf({"topology.workers": 2, "topology.acker.executors": 1})
+        builder = TopologyBuilder()
+        builder.set_spout("numbers", Numbers())
+        builder.set_bolt("check", Check()).shuffle_grouping("numbers")
+        topology = normalise(builder.create_topology(), conf)
+        (directory / "stormcode.ser").write_bytes(topology_to_bytes(topology))
+        (directory / "stormconf.ser").write_text(json.dumps(conf))
+        full = effective_conf(self.settings, conf)
+        tasks = component_tasks(system_topology(topology, full), full)
+        near = [tasks["__acker"][0], tasks["numbers"][0]]
+        self.executors = {A: [ExecutorId(t, t) for t in near], B: [ExecutorId(t, t) for t in tasks["check"]]}
+        self.assign(1)
+        self.state.create_storm_base(StormBase(TOPOLOGY_ID, "wc", TopologyStatus.ACTIVE, 2, {}, 0))
+
+    def assign(self, version: int, epochs: dict[WorkerSlot, int] | None = None) -> None:
+        slots = {executor: slot for slot, executors in self.executors.items() for executor in executors}
+        hosts = {"a": "host-a", "b": "host-b"}
+        self.state.put_assignment(
+            Assignment(TOPOLOGY_ID, version, slots, {}, hosts, {A: 1, B: 1, **(epochs or {})}),
+        )
+
+    def set_status(self, status: TopologyStatus) -> None:
+        found = self.state.storm_base_versioned(TOPOLOGY_ID)
+        assert found is not None
+        self.state.update_storm_base(StormBase(TOPOLOGY_ID, "wc", status, 2, {}, 0), found[1])
+
+    def worker(self, slot: WorkerSlot, epoch: int = 1, state: StormClusterState | None = None) -> Worker:
+        told = Launch(
+            topology_id=TOPOLOGY_ID,
+            node_id=slot.node_id,
+            host=f"host-{slot.node_id}",
+            bind_host=f"host-{slot.node_id}",
+            port=slot.port,
+            worker_id="w",
+            epoch=epoch,
+            executors=tuple(self.executors[slot]),
+            supervisor_port=1,
+            dist_dir=self.directory,
+            log_dir=self.directory,
+        )
+        parts = WorkerParts(self.clock, state or self.state, self.network.transport(), random.Random(1))
+        return build_worker(told, self.settings, parts)
+
+    def turns(self, *workers: Worker, count: int = 50) -> None:
+        for _ in range(count):
+            for worker in workers:
+                worker.turn(REFRESH_SECS)
+                worker.exchange.step()
+                while worker.lanes.step(self.clock.now()):
+                    pass
+            self.clock.sleep(0.05)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    return Story(tmp_path)
+
+
+def test_every_tuple_crosses_and_every_ack_comes_back(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    story.turns(a, b)
+    assert sorted(got) == sorted(acked) == list(range(1, 51))
+    for worker in (a, b):
+        worker.shut_down(1.0)
+    assert story.worker(A).lanes.failure is None  # its port is free again
+
+
+def test_spouts_wait_for_the_peers(story: Story) -> None:
+    a = story.worker(A)
+    story.turns(a, count=5)
+    assert not a.active
+    story.turns(a, story.worker(B), count=10)
+    assert a.active
+
+
+def test_but_not_for_ever(story: Story) -> None:
+    a = story.worker(A)
+    story.clock.sleep(PEERS_WAIT_SECS)
+    story.turns(a, count=2)
+    assert a.active
+
+
+def test_they_are_active_only_while_the_topology_is(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    story.turns(a, b)
+    for status in (TopologyStatus.INACTIVE, TopologyStatus.REBALANCING, TopologyStatus.KILLED):
+        story.set_status(status)
+        story.turns(a, b)
+        assert not a.active
+        story.set_status(TopologyStatus.ACTIVE)
+        story.turns(a, b)
+        assert a.active
+
+
+def test_a_worker_that_is_replaced_wants_to_end_in_order(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    story.turns(a, b)
+    assert a.ending is None
+    story.assign(2, {A: 2})
+    story.turns(a, b)
+    assert a.ending is not None
+    assert a.ending[0] == EXIT_ORDERLY
+    assert b.ending is None
+
+
+def test_an_assignment_that_vanished_or_a_zookeeper_that_is_away_changes_nothing(story: Story) -> None:
+    class Away(StormClusterState):
+        away = False
+
+        def assignment(self, *arguments: Any) -> Assignment | None:
+            if self.away:
+                raise CoordinationError("away")
+            return super().assignment(*arguments)
+
+    state = Away(story.tree.session())
+    a, b = story.worker(A, state=state), story.worker(B)
+    story.turns(a, b)
+    state.away = True
+    story.turns(a, b)
+    state.away = False
+    story.state.remove_assignment(TOPOLOGY_ID)
+    story.state.remove_storm_base(TOPOLOGY_ID)
+    story.turns(a, b)
+    assert a.active
+    assert a.ending is b.ending is None
+
+
+def test_log_levels_follow_the_cluster(story: Story) -> None:
+    logger = logging.getLogger("storm.test.daemon")
+    a = story.worker(A)
+    for level, number in (("DEBUG", logging.DEBUG), ("ERROR", logging.ERROR)):
+        story.state.put_log_config(TOPOLOGY_ID, LogConfig({logger.name: LoggerLevel(level)}))
+        story.turns(a, count=2)
+        assert logger.level == number
+    story.state.remove_log_config(TOPOLOGY_ID)
+    story.turns(a, count=2)
+    assert logger.level == logging.NOTSET
+
+
+@pytest.mark.parametrize("name", ["stormcode.ser", "stormconf.ser"])
+def test_a_topology_that_cannot_be_read_is_named(story: Story, name: str) -> None:
+    (story.directory / name).unlink()
+    with pytest.raises(WorkerStartError, match=str(story.directory)):
+        story.worker(A)
+
+
+def test_a_port_that_is_taken_is_named(story: Story) -> None:
+    story.worker(A)
+    with pytest.raises(WorkerStartError, match="6700"):
+        story.worker(A)
