@@ -29,6 +29,7 @@ from storm.nimbus.heartbeats import WorkerBeat as NimbusBeat
 from storm.nimbus.options import NimbusOptions
 from storm.nimbus.queries import NimbusQueries
 from storm.supervisor.daemon import build_supervisor
+from storm.supervisor.local_state import MemoryState
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.worker_beats import WorkerBeat
 
@@ -190,7 +191,7 @@ class LocalCluster:
         state = StormClusterState(self._tree.session())
         workers = WorkerThreads(node_id, self._settings, blobs, state, self._network, self._clock)
         core = build_supervisor(
-            options, clock=self._clock, cluster_state=state, blobs=blobs, workers=workers, local_state=_Memory()
+            options, clock=self._clock, cluster_state=state, blobs=blobs, workers=workers, local_state=MemoryState()
         )
 
         def wake() -> None:
@@ -251,16 +252,3 @@ class LocalCluster:
         prefix = f"{name}-"
         running = any(handle.assignment.topology_id.startswith(prefix) for handles in held for handle in handles)
         return self._nimbus.snapshot.id_of(name) is None and not running
-
-
-class _Memory:
-    """A supervisor's durable map, of a supervisor that never starts again."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-
-    def get(self, name: str) -> Any:
-        return self._values.get(name)
-
-    def put(self, name: str, value: Any) -> None:
-        self._values[name] = value
