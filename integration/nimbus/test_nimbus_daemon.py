@@ -6,6 +6,7 @@ import hashlib
 import json
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -305,3 +306,38 @@ def test_nimbus_ends_when_told_while_it_waits_for_zookeeper(
     nimbus = site.start_nimbus()
     wait(lambda: "ZooKeeper at" in nimbus.log.read_text(), "it waits")
     assert nimbus.end() == 0
+
+
+def test_slots_that_come_and_go_are_used_and_left_at_once(site: Any, package: Path, wait: Callable[..., Any]) -> None:
+    nimbus = site.start_nimbus(**{"nimbus.task.timeout.secs": 6, "nimbus.monitor.freq.secs": 1})
+    nimbus.wait_leading()
+    site.start_supervisor("a", slots=1)
+    first = site.start_supervisor("b", slots=1)
+    with nimbus.client() as client:
+        wait(lambda: len(client.call("getClusterInfo").supervisors) == 2, "both supervisors are known")
+        topology_id = submit(client, package, **{"topology.workers": 3})
+
+        def nodes() -> set[str]:
+            assignment = site.state.assignment(topology_id)
+            return set() if assignment is None else set(assignment.node_hosts)
+
+        wait(lambda: nodes() == {"a", "b"}, "two slots are used", 5)
+        assert "2 of 3 workers" in client.call("getTopologySummary", topology_id).sched_status
+        site.start_supervisor("c", slots=1)
+        wait(lambda: nodes() == {"a", "b", "c"}, "the third is used too", 5)
+        beat(client, topology_id, site.state.assignment(topology_id))
+        site.start_supervisor("d", slots=1)
+        wait(lambda: len(client.call("getClusterInfo").supervisors) == 4, "the fourth is known")
+        first.close()
+
+        def left() -> bool:
+            beat(client, topology_id, without(site.state.assignment(topology_id), "b"))
+            return nodes() == {"a", "c", "d"}
+
+        wait(left, "the lost one is replaced", 60)
+
+
+def without(assignment: Any, node_id: str) -> Any:
+    """The part of it that still beats when this node is lost."""
+    slots = {executor: slot for executor, slot in assignment.executor_slots.items() if slot.node_id != node_id}
+    return replace(assignment, executor_slots=slots)
