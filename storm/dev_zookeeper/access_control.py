@@ -34,9 +34,14 @@ def digest_identity(credentials: bytes) -> Identity:
     return Identity("digest", f"{user}:{hashed}")
 
 
+def is_permitted(acl: Acl, permission: Permission, identities: Identities) -> bool:
+    """A node whose ACL is empty is open."""
+    return not acl or any(entry.permissions & permission and _matches(entry, identities) for entry in acl)
+
+
 def check_permission(acl: Acl, permission: Permission, identities: Identities) -> None:
-    """Raises `RequestRefusedError` (NO_AUTH). A node whose ACL is empty is open."""
-    if acl and not any(entry.permissions & permission and _matches(entry, identities) for entry in acl):
+    """Raises `RequestRefusedError` (NO_AUTH)."""
+    if not is_permitted(acl, permission, identities):
         raise RequestRefusedError(ErrorCode.NO_AUTH)
 
 
@@ -60,13 +65,11 @@ def readable_acl(acl: Acl, identities: Identities) -> Acl:
     Raises `RequestRefusedError` (NO_AUTH) for a caller with neither READ nor ADMIN.
     """
     check_permission(acl, Permission.READ | Permission.ADMIN, identities)
-    try:
-        check_permission(acl, Permission.ADMIN, identities)
-    except RequestRefusedError:
-        return tuple(
-            entry._replace(id=entry.id.partition(":")[0] + ":x") if entry.scheme == "digest" else entry for entry in acl
-        )
-    return acl
+    if is_permitted(acl, Permission.ADMIN, identities):
+        return acl
+    return tuple(
+        entry._replace(id=entry.id.partition(":")[0] + ":x") if entry.scheme == "digest" else entry for entry in acl
+    )
 
 
 def _resolve_entry(entry: AclEntry, identities: Identities) -> Iterable[AclEntry]:

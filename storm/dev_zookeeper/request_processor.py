@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.dev_zookeeper import operations
-from storm.dev_zookeeper.access_control import Identity, digest_identity
+from storm.dev_zookeeper.access_control import Identity, digest_identity, is_permitted
+from storm.dev_zookeeper.data_tree import parent_path
 from storm.dev_zookeeper.jute import JuteWriter
 from storm.dev_zookeeper.operations import Caller
 from storm.dev_zookeeper.protocol import (
@@ -24,6 +25,7 @@ from storm.dev_zookeeper.protocol import (
     EventType,
     MultiRequest,
     Operation,
+    Permission,
     PingRequest,
     ReadRequest,
     RequestRefusedError,
@@ -38,7 +40,7 @@ from storm.dev_zookeeper.protocol import (
     reply,
     watch_event,
 )
-from storm.dev_zookeeper.transactions import CloseSession, DeleteNode, OpenSession, Transaction
+from storm.dev_zookeeper.transactions import CloseSession, CreateNode, DeleteNode, OpenSession, Transaction
 from storm.dev_zookeeper.watches import WatchTable
 from storm.errors import MalformedPacketError
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from storm.dev_zookeeper.database import Database
-    from storm.dev_zookeeper.protocol import Request, RequestHeader, WriteRequest
+    from storm.dev_zookeeper.protocol import Acl, Request, RequestHeader, WriteRequest
     from storm.dev_zookeeper.transactions import Change
 
 IDENTITIES_MAX = 100  # auth requests that one connection may make
@@ -312,13 +314,30 @@ class RequestProcessor:
     def _commit(self, changes: tuple[Change, ...], moment: Moment) -> list[Command]:
         """Apply `changes` as one transaction: log it, then tell the watchers, before anybody is answered."""
         transaction = Transaction(self.database.zxid + 1, moment.wall_ms, changes)
+        acls = self._acls_around(changes)
         self.database.apply(transaction)
         commands: list[Command] = [Log(transaction)]
         for change in changes:
-            for notification in self.watches.fire(change):
-                packet = watch_event(notification.event_type, notification.path)
-                commands.append(Send(notification.connection_id, packet))
+            for connection_id, event_type, path in self.watches.fire(change):
+                identities = self._connections[connection_id].identities
+                # Who may not read a node is not told what happens to it either (CVE-2024-23944).
+                if is_permitted(acls[path], Permission.READ, identities):
+                    commands.append(Send(connection_id, watch_event(event_type, path)))
         return commands
+
+    def _acls_around(self, changes: tuple[Change, ...]) -> dict[str, Acl]:
+        """The ACLs of the nodes that the changes touch and of their parents, also of those that come or go."""
+        acls: dict[str, Acl] = {}
+        for change in changes:
+            if isinstance(change, OpenSession | CloseSession):
+                continue
+            for path in (change.path, parent_path(change.path)):
+                node = self.database.tree.get(path)
+                if node is not None:
+                    acls.setdefault(path, node.acl)
+            if isinstance(change, CreateNode):
+                acls[change.path] = change.acl
+        return acls
 
     def _reply(self, connection: Connection, header: RequestHeader, code: ErrorCode, body: bytes = b"") -> Send:
         return Send(connection.connection_id, reply(header.xid, self.database.zxid, code, body))

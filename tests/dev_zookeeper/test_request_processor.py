@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import pytest
 from kazoo.protocol import serialization as kazoo_wire
-from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 from storm.dev_zookeeper.database import Database
 from storm.dev_zookeeper.jute import JuteWriter
@@ -91,6 +91,17 @@ def test_a_write_is_logged_then_told_to_watchers_then_answered(clients: Clients)
     assert [type(command) for command in commands] == [Log, Send, Send, Send]
     sends = of(Send, commands)
     assert [(send.connection_id, xid_of(send)) for send in sends] == [(2, -1), (1, -1), (1, 9)]
+
+
+def test_who_may_not_read_a_node_is_not_told_of_it(clients: Clients) -> None:
+    clients.send(1, kazoo_wire.Auth(0, "digest", "alice:secret"), xid=-4)
+    clients.send(2, kazoo_wire.Exists("/own", print))
+    clients.send(1, kazoo_wire.Exists("/own", print))
+    own = kazoo_wire.Create("/own", b"", [make_digest_acl("alice", "secret", all=True)], 0)
+
+    sends = of(Send, clients.send(1, own))
+
+    assert [(send.connection_id, xid_of(send)) for send in sends] == [(1, -1), (1, 1)]
 
 
 def test_a_refused_write_changes_nothing(clients: Clients) -> None:
