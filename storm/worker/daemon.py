@@ -219,9 +219,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts) -> Worker
     transfer = WorkerTransfer(own, transfer_options, parts.clock)
     lanes = Lanes(plan, transfer, parts.clock, reports, parts.rng)
     high = options.executor_receive_buffer_size
-    exchange_options = ExchangeOptions(
-        own, Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000, flush_secs
-    )
+    exchange_options = ExchangeOptions(own, Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000)
     receive = Receive(lanes, told.tasks(), alone)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)

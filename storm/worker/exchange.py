@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 from storm.messaging.batch import Hello, Throttle, hello_frame, throttle_frame
 from storm.worker import backpressure, connections
 from storm.worker.connections import Connect, Disconnect, Peer
+from storm.worker.transfer import LATE_SECS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 FRAMES_A_TURN = 16
 DELIVERED_A_CHECK = 1_000
 IDLE_SECS = 1.0
-AWAKE_SECS = 0.05  # after something was sent, it wakes up by itself for so long
+AWAKE_SECS = 0.5  # after something was sent, it wakes up by itself for so long, every LATE_SECS
 CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 
 
@@ -49,14 +50,12 @@ class Flow(Protocol):
 class ExchangeOptions(NamedTuple):
     """`own` is what this worker's frames carry.
 
-    `check_secs`: how often queue lengths are looked at while tuples come or tasks are over their mark;
-    `flush_secs`: how long a batch may wait at most.
+    `check_secs`: how often queue lengths are looked at while tuples come or tasks are over their mark.
     """
 
     own: WorkerAddress
     marks: backpressure.Marks
     check_secs: float = 0.05
-    flush_secs: float = 0.001
 
 
 @dataclass(slots=True)
@@ -202,7 +201,7 @@ class Exchange:
         ready_at = self._transfer.next_ready(self._blocked)
         if ready_at is not None:
             due = min(due, ready_at)
-        return min(due, now + self._options.flush_secs) if now - self._sent_at < AWAKE_SECS else due
+        return min(due, now + LATE_SECS) if now - self._sent_at < AWAKE_SECS else due
 
     def _connect(self) -> None:
         wanted = self._wanted

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FRAME_BYTES = 1024 * 1024
+# A lane flushes after each of its turns. Only one whose turn takes long needs the exchange to come by itself, which may
+# be so much late: waking it with every first tuple would cost as much as sending it.
+LATE_SECS = 0.01
 READY_ITEMS = 256  # so many tuples and acks leave without waiting for a flush
 QUEUE_BYTES_MARK = 4 * 1024 * 1024
 RELIEVED_AT = 0.25  # of the marks
@@ -203,7 +206,8 @@ class WorkerTransfer:
                 return
             before = outbox.items
             if not outbox.sections:
-                due = outbox.ready_at = now + self._options.flush_secs
+                outbox.ready_at = now + self._options.flush_secs
+                due = outbox.ready_at + LATE_SECS
             outbox.sections.append((section, items))
             outbox.items += items
             outbox.size_bytes += len(section)
