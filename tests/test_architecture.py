@@ -81,11 +81,14 @@ PURE = {
     "executor.tracking", "executor.transfer",
     "metrics.stats_records", "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
     "messaging.batch",
+    "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
+    "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
+    "dev_zookeeper.operations", "dev_zookeeper.request_processor",
 }  # fmt: skip
 PURE_STDLIB = {
     "__future__", "abc", "array", "base64", "bisect", "collections", "dataclasses", "datetime", "decimal", "difflib",
-    "enum", "fractions", "functools", "hashlib", "heapq", "itertools", "json", "logging", "math", "operator", "random", "re",
-    "string",
+    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress",
+    "itertools", "json", "logging", "math", "operator", "random", "re", "string",
     "struct", "sys", "typing", "types",
     "urllib.parse", "uuid", "zlib",
 }  # fmt: skip

@@ -11,11 +11,10 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.dev_zookeeper import operations
 from storm.dev_zookeeper.access_control import Identity, digest_identity, is_permitted
 from storm.dev_zookeeper.data_tree import parent_path
 from storm.dev_zookeeper.jute import JuteWriter
-from storm.dev_zookeeper.operations import Caller
+from storm.dev_zookeeper.operations import Caller, plan_write, read
 from storm.dev_zookeeper.protocol import (
     PASSWORD_SIZE_BYTES,
     AuthRequest,
@@ -222,7 +221,7 @@ class RequestProcessor:
     def _read(self, connection: Connection, header: RequestHeader, request: ReadRequest) -> list[Command]:
         code, body = ErrorCode.OK, b""
         try:
-            body = operations.read(request, self.database.tree, _caller(connection))
+            body = read(request, self.database.tree, _caller(connection))
         except RequestRefusedError as refusal:
             # A client may wait for a node that is not there yet.
             if request.operation is not Operation.EXISTS or refusal.code is not ErrorCode.NO_NODE:
@@ -239,7 +238,7 @@ class RequestProcessor:
         if isinstance(request, CreateRequest | SetDataRequest | MultiRequest):
             self._check_quota()
         database = self.database
-        planned = operations.plan_write(request, database.tree, _caller(connection), database.zxid + 1, moment.wall_ms)
+        planned = plan_write(request, database.tree, _caller(connection), database.zxid + 1, moment.wall_ms)
         commands = self._commit(planned.changes, moment) if planned.changes else []
         return [*commands, self._reply(connection, header, ErrorCode.OK, planned.body)]
 
