@@ -148,7 +148,7 @@ class AsyncSpoutExecutor(SpoutExecutor):
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
         self.changing = False
-        self.emitting: set[TaskId] = set()
+        self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many of its tuples may be under way
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         assert isinstance(self.lane, AsyncLane)
@@ -195,18 +195,21 @@ class AsyncSpoutExecutor(SpoutExecutor):
         """Let those tasks emit that are not at it already."""
         if self.changing:
             return False
-        room = self.room() // len(self.tasks) or 1
-        started = False
-        for task in self.tasks:
-            if task.id not in self.emitting:
-                self.emitting.add(task.id)
-                self.spawn(self.emit_some(task, room))
-                started = True
-        return started
+        free = [task for task in self.tasks if task.id not in self.emitting]
+        room = self.room() - sum(
+            max(0, most - task.pending.count) for task in self.tasks if (most := self.emitting.get(task.id)) is not None
+        )
+        for left, task in zip(range(len(free), 0, -1), free, strict=True):
+            share = (room + left - 1) // left
+            if share > 0:
+                room -= share
+                self.emitting[task.id] = task.pending.count + share
+                self.spawn(self.emit_some(task))
+        return bool(free)
 
-    async def emit_some(self, task: SpoutTask, room: int) -> None:
+    async def emit_some(self, task: SpoutTask) -> None:
         collector, pending = task.collector, task.pending
-        pending_max = pending.count + room
+        pending_max = self.emitting[task.id]
         try:
             for _ in range(self.quota):
                 collector.now = self.clock.now()
@@ -215,12 +218,13 @@ class AsyncSpoutExecutor(SpoutExecutor):
                 if isawaitable(done):
                     await done
                 if collector.emits == emits:
-                    self.idle_until = self.clock.now() + self.idle_secs
+                    self.pause(self.clock.now())
                     break
+                self.idle_pauses = 0
                 if pending.count >= pending_max or not self.active or self.held:
                     break
         finally:
-            self.emitting.discard(task.id)
+            del self.emitting[task.id]
 
     def tell(self, call: Any, entries: list[Entry]) -> None:
         self.spawn(self.tell_all(call, entries))

@@ -61,7 +61,7 @@ class Pending:
     def add(self, root: int, value: int, entry: Entry) -> None:
         """A tree begins; `value` is the XOR of its first edges."""
         place = root & self.mask
-        if self.roots[place]:
+        while self.roots[place]:
             self.make_room(place)
             place = root & self.mask
         self.roots[place] = root

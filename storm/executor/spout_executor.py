@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from storm.ids import ExecutorId, TaskId
 
 
+IDLE_PAUSES = 200  # in a row, after which they become longer
+IDLE_PAUSE_FACTOR = 10  # the longest pause, in `topology.sleep.spout.wait.strategy.time.ms`
+
+
 class SpoutTask:
     """One task: the user's spout, its collector, its tuples under way."""
 
@@ -38,7 +42,7 @@ class SpoutExecutor(Executor):
     """Calls `next_tuple` only while the topology is active, nothing downstream is full, and fewer than
     `topology.max.spout.pending` tuples a task are under way."""
 
-    __slots__ = ("activated", "active", "idle_secs", "idle_until", "rotate_due", "tasks", "timeout_secs")
+    __slots__ = ("activated", "active", "idle_pauses", "idle_secs", "idle_until", "rotate_due", "tasks", "timeout_secs")
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
@@ -47,6 +51,7 @@ class SpoutExecutor(Executor):
         self.activated = False
         self.idle_secs = options.sleep_spout_wait_strategy_time_ms / 1000
         self.idle_until = 0.0
+        self.idle_pauses = 0
         self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
         self.rotate_due: float | None = None
 
@@ -87,9 +92,10 @@ class SpoutExecutor(Executor):
             began = self.clock.now()
             if self.emit(began):
                 did = True
+                self.idle_pauses = 0
                 self.adapt(self.clock.now() - began)
             else:
-                self.idle_until = now + self.idle_secs
+                self.pause(now)
         if did:
             self.flush()
         return did
@@ -125,6 +131,12 @@ class SpoutExecutor(Executor):
                 if self.activated:
                     yield task.spout.deactivate()
                 yield task.spout.close()
+
+    def pause(self, now: float) -> None:
+        """Nothing was emitted: wait a little, or longer once nothing has come for long: idling should cost little."""
+        self.idle_pauses += 1
+        factor = min(IDLE_PAUSE_FACTOR, max(1, self.idle_pauses - IDLE_PAUSES))
+        self.idle_until = now + self.idle_secs * factor
 
     def room(self) -> int:
         """How many more tuples may be under way; the limit is per task and shared by the executor's tasks."""

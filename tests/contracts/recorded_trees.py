@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from storm.testing.in_process import Shared
 from storm.topology.component import Bolt, Spout
 from storm.topology.output_fields import DirectStream
+from storm.topology.structure import GroupingKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 KEYS = ["a", "b", 3, 4.0, None]
 STREAMS = ("default", "second", "direct")
+
+
+def goes_to_one(context: TopologyContext, stream: str) -> bool:
+    """Whether each tuple of this stream goes to exactly one task: what collectors do the shortest way."""
+    kinds = [grouping.kind for grouping in context.targets().get(stream, {}).values()]
+    return len(kinds) == 1 and kinds[0] is not GroupingKind.ALL
 
 
 class Execution:
@@ -39,8 +46,8 @@ class Record(Shared):
     def __init__(self) -> None:
         super().__init__()
         self.numbers = itertools.count(1)
-        self.targets: dict[int, list[TaskId]] = {}  # emit -> the tasks that it went to
-        self.executions: dict[tuple[int, TaskId], list[Execution]] = {}
+        self.targets: dict[int, list[TaskId] | None] = {}  # emit -> the tasks that it went to; None: one, unknown
+        self.executions: dict[int, list[Execution]] = {}  # of each emit
         self.emitted: dict[int, TaskId] = {}  # message id -> the spout's task
         self.acked: dict[int, TaskId] = {}
         self.failed: dict[int, TaskId] = {}
@@ -51,19 +58,24 @@ class Record(Shared):
     def complete(self, emit: int, seen: frozenset[int] = frozenset()) -> bool:
         """Whether each tuple of this emit was acked, and so was all that descends from it."""
         assert emit not in seen
+        targets = self.targets[emit]
+        executions = self.executions.get(emit, [])
+        if targets is None:
+            targets = [execution.task for execution in executions][:1] or [-1]
         return all(
             any(
                 execution.acked and all(self.complete(child, seen | {emit}) for child in execution.children)
-                for execution in self.executions.get((emit, task), [])
+                for execution in executions
+                if execution.task == task
             )
-            for task in self.targets[emit]
+            for task in targets
         )
 
 
 class RecordingSpout(Spout):
     """Emits `count` tuples a task, the emit's number as message id; every third goes to the stream `second`."""
 
-    outputs = {"default": ["emit", "key"], "second": ["emit", "key"]}  # noqa: RUF012
+    outputs = {"default": ["emit", "key"], "second": ["emit", "key"]}
 
     def __init__(self, record: Record, count: int) -> None:
         self.record = record
@@ -83,8 +95,12 @@ class RecordingSpout(Spout):
         record.emitted[number] = self.context.task_id
         values = [number, self.rng.choice(KEYS)]
         stream = "second" if number % 3 == 0 else "default"
-        record.targets[number] = self.collector.emit_and_get_tasks(values, number, stream)
-        if record.targets[number]:
+        record.targets[number] = None
+        if goes_to_one(self.context, stream):
+            self.collector.emit(values, number, stream)
+        else:
+            record.targets[number] = self.collector.emit_and_get_tasks(values, number, stream)
+        if record.targets[number] != []:
             record.under_way[number] = component
             most = list(record.under_way.values()).count(component)
             record.most_under_way[component] = max(most, record.most_under_way.get(component, 0))
@@ -110,7 +126,7 @@ class RecordingSpout(Spout):
 class RecordingBolt(Bolt):
     """Emits, acks at once or later, fails or forgets, by chance. `moods`: shares of (fail, forget, hold back)."""
 
-    outputs = {"default": ["emit", "key"], "second": ["emit", "key"], "direct": DirectStream(["emit", "key"])}  # noqa: RUF012
+    outputs = {"default": ["emit", "key"], "second": ["emit", "key"], "direct": DirectStream(["emit", "key"])}
 
     def __init__(self, record: Record, seed: int, moods: tuple[float, float, float], emits_max: int = 2) -> None:
         self.record = record
@@ -131,7 +147,7 @@ class RecordingBolt(Bolt):
             self.let_go()
             return
         execution = Execution(tup.emit, self.context.task_id)
-        self.record.executions.setdefault((tup.emit, self.context.task_id), []).append(execution)
+        self.record.executions.setdefault(tup.emit, []).append(execution)
         mine = [(tup, execution)]
         fail, forget, hold = self.moods
         mood = self.rng.random()
@@ -159,9 +175,12 @@ class RecordingBolt(Bolt):
             self.collector.emit_direct(task, values, None if unanchored else anchors, "direct")
         else:
             stream = self.rng.choice(["default", "second"])
-            self.record.targets[number] = []
-            tasks = self.collector.emit_and_get_tasks(values, None if unanchored else anchors, stream)
-            self.record.targets[number] = tasks
+            self.record.targets[number] = None
+            if goes_to_one(self.context, stream):
+                self.collector.emit(values, None if unanchored else anchors, stream)
+            else:
+                tasks = self.collector.emit_and_get_tasks(values, None if unanchored else anchors, stream)
+                self.record.targets[number] = tasks
         if not unanchored:
             for _, execution in mine:
                 execution.children.append(number)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from storm.topology.system_topology import system_topology
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Mapping, Sequence
 
     from storm.executor.transfer import Tracking
@@ -32,7 +32,7 @@ STEPS_MAX = 200_000
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of messages between workers that are lost or come twice; the rest takes up to `delay_secs`, in any order."""
+    """Shares of messages between workers that are lost, or come twice; they take up to `delay_secs`, in any order."""
 
     lost: float = 0.0
     doubled: float = 0.0

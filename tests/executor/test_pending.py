@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from storm.executor.pending import Pending, holder_of, root_base, spout_of
+
+BASE = root_base(40_000, 65_535)
+
+
+def entry(name: Any) -> tuple[Any, Any, float]:
+    return (name, None, 0.0)
+
+
+def test_a_root_names_its_holder_and_its_spout() -> None:
+    assert holder_of(BASE | 7) == 40_000
+    assert spout_of(BASE | 0xFFFFFFFF) == 65_535
+    assert BASE | 0xFFFFFFFF < 1 << 64
+
+
+def test_a_tree_is_complete_at_zero() -> None:
+    pending = Pending()
+    pending.add(BASE | 1, 5, entry("a"))
+    pending.fold(BASE | 1, 4)
+    assert pending.acked == []
+    pending.fold(BASE | 1, 1)
+    assert pending.acked == [entry("a")]
+    assert pending.count == 0
+    pending.fold(BASE | 1, 1)  # late: nobody's concern
+    assert pending.count == 0
+
+
+def test_a_tree_fails_between_one_and_two_timeouts() -> None:
+    pending = Pending()
+    pending.add(BASE | 1, 5, entry("old"))
+    assert pending.rotate() == 0
+    pending.add(BASE | 2, 5, entry("young"))
+    assert pending.rotate() == 1
+    assert pending.failed == [entry("old")]
+    assert pending.rotate() == 1
+    assert pending.failed == [entry("old"), entry("young")]
+
+
+def test_reset_starts_the_time_anew() -> None:
+    pending = Pending()
+    pending.add(BASE | 1, 5, entry("a"))
+    for _ in range(10):
+        assert pending.rotate() == 0
+        pending.reset(BASE | 1)
+    assert pending.rotate() == 0
+    assert pending.rotate() == 1
+
+
+@pytest.mark.parametrize("size", [4, 1024])
+def test_a_tree_that_stays_survives_the_ring_coming_round(size: int) -> None:
+    pending = Pending(size)
+    pending.add(BASE | 1, 9, entry("stays"))
+    for counter in range(2, 5000):
+        pending.add(BASE | counter, 1, entry(counter))
+        pending.fold(BASE | counter, 1)
+    pending.fold(BASE | 1, 8)
+    assert pending.count == 1
+    pending.fold(BASE | 1, 1)
+    assert pending.acked[-1] == entry("stays")
+    assert pending.count == 0
+
+
+class PendingTrees(RuleBasedStateMachine):
+    """Against a dict: whatever the size of the ring and the order of calls."""
+
+    roots = Bundle("roots")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending = Pending(2)
+        self.model: dict[int, list[Any]] = {}  # root -> value, age
+        self.acked: set[int] = set()
+        self.failed: set[int] = set()
+        self.counter = 0xFFFFFFF0
+
+    @rule(target=roots, value=st.integers(1, 7), skip=st.sampled_from([1, 1, 1, 2, 4]))
+    def add(self, value: int, skip: int) -> int:
+        self.counter = (self.counter + skip) & 0xFFFFFFFF
+        root = BASE | self.counter
+        self.pending.add(root, value, entry(root))
+        self.model[root] = [value, 0]
+        return root
+
+    @rule(root=roots, value=st.integers(0, 7))
+    def fold(self, root: int, value: int) -> None:
+        self.pending.fold(root, value)
+        if root in self.model:
+            self.model[root][0] ^= value
+            if not self.model[root][0]:
+                del self.model[root]
+                self.acked.add(root)
+
+    @rule(root=consumes(roots), acked=st.booleans())
+    def settle(self, root: int, acked: bool) -> None:
+        self.pending.settle(root, acked)
+        if self.model.pop(root, None):
+            (self.acked if acked else self.failed).add(root)
+
+    @rule(root=roots)
+    def reset(self, root: int) -> None:
+        self.pending.reset(root)
+        if root in self.model:
+            self.model[root][1] = 0
+
+    @rule()
+    def rotate(self) -> None:
+        self.pending.rotate()
+        for root, state in list(self.model.items()):
+            state[1] += 1
+            if state[1] == 2:
+                del self.model[root]
+                self.failed.add(root)
+
+    @invariant()
+    def agrees(self) -> None:
+        assert self.pending.count == len(self.model)
+        assert {found[0] for found in self.pending.acked} == self.acked
+        assert {found[0] for found in self.pending.failed} == self.failed
+        assert len(self.pending.acked) + len(self.pending.failed) == len(self.acked) + len(self.failed)
+
+
+TestPendingTrees = PendingTrees.TestCase
+TestPendingTrees.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

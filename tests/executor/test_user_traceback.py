@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import storm.executor
+from storm.executor.user_traceback import is_ours, user_traceback
+
+OURS = str(Path(storm.executor.__file__).parent / "bolt_executor.py")
+
+
+def raised_through(source: str, file: str) -> BaseException:
+    namespace: dict[str, object] = {}
+    exec(compile("def call(f):\n    f()\n", file, "exec"), namespace)
+    user: dict[str, object] = {}
+    exec(compile(source, "user_code.py", "exec"), user)
+    try:
+        namespace["call"](user["execute"])  # type: ignore[operator]
+    except Exception as error:  # noqa: BLE001
+        return error
+    raise AssertionError
+
+
+def test_only_the_users_frames_are_told() -> None:
+    text = user_traceback(raised_through("def execute():\n    raise KeyError('colour')\n", OURS))
+    assert "bolt_executor" not in text
+    assert 'File "user_code.py", line 2, in execute' in text
+    assert text.endswith("KeyError: 'colour'")
+
+
+def test_causes_are_told_too() -> None:
+    source = (
+        "def execute():\n"
+        "    try:\n"
+        "        1 / 0\n"
+        "    except ZeroDivisionError as error:\n"
+        "        raise ValueError('bad') from error\n"
+    )
+    text = user_traceback(raised_through(source, OURS))
+    assert "bolt_executor" not in text
+    assert "ZeroDivisionError" in text
+    assert text.endswith("ValueError: bad")
+
+
+def test_what_is_ours() -> None:
+    assert is_ours(OURS)
+    assert is_ours("storm/executor/collectors.py")
+    assert not is_ours("/home/user/storm_topology/bolts.py")
