@@ -52,12 +52,17 @@ class Nimbus:
         self._clock = core.clock
         self._failures = 0
 
-    def run(self) -> None:
-        """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored."""
+    def run(self, is_served: Callable[[], bool] = lambda: True) -> None:
+        """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored.
+
+        So does `is_served` when it answers False: nobody could reach this Nimbus any more.
+        """
         next_step_at = self._clock.now()
         while not self._inbox.closed:
             if self._inbox.run_next(next_step_at - self._clock.now()):
                 next_step_at = self._clock.now() + self._step()
+                if not is_served():
+                    raise RuntimeError("the Thrift server has ended")
         self._inbox.cancel_waiting()
         with contextlib.suppress(CoordinationError):
             self.core.election.leave()
@@ -229,7 +234,7 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
         nimbus.stop()
     try:
         nimbus.core.wake()
-        nimbus.run()
+        nimbus.run(lambda: server.running)
     finally:
         server.stop()
     log.info("Nimbus has stopped.")
