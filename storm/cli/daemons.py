@@ -80,6 +80,10 @@ def dev_zookeeper(settings: Settings, port: int | None, data_dir: Path | None, v
 
     log_to_stderr()
     where = None if volatile else data_dir or Path(settings["storm.local.dir"]) / "zookeeper"
-    return run(
-        DevZooKeeperOptions(host=settings.bind_host, port=port or settings["storm.zookeeper.port"], data_dir=where)
+    options = DevZooKeeperOptions(
+        host=settings.bind_host,
+        port=settings["storm.zookeeper.port"] if port is None else port,
+        data_dir=where,
+        insecure=settings["storm.security.insecure"],
     )
+    return run(options)
