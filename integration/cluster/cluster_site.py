@@ -98,7 +98,7 @@ class ClusterSite:
             "supervisor.heartbeat.frequency.secs": 1,
             "supervisor.monitor.frequency.secs": 1,
             "supervisor.worker.shutdown.sleep.secs": 1,
-            "topology.message.timeout.secs": 15,
+            "topology.message.timeout.secs": 8,
         }
         self.conf_dir = directory / "conf"
         self.conf_dir.mkdir()
@@ -266,10 +266,11 @@ class ClusterSite:
         state = self.state
         found = [f"node {path}" for path in self._nodes_of(state, topology_id)]
         found += [f"process {pid}" for pid in self.worker_pids(topology_id)]
-        logs = "workers-artifacts"
         for daemon in self.daemons:
-            found += [str(path) for path in daemon.local_dir.rglob(f"*{topology_id}*") if logs not in path.parts]
             found += [str(path) for path in (daemon.local_dir / "workers").glob("*")]
+            for directory, folders, files in os.walk(daemon.local_dir):  # it does not mind what vanishes meanwhile
+                found += [f"{directory}/{name}" for name in folders + files if topology_id in name]
+                folders[:] = [name for name in folders if name != "workers-artifacts"]  # logs stay
         return found
 
     @staticmethod

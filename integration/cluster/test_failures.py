@@ -1,0 +1,153 @@
+"""What a running topology notices when daemons and workers come, go and die: as little as possible."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster_site import ClusterSite
+    from ledger_files import Ledger
+
+pytestmark = pytest.mark.timeout(240)
+WAYS_TO_END = [signal.SIGTERM, signal.SIGKILL]
+
+
+def supervisor_of(cluster: ClusterSite, port: int) -> str:
+    """The supervisor that has this slot."""
+    return next(
+        name for name, daemon in cluster.supervisors.items() if port in daemon.settings["supervisor.slots.ports"]
+    )
+
+
+def test_a_fourth_supervisor_joins_and_a_rebalance_uses_it(
+    cluster: ClusterSite, ledger: Ledger, topologies: Path
+) -> None:
+    topology_id = ledger.submit(cluster, topologies, "growing", workers=3)
+    cluster.add_supervisor("d")
+    cluster.start_supervisor("d")
+    cluster.storm("rebalance", "growing", "-w", "1", "-n", "4", "-e", "forward=4")
+    cluster.wait_spread(topology_id, 4)
+    used = {supervisor_of(cluster, port) for port in cluster.worker_pids(topology_id).values()}
+    assert used == {"a", "b", "c", "d"}
+    ledger.wait_progress(cluster)
+    ledger.check_complete(cluster)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_END)
+def test_workers_do_not_notice_that_their_supervisor_ends_and_comes_back(
+    cluster: ClusterSite, ledger: Ledger, topologies: Path, way: signal.Signals
+) -> None:
+    topology_id = ledger.submit(cluster, topologies, "steady", workers=3)
+    pids = cluster.worker_pids(topology_id)
+    supervisor = cluster.supervisors["b"]
+    assert "b" in {supervisor_of(cluster, port) for port in pids.values()}
+
+    supervisor.stop(way)
+    ledger.wait_progress(cluster, more=200)
+    cluster.start_supervisor("b")
+    ledger.wait_progress(cluster, more=200)
+
+    assert cluster.worker_pids(topology_id) == pids
+    assert cluster.workers_up(topology_id) == 3
+    ledger.check_complete(cluster)
+    assert ledger.failed() == 0
+    cluster.storm("kill", "steady", "-w", "0")
+    cluster.wait(lambda: not cluster.remains(topology_id), "the supervisor has ended the workers that it adopted")
+
+
+def test_a_pending_kill_outlives_nimbus(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "doomed", workers=2)
+    cluster.storm("kill", "doomed", "-w", "5")
+    cluster.nimbus.stop(signal.SIGKILL)
+    assert len(cluster.worker_pids(topology_id)) == 2
+    cluster.start_nimbus()
+    cluster.wait(lambda: not cluster.remains(topology_id), "the new Nimbus has killed it")
+    assert ledger.failed() == 0
+
+
+def test_a_pending_rebalance_outlives_nimbus(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "moving", workers=2)
+    cluster.storm("rebalance", "moving", "-w", "5", "-n", "4", "-e", "forward=4")
+    cluster.nimbus.stop(signal.SIGKILL)
+    assert len(cluster.worker_pids(topology_id)) == 2
+    cluster.start_nimbus()
+    cluster.wait_spread(topology_id, 4)
+    ledger.wait_progress(cluster)
+    ledger.check_complete(cluster)
+
+
+def test_nimbus_is_not_needed_for_a_topology_to_go_on(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "independent", workers=2)
+    pids = cluster.worker_pids(topology_id)
+    cluster.nimbus.stop(signal.SIGKILL)
+    ledger.wait_progress(cluster, more=200)
+    cluster.start_nimbus()
+    cluster.wait(lambda: cluster.workers_up(topology_id) == 2, "the new Nimbus hears of both workers")
+    assert cluster.worker_pids(topology_id) == pids
+    ledger.check_complete(cluster)
+    assert ledger.failed() == 0
+
+
+def test_killed_workers_run_again_and_every_tuple_is_acked(
+    cluster: ClusterSite, ledger: Ledger, topologies: Path
+) -> None:
+    topology_id = ledger.submit(cluster, topologies, "hurt", workers=3, topology__message__timeout__secs=5)
+    for victim in cluster.worker_pids(topology_id):
+        started = time.monotonic()
+        kill_worker(cluster, topology_id, victim)
+        print(f"the next process runs after {time.monotonic() - started:.2f} s", end=", ")
+        ledger.wait_progress(cluster)
+        print(f"every spout goes on after {time.monotonic() - started:.2f} s")
+    ledger.check_complete(cluster)
+
+
+def kill_worker(cluster: ClusterSite, topology_id: str, victim: int) -> None:
+    """Kill it; return when another process has its slot, and all others run on."""
+    before = cluster.worker_pids(topology_id)
+    os.kill(victim, signal.SIGKILL)
+
+    def is_replaced() -> bool:
+        now = cluster.worker_pids(topology_id)
+        return victim not in now and sorted(now.values()) == sorted(before.values())
+
+    cluster.wait(is_replaced, "another process has its slot")
+    assert set(before) - {victim} < set(cluster.worker_pids(topology_id))
+
+
+def test_a_topology_goes_on_while_zookeeper_is_away(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "apart", workers=2)
+    pids = cluster.worker_pids(topology_id)
+    cluster.zookeeper.kill()
+    ledger.wait_progress(cluster, more=200)
+    cluster.zookeeper.restart()
+    ledger.wait_progress(cluster, more=200)
+    assert cluster.worker_pids(topology_id) == pids
+
+    cluster.wait(lambda: cluster.storm("rebalance", "apart", "-w", "1", "-n", "3"), "Nimbus takes commands again")
+    cluster.wait_spread(topology_id, 3)
+    ledger.check_complete(cluster)
+
+
+@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
+@pytest.mark.parametrize("damaged", ["localstate/state.json", "../workers/*/launch.json", "stormdist/*/stormconf.ser"])
+def test_a_damaged_file_of_a_supervisor_does_not_end_a_topology(
+    cluster: ClusterSite, ledger: Ledger, topologies: Path, damaged: str
+) -> None:
+    topology_id = ledger.submit(cluster, topologies, "robust", workers=3)
+    supervisor = cluster.supervisors["a"]
+    supervisor.stop()
+    files = list((supervisor.local_dir / "supervisor").glob(damaged))
+    assert files
+    for file in files:
+        file.write_bytes(b"\x00 nothing that anybody can read {")
+    cluster.start_supervisor("a")
+    cluster.wait_spread(topology_id, 3)
+    ledger.wait_progress(cluster)
+    ledger.check_complete(cluster)
