@@ -232,6 +232,14 @@ class Lanes:
             self._hold()
         self._wake_all()
 
+    def fail_pending(self) -> None:
+        """Another worker died with what it had: fail all trees under way, so that spouts replay them now and not after
+        the message timeout. Those that were complete all the same are emitted twice."""
+        for executor in self.executors:
+            if isinstance(executor, SpoutExecutor):
+                executor.fail_pending = True
+        self._wake_all()
+
     def queue_lengths(self) -> dict[TaskId, int]:
         """{task of this worker: tuples that wait for it}."""
         return {task: lane.queue_length(task) for task, lane in list(self.lane_of.items())}

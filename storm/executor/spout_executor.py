@@ -42,7 +42,17 @@ class SpoutExecutor(Executor):
     """Calls `next_tuple` only while the topology is active, nothing downstream is full, and fewer than
     `topology.max.spout.pending` tuples a task are under way."""
 
-    __slots__ = ("activated", "active", "idle_pauses", "idle_secs", "idle_until", "rotate_due", "tasks", "timeout_secs")
+    __slots__ = (
+        "activated",
+        "active",
+        "fail_pending",
+        "idle_pauses",
+        "idle_secs",
+        "idle_until",
+        "rotate_due",
+        "tasks",
+        "timeout_secs",
+    )
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
@@ -54,6 +64,7 @@ class SpoutExecutor(Executor):
         self.idle_pauses = 0
         self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
         self.rotate_due: float | None = None
+        self.fail_pending = False
 
     def _task(self, task_id: TaskId) -> SpoutTask:
         plan, rng = self.surroundings.plan, self.surroundings.rng
@@ -84,6 +95,12 @@ class SpoutExecutor(Executor):
         did = self.settle(now)
         if self.rotate_due is not None and now >= self.rotate_due:
             self.rotate(now)
+            did = self.settle(now) or did
+        if self.fail_pending:
+            self.fail_pending = False
+            for task in self.tasks:
+                task.pending.rotate()
+                task.pending.rotate()  # twice: whatever the age
             did = self.settle(now) or did
         if self.active is not self.activated:
             self.activate(self.active)

@@ -39,7 +39,7 @@ _HEADER = struct.Struct("<BBHQQII")  # version, kind, reserved, topology, source
 _TUPLES = struct.Struct("<BBHiiIII")  # 1, stream size, flags, target, source, count, values size, multi-root size
 _TRACKING = struct.Struct("<BBHiiI")  # 2, kind, reserved, target, source, count
 _MORE = struct.Struct("<II")  # position, count
-_HELLO = struct.Struct("<B")
+_HELLO = struct.Struct("<BQ")  # answer, incarnation
 _THROTTLE = struct.Struct("<II")  # time to live in ms, count
 HEADER_BYTES = _PREFIX.size + _HEADER.size
 TUPLES_SECTION, TRACKING_SECTION = 1, 2
@@ -73,9 +73,13 @@ class Frame(NamedTuple):
 
 
 class Hello(NamedTuple):
-    """`answer`: this hello answers one; otherwise the sender wants an answer."""
+    """`answer`: this hello answers one; otherwise the sender wants an answer.
+
+    `incarnation` is a random number of the sender's process: another one says that the process before has died.
+    """
 
     answer: bool
+    incarnation: int
 
 
 class Throttle(NamedTuple):
@@ -122,7 +126,7 @@ def _hash64(text: str) -> int:
 
 
 def hello_frame(source: WorkerAddress, hello: Hello) -> bytes:
-    return _frame(source, FrameKind.HELLO, [_HELLO.pack(hello.answer)])
+    return _frame(source, FrameKind.HELLO, [_HELLO.pack(*hello)])
 
 
 def throttle_frame(source: WorkerAddress, throttle: Throttle) -> bytes:
@@ -166,7 +170,8 @@ def read_hello(body: memoryview) -> Hello:
     """Raises FrameError."""
     if len(body) != _HELLO.size or body[0] > 1:
         raise FrameError("a malformed hello")
-    return Hello(bool(body[0]))
+    answer, incarnation = _HELLO.unpack(body)
+    return Hello(bool(answer), incarnation)
 
 
 def read_throttle(body: memoryview) -> Throttle:

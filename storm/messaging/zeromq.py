@@ -28,7 +28,7 @@ HANDSHAKE_TIMEOUT_MS = 5_000
 HEARTBEAT_EVERY_MS = 2_000
 HEARTBEAT_TIMEOUT_MS = 10_000
 RECONNECT_MS = 50
-RECONNECT_MS_MAX = 1_000
+RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
 
 
 class ZeroMqLimits(NamedTuple):

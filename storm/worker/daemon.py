@@ -202,12 +202,15 @@ class Worker:
         return True
 
 
-def build_worker(told: Launch, settings: Settings, parts: WorkerParts) -> Worker:
-    """A worker with its executors and its port. Raises StormError, or what the user's code raises at import."""
+def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: WorkerPlan | None = None) -> Worker:
+    """A worker with its executors and its port. Raises StormError, or what the user's code raises at import.
+
+    `plan` None: what the supervisor's disk says.
+    """
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.lanes import Lanes
 
-    plan = load_plan(told, settings)
+    plan = plan or load_plan(told, settings)
     options = TopologyOptions.from_conf(plan.conf)
     alone = connections.alone(told.topology_id, told.slot, told.epoch)
     own = connections.own_address(alone, told.slot, told.epoch)
@@ -219,7 +222,9 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts) -> Worker
     transfer = WorkerTransfer(own, transfer_options, parts.clock)
     lanes = Lanes(plan, transfer, parts.clock, reports, parts.rng)
     high = options.executor_receive_buffer_size
-    exchange_options = ExchangeOptions(own, Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000)
+    exchange_options = ExchangeOptions(
+        own, parts.rng.getrandbits(64), Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000
+    )
     receive = Receive(lanes, told.tasks(), alone)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)

@@ -40,20 +40,26 @@ CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 
 
 class Flow(Protocol):
-    """What of `storm.executor.lanes.Lanes` flow control needs."""
+    """What of `storm.executor.lanes.Lanes` the exchange needs.
+
+    `fail_pending` is called when a peer died: what it had is lost, so trees under way had better fail than time out.
+    """
 
     def throttle(self, tasks: frozenset[TaskId]) -> None: ...
+
+    def fail_pending(self) -> None: ...
 
     def queue_lengths(self) -> dict[TaskId, int]: ...
 
 
 class ExchangeOptions(NamedTuple):
-    """`own` is what this worker's frames carry.
+    """`own` is what this worker's frames carry, `incarnation` a random number that tells its process from others.
 
     `check_secs`: how often queue lengths are looked at while tuples come or tasks are over their mark.
     """
 
     own: WorkerAddress
+    incarnation: int
     marks: backpressure.Marks
     check_secs: float = 0.05
 
@@ -62,13 +68,13 @@ class ExchangeOptions(NamedTuple):
 class Connection:
     """An open connection to a peer.
 
-    `greeted` is the sender's `connects` that a hello was sent for; `heard` says whether the peer was heard of since it
-    was opened; `control` are frames that go before all others.
+    `greeted` is the sender's `connects` that a hello was sent for; `incarnation` is what the peer's last hello said,
+    None before there was one; `control` are frames that go before all others.
     """
 
     sender: Sender
     greeted: int = 0
-    heard: bool = False
+    incarnation: int | None = None
     control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
 
 
@@ -124,7 +130,7 @@ class Exchange:
         return sorted(
             peer
             for peer in self._wanted.peers.values()
-            if (found := opened.get(peer)) is None or not (found.heard and found.sender.connected)
+            if (found := opened.get(peer)) is None or not (found.incarnation is not None and found.sender.connected)
         )
 
     def take_unheard_of(self) -> bool:
@@ -214,7 +220,10 @@ class Exchange:
                     self._connections[peer] = Connection(self._transport.connect(peer.host, peer.slot.port))
                 case Disconnect(peer):
                     logger.info("Disconnecting from %s:%d (epoch %d).", peer.host, peer.slot.port, peer.epoch)
-                    self._connections.pop(peer).sender.close()
+                    gone = self._connections.pop(peer)
+                    gone.sender.close()
+                    if gone.incarnation is not None:
+                        self._lost(peer)
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
                     assert_never(command)
@@ -225,20 +234,27 @@ class Exchange:
         connection = self._connections.get(peer)
         if connection is None:
             return
-        connection.heard = True
         if isinstance(message, Throttle):
             self._announced = backpressure.heard(self._announced, peer, message, now)
-        elif not message.answer:
-            connection.control.append(hello_frame(self._own, Hello(answer=True)))
+            return
+        if connection.incarnation not in (None, message.incarnation):
+            self._lost(peer)
+        connection.incarnation = message.incarnation
+        if not message.answer:
+            connection.control.append(hello_frame(self._own, Hello(True, self._options.incarnation)))
             if self._own_queues.over:
                 told = backpressure.announcement(self._own_queues.over)
                 connection.control.append(throttle_frame(self._own, told))
+
+    def _lost(self, peer: Peer) -> None:
+        logger.info("The worker at %s:%d died; what was under way is replayed.", peer.host, peer.slot.port)
+        self._flow.fail_pending()
 
     def _greet(self) -> None:
         for connection in self._connections.values():
             if connection.sender.connects != connection.greeted and connection.sender.connected:
                 connection.greeted = connection.sender.connects
-                connection.control.append(hello_frame(self._own, Hello(answer=False)))
+                connection.control.append(hello_frame(self._own, Hello(False, self._options.incarnation)))
 
     def _check_queues(self, now: float) -> float:
         """Look at the queue lengths if it is time; when the next time is."""

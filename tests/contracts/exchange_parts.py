@@ -55,6 +55,7 @@ class NotingLanes:
     tracking: list[tuple[Tracking, int, int, list[int]]] = field(default_factory=list)
     throttled: list[frozenset[int]] = field(default_factory=list)
     lengths: dict[int, int] = field(default_factory=dict)
+    failed_pending: int = 0
 
     def deliver(self, target: int, tuples: list[Tuple]) -> None:
         self.tuples += [(target, [tup.origin.task, *tup.values, tup.root, tup.edge]) for tup in tuples]
@@ -67,6 +68,9 @@ class NotingLanes:
 
     def throttle(self, tasks: frozenset[int]) -> None:
         self.throttled.append(tasks)
+
+    def fail_pending(self) -> None:
+        self.failed_pending += 1
 
     def queue_lengths(self) -> dict[int, int]:
         return dict(self.lengths)
@@ -105,7 +109,7 @@ class Side:
         self.transfer = WorkerTransfer(address(slot, epoch), TransferOptions(queue_sections_mark=4), self.clock)
         seen: View = alone("wc-1-0", slot, epoch)
         self.receive = Receive(self.lanes, frozenset(tasks), seen)
-        options = ExchangeOptions(address(slot, epoch), MARKS)
+        options = ExchangeOptions(address(slot, epoch), id(self), MARKS)
         self.exchange = Exchange(self.transport, self.transfer, self.receive, self.lanes, self.clock, options)
 
     def sees(self, found: Assignment) -> None:

@@ -85,9 +85,9 @@ def test_tracking_comes_out_as_it_went_in(kind: int, target: int, source: int, p
 
 @pytest.mark.parametrize("answer", [True, False])
 def test_hello(answer: bool) -> None:
-    frame = read_frame(hello_frame(SOURCE, Hello(answer)))
+    frame = read_frame(hello_frame(SOURCE, Hello(answer, 7)))
     assert frame.kind is FrameKind.HELLO
-    assert read_hello(frame.body) == Hello(answer)
+    assert read_hello(frame.body) == Hello(answer, 7)
 
 
 @given(st.integers(0, 60_000), st.lists(task_ids).map(tuple))
@@ -181,6 +181,6 @@ def golden_frames() -> list[bytes]:
 def test_golden_bytes() -> None:
     assert golden_frames() == [
         whole_frame(),
-        hello_frame(SOURCE, Hello(answer=False)),
+        hello_frame(SOURCE, Hello(False, 7)),
         throttle_frame(SOURCE, Throttle(2000, (4, 5))),
     ]

@@ -17,7 +17,7 @@ from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
 from storm.errors import CoordinationError, WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
-from storm.messaging.in_process import InProcessNetwork
+from storm.messaging.in_process import InProcessNetwork, InProcessTransport
 from storm.thrift.topology_convert import topology_to_bytes
 from storm.topology.builder import TopologyBuilder
 from storm.topology.component import Bolt, Spout
@@ -51,6 +51,9 @@ class Numbers(Spout):
     def ack(self, message_id: Any) -> None:
         acked.append(message_id)
 
+    def fail(self, message_id: Any) -> None:
+        self.collector.emit([message_id], message_id=message_id)
+
 
 class Check(Bolt):
     outputs = ()
@@ -74,6 +77,8 @@ class Story:
         self.tree = MemoryTree()
         self.state = StormClusterState(self.tree.session())
         self.network = InProcessNetwork()
+        self.rng = random.Random(1)
+        self.transports: dict[WorkerSlot, InProcessTransport] = {}
         self.settings = Settings.of()
         conf = normalise_conf({"topology.workers": 2, "topology.acker.executors": 1})
         builder = TopologyBuilder()
@@ -115,7 +120,8 @@ class Story:
             dist_dir=self.directory,
             log_dir=self.directory,
         )
-        parts = WorkerParts(self.clock, state or self.state, self.network.transport(), random.Random(1))
+        transport = self.transports[slot] = self.network.transport()
+        parts = WorkerParts(self.clock, state or self.state, transport, self.rng)
         return build_worker(told, self.settings, parts)
 
     def turns(self, *workers: Worker, count: int = 50) -> None:
@@ -140,6 +146,18 @@ def test_every_tuple_crosses_and_every_ack_comes_back(story: Story) -> None:
     for worker in (a, b):
         worker.shut_down(1.0)
     assert story.worker(A).lanes.failure is None  # its port is free again
+
+
+def test_what_died_with_a_worker_is_replayed_when_it_is_back_and_not_after_the_timeout(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    for _ in range(20):  # b takes tuples and never has a turn to execute them
+        b.turn(REFRESH_SECS)
+        b.exchange.step()
+        story.turns(a, count=1)
+    assert b.exchange.statistics()["tuples received"] == 50
+    story.transports[B].close()  # it died
+    story.turns(a, story.worker(B))
+    assert sorted(got) == sorted(acked) == list(range(1, 51))
 
 
 def test_spouts_wait_for_the_peers(story: Story) -> None:

@@ -91,6 +91,26 @@ def test_a_peer_that_is_replaced_gets_what_comes_after() -> None:
     assert words(new) == ["kept"]
 
 
+def test_trees_under_way_fail_when_a_peer_died_and_not_when_only_its_connection_did() -> None:
+    network = InProcessNetwork()
+    left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+    for side in (left, old):
+        side.sees(assignment())
+    turns(left, old)
+    send(old, 1, "more of the same process")
+    turns(left, old)
+    assert left.lanes.failed_pending == 0
+    old.transport.close()
+    turns(left)
+    again = Side(network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert left.lanes.failed_pending == 1
+    left.sees(assignment(version=4, right_epoch=4))
+    turns(left)
+    assert left.lanes.failed_pending == 2
+
+
 def test_a_peer_that_restarts_gets_what_waited() -> None:
     network = InProcessNetwork()
     left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
@@ -212,6 +232,6 @@ def test_a_hello_of_nobody_known_changes_nothing() -> None:
     left, right = connected_pair()
     before = left.exchange.statistics()
     stranger = right.transport.connect("127.0.0.1", LEFT.port)
-    assert stranger.try_send(hello_frame(address(RIGHT, epoch=9), Hello(answer=False)))
+    assert stranger.try_send(hello_frame(address(RIGHT, epoch=9), Hello(False, 7)))
     turns(left)
     assert left.exchange.statistics() == before

@@ -49,7 +49,7 @@ def test_tuples_and_tracking_go_to_the_lanes() -> None:
 def test_hellos_and_throttles_of_peers_are_handed_on() -> None:
     receive, _ = receiver()
     [peer] = receive.view.peers.values()
-    assert receive.take(hello_frame(address(LEFT), Hello(answer=True))) == Announcement(peer, Hello(answer=True))
+    assert receive.take(hello_frame(address(LEFT), Hello(True, 7))) == Announcement(peer, Hello(True, 7))
     throttle = Throttle(2000, (1,))
     assert receive.take(throttle_frame(address(LEFT), throttle)) == Announcement(peer, throttle)
 
@@ -58,7 +58,7 @@ def test_a_worker_that_the_assignment_does_not_have_yet_is_heard_but_is_no_peer(
     receive, lanes = receiver()
     newcomer = address(WorkerSlot("new", 1), epoch=4)
     assert receive.take(batch_frame(newcomer, [section()])) is None
-    assert receive.take(hello_frame(newcomer, Hello(answer=False))) is None
+    assert receive.take(hello_frame(newcomer, Hello(False, 7))) is None
     assert len(lanes.tuples) == 1
     assert receive.unheard_of
 
@@ -73,7 +73,7 @@ OTHER_TOPOLOGY = address(LEFT)._replace(topology_hash=topology_hash("wc-2-0"))
         (batch_frame(address(LEFT), [section()])[:-1], "a malformed frame"),
         (batch_frame(OTHER_TOPOLOGY, [section()]), "a frame of another topology"),
         (batch_frame(address(LEFT, epoch=2), [section()]), "a frame of a worker that was replaced"),
-        (hello_frame(address(LEFT, epoch=2), Hello(answer=False)), "a frame of a worker that was replaced"),
+        (hello_frame(address(LEFT, epoch=2), Hello(False, 7)), "a frame of a worker that was replaced"),
         (batch_frame(address(LEFT), [section(target=1)]), "a section for a task that is not here"),
         (
             batch_frame(address(LEFT), [section(2, Origin("x", "other", 1, ["a"]), 1)]),
@@ -86,7 +86,7 @@ OTHER_TOPOLOGY = address(LEFT)._replace(topology_hash=topology_hash("wc-2-0"))
         ),
         (batch_frame(address(LEFT), [tracking_section(99, 2, 1, array("Q"))]), "a malformed section"),
         (batch_frame(address(LEFT), [b"\x63"]), "a malformed frame"),
-        (hello_frame(address(LEFT), Hello(answer=False)) + b"\x00", "a malformed frame"),
+        (hello_frame(address(LEFT), Hello(False, 7)) + b"\x00", "a malformed frame"),
     ],
 )
 def test_everything_else_is_dropped_and_counted_by_reason(frame: bytes, reason: str) -> None:
