@@ -235,8 +235,10 @@ class NimbusCore:
         self._refresh(self.wake)
         if not leads:
             return self.options.monitor_freq_secs
-        self._carry_out_due()
+        rebalanced = self._carry_out_due()
         self._schedule()
+        for base in rebalanced:
+            self._finish_rebalance(base)
         if self.clock.now() >= self._clean_up_at:
             self._clean_up_at = self.clock.now() + self.options.monitor_freq_secs
             self._clean_up()
@@ -247,32 +249,46 @@ class NimbusCore:
         if self.election.info not in self.cluster_state.nimbuses():
             self.cluster_state.put_nimbus(self.election.info)
 
-    def _carry_out_due(self) -> None:
+    def _carry_out_due(self) -> list[StormBase]:
+        """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
         wall_secs = self.clock.wall_secs()
+        rebalanced = []
         for base in list(self.snapshot.bases.values()):
-            version = self.snapshot.base_versions[base.topology_id]
             again = rearmed(base, wall_secs)
             action = due_action(base, wall_secs)
             if again is not None:
-                self.cluster_state.update_storm_base(again, version)
+                self.cluster_state.update_storm_base(again, self.snapshot.base_versions[base.topology_id])
             elif action is Action.REMOVE:
                 self._remove(base.topology_id)
             elif action is Action.DO_REBALANCE:
-                self._do_rebalance(base, version)
+                rebalanced.append(self._rebalanced(base))
+                continue
             else:
                 continue
             self._refresh()
+        for base in rebalanced:
+            plan = self._blobs.plan(base)
+            self.snapshot = replace(
+                self.snapshot,
+                bases={**self.snapshot.bases, base.topology_id: base},
+                plans=self.snapshot.plans if plan is None else {**self.snapshot.plans, base.topology_id: plan},
+            )
+            self._spread.add(base.topology_id)
+        return rebalanced
 
-    def _do_rebalance(self, base: StormBase, version: int) -> None:
+    def _rebalanced(self, base: StormBase) -> StormBase:
         done = transition(base, Action.DO_REBALANCE, self._delay(0))
         assert done is not None
         overrides = base.rebalance.conf_overrides if base.rebalance is not None else {}
         plan = self.snapshot.plans.get(base.topology_id)
         if plan is not None and overrides:
             done = replace(done, blob_hashes=self._blobs.replace_conf(base, {**plan.conf, **overrides}))
-        self.cluster_state.update_storm_base(done, version)
-        self._spread.add(base.topology_id)
-        log.info("Topology %s is rebalanced: %d workers.", base.topology_id, done.num_workers)
+        return done
+
+    def _finish_rebalance(self, done: StormBase) -> None:
+        """The topology is active again only now, so that no spout emits to workers that are about to end."""
+        self.cluster_state.update_storm_base(done, self.snapshot.base_versions[done.topology_id])
+        log.info("Topology %s is rebalanced: %d workers.", done.topology_id, done.num_workers)
 
     def _remove(self, topology_id: TopologyId) -> None:
         """Delete all that there is of a topology; its record last, so that a removal that is cut short is
