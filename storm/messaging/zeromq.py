@@ -8,6 +8,7 @@ notice a peer that vanished without a word.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -136,7 +137,7 @@ class ZeroMqTransport:
 
     def wait(self, timeout_secs: float, blocked: Iterable[Any] = ()) -> None:
         self._watch({sender.socket for sender in blocked})
-        for ready, _ in self._poller.poll(max(0, round(timeout_secs * 1000))):
+        for ready, _ in self._poller.poll(max(0, math.ceil(timeout_secs * 1000))):
             if ready == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)

@@ -144,7 +144,9 @@ class Worker:
         active = self._peers_ready and self._status is TopologyStatus.ACTIVE
         if active != self.active:
             self.active = active
-            gc.freeze()  # what is there by now stays: the collector need not look at it again
+            if not gc.get_freeze_count():
+                gc.collect()
+                gc.freeze()  # what is there by now stays: the collector need not look at it again
             logger.info("Spouts are %s now.", "active" if active else "inactive")
             self.lanes.set_active(active)
         return refresh_secs if self._peers_ready else PEERS_POLL_SECS
