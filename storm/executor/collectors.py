@@ -60,9 +60,12 @@ class SpoutCollector:
     def emit(self, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default") -> None:
         out = self.streams.get(stream)
         if out is None or out.direct:
-            raise self.refuse(stream)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
+            raise no_plain_emit(self.component, self.streams, stream)
+        try:
+            if len(values) != out.width:
+                raise out.wrong_values(values)
+        except TypeError:
+            raise out.wrong_values(values) from None
         single = out.single
         if single is None:
             self.send(out, out.targets(values), values, message_id)
@@ -102,7 +105,7 @@ class SpoutCollector:
     def emit_and_get_tasks(
         self, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default"
     ) -> list[TaskId]:
-        out = self.checked(values, stream)
+        out = checked_stream(self.component, self.streams, stream, values)
         ports = out.targets(values)
         self.send(out, ports, values, message_id)
         return [port.task for port in ports]
@@ -110,11 +113,7 @@ class SpoutCollector:
     def emit_direct(
         self, task: TaskId, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default"
     ) -> None:
-        out = self.streams.get(stream)
-        if out is None:
-            raise unknown_stream(self.component, stream, self.streams)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
+        out = checked_stream(self.component, self.streams, stream, values, direct=True)
         self.send(out, [direct_port(out, task)], values, message_id)
 
     def emit_many(
@@ -156,18 +155,6 @@ class SpoutCollector:
                 self.pending.acked.append((message_id, out, self.now))
         hand_over(ports, tuples)
 
-    def checked(self, values: Sequence[Any], stream: StreamId) -> OutputStream:
-        out = self.streams.get(stream)
-        if out is None or out.direct:
-            raise self.refuse(stream)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
-        return out
-
-    def refuse(self, stream: StreamId) -> ValueError:
-        out = self.streams.get(stream)
-        return unknown_stream(self.component, stream, self.streams) if out is None else plain_on_direct(out)
-
 
 class BoltCollector:
     """A bolt task's collector. Acks and fails wait in lists for the end of the batch."""
@@ -192,9 +179,12 @@ class BoltCollector:
     def emit(self, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default") -> None:
         out = self.streams.get(stream)
         if out is None or out.direct:
-            raise self.refuse(stream)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
+            raise no_plain_emit(self.component, self.streams, stream)
+        try:
+            if len(values) != out.width:
+                raise out.wrong_values(values)
+        except TypeError:
+            raise out.wrong_values(values) from None
         single = out.single
         if single is None or (anchors is not None and (type(anchors) is not Tuple or anchors.more is not None)):
             self.send(out, out.targets(values), values, anchors)
@@ -226,11 +216,7 @@ class BoltCollector:
     def emit_and_get_tasks(
         self, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default"
     ) -> list[TaskId]:
-        out = self.streams.get(stream)
-        if out is None or out.direct:
-            raise self.refuse(stream)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
+        out = checked_stream(self.component, self.streams, stream, values)
         ports = out.targets(values)
         self.send(out, ports, values, anchors)
         return [port.task for port in ports]
@@ -238,11 +224,7 @@ class BoltCollector:
     def emit_direct(
         self, task: TaskId, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default"
     ) -> None:
-        out = self.streams.get(stream)
-        if out is None:
-            raise unknown_stream(self.component, stream, self.streams)
-        if len(values) != out.width:
-            raise out.wrong_values(values)
+        out = checked_stream(self.component, self.streams, stream, values, direct=True)
         self.send(out, [direct_port(out, task)], values, anchors)
 
     def emit_many(self, rows: Sequence[Sequence[Any]], anchors: Any = None, stream: StreamId = "default") -> None:
@@ -279,10 +261,6 @@ class BoltCollector:
                         anchor_to(tup, anchor, edge)
         hand_over(ports, tuples)
 
-    def refuse(self, stream: StreamId) -> ValueError:
-        out = self.streams.get(stream)
-        return unknown_stream(self.component, stream, self.streams) if out is None else plain_on_direct(out)
-
 
 class BasicCollector:
     """A `BasicBolt`'s collector: everything is anchored to the tuple that is being executed."""
@@ -307,6 +285,30 @@ class BasicCollector:
 
     def report_error(self, error: BaseException) -> None:
         self.collector.report_error(error)
+
+
+def checked_stream(
+    component: ComponentId,
+    streams: dict[StreamId, OutputStream],
+    stream: StreamId,
+    values: Sequence[Any],
+    direct: bool = False,
+) -> OutputStream:
+    """The stream to emit these values on; raises ValueError if they may not be. `direct`: by emit_direct."""
+    out = streams.get(stream)
+    if out is None or (out.direct and not direct):
+        raise no_plain_emit(component, streams, stream)
+    try:
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+    except TypeError:
+        raise out.wrong_values(values) from None
+    return out
+
+
+def no_plain_emit(component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId) -> ValueError:
+    out = streams.get(stream)
+    return unknown_stream(component, stream, streams) if out is None else plain_on_direct(out)
 
 
 def next_edge(seed: int) -> int:

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
+from several_workers import NetworkTransfer, SeveralWorkers
+
+from storm.errors import SerializationError
+from storm.executor.collectors import next_edge
+from storm.topology.builder import TopologyBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def cluster(script: Script, workers: int = 1) -> SeveralWorkers:
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    bolt = builder.set_bolt("bolt", ScriptedBolt(script))
+    bolt.shuffle_grouping("spout").direct_grouping("spout", stream="direct").shuffle_grouping("spout", stream="pair")
+    last = builder.set_bolt("last", ScriptedBolt(script)).set_num_tasks(2)
+    last.all_grouping("bolt").direct_grouping("bolt", stream="direct")
+    return SeveralWorkers(builder.create_topology(), workers=workers)
+
+
+WRONG: list[tuple[str, Callable[[Any], Any], str]] = [
+    (
+        "an undeclared stream",
+        lambda c: c.emit([1], stream="pairs"),
+        r"'pairs', but declares \['default', 'direct', 'pair'\]",
+    ),
+    (
+        "too many values",
+        lambda c: c.emit([1, 2]),
+        r"on stream 'default' 2 values for its 1 fields \['value'\]: \[1, 2\]",
+    ),
+    (
+        "too few values",
+        lambda c: c.emit([1], stream="pair"),
+        r"on stream 'pair' 1 values for its 2 fields \['left', 'right'\]",
+    ),
+    ("no list", lambda c: c.emit(5), "an? int; a list of 1 values was expected"),
+    ("emit on a direct stream", lambda c: c.emit([1], stream="direct"), "'direct', which is direct: use emit_direct"),
+    (
+        "tasks of a direct stream",
+        lambda c: c.emit_and_get_tasks([1], stream="direct"),
+        "which is direct: use emit_direct",
+    ),
+    ("emit_direct on a plain stream", lambda c: c.emit_direct(1, [1]), "'default', which is not declared direct"),
+    (
+        "emit_direct to a stranger",
+        lambda c: c.emit_direct(99, [1], stream="direct"),
+        r"to task 99, .*those that do: \[",
+    ),
+    ("emit_direct on no stream", lambda c: c.emit_direct(1, [1], stream="x"), "on stream 'x', but declares"),
+    ("emit_direct of wrong values", lambda c: c.emit_direct(1, [], stream="direct"), "0 values for its 1 fields"),
+]
+
+
+@pytest.mark.parametrize("who", ["spout", "bolt"])
+@pytest.mark.parametrize(("emit", "message"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_wrong_emits_say_what_is_wrong(who: str, emit: Callable[[Any], Any], message: str) -> None:
+    script = Script(next_tuple=emit_up_to(1), execute=ack_it)
+
+    def do(component: Any, _: Any) -> None:
+        with pytest.raises(ValueError, match=message) as caught:
+            emit(component.collector)
+        assert f"component {who!r}" in str(caught.value)
+        script.calls.append((who, 0, "checked", None))
+
+    script.on[who, "open" if who == "spout" else "prepare"] = do
+    one = cluster(script)
+    one.settle()
+    assert one.errors == []
+    assert len(script.made("checked")) == 1
+
+
+def test_emit_and_get_tasks_names_them() -> None:
+    got: list[Any] = []
+
+    def emit(bolt: Any, tup: Any) -> None:
+        got.append(bolt.collector.emit_and_get_tasks([1], tup))
+        got.append(bolt.collector.emit_and_get_tasks([1, 2], tup, "pair"))
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(1), execute=ack_it)
+    script.on["bolt", "execute"] = emit
+    one = cluster(script)
+    one.run_for(1)
+    assert got == [list(one.tasks_of("last")), []]
+    assert len(script.made("execute", "last")) == 2
+    assert len(script.made("ack")) == 1
+
+
+def test_emit_direct_reaches_the_named_task() -> None:
+    def emit(bolt: Any, tup: Any) -> None:
+        bolt.collector.emit_direct(one.tasks_of("last")[1], [7], tup, "direct")
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(3), execute=ack_it)
+    script.on["bolt", "execute"] = emit
+    one = cluster(script)
+    one.run_for(1)
+    assert [task for who, task, called, _ in script.calls if (who, called) == ("last", "execute")] == [
+        one.tasks_of("last")[1]
+    ] * 3
+    assert len(script.made("ack")) == 3
+
+
+def test_emit_many_is_many_emits() -> None:
+    def many(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit_many([[1], [2], [3]], ["a", "b", "c"])
+            spout.collector.emit_many([[4], [5]])
+            with pytest.raises(ValueError, match="2 rows, but 1 message ids"):
+                spout.collector.emit_many([[1], [2]], ["a"])
+
+    def execute(bolt: Any, tup: Any) -> None:
+        bolt.collector.emit_many([[tup[0]], [tup[0]]], tup)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=many, execute=ack_it)
+    script.on["bolt", "execute"] = execute
+    one = cluster(script)
+    one.run_for(1)
+    assert one.errors == []
+    assert script.made("execute", "bolt") == [[1], [2], [3], [4], [5]]
+    assert len(script.made("execute", "last")) == 20
+    assert script.made("ack") == ["a", "b", "c"]
+
+
+def test_a_tuple_of_several_trees_holds_all_of_them() -> None:
+    held: list[Any] = []
+
+    def join(bolt: Any, tup: Any) -> None:
+        held.append(tup)
+        if len(held) == 3:
+            bolt.collector.emit(["joined"], held)
+            for each in held:
+                bolt.collector.ack(each)
+
+    script = Script(next_tuple=emit_up_to(3))
+    script.on["bolt", "execute"] = join
+    ends: list[Any] = []
+    script.on["last", "execute"] = lambda bolt, tup: ends.append((bolt, tup))
+    one = cluster(script)
+    one.settle()
+    assert len(ends) == 2
+    assert script.made("ack") == []
+    ends[0][0].collector.ack(ends[0][1])
+    one.settle()
+    assert script.made("ack") == []
+    ends[1][0].collector.ack(ends[1][1])
+    one.settle()
+    assert len(script.made("ack")) == 3
+
+
+def test_an_unanchored_tuple_belongs_to_no_tree() -> None:
+    def execute(bolt: Any, tup: Any) -> None:
+        bolt.collector.emit([1])
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(3))
+    script.on["bolt", "execute"] = execute
+    script.on["last", "execute"] = lambda bolt, tup: bolt.collector.fail(tup)
+    one = cluster(script)
+    one.run_for(1)
+    assert (len(script.made("ack")), len(script.made("fail"))) == (3, 0)
+
+
+def test_values_that_cannot_travel_are_refused_when_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(self: NetworkTransfer, values: Any) -> None:
+        raise SerializationError("value 0 (object): no")
+
+    monkeypatch.setattr(NetworkTransfer, "check", check)
+    script = Script(next_tuple=emit_up_to(1))
+    one = cluster(script, workers=4)
+    one.run_for(1)
+    [(component, text)] = one.errors
+    assert component == "spout"
+    assert "component 'spout' emitted on stream 'default' (fields value) what cannot travel" in text
+    assert "value 0 (object): no" in text
+
+
+def test_within_a_worker_anything_travels() -> None:
+    script = Script(next_tuple=emit_up_to(1), execute=pass_on)
+    script.on["last", "execute"] = ack_it
+    script.on["spout", "next_tuple"] = lambda spout, _: script.made("execute") or spout.collector.emit([object()], "x")
+    one = cluster(script)
+    one.run_for(1)
+    assert one.errors == []
+    assert script.made("ack")[:1] == ["x"]
+
+
+@given(st.integers(1, (1 << 64) - 1))
+def test_edges_are_64_bits_and_never_zero(seed: int) -> None:
+    for _ in range(20):
+        seed = next_edge(seed)
+        assert 0 < seed < 1 << 64
+
+
+def test_edges_are_fixed_by_their_seed() -> None:
+    """xorshift64 with 13, 7, 17: both modes of the hot path must agree."""
+    assert next_edge(1) == 1082269761
+    assert next_edge(88172645463325252) == 8748534153485358512
