@@ -11,6 +11,8 @@ from storm.errors import WorkerStartError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from storm.messaging.transport import Sender
+
 FRAMES_ON_THE_WAY_MAX = 32
 FIRST_FREE_PORT = 40_000
 
@@ -109,8 +111,8 @@ class InProcessTransport:
                 self._network.changed.notify_all()
         return frames
 
-    def wait(self, timeout_secs: float, blocked: Iterable[InProcessSender] = ()) -> None:
-        waiting = tuple(blocked)
+    def wait(self, timeout_secs: float, blocked: Iterable[Sender] = ()) -> None:
+        waiting = [sender for sender in blocked if isinstance(sender, InProcessSender)]
         with self._network.changed:
             before = [sender.connects for sender in self._senders]
             self._network.changed.wait_for(
