@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from zookeeper_servers import apache_missing, start_apache, start_embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from zookeeper_servers import ZooKeeperProcess
+
+REQUIRE_REAL_PARTS = bool(os.environ.get("STORM_REQUIRE_REAL_PARTS"))  # set where everything was installed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where every real part must be there, a test that is skipped has failed."""
+    report = yield
+    if REQUIRE_REAL_PARTS and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though STORM_REQUIRE_REAL_PARTS is set: {report.longrepr}"
+    return report
 
 
 @pytest.fixture
