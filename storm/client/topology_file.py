@@ -8,6 +8,7 @@ mapping `conf` holds the settings that it wants by default. A project directory 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -23,7 +24,7 @@ from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
 ATTRIBUTE = "topology"
@@ -92,29 +93,37 @@ def _named_in_pyproject(file: Path) -> str | None:
 def _import(file: Path, root: Path) -> ModuleType:
     """Import under the name that a worker will find it by: its path below the root."""
     name = ".".join(file.relative_to(root).with_suffix("").parts)
+    importlib.invalidate_caches()
+    present = sys.modules.get(name)
+    if present is not None:
+        if _same_file(present, file):
+            return present
+        raise InvalidTopologyError(f"{file} has the name of the module {name}, which is loaded: rename the file")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     try:
-        importlib.invalidate_caches()
-        present = sys.modules.get(name)
-        if present is not None:
-            if _same_file(present, file):
-                return present
-            raise InvalidTopologyError(f"{file} has the name of the module {name}, which is loaded: rename the file")
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
+        with _shown_as_the_users():
             spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
-    except StormError:
-        raise
     except SystemExit as error:
+        del sys.modules[name]
         raise TopologyFileError(f"{file} ended the program while it was imported (exit code {error.code})") from None
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises is shown as theirs
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextlib.contextmanager
+def _shown_as_the_users() -> Iterator[None]:
+    """What the user's code raises becomes an error whose text is their traceback, which says in which line."""
+    try:
+        yield
+    except InvalidTopologyError as error:
+        raise InvalidTopologyError(users_traceback(error)) from None
+    except Exception as error:  # noqa: BLE001 - whatever it is
         raise TopologyFileError(users_traceback(error)) from None
 
 
@@ -155,12 +164,8 @@ def _own_conf(module: ModuleType, file: Path) -> dict[str, Any]:
 def _call(function: Any, conf: dict[str, Any], args: Sequence[str]) -> Any:
     takes = len(inspect.signature(function).parameters)
     given: list[Any] = [conf, list(args)][:takes]
-    try:
+    with _shown_as_the_users():
         return function(*given)
-    except InvalidTopologyError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the user's function raises is shown as theirs
-        raise TopologyFileError(users_traceback(error)) from None
 
 
 def users_traceback(error: BaseException) -> str:

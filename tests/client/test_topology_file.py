@@ -104,6 +104,17 @@ def test_the_users_traceback_has_no_frame_of_ours(tmp_path: Path, text: str) -> 
     assert "importlib" not in shown
 
 
+@pytest.mark.parametrize("head", ["if True:", "def topology(conf):"])
+def test_a_wrong_topology_is_shown_with_the_line_that_makes_it(tmp_path: Path, head: str) -> None:
+    text = f"from storm import TopologyBuilder\n{head}\n    topology = TopologyBuilder().create_topology()\n"
+    with pytest.raises(InvalidTopologyError, match="the topology has no spout") as caught:
+        load_topology(file(tmp_path, text), {})
+    shown = str(caught.value)
+    assert 'my_topology.py", line 3' in shown
+    for ours in ("topology_file.py", "builder.py", "contextlib"):
+        assert ours not in shown
+
+
 def test_the_path_and_the_arguments_of_this_process_stay_as_they_were(tmp_path: Path) -> None:
     path, argv = list(sys.path), list(sys.argv)
     load_topology(
