@@ -85,8 +85,8 @@ class AsyncBoltExecutor(BoltExecutor):
 
     def turn(self, now: float) -> bool:
         did = super().turn(now)
-        if not did and any(self.under_way.values()):
-            self.flush()
+        if not did:
+            self.flush()  # what coroutines emitted since
         return did
 
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
@@ -141,13 +141,12 @@ class AsyncBoltExecutor(BoltExecutor):
 class AsyncSpoutExecutor(SpoutExecutor):
     """A spout on the event loop."""
 
-    __slots__ = ("changing", "emitting")
+    __slots__ = ("emitting",)
 
     is_async = True
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
-        self.changing = False
         self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many of its tuples may be under way
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -155,11 +154,9 @@ class AsyncSpoutExecutor(SpoutExecutor):
         self.lane.spawn(self, coroutine)
 
     def turn(self, now: float) -> bool:
-        if self.changing:
-            return False
         did = super().turn(now)
-        if not did and self.emitting:
-            self.flush()
+        if not did:
+            self.flush()  # what coroutines emitted since
         return did
 
     def next_due(self) -> float | None:
@@ -193,8 +190,6 @@ class AsyncSpoutExecutor(SpoutExecutor):
 
     def emit(self, now: float) -> bool:
         """Let those tasks emit that are not at it already."""
-        if self.changing:
-            return False
         free = [task for task in self.tasks if task.id not in self.emitting]
         room = self.room() - sum(
             max(0, most - task.pending.count) for task in self.tasks if (most := self.emitting.get(task.id)) is not None

@@ -45,6 +45,7 @@ class SpoutExecutor(Executor):
     __slots__ = (
         "activated",
         "active",
+        "changing",
         "fail_pending",
         "idle_pauses",
         "idle_secs",
@@ -59,6 +60,7 @@ class SpoutExecutor(Executor):
         self.tasks = [self._task(task) for task in executor_id.tasks()]
         self.active = False
         self.activated = False
+        self.changing = False  # true only where `open`, `activate` or `deactivate` is awaited
         self.idle_secs = options.sleep_spout_wait_strategy_time_ms / 1000
         self.idle_until = 0.0
         self.idle_pauses = 0
@@ -92,6 +94,8 @@ class SpoutExecutor(Executor):
             if not self.active:
                 return False
             self.open(now)
+        if self.changing:
+            return False
         did = self.settle(now)
         if self.rotate_due is not None and now >= self.rotate_due:
             self.rotate(now)
@@ -105,7 +109,8 @@ class SpoutExecutor(Executor):
         if self.active is not self.activated:
             self.activate(self.active)
             did = True
-        if self.activated and not self.held and now >= self.idle_until and self.room() > 0:
+        may_emit = self.activated and not self.changing and not self.held
+        if may_emit and now >= self.idle_until and self.room() > 0:
             began = self.clock.now()
             if self.emit(began):
                 did = True

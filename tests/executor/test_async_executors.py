@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from scripted_components import Script, ScriptedBasicBolt, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
+from several_workers import SeveralWorkers
+
+from storm.errors import FailedError
+from storm.topology.builder import TopologyBuilder
+
+
+class AsyncBolt(ScriptedBolt):
+    """What the script answers is awaited."""
+
+    async def prepare(self, conf: Any, context: Any, collector: Any) -> None:
+        await asyncio.sleep(0)
+        super().prepare(conf, context, collector)
+
+    async def execute(self, tup: Any) -> None:
+        await super().execute(tup)
+
+
+class AsyncBasicBolt(ScriptedBasicBolt):
+    async def execute(self, tup: Any) -> None:
+        await super().execute(tup)
+
+
+class AsyncSpout(ScriptedSpout):
+    async def open(self, conf: Any, context: Any, collector: Any) -> None:
+        await asyncio.sleep(0)
+        super().open(conf, context, collector)
+
+    async def next_tuple(self) -> None:
+        await asyncio.sleep(0)
+        super().next_tuple()
+
+    async def ack(self, message_id: Any) -> None:
+        await asyncio.sleep(0)
+        super().ack(message_id)
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+        super().close()
+
+
+def cluster(script: Script, bolt: Any, spout: Any = None, tasks: int = 1, **conf: Any) -> SeveralWorkers:
+    builder = TopologyBuilder()
+    builder.set_spout("spout", spout or ScriptedSpout(script)).set_num_tasks(tasks)
+    builder.set_bolt("bolt", bolt).shuffle_grouping("spout").set_num_tasks(tasks)
+    builder.set_bolt("last", ScriptedBolt(script)).shuffle_grouping("bolt")
+    script.on[("last", "execute")] = ack_it
+    return SeveralWorkers(
+        builder.create_topology(), {"topology." + key.replace("_", "."): value for key, value in conf.items()}
+    )
+
+
+def test_many_tuples_are_under_way_at_once_but_no_more_than_1000() -> None:
+    under_way, most, released = [0], [0], [False]
+
+    async def execute(bolt: Any, tup: Any) -> None:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        while not released[0]:
+            await asyncio.sleep(0)
+        under_way[0] -= 1
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(3000))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    for _ in range(30):
+        one.workers[0].step(one.clock.now())
+    assert most == [1000]
+    released[0] = True
+    one.run_for(2)
+    assert len(script.made("ack")) == 3000
+    one.stop()
+
+
+def test_execute_waits_for_prepare() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(5))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    one.run_for(1)
+    assert script.methods("bolt") == ["prepare"] + ["execute"] * 5
+    one.stop()
+
+
+def test_a_basic_bolt_anchors_to_the_tuple_of_its_own_coroutine() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        for _ in range(tup[0] % 3):
+            await asyncio.sleep(0)
+        if tup[0] == 4:
+            raise FailedError
+        bolt.collector.emit([tup[0]])
+
+    script = Script(next_tuple=emit_up_to(6))
+    one = cluster(script, AsyncBasicBolt(script))
+    script.on["bolt", "execute"] = execute
+    script.on["last", "execute"] = lambda bolt, tup: (bolt.collector.fail if tup[0] == 2 else bolt.collector.ack)(tup)
+    one.run_for(1)
+    assert sorted(number for _, number in script.made("ack")) == [1, 3, 5, 6]
+    assert sorted(number for _, number in script.made("fail")) == [2, 4]
+    one.stop()
+
+
+def test_an_async_spout_keeps_the_limit_and_hears_of_its_tuples() -> None:
+    script = Script(next_tuple=emit_up_to(300))
+    held: list[Any] = []
+    one = cluster(script, ScriptedBolt(script), AsyncSpout(script), tasks=3, max_spout_pending=7)
+    script.on["bolt", "execute"] = lambda bolt, tup: held.append((bolt, tup))
+    one.run_for(2)
+    assert len(held) == 21
+    script.on["bolt", "execute"] = ack_it
+    for bolt, tup in held:
+        bolt.collector.ack(tup)
+    one.run_for(2)
+    told = [(task, message_id) for _, task, method, message_id in script.calls if method == "ack"]
+    assert len(told) == 900
+    assert all(task == message_id[0] for task, message_id in told)
+    assert one.errors == []
+    one.stop()
+    assert script.methods("spout").count("close") == 3
+
+
+def test_deactivation_stops_an_async_spout() -> None:
+    script = Script(next_tuple=emit_up_to(10_000), execute=ack_it)
+    one = cluster(script, ScriptedBolt(script), AsyncSpout(script))
+    one.workers[0].step(one.clock.now())
+    one.workers[0].set_active(False)
+    one.run_for(1)
+    before = len(script.made("next_tuple"))
+    one.run_for(5)
+    assert len(script.made("next_tuple")) == before
+    assert script.methods("spout").count("deactivate") == 1
+    one.stop()
+
+
+def test_an_exception_in_a_coroutine_ends_the_worker() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        await asyncio.sleep(0)
+        raise RuntimeError("broken")
+
+    script = Script(next_tuple=emit_up_to(5))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    one.run_for(1)
+    assert isinstance(one.workers[0].failure, RuntimeError)
+    [(component, text)] = one.errors
+    assert component == "bolt"
+    assert text.endswith("RuntimeError: broken")
+    assert "storm/executor" not in text
+    one.stop()
+
+
+def test_ticks_reach_coroutines() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        assert tup.is_tick()
+
+    script = Script()
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script), tick_tuple_freq_secs=1)
+    script.on["last", "execute"] = lambda bolt, tup: None
+    one.run_for(3.5)
+    assert len(script.made("execute", "bolt")) == 3
+    one.stop()
