@@ -124,6 +124,11 @@ class Exchange:
         if self._sleeping_until > due:
             self._transport.wake()
 
+    @property
+    def view(self) -> View:
+        """The assignment by which frames are sent and taken now: the latest one, once it had a turn."""
+        return self._receive.view
+
     def missing_peers(self) -> list[Peer]:
         """Peers of the assignment that are not connected, or not heard of with the epoch that they should have."""
         opened = dict(self._connections)

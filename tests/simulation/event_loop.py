@@ -1,0 +1,221 @@
+"""Virtual time, chance and processes of a simulated cluster: everything that happens is an event in one seeded order.
+
+No thread runs here. What in a real cluster would be a thread is a `Loop`: a call that is made when it is due or when
+it is woken. A process can die or be paused between any two calls, and (`Process.may_end_here`) in the midst of one:
+where it dies, `Died` unwinds it; where it is paused, the other events go on below, in the same stack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from typing import TYPE_CHECKING
+
+from storm.testing.simulated_clock import SimulatedClock
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+WAKE_SECS = 0.003  # at most, from a wake-up until the loop runs
+LOOP_SECS_MIN = 0.001
+LOG_LINES_SHOWN = 150
+NESTED_MAX = 3
+
+
+class Died(BaseException):
+    """Unwinds a process that has just died. Nobody may swallow it."""
+
+
+class EventLoop:
+    """What happens when. `log` has a line for each event; two runs from one seed have the same."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.clock = SimulatedClock(1000.0)
+        self.log: list[str] = []
+        self._events: list[tuple[float, float, int, str, Callable[[], None]]] = []
+        self._count = 0
+        self._depth = 0
+
+    def after(self, secs: float, name: str, call: Callable[[], None]) -> None:
+        """Have this happen; of events at the same time chance says which is first."""
+        self._count += 1
+        heapq.heappush(self._events, (self.clock.now() + secs, self.rng.random(), self._count, name, call))
+
+    def soon(self, secs_max: float) -> float:
+        """A while of chance."""
+        return self.rng.random() * secs_max
+
+    def note(self, text: str) -> None:
+        """Tell the log what no event says."""
+        self.log.append(f"{self.clock.now():.6f}   {text}")
+
+    def run_for(self, secs: float) -> None:
+        """Let this time pass, with all that happens in it."""
+        end = self.clock.now() + secs
+        while self._events and self._events[0][0] <= end:
+            due, _, _, name, call = heapq.heappop(self._events)
+            self.clock.jump_to(max(due, self.clock.now()))
+            self.log.append(f"{self.clock.now():.6f} {name}")
+            call()
+        self.clock.jump_to(max(end, self.clock.now()))
+
+    def run_below(self, secs: float) -> bool:
+        """Let time pass in the midst of an event; False: we are too deep for that."""
+        if self._depth >= NESTED_MAX:
+            return False
+        self._depth += 1
+        try:
+            self.run_for(secs)
+        finally:
+            self._depth -= 1
+        return True
+
+    def digest(self) -> str:
+        """Of the whole log."""
+        return hashlib.sha256("\n".join(self.log).encode()).hexdigest()
+
+    def story(self) -> str:
+        """The end of the log."""
+        return "\n".join(self.log[-LOG_LINES_SHOWN:])
+
+
+class HostClock:
+    """A host's own clock: it runs as all do, from another beginning, and its wall clock is off by some seconds."""
+
+    def __init__(self, clock: SimulatedClock, boot_secs: float, wall_off_secs: int) -> None:
+        self._clock = clock
+        self._boot_secs = boot_secs
+        self._wall_off_secs = wall_off_secs
+
+    def now(self) -> float:
+        return self._clock.now() + self._boot_secs
+
+    def wall_secs(self) -> int:
+        return self._clock.wall_secs() + self._wall_off_secs
+
+    def thread_cpu_secs(self) -> float:
+        return 0.0
+
+    def sleep(self, secs: float) -> None:
+        raise AssertionError("nothing sleeps in a simulation")
+
+
+class Process:
+    """A process of a host. `slow_secs`: its loops come so much too late, at most."""
+
+    def __init__(self, events: EventLoop, name: str) -> None:
+        self.events = events
+        self.name = name
+        self.alive = True
+        self.paused = False
+        self.slow_secs = 0.0
+        self._deferred: list[Callable[[], None]] = []
+
+    def after_call(self) -> None:
+        """Called after each call that this process made."""
+
+    def after_watch(self) -> None:
+        """Called after one of its watches was called."""
+
+    def on_death(self) -> None:
+        """Called once, when it is dead."""
+
+    def run(self, call: Callable[[], None]) -> None:
+        """Make a call as this process: now, when it is no longer paused, or never if it is dead."""
+        if not self.alive:
+            return
+        if self.paused:
+            self._deferred.append(call)
+            return
+        try:
+            call()
+            self.after_call()
+        except Died:
+            assert not self.alive, f"{self.name} lives, and somebody else died in its stack"
+
+    def die(self, why: str) -> None:
+        """End at once; nothing happens if it is dead already."""
+        if self.alive:
+            self.alive = False
+            self.events.note(f"{self.name} is dead: {why}")
+            self._deferred.clear()
+            self.on_death()
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        if self.alive and not self.paused:
+            self.paused = True
+            self.events.note(f"{self.name} is paused")
+            self.on_pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self.alive and self.paused:
+            self.paused = False
+            self.events.note(f"{self.name} goes on")
+            self.on_resume()
+            deferred, self._deferred = self._deferred, []
+            for call in deferred:
+                self.events.after(
+                    self.events.soon(WAKE_SECS), f"{self.name} catches up", lambda call=call: self.run(call)
+                )
+
+    def on_pause(self) -> None:
+        """Called when it is paused."""
+
+    def on_resume(self) -> None:
+        """Called when it goes on."""
+
+    def require_alive(self) -> None:
+        """Raises Died where the process that makes a call is dead."""
+        if not self.alive:
+            raise Died
+
+    def die_here(self, why: str) -> None:
+        """Die in the midst of a call."""
+        self.die(why)
+        raise Died
+
+    def pause_here(self, secs: float) -> None:
+        """Be paused in the midst of a call, while everything else goes on. Raises Died if it dies meanwhile."""
+        if self.paused:
+            return
+        self.pause()
+        self.events.run_below(secs)
+        self.resume()
+        self.require_alive()
+
+
+class Loop:
+    """One thread of a process: `turn` answers in how many seconds it is due again; None: only when it is woken."""
+
+    def __init__(self, process: Process, name: str, turn: Callable[[], float | None]) -> None:
+        self._process = process
+        self._name = f"{process.name} {name}"
+        self._turn = turn
+        self._due: float | None = None
+        self._generation = 0
+
+    def wake(self, secs: float = 0.0) -> None:
+        """Have a turn after this time at the latest."""
+        events, process = self._process.events, self._process
+        secs += events.soon(WAKE_SECS) + (events.soon(process.slow_secs) if process.slow_secs else 0.0)
+        due = events.clock.now() + secs
+        if not process.alive or (self._due is not None and self._due <= due):
+            return
+        self._due = due
+        self._generation += 1
+        generation = self._generation
+        events.after(secs, self._name, lambda: self._fire(generation))
+
+    def _fire(self, generation: int) -> None:
+        if generation == self._generation:
+            self._due = None
+            self._process.run(self._run)
+
+    def _run(self) -> None:
+        secs = self._turn()
+        if secs is not None:
+            self.wake(max(LOOP_SECS_MIN, secs))

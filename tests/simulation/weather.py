@@ -1,0 +1,66 @@
+"""What may go wrong at an operation or message, and how often: each seed has weather of its own; then it calms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+    from event_loop import Process
+
+#: What may go wrong, and the largest share of all operations or messages.
+SHARES_MAX = {
+    "operation refused": 0.05,
+    "answer lost": 0.03,
+    "death at a read": 0.001,
+    "death at a change": 0.03,
+    "pause at a read": 0.001,
+    "pause at a change": 0.03,
+    "frame lost": 0.1,
+    "frame late": 0.2,
+    "frame overtaken": 0.5,
+    "heartbeat lost": 0.2,
+    "heartbeat late": 0.2,
+    "download failed": 0.3,
+    "tuple failed": 0.1,
+    "tuple forgotten": 0.05,
+    "tuple held": 0.2,
+    "bolt raises": 0.01,
+}
+PAUSE_SECS_MAX = 15.0
+
+
+class Weather:
+    """Half of the kinds of trouble, chosen by the seed, with shares of their own; all of it only while `is_stormy`."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._shares = {kind: rng.random() * most if rng.random() < 0.5 else 0.0 for kind, most in SHARES_MAX.items()}
+        self.is_stormy = False
+        self.zookeeper_is_down = False
+
+    def calm(self) -> None:
+        """Nothing goes wrong from now on."""
+        self.is_stormy = self.zookeeper_is_down = False
+
+    def strikes(self, kind: str) -> bool:
+        """Whether this goes wrong this time."""
+        share = self._shares[kind] if self.is_stormy else 0.0
+        return share > 0 and self._rng.random() < share
+
+    def refuses(self) -> bool:
+        """Whether ZooKeeper refuses an operation."""
+        return self.zookeeper_is_down or self.strikes("operation refused")
+
+    def loses_answer(self) -> bool:
+        """Whether it carries it out, and the answer does not come."""
+        return self.strikes("answer lost")
+
+    def before_operation(self, process: Process, operation: str, *, is_read: bool = False) -> None:
+        """Let the process die or be paused before it looks at, or changes, what others see."""
+        kind = "read" if is_read else "change"
+        if self.strikes(f"death at a {kind}"):
+            process.die_here(f"at {operation}")
+        if self.strikes(f"pause at a {kind}"):
+            process.pause_here(self._rng.uniform(0.1, PAUSE_SECS_MAX))
