@@ -96,13 +96,13 @@ class AsyncLane(Lane):
             await asyncio.sleep(0)
             return
         self.pause = self.loop.create_future()
-        with self.changed:
+        with self.lock:
             if self.woken or self.lanes.stopping or self.lanes.failure is not None:
                 return
             self.asleep = True
         timer = None if secs is None else self.loop.call_later(secs, self.end_pause)
         await self.pause
-        with self.changed:
+        with self.lock:
             self.asleep = False
         if timer is not None:
             timer.cancel()

@@ -43,7 +43,9 @@ class Lane:
         self.ledgers: dict[int, Pending] = {}
         self.pendings: dict[TaskId, Pending] = {}
         self.ackers: dict[TaskId, AckerExecutor] = {}
-        self.changed = threading.Condition(threading.Lock())
+        self.lock = threading.Lock()
+        self.bell = threading.Lock()  # held but for the moment of waking: half the CPU of a Condition
+        self.bell.acquire()
         self.asleep = False
         self.woken = False
         self.tuples_in: list[tuple[TaskId, list[Tuple]]] = []
@@ -81,7 +83,7 @@ class Lane:
         """Give these executors a lane of their own, with all that waits for them. By this lane's own thread."""
         other = Lane(name, self.lanes)
         other.take_in(group)
-        with self.changed:
+        with self.lock:
             for task in other.tasks:
                 del self.tasks[task]
                 self.lanes.lane_of[task] = other
@@ -107,7 +109,7 @@ class Lane:
 
     def post(self, task: TaskId, tuples: list[Tuple]) -> bool:
         """Take in tuples for a task; False: the task has moved to another lane."""
-        with self.changed:
+        with self.lock:
             if task not in self.tasks:
                 return False
             self.tuples_in.append((task, tuples))
@@ -119,7 +121,7 @@ class Lane:
 
     def post_tracking(self, kind: Tracking, task: TaskId, pairs: array[int]) -> bool:
         """Take in tracking for an acker's or spout's task; False: the task has moved to another lane."""
-        with self.changed:
+        with self.lock:
             if task not in self.tasks:
                 return False
             self.tracking_in.append((kind, task, pairs))
@@ -127,13 +129,14 @@ class Lane:
         return True
 
     def wake(self) -> None:
-        with self.changed:
+        with self.lock:
             self.wake_locked()
 
     def wake_locked(self) -> None:
         self.woken = True
         if self.asleep:
-            self.changed.notify()
+            self.asleep = False
+            self.bell.release()
 
     def queue_length(self, task: TaskId) -> int:
         port = self.ports.get(task)
@@ -184,7 +187,7 @@ class Lane:
         return min(dues, default=None)
 
     def take_mail(self) -> bool:
-        with self.changed:
+        with self.lock:
             self.woken = False
             if not self.tuples_in and not self.tracking_in:
                 return False
@@ -262,11 +265,15 @@ class Lane:
     def sleep(self, secs: float | None) -> None:
         if secs is not None and secs <= 0:
             return
-        with self.changed:
-            if not self.woken and not self.lanes.stopping and self.lanes.failure is None:
-                self.asleep = True
-                self.changed.wait(secs)
-                self.asleep = False
+        with self.lock:
+            if self.woken or self.lanes.stopping or self.lanes.failure is not None:
+                return
+            self.asleep = True
+        rung = self.bell.acquire(timeout=-1 if secs is None else secs)
+        with self.lock:
+            if not rung and not self.asleep:
+                self.bell.acquire()  # it was rung after all, just too late
+            self.asleep = False
 
     def shut_down(self) -> None:
         """Deactivate and close, unless a component failed; what is queued is not drained: its spouts replay it."""
