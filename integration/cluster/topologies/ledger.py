@@ -7,6 +7,7 @@ Spouts send no new numbers once there is a file `stop` in the directory.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import deque
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
+log = logging.getLogger("ledger")
 REPORT_SECS = 0.1
 PENDING_MAX = 200
 
@@ -84,6 +86,7 @@ class NumberSpout(Spout):
             "is_done": self.stopping and not self.pending and not self.waiting,
             "process": os.getpid(),
         }
+        log.debug("a line for those who look closely: %s", state)
         temporary = self.directory / f"spout-{self.task}.tmp"
         temporary.write_text(json.dumps(state))
         os.replace(temporary, self.directory / f"spout-{self.task}.json")
