@@ -131,8 +131,8 @@ def test_a_worker_ends_when_its_slot_is_taken_away_or_the_supervisor_says_so(mak
 
 def test_spouts_are_silent_while_the_topology_is_inactive(make_site: Callable[..., Site]) -> None:
     site = make_site()
-    site.launch(site.a)
-    worker = site.launch(site.b)
+    worker = site.launch(site.a)  # the one that has the spout, and so was active once there are acks
+    site.launch(site.b)
     site.until_acked(100)
     site.set_status(TopologyStatus.INACTIVE)
     until(lambda: worker.logged("Spouts are inactive"), "the new status was seen")
