@@ -143,6 +143,19 @@ def test_a_failure_ends_all_lanes_and_is_told(start: Any) -> None:
     assert text.endswith("RuntimeError: broken")
 
 
+def test_a_lane_that_cannot_go_on_is_a_failure_too(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: NetworkTransfer) -> None:
+        raise OSError("no sockets left")
+
+    monkeypatch.setattr(NetworkTransfer, "flush", broken)
+    tracker, capture = AckTracker(), Capture()
+    lanes = start(chain(tracker, capture, Works()))
+    assert lanes.wait_failed(DEADLINE_SECS)
+    [(component, text)] = lanes.reports.errors
+    assert component == "__system"
+    assert "OSError: no sockets left" in text
+
+
 class Callers(Shared):
     """Who called a bolt, and whether two did at once."""
 

@@ -85,9 +85,7 @@ class AsyncBoltExecutor(BoltExecutor):
 
     def turn(self, now: float) -> bool:
         did = super().turn(now)
-        if not did:
-            self.flush()  # what coroutines emitted since
-        return did
+        return self.flush() or did  # what coroutines emitted since
 
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         self.start_execute(task, [tup])
@@ -155,9 +153,7 @@ class AsyncSpoutExecutor(SpoutExecutor):
 
     def turn(self, now: float) -> bool:
         did = super().turn(now)
-        if not did:
-            self.flush()  # what coroutines emitted since
-        return did
+        return self.flush() or did  # what coroutines emitted since
 
     def next_due(self) -> float | None:
         return None if self.changing or self.emitting else super().next_due()

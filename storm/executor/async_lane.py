@@ -77,9 +77,11 @@ class AsyncLane(Lane):
 
     # The thread
 
-    def run(self) -> None:
-        self.loop.run_until_complete(self.main())
-        self.loop.close()
+    def turn_until_end(self) -> None:
+        try:
+            self.loop.run_until_complete(self.main())
+        finally:
+            self.loop.close()
 
     async def main(self) -> None:
         clock = self.lanes.clock

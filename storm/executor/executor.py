@@ -108,15 +108,17 @@ class Executor:
         """What executes a tuple for a task at once, for emitters of the same lane; None: it must be queued."""
         return None
 
-    def flush(self) -> None:
-        """Hand over what waits for other lanes and workers."""
+    def flush(self) -> bool:
+        """Hand over what waits for other lanes and workers; False: nothing did."""
         lane = self.lane
+        did = False
         for port in self.outgoing:
             if port.items:
                 items = port.items
                 port.items = []
                 lane.send(port.task, items)
-        self.tracking.flush(self.id.start_task, lane.send_tracking)
+                did = True
+        return self.tracking.flush(self.id.start_task, lane.send_tracking) or did
 
     def adapt(self, secs: float) -> None:
         """Set the next turn's number of tuples by how long this one took."""

@@ -156,6 +156,8 @@ class Lane:
                     did = True
         except ExecutorFailedError:
             return True
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # noqa: BLE001
             assert executor is not None
             self.lanes.fail(executor, error)
@@ -252,6 +254,12 @@ class Lane:
 
     def run(self) -> None:
         """Until the worker stops or fails: turn while there is something to do, sleep until woken or due."""
+        try:
+            self.turn_until_end()
+        except BaseException as error:  # noqa: BLE001
+            self.lanes.fail(None, error)
+
+    def turn_until_end(self) -> None:
         clock = self.lanes.clock
         while not self.lanes.stopping and self.lanes.failure is None:
             if not self.turn(clock.now()):

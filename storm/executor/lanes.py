@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from storm.config.topology_conf import TopologyOptions, component_conf
@@ -15,7 +16,7 @@ from storm.executor.executor import Surroundings
 from storm.executor.lane import Lane
 from storm.executor.spout_executor import SpoutExecutor
 from storm.executor.user_traceback import user_traceback
-from storm.ids import ACKER_COMPONENT
+from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT
 from storm.metrics.executor_stats import StatsWindows
 
 AUTO, SHARED, THREAD, ASYNC = "auto", "shared", "thread", "async"  # `topology.executor.lane`
@@ -266,8 +267,8 @@ class Lanes:
 
     # From lanes
 
-    def fail(self, executor: Executor, error: BaseException) -> None:
-        """User code raised: the worker ends (Storm's rule). The first failure counts."""
+    def fail(self, executor: Executor | None, error: BaseException) -> None:
+        """User code raised (None: the lane itself did): the worker ends, by Storm's rule. The first failure counts."""
         with self._lock:
             if self.failure is not None:
                 return
@@ -276,8 +277,11 @@ class Lanes:
         self._failed.set()
         self._wake_all()
 
-    def report_failure(self, executor: Executor, error: BaseException) -> None:
-        self.reports.report_error(executor.component, user_traceback(error))
+    def report_failure(self, executor: Executor | None, error: BaseException) -> None:
+        if executor is not None:
+            self.reports.report_error(executor.component, user_traceback(error))
+        else:
+            self.reports.report_error(SYSTEM_COMPONENT, "".join(traceback.format_exception(error)))
 
     def note_full(self, task: TaskId) -> None:
         """A local task has too much to do: what leads to it stops."""
