@@ -145,7 +145,7 @@ class AsyncSpoutExecutor(SpoutExecutor):
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
-        self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many of its tuples may be under way
+        self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many tracked tuples it may still emit
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         assert isinstance(self.lane, AsyncLane)
@@ -187,20 +187,18 @@ class AsyncSpoutExecutor(SpoutExecutor):
     def emit(self, now: float) -> bool:
         """Let those tasks emit that are not at it already."""
         free = [task for task in self.tasks if task.id not in self.emitting]
-        room = self.room() - sum(
-            max(0, most - task.pending.count) for task in self.tasks if (most := self.emitting.get(task.id)) is not None
-        )
+        room = self.room() - sum(self.emitting.values())
         for left, task in zip(range(len(free), 0, -1), free, strict=True):
             share = (room + left - 1) // left
             if share > 0:
                 room -= share
-                self.emitting[task.id] = task.pending.count + share
-                self.spawn(self.emit_some(task))
+                self.emitting[task.id] = share
+                self.spawn(self.emit_some(task, share))
         return bool(free)
 
-    async def emit_some(self, task: SpoutTask) -> None:
-        collector, pending = task.collector, task.pending
-        pending_max = self.emitting[task.id]
+    async def emit_some(self, task: SpoutTask, share: int) -> None:
+        collector = task.collector
+        first = collector.counter
         try:
             for _ in range(self.quota):
                 collector.now = self.clock.now()
@@ -212,7 +210,8 @@ class AsyncSpoutExecutor(SpoutExecutor):
                     self.pause(self.clock.now())
                     break
                 self.idle_pauses = 0
-                if pending.count >= pending_max or not self.active or self.held:
+                left = self.emitting[task.id] = share - ((collector.counter - first) & 0xFFFFFFFF)
+                if left <= 0 or not self.active or self.held:
                     break
         finally:
             del self.emitting[task.id]

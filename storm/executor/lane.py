@@ -175,10 +175,10 @@ class Lane:
         """A turn of an executor that gets a thread of its own when it is seen to block."""
         assert executor.gauge is not None
         clock = self.lanes.clock
-        wall, cpu = clock.now(), clock.thread_cpu_secs()
+        began, busy = clock.now(), clock.thread_busy_secs()
         did = executor.turn(now)
         ended = clock.now()
-        share = executor.gauge.add(ended, ended - wall, clock.thread_cpu_secs() - cpu)
+        share = executor.gauge.add(ended, ended - began, clock.thread_busy_secs() - busy)
         if share is not None:
             self.blocked = executor, share
         return did

@@ -3,11 +3,11 @@ from __future__ import annotations
 from storm.executor.blocking import BlockingGauge
 
 
-def shares(wall_secs: float, cpu_secs: float, every_secs: float) -> list[float]:
+def shares(wall_secs: float, busy_secs: float, every_secs: float) -> list[float]:
     gauge, now, found = BlockingGauge(), 100.0, []
     for _ in range(400):
         now += every_secs
-        share = gauge.add(now, wall_secs, cpu_secs)
+        share = gauge.add(now, wall_secs, busy_secs)
         if share is not None:
             found.append(share)
     return found
@@ -23,7 +23,7 @@ def test_working_is_not() -> None:
     assert shares(0.01, 0.01, 0.01) == []
 
 
-def test_half_the_time_is_what_a_busy_neighbour_takes() -> None:
+def test_waiting_half_of_the_time_is_not_enough() -> None:
     assert shares(0.01, 0.005, 0.01) == []
 
 

@@ -54,8 +54,9 @@ def subscribe(declarer: Any, source: str, grouping: str, stream: str) -> None:
         getattr(declarer, f"{grouping}_grouping")(source, stream=stream)
 
 
-def conf(ackers: int | None, pending: int) -> dict[str, Any]:
+def conf(ackers: int | None, pending: int, lane: str = "auto") -> dict[str, Any]:
     return {
+        "topology.executor.lane": lane,
         "topology.acker.executors": ackers,
         "topology.message.timeout.secs": TIMEOUT_SECS,
         "topology.max.spout.pending": pending,
@@ -87,15 +88,24 @@ def check_laws(record: Record, cluster: SeveralWorkers, pending_max: int) -> Non
     lost=st.sampled_from([0.0, 0.0, 0.1, 0.5]),
     doubled=st.sampled_from([0.0, 0.0, 0.2, 0.6]),
     delay_secs=st.sampled_from([0.0, 0.5, 40.0]),
+    lane=st.sampled_from(["shared", "thread", "async"]),
 )
 @pytest.mark.slow
 def test_a_tree_ends_once_and_is_acked_only_if_complete(
-    data: Any, workers: int, ackers: int | None, pending: int, seed: int, lost: float, doubled: float, delay_secs: float
+    data: Any,
+    workers: int,
+    ackers: int | None,
+    pending: int,
+    seed: int,
+    lost: float,
+    doubled: float,
+    delay_secs: float,
+    lane: str,
 ) -> None:
     record = Record()
     topology = data.draw(topologies(record))
     faults = Faults(lost, doubled, delay_secs)
-    cluster = SeveralWorkers(topology, conf(ackers, pending), workers=workers, seed=seed, faults=faults)
+    cluster = SeveralWorkers(topology, conf(ackers, pending, lane), workers=workers, seed=seed, faults=faults)
     rounds = 1 if pending == 5000 else 24 // pending + 1
     cluster.run_for((2 * TIMEOUT_SECS + 1) * rounds)
     check_laws(record, cluster, pending)
@@ -110,14 +120,17 @@ def test_a_tree_ends_once_and_is_acked_only_if_complete(
     seed=st.integers(0, 1 << 30),
     delay_secs=st.sampled_from([0.0, 0.01]),
     hold=st.sampled_from([0.0, 0.3]),
+    lane=st.sampled_from(["shared", "thread", "async"]),
 )
 @pytest.mark.slow
 def test_on_a_faithful_network_what_is_processed_is_acked(
-    data: Any, workers: int, ackers: int | None, seed: int, delay_secs: float, hold: float
+    data: Any, workers: int, ackers: int | None, seed: int, delay_secs: float, hold: float, lane: str
 ) -> None:
     record = Record()
     topology = data.draw(topologies(record, st.just((0.0, 0.0, hold))))
-    cluster = SeveralWorkers(topology, conf(ackers, 5000), workers=workers, seed=seed, faults=Faults(0, 0, delay_secs))
+    cluster = SeveralWorkers(
+        topology, conf(ackers, 5000, lane), workers=workers, seed=seed, faults=Faults(0, 0, delay_secs)
+    )
     cluster.run_for(TIMEOUT_SECS - 1)
     check_laws(record, cluster, 5000)
     assert record.failed == {}
