@@ -15,8 +15,13 @@ class Clock(Protocol):
     def wall_secs(self) -> int:
         """Seconds since the Unix epoch: for what other hosts or people read."""
 
-    def thread_cpu_secs(self) -> float:
-        """CPU seconds that the calling thread has used."""
+    def thread_busy_secs(self) -> float:
+        """Seconds in which the calling thread ran, or could not because others did.
+
+        That is the CPU time of the whole process (its threads share one interpreter), and what the thread spent in
+        line for a core. What a stretch of wall time has more than this, the thread has waited: for a disk, a network,
+        a lock. Only differences mean anything.
+        """
 
     def sleep(self, secs: float) -> None:
         """Let `secs` seconds pass."""
@@ -31,11 +36,20 @@ class SystemClock:
     def wall_secs(self) -> int:
         return int(time.time())
 
-    def thread_cpu_secs(self) -> float:
-        return time.thread_time()
+    def thread_busy_secs(self) -> float:
+        return time.process_time() + _queued_secs()
 
     def sleep(self, secs: float) -> None:
         time.sleep(secs)
+
+
+def _queued_secs() -> float:
+    """How long this thread was ready to run and had no core; 0 where the kernel does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as schedstat:
+            return int(schedstat.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def wall_millis() -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 from storm.clock import SystemClock, format_wall
 
@@ -13,11 +14,31 @@ def test_the_clock_goes_on_and_sleep_lets_time_pass() -> None:
     assert clock.wall_secs() > 1_600_000_000
 
 
-def test_cpu_time_is_that_of_the_thread() -> None:
+def test_work_is_busy_time_and_waiting_is_not() -> None:
     clock = SystemClock()
-    before = clock.thread_cpu_secs()
+    before = clock.thread_busy_secs()
     sum(range(100_000))
-    assert clock.thread_cpu_secs() > before
+    assert clock.thread_busy_secs() > before
+    busy, began = clock.thread_busy_secs(), clock.now()
+    clock.sleep(0.2)
+    assert clock.thread_busy_secs() - busy < (clock.now() - began) / 2
+
+
+def test_time_that_another_thread_holds_the_interpreter_is_busy_time() -> None:
+    clock = SystemClock()
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            sum(range(10_000))
+
+    neighbour = threading.Thread(target=compute)
+    busy, began = clock.thread_busy_secs(), clock.now()
+    neighbour.start()
+    clock.sleep(0.2)
+    stop.set()
+    neighbour.join()
+    assert clock.thread_busy_secs() - busy > (clock.now() - began) / 10
 
 
 def test_times_for_people() -> None:

@@ -24,7 +24,7 @@ class StoppedClock:
     def wall_secs(self) -> int:
         return int(self.secs)
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

@@ -19,7 +19,7 @@ class SimulatedClock:
     def wall_secs(self) -> int:
         return self._epoch_secs + int(self._now)
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return self._cpu_secs
 
     def sleep(self, secs: float) -> None:

@@ -39,7 +39,7 @@ class StepClock:
     def wall_secs(self) -> int:
         return 0
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

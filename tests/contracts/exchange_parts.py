@@ -40,7 +40,7 @@ class StandingClock:
     def wall_secs(self) -> int:
         return 1_700_000_000 + int(self.secs)
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

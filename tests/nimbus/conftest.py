@@ -48,7 +48,7 @@ class MovedClock:
     def wall_secs(self) -> int:
         return int(self.secs) + self.wall_offset
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:
