@@ -244,8 +244,8 @@ class ClusterSite:
         return self.call("getTopologyPageInfo", topology_id, ":all-time", False)
 
     def workers_up(self, topology_id: str) -> int:
-        """How many of its workers beat."""
-        return sum(1 for worker in self.page(topology_id).workers or [] if worker.uptime_secs)
+        """How many of its workers have told that their executors run."""
+        return sum(1 for worker in self.page(topology_id).workers or [] if worker.uptime_secs is not None)
 
     def wait_spread(self, topology_id: str, workers: int) -> None:
         """Until it is active on so many workers, all of them up."""

@@ -89,7 +89,7 @@ def _counts(stats: Any) -> list[object]:
 def worker_table(page: Any) -> str:
     """Where it runs."""
     rows = [
-        [f"{w.host}:{w.port}", w.num_executors, duration(w.uptime_secs) if w.uptime_secs else "starting",
+        [f"{w.host}:{w.port}", w.num_executors, duration(w.uptime_secs) if w.uptime_secs is not None else "starting",
          ", ".join(f"{name} x{count}" for name, count in sorted((w.component_to_num_tasks or {}).items()))]
         for w in sorted(page.workers, key=lambda w: (w.host, w.port))
     ]  # fmt: skip

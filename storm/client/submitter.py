@@ -154,7 +154,7 @@ def wait_until_running(
     while True:
         page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", False)
         workers = page.workers or []
-        up = [worker for worker in workers if worker.uptime_secs]
+        up = [worker for worker in workers if worker.uptime_secs is not None]
         if workers and len(up) == len(workers):
             return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
         _raise_failure(nimbus, topology_id)
@@ -186,5 +186,5 @@ def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
             f"({page.sched_status or 'nothing was assigned'}): start a supervisor or kill another topology; "
             "this one then starts by itself"
         )
-    missing = ", ".join(f"{worker.host}:{worker.port}" for worker in workers if not worker.uptime_secs)
+    missing = ", ".join(f"{worker.host}:{worker.port}" for worker in workers if worker.uptime_secs is None)
     return f"{page.id} is submitted, but after {timeout_secs:.0f} s these workers have not started: {missing}"

@@ -15,7 +15,7 @@ waits `timeout_secs`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlot
@@ -38,7 +38,7 @@ class AssignedSlot(NamedTuple):
 class WorkerBeat:
     """What was told of a worker. `reported_secs` is its own clock: only a change of it means anything.
 
-    `node_id` and `port` are None where the sender did not say. `uptime_secs` None: unknown.
+    `node_id` and `port` are None where the sender did not say. `uptime_secs` None: its executors do not run yet.
     """
 
     topology_id: TopologyId
@@ -144,12 +144,4 @@ def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[
 
 def _with_stats_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
     """Beats carry stats every few seconds only: in between the last ones stand."""
-    return WorkerBeat(
-        beat.topology_id,
-        beat.executors,
-        beat.reported_secs,
-        beat.node_id,
-        beat.port,
-        before.uptime_secs if beat.uptime_secs is None else beat.uptime_secs,
-        before.stats,
-    )
+    return replace(beat, stats=before.stats)

@@ -18,12 +18,12 @@ UNKNOWN_COMPONENT = "?"  # where the code cannot be read
 
 
 class WorkerView(NamedTuple):
-    """A slot in use; `uptime_secs` is its worker's own, or else counted from its assignment."""
+    """A slot in use; `uptime_secs` is as its worker told, None until it tells that its executors run."""
 
     slot: WorkerSlot
     host: str
     executors: tuple[ExecutorId, ...]
-    uptime_secs: int
+    uptime_secs: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,7 @@ def view_topology(
         beat = heartbeats.last(topology_id, slot)
         host = assignment.node_hosts.get(slot.node_id, slot.node_id)
         start = min(assignment.executor_start_wall_secs.get(executor, wall_secs) for executor in executors)
-        uptime_secs = max(0, wall_secs - start)
-        if beat is not None and beat.uptime_secs is not None:
-            uptime_secs = beat.uptime_secs
+        uptime_secs = None if beat is None else beat.uptime_secs
         workers.append(WorkerView(slot, host, executors, uptime_secs))
         reports.extend(
             ExecutorReport(
@@ -94,7 +92,7 @@ def view_topology(
                 _component_of(plan, executor),
                 host,
                 slot.port,
-                uptime_secs,
+                max(0, wall_secs - start) if uptime_secs is None else uptime_secs,
                 None if beat is None else beat.stats.get(executor),
             )
             for executor in executors

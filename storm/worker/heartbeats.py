@@ -37,7 +37,8 @@ class Caller(Protocol):
 class Heartbeats:
     """`beat` is one heartbeat; `start` sends them on a thread of its own, the first one at once.
 
-    `stats` may be set once the executors run. `on_replaced` is called when another worker owns the slot.
+    `stats` is to be set once the executors run: from then on beats tell figures and the uptime. `on_replaced` is
+    called when another worker owns the slot.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Heartbeats:
             executors=[convert.executor_to_thrift(executor) for executor in self._launch.executors],
             time_secs=self._clock.wall_secs(),
             port=self._launch.port,
-            uptime_secs=int(now - self._started_at),
+            uptime_secs=None if self.stats is None else int(now - self._started_at),
             worker_id=self._launch.worker_id,
         )
         if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:

@@ -45,7 +45,7 @@ class ScriptedNimbus:
         return None
 
 
-def worker(port: int, uptime_secs: int) -> Any:
+def worker(port: int, uptime_secs: int | None) -> Any:
     return storm_thrift().WorkerSummary(host="h", port=port, num_executors=2, uptime_secs=uptime_secs)
 
 
@@ -55,19 +55,20 @@ def nimbus(pages: list[list[Any]], errors: list[Any] | None = None) -> tuple[Any
 
 
 def test_waiting_ends_when_all_workers_run() -> None:
-    script, clock = nimbus([[], [worker(1, 0), worker(2, 3)], [worker(1, 1), worker(2, 4)]])
+    script, clock = nimbus([[], [worker(1, None), worker(2, 3)], [worker(1, 0), worker(2, 4)]])
     assert wait_until_running(script, "w-1-2", clock=clock) == [Worker("h", 1, 2), Worker("h", 2, 2)]
 
 
 def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log() -> None:
     error = storm_thrift().ErrorInfo(error="exited with code 13\nno module x", error_time_secs=1, host="h", port=6700)
-    script, clock = nimbus([[worker(1, 0)]], [error])
+    script, clock = nimbus([[worker(1, None)]], [error])
     with pytest.raises(TopologyNotRunningError, match=r"a worker on h:6700 does not run:\nexited with code 13\nno mod"):
         wait_until_running(script, "w-1-2", clock=clock)
 
 
 @pytest.mark.parametrize(
-    ("workers", "why"), [([], "no supervisor has had a free slot for 5 s"), ([worker(7, 0)], "have not started: h:7")]
+    ("workers", "why"),
+    [([], "no supervisor has had a free slot for 5 s"), ([worker(7, None)], "have not started: h:7")],
 )
 def test_waiting_has_an_end_that_says_what_is_missing(workers: list[Any], why: str) -> None:
     script, clock = nimbus([workers])
