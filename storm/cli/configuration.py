@@ -54,20 +54,29 @@ def show(settings: Settings, keys: tuple[str, ...], origin: bool, everything: bo
 
 @click.command()
 @click.argument("key")
+@as_json
 @with_settings
-def localconfvalue(settings: Settings, key: str) -> None:
+def localconfvalue(settings: Settings, key: str, as_json: bool) -> None:
     """Print the value of KEY as this machine's configuration has it."""
-    click.echo(f"{key}: {json.dumps(value_of(settings, key))}")
+    _print_value(key, value_of(settings, key), as_json)
 
 
 @click.command()
 @click.argument("key")
+@as_json
 @with_settings
-def remoteconfvalue(settings: Settings, key: str) -> None:
+def remoteconfvalue(settings: Settings, key: str, as_json: bool) -> None:
     """Print the value of KEY as the cluster (its leading Nimbus) has it."""
     with connect_nimbus(settings) as nimbus:
         conf = json.loads(nimbus.call("getNimbusConf"))
-    click.echo(f"{key}: {json.dumps(value_of(conf, key))}")
+    _print_value(key, value_of(conf, key), as_json)
+
+
+def _print_value(key: str, value: Any, as_json: bool) -> None:
+    if as_json:
+        print_json({key: value})
+    else:
+        click.echo(f"{key}: {json.dumps(value)}")
 
 
 def value_of(conf: Mapping[str, Any], key: str) -> Any:

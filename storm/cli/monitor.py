@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.options import connect_nimbus, with_settings
+from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.errors import StormError
 from storm.metrics.stats_records import ALL_TIME
 
 if TYPE_CHECKING:
+    from storm.clock import Clock
     from storm.config.settings import Settings
 
 WATCHED = ("emitted", "transferred", "acked", "failed")
@@ -38,31 +40,44 @@ WATCHED = ("emitted", "transferred", "acked", "failed")
     help="What to count.",
 )
 @click.option("--count", type=click.IntRange(min=1), help="End after so many lines (default: never).")
+@as_json
 @with_settings
 def monitor(settings: Settings, name: str, **options: Any) -> None:
-    """Print the throughput of topology NAME, as Storm's monitor does, until Ctrl-C."""
+    """Print the throughput of topology NAME, as Storm's monitor does, until Ctrl-C; with --json a line each look."""
     from storm.clock import SystemClock
-    from storm.thrift.interface import storm_thrift
 
-    t, clock = storm_thrift(), SystemClock()
-    none = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE)
-    click.echo("topology  component  parallelism  stream  time-diff ms  " + options["watched"] + "  throughput (Kt/s)")
-    before: tuple[float, int] | None = None
+    clock = SystemClock()
+    head = ["topology", "component", "parallelism", "stream", "time-diff ms", options["watched"], "throughput Kt/s"]
+    if not options["as_json"]:
+        click.echo(_line(head))
     printed = 0
     with connect_nimbus(settings) as nimbus:
+        began, before, _ = _look(nimbus, name, options, clock)
         while options["count"] is None or printed < options["count"]:
-            info = nimbus.call("getTopologyInfoByNameWithOpts", name, none)
-            executors = chosen_executors(info.executors, options["component"])
-            now, count = clock.now(), counted(executors, options["watched"], options["stream"])
-            if before is not None:
-                ms, difference = (now - before[0]) * 1_000, count - before[1]
-                where = options["component"] or "(all)"
-                head = f"{name}  {where}  {len(executors)}  {options['stream']}"
-                click.echo(f"{head}  {ms:.0f}  {difference:,}  {difference / ms:.3f}")
-                printed += 1
-            before = (now, count)
-            if printed != options["count"]:
-                clock.sleep(options["interval"])
+            clock.sleep(options["interval"])
+            now, count, executors = _look(nimbus, name, options, clock)
+            ms, difference = (now - began) * 1_000, count - before
+            found = [name, options["component"] or "(all)", executors, options["stream"], round(ms), difference]
+            if options["as_json"]:
+                click.echo(json.dumps(dict(zip(head, [*found, difference / ms], strict=True))))
+            else:
+                click.echo(_line([*map(str, found), f"{difference / ms:.3f}"]))
+            began, before, printed = now, count, printed + 1
+
+
+def _line(cells: list[str]) -> str:
+    return "  ".join(cell.ljust(12) for cell in cells).rstrip()
+
+
+def _look(nimbus: Any, name: str, options: dict[str, Any], clock: Clock) -> tuple[float, int, int]:
+    """When it was, the count so far, and of how many executors."""
+    from storm.thrift.interface import storm_thrift
+
+    t = storm_thrift()
+    none = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE)
+    info = nimbus.call("getTopologyInfoByNameWithOpts", name, none)
+    executors = chosen_executors(info.executors, options["component"])
+    return clock.now(), counted(executors, options["watched"], options["stream"]), len(executors)
 
 
 def chosen_executors(executors: list[Any], component: str | None) -> list[Any]:
