@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -132,6 +133,38 @@ def test_a_topology_goes_on_while_zookeeper_is_away(cluster: ClusterSite, ledger
 
     cluster.wait(lambda: cluster.storm("rebalance", "apart", "-w", "1", "-n", "3"), "Nimbus takes commands again")
     cluster.wait_spread(topology_id, 3)
+    ledger.check_complete(cluster)
+
+
+def test_everything_dies_at_once_and_comes_back(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "immortal", workers=3)
+    for pid in cluster.worker_pids(topology_id):
+        os.kill(pid, signal.SIGSTOP)  # so that none ends by itself, or is replaced, before all are dead
+    for daemon in cluster.daemons:
+        daemon.stop(signal.SIGKILL)
+    cluster.zookeeper.kill()
+    for pid in cluster.worker_pids(topology_id):
+        os.kill(pid, signal.SIGKILL)
+
+    cluster.zookeeper.restart()
+    cluster.start()
+    cluster.wait_spread(topology_id, 3)
+    ledger.wait_progress(cluster)
+    ledger.check_complete(cluster)
+
+
+@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
+def test_a_supervisor_that_lost_its_disk_begins_anew(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "uprooted", workers=3)
+    supervisor = cluster.supervisors["a"]
+    orphans = {pid for pid, port in cluster.worker_pids(topology_id).items() if supervisor_of(cluster, port) == "a"}
+    assert orphans
+    supervisor.stop(signal.SIGKILL)
+    shutil.rmtree(supervisor.local_dir)
+    cluster.start_supervisor("a")
+    cluster.wait(lambda: not orphans & set(cluster.worker_pids(topology_id)), "workers that nobody knows have ended")
+    cluster.wait_spread(topology_id, 3)
+    ledger.wait_progress(cluster)
     ledger.check_complete(cluster)
 
 
