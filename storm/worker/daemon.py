@@ -181,6 +181,11 @@ class Worker:
         self._log_levels.apply(log_levels.wanted_levels(log_config, self._clock.wall_secs()))
         if base is not None:
             self._status = base.status
+        elif assignment is None and self._status is TopologyStatus.KILLED:
+            # Its supervisor ends it, if there is one. Of a topology that was not being killed this may be a ZooKeeper
+            # that lost its data: then what runs well goes on.
+            self.end(EXIT_ORDERLY, "its topology was killed and is gone")
+            return
         if assignment is None or assignment == self._assignment or assignment.version < self.launch.epoch:
             return
         self._assignment = assignment

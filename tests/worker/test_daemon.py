@@ -198,6 +198,19 @@ def test_a_worker_that_is_replaced_wants_to_end_in_order(story: Story) -> None:
     assert b.ending is None
 
 
+@pytest.mark.parametrize("status", [TopologyStatus.KILLED, TopologyStatus.ACTIVE])
+def test_a_worker_whose_topology_is_gone_ends_if_it_was_being_killed(story: Story, status: TopologyStatus) -> None:
+    a = story.worker(A)
+    story.set_status(status)
+    story.turns(a, count=2)
+    story.state.remove_assignment(TOPOLOGY_ID)
+    story.turns(a, count=2)
+    assert a.ending is None
+    story.state.remove_storm_base(TOPOLOGY_ID)
+    story.turns(a, count=2)
+    assert (a.ending is not None) == (status is TopologyStatus.KILLED)
+
+
 def test_an_assignment_that_vanished_or_a_zookeeper_that_is_away_changes_nothing(story: Story) -> None:
     class Away(StormClusterState):
         away = False
