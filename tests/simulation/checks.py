@@ -33,6 +33,7 @@ class Checks:
     def __init__(self, cluster: SimulatedCluster) -> None:
         self._cluster = cluster
         self.problems: list[str] = []
+        self._waiting: set[TopologyId] = set()  # no slot is left for them: they keep those of machines that are gone
 
     def problem(self, text: str) -> None:
         """Note what does not hold; the run goes on to its end."""
@@ -88,36 +89,46 @@ class Checks:
             self.problem(f"topologies share a name: {names}")
 
     def _assignments(self, snapshot: ClusterSnapshot) -> None:
-        cluster = self._cluster
-        served = [host for host in cluster.hosts if host.is_served]
-        slots = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
+        served = [host for host in self._cluster.hosts if host.is_served]
         if set(snapshot.supervisors) != {host.node_id for host in served}:
             self.problem(f"supervisors known: {sorted(snapshot.supervisors)}")
-        running = {
-            WorkerSlot(host.node_id, process.handle.port): process for host in cluster.hosts for process in host.alive()
-        }
-        used: set[WorkerSlot] = set()
-        for assignment in snapshot.assignments.values():
-            used |= assignment.slot_executors().keys()
-        for stray in running.keys() - used:
-            self.problem(f"{running[stray].name} runs where nothing is assigned")
-        for slot in used - slots:
+        offered = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
+        used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
+        for slot in used - offered:
             if slot.node_id in {host.node_id for host in served}:
                 self.problem(f"{slot} is used, and its supervisor does not offer it")
-        asked = sum(min(base.num_workers, sum(base.component_executors.values())) for base in snapshot.bases.values())
+        running = self._running()
+        for stray in running.keys() - used:
+            if not running[stray].is_forgotten(snapshot.bases):
+                self.problem(f"{running[stray].name} runs where nothing is assigned")
         for topology_id, base in snapshot.bases.items():
             assignment = snapshot.assignments.get(topology_id)
             if assignment is None or not assignment.executor_slots:
-                if slots - used:
-                    self.problem(f"{topology_id} is not assigned, and {sorted(slots - used)} are free")
-                continue
-            if tuple(sorted(assignment.executor_slots)) != wanted_executors(snapshot, topology_id):
-                self.problem(f"{topology_id}: not each of its executors is assigned once")
-            wanted = min(base.num_workers, len(assignment.executor_slots))
-            have = len(assignment.slot_executors())
-            if have > wanted or (asked <= len(slots) and have < wanted):
-                self.problem(f"{topology_id} has {have} slots, not {wanted}")
-            self._workers(assignment, running, is_active=base.status is TopologyStatus.ACTIVE)
+                if offered - used:
+                    self.problem(f"{topology_id} is not assigned, and {sorted(offered - used)} are free")
+            elif offered.isdisjoint(assignment.executor_slots.values()) and not offered - used:
+                self._waiting.add(topology_id)
+            else:
+                self._shares(snapshot, assignment, len(offered))
+                self._workers(assignment, running, is_active=base.status is TopologyStatus.ACTIVE)
+
+    def _running(self) -> dict[WorkerSlot, WorkerProcess]:
+        return {
+            WorkerSlot(host.node_id, process.handle.port): process
+            for host in self._cluster.hosts
+            for process in host.alive()
+        }
+
+    def _shares(self, snapshot: ClusterSnapshot, assignment: Assignment, offered: int) -> None:
+        """Each executor is on one slot, and as many slots are used as were asked for, if there are so many."""
+        topology_id, bases = assignment.topology_id, snapshot.bases
+        if tuple(sorted(assignment.executor_slots)) != wanted_executors(snapshot, topology_id):
+            self.problem(f"{topology_id}: not each of its executors is assigned once")
+        wanted = min(bases[topology_id].num_workers, len(assignment.executor_slots))
+        have = len(assignment.slot_executors())
+        asked = sum(min(base.num_workers, sum(base.component_executors.values())) for base in bases.values())
+        if have > wanted or (asked <= offered and have < wanted):
+            self.problem(f"{topology_id} has {have} slots, not {wanted}")
 
     def _workers(self, assignment: Assignment, running: dict[WorkerSlot, WorkerProcess], *, is_active: bool) -> None:
         for slot, executors in assignment.slot_executors().items():
@@ -155,7 +166,7 @@ class Checks:
         emitted_at = self._attempts()
         for topology_id, base in snapshot.bases.items():
             assignment = snapshot.assignments.get(topology_id)
-            if assignment is None or not assignment.executor_slots or topology_id not in snapshot.plans:
+            if assignment is None or not assignment.executor_slots or topology_id in self._waiting:
                 continue
             plan = snapshot.plans[topology_id]
             for task in (task for component in plan.topology.spouts for task in plan.component_tasks[component]):

@@ -95,7 +95,7 @@ class HostClock:
     def wall_secs(self) -> int:
         return self._clock.wall_secs() + self._wall_off_secs
 
-    def thread_cpu_secs(self) -> float:
+    def thread_busy_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:
@@ -111,6 +111,7 @@ class Process:
         self.alive = True
         self.paused = False
         self.slow_secs = 0.0
+        self._is_calling = False
         self._deferred: list[Callable[[], None]] = []
 
     def after_call(self) -> None:
@@ -126,14 +127,18 @@ class Process:
         """Make a call as this process: now, when it is no longer paused, or never if it is dead."""
         if not self.alive:
             return
-        if self.paused:
+        if self.paused or self._is_calling:
             self._deferred.append(call)
             return
+        self._is_calling = True
         try:
             call()
             self.after_call()
         except Died:
             assert not self.alive, f"{self.name} lives, and somebody else died in its stack"
+        finally:
+            self._is_calling = False
+        self._catch_up()
 
     def die(self, why: str) -> None:
         """End at once; nothing happens if it is dead already."""
@@ -156,6 +161,11 @@ class Process:
             self.paused = False
             self.events.note(f"{self.name} goes on")
             self.on_resume()
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Make the calls that could not be made, soon."""
+        if not self.paused and not self._is_calling:
             deferred, self._deferred = self._deferred, []
             for call in deferred:
                 self.events.after(

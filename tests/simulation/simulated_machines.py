@@ -26,6 +26,8 @@ from storm.worker.heartbeats import Heartbeats
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from simulated_cluster import SimulatedCluster
 
     from storm.ids import TopologyId
@@ -88,7 +90,13 @@ class WorkerProcess(Process):
             epoch > other.handle.assignment.epoch and since < at
         )
 
-    # Signals
+    def is_forgotten(self, topology_ids: Collection[TopologyId]) -> bool:
+        """Whether nobody can tell this worker to end: its supervisor is gone for good, and its topology was removed so
+        soon after it was killed that the worker never read of it. To a worker this looks as if ZooKeeper lost its data,
+        for which it does not end.
+        """
+        is_gone = self.handle.assignment.topology_id not in topology_ids
+        return self.host.is_left and is_gone and self.worker is not None and self.worker.active
 
     def terminate(self) -> None:
         """SIGTERM."""
