@@ -71,7 +71,7 @@ class Waits(Works):
     """Blocks as on a disk or network, without using the CPU."""
 
     def work(self) -> None:
-        threading.Event().wait(0.002)
+        threading.Event().wait(0.005)
 
 
 class WaitsAsync(Works):
@@ -106,12 +106,12 @@ def test_every_tuple_arrives_once_and_is_acked(start: Any, lane: str, middle: Bo
 
 def test_code_that_blocks_gets_a_thread_of_its_own_and_loses_nothing(start: Any) -> None:
     tracker, capture = AckTracker(), Capture()
-    lanes = start(chain(tracker, capture, Waits(), rows=2000), max_spout_pending=500)
-    assert tracker.wait_settled(2000, DEADLINE_SECS)
+    lanes = start(chain(tracker, capture, Waits(), rows=600), max_spout_pending=500)
+    assert tracker.wait_settled(600, DEADLINE_SECS)
     assert tracker.failed == []
     assert "middle" in {lane.name.split("[")[0] for lane in lanes.lanes}  # on a busy machine others may move too
     of_one_sender = [found.values[0] for found in capture.tuples()]
-    assert sorted(of_one_sender) == list(range(2000))
+    assert sorted(of_one_sender) == list(range(600))
 
 
 def test_a_sleeping_lane_wakes_for_what_is_delivered(start: Any) -> None:
@@ -175,7 +175,7 @@ class OneAtATime(Works):
             self.callers.clashes += 1
             return
         self.callers.threads.add(threading.current_thread().name)
-        threading.Event().wait(0.001)
+        threading.Event().wait(0.005)
         self.callers.busy.release()
 
 
@@ -183,10 +183,10 @@ def test_code_of_an_executor_never_runs_in_two_threads_at_once(start: Any) -> No
     """Not even while it moves to a lane of its own."""
     callers, tracker = Callers(), AckTracker()
     builder = TopologyBuilder()
-    builder.set_spout("numbers", FixedTupleSpout([[n] for n in range(2000)], ["number"], tracker), 3).set_num_tasks(3)
+    builder.set_spout("numbers", FixedTupleSpout([[n] for n in range(400)], ["number"], tracker), 3).set_num_tasks(3)
     builder.set_bolt("one", OneAtATime(callers)).shuffle_grouping("numbers").set_num_tasks(2)
     lanes = start(builder.create_topology(), max_spout_pending=200)
-    assert tracker.wait_settled(2000, DEADLINE_SECS)
+    assert tracker.wait_settled(400, DEADLINE_SECS)
     assert callers.clashes == 0
     assert len(callers.threads) == 2  # the shared lane's, then its own
     assert len(lanes.lanes) >= 2
