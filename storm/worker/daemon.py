@@ -93,6 +93,7 @@ class Worker:
         self._peers_ready = False
         self.active = False
         self._reachable = True
+        self.on_switch: Callable[[], None] = _nothing  # called before spouts become active or inactive
 
     # From any thread
 
@@ -144,9 +145,7 @@ class Worker:
         active = self._peers_ready and self._status is TopologyStatus.ACTIVE
         if active != self.active:
             self.active = active
-            if not gc.get_freeze_count():
-                gc.collect()
-                gc.freeze()  # what is there by now stays: the collector need not look at it again
+            self.on_switch()
             logger.info("Spouts are %s now.", "active" if active else "inactive")
             self.lanes.set_active(active)
         return refresh_secs if self._peers_ready else PEERS_POLL_SECS
@@ -312,6 +311,7 @@ def _run(told: Launch) -> int:
         )
         parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
         worker = build_worker(told, settings, parts)
+        worker.on_switch = freeze_objects
         worker.start()
     except StormError:
         if not ending.empty():
@@ -345,6 +345,13 @@ def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_repl
     return heartbeats
 
 
+def freeze_objects() -> None:
+    """What is there before the first tuple stays: the collector need not look at it again. For a process of our own."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+
+
 def configure_logging() -> None:
     """To standard error, which the supervisor appends to worker.log."""
     form = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
@@ -359,3 +366,7 @@ def log_versions() -> None:
         platform.platform(terse=True),
         "compiled" if compiled else "in pure Python",
     )
+
+
+def _nothing() -> None:
+    pass
