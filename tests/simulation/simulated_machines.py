@@ -42,6 +42,7 @@ BEAT_SECS = 1.0
 REFRESH_SECS = 5.0
 DOWNLOAD_SECS = 2.0
 SIGNAL_SECS = 0.01
+EXCHANGE_SECS_MIN = 0.06  # between two turns that nobody woke: a busy machine's, and fewer events
 LATE_BEAT_SECS = 5.0
 
 
@@ -183,7 +184,7 @@ class WorkerProcess(Process):
         for slot, epoch in worker.exchange.view.epochs.items():
             if self._epochs_known.get(slot, (0, 0.0))[0] < epoch:
                 self._epochs_known[slot] = epoch, self.events.clock.now()
-        return due - self.host.clock.now()
+        return max(EXCHANGE_SECS_MIN, due - self.host.clock.now())
 
     def _beat(self) -> float:
         assert self._heartbeats is not None
