@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from storm.tuples import Tuple
 
 QUOTA_MAX = 512  # tuples a turn
+QUOTA_START = 16  # until it is known how long they take
 TURN_SECS = 0.005  # a turn that takes more gets fewer tuples next time: others in the lane wait for its end
 
 
@@ -73,7 +74,7 @@ class Executor:
         self.outgoing: list[Port] = []
         self.held = False
         self.started = False
-        self.quota = QUOTA_MAX
+        self.quota = QUOTA_START
 
     def enter(self, lane: Lane) -> None:
         """Run in this lane from now on: emit to its ports."""

@@ -5,7 +5,7 @@ import random
 from several_workers import SeveralWorkers
 
 from storm.config.topology_conf import TopologyOptions
-from storm.executor.executor import QUOTA_MAX, TURN_SECS, Executor, Surroundings
+from storm.executor.executor import QUOTA_MAX, QUOTA_START, TURN_SECS, Executor, Surroundings
 from storm.ids import ExecutorId
 from storm.testing.spouts_and_bolts import FeederSpout
 from storm.topology.builder import TopologyBuilder
@@ -23,7 +23,7 @@ def executor() -> Executor:
 
 def test_slow_turns_get_smaller_and_quick_ones_larger() -> None:
     one = executor()
-    assert one.quota == QUOTA_MAX
+    assert one.quota == QUOTA_START
     for _ in range(20):
         one.adapt(10 * TURN_SECS)
     assert one.quota == 1
