@@ -28,6 +28,7 @@ READY_SECS = 30.0
 STOP_SECS = 10.0
 RESTARTS_MAX = 5  # in a row, each within a minute of its start
 LOG_LINES = 15
+PORT_MAX = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +178,23 @@ class DevCluster:
         return Daemon(name or command, words, self.plan.directory / "logs" / f"{name or command}.log")
 
     def start(self) -> None:
-        """Write the configuration and start everything. Raises AlreadyRunningError where a port is taken."""
+        """Write the configuration and start everything.
+
+        Raises AlreadyRunningError where a port is taken, StormError where there is none or the directory is no good.
+        """
+        last = max(self.plan.ports())
+        if last > PORT_MAX:
+            raise StormError(f"it needs ports up to {last}, and {PORT_MAX} is the last one: take a lower --port-base")
         for port, who in self.plan.taken().items():
             raise AlreadyRunningError(
                 f"port {port}, for {who}, is in use: does another cluster run? "
                 "`storm dev --port-base N` takes other ports"
             )
-        self.config_file.parent.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
+        try:
+            self.config_file.parent.mkdir(parents=True, exist_ok=True)
+            self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
+        except OSError as error:
+            raise StormError(f"cannot write {self.config_file}: {error.strerror}") from None
         for daemon in self.daemons:
             daemon.start(self._clock.now())
 
@@ -224,11 +234,16 @@ class DevCluster:
         return found
 
     def stop(self) -> None:
-        """End the supervisors, their workers, Nimbus and ZooKeeper."""
+        """End the supervisors, their workers, Nimbus and ZooKeeper; what was never started is left alone.
+
+        A second Ctrl-C does not cut it short: the daemons, in sessions of their own, would run on. Main thread only.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for daemon in self.supervisors:
             daemon.stop()
-        for i in range(len(self.supervisors)):
-            self._kill_workers(i)
+        for i, daemon in enumerate(self.supervisors):
+            if daemon.pid is not None:
+                self._kill_workers(i)
         self.nimbus.stop()
         self.zookeeper.stop()
 

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import signal
 import socket
 from typing import TYPE_CHECKING
 
-from storm.cli.dev_cluster import DevPlan, free_port_base
+import pytest
+
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
+from storm.clock import SystemClock
+from storm.errors import StormError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Puts back what Ctrl-C does in the tests."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_every_port_has_one_user(tmp_path: Path) -> None:
@@ -33,3 +47,16 @@ def test_a_port_in_use_is_seen(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", base + 1))
         taken.listen()
         assert plan.taken() == {base + 1: "Nimbus"}
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_cluster_that_cannot_start_says_why_and_has_nothing_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    base = free_port_base(8)
+    plan = DevPlan(tmp_path / "file", base, base + 1, supervisor_port=base + 2, first_slot=base + 3)
+    cluster = DevCluster(plan, SystemClock())
+    with pytest.raises(StormError, match=r"cannot write .*/file/conf/storm.yaml: Not a directory"):
+        cluster.start()
+    cluster.stop()
+    with pytest.raises(StormError, match="needs ports up to 65537, and 65535 is the last one"):
+        DevCluster(DevPlan(tmp_path, first_slot=65_534), SystemClock()).start()
