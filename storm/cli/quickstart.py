@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import tempfile
@@ -61,7 +62,7 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
             steps.start("starting ZooKeeper (embedded), Nimbus and a supervisor")
             cluster.start()
             cluster.wait_ready()
-            steps.done(f"on port {cluster.plan.zookeeper_port}, {cluster.plan.nimbus_port} and 4 slots")
+            steps.done(f"on ports {cluster.plan.zookeeper_port} and {cluster.plan.nimbus_port}, with 4 worker slots")
             with _connect(cluster) as nimbus:
                 _submit(cluster, nimbus, reports, steps, _topology_conf(reports, text, workers))
                 click.echo(next_steps(cluster))
@@ -170,11 +171,21 @@ def _watch(reports: Path, clock: SystemClock, seconds: float | None) -> None:
         report = read_reports(reports)
         now, words = clock.now(), report.words.total()
         leading = " ".join(f"{word}:{count:,}" for word, count in report.words.most_common(LEADING_WORDS))
-        rate = (words - seen) / (now - before)
+        if words < seen and sys.stdout.isatty():
+            click.echo("\r\033[Kits workers were started again: their counts are in memory, and begin anew")
+        rate = words_per_sec(words, seen, now - before)
         line = f"{report.emitted:12,} {report.acked:12,} {report.failed:7,} {words:13,} {rate:11,.0f}   {leading}"
-        click.echo(f"\r\033[K{line[:118]}" if sys.stdout.isatty() else line, nl=not sys.stdout.isatty())
+        if sys.stdout.isatty():  # a line that wraps could not be drawn over
+            click.echo(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", nl=False)
+        else:
+            click.echo(line)
         before, seen = now, words
     click.echo()
+
+
+def words_per_sec(words: int, seen: int, secs: float) -> float:
+    """The rate of `secs` seconds in which the count went from `seen` to `words`: if it fell, it began anew at 0."""
+    return (words - seen if words >= seen else words) / secs
 
 
 def _finish(nimbus: NimbusClient, reports: Path, text: Path | None, clock: SystemClock) -> int:
@@ -222,6 +233,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
     except (StormError, AlreadyRunningError) as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         sys.exit(1)

@@ -8,7 +8,7 @@ import click
 from click.testing import CliRunner
 
 from storm.cli.dev_cluster import DevCluster, DevPlan
-from storm.cli.quickstart import Report, next_steps, quickstart, read_reports, recount
+from storm.cli.quickstart import Report, next_steps, quickstart, read_reports, recount, words_per_sec
 from storm.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def test_the_next_steps_name_the_configuration_where_ports_are_not_storms(tmp_pa
     assert "bin/storm status quickstart" in usual
     assert "STORM_CONF_DIR" not in usual
     assert f"export STORM_CONF_DIR={tmp_path}/conf" in moved
+
+
+def test_a_count_that_began_anew_has_no_negative_rate() -> None:
+    assert words_per_sec(300, 100, 2.0) == 100.0
+    assert words_per_sec(100, 1_000_000, 2.0) == 50.0
 
 
 def test_wrong_usage_is_said() -> None:
