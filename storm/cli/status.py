@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from storm.config.settings import Settings
 
 WINDOWS = {"10m": "600", "3h": "10800", "1d": "86400", "all": ":all-time"}
-ERROR_CHARS = 70
+ERROR_CHARS = 120
 
 
 @click.command()
@@ -24,11 +24,17 @@ ERROR_CHARS = 70
 @with_settings
 def status(settings: Settings, name: str, window: str, system: bool, as_json: bool) -> None:
     """Show topology NAME: its components with rates, latencies and last errors, and its workers."""
+    from storm.thrift.interface import storm_thrift
+
+    t = storm_thrift()
+    one_each = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE)
     with connect_nimbus(settings) as nimbus:
         topology_id = nimbus.call("getTopologySummaryByName", name).id
         page = nimbus.call("getTopologyPageInfo", topology_id, WINDOWS[window], system)
+        # Not those of the page: it has none of __system, where supervisors tell of workers that do not start.
+        errors = last_errors(nimbus.call("getTopologyInfoWithOpts", topology_id, one_each))
     if as_json:
-        print_json(page_as_dict(page))
+        print_json({**page_as_dict(page), "errors": errors})
         return
     head = f"{page.name}  {page.status}  up {duration(page.uptime_secs)}  {page.id}"
     click.echo(click.style(head, bold=True))
@@ -39,12 +45,9 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
     if page.workers:
         click.echo()
         click.echo(worker_table(page))
-    errors = last_errors(page)
     for component, error in errors.items():
-        first = error["error"].strip().splitlines()[-1][:ERROR_CHARS]
-        click.echo(
-            f"\n{click.style('last error', fg='red')} of {component} on {error['host']}:{error['port']}: {first}"
-        )
+        where = f"of {component} on {error['host']}:{error['port']}"
+        click.echo(f"\n{click.style('last error', fg='red')} {where}: {headline(error['error'])}")
     if errors:
         click.echo(f"\n`storm get-errors {page.name}` shows them whole")
 
@@ -96,22 +99,19 @@ def worker_table(page: Any) -> str:
     return table(["worker", "executors", "uptime", "tasks"], rows)
 
 
-def last_errors(page: Any) -> dict[str, dict[str, Any]]:
-    """{component: its last error}, those that have one."""
-    found = {}
-    for component_id, stats in {
-        **(page.id_to_spout_agg_stats or {}),
-        **(page.id_to_bolt_agg_stats or {}),
-    }.items():
-        error = stats.last_error
-        if error is not None and error.error:
-            found[component_id] = {
-                "error": error.error,
-                "time_secs": error.error_time_secs,
-                "host": error.host,
-                "port": error.port,
-            }
-    return found
+def last_errors(info: Any) -> dict[str, dict[str, Any]]:
+    """{component: its last error} of a TopologyInfo, for the components that have one, __system among them."""
+    return {
+        component_id: {"error": last.error, "time_secs": last.error_time_secs, "host": last.host, "port": last.port}
+        for component_id, found in sorted((info.errors or {}).items())
+        for last in found[:1]
+    }
+
+
+def headline(error: str) -> str:
+    """The line that says most: the last one of a traceback, else the first one."""
+    lines = error.strip().splitlines() or [""]
+    return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:ERROR_CHARS]
 
 
 def page_as_dict(page: Any) -> dict[str, Any]:
@@ -131,7 +131,6 @@ def page_as_dict(page: Any) -> dict[str, Any]:
         "bolts": {key: aggregate(stats) for key, stats in (page.id_to_bolt_agg_stats or {}).items()},
         "topology_stats": _public(page.topology_stats) if page.topology_stats else {},
         "workers": [_public(worker) for worker in page.workers or []],
-        "errors": last_errors(page),
     }
 
 

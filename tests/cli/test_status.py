@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from storm.cli.status import component_table, last_errors, page_as_dict, worker_table
+import pytest
+
+from storm.cli.status import component_table, headline, last_errors, page_as_dict, worker_table
 from storm.thrift.interface import storm_thrift
 
 
@@ -15,7 +17,6 @@ def aggregate(**specific: Any) -> Any:
 def page() -> Any:
     t = storm_thrift()
     bolt = aggregate(bolt=t.BoltAggregateStats(process_latency_ms=0.25, capacity=0.5, executed=12))
-    bolt.last_error = t.ErrorInfo(error="Traceback\nValueError: no", error_time_secs=5, host="h", port=6700)
     worker = t.WorkerSummary(host="h", port=6700, num_executors=3, uptime_secs=61, component_to_num_tasks={"split": 2})
     return t.TopologyPageInfo(
         id="w-1-2",
@@ -42,9 +43,27 @@ def test_workers_say_what_they_run() -> None:
 
 
 def test_last_errors_are_by_component() -> None:
-    assert last_errors(page()) == {
-        "split": {"error": "Traceback\nValueError: no", "time_secs": 5, "host": "h", "port": 6700}
-    }
+    t = storm_thrift()
+    error = t.ErrorInfo(error="no", error_time_secs=5, host="h", port=6700)
+    info = t.TopologyInfo(errors={"split": [error], "__system": [error], "words": []})
+    shown = {"error": "no", "time_secs": 5, "host": "h", "port": 6700}
+    assert last_errors(info) == {"__system": shown, "split": shown}
+    assert last_errors(t.TopologyInfo()) == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
+        (
+            "The worker on port 6700 exited with code 13.\nLast lines of its log:\nx",
+            "The worker on port 6700 exited with code 13.",
+        ),
+        ("", ""),
+    ],
+)
+def test_one_line_tells_of_an_error(error: str, line: str) -> None:
+    assert headline(error) == line
 
 
 def test_as_plain_data() -> None:
