@@ -120,3 +120,6 @@ def test_submit_ends_with_the_last_lines_of_a_worker_that_cannot_start(cluster: 
     assert "127.0.0.1" in done.stderr
     assert "the moon is not in the right house" in done.stderr
     assert "storm kill moonstruck" in done.stderr
+    shown = cluster.storm("status", "moonstruck").stdout
+    assert "starting" in shown
+    assert "it could not start" in shown

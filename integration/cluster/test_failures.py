@@ -159,7 +159,7 @@ def test_a_supervisor_that_lost_its_disk_begins_anew(cluster: ClusterSite, ledge
     supervisor = cluster.supervisors["a"]
     orphans = {pid for pid, port in cluster.worker_pids(topology_id).items() if supervisor_of(cluster, port) == "a"}
     assert orphans
-    supervisor.stop(signal.SIGKILL)
+    supervisor.stop()
     shutil.rmtree(supervisor.local_dir)
     cluster.start_supervisor("a")
     cluster.wait(lambda: not orphans & set(cluster.worker_pids(topology_id)), "workers that nobody knows have ended")
