@@ -308,8 +308,8 @@ class ClusterSite:
 
 
 def environment(conf_dir: Path) -> dict[str, str]:
-    """This process's, without any Storm setting but the configuration directory."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("STORM_")}
+    """This process's, without any Storm setting but the configuration directory and the choice of the hot path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STORM_") or name == "STORM_PURE"}
     return {**kept, "STORM_CONF_DIR": str(conf_dir), "PYTHONPATH": str(REPOSITORY)}
 
 

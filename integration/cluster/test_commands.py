@@ -42,9 +42,13 @@ def test_every_command_that_reads(cluster: ClusterSite, ledger: Ledger, topologi
     assert set(cluster.read("version")) == {"storm", "python", "platform"}
 
     assert "forward" in cluster.storm("status", "seen").stdout
-    port = str(cluster.settings["nimbus.thrift.port"])
+    port = cluster.settings["nimbus.thrift.port"]
     for where in ("localconfvalue", "remoteconfvalue"):
         assert cluster.storm(where, "nimbus.thrift.port").stdout == f"nimbus.thrift.port: {port}\n"
+        assert port in cluster.read(where, "nimbus.thrift.port").values()
+    look = cluster.read("monitor", "seen", "--count", "1", "-i", "0.5", "-w", "acked")
+    assert look["topology"] == "seen"
+    assert {"component", "parallelism", "stream", "acked"} <= set(look)
     head, line = cluster.storm("monitor", "seen", "--count", "1", "-i", "0.5").stdout.splitlines()
     assert head.split()[:2] == ["topology", "component"]
     assert line.split()[0] == "seen"
