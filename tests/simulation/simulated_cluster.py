@@ -195,7 +195,7 @@ class SimulatedCluster:
             self._supervisor_pauses, self._host_dies, self._nimbus_dies, self._nimbus_pauses, self._session_expires,
             self._session_is_cut, self._zookeeper_is_down, self._link_is_cut, self._host_is_far_from_nimbus,
             self._supervisor_joins, self._host_is_lost, self._supervisor_is_lost, self._ports_change,
-            self._disk_is_lost,
+            self._disk_is_lost, self._host_is_isolated,
         ]  # fmt: skip
 
     def _user_acts(self) -> None:
@@ -257,6 +257,15 @@ class SimulatedCluster:
         name = self.rng.choice(self.hosts).name
         self.far_from_nimbus.add(name)
         self.events.after(self._down_secs(), f"{name} reaches Nimbus", lambda: self.far_from_nimbus.discard(name))
+
+    def _host_is_isolated(self) -> None:
+        """It reaches neither ZooKeeper nor Nimbus; its workers go on, with what they know."""
+        host, secs = self.rng.choice(self.hosts), self.rng.uniform(10.0, 30.0)
+        self.far_from_nimbus.add(host.name)
+        self.events.after(secs, f"{host.name} reaches Nimbus", lambda: self.far_from_nimbus.discard(host.name))
+        for process in [host.supervisor, *host.alive()]:
+            if process is not None and process.alive:
+                process.session.cut(secs)
 
     def _supervisor_joins(self) -> None:
         if len(self.hosts) < 5:
