@@ -44,6 +44,11 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 spout`, `2 spouts`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(secs: float) -> str:
     """Two units at most: `3 d 4 h`, `12 s`."""
     left = int(secs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from storm.cli.options import as_json, connect_nimbus, with_settings
-from storm.cli.output import duration, print_json, table
+from storm.cli.output import duration, plural, print_json, table
 
 if TYPE_CHECKING:
     from storm.config.settings import Settings
@@ -38,7 +38,10 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
         return
     head = f"{page.name}  {page.status}  up {duration(page.uptime_secs)}  {page.id}"
     click.echo(click.style(head, bold=True))
-    counts = f"{page.num_workers} workers, {page.num_executors} executors, {page.num_tasks} tasks."
+    counts = (
+        f"{plural(page.num_workers, 'worker')}, {plural(page.num_executors, 'executor')}, "
+        f"{plural(page.num_tasks, 'task')}."
+    )
     click.echo(f"{counts} {page.sched_status or ''}".rstrip())
     click.echo()
     click.echo(component_table(page))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from storm.cli.options import with_settings
-from storm.cli.output import Steps, print_json, size
+from storm.cli.output import Steps, plural, print_json, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ def submit(settings: Settings, path: Path, args: tuple[str, ...], name: str, as_
     try:
         steps.start(f"loading {path}")
         loaded = load_topology(path, conf_overrides(settings), args)
-        steps.done(f"{len(loaded.topology.spouts)} spouts, {len(loaded.topology.bolts)} bolts")
+        steps.done(f"{plural(len(loaded.topology.spouts), 'spout')}, {plural(len(loaded.topology.bolts), 'bolt')}")
         _pack_and_send(settings, loaded, name, steps, {**options, "as_json": as_json})
     except BaseException:
         steps.failed()
@@ -68,7 +68,7 @@ def _pack_and_send(
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
         steps.start("packing its code")
         package = build_package(loaded.files, Path(directory) / "package.zip")
-        steps.done(f"{package.files} files, {size(package.size_bytes)}")
+        steps.done(f"{plural(package.files, 'file')}, {size(package.size_bytes)}")
         if options["dry_run"]:
             return
         from storm.client import submitter

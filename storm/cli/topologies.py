@@ -249,7 +249,8 @@ def set_log_level(settings: Settings, name: str, levels: tuple[str, ...], resets
     with connect_nimbus(settings) as nimbus:
         topology_id = nimbus.call("getTopologySummaryByName", name).id
         nimbus.call("setLogConfig", topology_id, t.LogConfig(named_logger_level=loggers))
-    click.echo(f"{name}: {', '.join(loggers)} set; workers follow within seconds")
+    done = [f"{', '.join(words)} {verb}" for verb, words in (("set", levels), ("reset", resets)) if words]
+    click.echo(f"{name}: {', '.join(done)}; workers follow within seconds")
 
 
 def parse_level(word: str) -> tuple[str, str, int | None]:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from storm.cli.output import Steps, duration, size, table
+from storm.cli.output import Steps, duration, plural, size, table
 
 
 def test_a_table_has_columns_of_one_width_and_numbers_to_the_right() -> None:
     shown = table(["name", "count"], [["words", 12_345], ["a-long-name", 7]])
     assert shown.splitlines() == ["name          count", "words        12,345", "a-long-name       7"]
+
+
+def test_one_has_no_plural() -> None:
+    assert [plural(count, "file") for count in (0, 1, 2_000)] == ["0 files", "1 file", "2,000 files"]
 
 
 def test_what_is_not_known_is_a_dash() -> None:
