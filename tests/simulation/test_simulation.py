@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from simulated_cluster import Outcome
 
-FEW_SEEDS = 40
+FEW_SEEDS = 30
 SEEDS = int(os.environ.get("STORM_SIMULATION_SEEDS", FEW_SEEDS))
 SEED = os.environ.get("STORM_SIMULATION_SEED")
 FAILURES_SHOWN = 5
