@@ -62,7 +62,12 @@ RELIABILITY = (
         "topology.tick.tuple.freq.secs", Number(0.001), None, "How often a component gets a tick. null: never.", "s"
     ),
     Option("topology.debug", Bool(), False, "Whether every tuple is logged."),
-    Option("topology.testing.always.try.serialize", Bool(), False, "Whether tuples are encoded even within a worker."),
+    Option(
+        "topology.testing.always.try.serialize",
+        Bool(),
+        False,
+        "Whether values that cannot travel are refused even within a worker.",
+    ),
     Option("topology.error.throttle.interval.secs", Number(0.001), 10, "The interval of the next key.", "s"),
     Option("topology.max.error.report.per.interval", Int(0), 5, "How many errors of a component are reported in it."),
     Option(

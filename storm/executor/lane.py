@@ -66,7 +66,8 @@ class Lane:
         """Where this lane's executors put tuples for a task."""
         port = self.ports.get(task)
         if port is None:
-            port = self.ports[task] = Port(task, None if task in self.lanes.lane_of else self.lanes.transfer.check)
+            is_checked = self.lanes.checks_all or task not in self.lanes.lane_of
+            port = self.ports[task] = Port(task, self.lanes.transfer.check if is_checked else None)
         return port
 
     def near_port(self, task: TaskId) -> Port | None:
@@ -75,7 +76,7 @@ class Lane:
         bolt_task = executor.task_to_call(task) if executor is not None else None
         if bolt_task is None:
             return None
-        port = Port(task)
+        port = Port(task, self.lanes.transfer.check if self.lanes.checks_all else None)
         port.execute_now = bolt_task
         return port
 

@@ -59,6 +59,7 @@ class Lanes:
         options = TopologyOptions.from_conf(plan.conf)
         self.high_mark = options.executor_receive_buffer_size
         self.low_mark = self.high_mark // 2
+        self.checks_all = options.testing_always_try_serialize
         self.failure: BaseException | None = None
         self.stopping = False
         self.full: set[TaskId] = set()

@@ -27,7 +27,8 @@ class Port:
     """Tuples on their way to one task, as the executors of one lane see it.
 
     In the task's own lane `items` is its queue; in another it waits there for the end of a batch. `check` is set where
-    the task is in another worker: it refuses values that cannot travel. `execute_now` is set on a port for none
+    the task is in another worker, or for all if `topology.testing.always.try.serialize`: it refuses values that cannot
+    travel. `execute_now` is set on a port for none
     grouping whose task runs in the same lane: its code is called directly.
     """
 

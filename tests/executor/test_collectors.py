@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def cluster(script: Script, workers: int = 1) -> SeveralWorkers:
+def cluster(script: Script, workers: int = 1, conf: dict[str, Any] | None = None) -> SeveralWorkers:
     builder = TopologyBuilder()
     builder.set_spout("spout", ScriptedSpout(script))
     bolt = builder.set_bolt("bolt", ScriptedBolt(script))
     bolt.shuffle_grouping("spout").direct_grouping("spout", stream="direct").shuffle_grouping("spout", stream="pair")
     last = builder.set_bolt("last", ScriptedBolt(script)).set_num_tasks(2)
     last.all_grouping("bolt").direct_grouping("bolt", stream="direct")
-    return SeveralWorkers(builder.create_topology(), workers=workers)
+    return SeveralWorkers(builder.create_topology(), conf or {}, workers=workers)
 
 
 WRONG: list[tuple[str, Callable[[Any], Any], str]] = [
@@ -184,6 +184,19 @@ def test_values_that_cannot_travel_are_refused_when_emitted(monkeypatch: pytest.
     assert component == "spout"
     assert "component 'spout' emitted on stream 'default' (fields value) what cannot travel" in text
     assert "value 0 (object): no" in text
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_within_a_worker_they_are_refused_where_that_was_asked_for(
+    always: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(self: NetworkTransfer, values: Any) -> None:
+        raise SerializationError("value 0 (object): no")
+
+    monkeypatch.setattr(NetworkTransfer, "check", check)
+    one = cluster(Script(next_tuple=emit_up_to(1)), conf={"topology.testing.always.try.serialize": always})
+    one.run_for(1)
+    assert [component for component, _ in one.errors] == (["spout"] if always else [])
 
 
 def test_within_a_worker_anything_travels() -> None:
