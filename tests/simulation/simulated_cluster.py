@@ -7,6 +7,7 @@ a quiet time after which everything must be in order again.
 from __future__ import annotations
 
 import json
+import logging
 import random
 from dataclasses import dataclass, replace
 from functools import cache
@@ -348,3 +349,9 @@ class SimulatedCluster:
 def simulate(seed: int) -> Outcome:
     """One run."""
     return SimulatedCluster(seed).run()
+
+
+def simulate_quietly(seed: int) -> Outcome:
+    """One run, in a process of a pool: it logs nothing."""
+    logging.disable(logging.CRITICAL)
+    return simulate(seed)

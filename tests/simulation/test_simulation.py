@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from simulated_cluster import SimulatedCluster, simulate
+from simulated_cluster import SimulatedCluster, simulate, simulate_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,18 +25,12 @@ SEED = os.environ.get("STORM_SIMULATION_SEED")
 FAILURES_SHOWN = 5
 
 
-def quiet_outcome(seed: int) -> Outcome:
-    """A run in a process of the pool."""
-    logging.disable(logging.CRITICAL)
-    return simulate(seed)
-
-
 def outcomes() -> Iterator[Outcome]:
     if SEEDS <= FEW_SEEDS:
         yield from map(simulate, range(SEEDS))
         return
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(quiet_outcome, range(SEEDS), chunksize=5)
+        yield from pool.map(simulate_quietly, range(SEEDS), chunksize=5)
 
 
 def told(outcome: Outcome) -> str:
