@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import yaml
-from zookeeper_servers import REPOSITORY, ZooKeeperProcess, start_apache
+from zookeeper_servers import REPOSITORY, ZooKeeperProcess, four_letter_word, start_apache
 
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
@@ -151,7 +151,9 @@ class ClusterSite:
         self.wait(lambda: self.node_id(name) in self.state.supervisor_ids(), f"supervisor {name} is registered")
 
     def reset(self) -> None:
-        """As it was at first: three supervisors and Nimbus run, and no topology does."""
+        """As it was at first: ZooKeeper, Nimbus and three supervisors run, and no topology does."""
+        if four_letter_word(self.zookeeper.port, b"ruok") != b"imok":
+            self.zookeeper.restart()
         for name in [name for name in self.supervisors if name not in {"a", "b", "c"}]:
             self.end_supervisor(name)
             del self.supervisors[name]

@@ -63,6 +63,21 @@ def test_workers_do_not_notice_that_their_supervisor_ends_and_comes_back(
     cluster.wait(lambda: not cluster.remains(topology_id), "the supervisor has ended the workers that it adopted")
 
 
+@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
+def test_a_supervisor_that_lost_its_disk_begins_anew(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "uprooted", workers=3, topology__message__timeout__secs=5)
+    supervisor = cluster.supervisors["a"]
+    orphans = {pid for pid, port in cluster.worker_pids(topology_id).items() if supervisor_of(cluster, port) == "a"}
+    assert orphans
+    supervisor.stop()
+    shutil.rmtree(supervisor.local_dir)
+    cluster.start_supervisor("a")
+    cluster.wait(lambda: not orphans & set(cluster.worker_pids(topology_id)), "workers that nobody knows have ended")
+    cluster.wait_spread(topology_id, 3)
+    ledger.wait_progress(cluster)
+    ledger.check_complete(cluster)
+
+
 def test_a_pending_kill_outlives_nimbus(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
     topology_id = ledger.submit(cluster, topologies, "doomed", workers=2)
     cluster.storm("kill", "doomed", "-w", "5")
@@ -84,6 +99,7 @@ def test_a_pending_rebalance_outlives_nimbus(cluster: ClusterSite, ledger: Ledge
     ledger.check_complete(cluster)
 
 
+@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
 def test_nimbus_is_not_needed_for_a_topology_to_go_on(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
     topology_id = ledger.submit(cluster, topologies, "independent", workers=2)
     pids = cluster.worker_pids(topology_id)
@@ -126,9 +142,9 @@ def test_a_topology_goes_on_while_zookeeper_is_away(cluster: ClusterSite, ledger
     topology_id = ledger.submit(cluster, topologies, "apart", workers=2)
     pids = cluster.worker_pids(topology_id)
     cluster.zookeeper.kill()
-    ledger.wait_progress(cluster, more=200)
+    ledger.wait_progress(cluster, more=100)
     cluster.zookeeper.restart()
-    ledger.wait_progress(cluster, more=200)
+    ledger.wait_progress(cluster, more=100)
     assert cluster.worker_pids(topology_id) == pids
 
     cluster.wait(lambda: cluster.storm("rebalance", "apart", "-w", "1", "-n", "3"), "Nimbus takes commands again")
@@ -154,26 +170,11 @@ def test_everything_dies_at_once_and_comes_back(cluster: ClusterSite, ledger: Le
 
 
 @pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
-def test_a_supervisor_that_lost_its_disk_begins_anew(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
-    topology_id = ledger.submit(cluster, topologies, "uprooted", workers=3)
-    supervisor = cluster.supervisors["a"]
-    orphans = {pid for pid, port in cluster.worker_pids(topology_id).items() if supervisor_of(cluster, port) == "a"}
-    assert orphans
-    supervisor.stop()
-    shutil.rmtree(supervisor.local_dir)
-    cluster.start_supervisor("a")
-    cluster.wait(lambda: not orphans & set(cluster.worker_pids(topology_id)), "workers that nobody knows have ended")
-    cluster.wait_spread(topology_id, 3)
-    ledger.wait_progress(cluster)
-    ledger.check_complete(cluster)
-
-
-@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
 @pytest.mark.parametrize("damaged", ["localstate/state.json", "../workers/*/launch.json", "stormdist/*/stormconf.ser"])
 def test_a_damaged_file_of_a_supervisor_does_not_end_a_topology(
     cluster: ClusterSite, ledger: Ledger, topologies: Path, damaged: str
 ) -> None:
-    topology_id = ledger.submit(cluster, topologies, "robust", workers=3)
+    topology_id = ledger.submit(cluster, topologies, "robust", workers=3, topology__message__timeout__secs=5)
     supervisor = cluster.supervisors["a"]
     supervisor.stop()
     files = list((supervisor.local_dir / "supervisor").glob(damaged))
