@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from event_loop import HostClock, Loop, Process
 from simulated_zookeeper import Session
 
+from storm.cluster.records import TopologyStatus
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import StormError, ThriftConnectionError, ThriftTimeoutError
@@ -97,7 +98,8 @@ class WorkerProcess(Process):
         for which it does not end.
         """
         is_gone = self.handle.assignment.topology_id not in topology_ids
-        return self.host.is_left and is_gone and self.worker is not None and self.worker.active
+        was_told = self.worker is None or self.worker._status is TopologyStatus.KILLED
+        return self.host.is_left and is_gone and not was_told
 
     def terminate(self) -> None:
         """SIGTERM."""
