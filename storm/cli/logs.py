@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from storm.cli.options import NIMBUS_TIMEOUT_SECS, connect_nimbus, with_settings
+from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -42,9 +43,13 @@ class LogSource(NamedTuple):
     show_default=True,
     help="How many lines of each log to begin with.",
 )
+@as_json
 @with_settings
-def logs(settings: Settings, name: str, component: str | None, follow: bool, lines: int) -> None:
-    """Print the last lines of the logs of topology NAME's workers; with COMPONENT only of workers that run it."""
+def logs(settings: Settings, name: str, component: str | None, follow: bool, lines: int, as_json: bool) -> None:
+    """Print the last lines of the logs of topology NAME's workers; with COMPONENT only of workers that run it.
+
+    With --json, each line is an object with the worker and its line.
+    """
     from storm.clock import SystemClock
     from storm.thrift.client import ThriftClient
 
@@ -62,11 +67,12 @@ def logs(settings: Settings, name: str, component: str | None, follow: bool, lin
         )
         for source, colour in zip(sources, COLOURS * len(sources), strict=False)
     ]
-    label = len(sources) > 1
     while True:
         for reader, colour in readers:
+            label = click.style(reader.source.label, fg=colour) + "  " if len(sources) > 1 else ""
             for line in reader.more():
-                click.echo(f"{click.style(reader.source.label, fg=colour)}  {line}" if label else line)
+                found = {"worker": reader.source.label, "line": line}
+                click.echo(json.dumps(found) if as_json else f"{label}{line}")
         if not follow:
             return
         clock.sleep(FOLLOW_SECS)
