@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Words(Spout):
-    outputs = {"default": ["word"], "direct": DirectStream(["word"])}  # noqa: RUF012
+    outputs = {"default": ["word"], "direct": DirectStream(["word"])}
 
     def __init__(self, words: Sequence[str] = ()) -> None:
         self.words = words
