@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 64 * 1024
 FOLLOW_SECS = 0.5
+LOOK_SECS = 3.0  # between two looks at which workers there are
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 
@@ -51,31 +52,37 @@ def logs(settings: Settings, name: str, component: str | None, follow: bool, lin
     With --json, each line is an object with the worker and its line.
     """
     from storm.clock import SystemClock
-    from storm.thrift.client import ThriftClient
 
     clock = SystemClock()
+    readers: dict[LogSource, LogReader] = {}
+    look_at = clock.now()
     with connect_nimbus(settings) as nimbus:
-        sources = log_sources(nimbus, name, component)
-    readers = [
-        (
-            LogReader(
-                source,
-                ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS),
-                lines,
-            ),
-            colour,
-        )
-        for source, colour in zip(sources, COLOURS * len(sources), strict=False)
-    ]
-    while True:
-        for reader, colour in readers:
-            label = click.style(reader.source.label, fg=colour) + "  " if len(sources) > 1 else ""
-            for line in reader.more():
-                found = {"worker": reader.source.label, "line": line}
-                click.echo(json.dumps(found) if as_json else f"{label}{line}")
-        if not follow:
-            return
-        clock.sleep(FOLLOW_SECS)
+        while True:
+            if clock.now() >= look_at:  # workers come and go, by a rebalance or a death
+                look_at = clock.now() + LOOK_SECS
+                sources = log_sources(nimbus, name, component)
+                readers = {source: readers.get(source) or open_log(source, lines) for source in sources}
+            for number, reader in enumerate(readers.values()):
+                _print_lines(reader, COLOURS[number % len(COLOURS)] if len(readers) > 1 else None, as_json)
+            if not follow:
+                return
+            clock.sleep(FOLLOW_SECS)
+
+
+def open_log(source: LogSource, lines: int) -> LogReader:
+    """A reader of this worker's log, through its supervisor."""
+    from storm.thrift.client import ThriftClient
+
+    supervisor = ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS)
+    return LogReader(source, supervisor, lines)
+
+
+def _print_lines(reader: LogReader, colour: str | None, as_json: bool) -> None:
+    """`colour` None: there is one worker only, which needs no label."""
+    worker = reader.source.label
+    label = "" if colour is None else click.style(worker, fg=colour) + "  "
+    for line in reader.more():
+        click.echo(json.dumps({"worker": worker, "line": line}) if as_json else f"{label}{line}")
 
 
 def log_sources(nimbus: Any, name: str, component: str | None) -> list[LogSource]:
