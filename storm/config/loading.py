@@ -27,7 +27,16 @@ log = logging.getLogger(__name__)
 PREFIX = "STORM_"
 # Variables that are not keys: where files are, and how the checkout's scripts and tests run.
 OWN_VARIABLES = frozenset(
-    {"STORM_CONF_DIR", "STORM_HOME", "STORM_PURE", "STORM_PYTHON", "STORM_REQUIRE_REAL_PARTS", "STORM_VENV"}
+    {
+        "STORM_CONF_DIR",
+        "STORM_HOME",
+        "STORM_PURE",
+        "STORM_PYTHON",
+        "STORM_REQUIRE_REAL_PARTS",
+        "STORM_SIMULATION_SEED",
+        "STORM_SIMULATION_SEEDS",
+        "STORM_VENV",
+    }
 )
 RESERVED_PREFIXES = frozenset(key.split(".")[0] for key in OPTIONS)
 

@@ -142,7 +142,7 @@ class Worker:
             self._read()
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
-        active = self._peers_ready and self._status is TopologyStatus.ACTIVE
+        active = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
         if active != self.active:
             self.active = active
             self.on_switch()
@@ -168,8 +168,9 @@ class Worker:
     def _read(self) -> None:
         topology_id = self.launch.topology_id
         try:
-            assignment = self._state.assignment(topology_id, self.wake)
+            # Opposite to the order of Nimbus's writes: who sees it active again sees its new assignment too.
             base = self._state.storm_base(topology_id, self.wake)
+            assignment = self._state.assignment(topology_id, self.wake)
             log_config = self._state.log_config(topology_id, self.wake)
         except CoordinationError as error:
             if self._reachable:
