@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,11 @@ import click
 
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import print_json, table
+from storm.config.near_names import did_you_mean
 from storm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from storm.config.settings import Settings
 
@@ -84,9 +84,3 @@ def value_of(conf: Mapping[str, Any], key: str) -> Any:
     if key in conf:
         return conf[key]
     raise ConfigError(f"no key {key!r}{did_you_mean(key, conf)}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`: did you mean 'x'?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else ""

@@ -20,6 +20,7 @@ import yaml
 from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from storm.clock import Clock
@@ -166,15 +167,12 @@ class DevCluster:
             "storm.cli",
             command,
             "--config",
-            str(self.plan.directory / "conf" / "storm.yaml"),
+            str(self.config_file),
         ]
         if command == "dev-zookeeper" and self.plan.volatile:
             words.append("--volatile")
-        for key, value in settings.items():
-            words += [
-                "-c",
-                f"{key}={yaml.safe_dump(value, default_flow_style=True).strip().removesuffix('...').strip()}",
-            ]
+        for override in overrides(settings):
+            words += ["-c", override]
         return Daemon(name or command, words, self.plan.directory / "logs" / f"{name or command}.log")
 
     def start(self) -> None:
@@ -251,11 +249,16 @@ class DevCluster:
         from storm.config.loading import load_settings
         from storm.supervisor.daemon import kill_all_workers
 
-        overrides = [
-            f"{key}={yaml.safe_dump(value, default_flow_style=True)}"
-            for key, value in self._supervisor_settings(i).items()
-        ]
-        kill_all_workers(load_settings(self.config_file, overrides, os.environ))
+        settings = load_settings(self.config_file, overrides(self._supervisor_settings(i)), os.environ)
+        kill_all_workers(settings)
+
+
+def overrides(settings: Mapping[str, Any]) -> list[str]:
+    """`key=value` for each, as `-c` takes them."""
+    return [
+        f"{key}={yaml.safe_dump(value, default_flow_style=True).strip().removesuffix('...').strip()}"
+        for key, value in settings.items()
+    ]
 
 
 def _is_free(port: int) -> bool:
