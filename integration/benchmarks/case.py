@@ -25,6 +25,7 @@ class Options(NamedTuple):
     repeat: int = 1  # whole runs; `run` calls the case so often
     conf: Mapping[str, str] = {}  # topology settings that win over those of the case
     profile: Path | None = None  # where flame graphs go; None: no profile is taken
+    seconds_given: bool = False  # whether whoever runs it said how many; else a case may take the number that suits it
 
 
 class Result(NamedTuple):

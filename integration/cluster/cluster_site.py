@@ -24,7 +24,7 @@ from storm.thrift.client import ThriftClient
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from storm.cluster.zookeeper import ZooKeeperStorage
@@ -35,6 +35,14 @@ POLL_SECS = 0.1
 LOG_LINES = 40
 SLOTS = 4
 STORM = [sys.executable, "-m", "storm.cli"]
+QUICK = {  # so that tests need not wait long for what comes with time
+    "storm.zookeeper.session.timeout": 10_000,
+    "nimbus.monitor.freq.secs": 1,
+    "supervisor.heartbeat.frequency.secs": 1,
+    "supervisor.monitor.frequency.secs": 1,
+    "supervisor.worker.shutdown.sleep.secs": 1,
+    "topology.message.timeout.secs": 8,
+}
 
 
 class Daemon:
@@ -60,6 +68,11 @@ class Daemon:
         return environment(self.directory / "conf")
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -82,30 +95,31 @@ class Daemon:
 
 
 class ClusterSite:
-    """ZooKeeper, Nimbus and supervisors `a`, `b`, `c`, each with four slots."""
+    """ZooKeeper, Nimbus and supervisors, `a`, `b` and `c` unless told otherwise, each with four slots."""
 
-    def __init__(self, directory: Path, zookeeper: ZooKeeperProcess) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        zookeeper: ZooKeeperProcess,
+        supervisors: Sequence[str] = ("a", "b", "c"),
+        settings: Mapping[str, Any] = QUICK,
+    ) -> None:
         self.directory = directory
         self.zookeeper = zookeeper
         self._ports = free_ports()
         self.settings = {
             "storm.zookeeper.servers": ["127.0.0.1"],
             "storm.zookeeper.port": zookeeper.port,
-            "storm.zookeeper.session.timeout": 10_000,
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": next(self._ports),
-            "nimbus.monitor.freq.secs": 1,
-            "supervisor.heartbeat.frequency.secs": 1,
-            "supervisor.monitor.frequency.secs": 1,
-            "supervisor.worker.shutdown.sleep.secs": 1,
-            "topology.message.timeout.secs": 8,
+            **settings,
         }
         self.conf_dir = directory / "conf"
         self.conf_dir.mkdir()
         (self.conf_dir / "storm.yaml").write_text(yaml.safe_dump(self.settings))
         self.nimbus = Daemon("nimbus", "nimbus", directory / "nimbus", self.settings)
         self.supervisors: dict[str, Daemon] = {}
-        for name in ("a", "b", "c"):
+        for name in supervisors:
             self.add_supervisor(name)
         self._storage: ZooKeeperStorage | None = None
 
@@ -342,7 +356,12 @@ def listening_ports() -> set[int]:
     return {c.laddr.port for c in psutil.net_connections("tcp4") if c.status == psutil.CONN_LISTEN}
 
 
-def start_site(directory: Path, zookeeper_kind: str) -> ClusterSite:
+def start_site(
+    directory: Path,
+    zookeeper_kind: str,
+    supervisors: Sequence[str] = ("a", "b", "c"),
+    settings: Mapping[str, Any] = QUICK,
+) -> ClusterSite:
     """A whole cluster over `embedded` or `apache` ZooKeeper."""
     home = directory / "zookeeper"
     home.mkdir(parents=True)
@@ -352,7 +371,7 @@ def start_site(directory: Path, zookeeper_kind: str) -> ClusterSite:
         port = next(free_ports())
         command = [*STORM, "dev-zookeeper", "--port", str(port), "--data-dir", str(home / "data")]
         zookeeper = ZooKeeperProcess(command, port, home / "zookeeper.log")
-    site = ClusterSite(directory, zookeeper)
+    site = ClusterSite(directory, zookeeper, supervisors, settings)
     try:
         site.start()
     except BaseException:

@@ -1,0 +1,172 @@
+"""Apache Storm itself as a rival: a rig, given by STORM_RIG, that installs it, starts it and measures it.
+
+The rig is a directory with a program `rig` (`up DIR`, `run CASE --json`, `recovery`, `memory`, `down`). Storm and its
+logs go into $STORM_RIG_DIR. The rig tells rates and latencies; what they cost in CPU time is read here from the
+workers' processes, over the same seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
+from case import Result, median_of, percentiles_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from case import Options
+
+RATE = re.compile(r" RATE .*?t=(\d+) emitted=(\d+) executed=(\d+) acked=(\d+) failed=(\d+) latencies=(\S*)")
+SAMPLE_SECS = 0.2
+
+
+class Second(NamedTuple):
+    """What one worker logged of one second."""
+
+    executed: int
+    acked: int
+    failed: int
+    latencies: dict[int, int]
+
+
+def rig() -> Path:
+    return Path(os.environ["STORM_RIG"]).resolve() / "rig"
+
+
+def home() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("STORM_RIG_DIR") or cache / "storm-benchmarks" / "apache-storm").resolve()
+
+
+def missing() -> str:
+    """Why it cannot be run; empty if it can."""
+    if not os.environ.get("STORM_RIG"):
+        return "STORM_RIG is not set (the directory of the rig that measures Apache Storm)"
+    if not rig().is_file():
+        return f"there is no {rig()}"
+    return ""
+
+
+def ask(*words: str) -> str:
+    """What the rig prints. Raises CalledProcessError; its complaints go to the standard error."""
+    return subprocess.run([str(rig()), *words], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def run(loads: list[str], options: Options, repeat: int) -> list[Result]:
+    """Each load so often, on one cluster; none where it does not start."""
+    if not loads:
+        return []
+    found: dict[str, list[Result]] = {}
+    try:
+        ask("up", str(home()))
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"--against storm is left out: {error}", file=sys.stderr)
+        return []
+    try:
+        for round_ in range(repeat):
+            for load in loads:
+                print(f"{time.strftime('%H:%M:%S')}  storm: {load} ({round_ + 1} of {repeat})", file=sys.stderr)
+                try:
+                    found.setdefault(load, []).append(measured(load, options))
+                except (subprocess.CalledProcessError, json.JSONDecodeError) as error:
+                    print(f"Apache Storm's {load} failed: {error}", file=sys.stderr)
+    finally:
+        ask("down")
+    return [median_of(results) for results in found.values() if results]
+
+
+def measured(load: str, options: Options) -> Result:
+    if load == "memory":
+        return memory(json.loads(ask("memory")))
+    if load == "recovery":
+        return recovery(json.loads(ask("recovery")))
+    since = time.time()
+    with cpu_samples() as samples:
+        (told,) = json.loads(ask("run", load, "--seconds", str(options.seconds), "--json"))
+    seconds = logged(since, told["seconds"])
+    counted = "executed" if load.startswith("words") or "unacked" in load else "acked"
+    total = sum(getattr(second, counted) for of in seconds.values() for second in of)
+    latencies = sum((Counter(second.latencies) for of in seconds.values() for second in of), Counter())
+    return Result(
+        load,
+        told["unit"],
+        tuple(float(sum(getattr(second, counted) for second in of)) for of in seconds.values()) or (told["rate"],),
+        round(cpu_between(samples, min(seconds) - 1, max(seconds)) * 1e6 / total, 4) if total else None,
+        {"workers": float(told["worker_rss_mb"])},
+        percentiles_ms(latencies),
+        sum(second.failed for of in seconds.values() for second in of),
+    )
+
+
+def memory(told: dict[str, Any]) -> Result:
+    rss = {role: float(told[role]) for role in ("zookeeper", "nimbus", "supervisor")}
+    rss["worker"] = float(max(told["workers"]))
+    rss["log writer"] = float(max(told["their log writers"]))
+    return Result("memory", "MB", (rss["worker"],), rss_mb=rss)
+
+
+def recovery(told: list[dict[str, float]]) -> Result:
+    new = statistics.median(one["new_process_s"] for one in told)
+    return Result("recovery", "s", tuple(one["both_acking_s"] for one in told), notes=f"new process after {new:.1f} s")
+
+
+# --- what the rig does not tell
+
+
+def logged(since: float, seconds: int) -> dict[int, list[Second]]:
+    """The last seconds of which every worker of the newest topology told, {time of day: a Second of each worker}."""
+    workers: list[dict[int, Second]] = []
+    for log in home().glob("home/logs/workers-artifacts/*/*/worker.log"):
+        if log.stat().st_mtime < since:
+            continue
+        lines = {}
+        for t, _, executed, acked, failed, latencies in RATE.findall(log.read_text(errors="replace")):
+            buckets = (bucket.split(":") for bucket in latencies.split(",") if bucket)
+            lines[int(t)] = Second(int(executed), int(acked), int(failed), {int(b): int(n) for b, n in buckets})
+        if lines and max(lines) > since:
+            workers.append(lines)
+    both = sorted(set.intersection(*map(set, workers)))[-seconds:] if workers else []
+    return {t: [lines[t] for lines in workers] for t in both}
+
+
+@contextlib.contextmanager
+def cpu_samples() -> Iterator[list[tuple[float, dict[int, float]]]]:
+    """While it lasts: (time of day, {worker process: CPU seconds}), a few times a second."""
+    samples: list[tuple[float, dict[int, float]]] = []
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(SAMPLE_SECS):
+            found = {}
+            for path in home().glob("local/workers/*/pids/*"):
+                with contextlib.suppress(psutil.Error):
+                    times = psutil.Process(int(path.name)).cpu_times()
+                    found[int(path.name)] = times.user + times.system
+            samples.append((time.time(), found))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()
+
+
+def cpu_between(samples: list[tuple[float, dict[int, float]]], first: float, last: float) -> float:
+    """CPU seconds used between two times of day, by the samples nearest to them."""
+    begin = min(samples, key=lambda sample: abs(sample[0] - first))[1]
+    end = min(samples, key=lambda sample: abs(sample[0] - last))[1]
+    return sum(end[pid] - begin.get(pid, 0.0) for pid in end)
