@@ -6,7 +6,10 @@ Everything that a topology needs is imported from here; modules load when they a
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+from storm import hot_path
 
 if TYPE_CHECKING:
     from storm.client.submitter import submit_topology
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from storm.tuples import Tuple
 
 __version__ = "0.1.0"
+
+hot_path.choose(os.environ.get("STORM_PURE"))
 
 # Name -> module. The imports above tell type checkers the same.
 _MODULES = {

@@ -18,14 +18,13 @@ from storm.executor.spout_executor import SpoutExecutor
 from storm.topology.component import BasicBolt
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.bolt_executor import BoltTask
     from storm.executor.executor import Surroundings
-    from storm.executor.pending import Entry
     from storm.executor.spout_executor import SpoutTask
-    from storm.ids import ExecutorId, TaskId
+    from storm.ids import ExecutorId, StreamId, TaskId
     from storm.tuples import Tuple
 
 UNDER_WAY_MAX = 1000  # tuples of one task in `execute` at once; more wait in its queue
@@ -38,13 +37,14 @@ class AsyncBasicCollector(BasicCollector):
 
     __slots__ = ()
 
-    @property
-    def input(self) -> Tuple | None:
-        return _input.get()
+    def emit(self, values: Sequence[Any], *, stream: StreamId = "default") -> None:
+        self.collector.emit(values, _input.get(), stream)
 
-    @input.setter
-    def input(self, tup: Tuple | None) -> None:
-        _input.set(tup)
+    def emit_direct(self, task: TaskId, values: Sequence[Any], *, stream: StreamId = "default") -> None:
+        self.collector.emit_direct(task, values, _input.get(), stream)
+
+    def emit_many(self, rows: Sequence[Sequence[Any]], *, stream: StreamId = "default") -> None:
+        self.collector.emit_many(rows, _input.get(), stream)
 
 
 class AsyncBoltExecutor(BoltExecutor):
@@ -216,11 +216,11 @@ class AsyncSpoutExecutor(SpoutExecutor):
         finally:
             del self.emitting[task.id]
 
-    def tell(self, call: Any, entries: list[Entry]) -> None:
-        self.spawn(self.tell_all(call, entries))
+    def tell(self, call: Any, message_ids: list[Any]) -> None:
+        self.spawn(self.tell_all(call, message_ids))
 
-    async def tell_all(self, call: Any, entries: list[Entry]) -> None:
-        for entry in entries:
-            done = call(entry[0])
+    async def tell_all(self, call: Any, message_ids: list[Any]) -> None:
+        for message_id in message_ids:
+            done = call(message_id)
             if isawaitable(done):
                 await done

@@ -30,9 +30,12 @@ SAMPLES_MAX = 16  # tuples whose time from receipt to ack is being taken
 
 
 class BoltTask:
-    """One task: the user's bolt, its collector, its queue. `execute_batch`: None where the bolt has none."""
+    """One task: the user's bolt, its collector, its queue. `execute_batch`: None where the bolt has none.
 
-    __slots__ = ("bolt", "collector", "execute", "execute_batch", "id", "port", "user_collector")
+    `basic` is a `BasicBolt`'s collector; None for other bolts.
+    """
+
+    __slots__ = ("basic", "bolt", "collector", "execute", "execute_batch", "id", "port", "user_collector")
 
     def __init__(self, task_id: TaskId, bolt: Any, collector: BoltCollector) -> None:
         self.id = task_id
@@ -40,19 +43,30 @@ class BoltTask:
         self.collector = collector
         self.port: Port
         self.user_collector: Any = collector
+        self.basic: BasicCollector | None = None
         self.execute: Callable[[Tuple], Any] = bolt.execute
         self.execute_batch: Callable[[list[Tuple]], Any] | None = None
         if isinstance(bolt, BasicBolt):
-            self.user_collector = BasicCollector(collector)
-            self.execute = self.execute_basic
+            self.user_collector = self.basic = BasicCollector(collector)
         elif getattr(type(bolt), "execute_batch", Bolt.execute_batch) is not Bolt.execute_batch:
             self.execute_batch = bolt.execute_batch
 
+    def execute_all(self, batch: list[Tuple]) -> None:
+        if self.execute_batch is not None:
+            self.execute_batch(list(batch))
+        elif self.basic is not None:
+            for tup in batch:
+                self.execute_basic(tup)
+        else:
+            execute = self.execute
+            for tup in batch:
+                execute(tup)
+
     def execute_basic(self, tup: Tuple) -> None:
         """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
-        self.user_collector.input = tup
+        self.basic.input = tup  # type: ignore[union-attr]
         try:
-            self.bolt.execute(tup)
+            self.execute(tup)
         except FailedError as error:
             if isinstance(error, ReportedFailedError):
                 self.collector.report(error)
@@ -102,7 +116,7 @@ class BoltExecutor(Executor):
 
     def turn(self, now: float) -> bool:
         if not self.started:
-            if not self.active and not any(task.port.items for task in self.tasks):
+            if not self.active and not self.has_input():
                 return False
             self.prepare(now)
         did = False
@@ -119,6 +133,9 @@ class BoltExecutor(Executor):
         if did:
             self.flush()
         return did
+
+    def has_input(self) -> bool:
+        return any(task.port.items for task in self.tasks)
 
     def next_due(self) -> float | None:
         return 0.0 if self.active and not self.started else self.tick_due
@@ -147,10 +164,7 @@ class BoltExecutor(Executor):
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         """Execute a tuple that comes by another way than the queue."""
         began = self.clock.now()
-        if task.execute_batch is not None:
-            task.execute_batch([tup])
-        else:
-            task.execute(tup)
+        task.execute_all([tup])
         self.count_executed([tup], began, self.clock.now())
 
     def run(self, task: BoltTask) -> bool:
@@ -164,12 +178,7 @@ class BoltExecutor(Executor):
             del port.items[: self.quota]
         self.running = True
         began = self.clock.now()
-        if task.execute_batch is not None:
-            task.execute_batch(list(batch))
-        else:
-            execute = task.execute
-            for tup in batch:
-                execute(tup)
+        task.execute_all(batch)
         ended = self.clock.now()
         self.running = False
         self.count_executed(batch, began, ended)
@@ -201,10 +210,14 @@ class BoltExecutor(Executor):
         """Bring acks, fails and resets to their trees' ledgers."""
         acks, collector.acks = collector.acks, []
         ledgers, tracking = self.lane.ledgers, self.tracking
+        pending = None
+        upper = 0
         for tup in acks:
             root = tup.root
             if root:
-                pending = ledgers.get(root >> 32)
+                if root >> 32 != upper:
+                    upper = root >> 32
+                    pending = ledgers.get(upper)
                 if pending is not None:
                     pending.fold(root, tup.edge)
                 else:

@@ -84,7 +84,7 @@ class SpoutCollector:
             tup.root = 0
             tup.edge = 0
             if message_id is not None:
-                self.pending.acked.append((message_id, out, self.now))
+                self.pending.done_at_once(message_id, out, self.now)
         else:
             mask = 0xFFFFFFFFFFFFFFFF
             edge = self.seed
@@ -97,7 +97,7 @@ class SpoutCollector:
             root = self.base | counter
             tup.root = root
             tup.edge = edge
-            self.pending.add(root, edge, (message_id, out, self.now))
+            self.pending.add(root, edge, message_id, out, self.now)
             if self.init_sent:
                 self.tracking.init(root, edge)
         port.items.append(tup)
@@ -148,11 +148,11 @@ class SpoutCollector:
                     tup.root = root
                     tup.edge = edge
                     value ^= edge
-                self.pending.add(root, value, (message_id, out, self.now))
+                self.pending.add(root, value, message_id, out, self.now)
                 if self.init_sent:
                     self.tracking.init(root, value)
             else:  # nobody tracks it, or nobody gets it: it is done
-                self.pending.acked.append((message_id, out, self.now))
+                self.pending.done_at_once(message_id, out, self.now)
         hand_over(ports, tuples)
 
 
@@ -186,7 +186,10 @@ class BoltCollector:
         except TypeError:
             raise out.wrong_values(values) from None
         single = out.single
-        if single is None or (anchors is not None and (type(anchors) is not Tuple or anchors.more is not None)):
+        anchor = None
+        if anchors is not None and type(anchors) is Tuple:
+            anchor = anchors
+        if single is None or (anchors is not None and (anchor is None or anchor.more is not None)):
             self.send(out, out.targets(values), values, anchors)
             return
         port = out.ports[single.choose(values)]
@@ -198,7 +201,7 @@ class BoltCollector:
         tup.origin = out.origin
         tup.more = None
         tup.settled = False
-        if anchors is None or not anchors.root:
+        if anchor is None or not anchor.root:
             tup.root = 0
             tup.edge = 0
         else:
@@ -208,8 +211,8 @@ class BoltCollector:
             edge ^= edge >> 7
             edge ^= (edge << 17) & mask
             self.seed = edge
-            anchors.edge ^= edge
-            tup.root = anchors.root
+            anchor.edge ^= edge
+            tup.root = anchor.root
             tup.edge = edge
         port.items.append(tup)
 

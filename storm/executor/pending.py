@@ -11,7 +11,7 @@ a message. Then `fold` completes trees. Otherwise an acker elsewhere holds it (`
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from storm.ids import TaskId
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 RING_SIZE_MIN = 1024
 RING_SIZE_MAX = 1 << 20
 
-Entry: TypeAlias = tuple[Any, Any, float]  # message id, what was emitted on, when (seconds)
+
+class EmittedOn(Protocol):
+    """What of `task.OutputStream` is needed here."""
+
+    failed: int
+
+    def count_acked(self, since: float) -> object: ...
 
 
 def root_base(holder: TaskId, spout_task: TaskId) -> int:
@@ -37,44 +43,73 @@ def spout_of(root: int) -> TaskId:
     return (root >> 32) & 0xFFFF
 
 
+class OldTree:
+    """A tree that stayed longer than the ring took to come round."""
+
+    __slots__ = ("age", "message_id", "out", "since", "value")
+
+    def __init__(self, value: int, age: int, message_id: Any, out: EmittedOn, since: float) -> None:
+        self.value = value
+        self.age = age
+        self.message_id = message_id
+        self.out = out
+        self.since = since
+
+
 class Pending:
     """The trees of one spout task that are neither complete, failed nor timed out.
 
-    Trees that ended wait in `acked` and `failed` (timed out too) until the spout's executor takes them.
+    The message ids of trees that ended wait in `acked` and `failed` (timed out too) until the spout's executor takes
+    them; the streams that they were emitted on have counted them already.
     """
 
-    __slots__ = ("acked", "ages", "count", "entries", "failed", "generation", "mask", "old", "roots", "values")
+    __slots__ = (
+        "acked", "ages", "count", "failed", "generation", "mask", "message_ids", "old", "outs", "roots", "since",
+        "values",
+    )  # fmt: skip
 
     def __init__(self, size: int = RING_SIZE_MIN) -> None:
         """`size`: of the ring at first, a power of two."""
+        self.make_ring(size)
+        self.old: dict[int, OldTree] = {}
+        self.count = 0
+        self.generation = 0
+        self.acked: list[Any] = []
+        self.failed: list[Any] = []
+
+    def make_ring(self, size: int) -> None:
         self.mask = size - 1
         self.roots = array("Q", bytes(8 * size))  # 0: a free place
         self.values = array("Q", bytes(8 * size))
+        self.since = array("d", bytes(8 * size))
         self.ages = bytearray(size)
-        self.entries: list[Entry | None] = [None] * size
-        self.old: dict[int, tuple[int, int, Entry]] = {}  # root -> value, age, entry
-        self.count = 0
-        self.generation = 0
-        self.acked: list[Entry] = []
-        self.failed: list[Entry] = []
+        self.message_ids: list[Any] = [None] * size
+        self.outs: list[EmittedOn | None] = [None] * size
 
-    def add(self, root: int, value: int, entry: Entry) -> None:
-        """A tree begins; `value` is the XOR of its first edges."""
+    def add(self, root: int, value: int, message_id: Any, out: EmittedOn, now: float) -> None:
+        """A tree begins, emitted on `out` at `now` (seconds); `value` is the XOR of its first edges."""
         place = root & self.mask
         while self.roots[place]:
             self.make_room(place)
             place = root & self.mask
         self.roots[place] = root
         self.values[place] = value
+        self.since[place] = now
         self.ages[place] = self.generation
-        self.entries[place] = entry
+        self.message_ids[place] = message_id
+        self.outs[place] = out
         self.count += 1
+
+    def done_at_once(self, message_id: Any, out: EmittedOn, now: float) -> None:
+        """A tuple that nobody tracks, or nobody gets, is acked."""
+        out.count_acked(now)
+        self.acked.append(message_id)
 
     def fold(self, root: int, value: int) -> None:
         """XOR `value` into the tree's; at zero it is complete. What is not pending (any more) is nobody's concern."""
         place = root & self.mask
         if self.roots[place] != root:
-            if root in self.old:
+            if self.old:
                 self.fold_old(root, value)
             return
         value ^= self.values[place]
@@ -83,35 +118,45 @@ class Pending:
             return
         self.roots[place] = 0
         self.count -= 1
-        self.acked.append(self.entries[place])  # type: ignore[arg-type]
-        self.entries[place] = None
+        out = self.outs[place]
+        out.count_acked(self.since[place])  # type: ignore[union-attr]
+        self.acked.append(self.message_ids[place])
+        self.message_ids[place] = None
 
     def fold_old(self, root: int, value: int) -> None:
-        before, age, entry = self.old[root]
-        if before ^ value:
-            self.old[root] = (before ^ value, age, entry)
-        else:
-            self.settle(root, True)
+        tree = self.old.get(root)
+        if tree is not None:
+            tree.value ^= value
+            if not tree.value:
+                self.settle(root, True)
 
     def settle(self, root: int, acked: bool) -> None:
         """The tree ended, whatever its value."""
-        entry = self.remove(root)
-        if entry is not None:
-            (self.acked if acked else self.failed).append(entry)
+        tree = self.remove(root)
+        if tree is None:
+            return
+        if acked:
+            tree.out.count_acked(tree.since)
+            self.acked.append(tree.message_id)
+        else:
+            tree.out.failed += 1
+            self.failed.append(tree.message_id)
 
-    def remove(self, root: int) -> Entry | None:
+    def remove(self, root: int) -> OldTree | None:
         place = root & self.mask
-        if self.roots[place] == root:
-            entry = self.entries[place]
-            self.roots[place] = 0
-            self.entries[place] = None
+        tree = self.taken_out(place) if self.roots[place] == root else self.old.pop(root, None)
+        if tree is not None:
             self.count -= 1
-            return entry
-        found = self.old.pop(root, None)
-        if found is None:
-            return None
-        self.count -= 1
-        return found[2]
+        return tree
+
+    def taken_out(self, place: int) -> OldTree:
+        """The tree at a place of the ring, which is free from now on."""
+        out = self.outs[place]
+        assert out is not None
+        tree = OldTree(self.values[place], self.ages[place], self.message_ids[place], out, self.since[place])
+        self.roots[place] = 0
+        self.message_ids[place] = None
+        return tree
 
     def reset(self, root: int) -> None:
         """The tree's time starts anew."""
@@ -119,8 +164,7 @@ class Pending:
         if self.roots[place] == root:
             self.ages[place] = self.generation
         elif root in self.old:
-            value, _, entry = self.old[root]
-            self.old[root] = (value, self.generation, entry)
+            self.old[root].age = self.generation
 
     def rotate(self) -> int:
         """One timeout has passed: trees that were there at the last rotation already fail. Answers how many.
@@ -129,7 +173,7 @@ class Pending:
         """
         previous = self.generation
         expired = [root for place, root in enumerate(self.roots) if root and self.ages[place] != previous]
-        expired += [root for root, (_, age, _) in self.old.items() if age != previous]
+        expired += [root for root, tree in self.old.items() if tree.age != previous]
         self.generation = (previous + 1) & 3
         for root in expired:
             self.settle(root, False)
@@ -138,28 +182,25 @@ class Pending:
     def make_room(self, place: int) -> None:
         """A place is taken: the ring is too small and grows, or its tree stays longer than others and moves away."""
         size = self.mask + 1
-        if self.count * 2 > size and size < RING_SIZE_MAX:
+        if self.count > size >> 1 and size < RING_SIZE_MAX:
             self.grow()
         else:
             root = self.roots[place]
-            entry = self.entries[place]
-            assert entry is not None
-            self.old[root] = (self.values[place], self.ages[place], entry)
-            self.roots[place] = 0
+            self.old[root] = self.taken_out(place)
 
     def grow(self) -> None:
         """Twice the size; every tree in the ring has its own place there too."""
         size = self.mask + 1
-        self.mask = 2 * size - 1
-        roots, values, ages, entries = self.roots, self.values, self.ages, self.entries
-        self.roots = array("Q", bytes(16 * size))
-        self.values = array("Q", bytes(16 * size))
-        self.ages = bytearray(2 * size)
-        self.entries = [None] * (2 * size)
-        for place, root in enumerate(roots):
+        roots, values, since, ages = self.roots, self.values, self.since, self.ages
+        message_ids, outs = self.message_ids, self.outs
+        self.make_ring(2 * size)
+        for place in range(size):
+            root = roots[place]
             if root:
                 new = root & self.mask
                 self.roots[new] = root
                 self.values[new] = values[place]
+                self.since[new] = since[place]
                 self.ages[new] = ages[place]
-                self.entries[new] = entries[place]
+                self.message_ids[new] = message_ids[place]
+                self.outs[new] = outs[place]

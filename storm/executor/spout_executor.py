@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
     from storm.executor.lane import Lane
-    from storm.executor.pending import Entry
-    from storm.executor.task import OutputStream
     from storm.ids import ExecutorId, TaskId
 
 
@@ -175,19 +173,25 @@ class SpoutExecutor(Executor):
             room = self.room()
             if room <= 0:
                 break
-            collector, pending, next_tuple = task.collector, task.pending, task.spout.next_tuple
+            collector = task.collector
             collector.now = now
-            pending_max = pending.count + room
-            emits = collector.emits
-            for _ in range(quota):
-                next_tuple()
-                if collector.emits == emits:
-                    break
-                emits = collector.emits
+            if self.emit_of(task, quota, task.pending.count + room):
                 emitted = True
-                if pending.count >= pending_max:
-                    break
         return emitted
+
+    def emit_of(self, task: SpoutTask, quota: int, pending_max: int) -> bool:
+        """Let a task emit until it has no more, has used up its quota or has as many under way; False: it had none."""
+        collector, pending, next_tuple = task.collector, task.pending, task.spout.next_tuple
+        first = emits = collector.emits
+        enough = first + quota
+        while emits < enough:
+            next_tuple()
+            if collector.emits == emits:
+                break
+            emits = collector.emits
+            if pending.count >= pending_max:
+                break
+        return emits != first
 
     def settle(self, now: float) -> bool:
         """Tell the spouts which of their tuples ended; False: none did."""
@@ -196,20 +200,19 @@ class SpoutExecutor(Executor):
             pending = task.pending
             if pending.acked:
                 did = True
-                entries, pending.acked = pending.acked, []
-                self.tell(task.spout.ack, entries)
-                count_acked(entries, now)
+                acked, pending.acked = pending.acked, []
+                for out in task.collector.streams.values():
+                    out.told(now)
+                self.tell(task.spout.ack, acked)
             if pending.failed:
                 did = True
-                entries, pending.failed = pending.failed, []
-                self.tell(task.spout.fail, entries)
-                for entry in entries:
-                    entry[1].failed += 1
+                failed, pending.failed = pending.failed, []
+                self.tell(task.spout.fail, failed)
         return did
 
-    def tell(self, call: Callable[[Any], Any], entries: list[Entry]) -> None:
-        for entry in entries:
-            call(entry[0])
+    def tell(self, call: Callable[[Any], Any], message_ids: list[Any]) -> None:
+        for message_id in message_ids:
+            call(message_id)
 
     def rotate(self, now: float) -> None:
         assert self.timeout_secs is not None
@@ -224,13 +227,3 @@ class SpoutExecutor(Executor):
                 totals.count_output(name, out.emitted, out.transferred())
                 totals.count_spout(name, out.acked, out.failed, out.complete_secs)
         return totals
-
-
-def count_acked(entries: list[Entry], now: float) -> None:
-    out: OutputStream = entries[0][1]
-    if len(entries) > 1 and any(entry[1] is not out for entry in entries):
-        for entry in entries:
-            count_acked([entry], now)
-        return
-    out.acked += len(entries)
-    out.complete_secs += now * len(entries) - sum([entry[2] for entry in entries])

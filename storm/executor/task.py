@@ -72,12 +72,13 @@ class OutputStream:
 
     `single` is the choice where there is one subscriber and it gets every tuple once, among `ports`: the common case.
     `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
-    `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's.
+    `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's. Of the `fresh` acks the
+    spout has not been told yet: `fresh_since` is the sum of the times of their emits.
     """
 
     __slots__ = (
-        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "name", "origin", "ports", "single",
-        "subscriptions", "transferred_more", "width",
+        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "name",
+        "origin", "ports", "single", "subscriptions", "transferred_more", "width",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, direct: bool) -> None:
@@ -94,6 +95,8 @@ class OutputStream:
         self.acked = 0
         self.failed = 0
         self.complete_secs = 0.0
+        self.fresh = 0
+        self.fresh_since = 0.0
 
     def find_single(self) -> None:
         """To be called whenever `subscriptions` changed."""
@@ -118,6 +121,18 @@ class OutputStream:
             each.connect(port_of, near_port_of)
         self.direct_ports = {task: port_of(task) for task in self.direct_ports}
         self.find_single()
+
+    def count_acked(self, since: float) -> None:
+        """A tuple that the spout emitted at `since` is done."""
+        self.acked += 1
+        self.fresh += 1
+        self.fresh_since += since
+
+    def told(self, now: float) -> None:
+        """The spout hears of the fresh acks now."""
+        self.complete_secs += now * self.fresh - self.fresh_since
+        self.fresh = 0
+        self.fresh_since = 0.0
 
     def transferred(self) -> int:
         return self.transferred_more + (self.emitted if self.single is not None else 0)

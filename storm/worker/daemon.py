@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-import storm.tuples
+from storm import hot_path
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
 from storm.errors import CoordinationError, StormError, WorkerStartError
@@ -360,12 +360,11 @@ def configure_logging() -> None:
 
 
 def log_versions() -> None:
-    compiled = not (storm.tuples.__file__ or "").endswith(".py")
     logger.info(
         "Worker on Python %s, %s, hot path %s.",
         platform.python_version(),
         platform.platform(terse=True),
-        "compiled" if compiled else "in pure Python",
+        hot_path.mode(),
     )
 
 

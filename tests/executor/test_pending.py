@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from storm.executor.pending import Pending, holder_of, root_base, spout_of
+from storm.executor.task import OutputStream
+from storm.tuples import Origin
 
 BASE = root_base(40_000, 65_535)
 
 
-def entry(name: Any) -> tuple[Any, Any, float]:
-    return (name, None, 0.0)
+OUT = OutputStream(Origin("spout", "default", 65_535, ["n"]), False)
 
 
 def test_a_root_names_its_holder_and_its_spout() -> None:
@@ -24,11 +25,11 @@ def test_a_root_names_its_holder_and_its_spout() -> None:
 
 def test_a_tree_is_complete_at_zero() -> None:
     pending = Pending()
-    pending.add(BASE | 1, 5, entry("a"))
+    pending.add(BASE | 1, 5, "a", OUT, 0.0)
     pending.fold(BASE | 1, 4)
     assert pending.acked == []
     pending.fold(BASE | 1, 1)
-    assert pending.acked == [entry("a")]
+    assert pending.acked == ["a"]
     assert pending.count == 0
     pending.fold(BASE | 1, 1)  # late: nobody's concern
     assert pending.count == 0
@@ -36,18 +37,18 @@ def test_a_tree_is_complete_at_zero() -> None:
 
 def test_a_tree_fails_between_one_and_two_timeouts() -> None:
     pending = Pending()
-    pending.add(BASE | 1, 5, entry("old"))
+    pending.add(BASE | 1, 5, "old", OUT, 0.0)
     assert pending.rotate() == 0
-    pending.add(BASE | 2, 5, entry("young"))
+    pending.add(BASE | 2, 5, "young", OUT, 0.0)
     assert pending.rotate() == 1
-    assert pending.failed == [entry("old")]
+    assert pending.failed == ["old"]
     assert pending.rotate() == 1
-    assert pending.failed == [entry("old"), entry("young")]
+    assert pending.failed == ["old", "young"]
 
 
 def test_reset_starts_the_time_anew() -> None:
     pending = Pending()
-    pending.add(BASE | 1, 5, entry("a"))
+    pending.add(BASE | 1, 5, "a", OUT, 0.0)
     for _ in range(10):
         assert pending.rotate() == 0
         pending.reset(BASE | 1)
@@ -58,14 +59,14 @@ def test_reset_starts_the_time_anew() -> None:
 @pytest.mark.parametrize("size", [4, 1024])
 def test_a_tree_that_stays_survives_the_ring_coming_round(size: int) -> None:
     pending = Pending(size)
-    pending.add(BASE | 1, 9, entry("stays"))
+    pending.add(BASE | 1, 9, "stays", OUT, 0.0)
     for counter in range(2, 5000):
-        pending.add(BASE | counter, 1, entry(counter))
+        pending.add(BASE | counter, 1, counter, OUT, 0.0)
         pending.fold(BASE | counter, 1)
     pending.fold(BASE | 1, 8)
     assert pending.count == 1
     pending.fold(BASE | 1, 1)
-    assert pending.acked[-1] == entry("stays")
+    assert pending.acked[-1] == "stays"
     assert pending.count == 0
 
 
@@ -86,7 +87,7 @@ class PendingTrees(RuleBasedStateMachine):
     def add(self, value: int, skip: int) -> int:
         self.counter = (self.counter + skip) & 0xFFFFFFFF
         root = BASE | self.counter
-        self.pending.add(root, value, entry(root))
+        self.pending.add(root, value, root, OUT, 0.0)
         self.model[root] = [value, 0]
         return root
 
@@ -123,8 +124,8 @@ class PendingTrees(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         assert self.pending.count == len(self.model)
-        assert {found[0] for found in self.pending.acked} == self.acked
-        assert {found[0] for found in self.pending.failed} == self.failed
+        assert set(self.pending.acked) == self.acked
+        assert set(self.pending.failed) == self.failed
         assert len(self.pending.acked) + len(self.pending.failed) == len(self.acked) + len(self.failed)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
 from several_workers import SeveralWorkers
 
+from storm.executor.groupings import OnlyChoice
 from storm.executor.task import OutputStream, Port, Subscription
 from storm.metrics.stats_records import ALL_TIME
 from storm.topology.builder import TopologyBuilder
@@ -62,18 +63,8 @@ def test_several_subscribers_get_a_tuple_object_each() -> None:
     assert len(script.made("ack")) == 5
 
 
-class First:
-    several = False
-
-    def choose(self, values: Any) -> int:
-        return 0
-
-    def choose_many(self, values: Any) -> list[int]:
-        return [0]
-
-
 def test_connecting_anew_keeps_what_a_grouping_remembers() -> None:
-    choice: Any = First()
+    choice = OnlyChoice(0)
     out = OutputStream(Origin("words", "default", 1, ["word"]), direct=False)
     out.subscriptions.append(Subscription("count", choice, [Port(7)]))
     ports = {7: Port(7)}

@@ -1,0 +1,52 @@
+cimport cython
+from libc.stdint cimport uint64_t
+
+from storm.executor.collectors cimport BasicCollector, BoltCollector
+from storm.executor.executor cimport Executor
+from storm.executor.pending cimport Pending
+from storm.executor.task cimport Port
+from storm.executor.tracking cimport TrackingOut
+from storm.tuples cimport Tuple
+
+
+cdef class BoltTask:
+    cdef readonly object id
+    cdef readonly object bolt
+    cdef readonly BoltCollector collector
+    cdef public Port port
+    cdef public object user_collector
+    cdef readonly BasicCollector basic
+    cdef readonly object execute
+    cdef readonly object execute_batch
+
+    @cython.locals(tup=Tuple)
+    cdef execute_all(self, list batch)
+    cdef execute_basic(self, Tuple tup)
+
+
+cdef class BoltExecutor(Executor):
+    cdef object only_input
+    cdef dict executed
+    cdef dict acked
+    cdef dict failed
+    cdef dict execute_secs
+    cdef dict process_secs
+    cdef list samples
+    cdef public bint active
+    cdef public bint running
+    cdef public object tick_secs
+    cdef public object tick_due
+    cdef public list tasks
+
+    @cython.locals(task=BoltTask, collector=BoltCollector, did=bint)
+    cpdef turn(self, double now)
+    @cython.locals(port=Port, batch=list, began=double, ended=double)
+    cpdef run(self, BoltTask task)
+    cpdef execute_one(self, BoltTask task, Tuple tup)
+    @cython.locals(
+        acks=list, fails=list, resets=list, ledgers=dict, tracking=TrackingOut, pending=Pending, tup=Tuple,
+        root=uint64_t, upper=uint64_t,
+    )
+    cdef settle(self, BoltCollector collector)
+    @cython.locals(first=Tuple)
+    cpdef count_executed(self, list batch, double began, double ended)

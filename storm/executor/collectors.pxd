@@ -1,0 +1,60 @@
+cimport cython
+from libc.stdint cimport uint64_t
+
+from storm.executor.pending cimport Pending
+from storm.executor.task cimport OutputStream, Port
+from storm.executor.tracking cimport TrackingOut
+from storm.tuples cimport Tuple
+
+
+cdef class SpoutCollector:
+    cdef readonly object component
+    cdef readonly dict streams
+    cdef readonly Pending pending
+    cdef TrackingOut tracking
+    cdef object report
+    cdef public long long emits
+    cdef public double now
+    cdef readonly bint tracked
+    cdef readonly bint init_sent
+    cdef readonly uint64_t base
+    cdef readonly uint64_t counter
+    cdef uint64_t seed
+
+    @cython.locals(
+        out=OutputStream, port=Port, tup=Tuple, edge=uint64_t, mask=uint64_t, root=uint64_t, counter=uint64_t
+    )
+    cpdef emit(self, values, message_id=*, stream=*)
+    @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, value=uint64_t, tuples=list)
+    cpdef send(self, OutputStream out, list ports, values, message_id)
+
+
+cdef class BoltCollector:
+    cdef readonly object component
+    cdef readonly dict streams
+    cdef uint64_t seed
+    cdef object report
+    cdef public list acks
+    cdef public list fails
+    cdef public list resets
+
+    @cython.locals(out=OutputStream, port=Port, tup=Tuple, anchor=Tuple, edge=uint64_t, mask=uint64_t)
+    cpdef emit(self, values, anchors=*, stream=*)
+    cpdef ack(self, Tuple tup)
+    cpdef fail(self, Tuple tup)
+    cpdef reset_timeout(self, Tuple tup)
+    @cython.locals(tup=Tuple, edge=uint64_t, tuples=list)
+    cpdef send(self, OutputStream out, list ports, values, anchors)
+
+
+cdef class BasicCollector:
+    cdef readonly BoltCollector collector
+    cdef public Tuple input
+
+
+cpdef uint64_t next_edge(uint64_t seed)
+cdef anchor_to(Tuple tup, Tuple anchor, uint64_t edge)
+cdef add_edge(Tuple tup, uint64_t root, uint64_t edge)
+cdef count_emit(OutputStream out, Py_ssize_t targets)
+@cython.locals(port=Port, tup=Tuple)
+cdef hand_over(list ports, list tuples)

@@ -1,0 +1,40 @@
+from storm.executor.groupings cimport TargetChoice
+from storm.tuples cimport Origin
+
+
+cdef class Port:
+    cdef readonly object task
+    cdef public list items
+    cdef public object check
+    cdef public object execute_now
+
+
+cdef class Subscription:
+    cdef readonly object subscriber
+    cdef public TargetChoice choice
+    cdef public list ports
+    cdef public list near
+
+    cpdef list targets(self, values)
+
+
+cdef class OutputStream:
+    cdef readonly object name
+    cdef readonly Origin origin
+    cdef readonly Py_ssize_t width
+    cdef readonly bint direct
+    cdef public list subscriptions
+    cdef public dict direct_ports
+    cdef public TargetChoice single
+    cdef public list ports
+    cdef public long long emitted
+    cdef public long long transferred_more
+    cdef public long long acked
+    cdef public long long failed
+    cdef public double complete_secs
+    cdef public long long fresh
+    cdef public double fresh_since
+
+    cpdef list targets(self, values)
+    cpdef count_acked(self, double since)
+    cpdef told(self, double now)
