@@ -32,7 +32,7 @@ from storm.topology.parallelism import component_executors, component_tasks, exe
 from storm.topology.system_topology import system_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from storm.clock import Clock
     from storm.topology.structure import StormTopology
@@ -82,6 +82,17 @@ def topology_of(shape: Shape) -> StormTopology:
     return builder.create_topology()
 
 
+def worker_plan(
+    topology: StormTopology, conf: Mapping[str, Any], components: Collection[str] | None = None
+) -> WorkerPlan:
+    """A worker that runs all executors, or those of some components; the others are in workers that are not there."""
+    effective = effective_conf(Settings.of(), conf)
+    system = system_topology(topology, effective)
+    every = executors(component_executors(system, effective), component_tasks(system, effective))
+    mine = [executor for name, found in every.items() if components is None or name in components for executor in found]
+    return WorkerPlan(system, effective, "loop-1-1", mine, task_components(system, effective))
+
+
 class OneProcess:
     """The `Transfer` and the `Reports` of a worker whose tasks are all its own."""
 
@@ -108,11 +119,7 @@ class EngineLoop:
         wanted: dict[str, Any] = {"topology.acker.executors": int(shape.is_acked), "topology.workers": 1}
         if shape.is_acked:
             wanted["topology.max.spout.pending"] = PENDING_MAX
-        effective = effective_conf(Settings.of(), wanted | dict(conf or {}))
-        system = system_topology(topology_of(shape), effective)
-        every = executors(component_executors(system, effective), component_tasks(system, effective))
-        mine = [executor for found in every.values() for executor in found]
-        plan = WorkerPlan(system, effective, "loop-1-1", mine, task_components(system, effective))
+        plan = worker_plan(topology_of(shape), wanted | dict(conf or {}))
         outside = OneProcess()
         user.opened.clear()
         self.clock = clock

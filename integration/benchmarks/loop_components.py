@@ -131,7 +131,7 @@ class Split(Counting, Bolt):
     outputs = ["word"]
 
     def execute(self, tup: Tuple) -> None:
-        for word in tup[0].split():
+        for word in tup[0].split(" "):
             self.collector.emit([word], tup)
         self.collector.ack(tup)
 
@@ -140,7 +140,7 @@ class BatchSplit(Split):
     def execute_batch(self, tuples: list[Tuple]) -> None:
         emit_many, ack = self.collector.emit_many, self.collector.ack
         for tup in tuples:
-            emit_many([[word] for word in tup[0].split()], tup)
+            emit_many([[word] for word in tup[0].split(" ")], tup)
             ack(tup)
 
 
