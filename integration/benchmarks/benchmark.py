@@ -20,7 +20,7 @@ import rivals
 from case import Case, Options, Result, median_of
 from table import print_rivals, print_table
 
-MODULES = ["throughput_cases", "cluster_cases"]
+MODULES = ["throughput_cases", "cluster_cases", "engine_loop", "grouping_cases", "codec_cases", "acker_cases"]
 SECONDS = 12
 
 
@@ -38,7 +38,7 @@ def chosen(cases: dict[str, Case], patterns: list[str]) -> list[Case]:
     """Those that the patterns name, in the order of the patterns; each once."""
     found: dict[str, Case] = {}
     for pattern in patterns:
-        names = fnmatch.filter(cases, pattern)
+        names = fnmatch.filter(cases, pattern) or fnmatch.filter(cases, f"{pattern}-*")  # `codec`: all codec cases
         if not names:
             sys.exit(f"no case is named {pattern!r}: `run --list` shows them all")
         found.update((name, cases[name]) for name in names)

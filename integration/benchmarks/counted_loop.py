@@ -13,6 +13,7 @@ import sys
 
 from engine_loop import GC_THRESHOLDS, SHAPES, BareLoop, EngineLoop
 
+from storm import hot_path
 from storm.testing.simulated_clock import SimulatedClock
 
 WARMUP = 5000  # tuples: quotas and rings have grown, the interpreter has specialised its code
@@ -23,14 +24,6 @@ def loop_of(name: str) -> EngineLoop | BareLoop:
     if name.startswith("bare-"):
         return BareLoop(SHAPES[name.removeprefix("bare-")])
     return EngineLoop(SHAPES[name], SimulatedClock())
-
-
-def is_compiled() -> bool:
-    """Whether any module of the engine is machine code."""
-    return any(
-        name.startswith("storm.") and str(getattr(module, "__file__", "")).endswith(".so")
-        for name, module in list(sys.modules.items())
-    )
 
 
 def main(counts: dict[str, int]) -> None:
@@ -44,7 +37,7 @@ def main(counts: dict[str, int]) -> None:
         done = loop.run(count)
         os.getloadavg()
         print(name, done)
-    print("compiled" if is_compiled() else "pure")
+    print("compiled" if hot_path.is_compiled() else "pure")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import loop_components as user
+import yaml
 from case import Case, Options, Result
 
 from storm import Bolt, TopologyBuilder
@@ -294,7 +295,8 @@ def case(name: str) -> Case:
     shape = SHAPES[name]
 
     def run(options: Options) -> Result:
-        return result_of(name, measure(shape, min(options.seconds, SECONDS), options.conf))
+        conf = {key: yaml.safe_load(value) for key, value in options.conf.items()}
+        return result_of(name, measure(shape, options.seconds if options.seconds_given else SECONDS, conf))
 
     return Case(f"loop-{name}", f"in-process: {name} in one thread of one worker, beside a bare Python loop", run)
 

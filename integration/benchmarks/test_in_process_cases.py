@@ -24,7 +24,7 @@ def test_each_case_finds_a_figure(case: Case, monkeypatch: pytest.MonkeyPatch) -
     for module in MODULES:
         monkeypatch.setattr(module, "SECONDS", 0.0)
     monkeypatch.setattr(engine_loop, "WINDOW_SECS", 0.001)
-    result = case.run(Options(seconds=0))
+    result = case.run(Options(seconds=0, seconds_given=True))
     assert result.case == case.name
     assert result.rates
     assert result.minimum > 0
