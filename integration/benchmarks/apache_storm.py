@@ -35,6 +35,7 @@ SAMPLE_SECS = 0.2
 class Second(NamedTuple):
     """What one worker logged of one second."""
 
+    emitted: int
     executed: int
     acked: int
     failed: int
@@ -95,18 +96,26 @@ def measured(load: str, options: Options) -> Result:
     since = time.time()
     with cpu_samples() as samples:
         (told,) = json.loads(ask("run", load, "--seconds", str(options.seconds), "--json"))
-    seconds = logged(since, told["seconds"])
-    counted = "executed" if load.startswith("words") or "unacked" in load else "acked"
-    total = sum(getattr(second, counted) for of in seconds.values() for second in of)
-    latencies = sum((Counter(second.latencies) for of in seconds.values() for second in of), Counter())
-    return Result(
+    found = Result(
         load,
         told["unit"],
-        tuple(float(sum(getattr(second, counted) for second in of)) for of in seconds.values()) or (told["rate"],),
-        round(cpu_between(samples, min(seconds) - 1, max(seconds)) * 1e6 / total, 4) if total else None,
-        {"workers": float(told["worker_rss_mb"])},
-        percentiles_ms(latencies),
-        sum(second.failed for of in seconds.values() for second in of),
+        (told["rate"],),
+        rss_mb={"workers": float(told["worker_rss_mb"])},
+        latency_ms={share: told[f"{share}_ms"] for share in ("p50", "p99") if told[f"{share}_ms"]},
+    )
+    seconds = told_window(logged(since), told)
+    if not seconds:
+        return found._replace(notes="no CPU times: the rig's seconds were not found in the workers' logs")
+    counted = "executed" if load.startswith("words") or "unacked" in load else "acked"
+    rates = tuple(float(sum(getattr(second, counted) for second in of)) for of in seconds.values())
+    cpu = cpu_between(samples, min(seconds) - 1, max(seconds))
+    return found._replace(
+        rates=rates,
+        cpu_secs_per_million=round(cpu * 1e6 / sum(rates), 4) if sum(rates) else None,
+        latency_ms=percentiles_ms(
+            sum((Counter(second.latencies) for of in seconds.values() for second in of), Counter())
+        ),
+        failed=sum(second.failed for of in seconds.values() for second in of),
     )
 
 
@@ -125,20 +134,37 @@ def recovery(told: list[dict[str, float]]) -> Result:
 # --- what the rig does not tell
 
 
-def logged(since: float, seconds: int) -> dict[int, list[Second]]:
-    """The last seconds of which every worker of the newest topology told, {time of day: a Second of each worker}."""
+def logged(since: float) -> dict[int, list[Second]]:
+    """The seconds of which every worker started since then told, {time of day: a Second of each worker}."""
     workers: list[dict[int, Second]] = []
     for log in home().glob("home/logs/workers-artifacts/*/*/worker.log"):
         if log.stat().st_mtime < since:
             continue
         lines = {}
-        for t, _, executed, acked, failed, latencies in RATE.findall(log.read_text(errors="replace")):
+        for t, *told, latencies in RATE.findall(log.read_text(errors="replace")):
             buckets = (bucket.split(":") for bucket in latencies.split(",") if bucket)
-            lines[int(t)] = Second(int(executed), int(acked), int(failed), {int(b): int(n) for b, n in buckets})
+            lines[int(t)] = Second(*map(int, told), {int(b): int(n) for b, n in buckets})
         if lines and max(lines) > since:
             workers.append(lines)
-    both = sorted(set.intersection(*map(set, workers)))[-seconds:] if workers else []
+    both = sorted(set.intersection(*map(set, workers))) if workers else []
     return {t: [lines[t] for lines in workers] for t in both}
+
+
+def told_window(seconds: dict[int, list[Second]], told: dict[str, Any]) -> dict[int, list[Second]]:
+    """The rig's own seconds: the last ones in a row with the medians that it told; none where there are none.
+
+    The logs go on while the topology is killed, when the rig does not read them any more.
+    """
+    times = list(seconds)
+    for begin in range(len(times) - told["seconds"], -1, -1):
+        window = {t: seconds[t] for t in times[begin : begin + told["seconds"]]}
+        medians = {
+            name: statistics.median(sum(getattr(second, name) for second in of) for of in window.values())
+            for name in ("emitted", "executed", "acked", "failed")
+        }
+        if all(medians[name] == told[name] for name in medians):
+            return window
+    return {}
 
 
 @contextlib.contextmanager

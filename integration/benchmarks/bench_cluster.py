@@ -38,6 +38,10 @@ class RunningTopology:
     def pids(self) -> list[int]:
         return sorted(self.site.worker_pids(self.id))
 
+    def ports(self) -> dict[int, int]:
+        """{process of a worker: its port}"""
+        return self.site.worker_pids(self.id)
+
     def wait_executing(self, workers: int) -> None:
         """Until each of so many workers has executed a tuple."""
 

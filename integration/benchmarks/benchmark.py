@@ -20,6 +20,8 @@ import rivals
 from case import Case, Options, Result, median_of
 from table import print_rivals, print_table
 
+from storm import hot_path
+
 MODULES = ["throughput_cases", "cluster_cases", "engine_loop", "grouping_cases", "codec_cases", "acker_cases"]
 SECONDS = 12
 
@@ -97,6 +99,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "processor": models[0] if models else platform.machine(),
         "python": platform.python_version(),
+        "engine": hot_path.mode(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -146,6 +149,7 @@ def main(words: list[str]) -> None:
             rivalry["storm"] = rivals.run_storm([case.name for case in wanted], options, arguments.storm_repeat)
     finally:
         bench_cluster.close_shared()
+    print("{cores} cores of {processor}, Python {python}, engine {engine}".format(**machine()))
     print_table(results)
     print_rivals(results, rivalry)
     if show_bars:

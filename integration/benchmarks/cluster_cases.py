@@ -95,10 +95,7 @@ def recovery(options: Options) -> Result:
         topology.wait_executing(2)
         for _ in range(TIMES):
             time.sleep(max(2, options.warmup))
-            lines = reported(topology.directory)
-            least = RECOVERED_SHARE * min(
-                statistics.median(line.counts["acked"] for line in lines[pid][-20:]) for pid in topology.pids()
-            )
+            least = {port: RECOVERED_SHARE * rate for port, rate in acked_rates(topology).items()}
             victim, killed = topology.pids()[0], time.time()
             os.kill(victim, signal.SIGKILL)
             new_process.append(wait_new_process(topology, victim) - killed)
@@ -113,18 +110,27 @@ def wait_new_process(topology: bench_cluster.RunningTopology, victim: int) -> fl
     return time.time()
 
 
-def wait_acking(topology: bench_cluster.RunningTopology, least: float) -> float:
-    """When both workers acked at a tenth of their rate again, in the same moment."""
+def acked_rates(topology: bench_cluster.RunningTopology) -> dict[int, float]:
+    """{port: acks in a line of late, in the median}"""
+    lines = reported(topology.directory)
+    return {
+        port: statistics.median(line.counts["acked"] for line in lines[pid][-20:])
+        for pid, port in topology.ports().items()
+    }
+
+
+def wait_acking(topology: bench_cluster.RunningTopology, least: dict[int, float]) -> float:
+    """When the workers of both ports acked at a tenth of their rate again, in the same moment."""
     deadline = time.time() + RECOVERY_WAIT_SECS
-    pids = topology.pids()
+    ports = topology.ports()
     while (now := time.time()) < deadline:
         lines = reported(topology.directory)
-        lasts = [lines[pid][-1] for pid in pids if lines.get(pid)]
-        recent = [line for line in lasts if line.t > now - 3 * RECOVERY_REPORT_SECS]
-        if len(recent) == 2 and all(line.counts.get("acked", 0) > least for line in recent):
-            return max(line.t for line in recent)
+        lasts = {port: lines[pid][-1] for pid, port in ports.items() if lines.get(pid)}
+        recent = {port: line for port, line in lasts.items() if line.t > now - 3 * RECOVERY_REPORT_SECS}
+        if all(port in recent and recent[port].counts.get("acked", 0) > rate for port, rate in least.items()):
+            return max(line.t for line in recent.values())
         time.sleep(0.03)
-    raise AssertionError(f"the workers {pids} do not both ack again after {RECOVERY_WAIT_SECS:.0f} s")
+    raise AssertionError(f"the workers {ports} do not both ack again after {RECOVERY_WAIT_SECS:.0f} s")
 
 
 # --- idle, and starting
