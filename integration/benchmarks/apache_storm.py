@@ -13,7 +13,6 @@ import os
 import re
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
-from case import Result, median_of, percentiles_ms
+from case import Result, percentiles_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,27 +64,14 @@ def ask(*words: str) -> str:
     return subprocess.run([str(rig()), *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def run(loads: list[str], options: Options, repeat: int) -> list[Result]:
-    """Each load so often, on one cluster; none where it does not start."""
-    if not loads:
-        return []
-    found: dict[str, list[Result]] = {}
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """While it lasts, a cluster of Storm is up. Raises CalledProcessError where it does not start."""
+    ask("up", str(home()))
     try:
-        ask("up", str(home()))
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"--against storm is left out: {error}", file=sys.stderr)
-        return []
-    try:
-        for round_ in range(repeat):
-            for load in loads:
-                print(f"{time.strftime('%H:%M:%S')}  storm: {load} ({round_ + 1} of {repeat})", file=sys.stderr)
-                try:
-                    found.setdefault(load, []).append(measured(load, options))
-                except (subprocess.CalledProcessError, json.JSONDecodeError) as error:
-                    print(f"Apache Storm's {load} failed: {error}", file=sys.stderr)
+        yield
     finally:
         ask("down")
-    return [median_of(results) for results in found.values() if results]
 
 
 def measured(load: str, options: Options) -> Result:

@@ -5,22 +5,15 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib
-import json
-import os
-import platform
 import signal
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import bars
-import bench_cluster
 import rivals
-from case import Case, Options, Result, median_of
+from case import Case, Options
+from rounds import Rounds, machine
 from table import print_rivals, print_table
-
-from storm import hot_path
 
 MODULES = ["throughput_cases", "cluster_cases", "engine_loop", "grouping_cases", "codec_cases", "acker_cases"]
 SECONDS = 12
@@ -45,63 +38,6 @@ def chosen(cases: dict[str, Case], patterns: list[str]) -> list[Case]:
             sys.exit(f"no case is named {pattern!r}: `run --list` shows them all")
         found.update((name, cases[name]) for name in names)
     return list(found.values())
-
-
-def run_cases(cases: list[Case], options: Options, against: list[str]) -> tuple[list[Result], dict[str, list[Result]]]:
-    """Each case `repeat` times, and between them the rivals that run on this cluster's own terms.
-
-    The rounds are interleaved, so that what disturbs the machine for a while disturbs all of them.
-    """
-    ours: dict[str, list[Result]] = {}
-    theirs: dict[str, dict[str, list[Result]]] = {}
-    for round_ in range(options.repeat):
-        for case in cases:
-            progress(f"{case.name} ({round_ + 1} of {options.repeat})")
-            ours.setdefault(case.name, []).append(case.run(options))
-        for rival in rivals.of_each_round(against):
-            for load in dict.fromkeys(load for case in cases for load in rival.loads_of(case.name)):
-                progress(f"{rival.name}: {load} ({round_ + 1} of {options.repeat})")
-                theirs.setdefault(rival.name, {}).setdefault(load, []).append(rival.run(load, options))
-    bench_cluster.close_shared()
-    rivalry = {name: [median_of(results) for results in loads.values()] for name, loads in theirs.items()}
-    return [median_of(results) for results in ours.values()], rivalry
-
-
-def progress(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
-
-
-def as_json(results: list[Result], rivalry: dict[str, list[Result]], options: Options) -> dict[str, Any]:
-    def plain(result: Result) -> dict[str, Any]:
-        return {
-            **result._asdict(),
-            "median": result.median,
-            "minimum": result.minimum,
-            "maximum": result.maximum,
-        }
-
-    return {
-        "machine": machine(),
-        "seconds": options.seconds,
-        "warmup": options.warmup,
-        "repeat": options.repeat,
-        "conf": dict(options.conf),
-        "results": [plain(result) for result in results],
-        "rivals": {name: [plain(result) for result in of] for name, of in rivalry.items()},
-    }
-
-
-def machine() -> dict[str, Any]:
-    models = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "cores": os.cpu_count(),
-        "processor": models[0] if models else platform.machine(),
-        "python": platform.python_version(),
-        "engine": hot_path.mode(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -143,19 +79,22 @@ def main(words: list[str]) -> None:
     )
     show_bars = arguments.cases in (["bars"], ["table"])
     wanted = chosen(cases, bars.cases() if show_bars else arguments.cases)
+    rounds = Rounds(options)
     try:
-        results, rivalry = run_cases(wanted, options, against)
+        rounds.run(wanted, against)
         if "storm" in against:
-            rivalry["storm"] = rivals.run_storm([case.name for case in wanted], options, arguments.storm_repeat)
+            rounds.run_storm(wanted, arguments.storm_repeat)
     finally:
-        bench_cluster.close_shared()
-    print("{cores} cores of {processor}, Python {python}, engine {engine}".format(**machine()))
-    print_table(results)
-    print_rivals(results, rivalry)
-    if show_bars:
-        bars.print_bars(results, rivalry.get("storm", []), rivalry.get("bytewax", []), arguments.recorded)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(as_json(results, rivalry, options), indent=1) + "\n")
+        results, rivalry = rounds.results, rounds.rivalry
+        print("{cores} cores of {processor}, Python {python}, engine {engine}".format(**machine()))
+        print_table(results)
+        print_rivals(results, rivalry)
+        if show_bars:
+            bars.print_bars(results, rivalry.get("storm", []), rivalry.get("bytewax", []), arguments.recorded)
+        if arguments.json:
+            rounds.write(arguments.json)
+    if rounds.failures:
+        sys.exit(f"failed: {', '.join(rounds.failures)}")
 
 
 if __name__ == "__main__":

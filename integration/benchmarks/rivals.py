@@ -9,7 +9,7 @@ import apache_storm
 import python_rivals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from case import Options, Result
 
@@ -61,16 +61,12 @@ def storm_loads(case: str) -> list[str]:
     return [f"{base}-2w" if "local" in traits else f"{base}-2w-tuned"]
 
 
-def not_by_load(load: str, options: Options) -> Result:
-    raise NotImplementedError("Apache Storm's loads run together: see run_storm")
-
-
 ALL = [
     Rival(
         "loop", "a bare Python loop of the same user work, without a framework", loop_loads, python_rivals.run_bare_loop
     ),
     Rival("bytewax", "Bytewax, source batches of 100, unacked", bytewax_loads, python_rivals.run_bytewax),
-    Rival("storm", "Apache Storm", storm_loads, not_by_load),
+    Rival("storm", "Apache Storm", storm_loads, apache_storm.measured),
 ]
 BY_NAME = {rival.name: rival for rival in ALL}
 NAMES = list(BY_NAME)
@@ -89,10 +85,11 @@ def checked(text: str) -> list[str]:
     return names
 
 
-def of_each_round(against: list[str]) -> list[Rival]:
+def of_each_round(against: Sequence[str]) -> list[Rival]:
+    """Those that run in turn with our own cases."""
     return [BY_NAME[name] for name in against if name != "storm"]
 
 
-def run_storm(cases: list[str], options: Options, repeat: int) -> list[Result]:
-    """Storm's loads that are like these cases, after ours: its daemons would take memory and time from ours."""
-    return apache_storm.run(list(dict.fromkeys(load for case in cases for load in storm_loads(case))), options, repeat)
+def loads(rival: Rival, cases: Sequence[str]) -> list[str]:
+    """All that are like one of these cases; each once."""
+    return list(dict.fromkeys(load for case in cases for load in rival.loads_of(case)))
