@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import profiles
 import psutil
 from case import Result, percentiles_ms
 from cluster_site import start_site
@@ -135,6 +136,8 @@ def measure(case: str, conf: Mapping[str, Any], options: Options, counted: str, 
     with cluster.running(case, {**conf, **options.conf}) as topology:
         topology.wait_executing(int(conf["topology.workers"]))
         windows = topology.windows(options)
+        if options.profile is not None:
+            profiles.profile(case, topology.pids(), options.profile)
         return result_of(case, unit, counted, windows)._replace(
             rss_mb={"worker": max(windows.rss_mb, default=0.0), **cluster.daemons_rss_mb()},
         )

@@ -1,6 +1,8 @@
 """One worker's engine loop, in one thread and without sockets, beside a bare Python loop that runs the same user code.
 
-    engine_loop.py [CASE...] [--seconds N] [--json FILE]      hop-acked, words-unacked, batch-hop-acked, ...
+    engine_loop.py [CASE...] [--seconds N] [--json FILE] [--profile DIR]
+
+A case is hop-acked, words-unacked, batch-hop-acked, ...
 
 These are in-process figures: what a tuple costs between `emit` and `execute`, and its tracking. They say nothing of the
 wire, of threads or of a cluster. Windows of the engine and of the bare loop alternate, and time is the CPU's, so that a
@@ -16,10 +18,12 @@ import random
 import statistics
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import loop_components as user
+import profiles
 import yaml
 from case import Case, Options, Result
 
@@ -33,7 +37,7 @@ from storm.topology.parallelism import component_executors, component_tasks, exe
 from storm.topology.system_topology import system_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from storm.clock import Clock
     from storm.topology.structure import StormTopology
@@ -260,25 +264,40 @@ def window_of(run: Callable[[int], int]) -> int:
     return max(1, int(done * WINDOW_SECS * 1e9 / (time.thread_time_ns() - began)))
 
 
-def measure(shape: Shape, seconds: float, conf: Mapping[str, Any] | None = None) -> Measured:
-    """Alternate windows of both loops for `seconds`; three of each at least."""
-    engine, bare = EngineLoop(shape, SystemClock(), conf), BareLoop(shape)
-    found = Measured([], [])
+@contextmanager
+def collecting_as_a_worker() -> Iterator[None]:
+    """Garbage is collected as in a worker: seldom, and what is there at the start never."""
     before = gc.get_threshold()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.collect()
     gc.freeze()
     try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+def measure(shape: Shape, seconds: float, conf: Mapping[str, Any] | None = None) -> Measured:
+    """Alternate windows of both loops for `seconds`; three of each at least."""
+    engine, bare = EngineLoop(shape, SystemClock(), conf), BareLoop(shape)
+    found = Measured([], [])
+    with collecting_as_a_worker():
         counts = window_of(engine.run), window_of(bare.run)
         end = time.monotonic() + seconds
         while time.monotonic() < end or len(found.engine) < 3:
             found.engine.append(cpu_ns(engine.run, counts[0]))
             found.bare.append(cpu_ns(bare.run, counts[1]))
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*before)
-        engine.lanes.stop(1.0)
+    engine.lanes.stop(1.0)
     return found
+
+
+def profile(name: str, directory: Path, conf: Mapping[str, Any] | None = None) -> None:
+    """Flame graph of the engine's loop alone."""
+    loop = EngineLoop(SHAPES[name], SystemClock(), conf)
+    with collecting_as_a_worker():
+        count = window_of(loop.run)
+        profiles.profile_own(f"loop-{name}", lambda: loop.run(count), directory)
 
 
 def result_of(name: str, measured: Measured) -> Result:
@@ -296,6 +315,8 @@ def case(name: str) -> Case:
 
     def run(options: Options) -> Result:
         conf = {key: yaml.safe_load(value) for key, value in options.conf.items()}
+        if options.profile is not None:
+            profile(name, options.profile, conf)
         return result_of(name, measure(shape, options.seconds if options.seconds_given else SECONDS, conf))
 
     return Case(f"loop-{name}", f"in-process: {name} in one thread of one worker, beside a bare Python loop", run)
@@ -309,6 +330,7 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", default=list(SHAPES), help=", ".join(SHAPES))
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each case (%(default)s)")
     parser.add_argument("--json", type=Path, help="write every window to this file too")
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write a flame graph of each there, too")
     wanted = parser.parse_args()
     results = {}
     print(f"{'case':24}{'ns':>8}{'min':>8}{'max':>8}{'bare':>8}{'ratio':>7}{'M/s':>8}")
@@ -316,6 +338,8 @@ def main() -> int:
         name = case_name.removeprefix("loop-")
         if name not in SHAPES:
             parser.error(f"there is no case {case_name!r}; there are: {', '.join(SHAPES)}")
+        if wanted.profile is not None:
+            profile(name, wanted.profile)
         measured = measure(SHAPES[name], wanted.seconds)
         results[name] = measured._asdict()
         engine = statistics.median(measured.engine)
