@@ -100,7 +100,10 @@ def recorded() -> list[Result]:
 def print_bars(
     results: list[Result], storm: list[Result], bytewax: list[Result], with_recorded: bool, out: TextIO = sys.stdout
 ) -> None:
-    """Each bar. Figures of Storm from another run stand only where this run has none, when asked for, with a star."""
+    """Each bar. Figures of Storm from another run stand only where this run has none, when asked for, with a star.
+
+    So have ratios to them, and what follows from these.
+    """
     ours = {result.case: result for result in results}
     theirs = {result.case: result for result in storm}
     starred = {result.case: result for result in recorded() if result.case not in theirs} if with_recorded else {}
@@ -131,10 +134,11 @@ def verdict(is_reached: bool | None) -> str:
 def print_bar(bar: Bar, ours: dict[str, Result], storm: dict[str, Result], starred: Iterable[str], out: TextIO) -> None:
     mine, their = best(bar.ours, ours), best(bar.theirs, storm)
     ratio = mine.median / their.median if mine and their and their.median else None
+    star = "*" if ratio is not None and their and their.case in starred else ""
     print(
         f"{bar.row:44}{figure(mine and mine.median):>12}{storm_figure(best(bar.default, storm), starred):>13}"
-        f"{storm_figure(best(bar.tuned, storm), starred):>13}{figure(ratio):>8}{bar.factor:>6g}  "
-        f"{verdict(None if ratio is None else ratio >= bar.factor):12}"
+        f"{storm_figure(best(bar.tuned, storm), starred):>13}{figure(ratio) + star:>8}{bar.factor:>6g}  "
+        f"{verdict(None if ratio is None else ratio >= bar.factor) + star:12}"
         f"{figure(mine and mine.cpu_secs_per_million):>8}{figure(their and their.cpu_secs_per_million):>8}",
         file=out,
     )

@@ -75,15 +75,17 @@ class Rounds:
             self.failures.append("storm")
 
     def _try(self, found: Found, name: str, round_: int, run: Callable[[], Result]) -> None:
-        print(f"{time.strftime('%H:%M:%S')}  {name}, round {round_ + 1}", file=sys.stderr, flush=True)
+        """One run. `found` says whose it is."""
+        whose = next((f"{rival}: " for rival, of in self._theirs.items() if of is found), "")
+        print(f"{time.strftime('%H:%M:%S')}  {whose}{name}, round {round_ + 1}", file=sys.stderr, flush=True)
         try:
-            found.setdefault(name, []).append(run())
+            result = run()
         except Exception:  # noqa: BLE001 - hours of other figures may depend on it
             traceback.print_exc()
-            self.failures.append(name)
-            if not found[name]:
-                del found[name]
+            self.failures.append(f"{whose}{name}")
             bench_cluster.close_shared()  # whatever state it is in: the next case starts another
+        else:
+            found.setdefault(name, []).append(result)
 
     def as_json(self) -> dict[str, Any]:
         return {
