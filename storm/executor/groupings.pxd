@@ -1,4 +1,7 @@
 cimport cython
+from libc.stdint cimport uint64_t
+
+from storm.executor.canonical_hash cimport canonical_hash, sequence_hash
 
 
 cdef class TargetChoice:
@@ -8,6 +11,8 @@ cdef class TargetChoice:
 
 cdef class OnlyChoice(TargetChoice):
     cdef Py_ssize_t position
+
+    cpdef Py_ssize_t choose(self, values) except -1
 
 
 cdef class ShuffleChoice(TargetChoice):
@@ -20,25 +25,41 @@ cdef class ShuffleChoice(TargetChoice):
 
 
 cdef class RandomChoice(TargetChoice):
-    cdef public object positions
-    cdef object rng
+    cdef public uint64_t count
+    cdef uint64_t seed
+
+    @cython.locals(mask=uint64_t, seed=uint64_t)
+    cpdef Py_ssize_t choose(self, values) except -1
 
 
-cdef class FieldsChoice(TargetChoice):
+cdef class KeyChoice(TargetChoice):
     cdef tuple fields
     cdef Py_ssize_t first
-    cdef Py_ssize_t count
-    cdef readonly dict cache
+    cdef uint64_t count
+    cdef tuple names
+    cdef object where
+
+    @cython.locals(first=Py_ssize_t)
+    cdef uint64_t key_hash(self, values) except? 0
+
+
+cdef class FieldsChoice(KeyChoice):
+    cpdef Py_ssize_t choose(self, values) except -1
+
+
+cdef class CachedFieldsChoice(FieldsChoice):
+    cdef readonly dict recent
+    cdef readonly dict older
 
     @cython.locals(first=Py_ssize_t)
     cpdef Py_ssize_t choose(self, values) except -1
-    cdef Py_ssize_t position(self, key) except -1
 
 
-cdef class PartialKeyChoice(TargetChoice):
-    cdef tuple fields
-    cdef Py_ssize_t count
+cdef class PartialKeyChoice(KeyChoice):
     cdef list sent
+
+    @cython.locals(number=uint64_t, count=uint64_t, first=Py_ssize_t, second=Py_ssize_t, chosen=Py_ssize_t, sent=list)
+    cpdef Py_ssize_t choose(self, values) except -1
 
 
 cdef class AllChoice(TargetChoice):
@@ -49,3 +70,4 @@ cdef class CustomChoice(TargetChoice):
     cdef object grouping
     cdef dict positions
     cdef object sender
+    cdef object where

@@ -6,9 +6,11 @@ Its laws are Storm's, but for the hash of fields grouping (`canonical_hash`).
 
 from __future__ import annotations
 
+from sys import getsizeof
+from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any
 
-from storm.executor.canonical_hash import canonical_hash
+from storm.executor.canonical_hash import canonical_hash, sequence_hash
 from storm.topology.structure import GroupingKind
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from storm.ids import TaskId
     from storm.topology.structure import Grouping
 
-CACHED_KEYS_MAX = 8192  # of one grouping of one task; at the limit the cache starts afresh
+CACHED_KEYS_MAX = 8192  # in one of two generations, of one grouping of one task
+CACHED_KEY_BYTES_MAX = 512  # in memory: with the headers of its objects, some 450 characters
+PLAIN = frozenset({NoneType, bool, int, float, str, bytes})  # exactly: equal values of these have equal hashes
+HASH_IS_SLOW = isinstance(canonical_hash, FunctionType)  # interpreted; compiled, it is as fast as a lookup
 
 
 class TargetChoice:
@@ -67,70 +72,130 @@ class ShuffleChoice(TargetChoice):
 
 
 class RandomChoice(TargetChoice):
-    """Any of the positions, each time by chance: none grouping."""
+    """Any of the first `count` positions, each time by chance (xorshift64): none grouping."""
 
-    __slots__ = ("positions", "rng")
+    __slots__ = ("count", "seed")
 
-    def __init__(self, positions: Sequence[int], rng: Random) -> None:
-        self.positions = positions
-        self.rng = rng
+    def __init__(self, count: int, rng: Random) -> None:
+        self.count = count
+        self.seed = rng.getrandbits(64) or 1
 
     def choose(self, values: Sequence[Any]) -> int:
-        positions = self.positions
-        return positions[0] if len(positions) == 1 else self.rng.choice(positions)
+        mask = 0xFFFFFFFFFFFFFFFF
+        seed = self.seed
+        seed ^= (seed << 13) & mask
+        seed ^= seed >> 7
+        seed ^= (seed << 17) & mask
+        self.seed = seed
+        return (seed >> 16) % self.count
 
 
-class FieldsChoice(TargetChoice):
-    """Equal values of the named fields go to the same task, whoever sends them."""
+class KeyChoice(TargetChoice):
+    """One by the values of the named fields.
 
-    __slots__ = ("cache", "count", "fields", "first")
+    `fields`: their positions in the stream's `names`; `where`: for error messages, the sender's component and stream.
+    """
 
-    def __init__(self, fields: Sequence[int], count: int) -> None:
+    __slots__ = ("count", "fields", "first", "names", "where")
+
+    def __init__(self, fields: Sequence[int], count: int, names: Sequence[str], where: str = "") -> None:
         self.fields = tuple(fields)
         self.first = self.fields[0] if len(self.fields) == 1 else -1
         self.count = count
-        self.cache: dict[Any, int] = {}
+        self.names = tuple(names)
+        self.where = where
+
+    def key_hash(self, values: Sequence[Any]) -> int:
+        """The canonical hash of the one field's value, or of the list of several. Raises TypeError if it has none."""
+        first = self.first
+        try:
+            if first >= 0:
+                return canonical_hash(values[first])
+            return sequence_hash([values[i] for i in self.fields], 0)
+        except TypeError as error:
+            raise self.refused(values, error) from error
+
+    def refused(self, values: Sequence[Any], error: TypeError) -> TypeError:
+        """The error for values that have no hash, with component, stream and the first field to blame."""
+        for i in self.fields:
+            try:
+                canonical_hash(values[i])
+            except TypeError as reason:
+                kind = type(values[i]).__qualname__
+                return TypeError(f"{self.where}no task can be chosen by field {self.names[i]!r}, a {kind}: {reason}")
+        return error
+
+
+class FieldsChoice(KeyChoice):
+    """Equal values of the named fields go to the same task, whoever sends them."""
+
+    __slots__ = ()
+
+    def choose(self, values: Sequence[Any]) -> int:
+        return self.key_hash(values) % self.count
+
+
+class CachedFieldsChoice(FieldsChoice):
+    """The same tasks as `FieldsChoice`, with a memory of the keys it had last: where hashing costs microseconds.
+
+    Only keys of plain types are looked up: with others it is their `__eq__` that says what a dict finds. The memory has
+    two generations, so that hot keys outlive a stream of keys that never come again.
+    """
+
+    __slots__ = ("older", "recent")
+
+    def __init__(self, fields: Sequence[int], count: int, names: Sequence[str], where: str = "") -> None:
+        super().__init__(fields, count, names, where)
+        self.recent: dict[Any, int] = {}
+        self.older: dict[Any, int] = {}
 
     def choose(self, values: Sequence[Any]) -> int:
         first = self.first
-        key = values[first] if first >= 0 else tuple([values[i] for i in self.fields])
-        try:
-            return self.cache[key]
-        except KeyError:
-            pass
-        except TypeError:  # a list or dict: no key of a cache
-            return self.position(key)
-        if len(self.cache) >= CACHED_KEYS_MAX:
-            self.cache.clear()
-        position = self.cache[key] = self.position(key)
+        if first >= 0:
+            key = values[first]
+            if type(key) not in PLAIN:
+                return self.key_hash(values) % self.count
+        else:
+            key = tuple([values[i] for i in self.fields])
+            if not PLAIN.issuperset(map(type, key)):
+                return self.key_hash(values) % self.count
+        position = self.recent.get(key)
+        if position is None:
+            position = self.older.get(key)
+            if position is None:
+                position = self.key_hash(values) % self.count
+            self.remember(key, position)
         return position
 
-    def position(self, key: Any) -> int:
-        return canonical_hash([key] if self.first >= 0 else key) % self.count
+    def remember(self, key: Any, position: int) -> None:
+        parts = (key,) if self.first >= 0 else key
+        if sum([getsizeof(part) for part in parts]) > CACHED_KEY_BYTES_MAX:
+            return
+        if len(self.recent) >= CACHED_KEYS_MAX:
+            self.older = self.recent
+            self.recent = {}
+        self.recent[key] = position
 
 
-class PartialKeyChoice(TargetChoice):
+class PartialKeyChoice(KeyChoice):
     """Two candidates by the key's hash; the one that this sender has used less gets the tuple."""
 
-    __slots__ = ("count", "fields", "sent")
+    __slots__ = ("sent",)
 
-    def __init__(self, fields: Sequence[int], count: int) -> None:
-        self.fields = tuple(fields)
-        self.count = count
+    def __init__(self, fields: Sequence[int], count: int, names: Sequence[str], where: str = "") -> None:
+        super().__init__(fields, count, names, where)
         self.sent = [0] * count
 
-    def candidates(self, values: Sequence[Any]) -> tuple[int, int]:
-        number = canonical_hash([values[i] for i in self.fields] if self.fields else list(values))
-        first = number % self.count
-        second = (number >> 32) % self.count
-        if first == second:
-            second = (first + 1) % self.count
-        return first, second
-
     def choose(self, values: Sequence[Any]) -> int:
-        first, second = self.candidates(values)
-        chosen = first if self.sent[first] <= self.sent[second] else second
-        self.sent[chosen] += 1
+        number = self.key_hash(values)
+        count = self.count
+        first = number % count
+        second = (number >> 32) % count
+        if first == second:
+            second = (first + 1) % count
+        sent = self.sent
+        chosen = first if sent[first] <= sent[second] else second
+        sent[chosen] += 1
         return chosen
 
 
@@ -151,33 +216,50 @@ class AllChoice(TargetChoice):
 class CustomChoice(TargetChoice):
     """The user's own `CustomGrouping`, already prepared; it names task ids, none or several."""
 
-    __slots__ = ("grouping", "positions", "sender")
+    __slots__ = ("grouping", "positions", "sender", "where")
 
     several = True
 
-    def __init__(self, grouping: Any, sender: TaskId, targets: Sequence[TaskId]) -> None:
+    def __init__(self, grouping: Any, sender: TaskId, targets: Sequence[TaskId], where: str = "") -> None:
         self.grouping = grouping
         self.sender = sender
         self.positions = {task: i for i, task in enumerate(targets)}
+        self.where = where
 
     def choose_many(self, values: Sequence[Any]) -> Sequence[int]:
-        chosen = self.grouping.choose_tasks(self.sender, values)
+        """Raises what the user's code raises, with a note that says where, and ValueError for a wrong answer."""
         try:
-            return [self.positions[task] for task in chosen]
-        except KeyError as error:
-            raise ValueError(
-                f"{type(self.grouping).__qualname__}.choose_tasks chose task {error.args[0]}, "
-                f"which is none of its targets {sorted(self.positions)}"
+            chosen = self.grouping.choose_tasks(self.sender, values)
+            tasks = None if isinstance(chosen, str) or not hasattr(chosen, "__iter__") else list(chosen)
+        except Exception as error:
+            error.add_note(f"{self.where}raised by {type(self.grouping).__qualname__}.choose_tasks")
+            raise
+        if tasks is None:
+            raise self.wrong_answer(f"returned {chosen!r:.200}, a {type(chosen).__qualname__}, not a list of task ids")
+        try:
+            return [self.positions[task] for task in tasks]
+        except (KeyError, TypeError):  # TypeError: what cannot be a key is no task either
+            strangers = [task for task in tasks if task not in list(self.positions)]
+            raise self.wrong_answer(
+                f"chose task {strangers[0]!r:.200}, which is none of its targets {sorted(self.positions)}"
             ) from None
+
+    def wrong_answer(self, what: str) -> ValueError:
+        return ValueError(f"{self.where}{type(self.grouping).__qualname__}.choose_tasks {what}")
 
 
 def make_choice(
-    grouping: Grouping, targets: Sequence[TaskId], local: Collection[TaskId], fields: Sequence[str], rng: Random
+    grouping: Grouping,
+    targets: Sequence[TaskId],
+    local: Collection[TaskId],
+    fields: Sequence[str],
+    rng: Random,
+    where: str = "",
 ) -> TargetChoice:
     """The choice for a declared grouping other than DIRECT and CUSTOM.
 
     `targets`: the subscriber's tasks in ascending order, at least one; `local`: those of them in this worker;
-    `fields`: the stream's.
+    `fields`: the stream's; `where`: what error messages begin with, to say whose tuple it was.
     """
     every = range(len(targets))
     kind = grouping.kind
@@ -190,10 +272,12 @@ def make_choice(
     if kind is GroupingKind.LOCAL_OR_SHUFFLE:
         return ShuffleChoice([i for i in every if targets[i] in local] or every, rng)
     if kind is GroupingKind.NONE:
-        return RandomChoice(every, rng)
+        return RandomChoice(len(targets), rng)
     named = [list(fields).index(name) for name in grouping.fields]
     if kind is GroupingKind.FIELDS:
-        return FieldsChoice(named, len(targets)) if named else OnlyChoice(0)  # no fields: Storm's global grouping
+        if not named:
+            return OnlyChoice(0)  # Storm's global grouping
+        return (CachedFieldsChoice if HASH_IS_SLOW else FieldsChoice)(named, len(targets), fields, where)
     if kind is GroupingKind.PARTIAL_KEY:
-        return PartialKeyChoice(named, len(targets))
+        return PartialKeyChoice(named or range(len(fields)), len(targets), fields, where)
     raise ValueError(f"{kind} chooses no tasks by itself")

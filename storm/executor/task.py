@@ -64,7 +64,7 @@ class Subscription:
         if isinstance(self.choice, RandomChoice):
             found = [near_port_of(port.task) for port in self.ports]
             self.near = [port for port in found if port is not None]
-            self.choice.positions = range(len(self.near or self.ports))
+            self.choice.count = len(self.near or self.ports)
 
 
 class OutputStream:
@@ -212,18 +212,19 @@ def wire_streams(
                     plan, task, out, subscriber, load_grouping(subscriber, grouping.serialized)
                 )
             else:
-                choice = _declared_choice(plan, grouping, targets, info.fields, rng)
+                choice = _declared_choice(plan, grouping, subscriber, out, rng)
             out.subscriptions.append(Subscription(subscriber, choice, ports))
         streams[stream] = out
     return streams
 
 
 def _declared_choice(
-    plan: WorkerPlan, grouping: Grouping, targets: Sequence[TaskId], fields: Sequence[str], rng: Random
+    plan: WorkerPlan, grouping: Grouping, subscriber: ComponentId, out: OutputStream, rng: Random
 ) -> TargetChoice:
+    targets = plan.tasks_of(subscriber)
     if grouping.kind is GroupingKind.NONE:
-        return RandomChoice(range(len(targets)), rng)
-    return make_choice(grouping, targets, plan.local_tasks, fields, rng)
+        return RandomChoice(len(targets), rng)
+    return make_choice(grouping, targets, plan.local_tasks, out.origin.fields, rng, _where(out, subscriber))
 
 
 def _custom_choice(
@@ -231,4 +232,9 @@ def _custom_choice(
 ) -> CustomChoice:
     targets = plan.tasks_of(subscriber)
     grouping.prepare(plan.context(task), GlobalStreamId(out.origin.component, out.name), list(targets))
-    return CustomChoice(grouping, task, targets)
+    return CustomChoice(grouping, task, targets, _where(out, subscriber))
+
+
+def _where(out: OutputStream, subscriber: ComponentId) -> str:
+    """What the errors of groupings begin with."""
+    return f"component {out.origin.component!r} emitted on stream {out.name!r}, to {subscriber!r}: "
