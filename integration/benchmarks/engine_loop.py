@@ -1,12 +1,12 @@
-"""One worker's engine loop, in one thread and without sockets, beside a bare Python loop that runs the same user code.
+"""One worker's engine loop, without sockets, beside a bare Python loop that runs the same user code.
 
     engine_loop.py [CASE...] [--seconds N] [--json FILE] [--profile DIR]
 
-A case is hop-acked, words-unacked, batch-hop-acked, ...
+A case is hop-acked, words-unacked, batch-hop-acked, hop-acked-thread, ...
 
 These are in-process figures: what a tuple costs between `emit` and `execute`, and its tracking. They say nothing of the
-wire, of threads or of a cluster. Windows of the engine and of the bare loop alternate, and time is the CPU's, so that a
-machine that does other things too changes the ratio little.
+wire or of a cluster. Windows of the engine and of the bare loop alternate, and time is the CPU's, so that a machine
+that does other things too changes the ratio little.
 """
 
 from __future__ import annotations
@@ -48,15 +48,21 @@ WINDOW_SECS = 0.1
 PENDING_MAX = 1000  # `topology.max.spout.pending`, as in the cases on a cluster
 BARE_BATCH = 512  # tuples between spout and bolt in the bare loop
 IDLE_STEPS_MAX = 10_000
+STILL_SECS = 30.0
+LOOK_SECS = 0.01  # between two looks at a thread: each takes the interpreter's lock from it for a moment
 
 
 class Shape(NamedTuple):
-    """A loop case: its spout, and its bolts in a row. `unit` is what its last bolt counts."""
+    """A loop case: its spout, and its bolts in a row. `unit` is what its last bolt counts.
+
+    `in_thread`: the lane has a thread of its own and measures what blocks, as in a worker.
+    """
 
     spout: type[Any]
     bolts: tuple[type[Any], ...]
     is_acked: bool
     unit: str
+    in_thread: bool = False
 
 
 SHAPES = {
@@ -68,6 +74,10 @@ SHAPES = {
     "batch-hop-unacked": Shape(user.BatchConstSpout, (user.BatchSink,), False, "tuple"),
     "batch-words-acked": Shape(user.AckedBatchSentenceSpout, (user.BatchSplit, user.BatchCount), True, "word"),
     "batch-words-unacked": Shape(user.BatchSentenceSpout, (user.BatchSplit, user.BatchCount), False, "word"),
+}
+
+SHAPES |= {
+    f"{name}-thread": SHAPES[name]._replace(in_thread=True) for name in ("hop-acked", "hop-unacked", "words-acked")
 }
 
 
@@ -154,6 +164,38 @@ class EngineLoop:
             if idle > IDLE_STEPS_MAX:
                 raise RuntimeError(f"the loop stands still after {known - before:,} of {count:,}")
         return known - before
+
+
+class ThreadLoop(EngineLoop):
+    """The same, run by the lane's own thread; between runs its spout is inactive."""
+
+    def __init__(self, shape: Shape, clock: Clock, conf: Mapping[str, Any] | None = None) -> None:
+        super().__init__(shape, clock, conf)
+        self.lanes.set_active(False)
+        self.lanes.start()
+
+    def run(self, count: int) -> int:
+        """Until everything that was emitted for it is done."""
+        before = self.last.done
+        self.lanes.set_active(True)
+        self.wait_until(lambda: self.last.done - before >= count)
+        self.lanes.set_active(False)
+        self.wait_until(self.is_at_rest)
+        return self.last.done - before
+
+    def is_at_rest(self) -> bool:
+        known = self.last.done
+        time.sleep(LOOK_SECS)
+        return self.last.done == known
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + STILL_SECS
+        while not holds():
+            if self.lanes.failure is not None:
+                raise self.lanes.failure
+            if time.monotonic() > end:
+                raise RuntimeError(f"the loop stands still at {self.last.done:,}")
+            time.sleep(LOOK_SECS)
 
 
 class BareCollector:
@@ -246,22 +288,22 @@ class Measured(NamedTuple):
 
 
 def cpu_ns(run: Callable[[int], int], count: int) -> float:
-    """Of this thread, for each tuple."""
-    began = time.thread_time_ns()
+    """Of this process, for each tuple."""
+    began = time.process_time_ns()
     done = run(count)
-    return (time.thread_time_ns() - began) / done
+    return (time.process_time_ns() - began) / done
 
 
 def window_of(run: Callable[[int], int]) -> int:
     """How many tuples take WINDOW_SECS, after a warm-up of twice that."""
     done = 0
-    began = time.thread_time_ns()
-    while time.thread_time_ns() - began < 2e9 * WINDOW_SECS:
+    began = time.process_time_ns()
+    while time.process_time_ns() - began < 2e9 * WINDOW_SECS:
         done += run(1000)
-    began, done = time.thread_time_ns(), 0
-    while time.thread_time_ns() - began < 2e9 * WINDOW_SECS:
+    began, done = time.process_time_ns(), 0
+    while time.process_time_ns() - began < 2e9 * WINDOW_SECS:
         done += run(1000)
-    return max(1, int(done * WINDOW_SECS * 1e9 / (time.thread_time_ns() - began)))
+    return max(1, int(done * WINDOW_SECS * 1e9 / (time.process_time_ns() - began)))
 
 
 @contextmanager
@@ -278,9 +320,13 @@ def collecting_as_a_worker() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+def engine_of(shape: Shape, conf: Mapping[str, Any] | None) -> EngineLoop:
+    return (ThreadLoop if shape.in_thread else EngineLoop)(shape, SystemClock(), conf)
+
+
 def measure(shape: Shape, seconds: float, conf: Mapping[str, Any] | None = None) -> Measured:
     """Alternate windows of both loops for `seconds`; three of each at least."""
-    engine, bare = EngineLoop(shape, SystemClock(), conf), BareLoop(shape)
+    engine, bare = engine_of(shape, conf), BareLoop(shape)
     found = Measured([], [])
     with collecting_as_a_worker():
         counts = window_of(engine.run), window_of(bare.run)
@@ -294,7 +340,7 @@ def measure(shape: Shape, seconds: float, conf: Mapping[str, Any] | None = None)
 
 def profile(name: str, directory: Path, conf: Mapping[str, Any] | None = None) -> None:
     """Flame graph of the engine's loop alone."""
-    loop = EngineLoop(SHAPES[name], SystemClock(), conf)
+    loop = engine_of(SHAPES[name], conf)
     with collecting_as_a_worker():
         count = window_of(loop.run)
         profiles.profile_own(f"loop-{name}", lambda: loop.run(count), directory)
@@ -319,7 +365,10 @@ def case(name: str) -> Case:
             profile(name, options.profile, conf)
         return result_of(name, measure(shape, options.seconds if options.seconds_given else SECONDS, conf))
 
-    return Case(f"loop-{name}", f"in-process: {name} in one thread of one worker, beside a bare Python loop", run)
+    where = "its lane's own thread" if shape.in_thread else "one thread, stepped"
+    return Case(
+        f"loop-{name}", f"in-process: {name.removesuffix('-thread')} in {where}, beside a bare Python loop", run
+    )
 
 
 CASES = [case(name) for name in SHAPES]

@@ -19,7 +19,10 @@ NARROWEST = 0.4  # pixels; what is narrower is left out
 COLOURS = {"ours": "#e8743b", "python": "#f2c14e", "native": "#9db4c0"}
 
 # Where threads wait: for a lock, a socket, the time. A profiler that looks at native code takes them for running.
-WAITING = ("PyThread_acquire_lock_timed", "clock_nanosleep", "epoll_wait", "poll", "select", "take_gil")
+WAITING = (
+    "PyThread_acquire_lock_timed", "clock_nanosleep", "epoll_wait", "poll", "pthread_cond_timedwait",
+    "pthread_cond_wait", "select", "sem_clockwait", "take_gil",
+)  # fmt: skip
 WAITING_DEPTH = 4  # frames from the innermost
 
 Stacks = Counter[tuple[str, ...]]
