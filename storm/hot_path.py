@@ -31,6 +31,7 @@ MODULES = (
     "executor.spout_executor",
 )  # fmt: skip
 PACKAGE = Path(__file__).parent
+NOT_COMPILED = "not_compiled.txt"  # setup.py writes it where compiling failed
 
 _why_interpreted: str | None = None
 
@@ -45,35 +46,54 @@ def is_compiled() -> bool:
 
 
 def choose(pure: str | None) -> None:
-    """Called when `storm` is imported, before any of MODULES; `pure` is what STORM_PURE says."""
+    """Called when `storm` is imported, before any of MODULES; `pure` is what STORM_PURE says.
+
+    "1": interpreted. "0": compiled, and ImportError where that cannot be, so that no test can run something else than
+    it was meant to. Otherwise compiled where possible.
+    """
     global _why_interpreted
     _why_interpreted = why_interpreted(PACKAGE, pure)
-    if _why_interpreted is not None:
-        sys.meta_path.insert(0, SourcesOnly(PACKAGE))
+    if _why_interpreted is None:
+        return
+    if pure == "0":
+        raise ImportError(f"STORM_PURE=0 asks for the compiled hot path, but it is {_why_interpreted}")
+    sys.meta_path.insert(0, SourcesOnly(PACKAGE))
 
 
 def why_interpreted(package: Path, pure: str | None) -> str | None:
     """Why the compiled modules of a package are not to be used; None: they are.
 
-    In a checkout a source may be newer than what was built of it. An installed package has no sources to edit, and its
-    files have whatever times the installer gave them.
+    In a checkout a source may be newer than what was built of it; a .pxd is part of every module that relies on its
+    classes, so none may be older than any. An installed package has no sources to edit, and its files have whatever
+    times the installer gave them.
     """
     if pure not in (None, "", "0"):
         return "STORM_PURE is set"
-    is_checkout = (package.parent / "pyproject.toml").exists()
-    for name in MODULES:
-        source = package / (name.replace(".", "/") + ".py")
-        try:
-            built_ns = os.stat(source.with_suffix(EXTENSION_SUFFIXES[0])).st_mtime_ns
-        except FileNotFoundError:
-            return "not built: there was no C compiler when the package was installed"
-        if is_checkout and max(_changed_ns(source), _changed_ns(source.with_suffix(".pxd"))) > built_ns:
-            return f"{source.name} is newer than what was built of it: run bin/build"
+    sources = [package / (name.replace(".", "/") + ".py") for name in MODULES]
+    try:
+        built_ns = {source: _changed_ns(source.with_suffix(EXTENSION_SUFFIXES[0])) for source in sources}
+    except FileNotFoundError:
+        return f"not built: {_why_not_built(package)}"
+    if (package.parent / "pyproject.toml").exists():
+        oldest_ns = min(built_ns.values())
+        for source in sources:
+            types = source.with_suffix(".pxd")
+            if _changed_ns(source) > built_ns[source]:
+                return f"not built since {source.name} changed: run bin/build"
+            if _changed_ns(types) > oldest_ns:
+                return f"not built since {types.name} changed: run bin/build"
     return None
 
 
+def _why_not_built(package: Path) -> str:
+    try:
+        return (package / NOT_COMPILED).read_text().strip()
+    except OSError:
+        return "Storm was installed without compiling it"
+
+
 def _changed_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    return os.stat(path).st_mtime_ns
 
 
 class SourcesOnly:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import os
 from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING
@@ -43,19 +44,56 @@ def test_what_was_built_is_used(checkout: Path) -> None:
     assert hot_path.why_interpreted(checkout, "0") is None
 
 
+def test_this_run_is_in_the_mode_that_was_asked_for() -> None:
+    """bin/test sets STORM_PURE to 0 or, with --pure, to 1; daemons and workers inherit it."""
+    asked = os.environ.get("STORM_PURE")
+    if asked in (None, ""):
+        asked = "0" if hot_path.is_compiled() else "1"
+    assert hot_path.is_compiled() == (asked == "0")
+    for name in hot_path.MODULES:
+        loaded = importlib.import_module(f"storm.{name}")
+        assert str(loaded.__file__).endswith(EXTENSION_SUFFIXES[0] if asked == "0" else ".py"), name
+
+
 def test_sources_are_used_where_told_so(checkout: Path) -> None:
     assert "STORM_PURE" in str(hot_path.why_interpreted(checkout, "1"))
 
 
 def test_one_module_that_was_not_built_makes_all_interpreted(checkout: Path) -> None:
     built(checkout / "tuples.py").unlink()
-    assert "not built" in str(hot_path.why_interpreted(checkout, None))
+    assert hot_path.why_interpreted(checkout, None) == "not built: Storm was installed without compiling it"
 
 
-@pytest.mark.parametrize("changed", ["tuples.py", "executor/task.pxd"])
-def test_an_edit_in_a_checkout_is_never_hidden_by_what_was_built_before(checkout: Path, changed: str) -> None:
-    os.utime(checkout / changed, (3, 3))
-    assert "bin/build" in str(hot_path.why_interpreted(checkout, None))
+def test_the_reason_why_compiling_failed_is_kept(checkout: Path) -> None:
+    built(checkout / "tuples.py").unlink()
+    (checkout / hot_path.NOT_COMPILED).write_text("command 'gcc' failed: No such file or directory\n")
+    assert "'gcc' failed: No such file" in str(hot_path.why_interpreted(checkout, None))
+
+
+def test_an_edit_in_a_checkout_is_never_hidden_by_what_was_built_before(checkout: Path) -> None:
+    os.utime(checkout / "tuples.py", (3, 3))
+    assert "tuples.py changed: run bin/build" in str(hot_path.why_interpreted(checkout, None))
+
+
+def test_types_that_changed_make_every_module_old(checkout: Path) -> None:
+    """Others were compiled against the layout that they gave."""
+    os.utime(checkout / "tuples.pxd", (3, 3))
+    os.utime(built(checkout / "tuples.py"), (4, 4))
+    assert "tuples.pxd changed: run bin/build" in str(hot_path.why_interpreted(checkout, None))
+
+
+def test_one_module_may_be_built_again_alone(checkout: Path) -> None:
+    os.utime(checkout / "tuples.py", (3, 3))
+    os.utime(built(checkout / "tuples.py"), (4, 4))
+    assert hot_path.why_interpreted(checkout, None) is None
+
+
+def test_where_compiled_is_asked_for_nothing_runs_interpreted(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(checkout / "tuples.py").unlink()
+    monkeypatch.setattr(hot_path, "PACKAGE", checkout)
+    monkeypatch.setattr(hot_path, "_why_interpreted", None)
+    with pytest.raises(ImportError, match="STORM_PURE=0 asks for the compiled hot path, but it is not built"):
+        hot_path.choose("0")
 
 
 def test_times_of_files_mean_nothing_once_installed(checkout: Path) -> None:

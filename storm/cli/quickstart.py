@@ -16,6 +16,7 @@ import click
 from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
 from storm.cli.options import read_settings
 from storm.cli.output import Steps
+from storm.cli.version import what_runs
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, StormError
 
@@ -53,6 +54,7 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
     """Start a cluster, count the words of a real text on it, and show how it goes."""
     clock = SystemClock()
     signal.signal(signal.SIGTERM, _interrupt)
+    click.echo(what_runs())
     steps = Steps(3, clock)
     with tempfile.TemporaryDirectory(prefix="storm-quickstart-") as directory:
         reports = Path(directory) / "reports"

@@ -8,6 +8,7 @@ import click
 
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import duration, plural, print_json, table
+from storm.cli.version import what_runs
 
 if TYPE_CHECKING:
     from storm.config.settings import Settings
@@ -53,6 +54,7 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
         click.echo(f"\n{click.style('last error', fg='red')} {where}: {headline(error['error'])}")
     if errors:
         click.echo(f"\n`storm get-errors {page.name}` shows them whole")
+    click.echo(f"\nthis command: {what_runs()}; each worker's log begins with its own")
 
 
 def component_table(page: Any) -> str:
