@@ -1,6 +1,6 @@
 """How many instructions a tuple costs, counted by valgrind's callgrind: a guard that a busy machine does not disturb.
 
-    instruction_counts [--record] [--top N]
+    instruction_counts [--record] [--top N] [--callers FUNCTION]
 
 Prints the figure of each core loop beside the recorded one, and fails only if one grew by more than a fifth. Figures
 are recorded for each Python version, architecture and kind of engine (compiled or pure). A bare Python loop is counted
@@ -20,7 +20,10 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded" / "instruction_counts.json"
@@ -29,6 +32,7 @@ YARDSTICK = "bare-hop-acked"
 YARDSTICK_TOLERANCE = 0.05
 GROWTH_MAX = 0.20
 TIMEOUT_SECS = 300
+CALLERS_MAX = 10
 
 
 class Finding(NamedTuple):
@@ -56,31 +60,55 @@ def instructions(dump: str) -> int:
     return int(found[1])
 
 
-def by_function(dump: str) -> Counter[str]:
-    """Instructions that each function took itself, in one dump; recursions of a function are one.
+class Cost(NamedTuple):
+    """Instructions of a function itself (`callee` empty), or of what it calls at one place, with all below."""
+
+    function: str
+    callee: str
+    calls: int
+    instructions: int
+
+
+def costs(dump: str) -> Iterator[Cost]:
+    """What stands in one dump; recursions of a function are one.
 
     A function's name stands where it is first met, as `fn=(7) name` or `cfn=(7) name`, later its number alone. A line
     of two numbers is source line and cost, but after `calls=` the cost is that of the callee.
     """
     names: dict[str, str] = {}
-    costs: Counter[str] = Counter()
-    current, is_call = "", False
+    function, callee = "", ""
+    calls: int | None = None  # 0 where the call began before this dump
     for line in dump.splitlines():
         if found := re.match(r"(c?)fn=\((\d+)\)(?: (.+))?", line):
             if found[3]:
                 names[found[2]] = re.sub(r"'\d+$", "", found[3])
-            if not found[1]:
-                current = found[2]
+            if found[1]:
+                callee = names[found[2]]
+            else:
+                function = names[found[2]]
         elif line.startswith("calls="):
-            is_call = True
+            calls = int(line.removeprefix("calls=").split()[0])
         elif found := re.match(r"[+\-*]?\d* (\d+)$", line):
-            if not is_call:
-                costs[current] += int(found[1])
-            is_call = False
-    merged: Counter[str] = Counter()
-    for number, cost in costs.items():
-        merged[names.get(number, number)] += cost
-    return merged
+            yield Cost(function, "" if calls is None else callee, calls or 0, int(found[1]))
+            calls = None
+
+
+def by_function(dump: str) -> Counter[str]:
+    """Instructions that each function took itself."""
+    found: Counter[str] = Counter()
+    for cost in costs(dump):
+        if not cost.callee:
+            found[cost.function] += cost.instructions
+    return found
+
+
+def callers(dump: str, function: str) -> Counter[str]:
+    """Who called a function, and how often."""
+    found: Counter[str] = Counter()
+    for cost in costs(dump):
+        if cost.callee == function:
+            found[cost.function] += cost.calls
+    return found
 
 
 def key_of(mode: str) -> str:
@@ -125,10 +153,16 @@ def count(folder: Path) -> tuple[str, dict[str, float], dict[str, Path]]:
 
 
 def print_top(name: str, dump: Path, top: int) -> None:
-    costs = by_function(dump.read_text())
+    found = by_function(dump.read_text())
     print(f"\n{name}: instructions by function, its own only")
-    for function, cost in costs.most_common(top):
-        print(f"{100 * cost / costs.total():6.1f} %  {function}")
+    for function, own in found.most_common(top):
+        print(f"{100 * own / found.total():6.1f} %  {function}")
+
+
+def print_callers(name: str, dump: Path, function: str) -> None:
+    print(f"\n{name}: who calls {function}, for each tuple")
+    for caller, calls in callers(dump.read_text(), function).most_common(CALLERS_MAX):
+        print(f"{calls / COUNTS[name]:8.2f}  {caller}")
 
 
 def record(key: str, figures: dict[str, float]) -> None:
@@ -143,6 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", action="store_true", help=f"make these the figures in recorded/{RECORDED.name}")
     parser.add_argument("--top", type=int, default=0, metavar="N", help="print the N functions that take most, too")
+    parser.add_argument("--callers", metavar="FUNCTION", help="print who calls this C function, too")
     wanted = parser.parse_args()
     missing = [program for program in ("valgrind", "setarch") if shutil.which(program) is None]
     if missing:
@@ -159,6 +194,9 @@ def main() -> int:
         if wanted.top:
             for name, dump in dumps.items():
                 print_top(name, dump, wanted.top)
+        if wanted.callers:
+            for name, dump in dumps.items():
+                print_callers(name, dump, wanted.callers)
     if wanted.record:
         record(key, figures)
         return 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import callgrind
 import pytest
-from callgrind import YARDSTICK, by_function, compare, instructions
+from callgrind import YARDSTICK, by_function, callers, compare, instructions
 
 DUMP = """\
 # callgrind format
 events: Ir
 summary: 130
 
-fn=(1) loop
+fn=(0) main
+cfn=(1) loop
+calls=0 0
+0 130
+
+fn=(1)
 16 20
 cfi=(2) list.c
 cfn=(2) append
@@ -47,6 +52,11 @@ def test_a_dump_that_was_cut_short() -> None:
 def test_what_functions_took_themselves() -> None:
     assert by_function(DUMP) == {"append": 90, "loop": 25, "emit": 15}
     assert by_function(DUMP).total() == instructions(DUMP)
+
+
+def test_who_called_a_function_and_how_often() -> None:
+    assert callers(DUMP, "append") == {"loop": 3}
+    assert callers(DUMP, "loop") == {"append": 1}
 
 
 def test_growth_is_measured_against_the_record() -> None:
