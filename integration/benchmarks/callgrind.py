@@ -106,7 +106,7 @@ def callers(dump: str, function: str) -> Counter[str]:
     """Who called a function, and how often."""
     found: Counter[str] = Counter()
     for cost in costs(dump):
-        if cost.callee == function:
+        if cost.callee == function and cost.calls:
             found[cost.function] += cost.calls
     return found
 
