@@ -61,8 +61,9 @@ class RunningTopology:
         self.site.wait(is_counted, f"{self.name} counts what it {counted}", START_SECS)
 
     def windows(self, options: Options) -> Windows:
-        first, last = sleep_windows(options.warmup, options.seconds)
-        return between(reported(self.directory), first, last)
+        span = sleep_windows(options.warmup, options.seconds)
+        found = between(reported(self.directory), span.first, span.last)
+        return found._replace(notes=span.disturbance(found.cpu_secs))
 
 
 class Cluster:
@@ -152,7 +153,7 @@ def result_of(case: str, unit: str, counted: str, windows: Windows) -> Result:
         cpu_secs_per_million=windows.cost(counted),
         latency_ms=percentiles_ms(windows.latencies),
         failed=windows.totals.get("failed", 0),
-        notes="" if rates else "no second in which every worker reported",
+        notes=windows.notes if rates else "no second in which every worker reported",
     )
 
 

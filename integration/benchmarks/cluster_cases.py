@@ -36,7 +36,8 @@ def blocking_io(options: Options) -> Result:
     alone = measure("blocking-io", {**conf, "bench.sleep_secs": 0}, options, "acked", "tuples/s")
     beside = measure("blocking-io", {**conf, "bench.sleep_secs": SLEEP_SECS}, options, "acked", "tuples/s")
     share = beside.median / alone.median
-    return beside._replace(notes=f"{share:.0%} of the {alone.median:,.0f} tuples/s without the blocking neighbour")
+    notes = f"{share:.0%} of the {alone.median:,.0f} tuples/s without the blocking neighbour"
+    return beside._replace(notes="; ".join(filter(None, [notes, beside.notes])))
 
 
 # --- memory and rates over time
@@ -62,6 +63,7 @@ def over_time(name: str, conf: dict[str, Any], counted: str, unit: str, options:
         windows = topology.windows(options)
         result = result_of(name, unit, counted, windows)
         notes = grown(windows, counted, max(1, min(60, options.seconds // 6)))
+        notes = "; ".join(filter(None, [notes, windows.notes]))
         return result._replace(rss_mb={"worker": max(windows.rss_mb, default=0.0)}, notes=notes)
 
 

@@ -54,8 +54,8 @@ def measure(case: str, commands: list[list[str]], options: Options) -> Result:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"{case}: nothing in {START_SECS:.0f} s:\n{(directory / 'log').read_text()}")
                 time.sleep(0.1)
-            first, last = sleep_windows(options.warmup, options.seconds)
-            found = between(reported(directory), first, last)
+            span = sleep_windows(options.warmup, options.seconds)
+            found = between(reported(directory), span.first, span.last)
         unit = "words/s" if case.startswith("words") else "tuples/s"
         return Result(
             case,
@@ -63,6 +63,7 @@ def measure(case: str, commands: list[list[str]], options: Options) -> Result:
             found.rates.get("executed", ()),
             found.cost("executed"),
             {"worker": max(found.rss_mb, default=0.0)},
+            notes=span.disturbance(found.cpu_secs),
         )
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import psutil
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+DISTURBING_CORES = 0.2
+LAST_LINE_SECS = 0.4  # after a second has ended, until the workers have written of it
 
 
 class Line(NamedTuple):
@@ -31,6 +37,7 @@ class Windows(NamedTuple):
     latencies: Counter[int]
     cpu_secs: float
     rss_mb: list[float]  # by second, of the largest worker
+    notes: str = ""
 
     def cost(self, counted: str) -> float | None:
         """CPU seconds per million of what is counted."""
@@ -73,9 +80,32 @@ def between(lines: dict[int, list[Line]], first: float, last: float) -> Windows:
     )
 
 
-def sleep_windows(warmup: float, seconds: int) -> tuple[float, float]:
-    """Let the warm-up and then so many full seconds pass; the times of their beginning and end."""
+class Span(NamedTuple):
+    """Seconds that were waited for: times of day, and how many cores all processes of the machine kept busy."""
+
+    first: float
+    last: float
+    busy_cores: float
+
+    def disturbance(self, cpu_secs: float) -> str:
+        """A remark where others than the measured processes, which used so much, took more than a fifth of a core."""
+        others = self.busy_cores - cpu_secs / (self.last - self.first)
+        return f"other processes took {others:.1f} of {os.cpu_count()} cores" if others > DISTURBING_CORES else ""
+
+
+def sleep_windows(warmup: float, seconds: int) -> Span:
+    """Let the warm-up and then so many full seconds pass."""
     first = math.ceil(time.time() + warmup)
     last = first + seconds
-    time.sleep(last + 0.4 - time.time())  # the workers write their last lines
-    return first, last
+    time.sleep(first - time.time())
+    before = busy_secs()
+    time.sleep(last - time.time())
+    busy = busy_secs() - before
+    time.sleep(LAST_LINE_SECS)
+    return Span(first, last, busy / seconds)
+
+
+def busy_secs() -> float:
+    """CPU seconds that the machine has worked, or that a virtual machine was denied, since it was started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
