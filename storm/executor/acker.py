@@ -6,75 +6,84 @@ come in any order and INIT twice; a doubled ACK cannot complete a tree, since IN
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from storm.executor.root_table import RootTable
 from storm.executor.transfer import Tracking
+
+if TYPE_CHECKING:
+    from array import array
+
+    from storm.executor.tracking import TrackingOut
 
 BUCKETS = 3  # an entry that nothing has touched for 2 to 3 timeouts is forgotten: the spout's own came earlier
 
 
-class Tree:
-    """What is known of one tree."""
-
-    __slots__ = ("failed", "initialised", "value")
-
-    def __init__(self) -> None:
-        self.value = 0
-        self.initialised = False
-        self.failed = False
-
-
 class AckLedger:
-    """The trees that one acker task holds, in buckets that age together."""
+    """The trees that one acker task holds.
 
-    __slots__ = ("buckets",)
+    A tree's mark: bit 0, INIT came; bit 1, it failed; from bit 2 on, the generation in which something touched it last.
+    """
+
+    __slots__ = ("generation", "trees")
 
     def __init__(self) -> None:
-        self.buckets: list[dict[int, Tree]] = [{} for _ in range(BUCKETS)]
+        self.trees = RootTable()
+        self.generation = 0  # 0 to BUCKETS - 1
 
-    def init(self, root: int, value: int) -> Tracking | None:
-        """The spout emitted; `value` is the XOR of the first edges. ACKED or FAILED once the tree ended, else None."""
-        tree = self.take(root)
-        if not tree.initialised:
-            tree.initialised = True
-            tree.value ^= value
-        return self.verdict(root, tree)
+    def receive(self, kind: Tracking, pairs: array[int], out: TrackingOut) -> None:
+        """INIT, ACK, FAIL or RESET of these roots, array("Q") root, value, ...; the verdicts go to `out`.
 
-    def ack(self, root: int, value: int) -> Tracking | None:
-        """A tuple was acked: `value` is its edge XORed with those of the tuples anchored to it."""
-        tree = self.take(root)
-        tree.value ^= value
-        return self.verdict(root, tree)
+        INIT: the spout emitted; `value` is the XOR of the first edges. ACK: a tuple was acked; `value` is its edge XORed
+        with those of the tuples anchored to it. FAIL: a tuple was failed; legal before INIT.
+        """
+        if kind is Tracking.RESET:
+            for i in range(0, len(pairs), 2):
+                self.reset(pairs[i], out)
+            return
+        is_init = kind is Tracking.INIT
+        is_fail = kind is Tracking.FAIL
+        for i in range(0, len(pairs), 2):
+            verdict = self.take(pairs[i], pairs[i + 1], is_init, is_fail)
+            if verdict:
+                out.note(Tracking.ACKED if verdict == 1 else Tracking.FAILED, pairs[i])
 
-    def fail(self, root: int) -> Tracking | None:
-        """A tuple was failed; legal before INIT."""
-        tree = self.take(root)
-        tree.failed = True
-        return self.verdict(root, tree)
+    def take(self, root: int, value: int, is_init: bool, is_fail: bool) -> int:
+        """1: the tree is complete, 2: it failed, 0: neither yet. A tree that ended is forgotten."""
+        trees = self.trees
+        place = trees.place(root)
+        flags = trees.marks[place] & 3
+        if is_init:
+            if not flags & 1:
+                flags |= 1
+                trees.values[place] = trees.values[place] ^ value
+        elif is_fail:
+            flags |= 2
+        else:
+            trees.values[place] = trees.values[place] ^ value
+        if flags == 3:
+            trees.remove(place)
+            return 2
+        if flags == 1 and not trees.values[place]:
+            trees.remove(place)
+            return 1
+        trees.marks[place] = flags | self.generation << 2
+        return 0
 
-    def reset(self, root: int) -> Tracking | None:
-        """The tree's time starts anew: RESET_DONE for the spout, or None when no such tree is known."""
-        if all(root not in bucket for bucket in self.buckets):
-            return None
-        self.buckets[0][root] = self.take(root)
-        return Tracking.RESET_DONE
+    def reset(self, root: int, out: TrackingOut) -> None:
+        """The tree's time starts anew: RESET_DONE for the spout; nothing when no such tree is known."""
+        place = self.trees.find(root)
+        if place >= 0:
+            self.trees.marks[place] = self.trees.marks[place] & 3 | self.generation << 2
+            out.note(Tracking.RESET_DONE, root)
 
     def rotate(self) -> int:
-        """Age every tree by one bucket; answers how many were forgotten."""
-        self.buckets.insert(0, {})
-        return len(self.buckets.pop())
+        """Age every tree by one; answers how many were forgotten."""
+        self.generation = (self.generation + 1) % BUCKETS
+        old = self.trees.roots_marked(self.generation << 2, 0xFC)
+        for root in old:
+            self.trees.remove(self.trees.find(root))
+        return len(old)
 
     def __len__(self) -> int:
-        return sum(map(len, self.buckets))
-
-    def take(self, root: int) -> Tree:
-        for bucket in self.buckets:
-            if root in bucket:
-                return bucket.pop(root)
-        return Tree()
-
-    def verdict(self, root: int, tree: Tree) -> Tracking | None:
-        if tree.initialised and tree.failed:
-            return Tracking.FAILED
-        if tree.initialised and not tree.value:
-            return Tracking.ACKED
-        self.buckets[0][root] = tree
-        return None
+        return self.trees.count

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from storm.executor.acker import AckLedger
 from storm.executor.executor import Executor
-from storm.executor.transfer import Tracking
 
 if TYPE_CHECKING:
     from array import array
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
     from storm.executor.lane import Lane
+    from storm.executor.transfer import Tracking
     from storm.ids import ExecutorId
 
 
@@ -34,19 +34,7 @@ class AckerExecutor(Executor):
 
     def receive(self, kind: Tracking, task: int, pairs: array[int]) -> None:
         """INIT, ACK, FAIL or RESET of these roots."""
-        ledger, note = self.ledgers[task], self.tracking.note
-        for i in range(0, len(pairs), 2):
-            root, value = pairs[i], pairs[i + 1]
-            if kind is Tracking.ACK:
-                verdict = ledger.ack(root, value)
-            elif kind is Tracking.INIT:
-                verdict = ledger.init(root, value)
-            elif kind is Tracking.FAIL:
-                verdict = ledger.fail(root)
-            else:
-                verdict = ledger.reset(root)
-            if verdict is not None:
-                note(verdict, root)
+        self.ledgers[task].receive(kind, pairs, self.tracking)
 
     def turn(self, now: float) -> bool:
         if self.timeout_secs is not None:

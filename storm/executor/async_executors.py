@@ -90,10 +90,10 @@ class AsyncBoltExecutor(BoltExecutor):
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         self.start_execute(task, [tup])
 
-    def run(self, task: BoltTask) -> bool:
+    def run(self, task: BoltTask) -> int:
         free = UNDER_WAY_MAX - self.under_way[task.id]
         if not self.ready or free <= 0:
-            return False
+            return 0
         port = task.port
         batch, port.items = port.items[:free], port.items[free:]
         if task.execute_batch is not None:
@@ -101,7 +101,7 @@ class AsyncBoltExecutor(BoltExecutor):
         else:
             for tup in batch:
                 self.start_execute(task, [tup])
-        return True
+        return len(batch)
 
     def start_execute(self, task: BoltTask, batch: list[Tuple]) -> None:
         self.under_way[task.id] += len(batch)

@@ -40,8 +40,10 @@ cdef class BoltExecutor(Executor):
 
     @cython.locals(task=BoltTask, collector=BoltCollector, did=bint)
     cpdef turn(self, double now)
+    @cython.locals(left=Py_ssize_t, number=Py_ssize_t, ends=double, did=bint)
+    cdef bint work(self, BoltTask task) except -1
     @cython.locals(port=Port, batch=list, began=double, ended=double)
-    cpdef run(self, BoltTask task)
+    cpdef Py_ssize_t run(self, BoltTask task) except -1
     cpdef execute_one(self, BoltTask task, Tuple tup)
     @cython.locals(
         acks=list, fails=list, resets=list, ledgers=dict, tracking=TrackingOut, pending=Pending, tup=Tuple,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from storm.errors import FailedError, ReportedFailedError
 from storm.executor.collectors import BasicCollector, BoltCollector
 from storm.executor.component_loading import load_component, load_grouping
-from storm.executor.executor import Executor
+from storm.executor.executor import TURN_SECS, Executor
 from storm.executor.task import wire_streams
 from storm.executor.transfer import Tracking
 from storm.ids import SYSTEM_TASK, TICK_STREAM, GlobalStreamId
@@ -124,7 +124,7 @@ class BoltExecutor(Executor):
             self.tick(now)
             did = True
         for task in self.tasks:
-            if task.port.items and not self.held and self.run(task):
+            if task.port.items and not self.held and self.work(task):
                 did = True
             collector = task.collector
             if collector.acks or collector.fails or collector.resets:
@@ -132,6 +132,27 @@ class BoltExecutor(Executor):
                 did = True
         if did:
             self.flush()
+        return did
+
+    def work(self, task: BoltTask) -> bool:
+        """Execute what is queued for a task by now, in batches, while its turn lasts; False: not now.
+
+        Each batch is settled and sent on before the next: its tuples are freed while they are still in the cache.
+        """
+        left = len(task.port.items)
+        ends = self.clock.now() + TURN_SECS
+        did = False
+        while left > 0 and not self.held:
+            number = self.run(task)
+            if not number:
+                break
+            did = True
+            left -= number
+            if left > 0:
+                self.settle(task.collector)
+                self.flush()
+                if self.clock.now() > ends:
+                    break
         return did
 
     def has_input(self) -> bool:
@@ -167,8 +188,8 @@ class BoltExecutor(Executor):
         task.execute_all([tup])
         self.count_executed([tup], began, self.clock.now())
 
-    def run(self, task: BoltTask) -> bool:
-        """Execute what is queued for a task, at most a quota of it; False: not now."""
+    def run(self, task: BoltTask) -> int:
+        """Execute what is queued for a task, at most a quota of it; how many tuples, 0: not now."""
         port = task.port
         batch = port.items
         if len(batch) <= self.quota:
@@ -183,7 +204,7 @@ class BoltExecutor(Executor):
         self.running = False
         self.count_executed(batch, began, ended)
         self.adapt(ended - began)
-        return True
+        return len(batch)
 
     def task_to_call(self, task: TaskId) -> Callable[[Tuple], None] | None:
         for each in self.tasks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-from storm.executor.pending import holder_of, spout_of
 from storm.executor.transfer import Tracking
 
 if TYPE_CHECKING:
@@ -16,45 +15,107 @@ if TYPE_CHECKING:
 
     SendTracking: TypeAlias = Callable[[Tracking, TaskId, TaskId, array[int]], None]
 
+PAIRS_MIN = 64
+RECENT = 1024  # pairs of one list that are found again; a power of two
+
+
+class Pairs:
+    """Roots and values for one task, as they will travel: array("Q") root, value, root, value, ...
+
+    `recent` remembers, by the roots' lowest bits, where the latest pairs stand. It is a guess that is checked: what it
+    misses travels as a pair of its own, which means the same.
+    """
+
+    __slots__ = ("count", "numbers", "recent")
+
+    def __init__(self) -> None:
+        self.numbers = array("Q", bytes(16 * PAIRS_MIN))
+        self.recent = array("i", bytes(4 * RECENT))
+        self.count = 0
+
+    def add(self, root: int, value: int) -> None:
+        end = self.count + self.count
+        if end == len(self.numbers):
+            self.numbers = array("Q", bytes(self.numbers) + bytes(8 * end))
+        self.numbers[end] = root
+        self.numbers[end + 1] = value
+        self.count += 1
+
+    def fold(self, root: int, value: int) -> None:
+        """XOR `value` into the root's if it is here already: acks need no order."""
+        place = root & (len(self.recent) - 1)
+        i = self.recent[place]
+        if i < self.count and self.numbers[i + i] == root:
+            self.numbers[i + i + 1] = self.numbers[i + i + 1] ^ value
+        else:
+            self.recent[place] = self.count
+            self.add(root, value)
+
+    def take(self) -> array[int]:
+        """All pairs; there are none afterwards."""
+        taken = array("Q", bytes(self.numbers[: self.count + self.count]))
+        self.count = 0
+        return taken
+
 
 class TrackingOut:
     """What an executor has to say of trees held elsewhere; `flush` sends it, one message per kind and task."""
 
-    __slots__ = ("acks", "inits", "others")
+    __slots__ = ("acks", "acks_holder", "acks_to", "inits", "others", "waiting")
 
     def __init__(self) -> None:
-        self.inits: dict[int, int] = {}
-        self.acks: dict[int, int] = {}
-        self.others: dict[Tracking, list[int]] = {}
+        self.inits: dict[tuple[int, int], Pairs] = {}  # by holder and spout
+        self.acks: dict[int, Pairs] = {}  # by holder
+        self.others: dict[Tracking, dict[int, Pairs]] = {}  # by task
+        self.acks_to: Pairs | None = None  # those for `acks_holder`: the last ones
+        self.acks_holder = 0
+        self.waiting = False
 
     def init(self, root: int, value: int) -> None:
-        self.inits[root] = value
+        """A spout emitted; `value` is the XOR of the first edges."""
+        key = root >> 48, root >> 32 & 0xFFFF
+        pairs = self.inits.get(key)
+        if pairs is None:
+            pairs = self.inits[key] = Pairs()
+        pairs.add(root, value)
+        self.waiting = True
 
     def ack(self, root: int, value: int) -> None:
-        """Acks of one tree fold into one value: XOR needs no order."""
-        self.acks[root] = self.acks.get(root, 0) ^ value
+        """Acks of one tree fold into one value."""
+        holder = root >> 48
+        if holder != self.acks_holder or self.acks_to is None:
+            self.acks_holder = holder
+            self.acks_to = self.acks.get(holder)
+            if self.acks_to is None:
+                self.acks_to = self.acks[holder] = Pairs()
+        self.acks_to.fold(root, value)
+        self.waiting = True
 
     def note(self, kind: Tracking, root: int) -> None:
-        """FAIL or RESET, or what an acker found: ACKED, FAILED, RESET_DONE."""
-        self.others.setdefault(kind, []).append(root)
+        """FAIL or RESET, for the holder; or what an acker found, for the spout: ACKED, FAILED, RESET_DONE."""
+        by_task = self.others.get(kind)
+        if by_task is None:
+            by_task = self.others[kind] = {}
+        task = root >> 48 if kind is Tracking.FAIL or kind is Tracking.RESET else root >> 32 & 0xFFFF
+        pairs = by_task.get(task)
+        if pairs is None:
+            pairs = by_task[task] = Pairs()
+        pairs.add(root, 0)
+        self.waiting = True
 
     def flush(self, source: TaskId, send: SendTracking) -> bool:
         """Send all; `source` is the sender's task. False: there was nothing."""
-        if not (self.inits or self.acks or self.others):
+        if not self.waiting:
             return False
-        for kind, values in ((Tracking.INIT, self.inits), (Tracking.ACK, self.acks)):
-            packed: dict[tuple[TaskId, TaskId], array[int]] = {}
-            for root, value in values.items():
-                holder = holder_of(root), spout_of(root) if kind is Tracking.INIT else source
-                packed.setdefault(holder, array("Q")).extend((root, value))
-            for (target, sender), pairs in packed.items():
-                send(kind, target, sender, pairs)
-        for kind, roots in self.others.items():
-            to_spout = kind in (Tracking.ACKED, Tracking.FAILED, Tracking.RESET_DONE)
-            by_target: dict[TaskId, array[int]] = {}
-            for root in roots:
-                by_target.setdefault(spout_of(root) if to_spout else holder_of(root), array("Q")).extend((root, 0))
-            for target, pairs in by_target.items():
-                send(kind, target, source, pairs)
-        self.inits, self.acks, self.others = {}, {}, {}
+        self.waiting = False
+        for (holder, spout), pairs in self.inits.items():
+            if pairs.count:
+                send(Tracking.INIT, holder, spout, pairs.take())
+        for holder, pairs in self.acks.items():
+            if pairs.count:
+                send(Tracking.ACK, holder, source, pairs.take())
+        for kind, by_task in self.others.items():
+            for task, pairs in by_task.items():
+                if pairs.count:
+                    send(kind, task, source, pairs.take())
         return True

@@ -3,6 +3,9 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from storm.executor.pending import root_base
 from storm.executor.tracking import TrackingOut
 from storm.executor.transfer import Tracking
@@ -55,3 +58,16 @@ def test_pairs_are_64_bit() -> None:
     out.ack((1 << 64) - 1, (1 << 64) - 1)
     out.flush(3, lambda kind, target, source, pairs: found.append(pairs))
     assert found == [array("Q", [(1 << 64) - 1] * 2)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.integers(0, (1 << 64) - 1)), max_size=300))
+def test_whatever_travels_has_the_same_xor_per_root(acks: list[tuple[int, int]]) -> None:
+    out, wanted, found = TrackingOut(), {}, {}
+    for root, value in acks:
+        out.ack(root, value)
+        wanted[root] = wanted.get(root, 0) ^ value
+    if acks:
+        ((_, _, _, pairs),) = sent(out)
+        for i in range(0, len(pairs), 2):
+            found[pairs[i]] = found.get(pairs[i], 0) ^ pairs[i + 1]
+    assert found == wanted
