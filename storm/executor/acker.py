@@ -34,8 +34,8 @@ class AckLedger:
     def receive(self, kind: Tracking, pairs: array[int], out: TrackingOut) -> None:
         """INIT, ACK, FAIL or RESET of these roots, array("Q") root, value, ...; the verdicts go to `out`.
 
-        INIT: the spout emitted; `value` is the XOR of the first edges. ACK: a tuple was acked; `value` is its edge XORed
-        with those of the tuples anchored to it. FAIL: a tuple was failed; legal before INIT.
+        INIT: the spout emitted; `value` is the XOR of the first edges. ACK: a tuple was acked; `value` is its edge
+        XORed with those of the tuples anchored to it. FAIL: a tuple was failed; legal before INIT.
         """
         if kind is Tracking.RESET:
             for i in range(0, len(pairs), 2):
