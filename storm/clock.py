@@ -52,6 +52,11 @@ def _queued_secs() -> float:
         return 0.0
 
 
+def thread_cpu_secs() -> float:
+    """CPU seconds that the calling thread has used."""
+    return time.thread_time()
+
+
 def wall_millis() -> int:
     """Milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000

@@ -29,6 +29,7 @@ MODULES = (
     "executor.acker",
     "executor.collectors",
     "executor.executor",
+    "executor.lane",
     "executor.bolt_executor",
     "executor.spout_executor",
 )  # fmt: skip

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import threading
 
-from storm.clock import SystemClock, format_wall
+from storm.clock import SystemClock, format_wall, thread_cpu_secs
 
 
 def test_the_clock_goes_on_and_sleep_lets_time_pass() -> None:
@@ -22,6 +22,17 @@ def test_work_is_busy_time_and_waiting_is_not() -> None:
     busy, began = clock.thread_busy_secs(), clock.now()
     clock.sleep(0.2)
     assert clock.thread_busy_secs() - busy < (clock.now() - began) / 2
+
+
+def test_the_cpu_time_of_a_thread_is_its_own() -> None:
+    began = thread_cpu_secs()
+    other = threading.Thread(target=lambda: sum(range(3_000_000)))
+    other.start()
+    other.join()
+    waited = thread_cpu_secs() - began
+    began = thread_cpu_secs()
+    sum(range(3_000_000))
+    assert thread_cpu_secs() - began > waited
 
 
 def test_time_that_another_thread_holds_the_interpreter_is_busy_time() -> None:

@@ -108,6 +108,8 @@ class AsyncLane(Lane):
             self.asleep = False
         if timer is not None:
             timer.cancel()
+        if not self.woken:
+            self.note_pause()
 
     async def end(self) -> None:
         """Give up what is under way; close the components unless one of them failed."""

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from storm.ids import ExecutorId, TaskId
 
 
-IDLE_PAUSES = 200  # in a row, after which they become longer
-IDLE_PAUSE_FACTOR = 25  # the longest pause, in `topology.sleep.spout.wait.strategy.time.ms`: 0.5 % of a core
+IDLE_PAUSES = 500  # in a row: after so many the lane may make them longer
 
 
 class SpoutTask:
@@ -153,10 +152,12 @@ class SpoutExecutor(Executor):
                 yield task.spout.close()
 
     def pause(self, now: float) -> None:
-        """Nothing was emitted: wait a little, or longer once nothing has come for long: idling should cost little."""
+        """Nothing was emitted: wait a little. Spouts of a lane wait for the same instants: it wakes once for all."""
         self.idle_pauses += 1
-        factor = min(IDLE_PAUSE_FACTOR, max(1, self.idle_pauses - IDLE_PAUSES))
-        self.idle_until = now + self.idle_secs * factor
+        secs = self.idle_secs
+        if self.idle_pauses > IDLE_PAUSES:
+            secs = max(secs, self.lane.poll_pause_secs)
+        self.idle_until = ((now + 0.5 * secs) // secs + 1) * secs if secs > 0 else now
 
     def room(self) -> int:
         """How many more tuples may be under way; the limit is per task and shared by the executor's tasks."""

@@ -5,6 +5,7 @@ from typing import Any
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
 from several_workers import SeveralWorkers
 
+from storm.executor.lane import IDLE_SHARE, POLL_PAUSE_MAX_SECS, poll_pause_secs
 from storm.topology.builder import TopologyBuilder
 from storm.tuples import Tuple
 
@@ -109,3 +110,10 @@ def test_a_long_queue_is_worked_off_in_turns_with_others() -> None:
     done = len(script.made("execute", "first"))
     assert 0 < done < 500
     assert len(script.made("execute", "last")) == done
+
+
+def test_polls_of_a_silent_spout_cost_no_more_than_their_share_unless_they_are_very_dear() -> None:
+    for turn_cpu_secs in (1e-6, 5e-6, 3e-5):
+        assert turn_cpu_secs / poll_pause_secs(turn_cpu_secs) <= IDLE_SHARE * 1.001
+    assert poll_pause_secs(5e-6) < 0.001  # of no effect: the setting is longer
+    assert poll_pause_secs(1.0) == POLL_PAUSE_MAX_SECS
