@@ -111,7 +111,14 @@ class RecordError(StormError):
 
 
 class SerializationError(StormError):
-    """A value cannot travel between workers; the text names component, stream, field and type."""
+    """A value cannot travel between workers; the text names component, stream, field and type.
+
+    `position`: that of the value in its tuple, where one value is to blame.
+    """
+
+    def __init__(self, text: str, position: int | None = None) -> None:
+        super().__init__(text)
+        self.position = position
 
 
 class FrameError(StormError):

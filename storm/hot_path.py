@@ -32,6 +32,7 @@ MODULES = (
     "executor.lane",
     "executor.bolt_executor",
     "executor.spout_executor",
+    "messaging.columns",
 )  # fmt: skip
 PACKAGE = Path(__file__).parent
 NOT_COMPILED = "not_compiled.txt"  # setup.py writes it where compiling failed

@@ -82,6 +82,7 @@ PURE = {
     "executor.root_table", "executor.tracking", "executor.transfer",
     "metrics.stats_records", "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
     "messaging.batch",
+    "messaging.columns",
     "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
     "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
     "dev_zookeeper.operations", "dev_zookeeper.request_processor",

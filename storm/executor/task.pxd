@@ -1,3 +1,5 @@
+cimport cython
+
 from storm.executor.groupings cimport TargetChoice
 from storm.tuples cimport Origin
 
@@ -38,3 +40,5 @@ cdef class OutputStream:
     cpdef list targets(self, values)
     cpdef count_acked(self, double since)
     cpdef told(self, double now)
+    @cython.locals(port=Port)
+    cpdef check(self, ports, values)

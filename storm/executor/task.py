@@ -137,12 +137,14 @@ class OutputStream:
     def transferred(self) -> int:
         return self.transferred_more + (self.emitted if self.single is not None else 0)
 
-    def refuse(self, values: Sequence[Any], error: SerializationError) -> SerializationError:
-        """The error for values that cannot travel, with component and stream."""
-        fields = ", ".join(self.origin.fields)
+    def refuse(self, error: SerializationError) -> SerializationError:
+        """The error for values that cannot travel, with component, stream and field."""
+        fields, at = self.origin.fields, error.position
+        field = f"field {fields[at]!r}, " if at is not None and at < len(fields) else ""
         return SerializationError(
-            f"component {self.origin.component!r} emitted on stream {self.name!r} (fields {fields}) what cannot travel "
-            f"to another worker: {error}"
+            f"component {self.origin.component!r} emitted on stream {self.name!r} (fields {', '.join(fields)}) what "
+            f"cannot travel to another worker: {field}{error}",
+            at,
         )
 
     def check(self, ports: Collection[Port], values: Sequence[Any]) -> None:
@@ -152,7 +154,7 @@ class OutputStream:
                 try:
                     port.check(values)
                 except SerializationError as error:
-                    raise self.refuse(values, error) from error
+                    raise self.refuse(error) from error.__cause__
                 return
 
     def wrong_values(self, values: Any) -> ValueError:

@@ -16,15 +16,15 @@ import struct
 import zlib
 from array import array
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from storm.errors import FrameError
-from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from storm.ids import NodeId, StreamId, TaskId, TopologyId
+    from storm.messaging.columns import Columns
     from storm.tuples import Origin
 
 MAGIC = b"STRM"
@@ -273,60 +273,3 @@ def _read_numbers(body: memoryview, at: int, count: int) -> tuple[array[int], in
     if _BIG_ENDIAN:
         numbers.byteswap()
     return numbers, end
-
-
-class Columns(NamedTuple):
-    """Tuples of one origin, taken apart: their values, and as in TupleSection `ids` and `more`."""
-
-    rows: list[Sequence[Any]]
-    ids: array[int] | None
-    more: dict[int, dict[int, int]]
-
-
-def columns(tuples: list[Tuple]) -> Columns:
-    """Take tuples apart. One without a root has root and edge 0; if none has a root there are no ids."""
-    rows: list[Sequence[Any]] = []
-    ids = array("Q", bytes(16 * len(tuples)))
-    more: dict[int, dict[int, int]] = {}
-    tracked = 0
-    i = 0
-    for tup in tuples:
-        rows.append(tup.values)
-        root = tup.root
-        if root:
-            tracked = 1
-            ids[i] = root
-            ids[i + 1] = tup.edge
-            if tup.more is not None:
-                more[i >> 1] = tup.more
-        i += 2
-    return Columns(rows, ids if tracked else None, more)
-
-
-def tuples_of(rows: list[list[Any]], section: TupleSection, origin: Origin) -> list[Tuple]:
-    """Put tuples together again. Raises FrameError when the rows are not what section and origin say."""
-    if len(rows) != section.tuple_count:
-        raise FrameError(f"{len(rows)} tuples where the section says {section.tuple_count}")
-    out: list[Tuple] = []
-    size = len(origin.fields)
-    ids = section.ids
-    i = 0
-    for values in rows:
-        if len(values) != size:
-            raise FrameError(f"{len(values)} values on a stream of {size} fields")
-        tup = Tuple.__new__(Tuple)
-        tup.values = values
-        tup.origin = origin
-        tup.more = None
-        tup.settled = False
-        if ids is None:
-            tup.root = 0
-            tup.edge = 0
-        else:
-            tup.root = ids[i]
-            tup.edge = ids[i + 1]
-            i += 2
-        out.append(tup)
-    for position, trees in section.more.items():
-        out[position].more = trees
-    return out

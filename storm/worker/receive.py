@@ -19,8 +19,8 @@ from storm.messaging.batch import (
     read_hello,
     read_sections,
     read_throttle,
-    tuples_of,
 )
+from storm.messaging.columns import tuples_of
 from storm.worker import connections
 
 if TYPE_CHECKING:

@@ -24,11 +24,12 @@ from storm.messaging.batch import (
     FRAME_BYTES_MAX,
     HEADER_BYTES,
     SECTION_BYTES_MAX,
+    STREAM_BYTES_MAX,
     batch_frame,
-    columns,
     tracking_section,
     tuple_section,
 )
+from storm.messaging.columns import ValueCheck, by_origin, columns
 
 if TYPE_CHECKING:
     from array import array
@@ -47,6 +48,7 @@ FRAME_BYTES = 1024 * 1024
 # A lane flushes after each of its turns. Only one whose turn takes long needs the exchange to come by itself, which may
 # be so much late: waking it with every first tuple would cost as much as sending it.
 LATE_SECS = 0.01
+SECTION_BYTES_AROUND = 64  # a section's header, msgpack's headers of rows, and one tuple's root and edge
 READY_ITEMS = 256  # so many tuples and acks leave without waiting for a flush
 QUEUE_BYTES_MARK = 4 * 1024 * 1024
 RELIEVED_AT = 0.25  # of the marks
@@ -91,15 +93,15 @@ class WorkerTransfer:
         self._lock = threading.Lock()
         self._task_peers: Mapping[TaskId, Peer] = {}
         self._outboxes: dict[Peer, Outbox] = {}
+        # Room for what stands beside the values of one tuple, but for the roots of one that belongs to several trees.
+        self._values_bytes_max = options.frame_bytes_max - HEADER_BYTES - STREAM_BYTES_MAX - SECTION_BYTES_AROUND
+        self.check = ValueCheck(self._values_bytes_max, self._examine).check
         self.wake: Callable[[float], None] = lambda due: None
         self.changes = 0
         self.dropped: Counter[str] = Counter()
         self.sent_frames = 0
 
     # What lanes call
-
-    def check(self, values: Sequence[Any]) -> None:
-        tuple_codec.check(values)
 
     def send(self, target: TaskId, tuples: list[Tuple]) -> None:
         peer = self._task_peers.get(target)
@@ -174,11 +176,14 @@ class WorkerTransfer:
 
     # Inside
 
+    def _examine(self, values: Sequence[Any]) -> None:
+        tuple_codec.check(values, self._values_bytes_max)
+
     def _sections(self, target: TaskId, origin: Origin, batch: list[Tuple]) -> list[bytes]:
         """The batch as sections: one, unless it is too large or holds what cannot travel."""
         parts = columns(batch)
         try:
-            values = tuple_codec.encode_rows(parts.rows)
+            values = tuple_codec.encode_rows(parts.rows, parts.plain)
         except SerializationError as error:
             wrong = f"a value cannot travel: {error}"
         else:
@@ -186,7 +191,7 @@ class WorkerTransfer:
             most = SECTION_BYTES_MAX if len(batch) > 1 else self._options.frame_bytes_max
             if len(section) + HEADER_BYTES <= min(most, self._options.frame_bytes_max):
                 return [section]
-            wrong = f"a tuple is too large: {len(section):,} bytes"
+            wrong = f"a tuple is too large: {len(section):,} bytes; the limit is {self._options.frame_bytes_max:,}"
         if len(batch) == 1:
             self._drop(f"{wrong}: {origin.component}, stream {origin.stream}", 1)
             return []
@@ -242,14 +247,3 @@ class WorkerTransfer:
         self.dropped[kind] = before + count
         if before == 0 or before.bit_length() != (before + count).bit_length():  # at each power of two: bounded
             logger.warning("%d tuples or acks dropped before they were sent so far: %s", before + count, reason)
-
-
-def by_origin(tuples: list[Tuple]) -> list[tuple[Origin, list[Tuple]]]:
-    """Split a batch by origin, keeping the order within each."""
-    first = tuples[0].origin
-    if all(tup.origin is first for tup in tuples):
-        return [(first, tuples)]
-    found: dict[int, tuple[Origin, list[Tuple]]] = {}
-    for tup in tuples:
-        found.setdefault(id(tup.origin), (tup.origin, []))[1].append(tup)
-    return list(found.values())

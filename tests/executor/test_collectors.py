@@ -174,7 +174,7 @@ def test_an_unanchored_tuple_belongs_to_no_tree() -> None:
 
 def test_values_that_cannot_travel_are_refused_when_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(self: NetworkTransfer, values: Any) -> None:
-        raise SerializationError("value 0 (object): no")
+        raise SerializationError("value 0 (object): no", 0)
 
     monkeypatch.setattr(NetworkTransfer, "check", check)
     script = Script(next_tuple=emit_up_to(1))
@@ -183,7 +183,8 @@ def test_values_that_cannot_travel_are_refused_when_emitted(monkeypatch: pytest.
     [(component, text)] = one.errors
     assert component == "spout"
     assert "component 'spout' emitted on stream 'default' (fields value) what cannot travel" in text
-    assert "value 0 (object): no" in text
+    assert "field 'value', value 0 (object): no" in text
+    assert text.count("Traceback") == 1
 
 
 @pytest.mark.parametrize("always", [True, False])

@@ -20,7 +20,6 @@ from storm.messaging.batch import (
     TupleSection,
     WorkerAddress,
     batch_frame,
-    columns,
     hello_frame,
     node_hash,
     read_frame,
@@ -31,8 +30,8 @@ from storm.messaging.batch import (
     topology_hash,
     tracking_section,
     tuple_section,
-    tuples_of,
 )
+from storm.messaging.columns import columns, tuples_of
 from storm.messaging.tuple_codec import decode_rows, encode_rows
 from storm.tuples import Origin, Tuple
 
@@ -158,14 +157,6 @@ def test_a_body_with_a_right_checksum_and_wrong_content_is_a_frame_error_too(dat
 def test_an_arbitrary_body_is_a_frame_error(body: bytes) -> None:
     with contextlib.suppress(FrameError):
         read_all(body)
-
-
-@pytest.mark.parametrize("rows", [[["a", 1]], [["a", 1], ["b"]], [["a", 1], ["b", 2, 3]]])
-def test_rows_that_do_not_fit_the_stream_are_refused(rows: list[list[Any]]) -> None:
-    [section] = read_sections(read_frame(batch_frame(SOURCE, [section_of(1, [Tuple(["a", 1], ORIGIN)] * 2)])).body)
-    assert isinstance(section, TupleSection)
-    with pytest.raises(FrameError, match=r"values on a stream|tuples where"):
-        tuples_of(rows, section, ORIGIN)
 
 
 def golden_frames() -> list[bytes]:

@@ -73,6 +73,22 @@ def test_what_goes_in_comes_out(rows: list[list[Any]]) -> None:
     assert same(decode_rows(encode_rows([*rows])), rows)
 
 
+plain_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+
+
+@given(st.lists(st.lists(plain_values, max_size=3), max_size=3))
+@example([[-1, 0, 127, 128, -32, -33, 1 << 31, 1 << 32, 1 << 63, -(1 << 63), "x" * 32, "x" * 256, "é", bytes(256)]])
+@example([["x" * 65_536, bytes(65_536)]] + [[]] * 65_536)
+def test_the_fast_way_for_plain_values_gives_the_same_bytes(rows: list[list[Any]]) -> None:
+    def outcome(plain: bool) -> object:
+        try:
+            return encode_rows(rows, plain)
+        except SerializationError as error:
+            return str(error)
+
+    assert outcome(True) == outcome(False)
+
+
 def test_not_a_number_and_infinities_travel() -> None:
     [[nan, inf]] = decode_rows(encode_rows([[math.nan, -math.inf]]))
     assert math.isnan(nan)
@@ -133,6 +149,7 @@ def test_what_cannot_travel_is_refused_with_its_position_and_type(value: Any, to
         with pytest.raises(SerializationError, match=r"value 1 \(") as error:
             refuse(["fine", value])
         assert told in str(error.value)
+        assert error.value.position == 1
 
 
 @dataclass(frozen=True)

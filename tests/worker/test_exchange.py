@@ -6,7 +6,8 @@ from array import array
 from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment, turns
 
 from storm.executor.transfer import Tracking
-from storm.messaging.batch import Hello, batch_frame, columns, hello_frame, tuple_section
+from storm.messaging.batch import Hello, batch_frame, hello_frame, tuple_section
+from storm.messaging.columns import columns
 from storm.messaging.in_process import InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
 from storm.tuples import Tuple

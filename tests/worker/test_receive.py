@@ -13,13 +13,13 @@ from storm.messaging.batch import (
     Hello,
     Throttle,
     batch_frame,
-    columns,
     hello_frame,
     throttle_frame,
     topology_hash,
     tracking_section,
     tuple_section,
 )
+from storm.messaging.columns import columns
 from storm.messaging.tuple_codec import encode_rows
 from storm.tuples import Origin, Tuple
 from storm.worker.connections import view

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from exchange_parts import COUNT, LEFT, SPLIT, StandingClock, address, right_peer
+from exchange_parts import LEFT, SPLIT, StandingClock, address, right_peer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storm.errors import SerializationError
 from storm.executor.transfer import Tracking
@@ -18,8 +20,10 @@ from storm.worker.transfer import (
     READY_ITEMS,
     TransferOptions,
     WorkerTransfer,
-    by_origin,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PEER = right_peer()
 
@@ -60,14 +64,6 @@ def test_what_was_taken_leaves_at_a_flush_as_one_frame() -> None:
     assert third == TrackingSection(Tracking.ACK, 2, 1, array("Q", [5, 6]))
     source.flush()
     assert taken(source) == []
-
-
-def test_tuples_of_several_origins_keep_their_order_within_each() -> None:
-    batch = [*tuples("a"), *tuples("x", origin=COUNT), *tuples("b")]
-    assert [(origin, [tup.values[0] for tup in part]) for origin, part in by_origin(batch)] == [
-        (SPLIT, ["a", "b"]),
-        (COUNT, ["x"]),
-    ]
 
 
 def test_what_nobody_flushes_leaves_when_its_time_is_up() -> None:
@@ -171,6 +167,27 @@ def test_values_that_cannot_travel_are_refused_at_once_and_dropped_if_they_chang
     source.flush()
     assert [words(section) for frame in taken(source) for section in frame] == [["a"], ["b", "c"]]
     assert source.dropped == {"a value cannot travel": 1}
+
+
+@pytest.mark.parametrize("payload", [bytes(1_000_000), "x" * 1_000_000, "é" * 500_000, [bytes(500_000)] * 2])
+def test_a_tuple_that_fits_into_no_frame_is_refused_at_once(payload: Any) -> None:
+    source = transfer(frame_bytes_max=1_000_000)
+    with pytest.raises(SerializationError, match=r"value 1 \(.*1,000,0.. bytes.*the limit is 999,...") as error:
+        source.check([7, payload])
+    assert error.value.position == 1
+    source.check([7, payload[: len(payload) // 2]])
+
+
+@given(st.integers(900, 1100), st.sampled_from([bytes, lambda size: "x" * size, lambda size: "é" * (size // 2)]))
+def test_what_was_not_refused_is_never_too_large_to_send(size: int, make: Callable[[int], Any]) -> None:
+    source = transfer(frame_bytes_max=1400)
+    values = [make(size), 1 << 40]
+    try:
+        source.check(values)
+    except SerializationError:
+        return
+    source.send(2, [Tuple(values, Origin("a", "s" * 255, 1, ["x", "y"]), root=5, edge=6)])
+    assert source.dropped == {}
 
 
 @pytest.mark.slow
