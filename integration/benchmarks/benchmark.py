@@ -57,7 +57,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("-c", dest="conf", action="append", default=[], metavar="KEY=VALUE", help="a topology setting")
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write a flame graph of each case's workers there")
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str]) -> None:
