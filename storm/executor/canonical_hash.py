@@ -41,7 +41,7 @@ def canonical_hash(value: Any, depth: int = 0) -> int:
         return number_hash(hash(value))
     if kind is float:
         real = value
-        return number_hash(hash(value)) if real == real else xxh64(b"", 0, 78)
+        return number_hash(hash(value)) if real == real else _octets(b"", "N")
     if kind is bytes:
         return xxh64(value, len(value), 98)
     if kind is tuple or kind is list:
@@ -54,10 +54,7 @@ def canonical_hash(value: Any, depth: int = 0) -> int:
 
 def text_hash(text: str) -> int:
     """Of its UTF-8; seed `s`."""
-    try:
-        data = text.encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates
-        data = text.encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8", "surrogatepass")
     return xxh64(data, len(data), 115)
 
 
@@ -67,7 +64,8 @@ def number_hash(number: int) -> int:
     The language defines that hash from the number's value alone (modulo 2**61 - 1), so that int, float, Decimal and
     Fraction agree wherever they compare equal.
     """
-    return word_hash(number & 0xFFFFFFFFFFFFFFFF, 110)
+    mask = 0xFFFFFFFFFFFFFFFF
+    return word_hash(number & mask, 110)
 
 
 def sequence_hash(items: Iterable[Any], depth: int) -> int:
@@ -110,8 +108,10 @@ def xxh64(data: bytes, size: int, seed: int) -> int:
             fourth = mixed(fourth, word_at(data, at + 24))
             at += 32
         state = rotated(first, 1) + rotated(second, 7) + rotated(third, 12) + rotated(fourth, 18)
-        for lane in (first, second, third, fourth):
-            state = ((state & mask) ^ mixed(0, lane)) * prime_1 + prime_4
+        state = ((state & mask) ^ mixed(0, first)) * prime_1 + prime_4
+        state = ((state & mask) ^ mixed(0, second)) * prime_1 + prime_4
+        state = ((state & mask) ^ mixed(0, third)) * prime_1 + prime_4
+        state = ((state & mask) ^ mixed(0, fourth)) * prime_1 + prime_4
     state = (state + size) & mask
     while at + 8 <= size:
         state = (rotated(state ^ mixed(0, word_at(data, at)), 27) * prime_1 + prime_4) & mask

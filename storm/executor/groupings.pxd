@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint64_t
 
-from storm.executor.canonical_hash cimport canonical_hash, sequence_hash
+from storm.executor.canonical_hash cimport canonical_hash, word_hash
 
 
 cdef class TargetChoice:
@@ -39,7 +39,7 @@ cdef class KeyChoice(TargetChoice):
     cdef tuple names
     cdef object where
 
-    @cython.locals(first=Py_ssize_t)
+    @cython.locals(first=Py_ssize_t, i=Py_ssize_t, state=uint64_t)
     cdef uint64_t key_hash(self, values) except? 0
 
 

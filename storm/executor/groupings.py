@@ -10,7 +10,7 @@ from sys import getsizeof
 from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any
 
-from storm.executor.canonical_hash import canonical_hash, sequence_hash
+from storm.executor.canonical_hash import canonical_hash, word_hash
 from storm.topology.structure import GroupingKind
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ class KeyChoice(TargetChoice):
         try:
             if first >= 0:
                 return canonical_hash(values[first])
-            return sequence_hash([values[i] for i in self.fields], 0)
+            state = 108  # that of a list, as sequence_hash makes it
+            for i in self.fields:
+                state = word_hash(canonical_hash(values[i], 1), state)
+            return word_hash(len(self.fields), state)
         except TypeError as error:
             raise self.refused(values, error) from error
 
