@@ -12,6 +12,8 @@ import psutil
 import pytest
 from cluster_site import STORM, environment, free_ports, run
 
+from storm import hot_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -39,9 +41,11 @@ def test_every_command_that_reads(cluster: ClusterSite, ledger: Ledger, topologi
     assert status["errors"] == {}
     assert cluster.read("get-errors", "seen", "--all") == {}
     assert cluster.read("config", "show")["nimbus.thrift.port"] == cluster.settings["nimbus.thrift.port"]
-    assert set(cluster.read("version")) == {"storm", "python", "platform"}
+    assert set(cluster.read("version")) == {"storm", "python", "platform", "hot_path"}
 
-    assert "forward" in cluster.storm("status", "seen").stdout
+    shown = cluster.storm("status", "seen").stdout
+    assert "forward" in shown
+    assert f"hot path {hot_path.mode()}" in shown
     port = cluster.settings["nimbus.thrift.port"]
     for where in ("localconfvalue", "remoteconfvalue"):
         assert cluster.storm(where, "nimbus.thrift.port").stdout == f"nimbus.thrift.port: {port}\n"
@@ -65,6 +69,7 @@ def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger:
     def logged(text: str) -> int:
         return cluster.storm("logs", "loud", "-n", "1000").stdout.count(text)
 
+    assert logged(f"hot path {hot_path.mode()}") == 2  # each worker says what runs, and it is what was asked for
     assert logged("a line for those who look closely") == 0
     cluster.storm("set-log-level", "loud", "-l", "ledger=DEBUG")
     cluster.wait(lambda: logged("a line for those who look closely") > 2, "the spouts log at DEBUG")
