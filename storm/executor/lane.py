@@ -236,11 +236,14 @@ class Lane:
         if acker is not None:
             acker.receive(kind, task, pairs)
             return
-        pending = self.pendings[task]
+        pending = self.pendings.get(task)
+        if pending is None:  # another worker takes the task for what it is not
+            return
+        if kind is Tracking.ACK:
+            pending.fold_all(pairs)
+            return
         for i in range(0, len(pairs), 2):
-            if kind is Tracking.ACK:
-                pending.fold(pairs[i], pairs[i + 1])
-            elif kind is Tracking.ACKED:
+            if kind is Tracking.ACKED:
                 pending.settle(pairs[i], True)
             elif kind in (Tracking.FAIL, Tracking.FAILED):
                 pending.settle(pairs[i], False)

@@ -31,6 +31,8 @@ cdef class Pending:
     cpdef done_at_once(self, message_id, OutputStream out, double now)
     @cython.locals(place=Py_ssize_t, out=OutputStream)
     cpdef fold(self, uint64_t root, uint64_t value)
+    @cython.locals(i=Py_ssize_t)
+    cpdef fold_all(self, const uint64_t[::1] pairs)
     @cython.locals(tree=OldTree)
     cdef fold_old(self, uint64_t root, uint64_t value)
     @cython.locals(tree=OldTree)

@@ -123,6 +123,11 @@ class Pending:
         self.acked.append(self.message_ids[place])
         self.message_ids[place] = None
 
+    def fold_all(self, pairs: array[int]) -> None:
+        """`pairs` is root, value, root, value, ..."""
+        for i in range(0, len(pairs) - 1, 2):
+            self.fold(pairs[i], pairs[i + 1])
+
     def fold_old(self, root: int, value: int) -> None:
         tree = self.old.get(root)
         if tree is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
@@ -99,6 +100,16 @@ class PendingTrees(RuleBasedStateMachine):
             if not self.model[root][0]:
                 del self.model[root]
                 self.acked.add(root)
+
+    @rule(pairs=st.lists(st.tuples(roots, st.integers(0, 7)), max_size=4))
+    def fold_all(self, pairs: list[tuple[int, int]]) -> None:
+        self.pending.fold_all(array("Q", [number for pair in pairs for number in pair]))
+        for root, value in pairs:
+            if root in self.model:
+                self.model[root][0] ^= value
+                if not self.model[root][0]:
+                    del self.model[root]
+                    self.acked.add(root)
 
     @rule(root=consumes(roots), acked=st.booleans())
     def settle(self, root: int, acked: bool) -> None:

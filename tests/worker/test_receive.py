@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from storm.executor.transfer import Tracking
 from storm.ids import WorkerSlot
 from storm.messaging.batch import (
+    HEADER_BYTES,
     Hello,
     Throttle,
     batch_frame,
@@ -110,6 +111,65 @@ def test_a_fault_of_the_lanes_ends_nothing() -> None:
     receive = Receive(Faulty(), frozenset({2}), view(assignment(), RIGHT))
     assert receive.take(batch_frame(address(LEFT), [section()])) is None
     assert receive.dropped == {"a frame that could not be delivered": 1}
+
+
+def rich_frame() -> bytes:
+    """A frame with all that there can be in one."""
+    several = Tuple(["b", [1, (2.5, None)]], SPLIT, root=5, edge=6)
+    several.more = {8: 9, 10: 11}
+    parts = columns([Tuple(["a", 1], SPLIT), several, Tuple([b"c", True], SPLIT, root=7, edge=1)])
+    sections = [
+        tuple_section(2, SPLIT, parts, encode_rows(parts.rows)),
+        tracking_section(Tracking.ACK, 3, 1, array("Q", [7, 8, 9, 10])),
+        section(3),
+    ]
+    return batch_frame(address(LEFT), sections)
+
+
+@given(st.integers(0, 8 * len(rich_frame()) - 1))
+def test_of_a_frame_with_a_flipped_bit_nothing_is_delivered(bit: int) -> None:
+    frame = bytearray(rich_frame())
+    frame[bit // 8] ^= 1 << bit % 8
+    receive, lanes = receiver()
+    assert receive.take(bytes(frame)) is None
+    assert lanes == NotingLanes()
+    assert receive.dropped == {"a malformed frame": 1}
+
+
+@given(st.integers(0, len(rich_frame()) - 1))
+def test_of_a_truncated_frame_nothing_is_delivered(size: int) -> None:
+    receive, lanes = receiver()
+    assert receive.take(rich_frame()[:size]) is None
+    assert lanes == NotingLanes()
+    assert receive.dropped == {"a malformed frame": 1}
+
+
+@given(st.integers(0, 2))
+def test_of_an_old_epoch_nothing_is_delivered(epoch: int) -> None:
+    receive, lanes = receiver()
+    assert receive.take(batch_frame(address(LEFT, epoch=epoch), [rich_frame()[HEADER_BYTES:]])) is None
+    assert lanes == NotingLanes()
+    assert receive.dropped == {"a frame of a worker that was replaced": 1}
+
+
+@given(st.data())
+def test_wrong_content_under_a_right_checksum_delivers_whole_tuples_of_known_streams_or_nothing(
+    data: st.DataObject,
+) -> None:
+    body = bytearray(rich_frame()[HEADER_BYTES:])
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(body) - 1))
+        body[at] = data.draw(st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+    receive, lanes = receiver()
+    receive.take(batch_frame(address(LEFT), [bytes(body[: data.draw(st.integers(0, len(body)))])]))
+    assert "a frame that could not be delivered" not in receive.dropped
+    for target, (source, *rest) in lanes.tuples:
+        assert target in (2, 3)
+        assert len(rest) == {SPLIT.task: 2, COUNT.task: 1}[source] + 2
+    for kind, target, _, pairs in lanes.tracking:
+        assert kind in set(Tracking)
+        assert target in (2, 3)
+        assert len(pairs) % 2 == 0
 
 
 @given(st.binary(), st.booleans())
