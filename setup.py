@@ -25,6 +25,7 @@ DIRECTIVES = {
     "boundscheck": False,
     "wraparound": False,
     "initializedcheck": False,
+    "nonecheck": True,  # what users hand in may be None: an error, never a crash
     "cdivision": True,
 }
 

@@ -19,3 +19,4 @@ cdef class Tuple:
     cdef public uint64_t edge
     cdef public dict more
     cdef public bint settled
+    cdef public int target

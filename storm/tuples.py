@@ -31,12 +31,13 @@ class Tuple:
 
     `root` names the spout tuple it descends from (0: tracked by nobody). `edge` is its own random edge id, XORed with
     the edges of all tuples anchored to it so far: what its ack sends to the acker. A tuple anchored to several
-    trees keeps the other roots in `more`, {root: edge}. `settled` is set once it was acked or failed.
+    trees keeps the other roots in `more`, {root: edge}. `target` is the task that it is for; `settled` is set once it
+    was acked or failed.
 
     Made by `Tuple.__new__(Tuple)` and attribute stores on the hot path: compiled, that boxes no integer.
     """
 
-    __slots__ = ("edge", "more", "origin", "root", "settled", "values")
+    __slots__ = ("edge", "more", "origin", "root", "settled", "target", "values")
 
     values: Sequence[Any]
     origin: Origin
@@ -44,6 +45,7 @@ class Tuple:
     edge: int
     more: dict[int, int] | None
     settled: bool
+    target: TaskId
 
     def __init__(self, values: Sequence[Any], origin: Origin, root: int = 0, edge: int = 0) -> None:
         self.values = values
@@ -52,6 +54,7 @@ class Tuple:
         self.edge = edge
         self.more = None
         self.settled = False
+        self.target = 0
 
     @property
     def component(self) -> ComponentId:

@@ -67,20 +67,20 @@ class AckLedger:
         if flags == 1 and not trees.values[place]:
             trees.remove(place)
             return 1
-        trees.marks[place] = flags | self.generation << 2
+        trees.marks[place] = flags | self.generation * 4
         return 0
 
     def reset(self, root: int, out: TrackingOut) -> None:
         """The tree's time starts anew: RESET_DONE for the spout; nothing when no such tree is known."""
         place = self.trees.find(root)
         if place >= 0:
-            self.trees.marks[place] = self.trees.marks[place] & 3 | self.generation << 2
+            self.trees.marks[place] = self.trees.marks[place] & 3 | self.generation * 4
             out.note(Tracking.RESET_DONE, root)
 
     def rotate(self) -> int:
         """Age every tree by one; answers how many were forgotten."""
         self.generation = (self.generation + 1) % BUCKETS
-        old = self.trees.roots_marked(self.generation << 2, 0xFC)
+        old = self.trees.roots_marked(self.generation * 4, 0xFC)
         for root in old:
             self.trees.remove(self.trees.find(root))
         return len(old)

@@ -9,15 +9,11 @@ from storm.executor.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from typing import TypeAlias
 
     from storm.executor.executor import Executor
     from storm.executor.lanes import Lanes
 
-    Pause: TypeAlias = asyncio.Future[None]
-
 FLUSH_SECS = 0.001  # while coroutines are under way: what they emit waits no longer
-MANY = 32  # coroutines under way, with which the lane turns once in FLUSH_SECS only: a turn costs as much as a tuple
 STEP_ROUNDS = 50  # of the loop in one step without any coroutine ending: then they wait for something outside
 
 
@@ -27,28 +23,15 @@ class AsyncLane(Lane):
     def __init__(self, name: str, lanes: Lanes) -> None:
         super().__init__(name, lanes)
         self.loop = asyncio.new_event_loop()
-        self.coroutines: set[asyncio.Task[None]] = set()
-        self.under_way = 0  # of them; the others wait for something to do
-        self.ended = 0  # things that coroutines did so far
-        self.pause: Pause | None = None
+        self.under_way: set[asyncio.Task[None]] = set()
+        self.ended = 0  # coroutines so far
+        self.pause: asyncio.Future[None] | None = None
 
     def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine of an executor; an exception in it ends the worker."""
-        self.under_way += 1
-        self.start(executor, self.once(coroutine))
-
-    async def once(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        try:
-            await coroutine
-        finally:
-            self.under_way -= 1
-            self.note_end()
-
-    def start(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
-        """The same for one that keeps `under_way` itself and tells the ends of what it does by `note_end`."""
         task = self.loop.create_task(self.guarded(executor, coroutine))
-        self.coroutines.add(task)
-        task.add_done_callback(self.coroutines.discard)
+        self.under_way.add(task)
+        task.add_done_callback(self.note_end)
 
     async def guarded(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
@@ -56,11 +39,10 @@ class AsyncLane(Lane):
         except Exception as error:  # noqa: BLE001
             self.lanes.fail(executor, error)
 
-    def note_end(self) -> None:
-        """What was emitted by then leaves at once, or, where many are under way, with what others emit soon."""
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        self.under_way.discard(task)
         self.ended += 1
-        if self.under_way < MANY:
-            self.end_pause()
+        self.end_pause()
 
     def wake_locked(self) -> None:
         self.woken = True
@@ -104,7 +86,7 @@ class AsyncLane(Lane):
     async def main(self) -> None:
         clock = self.lanes.clock
         while not self.lanes.stopping and self.lanes.failure is None:
-            if self.turn(clock.now()) and self.under_way < MANY:
+            if self.turn(clock.now()):
                 await asyncio.sleep(0)
                 continue
             due = self.next_due()
@@ -131,10 +113,9 @@ class AsyncLane(Lane):
 
     async def end(self) -> None:
         """Give up what is under way; close the components unless one of them failed."""
-        coroutines = list(self.coroutines)
-        for task in coroutines:
+        for task in list(self.under_way):
             task.cancel()
-        await asyncio.gather(*coroutines, return_exceptions=True)
+        await asyncio.gather(*self.under_way, return_exceptions=True)
         if self.lanes.failure is None:
             for executor in self.executors:
                 try:

@@ -19,8 +19,10 @@ cdef class BoltTask:
     cdef readonly object execute
     cdef readonly object execute_batch
 
-    @cython.locals(tup=Tuple)
+    @cython.locals(basic=BasicCollector, done=Py_ssize_t, count=Py_ssize_t, tup=Tuple)
     cdef execute_all(self, list batch)
+    @cython.locals(tup=Tuple)
+    cpdef refused(self, error, list tuples)
     cdef execute_basic(self, Tuple tup)
 
 

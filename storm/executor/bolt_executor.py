@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import FailedError, ReportedFailedError
+from storm.errors import FailedError, ReportedFailedError, SerializationError
 from storm.executor.collectors import BasicCollector, BoltCollector
 from storm.executor.component_loading import load_component, load_grouping
 from storm.executor.executor import TURN_SECS, Executor
@@ -52,15 +52,33 @@ class BoltTask:
             self.execute_batch = bolt.execute_batch
 
     def execute_all(self, batch: list[Tuple]) -> None:
+        """Execute these, whatever values that cannot travel some of them make the bolt emit."""
         if self.execute_batch is not None:
-            self.execute_batch(list(batch))
-        elif self.basic is not None:
-            for tup in batch:
-                self.execute_basic(tup)
-        else:
-            execute = self.execute
-            for tup in batch:
-                execute(tup)
+            try:
+                self.execute_batch(list(batch))
+            except SerializationError as error:
+                self.refused(error, batch)
+            return
+        execute, basic = self.execute, self.basic
+        done, count = 0, len(batch)
+        while done < count:
+            try:
+                while done < count:
+                    tup = batch[done]
+                    done += 1
+                    if basic is None:
+                        execute(tup)
+                    else:
+                        self.execute_basic(tup)
+            except SerializationError as error:
+                self.refused(error, [tup])
+
+    def refused(self, error: SerializationError, tuples: list[Tuple]) -> None:
+        """An emit was refused and the bolt did not catch it: data is at fault, not the code, so the worker lives."""
+        self.collector.report(error)
+        for tup in tuples:
+            if not tup.settled:
+                self.collector.fail(tup)
 
     def execute_basic(self, tup: Tuple) -> None:
         """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
@@ -104,7 +122,9 @@ class BoltExecutor(Executor):
         plan, rng = self.surroundings.plan, self.surroundings.rng
         bolt = load_component(self.component, plan.topology.bolts[self.component].component)
         streams = self.streams[task_id] = wire_streams(plan, task_id, rng, load_grouping)
-        return BoltTask(task_id, bolt, BoltCollector(self.component, streams, rng.getrandbits(64) | 1, self.report))
+        return BoltTask(
+            task_id, bolt, BoltCollector(self.component, task_id, streams, rng.getrandbits(64) | 1, self.report)
+        )
 
     def enter(self, lane: Lane) -> None:
         super().enter(lane)
@@ -180,7 +200,9 @@ class BoltExecutor(Executor):
         self.tick_due = now + self.tick_secs
         origin = self.surroundings.plan.origin(SYSTEM_TASK, TICK_STREAM)
         for task in self.tasks:
-            self.execute_one(task, Tuple((self.tick_secs,), origin))
+            tick = Tuple((self.tick_secs,), origin)
+            tick.target = task.id
+            self.execute_one(task, tick)
 
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         """Execute a tuple that comes by another way than the queue."""

@@ -1,10 +1,11 @@
 cimport cython
 from libc.stdint cimport uint64_t
 
+from storm.executor.groupings cimport TargetChoice
 from storm.executor.pending cimport Pending
 from storm.executor.task cimport OutputStream, Port
 from storm.executor.tracking cimport TrackingOut
-from storm.tuples cimport Tuple
+from storm.tuples cimport Origin, Tuple
 
 
 cdef class SpoutCollector:
@@ -27,11 +28,17 @@ cdef class SpoutCollector:
     cpdef emit(self, values, message_id=*, stream=*)
     @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, value=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, message_id)
+    @cython.locals(
+        out=OutputStream, tup=Tuple, edge=uint64_t, mask=uint64_t, counter=uint64_t, tuples=list, i=Py_ssize_t
+    )
+    cpdef emit_many(self, rows, message_ids=*, stream=*)
 
 
 cdef class BoltCollector:
     cdef readonly object component
     cdef readonly dict streams
+    cdef readonly int task
+    cdef readonly long long refused
     cdef uint64_t seed
     cdef object report
     cdef public list acks
@@ -40,8 +47,16 @@ cdef class BoltCollector:
 
     @cython.locals(out=OutputStream, port=Port, tup=Tuple, anchor=Tuple, edge=uint64_t, mask=uint64_t)
     cpdef emit(self, values, anchors=*, stream=*)
-    cpdef ack(self, Tuple tup)
-    cpdef fail(self, Tuple tup)
+    @cython.locals(
+        out=OutputStream, tup=Tuple, anchor=Tuple, edge=uint64_t, edges=uint64_t, mask=uint64_t, tuples=list
+    )
+    cpdef emit_many(self, rows, anchors=*, stream=*)
+    @cython.locals(own=Tuple)
+    cpdef ack(self, tup)
+    cpdef ack_many(self, tuples)
+    @cython.locals(own=Tuple)
+    cpdef fail(self, tup)
+    cdef refuse(self, Tuple tup, what)
     cpdef reset_timeout(self, Tuple tup)
     @cython.locals(tup=Tuple, edge=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, anchors)
@@ -52,6 +67,10 @@ cdef class BasicCollector:
     cdef public Tuple input
 
 
+@cython.locals(out=OutputStream)
+cdef OutputStream checked_rows(component, dict streams, stream, rows)
+@cython.locals(single=TargetChoice, ports=list, origin=Origin, tup=Tuple, port=Port, tuples=list)
+cdef list spread(OutputStream out, rows)
 cpdef uint64_t next_edge(uint64_t seed)
 cdef anchor_to(Tuple tup, Tuple anchor, uint64_t edge)
 cdef add_edge(Tuple tup, uint64_t root, uint64_t edge)

@@ -6,6 +6,7 @@ of any few of its values is never zero by accident of its own.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.task import direct_port, plain_on_direct, unknown_stream
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from storm.executor.task import OutputStream, Port
     from storm.executor.tracking import TrackingOut
     from storm.ids import ComponentId, StreamId, TaskId
+
+logger = logging.getLogger(__name__)
 
 
 class SpoutCollector:
@@ -78,6 +81,7 @@ class SpoutCollector:
         tup = Tuple.__new__(Tuple)
         tup.values = values
         tup.origin = out.origin
+        tup.target = port.task
         tup.more = None
         tup.settled = False
         if message_id is None or not self.tracked:
@@ -119,14 +123,35 @@ class SpoutCollector:
     def emit_many(
         self, rows: Sequence[Sequence[Any]], message_ids: Sequence[Any] | None = None, stream: StreamId = "default"
     ) -> None:
-        if message_ids is None:
-            for row in rows:
-                self.emit(row, None, stream)
-            return
-        if len(message_ids) != len(rows):
+        out = checked_rows(self.component, self.streams, stream, rows)
+        if message_ids is not None and len(message_ids) != len(rows):
             raise ValueError(f"component {self.component!r}: {len(rows)} rows, but {len(message_ids)} message ids")
-        for row, message_id in zip(rows, message_ids, strict=True):
-            self.emit(row, message_id, stream)
+        if out.single is None or self.init_sent:
+            for i in range(len(rows)):
+                self.emit(rows[i], None if message_ids is None else message_ids[i], stream)
+            return
+        tuples = spread(out, rows)
+        self.emits += len(tuples)
+        if message_ids is None:
+            return
+        if not self.tracked:
+            for message_id in message_ids:
+                self.pending.done_at_once(message_id, out, self.now)
+            return
+        mask = 0xFFFFFFFFFFFFFFFF
+        edge = self.seed
+        counter = self.counter
+        for i in range(len(tuples)):
+            tup = tuples[i]
+            edge ^= (edge << 13) & mask
+            edge ^= edge >> 7
+            edge ^= (edge << 17) & mask
+            counter = (counter + 1) & 0xFFFFFFFF
+            tup.root = self.base | counter
+            tup.edge = edge
+            self.pending.add(tup.root, edge, message_ids[i], out, self.now)
+        self.seed = edge
+        self.counter = counter
 
     def report_error(self, error: BaseException) -> None:
         self.report(error)
@@ -157,18 +182,24 @@ class SpoutCollector:
 
 
 class BoltCollector:
-    """A bolt task's collector. Acks and fails wait in lists for the end of the batch."""
+    """A bolt task's collector. Acks and fails wait in lists for the end of the batch.
 
-    __slots__ = ("acks", "component", "fails", "report", "resets", "seed", "streams")
+    `refused` counts those of tuples that were not the task's, or were settled already.
+    """
+
+    __slots__ = ("acks", "component", "fails", "refused", "report", "resets", "seed", "streams", "task")
 
     def __init__(
         self,
         component: ComponentId,
+        task: TaskId,
         streams: dict[StreamId, OutputStream],
         seed: int,
         report: Callable[[BaseException], None],
     ) -> None:
         self.component = component
+        self.task = task
+        self.refused = 0
         self.streams = streams
         self.seed = seed
         self.report = report
@@ -199,6 +230,7 @@ class BoltCollector:
         tup = Tuple.__new__(Tuple)
         tup.values = values
         tup.origin = out.origin
+        tup.target = port.task
         tup.more = None
         tup.settled = False
         if anchor is None or not anchor.root:
@@ -231,18 +263,68 @@ class BoltCollector:
         self.send(out, [direct_port(out, task)], values, anchors)
 
     def emit_many(self, rows: Sequence[Sequence[Any]], anchors: Any = None, stream: StreamId = "default") -> None:
-        for row in rows:
-            self.emit(row, anchors, stream)
+        out = checked_rows(self.component, self.streams, stream, rows)
+        anchor = None
+        if anchors is not None and type(anchors) is Tuple:
+            anchor = anchors
+        if out.single is None or (anchors is not None and (anchor is None or anchor.more is not None)):
+            for row in rows:
+                self.send(out, out.targets(row), row, anchors)
+            return
+        tuples = spread(out, rows)
+        if anchor is None or not anchor.root:
+            return
+        mask = 0xFFFFFFFFFFFFFFFF
+        edge = self.seed
+        edges = 0
+        for tup in tuples:
+            edge ^= (edge << 13) & mask
+            edge ^= edge >> 7
+            edge ^= (edge << 17) & mask
+            tup.root = anchor.root
+            tup.edge = edge
+            edges ^= edge
+        self.seed = edge
+        anchor.edge ^= edges
 
     def ack(self, tup: Tuple) -> None:
-        if not tup.settled:
-            tup.settled = True
-            self.acks.append(tup)
+        if type(tup) is not Tuple:
+            raise no_tuple(self.component, "ack", tup)
+        own = tup
+        if own.settled or own.target != self.task:
+            self.refuse(own, "acked")
+            return
+        own.settled = True
+        self.acks.append(own)
+
+    def ack_many(self, tuples: Sequence[Tuple]) -> None:
+        for tup in tuples:
+            self.ack(tup)
 
     def fail(self, tup: Tuple) -> None:
-        if not tup.settled:
-            tup.settled = True
-            self.fails.append(tup)
+        if type(tup) is not Tuple:
+            raise no_tuple(self.component, "fail", tup)
+        own = tup
+        if own.settled or own.target != self.task:
+            self.refuse(own, "failed")
+            return
+        own.settled = True
+        self.fails.append(own)
+
+    def refuse(self, tup: Tuple, what: str) -> None:
+        """An ack or fail that has no effect: told once, then counted."""
+        self.refused += 1
+        if self.refused & (self.refused - 1):
+            return
+        if tup.settled:
+            why = "that was acked or failed before"
+        else:
+            why = f"that was given to task {tup.target}" if tup.target else "that no task was given"
+        error = ValueError(f"component {self.component!r}, task {self.task}: {what} a tuple {why}: {tup!r:.200}")
+        if self.refused == 1:
+            self.report(error)
+        else:
+            logger.warning("%d acks and fails without effect so far, the last: %s", self.refused, error)
 
     def reset_timeout(self, tup: Tuple) -> None:
         self.resets.append(tup)
@@ -309,6 +391,49 @@ def checked_stream(
     return out
 
 
+def checked_rows(
+    component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId, rows: Sequence[Sequence[Any]]
+) -> OutputStream:
+    """The stream to emit rows on. Raises ValueError or SerializationError before any of them is emitted."""
+    out = streams.get(stream)
+    if out is None or out.direct:
+        raise no_plain_emit(component, streams, stream)
+    leaving = [port for port in out.every_port() if port.check is not None][:1] if out.leaves else []
+    for values in rows:
+        try:
+            if len(values) != out.width:
+                raise out.wrong_values(values)
+        except TypeError:
+            raise out.wrong_values(values) from None
+        if leaving:
+            out.check(leaving, values)
+    return out
+
+
+def spread(out: OutputStream, rows: Sequence[Sequence[Any]]) -> list[Tuple]:
+    """Make a tuple of each row, put it on its way to the one task that gets it; they are in no tree yet."""
+    single, ports, origin = out.single, out.ports, out.origin
+    tuples = []
+    for values in rows:
+        port = ports[single.choose(values)]  # type: ignore[union-attr]
+        tup = Tuple.__new__(Tuple)
+        tup.values = values
+        tup.origin = origin
+        tup.target = port.task
+        tup.more = None
+        tup.settled = False
+        tup.root = 0
+        tup.edge = 0
+        port.items.append(tup)
+        tuples.append(tup)
+    out.emitted += len(tuples)
+    return tuples
+
+
+def no_tuple(component: ComponentId, what: str, value: Any) -> TypeError:
+    return TypeError(f"component {component!r}: {what} needs the tuple that `execute` was given, got {value!r:.100}")
+
+
 def no_plain_emit(component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId) -> ValueError:
     out = streams.get(stream)
     return unknown_stream(component, stream, streams) if out is None else plain_on_direct(out)
@@ -352,6 +477,7 @@ def count_emit(out: OutputStream, targets: int) -> None:
 
 def hand_over(ports: list[Port], tuples: list[Tuple]) -> None:
     for port, tup in zip(ports, tuples, strict=True):
+        tup.target = port.task
         if port.execute_now is None:
             port.items.append(tup)
         else:

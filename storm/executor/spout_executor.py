@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storm.errors import SerializationError
 from storm.executor.collectors import SpoutCollector
 from storm.executor.component_loading import load_component, load_grouping
 from storm.executor.executor import Executor
@@ -185,14 +186,17 @@ class SpoutExecutor(Executor):
         collector, pending, next_tuple = task.collector, task.pending, task.spout.next_tuple
         first = emits = collector.emits
         enough = first + quota
-        while emits < enough:
-            next_tuple()
-            if collector.emits == emits:
-                break
-            emits = collector.emits
-            if pending.count >= pending_max:
-                break
-        return emits != first
+        try:
+            while emits < enough:
+                next_tuple()
+                if collector.emits == emits:
+                    break
+                emits = collector.emits
+                if pending.count >= pending_max:
+                    break
+        except SerializationError as error:  # a value cannot travel: data is at fault, not the code
+            self.report(error)
+        return collector.emits != first
 
     def settle(self, now: float) -> bool:
         """Tell the spouts which of their tuples ended; False: none did."""

@@ -5,7 +5,7 @@ from storm.tuples cimport Origin
 
 
 cdef class Port:
-    cdef readonly object task
+    cdef readonly int task
     cdef public list items
     cdef public object check
     cdef public object execute_now
@@ -25,6 +25,7 @@ cdef class OutputStream:
     cdef readonly Origin origin
     cdef readonly Py_ssize_t width
     cdef readonly bint direct
+    cdef readonly bint leaves
     cdef public list subscriptions
     cdef public dict direct_ports
     cdef public TargetChoice single

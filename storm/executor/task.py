@@ -71,13 +71,15 @@ class OutputStream:
     """One declared stream of one task.
 
     `single` is the choice where there is one subscriber and it gets every tuple once, among `ports`: the common case.
+    `leaves` says that some of its tuples may have to travel to another worker.
     `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
     `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's. Of the `fresh` acks the
     spout has not been told yet: `fresh_since` is the sum of the times of their emits.
     """
 
     __slots__ = (
-        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "name",
+        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "leaves",
+        "name",
         "origin", "ports", "single", "subscriptions", "transferred_more", "width",
     )  # fmt: skip
 
@@ -86,6 +88,7 @@ class OutputStream:
         self.origin = origin
         self.width = len(origin.fields)
         self.direct = direct
+        self.leaves = False
         self.subscriptions: list[Subscription] = []
         self.direct_ports: dict[TaskId, Port] = {}
         self.single: TargetChoice | None = None
@@ -105,6 +108,7 @@ class OutputStream:
             self.single, self.ports = None, []
         else:
             self.single, self.ports = first.choice, first.ports
+        self.leaves = any(port.check is not None for port in self.every_port())
 
     def targets(self, values: Sequence[Any]) -> list[Port]:
         if len(self.subscriptions) == 1:

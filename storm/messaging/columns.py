@@ -14,6 +14,7 @@ from storm.tuples import Tuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from storm.ids import TaskId
     from storm.messaging.batch import TupleSection
     from storm.tuples import Origin
 
@@ -67,13 +68,13 @@ def tuples_of(rows: list[list[Any]], section: TupleSection, origin: Origin) -> l
     count = section.tuple_count
     if len(rows) != count or (section.ids is not None and len(section.ids) != 2 * count):
         raise FrameError(f"{len(rows)} tuples where the section says {count}")
-    tuples = zipped(rows, section.ids, origin)
+    tuples = zipped(rows, section.ids, origin, section.target)
     for position, trees in section.more.items():
         tuples[position].more = trees
     return tuples
 
 
-def zipped(rows: list[list[Any]], ids: array[int] | None, origin: Origin) -> list[Tuple]:
+def zipped(rows: list[list[Any]], ids: array[int] | None, origin: Origin, target: TaskId) -> list[Tuple]:
     """A tuple of each row; `ids`, where it is there, has two places for each."""
     out: list[Tuple] = []
     width = len(origin.fields)
@@ -84,6 +85,7 @@ def zipped(rows: list[list[Any]], ids: array[int] | None, origin: Origin) -> lis
         tup = Tuple.__new__(Tuple)
         tup.values = values
         tup.origin = origin
+        tup.target = target
         tup.more = None
         tup.settled = False
         if ids is None:

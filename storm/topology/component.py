@@ -86,6 +86,9 @@ class OutputCollector(Protocol):
     def ack(self, tup: Tuple) -> None:
         """This tuple was processed. Every tuple that a `Bolt` gets must be acked or failed once."""
 
+    def ack_many(self, tuples: Sequence[Tuple]) -> None:
+        """These tuples were processed: for `execute_batch`."""
+
     def fail(self, tup: Tuple) -> None:
         """This tuple cannot be processed: the spout's `fail` is called at once for each tree that it is in."""
 

@@ -91,6 +91,7 @@ class NetworkTransfer:
         tuples = []
         for task, stream, values, root, edge, more in rows:
             tup = Tuple(list(values), worker.origin(task, stream), root, edge)
+            tup.target = target
             tup.more = dict(more) if more else None
             tuples.append(tup)
         return worker.deliver(target, tuples)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import ContextVar
 from typing import Any
 
 from scripted_components import Script, ScriptedBasicBolt, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
@@ -76,43 +75,6 @@ def test_many_tuples_are_under_way_at_once_but_no_more_than_1000() -> None:
     released[0] = True
     one.run_for(2)
     assert len(script.made("ack")) == 3000
-    one.stop()
-
-
-def test_tuples_do_not_see_each_others_context_variables() -> None:
-    seen = ContextVar("seen", default=0)
-    found = []
-
-    async def execute(bolt: Any, tup: Any) -> None:
-        found.append(seen.get())
-        await asyncio.sleep(0)
-        if tup[0] % 3 == 0:
-            seen.set(tup[0])
-        bolt.collector.ack(tup)
-
-    script = Script(next_tuple=emit_up_to(2500))
-    script.on["bolt", "execute"] = execute
-    one = cluster(script, AsyncBolt(script))
-    one.run_for(2)
-    assert found == [0] * 2500
-    assert len(script.made("ack")) == 2500
-    one.stop()
-
-
-def test_a_coroutine_executes_many_tuples() -> None:
-    tasks = set()
-
-    async def execute(bolt: Any, tup: Any) -> None:
-        tasks.add(asyncio.current_task())
-        await asyncio.sleep(0)
-        bolt.collector.ack(tup)
-
-    script = Script(next_tuple=emit_up_to(2000))
-    script.on["bolt", "execute"] = execute
-    one = cluster(script, AsyncBolt(script), max_spout_pending=100)
-    one.run_for(2)
-    assert len(script.made("ack")) == 2000
-    assert len(tasks) <= 100
     one.stop()
 
 

@@ -110,6 +110,96 @@ def test_emit_direct_reaches_the_named_task() -> None:
     assert len(script.made("ack")) == 3
 
 
+def acked_wrongly(one: SeveralWorkers) -> list[str]:
+    return [text.splitlines()[-1] for _, text in one.errors]
+
+
+def test_what_was_settled_is_not_settled_again_and_that_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def twice(bolt: Any, tup: Any) -> None:
+        bolt.collector.ack(tup)
+        bolt.collector.fail(tup)
+
+    script = Script(next_tuple=emit_up_to(4), execute=ack_it)
+    script.on["bolt", "execute"] = twice
+    one = cluster(script)
+    one.run_for(1)
+    assert len(script.made("ack")) == 4
+    assert script.made("fail") == []
+    [told] = acked_wrongly(one)
+    assert "component 'bolt', task" in told
+    assert "failed a tuple that was acked or failed before: Tuple([1] from spout" in told
+    assert "4 acks and fails without effect so far" in caplog.text
+
+
+def test_a_task_settles_only_what_it_was_given() -> None:
+    given: list[Any] = []
+
+    def ack_every_one(bolt: Any, tup: Any) -> None:
+        given.append(tup)
+        for each in given:
+            if not each.settled:
+                bolt.collector.ack(each)
+
+    script = Script(next_tuple=emit_up_to(1), execute=pass_on)
+    script.on["bolt", "execute"] = lambda bolt, tup: (given.append(tup), bolt.collector.emit([1], tup))
+    script.on["last", "execute"] = ack_every_one
+    one = cluster(script)
+    one.run_for(1)
+    assert script.made("ack") == []
+    assert all("component 'last'" in told and "that was given to task" in told for told in acked_wrongly(one))
+    assert len(acked_wrongly(one)) == 2
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 5])
+def test_only_tuples_can_be_settled(wrong: Any) -> None:
+    def settle(bolt: Any, tup: Any) -> None:
+        for call in (bolt.collector.ack, bolt.collector.fail):
+            with pytest.raises(
+                TypeError, match=r"component 'bolt': (ack|fail) needs the tuple that `execute` was given"
+            ):
+                call(wrong)
+        bolt.collector.ack_many([tup])
+
+    script = Script(next_tuple=emit_up_to(1), execute=ack_it)
+    script.on["bolt", "execute"] = settle
+    one = cluster(script)
+    one.run_for(1)
+    assert one.errors == []
+    assert len(script.made("ack")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"), [([[1], [2, 3]], "2 values for its 1 fields"), ([[1], 5], "int; a list of")]
+)
+def test_emit_many_emits_all_rows_or_none(rows: list[Any], message: str) -> None:
+    def many(component: Any, _: Any) -> None:
+        with pytest.raises(ValueError, match=message):
+            component.collector.emit_many(rows)
+
+    script = Script(execute=ack_it, next_tuple=many)
+    one = cluster(script)
+    one.run_for(0.1)
+    assert len(script.made("next_tuple")) > 1
+    assert script.made("execute") == []
+
+
+def test_emit_many_anchors_every_row() -> None:
+    def many(bolt: Any, tup: Any) -> None:
+        bolt.collector.emit_many([[1, 2], [3, 4]], tup, "pair")
+        bolt.collector.emit_many([[n] for n in range(3)], tup)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["bolt", "execute"] = many
+    one = cluster(script, conf={"topology.message.timeout.secs": 30})
+    one.run_for(1)
+    held = [tup for who, _, called, tup in script.calls if (who, called) == ("last", "execute")]
+    assert len(held) == 2 * 3 * 2
+    assert script.made("ack") == []
+    one.run_for(70)
+    assert len(script.made("fail")) == 2
+
+
 def test_emit_many_is_many_emits() -> None:
     def many(spout: Any, _: Any) -> None:
         if not spout.emitted:

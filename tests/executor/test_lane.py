@@ -24,7 +24,10 @@ def cluster(script: Script, **conf: Any) -> SeveralWorkers:
 
 def first_tuples(one: SeveralWorkers, numbers: range) -> tuple[int, list[Tuple]]:
     [task], [spout] = one.tasks_of("first"), one.tasks_of("spout")
-    return task, [Tuple([n], one.workers[0].origin(spout, "default")) for n in numbers]
+    tuples = [Tuple([n], one.workers[0].origin(spout, "default")) for n in numbers]
+    for tup in tuples:
+        tup.target = task
+    return task, tuples
 
 
 def test_an_executor_moves_with_all_that_waits_for_it_in_order() -> None:
