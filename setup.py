@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -49,13 +50,14 @@ def translate(modules: list[Extension]) -> dict[str, list[str]]:
         from Cython.Compiler.Errors import CompileError as TranslationError
     except ImportError as error:
         raise CompileError(f"there is no Cython to translate it to C: {error}") from error
-    oldest = min((path.stat().st_mtime_ns for path in GENERATED.rglob("*.c")), default=0)
+    before = [GENERATED / Path(module.sources[0]).with_suffix(".c") for module in modules]
+    oldest_ns = min((path.stat().st_mtime_ns for path in before if path.exists()), default=0)
     try:
         made = cythonize(
             modules,
             build_dir=str(GENERATED),
             compiler_directives=DIRECTIVES,
-            force=Path(__file__).stat().st_mtime_ns > oldest,
+            force=Path(__file__).stat().st_mtime_ns > oldest_ns,
             quiet=True,
         )
     except TranslationError as error:
@@ -93,17 +95,20 @@ class BuildHotPath(build_ext):
             why_not = short(error)
         self.inplace = in_place  # the inherited method leaves it changed where it raises
         if why_not:
-            self.remove_built()
-        self.say_why_not(why_not)
+            self.extensions = []
+        directory = Path() if in_place else Path(self.build_lib)
+        self.remove_all_others(directory)
+        self.say_why_not(directory, why_not)
         self.set_times(began_ns)
 
-    def remove_built(self) -> None:
-        for module in self.extensions:
-            Path(self.get_ext_fullpath(module.name)).unlink(missing_ok=True)
-        self.extensions = []
+    def remove_all_others(self, directory: Path) -> None:
+        """Python would prefer what was once built of a source that is compiled no more."""
+        kept = {Path(self.get_ext_fullpath(module.name)).resolve() for module in self.extensions}
+        for path in (directory / "storm").rglob(f"*{EXTENSION_SUFFIXES[0]}"):
+            if path.resolve() not in kept:
+                path.unlink()
 
-    def say_why_not(self, reason: str) -> None:
-        directory = Path() if self.inplace else Path(self.build_lib)
+    def say_why_not(self, directory: Path, reason: str) -> None:
         path = directory / WHY_NOT_COMPILED
         if reason:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -179,3 +179,12 @@ def test_scripts_that_start_at_once_compile_once(checkout: Path) -> None:
     done = [process.communicate(timeout=LIMIT_SECS) for process in several]
     assert sum("compiling" in errors for _, errors in done) == 1
     assert all("hot path compiled" in shown for shown, _ in done)
+
+
+def test_what_was_built_of_a_source_that_is_compiled_no_more_goes(checkout: Path) -> None:
+    run(checkout / "bin" / "storm", "version", cwd=checkout, STORM_CFLAGS="-O0")
+    left = checkout / "storm" / f"ids{EXTENSION_SUFFIXES[0]}"
+    left.write_text("no library")
+    done = run(checkout / "bin" / "storm", "version", cwd=checkout, STORM_CFLAGS="-O0")
+    assert "hot path compiled" in done.stdout
+    assert not left.exists()
