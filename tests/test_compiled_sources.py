@@ -20,6 +20,7 @@ CLASS = re.compile(r"cdef class (\w+)")
 ATTRIBUTE = re.compile(r"\s+cdef (?:public |readonly )?[\w\[\]:., ]+? (\w+)$")
 FUNCTION = re.compile(r"(\s*)c(?:p)?def [^()=]*?(\w+)\(")
 CLOSURES = ast.GeneratorExp | ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
+BIT_OPERATORS = ast.BitAnd | ast.BitOr | ast.BitXor | ast.LShift | ast.RShift
 
 
 class Types(NamedTuple):
@@ -54,15 +55,24 @@ def functions_of(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
                     yield f"{node.name}.{inner.name}", inner
 
 
-def slots_of(tree: ast.Module) -> dict[str, set[str]]:
-    """{class: what its __slots__ say}, for the classes that have them."""
-    return {
-        node.name: set(ast.literal_eval(statement.value))
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        for statement in node.body
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__"
-    }
+def attributes_of(tree: ast.Module) -> dict[str, set[str]]:
+    """{class: what its __slots__ say, or where there are none what is stored on self}."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            slots = [
+                statement.value
+                for statement in node.body
+                if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__slots__"
+            ]
+            found[node.name] = set(ast.literal_eval(slots[0])) if slots else set(stored_on_self(node))
+    return found
+
+
+def stored_on_self(node: ast.ClassDef) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.ctx, ast.Store) and ast.unparse(inner.value) == "self":
+            yield inner.attr
 
 
 def integers_of(tree: ast.Module) -> set[str]:
@@ -90,16 +100,12 @@ def negative_indices(tree: ast.AST) -> Iterator[str]:
                 yield f"{ast.unparse(node)} counts from the end: wraparound is off"
 
 
-def constants_in_arithmetic(tree: ast.AST, integers: set[str]) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp):
-            sides = [node.left, node.right]
-        elif isinstance(node, ast.AugAssign):
-            sides = [node.value]
-        else:
-            continue
-        if any(isinstance(side, ast.Name) and side.id in integers for side in sides):
-            yield f"{ast.unparse(node)} computes with a module's integer, a Python object: use a local"
+def constants_among_bits(function: ast.AST, integers: set[str]) -> Iterator[str]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, BIT_OPERATORS):
+            sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.value]
+            if any(isinstance(side, ast.Name) and side.id in integers for side in sides):
+                yield f"{ast.unparse(node)} computes with a module's integer, a Python object: use a local"
 
 
 def bare_shifts(function: ast.AST) -> Iterator[str]:
@@ -124,17 +130,17 @@ def bare_shifts(function: ast.AST) -> Iterator[str]:
 def broken_laws(source: str, types: str) -> list[str]:
     tree, declarations = ast.parse(source), declared(types)
     found = []
-    slots = slots_of(tree)
+    there = attributes_of(tree)
     for name, attributes in declarations.attributes.items():
-        if slots.get(name) != attributes:
-            found.append(f"{name}: __slots__ and .pxd differ in {sorted(slots.get(name, set()) ^ attributes)}")
+        if there.get(name) != attributes:
+            found.append(f"{name}: source and .pxd differ in {sorted(there.get(name, set()) ^ attributes)}")
     functions = dict(functions_of(tree))
     found += [f"{name} is declared, and not there" for name in sorted(declarations.functions - functions.keys())]
     for name in sorted(declarations.functions & functions.keys()):
         function = functions[name]
         if any(isinstance(node, CLOSURES) for node in ast.walk(function) if node is not function):
             found.append(f"{name} has a generator expression or a function inside: C functions cannot")
-        problems = [*bare_shifts(function), *constants_in_arithmetic(function, integers_of(tree))]
+        problems = [*bare_shifts(function), *constants_among_bits(function, integers_of(tree))]
         found += [f"{name}: {problem}" for problem in problems]
     found += negative_indices(tree)
     found += ["it imports cython: interpreted it needs nothing"] * ("import cython" in source)
@@ -190,7 +196,8 @@ def test_sources_that_keep_the_laws_pass() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ('("items", "mask")', '("items",)', r"differ in ['mask']"),
+        ('("items", "mask")', '("items",)', "differ in ['mask']"),
+        ('__slots__ = ("items", "mask")', "def __init__(self): self.items = []", "differ in ['mask']"),
         ("def mixed", "def other", "mixed is declared, and not there"),
         ("self.items[root & self.mask]", "self.items[-1]", "counts from the end"),
         ("self.items[root & self.mask]", "self.items[:-1]", "counts from the end"),
