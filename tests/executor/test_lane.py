@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
+import pytest
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
 from several_workers import SeveralWorkers
 
 from storm.executor.lane import IDLE_SHARE, POLL_PAUSE_MAX_SECS, poll_pause_secs
+from storm.executor.transfer import Tracking
 from storm.topology.builder import TopologyBuilder
 from storm.tuples import Tuple
 
@@ -120,3 +123,15 @@ def test_polls_of_a_silent_spout_cost_no_more_than_their_share_unless_they_are_v
         assert turn_cpu_secs / poll_pause_secs(turn_cpu_secs) <= IDLE_SHARE * 1.001
     assert poll_pause_secs(5e-6) < 0.001  # of no effect: the setting is longer
     assert poll_pause_secs(1.0) == POLL_PAUSE_MAX_SECS
+
+
+@pytest.mark.parametrize("kind", Tracking)
+def test_tracking_for_a_task_that_has_no_trees_changes_nothing(kind: Tracking) -> None:
+    one = cluster(Script(next_tuple=emit_up_to(1)))
+    one.settle()
+    [worker] = one.workers
+    [task], [spout] = one.tasks_of("last"), one.tasks_of("spout")
+    assert worker.deliver_tracking(kind, task, spout, array("Q", [1, 2]))
+    one.settle()
+    assert worker.failure is None
+    assert one.errors == []

@@ -8,7 +8,7 @@ from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment,
 from storm.executor.transfer import Tracking
 from storm.messaging.batch import Hello, batch_frame, hello_frame, tuple_section
 from storm.messaging.columns import columns
-from storm.messaging.in_process import InProcessNetwork
+from storm.messaging.in_process import FRAMES_ON_THE_WAY_MAX, InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
 from storm.tuples import Tuple
 from storm.worker.backpressure import EXPIRY_SECS
@@ -45,6 +45,15 @@ def test_tuples_and_acks_cross() -> None:
     turns(left, right)
     assert words(right) == ["a", "b"]
     assert left.lanes.tracking == [(Tracking.ACK, 1, 2, [5, 6])]
+
+
+def test_what_a_peer_does_not_take_follows_in_order() -> None:
+    left, right = connected_pair()
+    for i in range(FRAMES_ON_THE_WAY_MAX + 3):
+        send(left, 2, str(i))
+    turns(right, left, right)
+    assert words(right) == [str(i) for i in range(FRAMES_ON_THE_WAY_MAX + 3)]
+    assert left.transfer.dropped == {}
 
 
 def test_a_batch_that_nobody_flushes_leaves_by_itself() -> None:
