@@ -11,7 +11,7 @@ cdef class Origin:
 
 
 @cython.final
-@cython.freelist(512)
+@cython.freelist(4096)
 cdef class Tuple:
     cdef public object values
     cdef public Origin origin

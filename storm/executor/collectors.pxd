@@ -23,13 +23,14 @@ cdef class SpoutCollector:
     cdef uint64_t seed
 
     @cython.locals(
-        out=OutputStream, port=Port, tup=Tuple, edge=uint64_t, mask=uint64_t, root=uint64_t, counter=uint64_t
+        out=OutputStream, port=Port, tup=Tuple, edge=uint64_t, mask=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t,
     )
     cpdef emit(self, values, message_id=*, stream=*)
-    @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, value=uint64_t, tuples=list)
+    @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t, value=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, message_id)
     @cython.locals(
-        out=OutputStream, tup=Tuple, edge=uint64_t, mask=uint64_t, counter=uint64_t, tuples=list, i=Py_ssize_t
+        out=OutputStream, tup=Tuple, edge=uint64_t, mask=uint64_t, counter=uint64_t, low=uint64_t, tuples=list,
+        i=Py_ssize_t,
     )
     cpdef emit_many(self, rows, message_ids=*, stream=*)
 

@@ -96,7 +96,8 @@ class SpoutCollector:
             edge ^= edge >> 7
             edge ^= (edge << 17) & mask
             self.seed = edge
-            counter = (self.counter + 1) & 0xFFFFFFFF
+            low = 0xFFFFFFFF
+            counter = (self.counter + 1) & low
             self.counter = counter
             root = self.base | counter
             tup.root = root
@@ -139,6 +140,7 @@ class SpoutCollector:
                 self.pending.done_at_once(message_id, out, self.now)
             return
         mask = 0xFFFFFFFFFFFFFFFF
+        low = 0xFFFFFFFF
         edge = self.seed
         counter = self.counter
         for i in range(len(tuples)):
@@ -146,7 +148,7 @@ class SpoutCollector:
             edge ^= (edge << 13) & mask
             edge ^= edge >> 7
             edge ^= (edge << 17) & mask
-            counter = (counter + 1) & 0xFFFFFFFF
+            counter = (counter + 1) & low
             tup.root = self.base | counter
             tup.edge = edge
             self.pending.add(tup.root, edge, message_ids[i], out, self.now)
@@ -164,7 +166,8 @@ class SpoutCollector:
         tuples = [Tuple(values, out.origin) for _ in ports]
         if message_id is not None:
             if self.tracked and ports:
-                counter = (self.counter + 1) & 0xFFFFFFFF
+                low = 0xFFFFFFFF
+                counter = (self.counter + 1) & low
                 self.counter = counter
                 root = self.base | counter
                 value = 0
