@@ -67,16 +67,17 @@ def over_time(name: str, conf: dict[str, Any], counted: str, unit: str, options:
         return result._replace(rss_mb={"worker": max(windows.rss_mb, default=0.0)}, notes=notes)
 
 
-def slow_bolt(name: str, workers: int) -> Case:
+def slow_bolt(name: str, workers: int, *, acked: bool = True) -> Case:
     """Max spout pending is off: nothing holds the spout but flow control."""
+    shape = "slow-bolt" if acked else "slow-bolt-unacked"
 
     def run_slow(options: Options) -> Result:
-        conf = conf_of("slow-bolt", workers, True, bench__sleep_secs=SLOW_SECS, topology__max__spout__pending="null")
+        conf = conf_of(shape, workers, acked, bench__sleep_secs=SLOW_SECS, topology__max__spout__pending="null")
         if not options.seconds_given:
             options = options._replace(seconds=SLOW_RUN_SECS)
         return over_time(name, conf, "slept", "tuples/s", options)
 
-    where = "two workers" if workers > 1 else "one worker"
+    where = ("two workers" if workers > 1 else "one worker") + ("" if acked else ", unacked")
     return Case(name, f"a bolt 100 times slower than its spout, {where}, {SLOW_RUN_SECS} s: flat memory", run_slow)
 
 
@@ -188,6 +189,8 @@ CASES: list[Case] = [
     Case("blocking-io", "an acked pair beside a bolt that sleeps 1 ms a tuple: the pair's rate", blocking_io),
     slow_bolt("slow-bolt", 1),
     slow_bolt("slow-bolt-2w", 2),
+    slow_bolt("slow-bolt-unacked", 1, acked=False),
+    slow_bolt("slow-bolt-unacked-2w", 2, acked=False),
     Case("recovery", f"kill -9 a worker of hop-acked-2w, {TIMES} times: until both ack again", recovery),
     Case("memory", "an idle cluster and an idle worker: resident memory and CPU shares", memory),
     Case("submit-to-first", "from `storm submit` to the first tuple executed", submit_to_first),

@@ -404,6 +404,7 @@ SHAPES: dict[str, Callable[[TopologyBuilder, Mapping[str, Any]], None]] = {
     "async-io": pair(AckedConstSpout(), AwaitBolt()),
     "neighbours": neighbours,
     "slow-bolt": pair(AckedConstSpout(), SleepBolt()),
+    "slow-bolt-unacked": pair(ConstSpout(), SleepBolt()),
     "idle": pair(IdleSpout(), SinkBolt()),
     "first": pair(AckedConstSpout(), FirstBolt()),
 }
