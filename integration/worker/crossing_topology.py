@@ -64,12 +64,14 @@ class Numbers(Spout):
 
 
 class Check(Bolt):
-    """Acks what arrives; dies of POISON."""
+    """Acks what arrives; dies of POISON. `busy`: computes without end on its first number until a file `enough` is
+    there, and a little on all others, so that there is always more for it to do."""
 
     outputs = ()
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, busy: bool) -> None:
         self.directory = directory
+        self.busy = busy
 
     def prepare(self, conf: Any, context: Any, collector: Any) -> None:
         self.collector = collector
@@ -77,18 +79,32 @@ class Check(Bolt):
         self.notes.add("prepared")
 
     def execute(self, tup: Any) -> None:
+        if tup.is_tick():
+            self.notes.add("tick")
+            return
         if tup.number == POISON:
             raise ValueError("poison was drunk")
         assert tup.text == "some text"
         self.notes.add("got", tup.number)
+        if self.busy:
+            self.compute()
         self.collector.ack(tup)
+
+    def compute(self) -> None:
+        enough = Path(self.directory) / "enough"
+        found = 0
+        while True:
+            for number in range(100_000):
+                found ^= number
+            if enough.exists():
+                return
 
     def cleanup(self) -> None:
         self.notes.add("cleaned")
 
 
-def build(directory: str, window: int = 100, poison: bool = False) -> Any:
+def build(directory: str, window: int = 100, poison: bool = False, busy: bool = False) -> Any:
     builder = TopologyBuilder()
     builder.set_spout("numbers", Numbers(directory, window, poison))
-    builder.set_bolt("check", Check(directory), parallelism=2).shuffle_grouping("numbers")
+    builder.set_bolt("check", Check(directory, busy), parallelism=2).shuffle_grouping("numbers")
     return builder.create_topology()

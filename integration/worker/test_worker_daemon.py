@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from worker_site import NODE, TOPOLOGY_ID, until
 
 from storm.cluster.records import TopologyStatus
-from storm.messaging.batch import WorkerAddress, batch_frame, columns, node_hash, topology_hash, tuple_section
+from storm.messaging.batch import WorkerAddress, batch_frame, node_hash, topology_hash, tuple_section
+from storm.messaging.columns import columns
 from storm.messaging.tuple_codec import encode_rows
 from storm.messaging.zeromq import ZeroMqTransport
 from storm.tuples import Origin, Tuple
@@ -146,6 +147,27 @@ def test_spouts_are_silent_while_the_topology_is_inactive(make_site: Callable[..
 
     until(silent, "no acks any more")
     site.set_status(TopologyStatus.ACTIVE)
+    site.until_acked(100)
+
+
+def test_a_worker_whose_bolts_compute_without_end_goes_on_with_all_else(make_site: Callable[..., Site]) -> None:
+    site = make_site({"topology.tick.tuple.freq.secs": 1}, busy=True)
+    site.launch(site.a)
+    worker = site.launch(site.b)
+    until(lambda: site.noted("got"), "a bolt computes")
+
+    def beats() -> int:
+        return sum(beat.port == site.b.port for beat in site.supervisor.beats)
+
+    before = beats()
+    until(lambda: beats() >= before + 3, "heartbeats of the busy worker")
+    site.set_status(TopologyStatus.INACTIVE)
+    until(lambda: worker.logged("Spouts are inactive"), "it saw the new status")
+    assert site.acked() == 0  # all that while the bolt was at its first tuple
+    site.set_status(TopologyStatus.ACTIVE)
+    (site.notes / "enough").touch()
+    ticks = len(site.noted("tick"))
+    until(lambda: len(site.noted("tick")) >= ticks + 2, "ticks to bolts that are never without work")
     site.until_acked(100)
 
 
