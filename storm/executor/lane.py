@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 PAUSES_MEASURED = 64  # in a row: what they cost is looked at together
 IDLE_SHARE = 0.007  # of a core, for a lane of which nothing but polling is asked; the worker's other threads cost less
-POLL_PAUSE_MAX_SECS = 0.01  # however dear a turn is
-POLL_PAUSE_UNMEASURED_SECS = 0.025  # where no thread pauses: who steps lanes through idle hours has less to step
+POLL_PAUSE_MAX_SECS = 0.025  # however dear a turn is, and where nobody measures it
 
 
 class ExecutorFailedError(BaseException):
@@ -64,7 +63,7 @@ class Lane:
         self.waiting: dict[TaskId, int] = {}  # tuples in `tuples_in`, by task
         self.thread: threading.Thread | None = None
         self.blocked: tuple[Executor, float] | None = None  # found in the last turn, and how much of its time
-        self.poll_pause_secs = POLL_PAUSE_UNMEASURED_SECS
+        self.poll_pause_secs = POLL_PAUSE_MAX_SECS
         self.pauses = 0  # in a row, with nothing done between them
         self.pauses_cpu_secs = 0.0
 
