@@ -34,6 +34,7 @@ cdef class BoltExecutor(Executor):
     cdef dict execute_secs
     cdef dict process_secs
     cdef list samples
+    cdef list called
     cdef public bint active
     cdef public bint running
     cdef public object tick_secs
@@ -47,6 +48,10 @@ cdef class BoltExecutor(Executor):
     @cython.locals(port=Port, batch=list, began=double, ended=double)
     cpdef Py_ssize_t run(self, BoltTask task) except -1
     cpdef execute_one(self, BoltTask task, Tuple tup)
+    cpdef execute_now(self, BoltTask task, Tuple tup)
+    cdef note_called(self, Tuple tup)
+    @cython.locals(called=list)
+    cdef count_called(self)
     @cython.locals(
         acks=list, fails=list, resets=list, ledgers=dict, tracking=TrackingOut, pending=Pending, tup=Tuple,
         root=uint64_t, upper=uint64_t,

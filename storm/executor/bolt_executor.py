@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from storm.executor.task import Port
     from storm.ids import ExecutorId, TaskId
 
+CALLS_TIMED = 64  # of tuples that are executed one by one within emit, one in so many is timed
 SAMPLES_MAX = 16  # tuples whose time from receipt to ack is being taken
 
 
@@ -97,8 +98,8 @@ class BoltExecutor(Executor):
     """Prepared when the topology is first active, or when its first tuple comes."""
 
     __slots__ = (
-        "acked", "active", "execute_secs", "executed", "failed", "only_input", "process_secs", "running", "samples",
-        "tasks", "tick_due", "tick_secs",
+        "acked", "active", "called", "execute_secs", "executed", "failed", "only_input", "process_secs", "running",
+        "samples", "tasks", "tick_due", "tick_secs",
     )  # fmt: skip
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -112,6 +113,7 @@ class BoltExecutor(Executor):
         self.execute_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
         self.process_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
         self.samples: list[tuple[Tuple, float]] = []
+        self.called: list[Tuple] = []
         self.active = False
         self.running = False
         self.tick_secs = options.tick_tuple_freq_secs
@@ -140,6 +142,8 @@ class BoltExecutor(Executor):
                 return False
             self.prepare(now)
         did = False
+        if self.called:
+            self.count_called()
         if self.tick_due is not None and now >= self.tick_due:
             self.tick(now)
             did = True
@@ -243,11 +247,26 @@ class BoltExecutor(Executor):
             self.prepare(self.clock.now())
         self.running = True
         try:
-            self.execute_one(task, tup)
+            if self.called:
+                task.execute_all([tup])
+            else:
+                self.execute_one(task, tup)
+            self.note_called(tup)
         except Exception as error:
             raise self.lane.failed_within(self, error) from error
         finally:
             self.running = False
+
+    def note_called(self, tup: Tuple) -> None:
+        """Executed within emit; the first of each CALLS_TIMED is counted already."""
+        self.called.append(tup)
+        if len(self.called) == CALLS_TIMED:
+            self.count_called()
+
+    def count_called(self) -> None:
+        called, self.called = self.called, []
+        if len(called) > 1:
+            self.count(self.executed, called[1:])
 
     def settle(self, collector: BoltCollector) -> None:
         """Bring acks, fails and resets to their trees' ledgers."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from storm.executor.task import OutputStream, Port
     from storm.executor.tracking import TrackingOut
     from storm.ids import ComponentId, StreamId, TaskId
+    from storm.tuples import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -78,18 +79,11 @@ class SpoutCollector:
             out.check((port,), values)
         out.emitted += 1
         self.emits += 1
-        tup = Tuple.__new__(Tuple)
-        tup.values = values
-        tup.origin = out.origin
+        tup = new_tuple(values, out.origin)
         tup.target = port.task
-        tup.more = None
-        tup.settled = False
-        if message_id is None or not self.tracked:
-            tup.root = 0
-            tup.edge = 0
-            if message_id is not None:
-                self.pending.done_at_once(message_id, out, self.now)
-        else:
+        if message_id is not None and not self.tracked:
+            self.pending.done_at_once(message_id, out, self.now)
+        elif message_id is not None:
             mask = 0xFFFFFFFFFFFFFFFF
             edge = self.seed
             edge ^= (edge << 13) & mask
@@ -105,7 +99,10 @@ class SpoutCollector:
             self.pending.add(root, edge, message_id, out, self.now)
             if self.init_sent:
                 self.tracking.init(root, edge)
-        port.items.append(tup)
+        if port.execute_now is None:
+            port.items.append(tup)
+        else:
+            port.execute_now(tup)
 
     def emit_and_get_tasks(
         self, values: Sequence[Any], message_id: Any = None, stream: StreamId = "default"
@@ -127,7 +124,7 @@ class SpoutCollector:
         out = checked_rows(self.component, self.streams, stream, rows)
         if message_ids is not None and len(message_ids) != len(rows):
             raise ValueError(f"component {self.component!r}: {len(rows)} rows, but {len(message_ids)} message ids")
-        if out.single is None or self.init_sent:
+        if out.single is None or self.init_sent or out.calls():
             for i in range(len(rows)):
                 self.emit(rows[i], None if message_ids is None else message_ids[i], stream)
             return
@@ -163,7 +160,7 @@ class SpoutCollector:
         out.check(ports, values)
         count_emit(out, len(ports))
         self.emits += 1
-        tuples = [Tuple(values, out.origin) for _ in ports]
+        tuples = [new_tuple(values, out.origin) for _ in ports]
         if message_id is not None:
             if self.tracked and ports:
                 low = 0xFFFFFFFF
@@ -230,16 +227,9 @@ class BoltCollector:
         if port.check is not None:
             out.check((port,), values)
         out.emitted += 1
-        tup = Tuple.__new__(Tuple)
-        tup.values = values
-        tup.origin = out.origin
+        tup = new_tuple(values, out.origin)
         tup.target = port.task
-        tup.more = None
-        tup.settled = False
-        if anchor is None or not anchor.root:
-            tup.root = 0
-            tup.edge = 0
-        else:
+        if anchor is not None and anchor.root:
             mask = 0xFFFFFFFFFFFFFFFF
             edge = self.seed
             edge ^= (edge << 13) & mask
@@ -249,7 +239,10 @@ class BoltCollector:
             anchor.edge ^= edge
             tup.root = anchor.root
             tup.edge = edge
-        port.items.append(tup)
+        if port.execute_now is None:
+            port.items.append(tup)
+        else:
+            port.execute_now(tup)
 
     def emit_and_get_tasks(
         self, values: Sequence[Any], anchors: Any = None, stream: StreamId = "default"
@@ -270,9 +263,9 @@ class BoltCollector:
         anchor = None
         if anchors is not None and type(anchors) is Tuple:
             anchor = anchors
-        if out.single is None or (anchors is not None and (anchor is None or anchor.more is not None)):
+        if out.single is None or out.calls() or (anchors is not None and (anchor is None or anchor.more is not None)):
             for row in rows:
-                self.send(out, out.targets(row), row, anchors)
+                self.emit(row, anchors, stream)
             return
         tuples = spread(out, rows)
         if anchor is None or not anchor.root:
@@ -339,7 +332,7 @@ class BoltCollector:
         """Emit to these ports with any anchors: the general case."""
         out.check(ports, values)
         count_emit(out, len(ports))
-        tuples = [Tuple(values, out.origin) for _ in ports]
+        tuples = [new_tuple(values, out.origin) for _ in ports]
         if anchors is not None:
             several = (anchors,) if isinstance(anchors, Tuple) else anchors
             for tup in tuples:
@@ -419,18 +412,25 @@ def spread(out: OutputStream, rows: Sequence[Sequence[Any]]) -> list[Tuple]:
     tuples = []
     for values in rows:
         port = ports[single.choose(values)]  # type: ignore[union-attr]
-        tup = Tuple.__new__(Tuple)
-        tup.values = values
-        tup.origin = origin
+        tup = new_tuple(values, origin)
         tup.target = port.task
-        tup.more = None
-        tup.settled = False
-        tup.root = 0
-        tup.edge = 0
         port.items.append(tup)
         tuples.append(tup)
     out.emitted += len(tuples)
     return tuples
+
+
+def new_tuple(values: Sequence[Any], origin: Origin) -> Tuple:
+    """One that is in no tree and for no task yet."""
+    tup = Tuple.__new__(Tuple)
+    tup.values = values
+    tup.origin = origin
+    tup.target = 0
+    tup.more = None
+    tup.settled = False
+    tup.root = 0
+    tup.edge = 0
+    return tup
 
 
 def no_tuple(component: ComponentId, what: str, value: Any) -> TypeError:

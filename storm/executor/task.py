@@ -104,11 +104,15 @@ class OutputStream:
     def find_single(self) -> None:
         """To be called whenever `subscriptions` changed."""
         first = self.subscriptions[0] if len(self.subscriptions) == 1 else None
-        if first is None or first.choice.several or first.near:
+        if first is None or first.choice.several:
             self.single, self.ports = None, []
         else:
-            self.single, self.ports = first.choice, first.ports
+            self.single, self.ports = first.choice, first.near or first.ports
         self.leaves = any(port.check is not None for port in self.every_port())
+
+    def calls(self) -> bool:
+        """Whether any subscriber is executed within emit."""
+        return any(each.near for each in self.subscriptions)
 
     def targets(self, values: Sequence[Any]) -> list[Port]:
         if len(self.subscriptions) == 1:
