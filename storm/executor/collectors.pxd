@@ -23,13 +23,13 @@ cdef class SpoutCollector:
     cdef uint64_t seed
 
     @cython.locals(
-        out=OutputStream, port=Port, tup=Tuple, edge=uint64_t, mask=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t,
+        out=OutputStream, port=Port, tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t,
     )
     cpdef emit(self, values, message_id=*, stream=*)
     @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t, value=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, message_id)
     @cython.locals(
-        out=OutputStream, tup=Tuple, edge=uint64_t, mask=uint64_t, counter=uint64_t, low=uint64_t, tuples=list,
+        out=OutputStream, tup=Tuple, edge=uint64_t, counter=uint64_t, low=uint64_t, tuples=list,
         i=Py_ssize_t,
     )
     cpdef emit_many(self, rows, message_ids=*, stream=*)
@@ -46,10 +46,10 @@ cdef class BoltCollector:
     cdef public list fails
     cdef public list resets
 
-    @cython.locals(out=OutputStream, port=Port, tup=Tuple, anchor=Tuple, edge=uint64_t, mask=uint64_t)
+    @cython.locals(out=OutputStream, port=Port, tup=Tuple, anchor=Tuple, edge=uint64_t)
     cpdef emit(self, values, anchors=*, stream=*)
     @cython.locals(
-        out=OutputStream, tup=Tuple, anchor=Tuple, edge=uint64_t, edges=uint64_t, mask=uint64_t, tuples=list
+        out=OutputStream, tup=Tuple, anchor=Tuple, edge=uint64_t, edges=uint64_t, tuples=list
     )
     cpdef emit_many(self, rows, anchors=*, stream=*)
     @cython.locals(own=Tuple)

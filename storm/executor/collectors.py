@@ -84,12 +84,7 @@ class SpoutCollector:
         if message_id is not None and not self.tracked:
             self.pending.done_at_once(message_id, out, self.now)
         elif message_id is not None:
-            mask = 0xFFFFFFFFFFFFFFFF
-            edge = self.seed
-            edge ^= (edge << 13) & mask
-            edge ^= edge >> 7
-            edge ^= (edge << 17) & mask
-            self.seed = edge
+            self.seed = edge = next_edge(self.seed)
             low = 0xFFFFFFFF
             counter = (self.counter + 1) & low
             self.counter = counter
@@ -136,15 +131,12 @@ class SpoutCollector:
             for message_id in message_ids:
                 self.pending.done_at_once(message_id, out, self.now)
             return
-        mask = 0xFFFFFFFFFFFFFFFF
         low = 0xFFFFFFFF
         edge = self.seed
         counter = self.counter
         for i in range(len(tuples)):
             tup = tuples[i]
-            edge ^= (edge << 13) & mask
-            edge ^= edge >> 7
-            edge ^= (edge << 17) & mask
+            edge = next_edge(edge)
             counter = (counter + 1) & low
             tup.root = self.base | counter
             tup.edge = edge
@@ -230,12 +222,7 @@ class BoltCollector:
         tup = new_tuple(values, out.origin)
         tup.target = port.task
         if anchor is not None and anchor.root:
-            mask = 0xFFFFFFFFFFFFFFFF
-            edge = self.seed
-            edge ^= (edge << 13) & mask
-            edge ^= edge >> 7
-            edge ^= (edge << 17) & mask
-            self.seed = edge
+            self.seed = edge = next_edge(self.seed)
             anchor.edge ^= edge
             tup.root = anchor.root
             tup.edge = edge
@@ -270,13 +257,10 @@ class BoltCollector:
         tuples = spread(out, rows)
         if anchor is None or not anchor.root:
             return
-        mask = 0xFFFFFFFFFFFFFFFF
         edge = self.seed
         edges = 0
         for tup in tuples:
-            edge ^= (edge << 13) & mask
-            edge ^= edge >> 7
-            edge ^= (edge << 17) & mask
+            edge = next_edge(edge)
             tup.root = anchor.root
             tup.edge = edge
             edges ^= edge
