@@ -19,11 +19,12 @@ from setuptools.errors import BaseError, CCompilerError, CompileError
 WHY_NOT_COMPILED = Path("storm/not_compiled.txt")  # read by storm/hot_path.py
 GENERATED = Path("build/cython")
 
-# No bounds checks and no negative indices on typed sequences: what these modules may rely on, interpreted or not.
+# Bounds are checked: users hold the lists that they emit, and frames say how long they are. There are no negative
+# indices on typed sequences.
 DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,
-    "boundscheck": False,
+    "boundscheck": True,
     "wraparound": False,
     "initializedcheck": False,
     "nonecheck": True,  # what users hand in may be None: an error, never a crash

@@ -27,8 +27,9 @@ class AckLedger:
 
     __slots__ = ("generation", "trees")
 
-    def __init__(self) -> None:
-        self.trees = RootTable()
+    def __init__(self, salt: int = 0) -> None:
+        """`salt`: a random number, so that nobody can choose roots that meet in one place of the table."""
+        self.trees = RootTable(salt)
         self.generation = 0  # 0 to BUCKETS - 1
 
     def receive(self, kind: Tracking, pairs: array[int], out: TrackingOut) -> None:
@@ -50,6 +51,8 @@ class AckLedger:
 
     def take(self, root: int, value: int, is_init: bool, is_fail: bool) -> int:
         """1: the tree is complete, 2: it failed, 0: neither yet. A tree that ended is forgotten."""
+        if not root:  # a frame's: no tree has it
+            return 0
         trees = self.trees
         place = trees.place(root)
         flags = trees.marks[place] & 3
@@ -73,7 +76,7 @@ class AckLedger:
     def reset(self, root: int, out: TrackingOut) -> None:
         """The tree's time starts anew: RESET_DONE for the spout; nothing when no such tree is known."""
         place = self.trees.find(root)
-        if place >= 0:
+        if root and place >= 0:
             self.trees.marks[place] = self.trees.marks[place] & 3 | self.generation * 4
             out.note(Tracking.RESET_DONE, root)
 

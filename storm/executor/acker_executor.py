@@ -24,7 +24,7 @@ class AckerExecutor(Executor):
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
-        self.ledgers = {task: AckLedger() for task in executor_id.tasks()}
+        self.ledgers = {task: AckLedger(surroundings.rng.getrandbits(64)) for task in executor_id.tasks()}
         self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
         self.rotate_due: float | None = None
 

@@ -154,9 +154,7 @@ class BoltExecutor(Executor):
             if collector.acks or collector.fails or collector.resets:
                 self.settle(collector)
                 did = True
-        if did:
-            self.flush()
-        return did
+        return self.flush() or did  # also what was emitted in `prepare`, or by a tuple that was executed within emit
 
     def work(self, task: BoltTask) -> bool:
         """Execute what is queued for a task by now, in batches, while its turn lasts; False: not now.

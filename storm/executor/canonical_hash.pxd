@@ -26,3 +26,4 @@ cdef uint64_t rotated(uint64_t word, int bits) noexcept
 cdef uint64_t mixed(uint64_t lane, uint64_t word) noexcept
 @cython.locals(mask=uint64_t, prime_2=uint64_t, prime_3=uint64_t)
 cdef uint64_t avalanched(uint64_t state) noexcept
+cdef uint64_t _octets(bytes data, str tag) except? 0

@@ -28,11 +28,10 @@ cdef class SpoutCollector:
     cpdef emit(self, values, message_id=*, stream=*)
     @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, counter=uint64_t, low=uint64_t, value=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, message_id)
-    @cython.locals(
-        out=OutputStream, tup=Tuple, edge=uint64_t, counter=uint64_t, low=uint64_t, tuples=list,
-        i=Py_ssize_t,
-    )
+    @cython.locals(out=OutputStream, ids=list, targets=list, tuples=list, i=Py_ssize_t)
     cpdef emit_many(self, rows, message_ids=*, stream=*)
+    @cython.locals(tup=Tuple, edge=uint64_t, root=uint64_t, low=uint64_t, i=Py_ssize_t)
+    cdef track_each(self, OutputStream out, list tuples, list message_ids)
 
 
 cdef class BoltCollector:
@@ -49,7 +48,8 @@ cdef class BoltCollector:
     @cython.locals(out=OutputStream, port=Port, tup=Tuple, anchor=Tuple, edge=uint64_t)
     cpdef emit(self, values, anchors=*, stream=*)
     @cython.locals(
-        out=OutputStream, tup=Tuple, anchor=Tuple, edge=uint64_t, edges=uint64_t, tuples=list
+        out=OutputStream, tup=Tuple, anchor=Tuple, edge=uint64_t, edges=uint64_t, targets=list, tuples=list,
+        i=Py_ssize_t,
     )
     cpdef emit_many(self, rows, anchors=*, stream=*)
     @cython.locals(own=Tuple)
@@ -58,7 +58,7 @@ cdef class BoltCollector:
     @cython.locals(own=Tuple)
     cpdef fail(self, tup)
     cdef refuse(self, Tuple tup, what)
-    cpdef reset_timeout(self, Tuple tup)
+    cpdef reset_timeout(self, tup)
     @cython.locals(tup=Tuple, edge=uint64_t, tuples=list)
     cpdef send(self, OutputStream out, list ports, values, anchors)
 
@@ -70,8 +70,9 @@ cdef class BasicCollector:
 
 @cython.locals(out=OutputStream)
 cdef OutputStream checked_rows(component, dict streams, stream, rows)
-@cython.locals(single=TargetChoice, ports=list, origin=Origin, tup=Tuple, port=Port, tuples=list)
+@cython.locals(single=TargetChoice, ports=list, origin=Origin, tup=Tuple, port=Port, chosen=list, tuples=list, i=Py_ssize_t)
 cdef list spread(OutputStream out, rows)
+cdef tuple all_of(anchors)
 @cython.locals(tup=Tuple)
 cdef Tuple new_tuple(values, Origin origin)
 @cython.locals(mask=uint64_t)

@@ -116,33 +116,40 @@ class SpoutCollector:
     def emit_many(
         self, rows: Sequence[Sequence[Any]], message_ids: Sequence[Any] | None = None, stream: StreamId = "default"
     ) -> None:
+        rows = list(rows)
         out = checked_rows(self.component, self.streams, stream, rows)
-        if message_ids is not None and len(message_ids) != len(rows):
-            raise ValueError(f"component {self.component!r}: {len(rows)} rows, but {len(message_ids)} message ids")
-        if out.single is None or self.init_sent or out.calls():
+        ids = None if message_ids is None else list(message_ids)
+        if ids is not None and len(ids) != len(rows):
+            raise ValueError(f"component {self.component!r}: {len(rows)} rows, but {len(ids)} message ids")
+        if out.single is None or out.calls():
+            targets = [out.targets(values) for values in rows]
             for i in range(len(rows)):
-                self.emit(rows[i], None if message_ids is None else message_ids[i], stream)
+                self.send(out, targets[i], rows[i], None if ids is None else ids[i])
             return
         tuples = spread(out, rows)
         self.emits += len(tuples)
-        if message_ids is None:
-            return
-        if not self.tracked:
-            for message_id in message_ids:
-                self.pending.done_at_once(message_id, out, self.now)
-            return
+        if ids is not None:
+            self.track_each(out, tuples, ids)
+
+    def track_each(self, out: OutputStream, tuples: list[Tuple], message_ids: list[Any]) -> None:
+        """Begin a tree for each tuple that has an id."""
         low = 0xFFFFFFFF
-        edge = self.seed
-        counter = self.counter
         for i in range(len(tuples)):
+            message_id = message_ids[i]
+            if message_id is None:
+                continue
+            if not self.tracked:
+                self.pending.done_at_once(message_id, out, self.now)
+                continue
             tup = tuples[i]
-            edge = next_edge(edge)
-            counter = (counter + 1) & low
-            tup.root = self.base | counter
+            self.seed = edge = next_edge(self.seed)
+            self.counter = (self.counter + 1) & low
+            root = self.base | self.counter
+            tup.root = root
             tup.edge = edge
-            self.pending.add(tup.root, edge, message_ids[i], out, self.now)
-        self.seed = edge
-        self.counter = counter
+            self.pending.add(root, edge, message_id, out, self.now)
+            if self.init_sent:
+                self.tracking.init(root, edge)
 
     def report_error(self, error: BaseException) -> None:
         self.report(error)
@@ -246,13 +253,16 @@ class BoltCollector:
         self.send(out, [direct_port(out, task)], values, anchors)
 
     def emit_many(self, rows: Sequence[Sequence[Any]], anchors: Any = None, stream: StreamId = "default") -> None:
+        rows = list(rows)
         out = checked_rows(self.component, self.streams, stream, rows)
         anchor = None
         if anchors is not None and type(anchors) is Tuple:
             anchor = anchors
         if out.single is None or out.calls() or (anchors is not None and (anchor is None or anchor.more is not None)):
-            for row in rows:
-                self.emit(row, anchors, stream)
+            several = all_of(anchors)
+            targets = [out.targets(values) for values in rows]
+            for i in range(len(rows)):
+                self.send(out, targets[i], rows[i], several)
             return
         tuples = spread(out, rows)
         if anchor is None or not anchor.root:
@@ -307,6 +317,8 @@ class BoltCollector:
             logger.warning("%d acks and fails without effect so far, the last: %s", self.refused, error)
 
     def reset_timeout(self, tup: Tuple) -> None:
+        if type(tup) is not Tuple:
+            raise no_tuple(self.component, "reset_timeout", tup)
         self.resets.append(tup)
 
     def report_error(self, error: BaseException) -> None:
@@ -318,7 +330,7 @@ class BoltCollector:
         count_emit(out, len(ports))
         tuples = [new_tuple(values, out.origin) for _ in ports]
         if anchors is not None:
-            several = (anchors,) if isinstance(anchors, Tuple) else anchors
+            several = all_of(anchors)
             for tup in tuples:
                 for anchor in several:
                     if anchor.root:
@@ -378,34 +390,46 @@ def checked_rows(
     out = streams.get(stream)
     if out is None or out.direct:
         raise no_plain_emit(component, streams, stream)
-    leaving = [port for port in out.every_port() if port.check is not None][:1] if out.leaves else []
     for values in rows:
         try:
             if len(values) != out.width:
                 raise out.wrong_values(values)
         except TypeError:
             raise out.wrong_values(values) from None
-        if leaving:
-            out.check(leaving, values)
+        if out.leaving:
+            out.check(out.leaving, values)
     return out
 
 
 def spread(out: OutputStream, rows: Sequence[Sequence[Any]]) -> list[Tuple]:
     """Make a tuple of each row, put it on its way to the one task that gets it; they are in no tree yet."""
     single, ports, origin = out.single, out.ports, out.origin
+    chosen = []
     tuples = []
     for values in rows:
         port = ports[single.choose(values)]  # type: ignore[union-attr]
         tup = new_tuple(values, origin)
         tup.target = port.task
-        port.items.append(tup)
+        chosen.append(port)
         tuples.append(tup)
+    for i in range(len(tuples)):  # only now: all rows have a task
+        port = chosen[i]
+        port.items.append(tuples[i])
     out.emitted += len(tuples)
     return tuples
 
 
-def new_tuple(values: Sequence[Any], origin: Origin) -> Tuple:
-    """One that is in no tree and for no task yet."""
+def all_of(anchors: Any) -> tuple[Tuple, ...]:
+    """None, one or several anchors; an iterator gives them once only."""
+    if anchors is None:
+        return ()
+    return (anchors,) if type(anchors) is Tuple else tuple(anchors)
+
+
+def new_tuple(values: Any, origin: Origin) -> Tuple:
+    """One that is in no tree and for no task yet. Of a tuple that is emitted again it takes the values."""
+    if type(values) is Tuple:
+        values = values.values
     tup = Tuple.__new__(Tuple)
     tup.values = values
     tup.origin = origin

@@ -41,6 +41,10 @@ class TargetChoice:
         """The positions of all target tasks."""
         return (self.choose(values),)
 
+    def reached(self, count: int) -> Sequence[int]:
+        """Those of `count` positions that it may choose."""
+        return range(count)
+
 
 class OnlyChoice(TargetChoice):
     """Always the same task: global grouping (the lowest id), or any single-target grouping of one task."""
@@ -69,6 +73,9 @@ class ShuffleChoice(TargetChoice):
         turn = self.turn
         self.turn = turn + 1 if turn + 1 < self.count else 0
         return self.order[turn]
+
+    def reached(self, count: int) -> Sequence[int]:
+        return self.order
 
 
 class RandomChoice(TargetChoice):
@@ -232,7 +239,7 @@ class CustomChoice(TargetChoice):
     def choose_many(self, values: Sequence[Any]) -> Sequence[int]:
         """Raises what the user's code raises, with a note that says where, and ValueError for a wrong answer."""
         try:
-            chosen = self.grouping.choose_tasks(self.sender, values)
+            chosen = self.grouping.choose_tasks(self.sender, list(values))
             tasks = None if isinstance(chosen, str) or not hasattr(chosen, "__iter__") else list(chosen)
         except Exception as error:
             error.add_note(f"{self.where}raised by {type(self.grouping).__qualname__}.choose_tasks")

@@ -100,7 +100,6 @@ class Lane:
         with self.lock:
             for task in other.tasks:
                 del self.tasks[task]
-                self.lanes.lane_of[task] = other
                 if task in self.ports:
                     other.port(task).items, self.ports[task].items = self.ports[task].items, []
                 if task in self.waiting:
@@ -111,6 +110,8 @@ class Lane:
             other.tracking_in = [item for item in self.tracking_in if item[1] in other.tasks]
             self.tuples_in = [item for item in self.tuples_in if item[0] not in other.tasks]
             self.tracking_in = [item for item in self.tracking_in if item[1] not in other.tasks]
+            for task in other.tasks:  # last: from now on others put their mail there
+                self.lanes.lane_of[task] = other
         self.executors = [executor for executor in self.executors if executor not in group]
         for executor in group:
             executor.gauge = None

@@ -72,6 +72,9 @@ class Lanes:
         self._async: dict[ComponentId, bool] = {}
         surroundings = Surroundings(plan, clock, reports, rng)
         self.executors = [self._executor(executor_id, surroundings) for executor_id in plan.in_flow_order()]
+        self._bolt_tasks = frozenset(
+            task for executor in self.executors if isinstance(executor, BoltExecutor) for task in executor.id.tasks()
+        )
         self.lanes = self._arrange()
         self._windows = {executor.id: StatsWindows(isinstance(executor, SpoutExecutor)) for executor in self.executors}
 
@@ -206,7 +209,9 @@ class Lanes:
     # From the worker
 
     def deliver(self, target: TaskId, tuples: list[Tuple]) -> bool:
-        """Queue tuples for a task of this worker; the list is no longer the caller's. False: no such task here."""
+        """Queue tuples for a bolt's task; the list is no longer the caller's. False: there is no such task here."""
+        if target not in self._bolt_tasks:
+            return False
         while (lane := self.lane_of.get(target)) is not None:
             if lane.post(target, tuples):
                 return True

@@ -108,7 +108,7 @@ class Pending:
     def fold(self, root: int, value: int) -> None:
         """XOR `value` into the tree's; at zero it is complete. What is not pending (any more) is nobody's concern."""
         place = root & self.mask
-        if self.roots[place] != root:
+        if self.roots[place] != root or not root:
             if self.old:
                 self.fold_old(root, value)
             return
@@ -148,6 +148,8 @@ class Pending:
             self.failed.append(tree.message_id)
 
     def remove(self, root: int) -> OldTree | None:
+        if not root:
+            return None
         place = root & self.mask
         tree = self.taken_out(place) if self.roots[place] == root else self.old.pop(root, None)
         if tree is not None:
@@ -166,7 +168,7 @@ class Pending:
     def reset(self, root: int) -> None:
         """The tree's time starts anew."""
         place = root & self.mask
-        if self.roots[place] == root:
+        if self.roots[place] == root and root:
             self.ages[place] = self.generation
         elif root in self.old:
             self.old[root].age = self.generation

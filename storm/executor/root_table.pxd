@@ -6,6 +6,7 @@ cdef class RootTable:
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t mask
     cdef int shift
+    cdef uint64_t salt
     cdef uint64_t[::1] roots
     cdef uint64_t[::1] values
     cdef unsigned char[::1] marks

@@ -14,9 +14,11 @@ SIZE_MIN = 64
 class RootTable:
     """Root (never 0) -> a value of 64 bits and a mark of 8. Places are only good until the next `place` or `remove`."""
 
-    __slots__ = ("count", "marks", "mask", "roots", "shift", "values")
+    __slots__ = ("count", "marks", "mask", "roots", "salt", "shift", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, salt: int = 0) -> None:
+        """`salt`, of 64 bits, moves the places of all roots."""
+        self.salt = salt
         self.make(SIZE_MIN)
 
     def make(self, size: int) -> None:
@@ -32,7 +34,7 @@ class RootTable:
         """Where a root would like to be: the upper bits of its product with 2**64 / phi (Knuth, volume 3, 6.4)."""
         mask = 0xFFFFFFFFFFFFFFFF
         golden = 0x9E3779B97F4A7C15
-        return ((root * golden) & mask) >> self.shift
+        return (((root ^ self.salt) * golden) & mask) >> self.shift
 
     def find(self, root: int) -> int:
         """Its place; -1: it is not there."""

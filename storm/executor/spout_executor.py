@@ -203,6 +203,7 @@ class SpoutExecutor(Executor):
         did = False
         for task in self.tasks:
             pending = task.pending
+            task.collector.now = now
             if pending.acked:
                 did = True
                 acked, pending.acked = pending.acked, []

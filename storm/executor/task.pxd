@@ -25,7 +25,7 @@ cdef class OutputStream:
     cdef readonly Origin origin
     cdef readonly Py_ssize_t width
     cdef readonly bint direct
-    cdef readonly bint leaves
+    cdef readonly list leaving
     cdef public list subscriptions
     cdef public dict direct_ports
     cdef public TargetChoice single

@@ -59,6 +59,10 @@ class Subscription:
         ports = self.near or self.ports
         return [ports[position] for position in self.choice.choose_many(values)]
 
+    def reached(self) -> list[Port]:
+        """The ports that its grouping can choose."""
+        return self.near or [self.ports[position] for position in self.choice.reached(len(self.ports))]
+
     def connect(self, port_of: Callable[[TaskId], Port], near_port_of: Callable[[TaskId], Port | None]) -> None:
         self.ports = [port_of(port.task) for port in self.ports]
         if isinstance(self.choice, RandomChoice):
@@ -71,14 +75,14 @@ class OutputStream:
     """One declared stream of one task.
 
     `single` is the choice where there is one subscriber and it gets every tuple once, among `ports`: the common case.
-    `leaves` says that some of its tuples may have to travel to another worker.
+    `leaving` holds a port to another worker, if any of its tuples may have to go to one.
     `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
     `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's. Of the `fresh` acks the
     spout has not been told yet: `fresh_since` is the sum of the times of their emits.
     """
 
     __slots__ = (
-        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "leaves",
+        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "leaving",
         "name",
         "origin", "ports", "single", "subscriptions", "transferred_more", "width",
     )  # fmt: skip
@@ -88,7 +92,7 @@ class OutputStream:
         self.origin = origin
         self.width = len(origin.fields)
         self.direct = direct
-        self.leaves = False
+        self.leaving: list[Port] = []
         self.subscriptions: list[Subscription] = []
         self.direct_ports: dict[TaskId, Port] = {}
         self.single: TargetChoice | None = None
@@ -108,7 +112,8 @@ class OutputStream:
             self.single, self.ports = None, []
         else:
             self.single, self.ports = first.choice, first.near or first.ports
-        self.leaves = any(port.check is not None for port in self.every_port())
+        reached = [port for each in self.subscriptions for port in each.reached()]
+        self.leaving = [port for port in reached if port.check is not None][:1]
 
     def calls(self) -> bool:
         """Whether any subscriber is executed within emit."""

@@ -42,6 +42,7 @@ _MORE = struct.Struct("<II")  # position, count
 _HELLO = struct.Struct("<BQ")  # answer, incarnation
 _THROTTLE = struct.Struct("<II")  # time to live in ms, count
 HEADER_BYTES = _PREFIX.size + _HEADER.size
+TRACKING_HEADER_BYTES = _TRACKING.size
 TUPLES_SECTION, TRACKING_SECTION = 1, 2
 TRACKED = 1  # flag: roots and edges follow the values
 _BIG_ENDIAN = struct.pack("=H", 1) == struct.pack(">H", 1)

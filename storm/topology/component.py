@@ -81,7 +81,8 @@ class OutputCollector(Protocol):
     def emit_many(
         self, rows: Sequence[Sequence[Any]], anchors: Anchors = None, stream: StreamId = DEFAULT_STREAM
     ) -> None:
-        """Emit a tuple for each row, each with the same anchors, faster than one by one."""
+        """Emit a tuple for each row, each with the same anchors, faster than one by one: all of them, or none where one
+        is wrong. `anchors` must not be settled yet, as for `emit`."""
 
     def ack(self, tup: Tuple) -> None:
         """This tuple was processed. Every tuple that a `Bolt` gets must be acked or failed once."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     class Deliveries(Protocol):
         """What of `storm.executor.lanes.Lanes` incoming tuples need."""
 
-        def deliver(self, target: TaskId, tuples: list[Tuple]) -> object: ...
+        def deliver(self, target: TaskId, tuples: list[Tuple]) -> bool: ...
 
         def deliver_tracking(
             self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int] | memoryview
@@ -125,8 +125,10 @@ class Receive:
         except FrameError as error:
             self.drop(f"a malformed section: {error}")
             return
-        self._lanes.deliver(section.target, tuples)
-        self.delivered += len(tuples)
+        if self._lanes.deliver(section.target, tuples):
+            self.delivered += len(tuples)
+        else:
+            self.drop("tuples for a task that takes none")
 
     def _deliver_tracking(self, section: TrackingSection) -> None:
         kind = TRACKING.get(section.kind)

@@ -25,6 +25,7 @@ from storm.messaging.batch import (
     HEADER_BYTES,
     SECTION_BYTES_MAX,
     STREAM_BYTES_MAX,
+    TRACKING_HEADER_BYTES,
     batch_frame,
     tracking_section,
     tuple_section,
@@ -117,7 +118,10 @@ class WorkerTransfer:
         if peer is None:
             self._drop("no worker has the task", len(pairs) // 2)
             return
-        self._put(peer, tracking_section(kind, target, source, pairs), len(pairs) // 2)
+        most = (min(SECTION_BYTES_MAX, self._options.frame_bytes_max - HEADER_BYTES) - TRACKING_HEADER_BYTES) // 16 * 2
+        for start in range(0, len(pairs), most):
+            part = pairs[start : start + most]
+            self._put(peer, tracking_section(kind, target, source, part), len(part) // 2)
 
     def flush(self) -> None:
         now = self._clock.now()

@@ -57,8 +57,9 @@ class NotingLanes:
     lengths: dict[int, int] = field(default_factory=dict)
     failed_pending: int = 0
 
-    def deliver(self, target: int, tuples: list[Tuple]) -> None:
+    def deliver(self, target: int, tuples: list[Tuple]) -> bool:
         self.tuples += [(target, [tup.origin.task, *tup.values, tup.root, tup.edge]) for tup in tuples]
+        return True
 
     def deliver_tracking(self, kind: Tracking, target: int, source: int, pairs: array[int] | memoryview) -> None:
         self.tracking.append((kind, target, source, list(pairs)))

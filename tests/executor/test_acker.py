@@ -86,3 +86,12 @@ def test_many_messages_at_once_are_as_good_as_one_by_one() -> None:
     out.flush(1, lambda verdict, target, source, pairs: found.append((verdict, list(pairs[::2]))))
     assert found == [(Tracking.ACKED, [root for root in roots if root % 2])]
     assert len(ledger) == 1000
+
+
+def test_a_root_of_nothing_is_nobodys() -> None:
+    """0 marks a free place; a frame may name it all the same."""
+    ledger, out = AckLedger(), TrackingOut()
+    for kind in (INIT, ACK, FAIL, RESET):
+        ledger.receive(kind, array("Q", [0, 0] * 100), out)
+    assert not out.flush(1, lambda *_: None)
+    assert len(ledger) == 0

@@ -11,6 +11,7 @@ from several_workers import NetworkTransfer, SeveralWorkers
 from storm.errors import SerializationError
 from storm.executor.collectors import next_edge
 from storm.topology.builder import TopologyBuilder
+from storm.topology.component import CustomGrouping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +182,97 @@ def test_emit_many_emits_all_rows_or_none(rows: list[Any], message: str) -> None
     one.run_for(0.1)
     assert len(script.made("next_tuple")) > 1
     assert script.made("execute") == []
+
+
+def test_emit_many_takes_rows_and_ids_from_any_iterable() -> None:
+    def many(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit_many(([n] for n in range(3)), {"a": 1, "b": 2, "c": 3})
+
+    script = Script(next_tuple=many, execute=ack_it)
+    one = cluster(script)
+    one.run_for(1)
+    assert len(script.made("execute", "bolt")) == 3
+    assert sorted(found for _, _, called, found in script.calls if called == "ack") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("stream", ["default", "direct"])
+@pytest.mark.parametrize("ackers", [0, 1])
+def test_a_row_without_an_id_is_not_tracked(ackers: int, stream: str) -> None:
+    """Whether one subscriber gets the rows or several."""
+
+    def many(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit_many([[1], [2], [3]], ["a", None, "c"])
+
+    script = Script(next_tuple=many, execute=ack_it)
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    builder.set_bolt("bolt", ScriptedBolt(script)).shuffle_grouping("spout")
+    if stream == "direct":
+        builder.set_bolt("last", ScriptedBolt(script)).shuffle_grouping("spout")
+    one = SeveralWorkers(builder.create_topology(), {"topology.acker.executors": ackers})
+    one.run_for(1)
+    assert sorted(found for _, _, called, found in script.calls if called == "ack") == ["a", "c"]
+    assert len(script.made("execute", "bolt")) == 3
+
+
+def test_rows_that_no_task_can_be_chosen_for_leave_nothing_behind() -> None:
+    def many(spout: Any, _: Any) -> None:
+        with pytest.raises(TypeError, match="no task can be chosen by field 'value', a object"):
+            spout.collector.emit_many([[1], [2], [object()]], ["a", "b", "c"])
+
+    script = Script(next_tuple=many, execute=ack_it)
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    builder.set_bolt("bolt", ScriptedBolt(script)).set_num_tasks(2).fields_grouping("spout", ["value"])
+    one = SeveralWorkers(builder.create_topology())
+    one.run_for(0.1)
+    assert len(script.made("next_tuple")) > 1
+    assert script.made("execute") == []
+    assert one.errors == []
+
+
+def test_anchors_may_be_an_iterator() -> None:
+    def two(bolt: Any, tup: Any) -> None:
+        bolt.collector.emit([1], iter([tup]))  # to both tasks of `last`
+        bolt.collector.emit_many([[2], [3]], iter([tup]))
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(1))
+    script.on["bolt", "execute"] = two
+    one = cluster(script)
+    one.run_for(1)
+    held = [tup for who, _, called, tup in script.calls if (who, called) == ("last", "execute")]
+    assert len(held) == 6
+    assert all(tup.root for tup in held)
+
+
+def test_a_list_that_a_grouping_changes_harms_nobody() -> None:
+    class Emptying(CustomGrouping):
+        def choose_tasks(self, task_id: int, values: Any) -> Any:
+            values.clear()
+            return self.target_tasks[:1]
+
+    script = Script(next_tuple=emit_up_to(3), execute=ack_it)
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    builder.set_bolt("first", ScriptedBolt(script)).custom_grouping("spout", Emptying())
+    builder.set_bolt("second", ScriptedBolt(script)).set_num_tasks(2).fields_grouping("spout", ["value"])
+    one = SeveralWorkers(builder.create_topology())
+    one.run_for(1)
+    assert len(script.made("ack")) == 3
+    assert len(script.made("execute", "second")) == 3
+
+
+def test_what_is_emitted_in_prepare_leaves_at_once() -> None:
+    script = Script(execute=ack_it)
+    script.on["bolt", "prepare"] = lambda bolt, _: bolt.collector.emit([1])
+    one = cluster(script, workers=2)
+    one.run_for(1)
+    assert len(script.made("execute", "last")) == 2
 
 
 def test_emit_many_anchors_every_row() -> None:

@@ -71,6 +71,18 @@ def test_a_tree_that_stays_survives_the_ring_coming_round(size: int) -> None:
     assert pending.count == 0
 
 
+def test_a_root_of_nothing_is_nobodys() -> None:
+    """0 marks a free place; a frame may name it all the same."""
+    pending = Pending(4)
+    pending.add(BASE | 4, 5, "a", OUT, 0.0)
+    pending.fold(BASE | 4, 5)
+    pending.fold(0, 0)
+    pending.settle(0, True)
+    pending.settle(0, False)
+    pending.reset(0)
+    assert (pending.acked, pending.failed, pending.count) == (["a"], [], 0)
+
+
 class PendingTrees(RuleBasedStateMachine):
     """Against a dict: whatever the size of the ring and the order of calls."""
 

@@ -105,12 +105,23 @@ def test_a_wrong_section_does_not_harm_those_beside_it() -> None:
 
 def test_a_fault_of_the_lanes_ends_nothing() -> None:
     class Faulty(NotingLanes):
-        def deliver(self, target: int, tuples: list[Tuple]) -> None:
+        def deliver(self, target: int, tuples: list[Tuple]) -> bool:
             raise RuntimeError("a fault")
 
     receive = Receive(Faulty(), frozenset({2}), view(assignment(), RIGHT))
     assert receive.take(batch_frame(address(LEFT), [section()])) is None
     assert receive.dropped == {"a frame that could not be delivered": 1}
+
+
+def test_tuples_for_a_task_that_takes_none_are_counted() -> None:
+    class TakesNone(NotingLanes):
+        def deliver(self, target: int, tuples: list[Tuple]) -> bool:
+            return False
+
+    receive = Receive(TakesNone(), frozenset({2}), view(assignment(), RIGHT))
+    assert receive.take(batch_frame(address(LEFT), [section()])) is None
+    assert receive.dropped == {"tuples for a task that takes none": 1}
+    assert receive.delivered == 0
 
 
 def rich_frame() -> bytes:

@@ -94,6 +94,20 @@ def test_a_frame_takes_all_that_waits_up_to_its_size() -> None:
     assert sizes[0] == FRAME_BYTES // 100_000 * 100
 
 
+def test_no_frame_of_tracking_is_larger_than_a_receiver_takes() -> None:
+    source = transfer(frame_bytes_max=10_000)
+    source.send_tracking(Tracking.ACK, 2, 1, array("Q", range(1, 20_001)))
+    source.flush()
+    told: list[int] = []
+    while (frame := source.peek(PEER, 1000.0)) is not None:
+        assert len(frame) <= 10_000
+        source.pop(PEER)
+        for section in read_sections(read_frame(frame).body):
+            assert isinstance(section, TrackingSection)
+            told += section.pairs
+    assert told == list(range(1, 20_001))
+
+
 def test_a_frame_is_the_same_until_it_was_sent() -> None:
     source = transfer()
     source.send(2, tuples("a"))
