@@ -52,7 +52,11 @@ class SpoutOutputCollector(Protocol):
         message_ids: Sequence[Any] | None = None,
         stream: StreamId = DEFAULT_STREAM,
     ) -> None:
-        """Emit a tuple for each row, faster than one by one; `message_ids` has an id for each row, or is None."""
+        """Emit a tuple for each row, faster than one by one: all of them, or none where one is wrong.
+
+        `message_ids` has an id or None for each row, or is None. The rows of one call may go beyond
+        `topology.max.spout.pending`.
+        """
 
     def report_error(self, error: BaseException) -> None:
         """Show an error in `storm get-errors` and the UI; a few in ten seconds are kept. The spout goes on."""
@@ -63,6 +67,9 @@ class OutputCollector(Protocol):
 
     `anchors` are the tuples that an emitted one descends from: it becomes part of their trees, so that the spout
     hears of its failure. None: it is not tracked.
+
+    A collector belongs to the thread that calls the bolt, or to its coroutines. What another thread of yours emits or
+    acks is neither safe nor sent before the bolt's next turn.
     """
 
     def emit(self, values: Sequence[Any], anchors: Anchors = None, stream: StreamId = DEFAULT_STREAM) -> None:
