@@ -176,6 +176,8 @@ def packed(is_tracked: bool) -> tuple[float, ...]:
     def prepare() -> list[list[Tuple]]:
         ids = roots.next(count) if is_tracked else [0] * count
         tuples = [Tuple(["some data", n], origin, root, roots.edge() if root else 0) for n, root in enumerate(ids)]
+        for tup in tuples:
+            tup.target = site.sink
         return [tuples[begin : begin + BATCH] for begin in range(0, count, BATCH)]
 
     def work(batches: list[list[Tuple]]) -> int:

@@ -10,7 +10,7 @@ NO_PID = 1 << 22  # above what the kernel gives
 
 def test_the_own_process_is_described() -> None:
     me = os.getpid()
-    assert "pytest" in " ".join(process_table.command_line(me))
+    assert "python" in " ".join(process_table.command_line(me))
     assert process_table.resident_bytes(me) > 1 << 20
     assert me not in process_table.own_pids()
     assert process_table.leads_session(me) == (os.getsid(0) == me)
