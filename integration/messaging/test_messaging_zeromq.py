@@ -25,11 +25,18 @@ def command(name: bytes, body: bytes) -> bytes:
 
 
 def push_stranger(port: int) -> socket.socket:
-    """A raw connection that has shaken hands as a ZeroMQ PUSH socket would."""
+    """A raw connection that has shaken hands as a ZeroMQ PUSH socket would.
+
+    Up to the other side's READY: libzmq takes what comes before it has sent that for a part of the handshake.
+    """
     stranger = socket.create_connection((HOST, port))
     stranger.settimeout(20)
     stranger.sendall(GREETING + command(b"READY", b"\x0bSocket-Type" + struct.pack(">I", 4) + b"PUSH"))
-    assert stranger.recv(64)
+    told = b""
+    while len(told) < len(GREETING) + 2 or len(told) < len(GREETING) + 2 + told[len(GREETING) + 1]:
+        part = stranger.recv(1)
+        assert part, "the connection was closed in the handshake"
+        told += part
     return stranger
 
 
