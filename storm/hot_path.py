@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "tuples",
+    "executor.xorshift",
     "executor.canonical_hash",
     "executor.groupings",
     "executor.task",

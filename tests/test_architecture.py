@@ -79,7 +79,7 @@ PURE = {
     "supervisor.assignment_sync", "supervisor.slot",
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
-    "executor.root_table", "executor.tracking", "executor.transfer",
+    "executor.root_table", "executor.tracking", "executor.transfer", "executor.xorshift",
     "metrics.stats_records", "metrics.windows", "metrics.executor_stats", "metrics.aggregation",
     "messaging.batch",
     "messaging.columns",

@@ -5,6 +5,7 @@ from storm.executor.groupings cimport TargetChoice
 from storm.executor.pending cimport Pending
 from storm.executor.task cimport OutputStream, Port
 from storm.executor.tracking cimport TrackingOut
+from storm.executor.xorshift cimport xorshift64
 from storm.tuples cimport Origin, Tuple
 
 
@@ -52,11 +53,11 @@ cdef class BoltCollector:
         i=Py_ssize_t,
     )
     cpdef emit_many(self, rows, anchors=*, stream=*)
-    @cython.locals(own=Tuple)
     cpdef ack(self, tup)
     cpdef ack_many(self, tuples)
-    @cython.locals(own=Tuple)
     cpdef fail(self, tup)
+    @cython.locals(own=Tuple)
+    cdef bint settles(self, tup, what) except -1
     cdef refuse(self, Tuple tup, what)
     cpdef reset_timeout(self, tup)
     @cython.locals(tup=Tuple, edge=uint64_t, tuples=list)
@@ -75,8 +76,6 @@ cdef list spread(OutputStream out, rows)
 cdef tuple all_of(anchors)
 @cython.locals(tup=Tuple)
 cdef Tuple new_tuple(values, Origin origin)
-@cython.locals(mask=uint64_t)
-cpdef uint64_t next_edge(uint64_t seed)
 cdef anchor_to(Tuple tup, Tuple anchor, uint64_t edge)
 cdef add_edge(Tuple tup, uint64_t root, uint64_t edge)
 cdef count_emit(OutputStream out, Py_ssize_t targets)

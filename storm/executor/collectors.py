@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.task import direct_port, plain_on_direct, unknown_stream
+from storm.executor.xorshift import xorshift64
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class SpoutCollector:
         if message_id is not None and not self.tracked:
             self.pending.done_at_once(message_id, out, self.now)
         elif message_id is not None:
-            self.seed = edge = next_edge(self.seed)
+            self.seed = edge = xorshift64(self.seed)
             low = 0xFFFFFFFF
             counter = (self.counter + 1) & low
             self.counter = counter
@@ -142,7 +143,7 @@ class SpoutCollector:
                 self.pending.done_at_once(message_id, out, self.now)
                 continue
             tup = tuples[i]
-            self.seed = edge = next_edge(self.seed)
+            self.seed = edge = xorshift64(self.seed)
             self.counter = (self.counter + 1) & low
             root = self.base | self.counter
             tup.root = root
@@ -168,7 +169,7 @@ class SpoutCollector:
                 root = self.base | counter
                 value = 0
                 for tup in tuples:
-                    self.seed = edge = next_edge(self.seed)
+                    self.seed = edge = xorshift64(self.seed)
                     tup.root = root
                     tup.edge = edge
                     value ^= edge
@@ -229,7 +230,7 @@ class BoltCollector:
         tup = new_tuple(values, out.origin)
         tup.target = port.task
         if anchor is not None and anchor.root:
-            self.seed = edge = next_edge(self.seed)
+            self.seed = edge = xorshift64(self.seed)
             anchor.edge ^= edge
             tup.root = anchor.root
             tup.edge = edge
@@ -270,7 +271,7 @@ class BoltCollector:
         edge = self.seed
         edges = 0
         for tup in tuples:
-            edge = next_edge(edge)
+            edge = xorshift64(edge)
             tup.root = anchor.root
             tup.edge = edge
             edges ^= edge
@@ -278,28 +279,27 @@ class BoltCollector:
         anchor.edge ^= edges
 
     def ack(self, tup: Tuple) -> None:
-        if type(tup) is not Tuple:
-            raise no_tuple(self.component, "ack", tup)
-        own = tup
-        if own.settled or own.target != self.task:
-            self.refuse(own, "acked")
-            return
-        own.settled = True
-        self.acks.append(own)
+        if self.settles(tup, "ack"):
+            self.acks.append(tup)
 
     def ack_many(self, tuples: Sequence[Tuple]) -> None:
         for tup in tuples:
             self.ack(tup)
 
     def fail(self, tup: Tuple) -> None:
+        if self.settles(tup, "fail"):
+            self.fails.append(tup)
+
+    def settles(self, tup: Tuple, what: str) -> bool:
+        """Whether this ack or fail is the one that counts. Raises TypeError for what is no tuple."""
         if type(tup) is not Tuple:
-            raise no_tuple(self.component, "fail", tup)
+            raise no_tuple(self.component, what, tup)
         own = tup
         if own.settled or own.target != self.task:
-            self.refuse(own, "failed")
-            return
+            self.refuse(own, what)
+            return False
         own.settled = True
-        self.fails.append(own)
+        return True
 
     def refuse(self, tup: Tuple, what: str) -> None:
         """An ack or fail that has no effect: told once, then counted."""
@@ -310,7 +310,7 @@ class BoltCollector:
             why = "that was acked or failed before"
         else:
             why = f"that was given to task {tup.target}" if tup.target else "that no task was given"
-        error = ValueError(f"component {self.component!r}, task {self.task}: {what} a tuple {why}: {tup!r:.200}")
+        error = ValueError(f"component {self.component!r}, task {self.task}: {what}ed a tuple {why}: {tup!r:.200}")
         if self.refused == 1:
             self.report(error)
         else:
@@ -334,7 +334,7 @@ class BoltCollector:
             for tup in tuples:
                 for anchor in several:
                     if anchor.root:
-                        self.seed = edge = next_edge(self.seed)
+                        self.seed = edge = xorshift64(self.seed)
                         anchor_to(tup, anchor, edge)
         hand_over(ports, tuples)
 
@@ -448,15 +448,6 @@ def no_tuple(component: ComponentId, what: str, value: Any) -> TypeError:
 def no_plain_emit(component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId) -> ValueError:
     out = streams.get(stream)
     return unknown_stream(component, stream, streams) if out is None else plain_on_direct(out)
-
-
-def next_edge(seed: int) -> int:
-    """The next value of xorshift64 (13, 7, 17); never 0 for a seed that is not."""
-    mask = 0xFFFFFFFFFFFFFFFF
-    seed ^= (seed << 13) & mask
-    seed ^= seed >> 7
-    seed ^= (seed << 17) & mask
-    return seed
 
 
 def anchor_to(tup: Tuple, anchor: Tuple, edge: int) -> None:

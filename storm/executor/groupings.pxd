@@ -2,6 +2,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from storm.executor.canonical_hash cimport canonical_hash, word_hash
+from storm.executor.xorshift cimport xorshift64
 
 
 cdef class TargetChoice:
@@ -28,7 +29,6 @@ cdef class RandomChoice(TargetChoice):
     cdef public uint64_t count
     cdef uint64_t seed
 
-    @cython.locals(mask=uint64_t, seed=uint64_t)
     cpdef Py_ssize_t choose(self, values) except -1
 
 

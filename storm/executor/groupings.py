@@ -11,6 +11,7 @@ from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.canonical_hash import canonical_hash, word_hash
+from storm.executor.xorshift import xorshift64
 from storm.topology.structure import GroupingKind
 
 if TYPE_CHECKING:
@@ -88,13 +89,8 @@ class RandomChoice(TargetChoice):
         self.seed = rng.getrandbits(64) or 1
 
     def choose(self, values: Sequence[Any]) -> int:
-        mask = 0xFFFFFFFFFFFFFFFF
-        seed = self.seed
-        seed ^= (seed << 13) & mask
-        seed ^= seed >> 7
-        seed ^= (seed << 17) & mask
-        self.seed = seed
-        return (seed >> 16) % self.count
+        self.seed = xorshift64(self.seed)
+        return (self.seed >> 16) % self.count
 
 
 class KeyChoice(TargetChoice):

@@ -14,9 +14,11 @@ cdef class RootTable:
     cdef make(self, size)
     @cython.locals(mask=uint64_t, golden=uint64_t)
     cdef Py_ssize_t home(self, uint64_t root) noexcept
-    @cython.locals(place=Py_ssize_t, found=uint64_t)
+    @cython.locals(place=Py_ssize_t)
+    cdef Py_ssize_t slot(self, uint64_t root) noexcept
+    @cython.locals(place=Py_ssize_t)
     cpdef Py_ssize_t find(self, uint64_t root) noexcept
-    @cython.locals(place=Py_ssize_t, found=uint64_t)
+    @cython.locals(place=Py_ssize_t)
     cpdef Py_ssize_t place(self, uint64_t root) except -1
     @cython.locals(free=Py_ssize_t, root=uint64_t)
     cpdef remove(self, Py_ssize_t place)

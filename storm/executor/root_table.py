@@ -36,33 +36,29 @@ class RootTable:
         golden = 0x9E3779B97F4A7C15
         return (((root ^ self.salt) * golden) & mask) >> self.shift
 
+    def slot(self, root: int) -> int:
+        """Its place, or the free one that it would get."""
+        place = self.home(root)
+        while self.roots[place] != root and self.roots[place]:
+            place = (place + 1) & self.mask
+        return place
+
     def find(self, root: int) -> int:
         """Its place; -1: it is not there."""
-        place = self.home(root)
-        while True:
-            found = self.roots[place]
-            if found == root:
-                return place
-            if not found:
-                return -1
-            place = (place + 1) & self.mask
+        place = self.slot(root)
+        return place if self.roots[place] == root else -1
 
     def place(self, root: int) -> int:
         """Its place; a root that was not there has value 0 and mark 0 now."""
         if self.count + self.count > self.mask:
             self.grow()
-        place = self.home(root)
-        while True:
-            found = self.roots[place]
-            if found == root:
-                return place
-            if not found:
-                self.roots[place] = root
-                self.values[place] = 0
-                self.marks[place] = 0
-                self.count += 1
-                return place
-            place = (place + 1) & self.mask
+        place = self.slot(root)
+        if not self.roots[place]:
+            self.roots[place] = root
+            self.values[place] = 0
+            self.marks[place] = 0
+            self.count += 1
+        return place
 
     def remove(self, place: int) -> None:
         """Free a place; those after it move up, so that no search ends early."""

@@ -3,13 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
 from several_workers import NetworkTransfer, SeveralWorkers
 
 from storm.errors import SerializationError
-from storm.executor.collectors import next_edge
 from storm.topology.builder import TopologyBuilder
 from storm.topology.component import CustomGrouping
 
@@ -390,16 +387,3 @@ def test_within_a_worker_anything_travels() -> None:
     one.run_for(1)
     assert one.errors == []
     assert script.made("ack")[:1] == ["x"]
-
-
-@given(st.integers(1, (1 << 64) - 1))
-def test_edges_are_64_bits_and_never_zero(seed: int) -> None:
-    for _ in range(20):
-        seed = next_edge(seed)
-        assert 0 < seed < 1 << 64
-
-
-def test_edges_are_fixed_by_their_seed() -> None:
-    """xorshift64 with 13, 7, 17: both modes of the hot path must agree."""
-    assert next_edge(1) == 1082269761
-    assert next_edge(88172645463325252) == 8748534153485358512
