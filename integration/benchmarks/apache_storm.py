@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RATE = re.compile(r" RATE .*?t=(\d+) emitted=(\d+) executed=(\d+) acked=(\d+) failed=(\d+) latencies=(\S*)")
 SAMPLE_SECS = 0.2
+MEASURED_ONCE = {"recovery", "memory"}  # minutes each: the rig kills three times by itself, and no bar is a ratio to them
 
 
 class Second(NamedTuple):

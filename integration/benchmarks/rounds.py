@@ -69,7 +69,8 @@ class Rounds:
             with apache_storm.running():
                 for round_ in range(repeat):
                     for load in loads:
-                        self._try(found, load, round_, lambda load=load: apache_storm.measured(load, self.options))
+                        if round_ == 0 or load not in apache_storm.MEASURED_ONCE:
+                            self._try(found, load, round_, lambda load=load: apache_storm.measured(load, self.options))
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"Apache Storm was not measured: {error}", file=sys.stderr)
             self.failures.append("storm")
