@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 RATE = re.compile(r" RATE .*?t=(\d+) emitted=(\d+) executed=(\d+) acked=(\d+) failed=(\d+) latencies=(\S*)")
 SAMPLE_SECS = 0.2
-MEASURED_ONCE = {"recovery", "memory"}  # minutes each: the rig kills three times by itself, and no bar is a ratio to them
+# Minutes each, the rig kills three times by itself, and no bar is a ratio to them.
+MEASURED_ONCE = {"recovery", "memory"}
 
 
 class Second(NamedTuple):

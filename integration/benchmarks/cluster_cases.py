@@ -44,16 +44,25 @@ def blocking_io(options: Options) -> Result:
 
 
 def grown(windows: Windows, counted: str, span: int) -> str:
-    """How memory and rate changed from the first `span` seconds to the last."""
+    """How memory, rate and cost changed from the first `span` seconds to the last.
+
+    The cost, CPU time by what was counted, is what tells a drift of ours where others disturb the machine.
+    """
     memory, rates = windows.rss_mb, windows.rates.get(counted, ())
     if not rates:
         return "nothing was counted"
     first, last = statistics.median(memory[:span]), statistics.median(memory[-span:])
     rate_first, rate_last = statistics.median(rates[:span]), statistics.median(rates[-span:])
-    return (
+    told = (
         f"largest worker {first:.1f} MB in the first {span} s, {last:.1f} MB in the last ({last / first - 1:+.1%}); "
         f"rate {rate_first:,.0f}, {rate_last:,.0f} ({rate_last / rate_first - 1 if rate_first else 0:+.1%})"
     )
+    counted_first, counted_last = sum(rates[:span]), sum(rates[-span:])
+    if not (counted_first and counted_last):
+        return told
+    cost_first = sum(windows.cpu_secs_of[:span]) * 1e6 / counted_first
+    cost_last = sum(windows.cpu_secs_of[-span:]) * 1e6 / counted_last
+    return f"{told}; CPU s/M {cost_first:.3f}, {cost_last:.3f} ({cost_last / cost_first - 1:+.1%})"
 
 
 def over_time(name: str, conf: dict[str, Any], counted: str, unit: str, options: Options) -> Result:

@@ -35,9 +35,13 @@ class Windows(NamedTuple):
     rates: dict[str, tuple[float, ...]]  # by the name of a count; per second
     totals: dict[str, int]
     latencies: Counter[int]
-    cpu_secs: float
+    cpu_secs_of: tuple[float, ...]  # by second, of all workers
     rss_mb: list[float]  # by second, of the largest worker
     notes: str = ""
+
+    @property
+    def cpu_secs(self) -> float:
+        return sum(self.cpu_secs_of)
 
     def cost(self, counted: str) -> float | None:
         """CPU seconds per million of what is counted."""
@@ -75,7 +79,7 @@ def between(lines: dict[int, list[Line]], first: float, last: float) -> Windows:
         },
         totals={name: sum(line.counts.get(name, 0) for line in used) for name in names},
         latencies=sum((Counter(line.latencies) for line in used), Counter()),
-        cpu_secs=sum(line.cpu_secs for line in used),
+        cpu_secs_of=tuple(sum(of[t].cpu_secs for of in kept.values()) for t in seconds),
         rss_mb=[max(of[t].rss_mb for of in kept.values()) for t in seconds],
     )
 
