@@ -83,10 +83,9 @@ def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> T
     wanted = wanted_executors(snapshot, topology_id)
     placed: dict[ExecutorId, WorkerSlot] = {}
     if old is not None:
-        for executor in wanted:
-            slot = old.executor_slots.get(executor)
-            if slot is not None and _may_stay(snapshot, AssignedSlot(topology_id, slot), this):
-                placed[executor] = slot
+        slots = set(old.executor_slots.values())
+        stay = {slot for slot in slots if _may_stay(snapshot, AssignedSlot(topology_id, slot), this)}
+        placed = {executor: slot for executor, slot in old.executor_slots.items() if slot in stay}
     return TopologyNeeds(topology_id, base.num_workers, wanted, placed, topology_id in this.spread)
 
 

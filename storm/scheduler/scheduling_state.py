@@ -15,9 +15,10 @@ Placement: TypeAlias = Mapping[ExecutorId, WorkerSlot]
 class TopologyNeeds:
     """One topology: what it wants, and where its executors that still run are.
 
-    `num_workers` is how many slots it wants. `executors` are all it must have. `placed` holds those of them
-    that may stay where they are; a slot of a missing supervisor may be among them while its worker still
-    beats. `spread` asks for an even share of workers on each node, even if workers must move: a rebalance.
+    `num_workers` is how many slots it wants. `executors` are all it must have. `placed` says what runs where and
+    may stay, also executors that are wanted no more: their slots change. A slot of a missing supervisor may be
+    among them while its worker still beats. `spread` asks for an even share of workers on each node, even if
+    workers must move: a rebalance.
     """
 
     topology_id: TopologyId
