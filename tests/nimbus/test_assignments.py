@@ -94,6 +94,44 @@ def test_slots_lost_to_another_topology_end_in_an_empty_assignment() -> None:
     assert after["u"].version == 2
 
 
+@pytest.mark.parametrize("conf", ["same", "other"])
+def test_a_rebalance_of_what_is_even_restarts_workers_only_for_new_bytes(conf: str) -> None:
+    first = carried_out(snapshot({"a": 2, "b": 2}, t=(3, 6), u=(1, 2)), Round(100))
+    base = replace(first.bases["t"], blob_hashes={"t-stormconf.ser": "1" if conf == "other" else ""})
+    same = {"t-stormconf.ser": ""}
+    known = replace(first, assignments={**first.assignments, "t": replace(first.assignments["t"], blob_hashes=same)})
+    changed = new_assignments(
+        replace(known, bases={**first.bases, "t": base}), schedule, Round(200, spread=frozenset("t"))
+    )
+    if conf == "same":
+        assert changed == []
+    else:
+        assert [one.executor_slots for one in changed] == [first.assignments["t"].executor_slots]
+        assert set(changed[0].slot_epochs.values()) == {2}
+
+
+def test_workers_of_one_topology_run_on_while_another_is_rebalanced_around_them() -> None:
+    first = carried_out(snapshot({"a": 4}, t=(2, 5), u=(2, 3)), Round(100))
+    grown = replace(first.bases["u"], num_workers=4)
+    joined = replace(
+        first, bases={**first.bases, "u": grown}, supervisors={n: supervisor(n, range(6700, 6704)) for n in "ab"}
+    )
+    assert [one.topology_id for one in new_assignments(joined, schedule, Round(200, spread=frozenset("u")))] == ["u"]
+
+
+def test_a_change_of_parallelism_leaves_other_executors_alone_and_uses_the_same_slots() -> None:
+    first = carried_out(snapshot({"a": 4}, t=(3, 2)), Round(100))
+    before = first.assignments["t"]
+    one_spout = replace(first.bases["t"], component_executors={**first.bases["t"].component_executors, "spout": 1})
+    joined = {**first.supervisors, "b": supervisor("b", range(6700, 6708))}
+    after = carried_out(replace(first, bases={"t": one_spout}, supervisors=joined), Round(200)).assignments["t"]
+    acker = ExecutorId(1, 1)
+    assert after.executor_slots[acker] == before.executor_slots[acker]
+    assert sorted(after.slot_epochs.values()) == [1, 2]
+    assert after.executor_start_wall_secs == {acker: 100, ExecutorId(2, 3): 200}
+    assert set(after.slot_epochs) < set(before.slot_epochs), "their machines have the code"
+
+
 events = st.lists(
     st.one_of(
         st.tuples(st.just("node"), st.sampled_from("abcd"), st.integers(0, 4)),
@@ -125,7 +163,7 @@ def after_event(state: ClusterSnapshot, event: tuple[str, str, int]) -> tuple[Cl
     return state, Round(0, frozenset(AssignedSlot(who, slot) for slot in slots[number : number + 1]))
 
 
-def check(before: dict[str, Assignment], state: ClusterSnapshot) -> None:
+def check(before: dict[str, Assignment], state: ClusterSnapshot, dead: frozenset[AssignedSlot]) -> None:
     used = [slot for assignment in state.assignments.values() for slot in assignment.slot_epochs]
     assert len(used) == len(set(used)), "a slot is used by two topologies"
     for topology_id, assignment in state.assignments.items():
@@ -138,10 +176,12 @@ def check(before: dict[str, Assignment], state: ClusterSnapshot) -> None:
             continue
         assert assignment.version == old.version + 1
         for slot, executors in assignment.slot_executors().items():
-            epoch = assignment.slot_epochs[slot]
-            assert epoch <= assignment.version
-            if old.slot_executors().get(slot) != executors:
-                assert epoch == assignment.version, "a changed set of executors has a new epoch"
+            is_same = old.slot_executors().get(slot) == executors and AssignedSlot(topology_id, slot) not in dead
+            epoch = old.slot_epochs[slot] if is_same else assignment.version
+            assert assignment.slot_epochs[slot] == epoch, "a worker is started anew if, and only if, it must be"
+            if is_same:
+                starts = [one.executor_start_wall_secs[executors[0]] for one in (old, assignment)]
+                assert starts[0] == starts[1]
 
 
 @settings(max_examples=150)
@@ -154,7 +194,7 @@ def test_whatever_happens_assignments_are_sound_and_come_to_rest(
         state, this = after_event(state, event)
         before = dict(state.assignments)
         state = carried_out(state, this)
-        check(before, state)
+        check(before, state, this.dead)
     for _ in range(3):
         state = carried_out(state, Round(0))
     assert new_assignments(state, schedule, Round(0)) == []
