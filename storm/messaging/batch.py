@@ -6,6 +6,10 @@ one stream of one task to another task, or tracking for an acker or a spout. The
 values needs a codec. Everything is little-endian. Arbitrary bytes raise FrameError and nothing else; a CRC of the whole
 frame sees to it that damage is noticed and never delivered.
 
+How a kind of frame or section looks never changes. A release that wants it otherwise adds a kind and with it a version:
+the set of kinds that its reader knows. A worker's hello says the newest version that it reads, and nobody sends it a
+kind that is newer.
+
 Pure: no sockets, no settings.
 """
 
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
     from storm.tuples import Origin
 
 MAGIC = b"STRM"
-VERSION = 1
+OLDEST, NEWEST = 1, 1  # the versions that this release reads; it sends the newest that the peer reads too
+HELLO_VERSION = 1  # for ever: it is what peers learn each other's versions from
 FRAME_BYTES_MAX = 16 * 1024 * 1024  # what a receiver's socket takes at most, unless it is told otherwise
 SECTION_BYTES_MAX = 4 * 1024 * 1024  # values of one section
 STREAM_BYTES_MAX = 255
@@ -39,12 +44,13 @@ _HEADER = struct.Struct("<BBHQQII")  # version, kind, reserved, topology, source
 _TUPLES = struct.Struct("<BBHiiIII")  # 1, stream size, flags, target, source, count, values size, multi-root size
 _TRACKING = struct.Struct("<BBHiiI")  # 2, kind, reserved, target, source, count
 _MORE = struct.Struct("<II")  # position, count
-_HELLO = struct.Struct("<BQ")  # answer, incarnation
+_HELLO = struct.Struct("<BQB")  # answer, incarnation, newest version; later releases may send more
 _THROTTLE = struct.Struct("<II")  # time to live in ms, count
 HEADER_BYTES = _PREFIX.size + _HEADER.size
 TRACKING_HEADER_BYTES = _TRACKING.size
 TUPLES_SECTION, TRACKING_SECTION = 1, 2
 TRACKED = 1  # flag: roots and edges follow the values
+_ADVICE = "releases next to each other understand one another, so upgrade by one release at a time"
 _BIG_ENDIAN = struct.pack("=H", 1) == struct.pack(">H", 1)
 
 
@@ -77,10 +83,17 @@ class Hello(NamedTuple):
     """`answer`: this hello answers one; otherwise the sender wants an answer.
 
     `incarnation` is a random number of the sender's process: another one says that the process before has died.
+    `newest` is the newest version of the format that it reads.
     """
 
     answer: bool
     incarnation: int
+    newest: int = NEWEST
+
+    @property
+    def spoken(self) -> int:
+        """The version in which its sender is answered: the newest that both sides read."""
+        return min(NEWEST, self.newest)
 
 
 class Throttle(NamedTuple):
@@ -127,7 +140,7 @@ def _hash64(text: str) -> int:
 
 
 def hello_frame(source: WorkerAddress, hello: Hello) -> bytes:
-    return _frame(source, FrameKind.HELLO, [_HELLO.pack(*hello)])
+    return _frame(source, FrameKind.HELLO, [_HELLO.pack(*hello)], HELLO_VERSION)
 
 
 def throttle_frame(source: WorkerAddress, throttle: Throttle) -> bytes:
@@ -137,13 +150,13 @@ def throttle_frame(source: WorkerAddress, throttle: Throttle) -> bytes:
     return _frame(source, FrameKind.THROTTLE, [body])
 
 
-def batch_frame(source: WorkerAddress, sections: Iterable[bytes]) -> bytes:
-    """A frame of sections made by `tuple_section` and `tracking_section`."""
-    return _frame(source, FrameKind.BATCH, sections)
+def batch_frame(source: WorkerAddress, sections: Iterable[bytes], version: int = OLDEST) -> bytes:
+    """A frame of sections made by `tuple_section` and `tracking_section`, for a peer that reads `version`."""
+    return _frame(source, FrameKind.BATCH, sections, version)
 
 
-def _frame(source: WorkerAddress, kind: FrameKind, parts: Iterable[bytes]) -> bytes:
-    rest = b"".join((_HEADER.pack(VERSION, kind, 0, *source), *parts))
+def _frame(source: WorkerAddress, kind: FrameKind, parts: Iterable[bytes], version: int = OLDEST) -> bytes:
+    rest = b"".join((_HEADER.pack(version, kind, 0, *source), *parts))
     return _PREFIX.pack(MAGIC, zlib.crc32(rest)) + rest
 
 
@@ -155,8 +168,8 @@ def read_frame(data: bytes) -> Frame:
     version, kind, _, *source = _HEADER.unpack_from(data, _PREFIX.size)
     if magic != MAGIC:
         raise FrameError(f"it begins with {magic!r}: no worker sent it")
-    if version != VERSION:
-        raise FrameError(f"version {version} of the frame format; this release reads {VERSION}")
+    if not OLDEST <= version <= NEWEST and (version, kind) != (HELLO_VERSION, FrameKind.HELLO):
+        raise FrameError(f"version {version} of the frame format, this release reads {OLDEST} to {NEWEST}: {_ADVICE}")
     view = memoryview(data)
     if zlib.crc32(view[_PREFIX.size :]) != crc:
         raise FrameError("its checksum is wrong: it was damaged on the way")
@@ -168,11 +181,15 @@ def read_frame(data: bytes) -> Frame:
 
 
 def read_hello(body: memoryview) -> Hello:
-    """Raises FrameError."""
-    if len(body) != _HELLO.size or body[0] > 1:
+    """What later releases add to it is passed over. Raises FrameError."""
+    if len(body) < _HELLO.size or body[0] > 1:
         raise FrameError("a malformed hello")
-    answer, incarnation = _HELLO.unpack(body)
-    return Hello(bool(answer), incarnation)
+    answer, incarnation, newest = _HELLO.unpack_from(body)
+    if newest < OLDEST:
+        raise FrameError(
+            f"its sender reads frames up to version {newest}, this release sends {OLDEST} to {NEWEST}: {_ADVICE}"
+        )
+    return Hello(bool(answer), incarnation, newest)
 
 
 def read_throttle(body: memoryview) -> Throttle:

@@ -245,6 +245,7 @@ class Exchange:
         if connection.incarnation not in (None, message.incarnation):
             self._lost(peer)
         connection.incarnation = message.incarnation
+        self._transfer.speak(peer, message.spoken)
         if not message.answer:
             connection.control.append(hello_frame(self._own, Hello(True, self._options.incarnation)))
             if self._own_queues.over:

@@ -69,12 +69,15 @@ class TransferOptions(NamedTuple):
 class Outbox:
     """What waits for one peer: sections with their numbers of items, and the frame that is being sent.
 
+    `version` is that of the frames that the peer is sent; None: its hello did not come yet, and nothing leaves.
+
     `ready_at` is when they should leave: at once when enough wait or a lane has flushed. `items` counts `sections`.
     """
 
     sections: deque[tuple[bytes, int]] = field(default_factory=deque)
     items: int = 0
     size_bytes: int = 0
+    version: int | None = None
     ready_at: float = 0.0
     frame: bytes | None = None
     full: bool = False
@@ -148,15 +151,22 @@ class WorkerTransfer:
                 self._outboxes.setdefault(peer, Outbox())
             self._task_peers = task_peers
 
+    def speak(self, peer: Peer, version: int) -> None:
+        """From now on frames for this peer are of this version of the format."""
+        with self._lock:
+            self._outboxes[peer].version = version
+
     def peek(self, peer: Peer, now: float) -> bytes | None:
         """The next frame for a peer, the same until it is popped; None: nothing has to leave yet."""
         outbox = self._outboxes.get(peer)
-        if outbox is None or (outbox.frame is None and (not outbox.sections or outbox.ready_at > now)):
+        if outbox is None or outbox.version is None:
+            return None
+        if outbox.frame is None and (not outbox.sections or outbox.ready_at > now):
             return None
         if outbox.frame is None:
             with self._lock:
                 sections = self._take_sections(outbox)
-            outbox.frame = batch_frame(self._source, sections)
+            outbox.frame = batch_frame(self._source, sections, outbox.version)
         return outbox.frame
 
     def pop(self, peer: Peer) -> None:
@@ -165,9 +175,13 @@ class WorkerTransfer:
         self.sent_frames += 1
 
     def next_ready(self, blocked: Container[Peer]) -> float | None:
-        """When something has to leave for a peer that is not blocked; None: nothing waits."""
+        """When something has to leave for a peer that was heard of and is not blocked; None: nothing waits."""
         with self._lock:
-            times = [box.ready_at for peer, box in self._outboxes.items() if box.sections and peer not in blocked]
+            times = [
+                box.ready_at
+                for peer, box in self._outboxes.items()
+                if box.sections and box.version is not None and peer not in blocked
+            ]
         return min(times, default=None)
 
     def full_peers(self) -> frozenset[Peer]:

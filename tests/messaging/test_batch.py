@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm.errors import FrameError
+from storm.messaging import batch
 from storm.messaging.batch import (
     HEADER_BYTES,
+    NEWEST,
     FrameKind,
     Hello,
     Throttle,
@@ -157,6 +159,62 @@ def test_a_body_with_a_right_checksum_and_wrong_content_is_a_frame_error_too(dat
 def test_an_arbitrary_body_is_a_frame_error(body: bytes) -> None:
     with contextlib.suppress(FrameError):
         read_all(body)
+
+
+def reads(monkeypatch: pytest.MonkeyPatch, oldest: int, newest: int) -> None:
+    """From now on this is a release that reads these versions."""
+    monkeypatch.setattr(batch, "OLDEST", oldest)
+    monkeypatch.setattr(batch, "NEWEST", newest)
+
+
+def with_kind(frame: bytes, kind: int) -> bytes:
+    rest = frame[8:9] + bytes([kind]) + frame[10:]
+    return frame[:4] + zlib.crc32(rest).to_bytes(4, "little") + rest
+
+
+@given(st.integers(1, 255), st.binary())
+def test_a_hello_says_what_its_sender_reads_and_may_say_more_than_we_know(newest: int, more: bytes) -> None:
+    frame = read_frame(hello_frame(SOURCE, Hello(False, 7, newest)))
+    hello = read_hello(memoryview(bytes(frame.body) + more))
+    assert (hello, hello.spoken) == (Hello(False, 7, newest), NEWEST)
+
+
+def test_versions_that_both_sides_read_are_taken_and_others_refused_with_advice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads(monkeypatch, 1, 2)
+    assert [Hello(False, 7, newest).spoken for newest in (1, 2, 3)] == [1, 2, 2]
+    frames = {version: batch_frame(SOURCE, [], version) for version in (1, 2, 3)}
+    assert read_frame(frames[1]).kind is read_frame(frames[2]).kind is FrameKind.BATCH
+    with pytest.raises(FrameError, match=r"version 3.*reads 1 to 2.*one release at a time"):
+        read_frame(frames[3])
+    reads(monkeypatch, 2, 3)
+    with pytest.raises(FrameError, match=r"version 1.*reads 2 to 3"):
+        read_frame(frames[1])
+
+
+def test_every_release_reads_a_hello_and_refuses_a_peer_that_would_not_understand_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = (hello_frame(SOURCE, Hello(False, 7, newest)) for newest in (1, 2))
+    reads(monkeypatch, 2, 3)
+    assert hello_frame(SOURCE, Hello(False, 7, 2)) == second
+    assert read_hello(read_frame(second).body).spoken == 2
+    with pytest.raises(FrameError, match=r"up to version 1.*2 to 3.*one release at a time"):
+        read_hello(read_frame(first).body)
+
+
+def test_a_kind_of_frame_that_is_not_known_is_a_frame_error() -> None:
+    with pytest.raises(FrameError, match="unknown kind of frame 99"):
+        read_frame(with_kind(batch_frame(SOURCE, []), 99))
+
+
+def test_sections_before_one_of_an_unknown_kind_are_read() -> None:
+    known = tracking_section(2, 9, 7, array("Q", [1, 2]))
+    found = read_sections(memoryview(known + b"\x63" + bytes(100)))
+    assert next(found) == TrackingSection(2, 9, 7, array("Q", [1, 2]))
+    with pytest.raises(FrameError, match="unknown kind of section 99"):
+        next(found)
 
 
 def golden_frames() -> list[bytes]:

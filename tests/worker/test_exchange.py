@@ -2,17 +2,24 @@ from __future__ import annotations
 
 import threading
 from array import array
+from typing import TYPE_CHECKING
 
 from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment, turns
 
 from storm.executor.transfer import Tracking
-from storm.messaging.batch import Hello, batch_frame, hello_frame, tuple_section
+from storm.messaging import batch
+from storm.messaging.batch import FrameKind, Hello, batch_frame, hello_frame, read_frame, tuple_section
 from storm.messaging.columns import columns
 from storm.messaging.in_process import FRAMES_ON_THE_WAY_MAX, InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
 from storm.tuples import Tuple
 from storm.worker.backpressure import EXPIRY_SECS
 from storm.worker.transfer import LATE_SECS
+
+if TYPE_CHECKING:
+    import pytest
+
+VERSION_AT = 8  # docs/wire.md
 
 
 def pair() -> tuple[Side, Side]:
@@ -82,6 +89,30 @@ def test_a_worker_of_an_older_epoch_on_the_port_is_not_the_peer() -> None:
     turns(left, old)
     assert [peer.epoch for peer in left.exchange.missing_peers()] == [4]
     assert left.receive.dropped["a frame of a worker that was replaced"] > 0
+
+
+def test_a_peer_is_sent_hellos_only_until_it_said_what_it_reads_and_that_version_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch, "NEWEST", 2)
+    network = InProcessNetwork()
+    left, right = Side(network, LEFT, {1}), network.transport()
+    right.bind("127.0.0.1", RIGHT.port)
+    to_left = right.connect("127.0.0.1", LEFT.port)
+    left.sees(assignment())
+
+    def heard(*told: Hello) -> list[tuple[FrameKind, int]]:
+        for hello in told:
+            assert to_left.try_send(hello_frame(address(RIGHT), hello))
+        send(left, 2, "a")
+        turns(left)
+        return [(read_frame(frame).kind, frame[VERSION_AT]) for frame in right.receive(100)]
+
+    assert heard() == [(FrameKind.HELLO, 1)]
+    assert heard(Hello(True, 7, 1)) == [(FrameKind.BATCH, 1)]
+    assert heard(Hello(True, 8, 2)) == [(FrameKind.BATCH, 2)]
+    assert heard(Hello(True, 9, 3)) == [(FrameKind.BATCH, 2)]
+    assert heard(Hello(True, 10, 1)) == [(FrameKind.BATCH, 1)]
 
 
 def test_a_peer_that_is_replaced_gets_what_comes_after() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from storm.errors import SerializationError
 from storm.executor.transfer import Tracking
-from storm.messaging.batch import TrackingSection, TupleSection, read_frame, read_sections
+from storm.messaging.batch import OLDEST, TrackingSection, TupleSection, read_frame, read_sections
 from storm.messaging.tuple_codec import decode_rows
 from storm.tuples import Origin, Tuple
 from storm.worker.transfer import (
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PEER = right_peer()
+VERSION_AT = 8  # docs/wire.md
 
 
 def transfer(**options: Any) -> WorkerTransfer:
     made = WorkerTransfer(address(LEFT), TransferOptions(**options), StandingClock())
     made.route({2: PEER, 3: PEER}, [PEER])
+    made.speak(PEER, OLDEST)
     return made
 
 
@@ -50,6 +52,20 @@ def taken(source: WorkerTransfer, now: float = 1000.0) -> list[list[TupleSection
 def words(section: TupleSection | TrackingSection) -> list[Any]:
     assert isinstance(section, TupleSection)
     return [row[0] for row in decode_rows(section.values)]
+
+
+def test_nothing_leaves_before_the_peer_said_what_it_reads_and_then_in_that_version() -> None:
+    source = WorkerTransfer(address(LEFT), TransferOptions(), StandingClock())
+    source.route({2: PEER}, [PEER])
+    source.send(2, tuples("a"))
+    source.flush()
+    assert source.peek(PEER, 1000.0) is None
+    assert source.next_ready(()) is None
+    source.speak(PEER, 7)
+    assert source.next_ready(()) is not None
+    frame = source.peek(PEER, 1000.0)
+    assert frame is not None
+    assert frame[VERSION_AT] == 7
 
 
 def test_what_was_taken_leaves_at_a_flush_as_one_frame() -> None:
