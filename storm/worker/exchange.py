@@ -36,6 +36,7 @@ FRAMES_A_TURN = 16
 DELIVERED_A_CHECK = 1_000
 IDLE_SECS = 1.0
 AWAKE_SECS = 0.5  # after something was sent, it wakes up by itself for so long, every LATE_SECS
+ASK_AGAIN_SECS = 1.0  # a hello, or its answer, may get lost
 CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 
 
@@ -68,12 +69,14 @@ class ExchangeOptions(NamedTuple):
 class Connection:
     """An open connection to a peer.
 
-    `greeted` is the sender's `connects` that a hello was sent for; `incarnation` is what the peer's last hello said,
-    None before there was one; `control` are frames that go before all others.
+    `greeted` is the sender's `connects` that a hello was sent for, and `asked_at` when, None once one came back;
+    `incarnation` is what the peer's last hello said, None before there was one; `control` are frames that go before all
+    others.
     """
 
     sender: Sender
     greeted: int = 0
+    asked_at: float | None = None
     incarnation: int | None = None
     control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
 
@@ -204,7 +207,7 @@ class Exchange:
         for frame in self._transport.receive(FRAMES_A_TURN):
             if (announcement := self._receive.take(frame)) is not None:
                 self._hear(announcement.peer, announcement.message, now)
-        self._greet()
+        self._greet(now)
         due = self._check_queues(now)
         if self._send(now):
             self._sent_at = now
@@ -245,6 +248,7 @@ class Exchange:
         if connection.incarnation not in (None, message.incarnation):
             self._lost(peer)
         connection.incarnation = message.incarnation
+        connection.asked_at = None
         self._transfer.speak(peer, message.spoken)
         if not message.answer:
             connection.control.append(hello_frame(self._own, Hello(True, self._options.incarnation)))
@@ -256,10 +260,13 @@ class Exchange:
         logger.info("The worker at %s:%d died; what was under way is replayed.", peer.host, peer.slot.port)
         self._flow.fail_pending()
 
-    def _greet(self) -> None:
+    def _greet(self, now: float) -> None:
         for connection in self._connections.values():
-            if connection.sender.connects != connection.greeted and connection.sender.connected:
+            is_new = connection.sender.connects != connection.greeted
+            is_unheard = connection.asked_at is not None and now - connection.asked_at >= ASK_AGAIN_SECS
+            if connection.sender.connected and (is_new or (is_unheard and not connection.control)):
                 connection.greeted = connection.sender.connects
+                connection.asked_at = now
                 connection.control.append(hello_frame(self._own, Hello(False, self._options.incarnation)))
 
     def _check_queues(self, now: float) -> float:

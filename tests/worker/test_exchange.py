@@ -14,6 +14,7 @@ from storm.messaging.in_process import FRAMES_ON_THE_WAY_MAX, InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
 from storm.tuples import Tuple
 from storm.worker.backpressure import EXPIRY_SECS
+from storm.worker.exchange import ASK_AGAIN_SECS
 from storm.worker.transfer import LATE_SECS
 
 if TYPE_CHECKING:
@@ -109,7 +110,11 @@ def test_a_peer_is_sent_hellos_only_until_it_said_what_it_reads_and_that_version
         return [(read_frame(frame).kind, frame[VERSION_AT]) for frame in right.receive(100)]
 
     assert heard() == [(FrameKind.HELLO, 1)]
+    assert heard() == []
+    left.clock.sleep(ASK_AGAIN_SECS)
+    assert heard() == [(FrameKind.HELLO, 1)]
     assert heard(Hello(True, 7, 1)) == [(FrameKind.BATCH, 1)]
+    left.clock.sleep(ASK_AGAIN_SECS)
     assert heard(Hello(True, 8, 2)) == [(FrameKind.BATCH, 2)]
     assert heard(Hello(True, 9, 3)) == [(FrameKind.BATCH, 2)]
     assert heard(Hello(True, 10, 1)) == [(FrameKind.BATCH, 1)]
