@@ -73,17 +73,17 @@ def encode(record: Record) -> bytes:
 
 def decode(record_type: type[R], data: bytes, path: str) -> R:
     """The record in `data`, which was read at `path`. Raises RecordError naming the path."""
-    kind, version, also_read = FORMATS[record_type]
+    kind, version, _ = form = FORMATS[record_type]
     try:
         found_kind, found_version, body = _header.decode(data)
         if found_kind != kind:
             raise RecordError(f"{path} should hold a {kind} and holds a {found_kind[:40]!r}.")
         if found_version == version:
             record: R = _bodies[record_type].decode(body)
-        elif (convert := also_read.get(found_version)) is not None:
+        elif (convert := form.also_read.get(found_version)) is not None:
             record = msgspec.convert(convert(_fields.decode(body)), record_type)
         else:
-            read = ", ".join(map(str, sorted({version, *also_read})))
+            read = ", ".join(map(str, sorted({version, *form.also_read})))
             raise RecordError(
                 f"{path} holds a {kind} of version {found_version}; this release reads version {read}:"
                 " releases next to each other understand one another, so upgrade by one release at a time."
