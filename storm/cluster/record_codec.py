@@ -73,7 +73,8 @@ def encode(record: Record) -> bytes:
 
 def decode(record_type: type[R], data: bytes, path: str) -> R:
     """The record in `data`, which was read at `path`. Raises RecordError naming the path."""
-    kind, version, _ = form = FORMATS[record_type]
+    form: Format = FORMATS[record_type]
+    kind, version = form.kind, form.written
     try:
         found_kind, found_version, body = _header.decode(data)
         if found_kind != kind:
