@@ -158,7 +158,7 @@ class LocalFsBlobStore:
 def _parsed(text: bytes, key: str, place: Path) -> BlobMeta:
     try:
         fields: Any = json.loads(text)
-        meta = BlobMeta(**fields)
+        meta = BlobMeta(**{name: fields[name] for name in BlobMeta._fields if name in fields})
     except (ValueError, TypeError, RecursionError) as e:
         raise BlobCorruptError(f"The blob {key!r} in {place} has an unreadable meta file.") from e
     shapes = (meta.key == key, isinstance(meta.size_bytes, int), isinstance(meta.sha256, str))

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from storm.tuples import Origin
 
 MAGIC = b"STRM"
-OLDEST, NEWEST = 1, 1  # the versions that this release reads; it sends the newest that the peer reads too
-HELLO_VERSION = 1  # for ever: it is what peers learn each other's versions from
+OLDEST, NEWEST = 1, 1  # the versions that this release speaks: to each peer the newest that it reads too
+FIRST_VERSION = 1  # of the kinds of frames that were there from the beginning, hellos among them
 FRAME_BYTES_MAX = 16 * 1024 * 1024  # what a receiver's socket takes at most, unless it is told otherwise
 SECTION_BYTES_MAX = 4 * 1024 * 1024  # values of one section
 STREAM_BYTES_MAX = 255
@@ -140,7 +140,7 @@ def _hash64(text: str) -> int:
 
 
 def hello_frame(source: WorkerAddress, hello: Hello) -> bytes:
-    return _frame(source, FrameKind.HELLO, [_HELLO.pack(*hello)], HELLO_VERSION)
+    return _frame(source, FrameKind.HELLO, [_HELLO.pack(*hello)])
 
 
 def throttle_frame(source: WorkerAddress, throttle: Throttle) -> bytes:
@@ -155,7 +155,7 @@ def batch_frame(source: WorkerAddress, sections: Iterable[bytes], version: int =
     return _frame(source, FrameKind.BATCH, sections, version)
 
 
-def _frame(source: WorkerAddress, kind: FrameKind, parts: Iterable[bytes], version: int = OLDEST) -> bytes:
+def _frame(source: WorkerAddress, kind: FrameKind, parts: Iterable[bytes], version: int = FIRST_VERSION) -> bytes:
     rest = b"".join((_HEADER.pack(version, kind, 0, *source), *parts))
     return _PREFIX.pack(MAGIC, zlib.crc32(rest)) + rest
 
@@ -168,8 +168,8 @@ def read_frame(data: bytes) -> Frame:
     version, kind, _, *source = _HEADER.unpack_from(data, _PREFIX.size)
     if magic != MAGIC:
         raise FrameError(f"it begins with {magic!r}: no worker sent it")
-    if not OLDEST <= version <= NEWEST and (version, kind) != (HELLO_VERSION, FrameKind.HELLO):
-        raise FrameError(f"version {version} of the frame format, this release reads {OLDEST} to {NEWEST}: {_ADVICE}")
+    if version > NEWEST:
+        raise FrameError(f"version {version} of the frame format, this release reads up to {NEWEST}: {_ADVICE}")
     view = memoryview(data)
     if zlib.crc32(view[_PREFIX.size :]) != crc:
         raise FrameError("its checksum is wrong: it was damaged on the way")
@@ -187,7 +187,7 @@ def read_hello(body: memoryview) -> Hello:
     answer, incarnation, newest = _HELLO.unpack_from(body)
     if newest < OLDEST:
         raise FrameError(
-            f"its sender reads frames up to version {newest}, this release sends {OLDEST} to {NEWEST}: {_ADVICE}"
+            f"its sender reads frames up to version {newest}, this release speaks {OLDEST} to {NEWEST}: {_ADVICE}"
         )
     return Hello(bool(answer), incarnation, newest)
 

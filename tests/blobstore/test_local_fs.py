@@ -77,6 +77,13 @@ def test_a_meta_file_that_is_not_its_blobs_is_refused(tmp_path: Path, text: byte
     assert store.keys() == []
 
 
+def test_what_a_later_release_adds_to_a_meta_file_is_passed_over(tmp_path: Path) -> None:
+    store = LocalFsBlobStore(tmp_path)
+    meta = store.create(KEY, [b"data"])
+    (files_of(tmp_path, KEY) / "meta").write_text(json.dumps({**meta._asdict(), "more": 1}))
+    assert store.meta(KEY) == meta
+
+
 @pytest.mark.parametrize("name", ["data", "meta"])
 def test_a_blob_that_lacks_a_file_is_corrupt_and_can_be_deleted(tmp_path: Path, name: str) -> None:
     store = LocalFsBlobStore(tmp_path)
