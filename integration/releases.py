@@ -13,6 +13,7 @@ A patch that no longer fits the sources is an AssertionError that names the file
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -57,6 +58,13 @@ def release_after(directory: Path) -> Path:
         _patch(package / "messaging" / "batch.py", ("OLDEST, NEWEST = 1, 2", "OLDEST, NEWEST = 2, 3"))
         _write_the_new_version_of_records(package)
     return root
+
+
+def release_of(pid: int) -> Path:
+    """The directory whose `storm/` a process runs that was started with one of these in its PYTHONPATH."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    [python_path] = [each for each in variables if each.startswith(b"PYTHONPATH=")]
+    return Path(os.fsdecode(python_path).removeprefix("PYTHONPATH=").split(os.pathsep)[0])
 
 
 def _add_to_frames(package: Path) -> None:

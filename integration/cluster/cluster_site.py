@@ -46,13 +46,17 @@ QUICK = {  # so that tests need not wait long for what comes with time
 
 
 class Daemon:
-    """One daemon: its own configuration directory, its own local directory, its log."""
+    """One daemon: its own configuration directory, its own local directory, its log.
+
+    `release` is the directory whose `storm/` it runs when it is started next, and its workers with it.
+    """
 
     def __init__(self, name: str, command: str, directory: Path, settings: dict[str, Any]) -> None:
         self.name = name
         self.directory = directory
         self.settings = {**settings, "storm.local.dir": str(directory / "local")}
         self.log = directory / "daemon.log"
+        self.release = REPOSITORY
         self._command = [*STORM, command]
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "conf").mkdir(parents=True)
@@ -65,7 +69,7 @@ class Daemon:
     @property
     def environment(self) -> dict[str, str]:
         """With it a command reads this daemon's configuration."""
-        return environment(self.directory / "conf")
+        return environment(self.directory / "conf", self.release)
 
     @property
     def pid(self) -> int:
@@ -80,7 +84,7 @@ class Daemon:
         assert not self.is_running
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment, cwd=REPOSITORY
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment, cwd=self.release
             )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -323,10 +327,10 @@ class ClusterSite:
         return "\n".join(f"--- {log}\n{last_lines(log)}" for log in logs if log.exists())
 
 
-def environment(conf_dir: Path) -> dict[str, str]:
+def environment(conf_dir: Path, release: Path = REPOSITORY) -> dict[str, str]:
     """This process's, without any Storm setting but the configuration directory and the choice of the hot path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STORM_") or name == "STORM_PURE"}
-    return {**kept, "STORM_CONF_DIR": str(conf_dir), "PYTHONPATH": str(REPOSITORY)}
+    return {**kept, "STORM_CONF_DIR": str(conf_dir), "PYTHONPATH": str(release)}
 
 
 def run(words: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
