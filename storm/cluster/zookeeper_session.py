@@ -6,7 +6,10 @@ What kazoo leaves to its users, and what is done about it here:
   its deadline, and knows in `Call.repeated` that it may meet its own first attempt.
 * On a lost connection all watches are forgotten. They are called once the connection is back, since nobody
   knows what happened meanwhile.
-* The delay between its attempts to connect grows to an hour; here it ends at CONNECT_DELAY_MAX_SECS.
+* The delay between its attempts to connect grows to an hour; here it ends at CONNECT_DELAY_MAX_SECS. An attempt waits
+  as long as a session for a host that is silent; here CONNECT_TIMEOUT_SECS.
+* It tells that a session was lost when a server says so, which none can while none is reached. After a session's length
+  without a connection the session counts as lost.
 * Its thread ends for good when a server sends nonsense; the next call starts it again.
 * Listeners run in the thread that reads answers, so a call from one would wait for itself: they only take notes.
 """
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kazoo import exceptions as kz
 from kazoo.client import KazooClient
-from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from kazoo.protocol.states import EventType, KazooState, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CONNECT_DELAY_MAX_SECS = 2.0
+CONNECT_DELAY_MAX_SECS = 1.0  # and up to 40 % more: kazoo's jitter
+CONNECT_TIMEOUT_SECS = 3.0  # of TCP; a packet lost in its beginning is sent again after 1 s, 3 s, 7 s, 15 s
 REPEAT_PAUSE_SECS = 0.05  # before a call that lost its connection looks whether there is another
 STOPPED_CHECK_SECS = 0.2  # how often waiting for the first connection asks whether to go on
 CLOSED_CHECK_SECS = 0.2  # how often a call that waits for its answer looks whether the session was closed
@@ -60,6 +64,12 @@ _ANSWER_LOST = (
 )
 
 T = TypeVar("T")
+
+
+class _Handler(SequentialThreadingHandler):
+    def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        timeout_secs = min(kwargs.pop("timeout", CONNECT_TIMEOUT_SECS), CONNECT_TIMEOUT_SECS)
+        return super().create_connection(*args, timeout=timeout_secs, **kwargs)
 
 
 class Call:
@@ -101,12 +111,14 @@ class ZooKeeperSession:
         self.client = KazooClient(
             hosts=",".join(servers),
             timeout=session_timeout_ms / 1000,
+            handler=_Handler(),
             connection_retry=KazooRetry(max_tries=-1, delay=0.05, max_delay=CONNECT_DELAY_MAX_SECS),
             auth_data=[auth] if auth else None,
             default_acl=CREATOR_ALL_ACL if auth else None,
             logger=_quiet_logger(),
         )
         self._clock = clock
+        self._session_secs = session_timeout_ms / 1000
         self._call_timeout_secs = call_timeout_secs
         self._closed = threading.Event()
         self._connected = threading.Event()
@@ -114,6 +126,7 @@ class ZooKeeperSession:
         self._started_at: float | None = None
         self._lock = threading.Lock()  # guards what follows
         self._state = ConnectionState.LOST
+        self._suspension: threading.Timer | None = None  # while SUSPENDED: ends it after the length of a session
         self._listeners: list[Listener] = []
         self._watches: dict[tuple[str, str, Watch], Callable[[Any], None]] = {}
         self._unheard: dict[Watch, None] = {}  # to be called when the connection is back
@@ -242,11 +255,19 @@ class ZooKeeperSession:
         return CoordinationError(f"{self.place} did not answer within {secs:g} s to {action} {path}: {_ADVICE}")
 
     def _state_changed(self, kazoo_state: str) -> None:
-        state = _STATES[kazoo_state]
+        self._become(_STATES[kazoo_state])
+
+    def _become(self, state: ConnectionState, suspension: threading.Timer | None = None) -> None:
+        # Nothing changes if it is a `suspension` that says so and that is over meanwhile.
         unheard: list[Watch] = []
         with self._lock:
+            if suspension is not None and suspension is not self._suspension:
+                return
+            if self._suspension is not None:
+                self._suspension.cancel()
+            self._suspension = self._new_suspension() if state is ConnectionState.SUSPENDED else None
             before, self._state = self._state, state
-            listeners = list(self._listeners)
+            listeners = [] if state is before else list(self._listeners)
             if state is ConnectionState.CONNECTED:
                 self._connected.set()
                 unheard, self._unheard = list(self._unheard), {}
@@ -261,13 +282,19 @@ class ZooKeeperSession:
         for watch in unheard:
             watch()
 
+    def _new_suspension(self) -> threading.Timer:
+        timer = threading.Timer(self._session_secs, lambda: self._become(ConnectionState.LOST, timer))
+        timer.daemon = True
+        timer.start()
+        return timer
+
     def _log(self, before: ConnectionState, state: ConnectionState) -> None:
         if state is ConnectionState.CONNECTED:
             logger.info("Connected to %s.", self.place)
         elif before is ConnectionState.CONNECTED:
             logger.warning("The connection to %s is lost; trying again.", self.place)
         elif before is ConnectionState.SUSPENDED:
-            logger.warning("The session with %s ended: its ephemeral nodes are gone.", self.place)
+            logger.warning("The session with %s counts as ended: its ephemeral nodes are gone.", self.place)
 
 
 def _quiet_logger() -> logging.Logger:
