@@ -25,13 +25,16 @@ STOP_SECS = 15.0
 class ZooKeeperProcess:
     """A running server. After `stop` or `kill`, `restart` starts it again: same port, same data directory."""
 
-    def __init__(self, command: list[str], port: int, log: Path) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, *, alone: bool = True) -> None:
+        """`alone` False: it serves only with others, so it is started without waiting for that."""
         self.port = port
         self.hosts = f"127.0.0.1:{port}"
         self.log = log
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
-        self.restart()
+        self.start()
+        if alone:
+            self.wait_serving()
 
     @property
     def pid(self) -> int:
@@ -46,15 +49,37 @@ class ZooKeeperProcess:
         """End it without warning, as a crash does."""
         return self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Stop it as it is: its connections stay, and nobody answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def mode(self) -> str:
+        """ "standalone", "leader" or "follower"; empty while it does not serve."""
+        found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr"), re.MULTILINE)
+        return "" if found is None else found[1].decode()
+
     def restart(self) -> None:
         """Start it, after stopping it if it runs; returns when it answers."""
         self.stop()
+        self.start()
+        self.wait_serving()
+
+    def start(self) -> None:
+        """Start its process."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=REPOSITORY
             )
+
+    def wait_serving(self) -> None:
+        """Until it answers requests."""
+        assert self._process is not None
         deadline = time.monotonic() + START_SECS
-        while b"Mode:" not in four_letter_word(self.port, b"srvr"):  # Apache says imok before it serves
+        while not self.mode:  # Apache says imok before it serves
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise AssertionError(f"{self._command} does not serve:\n{self.log.read_text()}")
@@ -66,12 +91,38 @@ class ZooKeeperProcess:
         process, self._process = self._process, None
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
+            process.send_signal(signal.SIGCONT)  # or one that is paused would not hear of it
         try:
             return process.wait(STOP_SECS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise
+
+
+class Ensemble:
+    """Three Apache servers that are one ZooKeeper. `hosts` is "host:port" of each, to connect to."""
+
+    def __init__(self, servers: list[ZooKeeperProcess]) -> None:
+        self.servers = servers
+        self.hosts = [server.hosts for server in servers]
+        for server in servers:
+            server.wait_serving()
+
+    def leader(self) -> ZooKeeperProcess:
+        """The server that leads, once there is one; one that is paused does not count."""
+        deadline = time.monotonic() + START_SECS
+        while time.monotonic() < deadline:
+            for server in self.servers:
+                if server.mode == "leader":
+                    return server
+            time.sleep(0.05)
+        raise AssertionError("no server of the ensemble leads")
+
+    def stop(self) -> None:
+        """Kill all; a server without the others may take long to end in order."""
+        for server in self.servers:
+            server.kill()
 
 
 def start_embedded(directory: Path, *, tick_ms: int = 2000, volatile: bool = False) -> ZooKeeperProcess:
@@ -86,14 +137,41 @@ def start_embedded(directory: Path, *, tick_ms: int = 2000, volatile: bool = Fal
 def start_apache(directory: Path, *, tick_ms: int = 2000) -> ZooKeeperProcess:
     """Apache ZooKeeper, standalone, with its data in `directory`/data. Ask `apache_missing` first."""
     port = free_port()
-    config = directory / "zoo.cfg"
+    command = _apache_command(directory, port, f"tickTime={tick_ms}\n")
+    return ZooKeeperProcess(command, port, directory / "zookeeper.log")
+
+
+def start_ensemble(directory: Path, *, tick_ms: int = 500) -> Ensemble:
+    """Three Apache servers, each with its data in a directory below; sessions last from 2 to 20 ticks.
+
+    Ask `apache_missing` first.
+    """
+    ports = [(free_port(), free_port(), free_port()) for _ in range(3)]  # for clients, followers, elections
+    members = "".join(f"server.{i}=127.0.0.1:{ports[i][1]}:{ports[i][2]}\n" for i in range(3))
+    started = []
+    for i in range(3):
+        home = directory / f"server-{i}"
+        (home / "data").mkdir(parents=True)
+        (home / "data" / "myid").write_text(str(i))
+        command = _apache_command(home, ports[i][0], f"tickTime={tick_ms}\ninitLimit=20\nsyncLimit=5\n{members}")
+        started.append(ZooKeeperProcess(command, ports[i][0], home / "zookeeper.log", alone=False))
+    try:
+        return Ensemble(started)
+    except BaseException:
+        for server in started:
+            server.kill()
+        raise
+
+
+def _apache_command(home: Path, port: int, more: str) -> list[str]:
+    """How to start an Apache server with its data in `home`/data; its configuration is written there."""
+    config = home / "zoo.cfg"
     config.write_text(
-        f"tickTime={tick_ms}\ndataDir={directory / 'data'}\nclientPort={port}\nclientPortAddress=127.0.0.1\n"
-        "maxClientCnxns=0\nadmin.enableServer=false\n4lw.commands.whitelist=*\n"
+        f"dataDir={home / 'data'}\nclientPort={port}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n"
+        f"admin.enableServer=false\n4lw.commands.whitelist=*\n{more}"
     )
     main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
-    command = ["java", "-Xmx256m", "-cp", apache_class_path(), main, str(config)]
-    return ZooKeeperProcess(command, port, directory / "zookeeper.log")
+    return ["java", "-Xmx256m", "-cp", apache_class_path(), main, str(config)]
 
 
 def apache_missing() -> str | None:
