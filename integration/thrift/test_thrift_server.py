@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
 import socket
 import struct
 import threading
@@ -247,7 +248,67 @@ def test_idle_connections_make_room(server: ThriftServer) -> None:
             sock.sendall(call_frame(name="free"))
             read_reply(sock)
         assert good.isTopologyNameAllowed("free")
-        assert server.counts["it was idle and room was needed"] >= 300 - LIMITS.connections_max
+        assert server.counts["room was needed"] >= 300 - LIMITS.connections_max
+
+
+def test_who_never_called_makes_room_for_new_clients_and_who_calls_stays(server: ThriftServer) -> None:
+    with contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(connect(server)) for _ in range(20)]
+        for sock in callers:
+            sock.sendall(call_frame(name="free"))
+            read_reply(sock)
+        for _ in range(400):
+            stack.enter_context(connect(server))
+        with client_of(server) as good:
+            assert good.isTopologyNameAllowed("free")
+        for sock in callers:
+            sock.sendall(call_frame(name="free"))
+            assert read_reply(sock)
+
+
+def test_frames_that_are_never_completed_make_room_after_a_while() -> None:
+    clock = LeapingClock()
+    with serving(ServerLimits(threads=2, connections_max=5), clock) as (server, _), contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connect(server)).sendall(call_frame(name="free")[:10])
+        assert closed_by_server(stack.enter_context(connect(server)))
+        clock.leapt_secs = LIMITS.first_byte_secs
+        with client_of(server) as good:
+            assert good.isTopologyNameAllowed("free")
+
+
+def test_connections_leave_the_daemon_half_of_its_file_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        server = ThriftServer("Nimbus", Nimbus(), host="127.0.0.1", port=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    server.start()
+    with contextlib.ExitStack() as stack, client_of(server) as good:
+        for _ in range(150):
+            stack.enter_context(connect(server))
+        assert good.isTopologyNameAllowed("free")
+        assert server.counts["room was needed"] == 150 + 1 - 100
+    server.stop()
+
+
+def test_long_messages_wait_for_each_other_and_no_short_call_waits_for_them() -> None:
+    """Of 240,000 structs each: so many milliseconds to decode, and more of them than there are threads."""
+    structs = hostile_frame(b"\x0f\x00\x63\x0c" + struct.pack(">i", 240_000) + bytes(240_000) + b"\0")
+    with serving(ServerLimits(threads=2)) as (server, _), contextlib.ExitStack() as stack, client_of(server) as good:
+        assert good.isTopologyNameAllowed("free")
+        crowd = [stack.enter_context(connect(server)) for _ in range(8)]
+        for sock in crowd:
+            sock.sendall(structs)
+        for _ in range(3):
+            assert good.isTopologyNameAllowed("free")
+        crowd[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            crowd[-1].recv(1)
+        crowd[-1].settimeout(DEADLINE_SECS)
+        for sock in crowd:
+            assert b"has no method 'x'" in read_reply(sock)
 
 
 def test_calls_that_block_leave_the_loop_free() -> None:

@@ -22,10 +22,12 @@ class ServerLimits:
     """What a server gives to its clients, and the answer to who wants more."""
 
     frame_max_bytes: int = MEGABYTE  # Storm's *.thrift.max_buffer_size; a longer frame closes the connection
-    connections_max: int = 256  # beyond it the longest idle one is closed; if none is idle, the new one
+    connections_max: int = 256  # beyond it `Connection.claim` says who goes; if nobody may, the new one
     connections_per_address_max: int = 64  # beyond it the new connection is closed; loopback is exempt
     buffered_max_bytes: int = 256 * MEGABYTE  # of all clients together; beyond it who sends more is closed
     threads: int = 16  # calls that run at a time; further ones wait, at most one for each connection
+    small_frame_bytes: int = 4096  # longer frames are decoded one after the other, so that they cannot fill all threads
+    values_max: int = 250_000  # of one message; more than 6,000 components or 4,000 executors' statistics have
     first_byte_secs: float = 5.0  # until a new client has sent anything
     frame_secs: float = 30.0  # until a frame that began is complete; until a reply is taken
     idle_secs: float = 600.0  # between two calls
@@ -62,9 +64,17 @@ class Connection:
         """Whether nothing is under way, so that closing it costs its client a reconnection at most."""
         return self.phase is Phase.READING and not self._incoming
 
-    @property
-    def idle_since(self) -> float:
-        return self._since if self.idle else inf
+    def claim(self, now: float) -> tuple[int, float] | None:
+        """How good its claim to stay is where there is no room: the lowest one goes. None: it is not to be closed.
+
+        Those who never called go first, then the idle ones, then those who let the server wait in the middle of a
+        frame or a reply, longer than a new client may be silent; the longest of each first.
+        """
+        if self.idle:
+            return (1 if self._calls else 0), self._since
+        if self.phase is Phase.HANDLING or now - self._since < self._limits.first_byte_secs:
+            return None
+        return 2, self._since
 
     def deadline(self) -> float:
         """When this client must be closed unless something happens; `inf` while its call is being handled."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.errors import NotServedError, StormError, ThriftProtocolError
 from storm.thrift import interface, prescan
@@ -17,48 +18,64 @@ from storm.thrift.exceptions import (
     application_text,
     to_exception,
 )
-from storm.thrift.prescan import CALL, EXCEPTION, ONEWAY, REPLY, STRUCT, MessageHeader
+from storm.thrift.prescan import CALL, EXCEPTION, ONEWAY, REPLY, STRUCT, MessageHeader, ScanLimits
 
 if TYPE_CHECKING:
     from storm.thrift.interface import Struct
 
 log = logging.getLogger(__name__)
 
+_DEFAULT_LIMITS = ScanLimits()
+
+
+class Call(NamedTuple):
+    """A call whose message was sound, and its arguments in order."""
+
+    header: MessageHeader
+    arguments: list[Any]
+
 
 class Processor:
     """Calls the methods of `handler`: named as in storm.thrift, they take its structs and return them."""
 
-    def __init__(self, service_name: str, handler: object) -> None:
+    def __init__(self, service_name: str, handler: object, limits: ScanLimits = _DEFAULT_LIMITS) -> None:
         """Raises ValueError if storm.thrift has no service `service_name`."""
         self._service = interface.service(service_name)
         self._handler = handler
+        self._limits = limits
+        self._failures: Counter[tuple[str, str]] = Counter()
 
     def process(self, frame: bytes) -> bytes | None:
-        """The reply to the message in `frame`; None if it wants none.
+        """The reply to the message in `frame`; None if it wants none. Raises what `decode` raises."""
+        found = self.decode(frame)
+        return self.run(found) if isinstance(found, Call) else found
+
+    def decode(self, frame: bytes) -> Call | bytes | None:
+        """The call in `frame`, or the reply (None: it wants none) that says why there is none to be made.
 
         Raises ThriftProtocolError if not even the message's header can be read: nobody is there to answer.
         """
-        header = prescan.read_header(frame)
+        header = prescan.read_header(frame, self._limits)
         try:
             if header.kind not in (CALL, ONEWAY):
                 return self._failure(header, INVALID_MESSAGE_TYPE, "only calls can be sent to a server")
-            prescan.scan_struct(frame, header.body_offset)
-            return self._call(header, frame)
+            prescan.scan_struct(frame, header.body_offset, self._limits)
+            method, name = header.method, self._service.__name__
+            if method not in self._service.thrift_services:
+                return self._failure(header, UNKNOWN_METHOD, f"{name} has no method {method!r}")
+            if getattr(self._handler, method, None) is None:
+                return self._failure(header, UNKNOWN_METHOD, not_served(name, method))
+            return Call(header, self._arguments(method, frame, header.body_offset))
         except ThriftProtocolError as error:
             return self._failure(header, PROTOCOL_ERROR, str(error))
 
-    def _call(self, header: MessageHeader, frame: bytes) -> bytes | None:
-        method = header.method
-        name = self._service.__name__
-        if method not in self._service.thrift_services:
-            return self._failure(header, UNKNOWN_METHOD, f"{name} has no method {method!r}")
-        served = getattr(self._handler, method, None)
-        if served is None:
-            return self._failure(header, UNKNOWN_METHOD, not_served(name, method))
-        arguments = self._arguments(method, frame, header.body_offset)
+    def run(self, call: Call) -> bytes | None:
+        """Make the call; its reply, None if it wants none."""
+        header, arguments = call
+        method, name = header.method, self._service.__name__
         result = getattr(self._service, f"{method}_result")()
         try:
-            answer = served(*arguments)
+            answer = getattr(self._handler, method)(*arguments)
             if 0 in result.thrift_spec:
                 assert answer is not None, f"{method} has a result and its handler returned none"
                 result.success = answer
@@ -69,10 +86,18 @@ class Processor:
             if _declare(result, error):
                 return self._reply(header, REPLY, result)
             return self._failure(header, INTERNAL_ERROR, application_text(error))
-        except Exception as error:  # a bug in one method: its caller is told, the daemon goes on
-            log.exception("%s.%s failed", name, method)
+        except Exception as error:  # noqa: BLE001  a bug in one method: its caller is told, the daemon goes on
+            self._note_failure(name, method, error)
             text = f"{method} failed inside the server, whose log tells more: {type(error).__name__}: {error}"
             return self._failure(header, INTERNAL_ERROR, text)
+
+    def _note_failure(self, name: str, method: str, error: Exception) -> None:
+        """Log it the 1st, 2nd, 4th, 8th... time only: a client can repeat its call for ever, and fill a disk."""
+        kind = method, type(error).__name__
+        self._failures[kind] += 1
+        times = self._failures[kind]
+        if times & (times - 1) == 0:
+            log.exception("%s.%s failed (%d times so far)", name, method, times)
 
     def _arguments(self, method: str, frame: bytes, offset: int) -> list[Struct]:
         """The arguments in order. A struct (options) may be missing, and is None then; nothing else may."""

@@ -2,7 +2,8 @@
 
 One thread owns all sockets and only moves bytes; a pool of threads runs the calls. So a client that is
 slow, silent or hostile costs the others nothing: it has its buffer, its deadline (`connection.py`) and at
-most one of the threads.
+most one of the threads. What takes time to decode, a frame of more than 4 KiB, is decoded by one thread of
+its own before it goes to the pool: a crowd of such frames delays each other and no short call.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import resource
 import selectors
 import socket
 import threading
 from collections import Counter, deque
+from functools import partial
+from operator import itemgetter
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from storm.clock import Clock, SystemClock
 from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
 from storm.thrift.connection import Connection, Phase, ServerLimits
-from storm.thrift.processor import Processor
+from storm.thrift.prescan import ScanLimits
+from storm.thrift.processor import Call, Processor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +72,18 @@ class ThriftServer:
         self.port = port
         self.counts: Counter[str] = Counter()
         self._name = service_name
-        self._processor = Processor(service_name, handler)
+        self._processor = Processor(service_name, handler, ScanLimits(values_max=limits.values_max))
         self._host = host
         self._limits = limits
         self._clock = clock
         self._clients: set[_Client] = set()
         self._per_address: Counter[str] = Counter()
-        self._calls: SimpleQueue[tuple[_Client, bytes] | None] = SimpleQueue()
+        self._connections_max = min(limits.connections_max, _descriptors_max() // 2)
+        self._calls: SimpleQueue[tuple[_Client, bytes | Call] | None] = SimpleQueue()
+        self._long_frames: SimpleQueue[tuple[_Client, bytes] | None] = SimpleQueue()
         self._replies: deque[tuple[_Client, bytes | None, str]] = deque()
         self._stopping = threading.Event()
+        self._accept_again_at: float | None = None  # while no file descriptor is left for one more client
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -84,7 +96,10 @@ class ThriftServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_out, selectors.EVENT_READ)
-        self._threads = [threading.Thread(target=self._loop, name=f"thrift-{self._name}", daemon=True)]
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"thrift-{self._name}", daemon=True),
+            threading.Thread(target=self._decode_long_frames, name=f"thrift-{self._name}-decode", daemon=True),
+        ]
         for number in range(self._limits.threads):
             name = f"thrift-{self._name}-call-{number}"
             self._threads.append(threading.Thread(target=self._run_calls, name=name, daemon=True))
@@ -97,6 +112,7 @@ class ThriftServer:
             return
         self._stopping.set()
         self._wake()
+        self._long_frames.put(None)
         for _ in self._threads:
             self._calls.put(None)
         until = self._clock.now() + _STOP_SECS
@@ -113,33 +129,54 @@ class ThriftServer:
             self._wake_in.send(b"!")
 
     def _run_calls(self) -> None:
-        while (call := self._calls.get()) is not None:
-            client, frame = call
-            complaint = ""
-            reply = None
-            try:
-                reply = self._processor.process(frame)
-            except ThriftProtocolError as error:
-                complaint = str(error)
-            except Exception as error:
-                log.exception("%s: a call failed outside its handler", self._name)
-                complaint = f"the server failed: {error}"
-            self._replies.append((client, reply, complaint))
-            self._wake()
+        while (work := self._calls.get()) is not None:
+            client, given = work
+            call = given if isinstance(given, Call) else self._attempt(client, partial(self._processor.decode, given))
+            if call is not None:
+                self._attempt(client, partial(self._processor.run, call))
+
+    def _decode_long_frames(self) -> None:
+        while (work := self._long_frames.get()) is not None:
+            client, frame = work
+            call = self._attempt(client, partial(self._processor.decode, frame))
+            if call is not None:
+                self._calls.put((client, call))
+
+    def _attempt(self, client: _Client, step: Callable[[], Call | bytes | None]) -> Call | None:
+        """The call that a step of the processor finds; None if the client has been given its reply instead."""
+        complaint = ""
+        found = None
+        try:
+            found = step()
+        except ThriftProtocolError as error:
+            complaint = str(error)
+        except Exception as error:
+            log.exception("%s: a call failed outside its handler", self._name)
+            complaint = f"the server failed: {error}"
+        if isinstance(found, Call):
+            return found
+        self._replies.append((client, found, complaint))
+        self._wake()
+        return None
 
     def _loop(self) -> None:
         look_at = self._clock.now() + _LOOK_SECS
         while not self._stopping.is_set():
-            for key, events in self._selector.select(_LOOK_SECS):
+            pause_secs = _LOOK_SECS if self._accept_again_at is None else _ACCEPT_PAUSE_SECS
+            for key, events in self._selector.select(pause_secs):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fileobj is self._wake_out:
                     self._take_replies()
                 else:
                     self._serve(key.data, events)
-            if self._clock.now() >= look_at:
+            now = self._clock.now()
+            if self._accept_again_at is not None and now >= self._accept_again_at:
+                self._accept_again_at = None
+                self._selector.register(self._listener, selectors.EVENT_READ)
+            if now >= look_at:
                 self._close_overdue()
-                look_at = self._clock.now() + _LOOK_SECS
+                look_at = now + _LOOK_SECS
         for client in list(self._clients):
             self._close(client, "the server stops")
         for sock in (self._listener, self._wake_in, self._wake_out):
@@ -155,12 +192,13 @@ class ThriftServer:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._count("no file descriptor is left", "a new client")
                 self._make_room()
-                self._clock.sleep(_ACCEPT_PAUSE_SECS)
+                self._selector.unregister(self._listener)  # or the loop would spin, and nobody be served
+                self._accept_again_at = self._clock.now() + _ACCEPT_PAUSE_SECS
             return
         if self._has_too_many(address):
             self._count("its address has too many connections", address)
             sock.close()
-        elif len(self._clients) >= self._limits.connections_max and not self._make_room():
+        elif len(self._clients) >= self._connections_max and not self._make_room():
             self._count("there are too many connections", address)
             sock.close()
         else:
@@ -176,11 +214,13 @@ class ThriftServer:
         return not ipaddress.ip_address(address.split("%")[0]).is_loopback
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle longest; whether there was one."""
-        longest = min(self._clients, key=lambda client: client.connection.idle_since, default=None)
-        if longest is None or not longest.connection.idle:
+        """Close the connection with the lowest claim to stay; whether there was one."""
+        now = self._clock.now()
+        claims = ((client.connection.claim(now), client) for client in self._clients)
+        lowest = min((pair for pair in claims if pair[0] is not None), key=itemgetter(0), default=None)
+        if lowest is None:
             return False
-        self._close(longest, "it was idle and room was needed")
+        self._close(lowest[1], "room was needed")
         return True
 
     def _serve(self, client: _Client, events: int) -> None:
@@ -194,7 +234,8 @@ class ThriftServer:
                 client.connection.sent(client.sock.send(client.connection.outgoing()), self._clock.now())
             frame = client.connection.take_frame()
             if frame is not None:
-                self._calls.put((client, frame))
+                is_long = len(frame) > self._limits.small_frame_bytes
+                (self._long_frames if is_long else self._calls).put((client, frame))
             self._watch(client)
         except BlockingIOError:
             self._watch(client)
@@ -202,6 +243,8 @@ class ThriftServer:
             self._close(client, "it does not speak Thrift as served here", str(error))
         except OSError as error:
             self._close(client, "its connection broke", str(error))
+        except MemoryError:
+            self._close(client, "there is no memory for what it sends")
 
     def _receive(self, client: _Client) -> bool:
         """Read what has arrived; whether the client is still there."""
@@ -275,6 +318,12 @@ class ThriftServer:
 
 
 _ORDINARY = frozenset({"its client left", "it was idle", "the server stops"})
+
+
+def _descriptors_max() -> int:
+    """How many files and sockets this process may have open. Connections get half: a daemon needs some itself."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def _listen(name: str, host: str, port: int) -> socket.socket:

@@ -88,15 +88,27 @@ def test_a_call_may_take_its_time_and_its_client_may_not() -> None:
     assert connection.complaint() == "it was idle"
 
 
-def test_idleness_is_measured_from_the_last_reply() -> None:
-    connection = Connection(LIMITS, now=0)
-    assert connection.idle_since == 0
-    connection.received(frame(b"call"), now=1)
-    connection.take_frame()
-    assert not connection.idle
-    assert connection.idle_since == inf
-    connection.answer(None, now=7)
-    assert connection.idle_since == 7
+def test_who_never_called_goes_before_who_is_idle_and_the_longest_first() -> None:
+    stranger, caller, busy = (Connection(LIMITS, now=0) for _ in range(3))
+    for connection in (caller, busy):
+        connection.received(frame(b"call"), now=1)
+        connection.take_frame()
+    assert busy.claim(now=1000) is None
+    caller.answer(None, now=7)
+    assert stranger.claim(now=8) == (0, 0)
+    assert caller.claim(now=8) == (1, 7)
+    assert Connection(LIMITS, now=5).claim(now=8) == (0, 5)
+
+
+def test_who_lets_the_server_wait_within_a_frame_or_a_reply_may_be_closed_after_a_while() -> None:
+    slow, greedy = Connection(LIMITS, now=0), Connection(LIMITS, now=0)
+    slow.received(b"\0", now=10)
+    greedy.received(frame(b"call"), now=1)
+    greedy.take_frame()
+    greedy.answer(b"reply", now=10)
+    for connection in (slow, greedy):
+        assert connection.claim(now=14.9) is None
+        assert connection.claim(now=15) == (2, 10)
 
 
 def test_all_that_is_kept_for_a_client_is_counted() -> None:

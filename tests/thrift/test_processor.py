@@ -9,8 +9,8 @@ from storm.errors import NotLeaderError, NotServedError, ThriftProtocolError, To
 from storm.thrift import exceptions
 from storm.thrift.binary_protocol import encode_message, read_scanned
 from storm.thrift.interface import service, storm_thrift
-from storm.thrift.prescan import CALL, EXCEPTION, ONEWAY, REPLY, MessageHeader, scan_message
-from storm.thrift.processor import Processor
+from storm.thrift.prescan import CALL, EXCEPTION, ONEWAY, REPLY, MessageHeader, ScanLimits, scan_message
+from storm.thrift.processor import Call, Processor
 
 
 class Handler:
@@ -42,6 +42,11 @@ class Handler:
 
     def getLeader(self) -> Any:
         return storm_thrift().NimbusSummary(host="a")
+
+
+class Everything:
+    def submitTopology(self, *arguments: Any) -> None:
+        raise AssertionError("it is only decoded")
 
 
 def ask(method: str, kind: int = CALL, handler: object | None = None, **arguments: Any) -> tuple[int, Any]:
@@ -90,6 +95,37 @@ def test_a_bug_is_logged_and_its_caller_told(caplog: pytest.LogCaptureFixture) -
     assert (kind, failure.type) == (EXCEPTION, exceptions.INTERNAL_ERROR)
     assert "getNimbusConf failed inside the server" in failure.message
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_bug_that_is_called_again_and_again_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    processor = Processor("Nimbus", Handler())
+    frame = encode_message(MessageHeader("getNimbusConf", CALL, 7, 0), service("Nimbus").getNimbusConf_args())
+    for _ in range(1000):
+        processor.process(frame)
+    assert len(caplog.records) == 10
+    assert "(512 times so far)" in caplog.text
+
+
+def test_a_message_is_decoded_apart_from_its_call() -> None:
+    handler = Handler()
+    processor = Processor("Nimbus", handler)
+    body = service("Nimbus").killTopologyWithOpts_args(name="words")
+    call = processor.decode(encode_message(MessageHeader("killTopologyWithOpts", CALL, 7, 0), body))
+    assert isinstance(call, Call)
+    assert call.arguments == ["words", None]
+    assert handler.killed == []
+    assert processor.run(call) is not None
+    assert handler.killed == [("words", None)]
+
+
+def test_a_message_of_more_values_than_the_server_takes_is_refused() -> None:
+    topology = storm_thrift().StormTopology(spouts={}, bolts={}, state_spouts={}, worker_hooks=[b""] * 100)
+    body = service("Nimbus").submitTopology_args(name="n", uploadedJarLocation="", jsonConf="", topology=topology)
+    frame = encode_message(MessageHeader("submitTopology", CALL, 7, 0), body)
+    assert isinstance(Processor("Nimbus", Everything(), ScanLimits(values_max=200)).decode(frame), Call)
+    refused = Processor("Nimbus", Everything(), ScanLimits(values_max=100)).decode(frame)
+    assert isinstance(refused, bytes)
+    assert b"more than 100 values" in refused
 
 
 def test_a_handler_that_forgets_its_result_is_a_bug() -> None:
