@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import tracemalloc
 
 import pytest
@@ -156,3 +157,41 @@ def test_mutated_messages_end_in_an_answer(data: st.DataObject) -> None:
     except ThriftProtocolError:
         return
     assert 0 < header.body_offset < len(frame)
+
+
+def calls_of(frame: bytes) -> int:
+    """How many functions, ours and built-in ones, a scan calls."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        scan_message(frame)
+    except ThriftProtocolError:
+        pass
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+CALLS_PER_BYTE = 16
+EMPTY_STRUCTS = field(LIST, struct.pack(">Bi", STRUCT, 500)) + bytes(500) + b"\0"
+EMPTY_LISTS = field(LIST, struct.pack(">Bi", LIST, 100)) + struct.pack(">Bi", VOID, 0) * 100 + b"\0"
+EMPTY_MAPS = field(MAP, struct.pack(">BBi", STRING, STRUCT, 100)) + (struct.pack(">i", 0) + b"\0") * 100 + b"\0"
+SHORT_FIELDS = field(2, b"\1") * 200 + b"\0"
+
+
+@pytest.mark.parametrize("body", [EMPTY_STRUCTS, EMPTY_LISTS, EMPTY_MAPS, SHORT_FIELDS])
+def test_the_smallest_values_cost_a_few_steps_a_byte(body: bytes) -> None:
+    assert calls_of(message(body)) <= CALLS_PER_BYTE * len(body)
+
+
+@given(st.data())
+def test_no_message_costs_more_than_its_length(data: st.DataObject) -> None:
+    """Bytes that are mostly types and small counts, so that many of them are read as values."""
+    likely = st.sampled_from([0, 0, 0, 1, 2, 3, 8, 10, 11, 12, 13, 14, 15])
+    body = bytes(data.draw(st.lists(likely | st.integers(0, 255), max_size=400)))
+    assert calls_of(message(body)) <= CALLS_PER_BYTE * len(body) + 100
