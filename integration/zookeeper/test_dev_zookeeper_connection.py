@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -103,6 +104,26 @@ def test_more_requests_than_a_turn_takes_are_all_answered(server: EmbeddedServer
         packet = struct.pack(">iii", 8, 7, 11)
         client.send_bytes(packet * 5000)
         assert [client.read_reply().xid for _ in range(5000)] == [7] * 5000
+
+
+def test_the_others_have_their_turn_when_one_has_had_its_time() -> None:
+    """With no time at all each turn takes one request: the witness is answered long before the last of them."""
+    server = EmbeddedServer(DevZooKeeperOptions(port=0, turn_secs=0.0, requests_per_turn_max=10_000))
+    server.start()
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as busy,
+        contextlib.closing(RawClient(server.port).connect()) as witness,
+    ):
+        ping = struct.pack(">iii", 8, 7, 11)
+        busy.sendall(struct.pack(">i", len(PACKETS[0])) + PACKETS[0] + ping * 5000)
+        received = len(busy.recv(1))
+        assert witness.call(wire.Exists("/", None)).error == 0
+        while select.select([busy], [], [], 0)[0]:
+            received += len(busy.recv(1 << 20))
+        assert received < 5000 * 20
+        while received < 5000 * 20:
+            received += len(busy.recv(1 << 20))
+    server.stop()
 
 
 def test_who_does_not_read_is_not_read_either(server: EmbeddedServer, witness: RawClient) -> None:

@@ -12,7 +12,7 @@ from kazoo.security import OPEN_ACL_UNSAFE
 from zookeeper_raw_client import RawClient
 
 from storm.dev_zookeeper.options import DevZooKeeperOptions
-from storm.dev_zookeeper.server import EmbeddedServer, tls_context
+from storm.dev_zookeeper.server import NOTES_PER_TICK, EmbeddedServer, tls_context
 from storm.errors import AlreadyRunningError, ConfigError, DataDirectoryError
 
 if TYPE_CHECKING:
@@ -91,6 +91,35 @@ def test_connections_from_one_address_are_limited(server: EmbeddedServer) -> Non
         for _ in range(5):
             stack.enter_context(connected(server))
         assert stack.enter_context(contextlib.closing(RawClient(server.port))).closed_by_server()
+
+
+def test_who_has_no_session_makes_room_for_who_comes(server: EmbeddedServer) -> None:
+    with contextlib.ExitStack() as stack:
+        good = [stack.enter_context(connected(server)) for _ in range(3)]
+        silent = [stack.enter_context(contextlib.closing(RawClient(server.port))) for _ in range(20)]
+        good.append(stack.enter_context(connected(server)))
+        assert [client.call(wire.Exists("/", None)).error for client in good] == [0] * 4
+        assert all(client.closed_by_server() for client in silent[:-2])
+
+
+def test_all_connections_together_are_limited(tmp_path: Path) -> None:
+    server = EmbeddedServer(DevZooKeeperOptions(port=0, connections_max=4))
+    server.start()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(4)]
+        assert stack.enter_context(contextlib.closing(RawClient(server.port))).closed_by_server()
+        clients[0].close()
+        RawClient(server.port).connect().close()
+    server.stop()
+
+
+def test_a_crowd_that_is_closed_does_not_fill_the_log(server: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
+    with contextlib.ExitStack() as stack, caplog.at_level("INFO"):
+        for _ in range(100):
+            stack.enter_context(contextlib.closing(RawClient(server.port)))
+        with connected(server) as good:
+            assert good.call(wire.Exists("/", None)).error == 0
+    assert 0 < len(caplog.records) <= NOTES_PER_TICK
 
 
 def test_a_tls_port_needs_a_certificate() -> None:

@@ -11,8 +11,6 @@ from storm.dev_zookeeper.four_letter_words import is_word
 from storm.dev_zookeeper.jute import INT
 from storm.dev_zookeeper.protocol import PACKET_SIZE_MAX_BYTES
 
-log = logging.getLogger(__name__)
-
 # Above this much unsent output a connection is not read; below a quarter of it, it is again.
 UNSENT_PAUSE_BYTES = 1024 * 1024
 # How long a closed connection may take to accept its last bytes.
@@ -23,6 +21,7 @@ class ConnectionOwner(Protocol):
     """The server, as its connections see it."""
 
     requests_per_turn_max: int
+    turn_secs: float
     unsent_size_max_bytes: int
 
     def admit(self, connection: ClientConnection) -> str | None:
@@ -36,6 +35,9 @@ class ConnectionOwner(Protocol):
         """`connection` has output; `flush` it when everything before it is on the disk."""
 
     def lost(self, connection: ClientConnection) -> None: ...
+
+    def note(self, level: int, connection: ClientConnection, reason: str) -> None:
+        """Log why a connection is closed, unless too many were already."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -67,7 +69,7 @@ class ClientConnection(asyncio.Protocol):
         transport.set_write_buffer_limits(UNSENT_PAUSE_BYTES)
         refusal = self._owner.admit(self)
         if refusal is not None:
-            log.warning("connection from %s:%d closed: %s", self.host, self.port, refusal)
+            self._owner.note(logging.WARNING, self, refusal)
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -99,7 +101,7 @@ class ClientConnection(asyncio.Protocol):
     def close(self, reason: str | None) -> None:
         """Close after the output so far; `reason` None is the ordinary end."""
         if reason is not None and not self._closing:
-            log.info("connection from %s:%d closed: %s", self.host, self.port, reason)
+            self._owner.note(logging.INFO, self, reason)
         self._closing = True
         self._owner.want_flush(self)
 
@@ -114,7 +116,7 @@ class ClientConnection(asyncio.Protocol):
             transport.close()
             asyncio.get_running_loop().call_later(CLOSE_SECS, transport.abort)
         elif transport.get_write_buffer_size() > self._owner.unsent_size_max_bytes:
-            log.warning("connection from %s:%d closed: it does not read its replies", self.host, self.port)
+            self._owner.note(logging.WARNING, self, "it does not read its replies")
             transport.abort()
 
     def abort(self) -> None:
@@ -127,9 +129,11 @@ class ClientConnection(asyncio.Protocol):
         """Hand over what has arrived, at most so much that the other connections get their turn."""
         self._turn_pending = False
         position = 0
-        left = self._owner.requests_per_turn_max
+        most = left = self._owner.requests_per_turn_max
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._owner.turn_secs
         while not self._closing and not self._output_full and len(self._input) - position >= INT.size:
-            if left == 0 or self._output_size_bytes > UNSENT_PAUSE_BYTES:
+            if left == 0 or self._output_size_bytes > UNSENT_PAUSE_BYTES or (left < most and loop.time() > until):
                 self._turn_pending = True
                 break
             if self.received == 0 and is_word(bytes(self._input[:4])):
@@ -148,7 +152,7 @@ class ClientConnection(asyncio.Protocol):
             self._owner.receive(self, bytes(self._input[start:position]))
         del self._input[:position]
         if self._turn_pending:
-            asyncio.get_running_loop().call_soon(self._take_packets)
+            loop.call_soon(self._take_packets)
         self._set_reading(not self._turn_pending and not self._output_full and not self._closing)
 
     def _set_reading(self, wanted: bool) -> None:

@@ -173,10 +173,12 @@ def existing(nodes: Nodes, path: str) -> Node:
 
 def check_path(path: str) -> None:
     """Raises `RequestRefusedError` (BAD_ARGUMENTS) for a path that no node can have."""
-    names = path.split("/")
+    closed = path + "/"
     if path != "/" and (
         not path.startswith("/")
-        or any(name in ("", ".", "..") for name in names[1:])
+        or "//" in closed
+        or "/./" in closed
+        or "/../" in closed
         or FORBIDDEN.search(path) is not None
     ):
         raise RequestRefusedError(ErrorCode.BAD_ARGUMENTS)

@@ -56,13 +56,15 @@ class JuteReader:
         except UnicodeDecodeError as error:
             raise MalformedPacketError(f"a string is not UTF-8: {error}") from error
 
-    def read_vector(self, read_item: Callable[[], T]) -> tuple[T, ...]:
+    def read_vector(self, read_item: Callable[[], T], items_max: int | None = None) -> tuple[T, ...]:
         """The items of a vector; a null vector reads as an empty one.
 
         An item takes a byte at least, so a count above the bytes that are left is refused before anything
-        is built.
+        is built; so is one above `items_max`.
         """
         count = self.read_int()
+        if items_max is not None and count > items_max:
+            raise MalformedPacketError(f"a vector of {count} items; the most is {items_max}")
         if count > self.remaining_bytes or count < -1:
             raise MalformedPacketError(f"a vector of {count} items in {self.remaining_bytes} bytes")
         return tuple(read_item() for _ in range(count))

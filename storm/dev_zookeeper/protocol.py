@@ -11,8 +11,14 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from storm.dev_zookeeper.jute import INT, JuteReader, JuteWriter
+from storm.errors import MalformedPacketError
 
 PACKET_SIZE_MAX_BYTES = 1_048_575  # jute.maxbuffer
+# A packet of the largest size would otherwise hold so many that answering it takes half a second, in which nobody else
+# is served; Apache ZooKeeper has no such limits.
+MULTI_OPERATIONS_MAX = 2_000
+WATCHED_PATHS_MAX = 20_000
+ACL_ENTRIES_MAX = 100
 PASSWORD_SIZE_BYTES = 16
 WATCH_EVENT_XID = -1
 PING_XID = -2
@@ -230,7 +236,7 @@ def parse_request(operation: int, reader: JuteReader) -> Request:
         case Operation.GET_ACL:
             return ReadRequest(Operation.GET_ACL, _path(reader), watch=False)
         case Operation.SET_ACL:
-            return SetAclRequest(_path(reader), read_acl(reader), reader.read_int())
+            return SetAclRequest(_path(reader), read_acl(reader, ACL_ENTRIES_MAX), reader.read_int())
         case Operation.MULTI:
             return _parse_multi(reader)
         case Operation.SYNC:
@@ -252,7 +258,7 @@ def _parse_part(operation: int, reader: JuteReader) -> CreateRequest | DeleteReq
     """The operations that may also stand in a multi."""
     match operation:
         case Operation.CREATE | Operation.CREATE2:
-            named = _path(reader), reader.read_buffer(), read_acl(reader)
+            named = _path(reader), reader.read_buffer(), read_acl(reader, ACL_ENTRIES_MAX)
             return CreateRequest(*named, reader.read_int(), operation == Operation.CREATE2)
         case Operation.DELETE:
             return DeleteRequest(_path(reader), reader.read_int())
@@ -270,19 +276,21 @@ def _parse_multi(reader: JuteReader) -> MultiRequest:
         operation, done, _ = reader.read_int(), reader.read_bool(), reader.read_int()
         if done:
             return MultiRequest(tuple(operations))
+        if len(operations) == MULTI_OPERATIONS_MAX:
+            raise MalformedPacketError(f"a multi of more than {MULTI_OPERATIONS_MAX} operations")
         operations.append(_parse_part(operation, reader))
 
 
 def _parse_set_watches(operation: int, reader: JuteReader) -> SetWatchesRequest:
     request = SetWatchesRequest(
         reader.read_long(),
-        reader.read_vector(lambda: _path(reader)),
-        reader.read_vector(lambda: _path(reader)),
-        reader.read_vector(lambda: _path(reader)),
+        reader.read_vector(lambda: _path(reader), WATCHED_PATHS_MAX),
+        reader.read_vector(lambda: _path(reader), WATCHED_PATHS_MAX),
+        reader.read_vector(lambda: _path(reader), WATCHED_PATHS_MAX),
     )
     if operation == Operation.SET_WATCHES2:
-        persistent = reader.read_vector(reader.read_string) + reader.read_vector(reader.read_string)
-        if persistent:
+        persistent = [reader.read_vector(reader.read_string, WATCHED_PATHS_MAX) for _ in range(2)]
+        if any(persistent):
             raise RequestRefusedError(ErrorCode.UNIMPLEMENTED)
     return request
 
@@ -291,9 +299,9 @@ def _path(reader: JuteReader) -> str:
     return reader.read_string() or ""
 
 
-def read_acl(reader: JuteReader) -> Acl:
+def read_acl(reader: JuteReader, entries_max: int | None = None) -> Acl:
     return reader.read_vector(
-        lambda: AclEntry(reader.read_int(), reader.read_string() or "", reader.read_string() or "")
+        lambda: AclEntry(reader.read_int(), reader.read_string() or "", reader.read_string() or ""), entries_max
     )
 
 

@@ -17,6 +17,7 @@ from storm.dev_zookeeper.jute import JuteWriter
 from storm.dev_zookeeper.operations import Caller, plan_write, read
 from storm.dev_zookeeper.protocol import (
     PASSWORD_SIZE_BYTES,
+    WATCHED_PATHS_MAX,
     AuthRequest,
     CloseRequest,
     CreateRequest,
@@ -83,11 +84,12 @@ class Moment(NamedTuple):
 
 class Limits(NamedTuple):
     """A write that would go over `nodes_max` or `data_size_max_bytes` is refused (QUOTA_EXCEEDED); a
-    connection that wants more than `watches_max` watches is closed."""
+    connection that wants more than `watches_max` watches, or a session where there are `sessions_max`, is closed."""
 
     nodes_max: int = 1_000_000
     data_size_max_bytes: int = 512 * 1024 * 1024
-    watches_max: int = 100_000
+    watches_max: int = WATCHED_PATHS_MAX
+    sessions_max: int = 10_000
 
 
 @dataclass
@@ -180,6 +182,8 @@ class RequestProcessor:
         timeout_ms = sessions.negotiated_timeout_ms(request.timeout_ms)
         commands: list[Command] = []
         if request.session_id == 0:
+            if len(sessions) >= self._limits.sessions_max:
+                return [Disconnect(connection.connection_id, f"{self._limits.sessions_max} sessions are open already")]
             session_id = self.database.new_session_id(moment.wall_ms)
             password = self._new_password(PASSWORD_SIZE_BYTES)
             commands += self._commit((OpenSession(session_id, password, timeout_ms),), moment)
@@ -252,7 +256,7 @@ class RequestProcessor:
             refusal = self._reply(connection, header, ErrorCode.AUTH_FAILED)
             return [
                 refusal,
-                Disconnect(connection.connection_id, f"authentication by {request.scheme!r} refused"),
+                Disconnect(connection.connection_id, f"authentication by {request.scheme!r:.100} refused"),
             ]
         identity = digest_identity(request.credentials)
         if identity not in connection.identities:

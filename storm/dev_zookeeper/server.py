@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import ssl
 import threading
 from dataclasses import replace
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # Ticks in which a new connection must say which session it wants.
 CONNECT_TICKS = 10
+# Closed connections that are logged in one tick; of more only the number is, or strangers could fill the disk.
+NOTES_PER_TICK = 20
 
 
 class Journal(Protocol):
@@ -80,7 +83,10 @@ class Server:
         self.port = options.port
         self.tls_port = options.tls_port
         self.requests_per_turn_max = options.requests_per_turn_max
+        self.turn_secs = options.turn_secs
         self.unsent_size_max_bytes = options.unsent_size_max_bytes
+        self._connections_max = min(options.connections_max, _descriptors_max() // 2)
+        self._notes = 0  # in this tick
         self._options = options
         self._journal = journal
         self._now = now
@@ -138,9 +144,24 @@ class Server:
     def admit(self, connection: ClientConnection) -> str | None:
         self._connections[connection.connection_id] = connection
         self._processor.connected(connection.connection_id, connection.host)
-        same_host = sum(other.host == connection.host for other in self._connections.values())
+        crowd = [other for other in self._connections.values() if other.host == connection.host]
         most = self._options.connections_per_address_max
-        return f"more than {most} connections from {connection.host}" if same_host > most else None
+        if len(crowd) > most:
+            return self._make_room(crowd, f"more than {most} connections from {connection.host}")
+        if len(self._connections) > self._connections_max:
+            return self._make_room(self._connections.values(), f"more than {self._connections_max} connections")
+        return None
+
+    def _make_room(self, crowd: Iterable[ClientConnection], reason: str) -> str | None:
+        """Close the oldest of a crowd, but for the newest, that has no session; `reason` if all have one."""
+        *_, newest = crowd
+        for connection in crowd:
+            if connection is not newest and self._processor.session_of(connection.connection_id) is None:
+                self.note(logging.WARNING, connection, f"{reason}, and this one has no session")
+                self.lost(connection)
+                connection.abort()
+                return None
+        return reason
 
     def receive(self, connection: ClientConnection, packet: bytes) -> None:
         self.execute(self._processor.receive(connection.connection_id, packet, self._now()))
@@ -162,6 +183,11 @@ class Server:
         self._processor.disconnected(connection.connection_id)
         self._connections.pop(connection.connection_id, None)
         self._to_flush.pop(connection.connection_id, None)
+
+    def note(self, level: int, connection: ClientConnection, reason: str) -> None:
+        self._notes += 1
+        if self._notes <= NOTES_PER_TICK:
+            log.log(level, "connection from %s:%d closed: %s", connection.host, connection.port, reason)
 
     def execute(self, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -216,6 +242,9 @@ class Server:
             await asyncio.sleep(tick_secs)
             self.execute(self._processor.expire(self._now()))
             self.want_commit()
+            if self._notes > NOTES_PER_TICK:
+                log.warning("%d more connections were closed since the last tick", self._notes - NOTES_PER_TICK)
+            self._notes = 0
             for connection_id, connection in list(self._connections.items()):
                 if self._processor.session_of(connection_id) is not None:
                     continue
@@ -256,6 +285,12 @@ class Server:
             session_timeouts_ms={session.session_id: session.timeout_ms for session in database.sessions},
             ephemeral_paths=database.tree.ephemerals(),
         )
+
+
+def _descriptors_max() -> int:
+    """How many files and sockets this process may have open. Connections get half: the data directory needs some."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def tls_context(options: DevZooKeeperOptions) -> ssl.SSLContext:

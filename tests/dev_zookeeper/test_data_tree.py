@@ -126,6 +126,18 @@ def test_paths_that_no_node_can_have(path: str) -> None:
         check_path(path)
 
 
+@given(st.lists(st.sampled_from(["/", "/", ".", "..", "a", "\0", "b/"]), max_size=8).map("".join))
+def test_a_path_is_absolute_and_of_named_nodes(path: str) -> None:
+    first, *names = path.split("/")
+    is_path = path == "/" or (first == "" and names != [] and not {"", ".", ".."} & set(names) and "\0" not in path)
+    try:
+        check_path(path)
+    except RequestRefusedError:
+        assert not is_path
+    else:
+        assert is_path
+
+
 def test_counts_wrap_as_32_bit_numbers() -> None:
     assert [wrapped(number) for number in (0, 2**31 - 1, 2**31, -(2**31) - 1)] == [
         0, 2**31 - 1, -(2**31), 2**31 - 1,

@@ -67,6 +67,14 @@ def test_a_vector_with_an_impossible_count_is_refused_before_it_is_built(count: 
         reader.read_vector(reader.read_bool)
 
 
+def test_a_vector_of_more_items_than_allowed_is_refused_before_it_is_built() -> None:
+    packet = bytes(JuteWriter().write_strings(["a"] * 3).packet)
+    reader = JuteReader(packet)
+    assert reader.read_vector(reader.read_string, 3) == ("a",) * 3
+    with pytest.raises(MalformedPacketError, match="3 items; the most is 2"):
+        JuteReader(packet).read_vector(lambda: pytest.fail("nothing is read"), 2)
+
+
 def test_a_null_vector_is_empty() -> None:
     reader = JuteReader(b"\xff\xff\xff\xff")
 

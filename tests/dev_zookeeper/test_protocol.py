@@ -8,7 +8,10 @@ from kazoo.security import OPEN_ACL_UNSAFE
 
 from storm.dev_zookeeper.jute import JuteReader, JuteWriter
 from storm.dev_zookeeper.protocol import (
+    ACL_ENTRIES_MAX,
+    MULTI_OPERATIONS_MAX,
     OPEN_ACL,
+    WATCHED_PATHS_MAX,
     CheckRequest,
     ConnectRequest,
     CreateRequest,
@@ -33,6 +36,36 @@ from storm.dev_zookeeper.protocol import (
     write_stat,
 )
 from storm.errors import MalformedPacketError
+
+
+def operation_of_multi(path: str) -> bytes:
+    return bytes(JuteWriter().write_int(Operation.CHECK).write_bool(False).write_int(-1).write_string(path).packet)
+
+
+@pytest.mark.parametrize("count", [MULTI_OPERATIONS_MAX, MULTI_OPERATIONS_MAX + 1])
+def test_a_multi_holds_a_bounded_number_of_operations(count: int) -> None:
+    end = JuteWriter().write_int(-1).write_bool(True).write_int(-1).packet
+    packet = (operation_of_multi("/a") + b"\xff" * 4) * count + end
+    if count > MULTI_OPERATIONS_MAX:
+        with pytest.raises(MalformedPacketError, match="a multi of more than"):
+            parse_request(Operation.MULTI, JuteReader(packet))
+    else:
+        assert parse_request(Operation.MULTI, JuteReader(packet)) == MultiRequest((CheckRequest("/a", -1),) * count)
+
+
+@pytest.mark.parametrize("operation", [Operation.SET_WATCHES, Operation.SET_WATCHES2])
+def test_watches_are_set_in_bounded_numbers(operation: Operation) -> None:
+    packet = JuteWriter().write_long(0).write_strings(["/"] * (WATCHED_PATHS_MAX + 1)).packet
+    with pytest.raises(MalformedPacketError, match="a vector of"):
+        parse_request(operation, JuteReader(bytes(packet)))
+
+
+def test_an_acl_has_a_bounded_number_of_entries() -> None:
+    entry = bytes(JuteWriter().write_int(31).write_string("world").write_string("anyone").packet)
+    packet = JuteWriter().write_string("/a").write_int(ACL_ENTRIES_MAX + 1).packet + entry * (ACL_ENTRIES_MAX + 1)
+    for operation, body in ((Operation.SET_ACL, packet), (Operation.CREATE, packet[:6] + b"\xff" * 4 + packet[6:])):
+        with pytest.raises(MalformedPacketError, match="a vector of 101 items"):
+            parse_request(operation, JuteReader(bytes(body)))
 
 
 def parsed(request: object) -> Request:

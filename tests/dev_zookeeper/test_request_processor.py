@@ -211,6 +211,23 @@ def test_limits() -> None:
     assert len(of(Disconnect, clients.send(1, kazoo_wire.Exists("/z", print)))) == 1
 
 
+def test_sessions_are_limited_and_resumed_where_there_is_no_room_for_new_ones() -> None:
+    clients = Clients(Limits(sessions_max=2))
+    clients.connect(1)
+    clients.connect(2)
+    [refused] = clients.connect(3)
+    assert isinstance(refused, Disconnect)
+    assert refused.reason == "2 sessions are open already"
+    assert of(Send, clients.connect(4, clients.session(1), b"s" * 16)) != []
+
+
+def test_what_a_client_says_is_not_repeated_at_length(clients: Clients) -> None:
+    commands = clients.send(1, kazoo_wire.Auth(0, "x" * 100_000, "u:p"), xid=-4)
+    [refusal] = of(Disconnect, commands)
+    assert refusal.reason is not None
+    assert len(refusal.reason) < 200
+
+
 def test_packets_of_a_connection_that_is_gone_are_nothing(clients: Clients) -> None:
     clients.processor.disconnected(1)
 
