@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "ids": set(),
     "clock": set(),
     "timer": {"clock"},
+    "package_names": {"errors"},
     "tuples": {"errors", "ids"},
     "config": {"errors"},
     "metrics": {"ids"},
@@ -31,9 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "cluster": {"config", "errors", "ids", "clock"},
     "blobstore": {"cluster", "config", "errors", "ids", "clock"},
     "thrift": {"cluster", "clock", "config", "errors", "ids", "metrics", "topology"},
-    "client": {"clock", "config", "errors", "ids", "thrift", "topology"},
+    "client": {"clock", "config", "errors", "ids", "package_names", "thrift", "topology"},
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
-    "supervisor": {"blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "thrift", "timer"},
+    "supervisor": {
+        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "package_names", "thrift", "timer",
+    },
     "nimbus": {
         "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "scheduler", "thrift", "timer",
         "topology",
@@ -68,7 +71,7 @@ ONLY_IN: dict[str, set[str]] = {
 
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
-    "errors", "ids", "tuples",
+    "errors", "ids", "tuples", "package_names",
     "config.near_names",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism",

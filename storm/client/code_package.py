@@ -2,13 +2,15 @@
 
 A package is a zip of the user's files with a manifest, `STORM-MANIFEST.json`. Times and modes in it are fixed, so the
 same files always make the same bytes and the same hash. Files named by `.gitignore` or `.stormignore` stay out, and
-so do version control, virtual environments and caches. Links that lead out of the project are refused.
+so do version control, virtual environments and caches. Links that lead out of the project are refused, and so is what a
+supervisor would refuse: better here than on every host.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm.errors import PackageError
+from storm.package_names import PackageNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,13 +47,15 @@ class CodePackage:
 def build_package(files: dict[str, Path], target: Path) -> CodePackage:
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
-    Raises PackageError where a limit is passed (20,000 files, 256 MiB) or a file cannot be read.
+    Raises PackageError where a limit is passed (20,000 files, 256 MiB), a file cannot be read or is no regular file, or
+    a name cannot be in a package.
     """
     if len(files) > FILES_MAX:
         raise PackageError(
             f"{len(files)} files are too many for a package (the limit is {FILES_MAX}): "
             "name what does not belong in .stormignore"
         )
+    _check(files)
     manifest = {"format": 1, "python": f"{sys.version_info[0]}.{sys.version_info[1]}", "files": len(files)}
     try:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -67,6 +72,24 @@ def build_package(files: dict[str, Path], target: Path) -> CodePackage:
             f"the package has {size:,} bytes, more than {SIZE_BYTES_MAX:,}: name large files in .stormignore"
         )
     return CodePackage(target, len(files), size, hashlib.sha256(target.read_bytes()).hexdigest())
+
+
+def _check(files: dict[str, Path]) -> None:
+    """Refuse what could be packed and not unpacked, or not even packed: a pipe would be read for ever."""
+    names = PackageNames(paths_max=2 * FILES_MAX)
+    names.add(MANIFEST)
+    for name, path in sorted(files.items()):
+        try:
+            names.add(name)
+            kind = stat.S_IFMT(path.stat().st_mode)
+        except PackageError as error:
+            raise PackageError(f"{path} cannot be packed: {error}. Rename it, or name it in .stormignore") from None
+        except UnicodeError:
+            raise PackageError(f"{path!s:.200} cannot be packed: its name is not valid text") from None
+        except OSError as error:
+            raise PackageError(f"cannot pack {error.filename or path}: {error.strerror}") from None
+        if kind != stat.S_IFREG:
+            raise PackageError(f"{path} is a pipe, a device or a socket: name it in .stormignore")
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

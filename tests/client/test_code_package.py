@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,27 @@ def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"cannot pack .*gone\.py: No such file"):
         build_package({"gone.py": tmp_path / "gone.py"}, tmp_path / "1.zip")
+
+
+def test_a_name_that_no_supervisor_would_unpack_is_refused_here(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py", "a:b.txt"])
+    with pytest.raises(PackageError, match=r"a:b\.txt cannot be packed: .*\.stormignore"):
+        build_package(project_files(root), tmp_path / "1.zip")
+    (root / "a:b.txt").rename(root / "Topology.py")
+    with pytest.raises(PackageError, match=r"'Topology\.py' and 'topology\.py' are in each other's way"):
+        build_package(project_files(root), tmp_path / "1.zip")
+    (root / "Topology.py").rename(root / b"a\xff".decode("utf-8", "surrogateescape"))
+    with pytest.raises(PackageError, match="its name is not valid text"):
+        build_package(project_files(root), tmp_path / "1.zip")
+    assert not (tmp_path / "1.zip").exists()
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    os.mkfifo(root / "pipe")
+    with pytest.raises(PackageError, match="pipe is a pipe, a device or a socket"):
+        build_package(project_files(root), tmp_path / "1.zip")
 
 
 def test_modules_beside_a_file_are_found_once_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import stat
 import warnings
 import zipfile
@@ -16,7 +17,7 @@ from storm.supervisor.package_extraction import PackageLimits, extract
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = PackageLimits(total_bytes=4000, entries=5, ratio=20, ratio_from_bytes=1000)
+SMALL = PackageLimits(total_bytes=4000, entries=5, paths=8, list_bytes=5000, ratio=20, ratio_from_bytes=1000)
 
 
 def package(directory: Path, entries: list[tuple[str | zipfile.ZipInfo, bytes]]) -> Path:
@@ -51,7 +52,7 @@ def test_a_script_stays_executable_and_nothing_else_of_its_mode(tmp_path: Path) 
     assert not mode & 0o6000
 
 
-BAD_NAMES = ["../x", "/etc/x", "a/../../x", "a\\x", "C:x", "a//x", "./x", "a/./x", "a\nx", "n" * 300, "a/" * 600 + "x"]
+BAD_NAMES = ["", "../x", "/etc/x", "a/../../x", "a\\x", "C:x", "a//x", "./x", "a\0x", "n" * 300, "n/" * 2500 + "x"]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -81,7 +82,9 @@ def test_entries_in_each_others_way_are_refused(tmp_path: Path, names: list[str]
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [
-        ([(f"f{n}", b"") for n in range(6)], "it has 6 entries, allowed are 5"),
+        ([(f"f{n}", b"") for n in range(6)], "it has more than 5 entries"),
+        ([(f"{n}/a/b/c", b"") for n in range(3)], "it has more than 8 files and directories"),
+        ([("n" * 200 + "/" + "n" * 200 + str(n), b"") for n in range(12)], "its list of entries has 5[0-9]{3} bytes"),
         ([("f", bytes(range(250)) * 20)], "unpacked it would have 5000 bytes"),
         ([("f", b"0" * 3900)], "unpacks to more than 20 times its size"),
     ],
@@ -111,11 +114,124 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
         extract(path, tmp_path / "code")
 
 
+def test_an_entry_that_reaches_into_the_list_of_entries_is_refused(tmp_path: Path) -> None:
+    path = package(tmp_path, [("a", b"1" * 50)])
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 20 : entry + 24] = (5000).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(PackageError, match="'a' reaches into the list of entries"):
+        extract(path, tmp_path / "code")
+
+
+def test_only_what_is_stored_or_deflated_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "package.jar"
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("a", b"1" * 50)
+        with pytest.raises(PackageError, match=f"'a' is packed by method {method}; a package is stored or deflated"):
+            extract(path, tmp_path / "code")
+
+
+@pytest.mark.parametrize("place", [8, 10, 12, 16])
+def test_an_end_record_that_lies_is_refused(tmp_path: Path, place: int) -> None:
+    path = package(tmp_path, [("a", b"1" * 50), ("b", b"")])
+    data = bytearray(path.read_bytes())
+    data[len(data) - 22 + place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(PackageError, match="is not a readable package"):
+        extract(path, tmp_path / "code")
+    assert not (tmp_path / "code").exists()
+
+
+def test_an_archive_of_which_other_programs_see_another_one_is_refused(tmp_path: Path) -> None:
+    honest = package(tmp_path, [("a", b"1")]).read_bytes()
+    for hostile in (honest + b"x", honest + honest[-22:], b"x" + honest, honest[:-22] + honest):
+        (tmp_path / "package.jar").write_bytes(hostile)
+        with pytest.raises(PackageError, match=r"something follows|not where it says"):
+            extract(tmp_path / "package.jar", tmp_path / "code")
+
+
+def test_zip64_is_refused_also_where_only_the_locator_says_so(tmp_path: Path) -> None:
+    entry = zipfile.ZipInfo("a")
+    entry.comment = b"PK\x06\x07" + bytes(16)
+    with pytest.raises(PackageError, match="zip64"):
+        extract(package(tmp_path, [(entry, b"1")]), tmp_path / "code")
+
+
+def test_a_comment_does_no_harm(tmp_path: Path) -> None:
+    path = package(tmp_path, [("a", b"1")])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"n" * 65_000
+    extract(path, tmp_path / "code")
+    assert (tmp_path / "code/a").read_bytes() == b"1"
+
+
+def test_a_package_that_turns_out_bad_halfway_leaves_nothing(tmp_path: Path) -> None:
+    path = package(tmp_path, [("a", b"1" * 50), ("b", b"2" * 50)])
+    data = bytearray(path.read_bytes())
+    second = data.rindex(b"PK\x01\x02")
+    data[second + 16] ^= 1  # its checksum
+    path.write_bytes(data)
+    with pytest.raises(PackageError, match="Bad CRC-32 for file 'b'"):
+        extract(path, tmp_path / "code")
+    assert [each.name for each in tmp_path.iterdir()] == ["package.jar"]
+
+
+def test_the_package_that_stands_for_none_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "package.jar").write_bytes(b"PK\x05\x06" + bytes(18))
+    extract(tmp_path / "package.jar", tmp_path / "code")
+    assert list((tmp_path / "code").iterdir()) == []
+
+
 @pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all" * 10])
 def test_what_is_no_zip_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "package.jar").write_bytes(data)
     with pytest.raises(PackageError, match=r"package\.jar is not a readable package"):
         extract(tmp_path / "package.jar", tmp_path / "code")
+
+
+PARTS = st.sampled_from(["..", ".", "", "a", "A", "b", "c:", "\\", "\0", "\n", "n" * 256, "ä", "CON", "~", "-rf"])
+KINDS = st.sampled_from([0] * 6 + [stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFBLK])
+
+
+@st.composite
+def nasty_entries(draw: st.DrawFn) -> tuple[zipfile.ZipInfo, bytes]:
+    """An entry that may be a link, lead out of the directory, or be in the way of another."""
+    name = draw(st.sampled_from(["", "", "", "", "/", "//"])) + "/".join(draw(st.lists(PARTS, max_size=4)))
+    entry = raw_name(name + draw(st.sampled_from(["", "", "/"])))
+    entry.external_attr = (draw(KINDS) | draw(st.integers(0, 0o7777))) << 16
+    return entry, draw(st.sampled_from([b"", b"x", b"../../outside", b"/etc/passwd", b"0" * 3000]))
+
+
+def everything_below(directory: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None for path in directory.rglob("*")
+    }
+
+
+@pytest.mark.slow
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(nasty_entries(), max_size=4), st.data())
+def test_nothing_outside_of_the_target_changes_and_nothing_is_there_by_halves(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[zipfile.ZipInfo, bytes]], data: st.DataObject
+) -> None:
+    directory = tmp_path_factory.mktemp("nasty")
+    (directory / "outside").write_bytes(b"untouched")
+    path = package(directory, entries)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.sampled_from([0, 0, 1, 2]))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    before = everything_below(directory)
+    target = directory / "code"
+    with contextlib.suppress(PackageError):
+        extract(path, target, SMALL)
+        written = list(target.rglob("*"))
+        assert all(each.is_dir() or each.is_file() for each in written)
+        assert not any(each.is_symlink() or each.lstat().st_mode & 0o7000 for each in written)
+        shutil.rmtree(target)
+    assert everything_below(directory) == before
 
 
 @pytest.mark.slow
