@@ -94,6 +94,8 @@ class WorkerProcess:
 class Site:
     """`a` is the slot of spout and acker, `b` that of the bolts."""
 
+    topology_module = crossing_topology  # `build` makes spouts `numbers` and bolts `check`
+
     def __init__(self, directory: Path, zookeeper: ZooKeeperProcess, conf: dict[str, Any], **topology: Any) -> None:
         self.directory = directory
         self.notes = directory / "notes"
@@ -111,12 +113,12 @@ class Site:
 
     def _write_topology(self, conf: dict[str, Any], topology: dict[str, Any]) -> None:
         conf = normalise_conf(conf)
-        built = normalise(crossing_topology.build(str(self.notes), **topology), conf)
+        built = normalise(self.topology_module.build(str(self.notes), **topology), conf)
         self.dist = self.directory / "stormdist" / TOPOLOGY_ID
         (self.dist / "code").mkdir(parents=True)
         (self.dist / "stormcode.ser").write_bytes(topology_to_bytes(built))
         (self.dist / "stormconf.ser").write_text(json.dumps(conf))
-        source = Path(crossing_topology.__file__)
+        source = Path(str(self.topology_module.__file__))
         (self.dist / "code" / source.name).write_text(source.read_text())
         full = effective_conf(Settings.of(), conf)
         tasks = component_tasks(system_topology(built, full), full)

@@ -59,10 +59,11 @@ _LIMITS = PackageLimits()
 
 
 class _EntryList(NamedTuple):
-    """Where the archive's list of entries is in the file."""
+    """Where the archive's list of entries is in the file, and how many it is said to have."""
 
     start: int
     size_bytes: int
+    entries: int
 
 
 def extract(package: Path, target: Path, limits: PackageLimits = _LIMITS) -> None:
@@ -107,7 +108,7 @@ def _entry_list(file: BinaryIO) -> _EntryList:
         raise zipfile.BadZipFile("its list of entries is not where it says")
     if tail[max(0, at - _LOCATOR_BYTES) : at].startswith(_LOCATOR_SIGNATURE):
         raise zipfile.BadZipFile("it is in the zip64 format, which no package needs")
-    return _EntryList(start, list_bytes)
+    return _EntryList(start, list_bytes, entries)
 
 
 def _count_entries(file: BinaryIO, found: _EntryList, limits: PackageLimits) -> None:
@@ -126,6 +127,8 @@ def _count_entries(file: BinaryIO, found: _EntryList, limits: PackageLimits) -> 
         count += 1
         if count > limits.entries:
             raise PackageError(f"it has more than {limits.entries} entries")
+    if count != found.entries:
+        raise zipfile.BadZipFile(f"it says {found.entries} entries and has {count}")
 
 
 def _check(entries: Sequence[zipfile.ZipInfo], limits: PackageLimits) -> None:

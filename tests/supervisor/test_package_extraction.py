@@ -152,6 +152,15 @@ def test_an_archive_of_which_other_programs_see_another_one_is_refused(tmp_path:
             extract(tmp_path / "package.jar", tmp_path / "code")
 
 
+def test_entries_are_as_many_as_the_archive_says(tmp_path: Path) -> None:
+    path = package(tmp_path, [("a", b"1"), ("b", b"2")])
+    data = bytearray(path.read_bytes())
+    data[-14:-10] = b"\1\0\1\0"
+    path.write_bytes(data)
+    with pytest.raises(PackageError, match="says 1 entries and has 2"):
+        extract(path, tmp_path / "code")
+
+
 def test_zip64_is_refused_also_where_only_the_locator_says_so(tmp_path: Path) -> None:
     entry = zipfile.ZipInfo("a")
     entry.comment = b"PK\x06\x07" + bytes(16)

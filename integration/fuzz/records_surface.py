@@ -1,0 +1,111 @@
+"""Garbage in every kind of node that daemons read from ZooKeeper, beside a topology that runs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cluster_site import QUICK, ClusterSite, start_site
+from ledger_files import Ledger
+from mutator import mutated
+from surface import Neighbour, Surface
+
+from storm.cluster import paths
+from storm.cluster.zookeeper import connect
+from storm.errors import StormError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from neighbour import Sample
+
+TOPOLOGIES = Path(__file__).parent.parent / "cluster" / "topologies"
+VICTIM = "fuzz"
+KINDS = {
+    "StormBase": paths.storm(VICTIM),
+    "Assignment": paths.assignment(VICTIM),
+    "SupervisorInfo": paths.supervisor(VICTIM),
+    "LogConfig": paths.log_config(VICTIM),
+    "ErrorInfo, the last one": paths.last_error(VICTIM, "bolt"),
+    "ErrorInfo, one of ten": f"{paths.component_errors(VICTIM, 'bolt')}/e0000000001",
+    "an error that has no number": f"{paths.component_errors(VICTIM, 'bolt')}/nonsense",
+    "NimbusInfo": paths.nimbus("nowhere", 1),
+    "a candidate without a number": f"{paths.LEADER_LOCK}/nonsense",
+    "a topology with a strange name": f"{paths.STORMS}/%2e%2e%2f%zz",
+    "an assignment with a strange name": f"{paths.ASSIGNMENTS}/%2e%2e%2f%00",
+    "a supervisor with a strange name": f"{paths.SUPERVISORS}/+%ff+",
+    "LeaderInfo": paths.LEADER_INFO,
+}
+PACE_SECS = 0.02  # between two cases: the daemons look once a second, and when they are woken
+
+
+class Records(Surface):
+    name = "records"
+    about = "records in ZooKeeper, while Nimbus, a supervisor and a topology run"
+
+    def start(self, directory: Path) -> None:
+        self.site: ClusterSite = start_site(directory, "embedded", ("a",), QUICK)
+        ledger_dir = directory / "ledger"
+        ledger_dir.mkdir()
+        self._ledger = Ledger(ledger_dir)
+        self._topology_id = self._ledger.submit(self.site, TOPOLOGIES, "steady", workers=2)
+        self._workers = self.site.worker_pids()
+        self._storage = connect([self.site.zookeeper.hosts], "/storm", 10_000, wait_secs=30.0)
+        self._neighbour = Neighbour("thrift-nimbus", int(self.site.settings["nimbus.thrift.port"]), directory)
+
+    def close(self) -> None:
+        self._neighbour.close()
+        self._storage.close()
+        self.site.close()
+
+    def processes(self) -> dict[str, int]:
+        found = {daemon.name: daemon.pid for daemon in self.site.daemons if daemon.is_running}
+        workers = {f"worker-{port}": pid for pid, port in self.site.worker_pids().items()}
+        return {**found, **workers, "zookeeper": self.site.zookeeper.pid}
+
+    def samples(self) -> list[Sample]:
+        return self._neighbour.samples()
+
+    def change(self, data: bytes, rng: random.Random, seeds: Sequence[bytes]) -> bytes:
+        return mutated(data, rng, seeds)[:500_000]
+
+    def attack(self, data: bytes, ports: Sequence[int]) -> None:
+        """Into every kind of node but that of the leader, which is written once in sixteen times."""
+        for kind, path in KINDS.items():
+            if kind == "LeaderInfo" and (not data or data[-1] % 16):
+                continue
+            with contextlib.suppress(StormError):
+                self._storage.put(path, data)
+        for path in (
+            paths.log_config(self._topology_id),
+            paths.last_error(self._topology_id, "sink"),
+            f"{paths.component_errors(self._topology_id, 'sink')}/e0000000001",
+        ):
+            with contextlib.suppress(StormError):
+                self._storage.put(path, data)
+        time.sleep(PACE_SECS)
+
+    def trouble(self) -> list[str]:
+        """The topology that runs was not touched: the same workers, tuples flow, and it is shown."""
+        found = []
+        if self.site.worker_pids() != self._workers:
+            found.append(f"workers were {self._workers} and are {self.site.worker_pids()}")
+        try:
+            self.site.wait(lambda: self.site.call("getLeader").isLeader, "Nimbus leads")
+            self._ledger.wait_progress(self.site)
+            shown = self.site.call("getTopologySummaries")
+            if "steady" not in [summary.name for summary in shown]:
+                found.append(f"the topologies are {shown}")
+            if self.site.page(self._topology_id).num_workers != 2:
+                found.append("the page of the topology does not show its two workers")
+            self.site.call_supervisor("a", "getLocalAssignmentForStorm", self._topology_id)
+            self._ledger.check_complete(self.site)
+        except (AssertionError, StormError) as error:
+            found.append(f"afterwards: {error}")
+        return found
+
+    def notes(self) -> list[str]:
+        return [f"{len(KINDS)} kinds of nodes"]

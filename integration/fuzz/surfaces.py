@@ -1,0 +1,17 @@
+"""The table of surfaces. A port that is added later (HTTP, DRPC) adds its row here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from daemon_surfaces import ThriftNimbus, ThriftSupervisor, ZooKeeper
+from package_surface import Packages
+from records_surface import Records
+from zeromq_surface import ZeroMq
+
+if TYPE_CHECKING:
+    from surface import Surface
+
+SURFACES: dict[str, type[Surface]] = {
+    surface.name: surface for surface in (ThriftNimbus, ThriftSupervisor, ZooKeeper, ZeroMq, Packages, Records)
+}
