@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cluster_site import QUICK, ClusterSite, start_site
@@ -26,16 +27,13 @@ class ThriftSurface(Surface):
 
     def start(self, directory: Path) -> None:
         self.site: ClusterSite = start_site(directory, "embedded", ("a",), QUICK)
+        self.closing.callback(self.site.close)
         self.ports = (self.port,)
-        self._neighbour = Neighbour(self.name, self.port, directory)
+        self._neighbour = self.closing.enter_context(closing(Neighbour(self.name, self.port, directory)))
 
     @property
     def port(self) -> int:
         raise NotImplementedError
-
-    def close(self) -> None:
-        self._neighbour.close()
-        self.site.close()
 
     def processes(self) -> dict[str, int]:
         daemons = [daemon for daemon in self.site.daemons if daemon.is_running]
@@ -74,12 +72,9 @@ class ZooKeeper(Surface):
 
     def start(self, directory: Path) -> None:
         self._server: ZooKeeperProcess = start_embedded(directory, tick_ms=TICK_MS)
+        self.closing.callback(self._server.stop)
         self.ports = (self._server.port,)
-        self._neighbour = Neighbour(self.name, self._server.port, directory)
-
-    def close(self) -> None:
-        self._neighbour.close()
-        self._server.stop()
+        self._neighbour = self.closing.enter_context(closing(Neighbour(self.name, self._server.port, directory)))
 
     def processes(self) -> dict[str, int]:
         return {"zookeeper": self._server.pid}

@@ -67,9 +67,9 @@ def fuzz(name: str, plan: Plan, attacks: list[str]) -> list[Outcome]:
     """One surface: its daemons are started once for all attacks. Their logs are kept where something was wrong."""
     directory = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
     surface = SURFACES[name]()
-    surface.start(directory)
     outcomes = []
     try:
+        surface.start(directory)
         for attack in attacks:
             if attack == "bytes":
                 outcomes.append(campaign.run(surface, plan))

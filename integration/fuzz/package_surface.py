@@ -29,6 +29,7 @@ class Packages(Surface):
 
     name = "package"
     about = "topology packages, as a supervisor unpacks them"
+    has_neighbour = False
 
     def start(self, directory: Path) -> None:
         self._lock = threading.Lock()
@@ -39,10 +40,8 @@ class Packages(Surface):
         command = [sys.executable, str(EXTRACTOR), str(directory / "disk")]
         (directory / "disk").mkdir()
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self.closing.callback(self._process.communicate)
+        self.closing.callback(self._process.kill)
 
     def processes(self) -> dict[str, int]:
         return {} if self._process.poll() is not None else {"extractor": self._process.pid}

@@ -48,18 +48,16 @@ class Records(Surface):
 
     def start(self, directory: Path) -> None:
         self.site: ClusterSite = start_site(directory, "embedded", ("a",), QUICK)
+        self.closing.callback(self.site.close)
         ledger_dir = directory / "ledger"
         ledger_dir.mkdir()
         self._ledger = Ledger(ledger_dir)
         self._topology_id = self._ledger.submit(self.site, TOPOLOGIES, "steady", workers=2)
         self._workers = self.site.worker_pids()
         self._storage = connect([self.site.zookeeper.hosts], "/storm", 10_000, wait_secs=30.0)
-        self._neighbour = Neighbour("thrift-nimbus", int(self.site.settings["nimbus.thrift.port"]), directory)
-
-    def close(self) -> None:
-        self._neighbour.close()
-        self._storage.close()
-        self.site.close()
+        self.closing.callback(self._storage.close)
+        port = int(self.site.settings["nimbus.thrift.port"])
+        self._neighbour = self.closing.enter_context(contextlib.closing(Neighbour("thrift-nimbus", port, directory)))
 
     def processes(self) -> dict[str, int]:
         found = {daemon.name: daemon.pid for daemon in self.site.daemons if daemon.is_running}

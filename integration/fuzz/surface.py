@@ -35,15 +35,19 @@ class Surface:
 
     name = ""
     about = ""
-    ports: tuple[int, ...] = ()  # where the bytes go
+    ports: tuple[int, ...] = ()  # where the bytes go; none where they go another way
+    has_neighbour = True
+
+    def __init__(self) -> None:
+        self.closing = contextlib.ExitStack()  # what was started, also where the rest could not be
 
     def start(self, directory: Path) -> None:
-        """Start the daemons, and the neighbour."""
+        """Start the daemons, and the neighbour; note in `closing` how each is ended."""
         raise NotImplementedError
 
     def close(self) -> None:
         """End all that was started."""
-        raise NotImplementedError
+        self.closing.close()
 
     def processes(self) -> dict[str, int]:
         """{name: process id} of what must live; each process is a new one when it was started again."""

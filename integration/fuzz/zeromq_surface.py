@@ -22,6 +22,7 @@ from neighbour import HOST, Sample, samples
 from surface import ANSWER_SECS, CONNECT_SECS, Surface
 from zookeeper_servers import start_embedded
 
+from storm.errors import FrameError
 from storm.messaging import batch
 from storm.messaging.batch import Hello, Throttle, WorkerAddress
 from storm.messaging.columns import Columns
@@ -56,16 +57,16 @@ class ZeroMq(Surface):
     def start(self, directory: Path) -> None:
         zookeeper = directory / "zookeeper"
         zookeeper.mkdir()
-        self._zookeeper = start_embedded(zookeeper)
-        self.site = SteadySite(directory, self._zookeeper, {})
+        server = start_embedded(zookeeper)
+        self.closing.callback(server.stop)
+        self.site = SteadySite(directory, server, {})
+        self.closing.callback(self.site.close)
         for slot in (self.site.a, self.site.b):
             self.site.launch(slot)
         self.ports = (self.site.b.port, self.site.a.port)
+        self._oracle = Oracle(self.site)
+        self.forged = 0
         worker_site.until(lambda: len(self.samples()) > 20, f"tuples flow; logs:\n{self.site.logs()}")
-
-    def close(self) -> None:
-        self.site.close()
-        self._zookeeper.stop()
 
     def processes(self) -> dict[str, int]:
         names = zip(("worker-a", "worker-b"), self.site.workers, strict=True)
@@ -95,7 +96,8 @@ class ZeroMq(Surface):
         return SHAKEN + b"".join(map(zmtp_message, messages))
 
     def attack(self, data: bytes, ports: Sequence[int]) -> None:
-        if any(would_be_taken(self.site, message) for message in split(data)):
+        if any(self._oracle.would_be_taken(message) for message in split(data)):
+            self.forged += 1
             return
         shake_and_send(data, ports[len(data) % len(ports)])
 
@@ -126,7 +128,11 @@ class ZeroMq(Surface):
         return found
 
     def notes(self) -> list[str]:
-        return [f"{(self.site.notes / 'done').read_text()} tuples emitted meanwhile, all acked, none wrong"]
+        emitted = (self.site.notes / "done").read_text()
+        return [
+            f"{emitted} tuples emitted meanwhile, all acked, none wrong",
+            f"{self.forged} cases were not sent: a worker would take them for another's",
+        ]
 
 
 def shake_and_send(data: bytes, port: int) -> None:
@@ -193,18 +199,30 @@ class Lanes:
         return Origin("numbers", stream, task, ("number", "text"))
 
 
-def would_be_taken(site: worker_site.Site, frame: bytes) -> bool:
-    """Whether one of the workers would take anything of this frame: what is right in every respect is no attack."""
-    for slot in (site.a, site.b):
-        own = frozenset(task for executor in site.executors[slot] for task in executor.tasks())
+class Oracle:
+    """Says whether one of the workers would take anything of a frame: what is right in every respect is no attack."""
+
+    def __init__(self, site: worker_site.Site) -> None:
         everybody = frozenset(
-            task for executors in site.executors.values() for each in executors for task in each.tasks()
+            task for executors in site.executors.values() for executor in executors for task in executor.tasks()
         )
-        lanes = Lanes(everybody, frozenset(site.bolt_tasks))
-        receive = Receive(lanes, own, connections.view(site.assignment, slot))
-        if receive.take(frame) is not None or lanes.given:
-            return True
-    return False
+        self._lanes = Lanes(everybody, frozenset(site.bolt_tasks))
+        self._receivers = [
+            Receive(
+                self._lanes,
+                frozenset(task for executor in site.executors[slot] for task in executor.tasks()),
+                connections.view(site.assignment, slot),
+            )
+            for slot in (site.a, site.b)
+        ]
+
+    def would_be_taken(self, frame: bytes) -> bool:
+        try:
+            batch.read_frame(frame)
+        except FrameError:
+            return False
+        given = self._lanes.given
+        return any(receive.take(frame) is not None or self._lanes.given > given for receive in self._receivers)
 
 
 def own_frames(site: worker_site.Site) -> Iterator[tuple[str, bytes]]:

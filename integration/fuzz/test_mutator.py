@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from mutator import CASE_BYTES_MAX, case, mutated, mutated_messages, split_messages
+
+SESSIONS = [b"\0\0\0\x03abc\0\0\0\0\0\0\0\x02de", b"\0\0\0\x01x", b"", b"no session"]
+
+
+@given(st.integers(), st.integers(0, 10**6))
+def test_the_same_seed_and_number_make_the_same_case(seed: int, number: int) -> None:
+    for change in (mutated, mutated_messages):
+        found = case(seed, number, SESSIONS, change)
+        assert found == case(seed, number, SESSIONS, change)
+        assert len(found) <= CASE_BYTES_MAX
+
+
+def test_cases_differ() -> None:
+    assert len({case(1, number, SESSIONS) for number in range(200)}) > 100
+
+
+def test_most_changes_keep_the_lengths_of_messages_right() -> None:
+    rng = random.Random(1)
+    whole = 0
+    for _ in range(1000):
+        found = mutated_messages(SESSIONS[0], rng, SESSIONS)
+        whole += sum(4 + len(message) for message in split_messages(found)) == len(found)
+    assert 700 < whole < 1000
+
+
+def test_messages_are_split_up_to_the_first_that_is_not_whole() -> None:
+    assert split_messages(SESSIONS[0]) == [b"abc", b"", b"de"]
+    assert split_messages(SESSIONS[0] + b"\0\0\0\x09x") == [b"abc", b"", b"de"]
