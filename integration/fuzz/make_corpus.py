@@ -275,7 +275,8 @@ def zmtp_cases() -> Iterator[tuple[str, bytes]]:
     yield "message-of-16-megabytes-half-sent", shaken + b"\x02" + struct.pack(">Q", 16 << 20) + bytes(1 << 16)
     yield "message-in-20000-parts", shaken + zmtp_message(b"part", more=True) * 20_000
     yield "message-in-20000-parts-with-an-end", shaken + zmtp_message(b"part", more=True) * 20_000 + zmtp_message(b"")
-    yield "message-in-parts-of-64-kilobytes", shaken + zmtp_message(bytes(1 << 16), more=True) * 40
+    yield "message-in-parts-of-64-kilobytes", shaken + zmtp_message(b"\xff" * (1 << 16), more=True) * 40
+    yield "200000-messages-of-nothing", shaken + zmtp_message(b"") * 200_000
     yield "flags-unknown", shaken + bytes([0xF8, 3]) + b"abc"
     yield "command-unknown", shaken + zmtp_command(b"NONSENSE", bytes(100))
     yield "command-after-the-handshake", shaken + zmtp_ready() * 10

@@ -8,6 +8,7 @@ arrived, and `wrong` for each that nobody can have emitted. Once there is a file
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Numbers(Spout):
         self.notes = (self.directory / "spout").open("a", buffering=1)
         self.number = 0
         self.due = 0.0
+        self.done = False
         self.pending: dict[int, float] = {}
         self.failed: list[int] = []
 
@@ -44,8 +46,10 @@ class Numbers(Spout):
         elif now >= self.due and len(self.pending) < PENDING_MAX:
             self.due = now + GAP_SECS
             if (self.directory / "stop").exists():
-                if not self.pending:
-                    (self.directory / "done").write_text(str(self.number))
+                if not self.pending and not self.done:
+                    self.done = True
+                    (self.directory / "done.part").write_text(str(self.number))
+                    os.replace(self.directory / "done.part", self.directory / "done")
             else:
                 self.number += 1
                 self.send(self.number, now)

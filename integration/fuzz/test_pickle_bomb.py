@@ -1,0 +1,113 @@
+"""A topology whose component is a pickle that runs code when it is loaded: only a worker may ever load it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cluster_site import QUICK, start_site
+
+from storm.errors import StormError
+from storm.thrift.interface import storm_thrift
+from storm.thrift.nimbus_client import NimbusClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cluster_site import ClusterSite
+
+pytestmark = pytest.mark.timeout(180)
+
+NAME = "bomb"
+
+
+class Bomb:
+    """Its pickle appends the command line of the process that loads it to a file, and gives nothing usable."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        note = f"open({str(self.file)!r}, 'a').write(open('/proc/self/cmdline').read().replace(chr(0), ' ') + chr(10))"
+        return eval, (note,)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ClusterSite]:
+    started = start_site(tmp_path, "embedded", ("a",), QUICK)
+    yield started
+    started.close()
+
+
+def bomb_topology(file: Path) -> Any:
+    import pickle
+
+    t = storm_thrift()
+    code = pickle.dumps(Bomb(file))
+    common = t.ComponentCommon(
+        inputs={},
+        streams={"default": t.StreamInfo(output_fields=["word"], direct=False)},
+        parallelism_hint=1,
+        json_conf="{}",
+    )
+    spout = t.SpoutSpec(spout_object=t.ComponentObject(serialized_python=code), common=common)
+    return t.StormTopology(spouts={"words": spout}, bolts={}, state_spouts={})
+
+
+def upload(nimbus: NimbusClient) -> str:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("app.py", "x = 1\n")
+    location: str = nimbus.call("beginFileUpload")
+    nimbus.call("uploadChunk", location, package.getvalue())
+    nimbus.call("finishFileUpload", location)
+    return location
+
+
+def test_only_workers_load_what_a_component_is_made_of(site: ClusterSite, tmp_path: Path) -> None:
+    loaded = tmp_path / "loaded"
+    topology = bomb_topology(loaded)
+    with NimbusClient(["127.0.0.1"], site.settings["nimbus.thrift.port"], 10.0) as nimbus:
+        nimbus.call("submitTopology", NAME, upload(nimbus), "{}", topology)
+        [summary] = nimbus.call("getTopologySummaries")
+        for method in ("getTopology", "getUserTopology", "getTopologyConf"):
+            nimbus.call(method, summary.id)
+        nimbus.call("getTopologyPageInfo", summary.id, ":all-time", False)
+        nimbus.call("getComponentPageInfo", summary.id, "words", ":all-time", False)
+    for words in (["list"], ["status", NAME], ["get-errors", NAME]):
+        site.storm(*words)
+    site.wait(loaded.exists, "a worker loads the component")
+    site.supervisors["a"].stop()
+    site.start_supervisor("a")
+    site.nimbus.stop()
+    site.start_nimbus()
+    site.storm("status", NAME)
+    site.storm("kill", NAME, "-w", "0")
+    site.wait(lambda: not site.call("getTopologySummaries"), "the topology is gone")
+
+    lines = loaded.read_text().splitlines()
+    assert lines
+    assert [line for line in lines if " -m storm.worker " not in line] == []
+
+
+def test_the_bomb_goes_off_in_whoever_loads_it(tmp_path: Path) -> None:
+    """Else the test above could not fail."""
+    import pickle
+
+    pickle.loads(pickle.dumps(Bomb(tmp_path / "loaded")))
+    assert "storm.worker" not in (tmp_path / "loaded").read_text()
+
+
+def test_a_package_that_is_a_pickle_is_no_package(site: ClusterSite, tmp_path: Path) -> None:
+    import pickle
+
+    with NimbusClient(["127.0.0.1"], site.settings["nimbus.thrift.port"], 10.0) as nimbus:
+        location = nimbus.call("beginFileUpload")
+        nimbus.call("uploadChunk", location, pickle.dumps(Bomb(tmp_path / "loaded")))
+        nimbus.call("finishFileUpload", location)
+        with pytest.raises(StormError, match="not a zip archive"):
+            nimbus.call("submitTopology", NAME, location, "{}", bomb_topology(tmp_path / "loaded"))
+    assert not (tmp_path / "loaded").exists()
