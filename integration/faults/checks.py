@@ -1,0 +1,297 @@
+"""The checkers: pure functions over what was recorded. Each answers with what is wrong, in words, or with nothing.
+
+C-LOST    every number was acked or given up, and no ack came without its line in a ledger
+C-UNEXP   no line that the source cannot have caused
+C-DUP     lines that came again are bounded, and stop coming
+C-ONCE    transactions: each batch once and in order
+C-ALIVE   no daemon ended that was not asked to, and no worker that should have been spared
+C-LEAK    nothing is left behind, nothing grows
+C-LOG     a line names the fault; no traceback that was not asked for
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence  # noqa: TC003
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from records import LedgerLine, Run
+
+SHOWN = 10
+ASKED_FOR = "the harness asked for"
+TRACEBACK = "Traceback (most recent call last):"
+BEFORE_SECS = 5.0  # a task that wrote a line so short before a fault is expected to go on after it
+RSS_MARGIN_BYTES, COUNT_MARGIN, SHARE_MARGIN = 16 << 20, 8, 1.1
+
+
+class Violation(NamedTuple):
+    check: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.text}"
+
+
+class Observed(NamedTuple):
+    """A fault as it was seen. Times are the monotonic clock's; None: not seen.
+
+    `victims`: processes of workers that it hit, with the tasks `victim_tasks`. `must_be_told`: a log line that names
+    it was expected; it came at `told_at`. `back_at`: when a log said that all is well, where the fault has such a line.
+    """
+
+    fault: str
+    target: str
+    at: float
+    healed_at: float
+    victims: frozenset[int] = frozenset()
+    victim_tasks: frozenset[int] = frozenset()
+    spares_workers: bool = False
+    must_be_told: bool = False
+    told_at: float | None = None
+    has_back: bool = False
+    back_at: float | None = None
+    problem: str = ""
+
+
+class Usage(NamedTuple):
+    """What a process uses."""
+
+    pid: int
+    fds: int
+    threads: int
+    rss_bytes: int
+
+
+class Committed(NamedTuple):
+    """A transactional sink applied batch `txid` of a partition."""
+
+    txid: int
+    partition: int
+
+
+def in_short(items: Iterable[object]) -> str:
+    """The first of them, and how many there are."""
+    listed = sorted(items, key=str) if not isinstance(items, list) else items
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return f"{', '.join(map(str, listed[:SHOWN]))}{more}"
+
+
+def unfinished(run: Run) -> set[int]:
+    """Numbers that were neither acked nor given up."""
+    return set(range(run.messages)) - {ack.number for ack in run.acks} - run.given_up
+
+
+def unwritten(run: Run) -> set[int]:
+    """Numbers that were acked though no sink wrote them down before: lost for good."""
+    first: dict[int, float] = {}
+    for line in run.lines:
+        first[line.number] = min(line.at, first.get(line.number, math.inf))
+    return {ack.number for ack in run.acks if first.get(ack.number, math.inf) > ack.at}
+
+
+def lost(run: Run) -> list[Violation]:
+    found = []
+    if missing := unfinished(run):
+        found.append(Violation("C-LOST", f"{len(missing)} numbers were never acked: {in_short(sorted(missing))}"))
+    if vanished := unwritten(run):
+        found.append(Violation("C-LOST", f"{len(vanished)} were acked and never written: {in_short(sorted(vanished))}"))
+    return found
+
+
+def unexpected(run: Run) -> list[Violation]:
+    strange = [line.number for line in run.lines if not 0 <= line.number < run.messages]
+    damaged = [line.number for line in run.lines if 0 <= line.number < run.messages and not line.is_sound]
+    strange_acks = [ack.number for ack in run.acks if not 0 <= ack.number < run.messages]
+    return [
+        Violation("C-UNEXP", f"{len(numbers)} {what}: {in_short(numbers)}")
+        for numbers, what in (
+            (strange, "lines of numbers that do not exist"),
+            (damaged, "lines with a wrong payload"),
+            (strange_acks, "acks of numbers that do not exist"),
+        )
+        if numbers
+    ]
+
+
+def duplicates(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
+    """The second and later lines of each number, in order of time."""
+    seen: set[int] = set()
+    found = []
+    for line in lines:
+        if line.number in seen:
+            found.append(line)
+        seen.add(line.number)
+    return found
+
+
+def duplicates_max(faults: Sequence[Observed], pending_max: int, message_secs: float) -> int:
+    """How many may come again: what is under way, once for a fault and once more for each timeout that it lasts."""
+    rounds = sum(1 + math.ceil((fault.healed_at - fault.at) / message_secs) for fault in faults)
+    return pending_max * rounds
+
+
+def too_many_duplicates(
+    lines: Sequence[LedgerLine], faults: Sequence[Observed], pending_max: int, message_secs: float, grace_secs: float
+) -> list[Violation]:
+    again = duplicates(lines)
+    bound = duplicates_max(faults, pending_max, message_secs)
+    found = []
+    if len(again) > bound:
+        found.append(Violation("C-DUP", f"{len(again)} lines came again, at most {bound} may"))
+    end = max((fault.healed_at for fault in faults), default=math.inf) + grace_secs
+    if late := [line.number for line in again if line.at > end]:
+        found.append(
+            Violation("C-DUP", f"{len(late)} came again {grace_secs:g} s after all was healed: {in_short(late)}")
+        )
+    return found
+
+
+def by_fault(times: Iterable[float], faults: Sequence[Observed]) -> Counter[int]:
+    """{number of the fault that was the last to begin before: how many of the times}; those before all are left out."""
+    begins = [fault.at for fault in faults]
+    return Counter(index for at in times if (index := bisect_right(begins, at) - 1) >= 0)
+
+
+def restarts_by_fault(
+    started: Iterable[float], faults: Sequence[Observed], patience_secs: float
+) -> tuple[Counter[int], list[Violation]]:
+    """Started worker processes by the fault that they came of; what is wrong is a fault that should have spared them.
+
+    A fault that may end workers answers for what is started up to `patience_secs` after it was healed, even when
+    another began meanwhile.
+    """
+    found: Counter[int] = Counter()
+    wrong: Counter[int] = Counter()
+    for at in started:
+        begun = [index for index, fault in enumerate(faults) if fault.at <= at]
+        if not begun:
+            continue
+        harsh = [i for i in begun if not faults[i].spares_workers and at <= faults[i].healed_at + patience_secs]
+        index = harsh[-1] if harsh else begun[-1]
+        found[index] += 1
+        if not harsh and faults[index].spares_workers:
+            wrong[index] += 1
+    violations = [
+        Violation("C-ALIVE", f"{count} workers ended by {faults[i].fault} of {faults[i].target}, which spares workers")
+        for i, count in sorted(wrong.items())
+    ]
+    return found, violations
+
+
+class Ledger:
+    """Lines by task, for questions about times."""
+
+    def __init__(self, lines: Sequence[LedgerLine]) -> None:
+        self._lines: defaultdict[int, list[LedgerLine]] = defaultdict(list)
+        for line in sorted(lines, key=lambda line: line.at):
+            self._lines[line.task].append(line)
+        self._times = {task: [line.at for line in of] for task, of in self._lines.items()}
+
+    def busy_before(self, at: float) -> frozenset[int]:
+        """The tasks that wrote shortly before."""
+        return frozenset(
+            task
+            for task, times in self._times.items()
+            if bisect_right(times, at) > bisect_right(times, at - BEFORE_SECS)
+        )
+
+    def first_after(self, task: int, at: float, not_by: Collection[int] = ()) -> float | None:
+        """When the task wrote its first line after this time, by a process that is none of `not_by`."""
+        times = self._times.get(task, [])
+        for line in self._lines.get(task, [])[bisect_right(times, at) :]:
+            if line.pid not in not_by:
+                return line.at
+        return None
+
+
+def recovered_secs(fault: Observed, ledger: Ledger) -> float | None:
+    """How long it took until all was well: None if that was not seen.
+
+    From the blow until each task of the workers that it hit writes again from another process; where it hit none, from
+    its healing until the log says so, or until each task that was busy before writes again.
+    """
+    if fault.has_back:
+        return None if fault.back_at is None else max(0.0, fault.back_at - fault.healed_at)
+    if fault.victims:
+        tasks, since, not_by = fault.victim_tasks & ledger.busy_before(fault.at), fault.at, fault.victims
+    else:
+        tasks, since, not_by = ledger.busy_before(fault.at), fault.healed_at, frozenset()
+    firsts = [ledger.first_after(task, since, not_by) for task in tasks]
+    if not firsts or None in firsts:
+        return None
+    return max(first - since for first in firsts if first is not None)
+
+
+def detected_secs(fault: Observed) -> float | None:
+    return None if fault.told_at is None else max(0.0, fault.told_at - fault.at)
+
+
+def not_told(faults: Iterable[Observed]) -> list[Violation]:
+    """Faults that no line of a log names."""
+    return [
+        Violation("C-LOG", f"no log line tells of {fault.fault} of {fault.target}")
+        for fault in faults
+        if fault.must_be_told and fault.told_at is None and not fault.problem
+    ]
+
+
+def problems(faults: Iterable[Observed]) -> list[Violation]:
+    """Faults that the harness could not inject or heal."""
+    return [
+        Violation("HARNESS", f"{fault.fault} of {fault.target} {fault.problem}") for fault in faults if fault.problem
+    ]
+
+
+def tracebacks(text: str, allowed: Collection[str] = (ASKED_FOR,)) -> list[str]:
+    """The last line of each traceback in a log that none of the `allowed` texts is in."""
+    found = []
+    for block in text.split(TRACEBACK)[1:]:
+        lines = block.splitlines()
+        end = next((i for i, line in enumerate(lines[1:], 1) if line and not line.startswith((" ", "\t"))), None)
+        last = lines[end] if end is not None else ""
+        shown = "\n".join(lines[: end + 1] if end is not None else lines)
+        # Of a chain the last one counts for all: the others lead to it.
+        chained = any("the above exception" in line.lower() or "another exception" in line for line in lines)
+        if not chained and not any(each in shown for each in allowed):
+            found.append(last[:200])
+    return found
+
+
+def leaks(name: str, before: Usage, after: Usage) -> list[Violation]:
+    """What a daemon that ran through all of it uses more than before. Of two processes nothing can be said."""
+    if before.pid != after.pid:
+        return []
+    found = []
+    for what, was, now, margin in (
+        ("file descriptors", before.fds, after.fds, COUNT_MARGIN),
+        ("threads", before.threads, after.threads, COUNT_MARGIN),
+        ("bytes resident", before.rss_bytes, after.rss_bytes, RSS_MARGIN_BYTES),
+    ):
+        if now > was * SHARE_MARGIN + margin:
+            found.append(Violation("C-LEAK", f"{name} has {now:,} {what}, before it had {was:,}"))
+    return found
+
+
+def order_of_commits(commits: Sequence[Committed], batches: Mapping[int, int]) -> list[Violation]:
+    """Transactions as a sink applied them, in this order. `batches`: {partition: its batches, 1 to this number}."""
+    found = []
+    last: dict[int, int] = {}
+    for commit in commits:
+        before = last.get(commit.partition, 0)
+        if commit.txid == before:
+            found.append(Violation("C-ONCE", f"batch {commit.txid} of partition {commit.partition} was applied twice"))
+        elif commit.txid != before + 1:
+            found.append(
+                Violation("C-ONCE", f"batch {commit.txid} of partition {commit.partition} came after batch {before}")
+            )
+        last[commit.partition] = max(before, commit.txid)
+    for partition, count in batches.items():
+        if last.get(partition, 0) < count:
+            found.append(
+                Violation("C-ONCE", f"partition {partition} ends with batch {last.get(partition, 0)} of {count}")
+            )
+    strangers = sorted(set(last) - set(batches))
+    return found + [Violation("C-ONCE", f"there is no partition {partition}") for partition in strangers]

@@ -1,0 +1,379 @@
+"""A cluster that faults are injected into: hosts, daemons, workers, and what can be seen of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
+import yaml
+from cluster_site import COMMAND_SECS, STORM, environment, last_lines
+from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
+from proxy import Proxy
+
+from storm.cluster.storm_cluster_state import StormClusterState
+from storm.cluster.zookeeper import connect
+from storm.errors import StormError
+from storm.thrift.nimbus_client import NimbusClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from daemons import Ending
+    from nemesis import Shape
+    from network import Network, Place
+    from proxy import Route
+    from timers import Timers
+
+    from storm.cluster.zookeeper import ZooKeeperStorage
+
+NIMBUS_PORT, SUPERVISOR_PORT, FIRST_SLOT = 6627, 6628, 6700
+WAIT_SECS = 60.0
+POLL_SECS = 0.05
+LOOK_SECS = 0.1  # how often processes are looked at
+
+
+class Plan(NamedTuple):
+    """What to start. `zookeeper`: embedded or apache; `nimbuses`, `hosts`, `zookeepers`: how many.
+
+    `proxied`: which links pass through proxies of the harness: "zookeeper" (each daemon's), "workers" (to each host's
+    slots). `settings` are for all daemons, `host_settings` for some.
+    """
+
+    zookeeper: str = "embedded"
+    zookeepers: int = 1
+    nimbuses: int = 1
+    hosts: int = 3
+    slots: int = 4
+    proxied: frozenset[str] = frozenset()
+    settings: Mapping[str, Any] = {}
+    host_settings: Mapping[str, Mapping[str, Any]] = {}
+
+
+class WorkerProcess(NamedTuple):
+    """A worker that runs."""
+
+    pid: int
+    host: str
+    port: int
+    topology_id: str
+    launch_file: str
+
+
+class Appearance(NamedTuple):
+    """A worker process was seen for the first time, or (`gone`) not any more."""
+
+    at: float
+    worker: WorkerProcess
+    gone: bool
+
+
+class FaultSite:
+    """A cluster below `directory`. `start` it, and `close` it whatever happens."""
+
+    def __init__(self, directory: Path, network: Network, timers: Timers, plan: Plan) -> None:
+        self.directory = directory
+        self.network = network
+        self.timers = timers
+        self.plan = plan
+        self.proxy = Proxy()
+        self.zookeeper_routes: dict[tuple[str, str], Route] = {}  # by who uses it and the server, where proxied
+        self.worker_routes: dict[str, list[Route]] = {}  # to the slots of a host, where proxied
+        self.seen: list[Appearance] = []
+        self.endings: list[Ending] = []
+        self.watch_problem: Exception | None = None
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._lock = threading.Lock()
+        self._storage: ZooKeeperStorage | None = None
+        self.zookeepers = self._make_zookeepers()
+        self.nimbuses = self._make_nimbuses()
+        self.supervisors = self._make_supervisors()
+        self.client_conf = directory / "client"
+        self.client_conf.mkdir(parents=True)
+        (self.client_conf / "storm.yaml").write_text(yaml.safe_dump(self._settings("harness")))
+
+    # --- making
+
+    def _make_zookeepers(self) -> list[Daemon]:
+        plan = self.plan
+        names = ["zookeeper"] if plan.zookeepers == 1 else [f"zookeeper-{i + 1}" for i in range(plan.zookeepers)]
+        places = [self.network.place(name) for name in names]
+        ports = {place.name: self.network.port(place, ZOOKEEPER_PORT) for place in places}
+        home = self.directory
+        if plan.zookeeper == "apache":
+            return apache_zookeepers(places, home, ports)
+        return [embedded_zookeeper(place.name, place, home / place.name, ports[place.name]) for place in places]
+
+    def _make_nimbuses(self) -> list[StormDaemon]:
+        count = self.plan.nimbuses
+        names = ["nimbus"] if count == 1 else [f"nimbus-{i + 1}" for i in range(count)]
+        self._nimbus_places = [self.network.place(name) for name in names]
+        return [
+            StormDaemon("nimbus", place.name, place, self.directory / place.name, self._settings(place.name))
+            for place in self._nimbus_places
+        ]
+
+    def _make_supervisors(self) -> dict[str, StormDaemon]:
+        return {name: self.make_supervisor(name) for name in "abcdefgh"[: self.plan.hosts]}
+
+    def make_supervisor(self, name: str, directory: Path | None = None) -> StormDaemon:
+        """The supervisor of this host; not started, and only its maker's unless it is put into `supervisors`."""
+        place = self.network.place(name)
+        slots = [self.network.port(place, FIRST_SLOT + i) for i in range(self.plan.slots)]
+        port = self.network.port(place, SUPERVISOR_PORT)
+        settings = {
+            **self._settings(name),
+            "supervisor.thrift.port": port,
+            "supervisor.slots.ports": slots,
+            **self.plan.host_settings.get(name, {}),
+        }
+        if "workers" in self.plan.proxied:
+            alias = settings["storm.local.hostname"] = self.network.alias(place)
+            self.proxy.route((alias, port), (place.address, port))
+            self.worker_routes[name] = [self.proxy.route((alias, each), (place.address, each)) for each in slots]
+        return StormDaemon("supervisor", name, place, directory or self.directory / f"host-{name}", settings)
+
+    def _settings(self, name: str) -> dict[str, Any]:
+        """What everybody at this place is told."""
+        found: dict[str, Any] = {
+            "storm.zookeeper.servers": [self._zookeeper_address(name, daemon) for daemon in self.zookeepers],
+            "nimbus.seeds": self.seeds,
+            **self.timers.settings,
+            **self.plan.settings,
+        }
+        if name == "harness":
+            return found
+        place = self.network.place(name)
+        found["nimbus.thrift.port"] = self._nimbus_port(place)
+        if self.network.can_cut:
+            found |= {"storm.security.insecure": True, "storm.local.hostname": place.address}
+        return found
+
+    def _nimbus_port(self, place: Place) -> int:
+        return self.network.port(place, NIMBUS_PORT)
+
+    def _zookeeper_address(self, name: str, daemon: Daemon) -> str:
+        if "zookeeper" not in self.plan.proxied or name == "harness":
+            return f"{daemon.place.address}:{daemon.port}"
+        key = (name, daemon.name)
+        if key not in self.zookeeper_routes:
+            target = (daemon.place.address, daemon.port)
+            self.zookeeper_routes[key] = self.proxy.route((self.network.harness, 0), target)
+        return "{}:{}".format(*self.zookeeper_routes[key].listen)
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        return [*self.zookeepers, *self.nimbuses, *self.supervisors.values()]
+
+    def daemon(self, name: str) -> Daemon:
+        """By its name: a host's name is its supervisor's."""
+        return next(daemon for daemon in self.daemons if daemon.name == name)
+
+    # --- starting and ending
+
+    def start(self) -> None:
+        for daemon in self.zookeepers:
+            daemon.start()
+        for daemon in self.zookeepers:
+            self.wait(daemon.is_ready, f"{daemon.name} serves")
+        for daemon in self.daemons:
+            daemon.start()
+        self._watcher.start()
+        self.wait_well()
+
+    def wait_well(self, secs: float = WAIT_SECS) -> None:
+        """Until a Nimbus leads, and every supervisor that runs is registered."""
+        wanted = sum(daemon.is_running for daemon in self.supervisors.values())
+        self.wait(lambda: self.leader() is not None, "a Nimbus leads", secs)
+        self.wait(
+            lambda: len(self.call("getClusterInfo").supervisors) >= wanted, f"{wanted} supervisors registered", secs
+        )
+
+    def restart(self, daemon: Daemon) -> None:
+        daemon.start()
+        self.wait(daemon.is_ready, f"{daemon.name} serves again")
+
+    def close(self) -> None:
+        """End everything that was started here, and nothing else."""
+        self._closing.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        self.network.deliver()
+        if self._storage is not None:
+            self._storage.close()
+        for daemon in self.supervisors.values():
+            daemon.end(signal.SIGKILL)
+        for worker in self.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        for daemon in (*self.nimbuses, *self.zookeepers):
+            daemon.end(signal.SIGKILL)
+        self.proxy.close()
+
+    # --- what people do
+
+    def storm(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command. Raises AssertionError if its exit code is another one; None: any is well."""
+        done = subprocess.run(
+            [*STORM, *words],
+            env=environment(self.client_conf),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECS,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if code is not None and done.returncode != code:
+            raise AssertionError(f"storm {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def submit(self, file: Path, name: str, conf: Mapping[str, Any], *, wait: bool = True) -> str:
+        """Submit a topology file; its id, once all its workers run."""
+        words = [word for key, value in conf.items() for word in ("-c", f"{key}={json.dumps(value)}")]
+        done = self.storm("submit", str(file), "--name", name, "--json", *words, code=0 if wait else None)
+        if not wait:
+            return str(self.call("getTopologySummaryByName", name).id)
+        found: str = json.loads(done.stdout)["id"]
+        return found
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Ask the leading Nimbus."""
+        with NimbusClient(self.seeds, NIMBUS_PORT, 5.0) as nimbus:
+            return nimbus.call(method, *arguments)
+
+    @property
+    def seeds(self) -> list[str]:
+        return [f"{place.address}:{self._nimbus_port(place)}" for place in self._nimbus_places]
+
+    # --- what can be seen
+
+    def leader(self) -> StormDaemon | None:
+        """The Nimbus that leads, asked itself; None if there is none."""
+        with contextlib.suppress(StormError):
+            said = self.call("getLeader")
+            if said.isLeader:
+                return next(
+                    (each for each in self.nimbuses if (each.place.address, each.port) == (said.host, said.port)), None
+                )
+        return None
+
+    @property
+    def state(self) -> StormClusterState:
+        """The cluster's state in ZooKeeper, seen by the harness."""
+        if self._storage is None:
+            hosts = [f"{daemon.place.address}:{daemon.port}" for daemon in self.zookeepers]
+            self._storage = connect(hosts, "/storm", 10_000, wait_secs=WAIT_SECS)
+        return StormClusterState(self._storage)
+
+    def workers(self, topology_id: str | None = None) -> list[WorkerProcess]:
+        """The workers of this cluster that run, by their command lines; sorted by host and port."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "status"]):
+            words = process.info["cmdline"] or []
+            if words[1:3] != ["-m", "storm.worker"] or not words[-1].startswith(f"{self.directory}/"):
+                continue
+            if process.info["status"] == psutil.STATUS_ZOMBIE or topology_id not in {None, words[3]}:
+                continue
+            host = Path(words[-1]).relative_to(self.directory).parts[0].removeprefix("host-")
+            found.append(WorkerProcess(process.pid, host, int(words[4]), words[3], words[-1]))
+        return sorted(found, key=lambda worker: (worker.host, worker.port))
+
+    def wait_workers(self, topology_id: str, count: int, secs: float = WAIT_SECS) -> list[WorkerProcess]:
+        """Until so many workers of it run, all of them known to Nimbus as up."""
+
+        def are_up() -> list[WorkerProcess]:
+            page = self.call("getTopologyPageInfo", topology_id, ":all-time", False)
+            up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
+            running = self.workers(topology_id)
+            return running if len(up) == len(running) == count and page.status == "ACTIVE" else []
+
+        found: list[WorkerProcess] = self.wait(are_up, f"{topology_id} runs on {count} workers", secs)
+        return found
+
+    def wait(self, condition: Callable[[], Any], what: str, secs: float = WAIT_SECS) -> Any:
+        """The first true answer; where it raises StormError that counts as not yet. Raises AssertionError."""
+        deadline = time.monotonic() + secs
+        last: Exception | None = None
+        while time.monotonic() < deadline:
+            try:
+                if found := condition():
+                    return found
+                last = None
+            except StormError as error:
+                last = error
+            time.sleep(POLL_SECS)
+        raise AssertionError(f"not in {secs:.0f} s: {what}{f' ({last})' if last else ''}")
+
+    def logs(self, role: str = "all") -> list[Path]:
+        """The log files of a role: zookeeper, nimbus, supervisor, worker, or a daemon's name."""
+        daemons: Sequence[Daemon] = {
+            "all": self.daemons,
+            "zookeeper": self.zookeepers,
+            "nimbus": self.nimbuses,
+            "supervisor": list(self.supervisors.values()),
+            "worker": [],
+        }.get(role) or [daemon for daemon in self.daemons if daemon.name == role]
+        found = [daemon.log for daemon in daemons]
+        if role in {"all", "worker"}:
+            for daemon in self.supervisors.values():
+                found += sorted(daemon.local_dir.glob("logs/workers-artifacts/*/*/worker.log*"))
+        return [path for path in found if path.exists()]
+
+    def log_tails(self) -> str:
+        """The end of every log, for whoever reads of a failure."""
+        return "\n".join(f"--- {path}\n{last_lines(path)}" for path in self.logs())
+
+    def _watch(self) -> None:
+        """Note which workers come and go, and which daemons end; what ends unasked is started again."""
+        known: dict[int, WorkerProcess] = {}
+        while not self._closing.wait(LOOK_SECS):
+            try:
+                now = time.monotonic()
+                running = {worker.pid: worker for worker in self.workers()}
+                with self._lock:
+                    self.seen += [Appearance(now, running[pid], False) for pid in running.keys() - known.keys()]
+                    self.seen += [Appearance(now, known[pid], True) for pid in known.keys() - running.keys()]
+                known = running
+                for daemon in self.daemons:
+                    ending = daemon.look()
+                    if ending is not None:
+                        self.endings.append(ending)
+                        if not ending.asked:
+                            daemon.start()
+            except (psutil.Error, OSError) as error:
+                self.watch_problem = error
+
+    def worker_events(self) -> list[Appearance]:
+        with self._lock:
+            return list(self.seen)
+
+
+@contextlib.contextmanager
+def running_site(directory: Path, network: Network, timers: Timers, plan: Plan) -> Iterator[FaultSite]:
+    """A cluster that runs within the block."""
+    site = FaultSite(directory, network, timers, plan)
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()
+
+
+def shape_of(site: FaultSite, workers: int) -> Shape:
+    """What of it faults can hit."""
+    from nemesis import Shape
+
+    return Shape(
+        tuple(site.supervisors),
+        tuple(daemon.name for daemon in site.nimbuses),
+        tuple(daemon.name for daemon in site.zookeepers),
+        workers,
+    )

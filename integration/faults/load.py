@@ -1,0 +1,139 @@
+"""The topology that runs while faults are injected, and what the harness asks of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from records import Progress, Run, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fault_site import FaultSite, WorkerProcess
+
+TOPOLOGIES = Path(__file__).resolve().parent / "topologies"
+NUMBERED = TOPOLOGIES / "numbered.py"
+WORKERS = 3
+SPOUTS = 2
+NO_PROGRESS_SECS = 1.0  # how often the drain looks
+
+
+class Amount(NamedTuple):
+    """How many numbers, and how many a second."""
+
+    messages: int
+    rate: float
+
+
+class Load:
+    """One run of topologies/numbered.py; its files are in `directory`."""
+
+    def __init__(self, site: FaultSite, name: str, amount: Amount, **conf: Any) -> None:
+        self.site = site
+        self.name = name
+        self.messages = amount.messages
+        self.workers = int(conf.get("topology.workers", WORKERS))
+        self.directory = site.directory / f"run-{name}"
+        self.directory.mkdir()
+        self.conf: Mapping[str, Any] = {
+            "topology.workers": self.workers,
+            **site.timers.conf,
+            "faults.dir": str(self.directory),
+            "faults.messages": amount.messages,
+            "faults.rate": amount.rate,
+            "faults.spouts": SPOUTS,
+            **conf,
+        }
+        self.topology_id = ""
+        self._progress = Progress(self.directory)
+
+    def start(self) -> Load:
+        """Submit it; returns when its first numbers are acked. The others come once it is told to `begin`."""
+        self.topology_id = self.site.submit(NUMBERED, self.name, self.conf)
+        self.site.wait(lambda: self.done() > 0, f"numbers of {self.name} are acked")
+        return self
+
+    def begin(self) -> None:
+        """From now on numbers come at their rate."""
+        being_written = self.directory / "started.tmp"
+        being_written.write_text(repr(time.monotonic()))
+        os.replace(being_written, self.directory / "started")
+
+    @property
+    def pending_max(self) -> int:
+        """What all its spout tasks together may have under way."""
+        return int(self.conf["topology.max.spout.pending"]) * int(self.conf["faults.spouts"])
+
+    def ask(self, kind: str) -> None:
+        """Let the next bolt in the middle do this."""
+        (self.directory / f"ask-{kind}").touch()
+
+    def is_asked(self, kind: str) -> bool:
+        """Whether nobody has seen it yet."""
+        return (self.directory / f"ask-{kind}").exists()
+
+    def slow(self, on: bool) -> None:
+        """Let the sinks be slow, or not any more."""
+        if on:
+            (self.directory / "slow").touch()
+        else:
+            (self.directory / "slow").unlink(missing_ok=True)
+
+    def processes(self) -> list[WorkerProcess]:
+        return self.site.workers(self.topology_id)
+
+    def done(self) -> int:
+        """How many numbers are acked, or given up."""
+        return self._progress.count()
+
+    def wait_progress(self, more: int, secs: float = 60.0) -> None:
+        """Until so many more numbers are done than now, or all."""
+        wanted = min(self.done() + more, self.messages)
+        self.site.wait(lambda: self.done() >= wanted, f"{more} more numbers of {self.name} are acked", secs)
+
+    def drain(self) -> bool:
+        """Let it finish: whether every number is done. It gives up when nothing was for the profile's grace."""
+        moved_at, before = time.monotonic(), self.done()
+        while before < self.messages:
+            time.sleep(NO_PROGRESS_SECS)
+            now, done = time.monotonic(), self.done()
+            if done > before:
+                moved_at, before = now, done
+            elif now - moved_at > self.site.timers.grace_secs:
+                return False
+        return True
+
+    def read(self) -> Run:
+        return read_run(self.directory, self.messages)
+
+    def kill(self) -> list[str]:
+        """Kill the topology; what of it was still there after the grace."""
+        self.site.storm("kill", self.name, "-w", "0")
+        try:
+            self.site.wait(lambda: not self.remains(), "it is gone", self.site.timers.grace_secs)
+        except AssertionError:
+            return self.remains()
+        return []
+
+    def remains(self) -> list[str]:
+        """Whatever is left of it in ZooKeeper, among processes and in the supervisors' directories."""
+        state, found = self.site.state, [f"worker process {worker.pid}" for worker in self.processes()]
+        for kind, ids in (("storms", state.topology_ids()), ("assignments", state.assignment_ids())):
+            found += [f"node {kind}/{self.topology_id}" for each in ids if each == self.topology_id]
+        for daemon in self.site.supervisors.values():
+            found += [str(path) for path in (daemon.local_dir / "supervisor" / "stormdist").glob(self.topology_id)]
+            found += [str(path) for path in (daemon.local_dir / "workers").glob("*")]
+        return found
+
+
+def tasks_of(worker: WorkerProcess) -> frozenset[int]:
+    """The tasks of the worker's executors, as its launch file says; empty if that is gone."""
+    try:
+        executors = json.loads(Path(worker.launch_file).read_text())["executors"]
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(task for start, end in executors for task in range(start, end + 1))

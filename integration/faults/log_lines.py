@@ -1,0 +1,52 @@
+"""Lines of daemons' and workers' logs with the times that stand before them."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path  # noqa: TC003
+from typing import NamedTuple
+
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
+SLACK_SECS = 0.002  # a log's times are cut to milliseconds
+
+
+class LogLine(NamedTuple):
+    """`at`: on the monotonic clock."""
+
+    at: float
+    text: str
+
+
+def monotonic_offset() -> float:
+    """What to add to a wall time (seconds since 1970) for the monotonic one."""
+    return time.monotonic() - time.time()
+
+
+def parse(text: str, offset: float) -> list[LogLine]:
+    """Its lines that begin with a time (local, as logging writes it)."""
+    found = []
+    for line in text.splitlines():
+        if match := TIME.match(line):
+            whole, _, millis = match[0].partition(",")
+            wall = time.mktime(time.strptime(whole, "%Y-%m-%d %H:%M:%S")) + int(millis) / 1000
+            found.append(LogLine(wall + offset, line))
+    return found
+
+
+class Logs:
+    """Logs that were read once."""
+
+    def __init__(self, offset: float) -> None:
+        self._offset = offset
+        self._parsed: dict[Path, list[LogLine]] = {}
+
+    def first(self, path: Path, pattern: str, after: float, until: float = float("inf")) -> float | None:
+        """When the first line that matches was written within these times."""
+        if path not in self._parsed:
+            self._parsed[path] = parse(path.read_text(errors="replace"), self._offset)
+        expression = re.compile(pattern)
+        for line in self._parsed[path]:
+            if after - SLACK_SECS <= line.at < until and expression.search(line.text):
+                return line.at
+        return None

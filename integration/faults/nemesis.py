@@ -1,0 +1,131 @@
+"""Schedules of faults as data, drawn from a seed: equal seeds, faults and shapes of a cluster give equal schedules.
+
+Nothing here touches a cluster. Faults do not overlap: each ends, and is healed, before the next begins.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FORMAT = 1
+
+
+class Shape(NamedTuple):
+    """What a cluster has that faults can hit."""
+
+    hosts: tuple[str, ...] = ("a", "b", "c")
+    nimbuses: tuple[str, ...] = ("nimbus",)
+    zookeepers: tuple[str, ...] = ("zookeeper",)
+    workers: int = 3
+
+
+class Drawable(NamedTuple):
+    """A fault as the drawing sees it. `seconds`: the shortest and the longest that it lasts, both 0 for one blow."""
+
+    name: str
+    target: str  # a key of TARGETS
+    seconds: tuple[float, float] = (0.0, 0.0)
+
+
+class Event(NamedTuple):
+    """`fault` hits `target`, `at` seconds after the start, and is healed `seconds` later."""
+
+    at: float
+    fault: str
+    target: str
+    seconds: float
+
+    @property
+    def until(self) -> float:
+        return self.at + self.seconds
+
+
+class Step(NamedTuple):
+    """The begin (`heals` False) or the end of event `number`."""
+
+    at: float
+    heals: bool
+    number: int
+
+
+def targets(kind: str, shape: Shape) -> list[str]:
+    """The names that a fault of this kind of target may hit."""
+    found = {
+        "cluster": ["all"],
+        "topology": ["topology"],
+        "worker": [f"worker-{i}" for i in range(shape.workers)],
+        "host": list(shape.hosts),
+        "nimbus": list(shape.nimbuses),
+        "zookeeper": list(shape.zookeepers),
+        "link": [f"{one}-{other}" for one in shape.hosts for other in shape.hosts if one != other],
+    }
+    return found[kind]
+
+
+def draw(seed: int, count: int, faults: Sequence[Drawable], shape: Shape, gap_secs: tuple[float, float]) -> list[Event]:
+    """`count` events. Every fault comes once before any comes twice; times are rounded to milliseconds.
+
+    Raises ValueError without faults, or where one has nothing to hit in this shape.
+    """
+    if not faults:
+        raise ValueError("there is no fault to draw from")
+    for fault in faults:
+        if not targets(fault.target, shape):
+            raise ValueError(f"{fault.name} has nothing to hit: the cluster has no {fault.target}")
+    rng = random.Random(seed)
+    bag: list[Drawable] = []
+    events: list[Event] = []
+    now = 0.0
+    for _ in range(count):
+        if not bag:
+            bag = list(faults)
+            rng.shuffle(bag)
+        fault = bag.pop()
+        now = round(now + rng.uniform(*gap_secs), 3)
+        seconds = round(rng.uniform(*fault.seconds), 3)
+        events.append(Event(now, fault.name, rng.choice(targets(fault.target, shape)), seconds))
+        now = events[-1].until
+    return events
+
+
+def steps(events: Sequence[Event]) -> list[Step]:
+    """What to do in order of time; at one time, what ends comes before what begins, but never before its own begin."""
+    found = [Step(event.at, False, number) for number, event in enumerate(events)]
+    found += [Step(event.until, True, number) for number, event in enumerate(events)]
+    return sorted(found, key=lambda step: (step.at, step.number, step.heals))
+
+
+def length_secs(events: Sequence[Event]) -> float:
+    """From the start until the last fault is healed."""
+    return max((event.until for event in events), default=0.0)
+
+
+def to_json(seed: int, shape: Shape, events: Sequence[Event]) -> str:
+    """The schedule as a file holds it."""
+    rows = ",\n  ".join(json.dumps(event._asdict()) for event in events)
+    head = f'"format": {FORMAT}, "seed": {seed}, "shape": {json.dumps(shape._asdict())}'
+    return f'{{{head}, "events": [\n  {rows}\n]}}\n'
+
+
+def from_json(text: str) -> tuple[int, Shape, list[Event]]:
+    """Seed, shape and events of such a file. Raises ValueError that says what is wrong with it."""
+    try:
+        plain: Any = json.loads(text)
+        if plain["format"] != FORMAT:
+            raise ValueError(f"the schedule has format {plain['format']!r}, this harness reads {FORMAT}")
+        shape = Shape(*(tuple(value) if isinstance(value, list) else value for value in plain["shape"].values()))
+        events = [Event(**row) for row in plain["events"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is no schedule: {error!r}") from None
+    before = 0.0
+    for event in events:
+        if not (math.isfinite(event.at) and math.isfinite(event.seconds) and event.seconds >= 0 and event.at >= before):
+            raise ValueError(f"{event} begins before the one before it has ended, or has no proper times")
+        before = event.until
+    return int(plain["seed"]), shape, events

@@ -1,0 +1,261 @@
+"""Carries a schedule out on a cluster under load, lets it finish, and asks the checkers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import checks
+import psutil
+from checks import Observed, Usage, Violation
+from fault_site import Plan, shape_of
+from faults import Hand, Hit, heal, inject
+from load import WORKERS
+from log_lines import Logs, monotonic_offset
+from nemesis import draw, from_json, length_secs, steps, to_json
+from results_table import Row, rows
+from scenario import Context, Outcome
+
+from storm.errors import StormError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from fault_site import FaultSite
+    from faults import Fault, Said
+    from load import Load
+    from nemesis import Event
+
+FAULTS, MESSAGES = 3, 6_000
+LAST_SECS = 2.0  # numbers go on for so long after the last fault
+WELL_SECS = 2.0
+
+
+class Wish(NamedTuple):
+    """What a scenario of scheduled faults wants besides its faults."""
+
+    plan: Plan = Plan()
+    faults: int = FAULTS
+    messages: int = MESSAGES
+    conf: Mapping[str, object] = {}
+    gap_secs: tuple[float, float] | None = None
+
+
+def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
+    """Draw a schedule of these kinds, or read the one that was asked for, and carry it out."""
+    options, timers = context.options, context.timers
+    needs = frozenset().union(*(kind.needs for kind in kinds))
+    plan = wish.plan
+    if "zookeeper-proxy" in needs:
+        plan = plan._replace(proxied=plan.proxied | {"zookeeper"})
+    if "worker-proxy" in needs:
+        plan = plan._replace(proxied=plan.proxied | {"workers"})
+    if "ensemble" in needs:
+        plan = plan._replace(zookeeper="apache", zookeepers=3)
+    with context.site(plan) as site:
+        shape = shape_of(site, WORKERS)
+        if options.replay is not None:
+            _, _, events = from_json(options.replay.read_text())
+        else:
+            count = wish.faults if options.faults is None else options.faults
+            drawables = [kind.drawable(timers) for kind in kinds]
+            events = draw(options.seed, count, drawables, shape, wish.gap_secs or timers.gap_secs)
+        schedule = context.directory / "schedule.json"
+        schedule.write_text(to_json(options.seed, shape, events))
+        messages = wish.messages if options.messages is None else options.messages
+        rate = messages / (length_secs(events) + LAST_SECS)
+        say(
+            f"{len(events)} faults in {length_secs(events):.0f} s, {messages} messages, {rate:.0f} a second: {schedule}"
+        )
+        conf = {key.replace(".", "__"): value for key, value in wish.conf.items()}
+        load = context.load(site, messages, rate, begin=False, **conf)
+        before = usage(site)
+        hits = carry_out(site, load, events, {kind.name: kind for kind in kinds})
+        return conclude(context, Finished(site, load, hits, {kind.name: kind for kind in kinds}, before))
+
+
+def carry_out(site: FaultSite, load: Load, events: Sequence[Event], kinds: Mapping[str, Fault]) -> list[Hit]:
+    """Inject and heal when it is time; whatever happens, what was begun is healed."""
+    hits = [Hit(event) for event in events]
+    load.begin()
+    began = time.monotonic()
+    begun: list[int] = []
+    try:
+        for step in steps(events):
+            time.sleep(max(0.0, began + step.at - time.monotonic()))
+            event, hand = events[step.number], Hand(site, load, hits[step.number])
+            if step.heals:
+                heal(hand)
+                begun.remove(step.number)
+            else:
+                begun.append(step.number)
+                say(
+                    f"{event.at:7.1f} s  {event.fault} of {event.target}"
+                    + f" for {event.seconds:.1f} s" * bool(event.seconds)
+                )
+                inject(kinds[event.fault], hand)
+    finally:
+        for number in begun:
+            heal(Hand(site, load, hits[number]))
+    return hits
+
+
+class Finished(NamedTuple):
+    """A load whose faults are over."""
+
+    site: FaultSite
+    load: Load
+    hits: Sequence[Hit]
+    kinds: Mapping[str, Fault]
+    before: Mapping[str, Usage]
+
+
+def conclude(context: Context, finished: Finished) -> Outcome:
+    """Drain, check, kill the topology, look for what is left."""
+    site, load, timers = finished.site, finished.load, context.timers
+    if not load.drain():
+        say(f"nothing was acked for {timers.grace_secs:g} s: {load.messages - load.done()} numbers are missing")
+    wait_well(context, finished)
+    after = usage(site)
+    run = load.read()
+    faults = observe(finished)
+    first = min((hit.at for hit in finished.hits), default=time.monotonic())
+    started = [seen.at for seen in site.worker_events() if not seen.gone and seen.at >= first]
+    found = rows(run, faults, started, timers.worker_secs + timers.executor_secs + timers.session_secs)
+    violations = [*context.violations, *checks.lost(run), *checks.unexpected(run)]
+    violations += checks.too_many_duplicates(
+        run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
+    )
+    violations += daemons_ended(site)
+    for name, used in after.items():
+        if name in finished.before:
+            violations += checks.leaks(name, finished.before[name], used)
+    violations += [Violation("C-LEAK", f"after the topology was killed there is still {left}") for left in load.kill()]
+    violations += defunct(site)
+    violations += logged_tracebacks(site)
+    again = checks.duplicates(run.lines)
+    seconds = (run.acks[-1].at - run.acks[0].at) if run.acks else 0.0
+    note = (
+        f"{len(run.acks)} acks of {run.messages} messages in {seconds:.0f} s, {len(again)} lines came again, "
+        f"{len(run.fails)} fails"
+    )
+    total = Row(
+        "all", len(faults), len(checks.unfinished(run) | checks.unwritten(run)), len(again),
+        restarts=len(started), violations=tuple(violations),
+    )  # fmt: skip
+    return Outcome([*found, total], [], [*context.notes, note])
+
+
+def wait_well(context: Context, finished: Finished) -> None:
+    """Until it is well, and was for a while: what a look sees may be what was there before the last fault."""
+    grace_secs = context.timers.grace_secs
+    deadline = time.monotonic() + grace_secs
+    well_since: float | None = None
+    while time.monotonic() < deadline:
+        try:
+            well = _is_well(finished)
+        except StormError:
+            well = False
+        now = time.monotonic()
+        well_since = (well_since or now) if well else None
+        if well_since is not None and now - well_since >= WELL_SECS:
+            return
+        time.sleep(0.1)
+    context.check(False, f"not every daemon and worker is up {grace_secs:g} s after the last number", "C-ALIVE")
+
+
+def _is_well(finished: Finished) -> bool:
+    site, load = finished.site, finished.load
+    if not all(daemon.is_running for daemon in site.daemons):
+        return False
+    page = site.call("getTopologyPageInfo", load.topology_id, ":all-time", False)
+    up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
+    return bool(up) and len(up) == len(page.workers) == len(load.processes())
+
+
+def observe(finished: Finished) -> list[Observed]:
+    """The faults with what logs say of them. A line counts for a fault until the next one of its kind begins."""
+    logs = Logs(monotonic_offset())
+    found = []
+    for number, hit in enumerate(finished.hits):
+        kind = finished.kinds[hit.event.fault]
+        healed_at = hit.healed_at if hit.healed_at is not None else hit.at
+        later = (other.at for other in finished.hits[number + 1 :] if other.event.fault == kind.name)
+        until = min(later, default=float("inf"))
+        # Who was not hit tells of nothing: the topology may have had no worker at that moment.
+        expected = kind.told is not None and (bool(hit.victims) or kind.target not in {"worker", "topology"})
+        told_at = said(finished.site, logs, kind.told, hit, (hit.at, until)) if kind.told else None
+        back_at = said(finished.site, logs, kind.back, hit, (hit.at, until)) if kind.back else None
+        found.append(
+            Observed(
+                kind.name, hit.event.target, hit.at, healed_at,
+                frozenset(worker.pid for worker in hit.victims), hit.victim_tasks, kind.spares_workers,
+                expected, told_at, kind.back is not None, back_at, hit.problem,
+            )
+        )  # fmt: skip
+    return found
+
+
+def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float, float]) -> float | None:
+    """When the logs said it: the first of them, or the last if each has to."""
+    paths: list[Path] = site.logs(hit.event.target if what.role == "target" else what.role)
+    times = [logs.first(path, what.pattern, *between) for path in paths]
+    if what.each:
+        return None if None in times or not times else max(at for at in times if at is not None)
+    return min((at for at in times if at is not None), default=None)
+
+
+def usage(site: FaultSite) -> dict[str, Usage]:
+    """What each daemon uses now."""
+    found = {}
+    for daemon in site.daemons:
+        if daemon.is_running:
+            process = psutil.Process(daemon.pid)
+            with process.oneshot():
+                found[daemon.name] = Usage(
+                    process.pid, process.num_fds(), process.num_threads(), process.memory_info().rss
+                )
+    return found
+
+
+def daemons_ended(site: FaultSite) -> list[Violation]:
+    found = [
+        Violation(
+            "C-ALIVE", f"{ending.name} ended by itself, exit code {ending.code}; see {site.daemon(ending.name).log}"
+        )
+        for ending in site.endings
+        if not ending.asked
+    ]
+    if site.watch_problem is not None:
+        found.append(Violation("HARNESS", f"processes could not be watched: {site.watch_problem!r}"))
+    return found
+
+
+def defunct(site: FaultSite) -> list[Violation]:
+    """Children of the daemons that ended and stay unreaped."""
+    pids = {daemon.pid: daemon.name for daemon in site.daemons if daemon.is_running}
+
+    def zombies() -> set[tuple[int, str]]:
+        found = set()
+        for process in psutil.process_iter(["status", "ppid"]):
+            if process.info["status"] == psutil.STATUS_ZOMBIE and process.info["ppid"] in pids:
+                found.add((process.pid, pids[process.info["ppid"]]))
+        return found
+
+    first = zombies()
+    if first:
+        time.sleep(1.0)
+    return [Violation("C-LEAK", f"{name} does not reap its child {pid}") for pid, name in sorted(first & zombies())]
+
+
+def logged_tracebacks(site: FaultSite, allowed: Sequence[str] = (checks.ASKED_FOR,)) -> list[Violation]:
+    return [
+        Violation("C-LOG", f"a traceback in {path}: {last}")
+        for path in site.logs()
+        for last in dict.fromkeys(checks.tracebacks(path.read_text(errors="replace"), allowed))
+    ]
+
+
+def say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,163 @@
+"""Faults of links: cut, cut in one direction, unplugged without a word, slow, damaging."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faults import Fault, Hand, Said
+from proxy import FAIR, Weather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from timers import Timers
+
+DELAY_SECS, JITTER_SECS = 0.2, 0.1
+FLIP_EVERY = 50_000  # bytes
+STALLED = Weather(stalls=True)
+
+
+def cut(hand: Hand, some: Iterable[str], others: Iterable[str], *, both: bool = True) -> None:
+    """Nothing passes from `some` places to `others`, nor, with `both`, back; sessions through proxies included."""
+    site, network = hand.site, hand.site.network
+    hand.hit.undo.append(lambda: heal(hand))
+    pairs = [(one, other) for one in some for other in others]
+    for one, other in pairs:
+        sides = (network.place(one), network.place(other))
+        if network.can_cut:
+            network.drop([sides[0]], [sides[1]])
+            if both:
+                network.drop([sides[1]], [sides[0]])
+        for key in ((one, other), (other, one)):
+            if key in site.zookeeper_routes:
+                site.zookeeper_routes[key].out = site.zookeeper_routes[key].back = STALLED
+
+
+def heal(hand: Hand) -> None:
+    hand.site.network.deliver()
+    for route in hand.site.zookeeper_routes.values():
+        route.out = route.back = FAIR
+
+
+def cut_link(hand: Hand) -> None:
+    one, _, other = hand.target.partition("-")
+    cut(hand, [one], [other])
+
+
+def cut_one_way(hand: Hand) -> None:
+    one, _, other = hand.target.partition("-")
+    cut(hand, [one], [other], both=False)
+
+
+def cut_from_zookeeper(hand: Hand) -> None:
+    cut(hand, [hand.target], [daemon.name for daemon in hand.site.zookeepers])
+
+
+def cut_from_nimbus(hand: Hand) -> None:
+    cut(hand, [hand.target], [daemon.name for daemon in hand.site.nimbuses])
+
+
+def cut_nimbus_off(hand: Hand) -> None:
+    site = hand.site
+    cut(hand, [hand.target], [*site.supervisors, *(daemon.name for daemon in site.zookeepers)])
+
+
+def cut_in_halves(hand: Hand) -> None:
+    """Nimbus, ZooKeeper and the first host on one side, the other hosts on the other."""
+    site = hand.site
+    first, *others = site.supervisors
+    masters = [daemon.name for daemon in (*site.nimbuses, *site.zookeepers)]
+    cut(hand, [*masters, first], others)
+
+
+def unplug(hand: Hand) -> None:
+    place = hand.site.network.place(hand.target)
+    hand.hit.undo.append(lambda: hand.site.network.plug(place))
+    hand.site.network.unplug(place)
+
+
+def delay(hand: Hand) -> None:
+    _weather(hand, Weather(delay_secs=DELAY_SECS, jitter_secs=JITTER_SECS))
+
+
+def damage(hand: Hand) -> None:
+    _weather(hand, Weather(flip_every=FLIP_EVERY))
+
+
+def stall(hand: Hand) -> None:
+    """Connections stay open, and nothing passes."""
+    _weather(hand, STALLED)
+
+
+def _weather(hand: Hand, weather: Weather) -> None:
+    """For all frames between workers."""
+    routes = [route for routes in hand.site.worker_routes.values() for route in routes]
+    for route in routes:
+        route.out = weather
+
+    def heal() -> None:
+        for route in routes:
+            route.out = FAIR
+
+    hand.hit.undo.append(heal)
+
+
+def _a_message_timeout(timers: Timers) -> tuple[float, float]:
+    return 0.6 * timers.message_secs, 1.6 * timers.message_secs
+
+
+def _past_reassignment(timers: Timers) -> tuple[float, float]:
+    longest = timers.session_secs + timers.executor_secs
+    return 1.2 * longest, 1.5 * longest
+
+
+def _past_session(timers: Timers) -> tuple[float, float]:
+    return 1.5 * timers.session_secs, 2.5 * timers.session_secs
+
+
+LINKS = frozenset({"links"})
+PROXY = frozenset({"worker-proxy"})
+LOST = Said("target", r"The connection to ZooKeeper at .* is lost")
+
+NETWORK_FAULTS = [
+    Fault(
+        "link-cut", "N1", "nothing passes between two hosts of workers", "link", cut_link, _a_message_timeout,
+        spares_workers=True, needs=LINKS,
+    ),
+    Fault(
+        "link-cut-one-way", "N4", "nothing passes from one host to another, but back", "link", cut_one_way,
+        _a_message_timeout, spares_workers=True, needs=LINKS,
+    ),
+    Fault(
+        "host-unplugged", "N3", "a host's cable is pulled, without FIN; back after its workers were replaced", "host",
+        unplug, _past_reassignment, told=LOST, needs=LINKS,
+    ),
+    Fault(
+        "host-cut-from-zookeeper", "N7", "a host does not reach ZooKeeper for longer than a session", "host",
+        cut_from_zookeeper, _past_session, spares_workers=True, told=LOST, needs=frozenset({"zookeeper-proxy"}),
+    ),
+    Fault(
+        "host-cut-from-nimbus", "N7", "a host does not reach Nimbus, nor Nimbus it", "host", cut_from_nimbus,
+        _past_session, needs=LINKS,
+    ),
+    Fault(
+        "nimbus-cut-off", "N7", "Nimbus reaches neither ZooKeeper nor the hosts", "nimbus", cut_nimbus_off,
+        _past_session, spares_workers=True, needs=LINKS,
+    ),
+    Fault(
+        "cluster-in-halves", "N7", "Nimbus, ZooKeeper and one host on one side, the other hosts on the other",
+        "cluster", cut_in_halves, _past_reassignment, needs=LINKS,
+    ),
+    Fault(
+        "link-slow", "N6", "all frames between workers come 200 to 300 ms later", "cluster", delay,
+        _past_session, spares_workers=True, needs=PROXY,
+    ),
+    Fault(
+        "link-stalled", "N1", "connections between workers stay open and nothing passes", "cluster", stall,
+        _a_message_timeout, spares_workers=True, needs=PROXY,
+    ),
+    Fault(
+        "frames-damaged", "N5", "one bit in 50,000 bytes between workers is turned", "cluster", damage,
+        _past_session, spares_workers=True, needs=PROXY,
+    ),
+]  # fmt: skip

@@ -1,0 +1,132 @@
+"""Faults of processes: they die, are told to end, or stand still."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from faults import Fault, Hand, Said, pause, send
+
+if TYPE_CHECKING:
+    from daemons import Daemon
+    from timers import Timers
+
+
+def kill_worker(hand: Hand) -> None:
+    send(hand.worker(), signal.SIGKILL)
+
+
+def kill_workers(hand: Hand) -> None:
+    send(hand.hit.hits(hand.load.processes()), signal.SIGKILL)
+
+
+def terminate_worker(hand: Hand) -> None:
+    send(hand.worker(), signal.SIGTERM)
+
+
+def pause_worker(hand: Hand) -> None:
+    pause(hand, hand.worker())
+
+
+def kill_daemon(hand: Hand) -> None:
+    daemon = hand.site.daemon(hand.target)
+    hand.hit.undo.append(lambda: hand.site.restart(daemon))
+    daemon.end(signal.SIGKILL)
+
+
+def lose_host(hand: Hand) -> None:
+    """The supervisor first, or it would start its workers again."""
+    kill_daemon(hand)
+    here = [worker for worker in hand.site.workers() if worker.host == hand.target]
+    send(hand.hit.hits(here), signal.SIGKILL)
+
+
+def kill_everything(hand: Hand) -> None:
+    site = hand.site
+    workers = hand.hit.hits(hand.load.processes())
+    send(workers, signal.SIGSTOP)  # so that none ends by itself, or is replaced, before all are dead
+    daemons = list(site.daemons)
+    for daemon in daemons:
+        hand.hit.undo.append(daemon.start)
+    for daemon in reversed(daemons):
+        daemon.end(signal.SIGKILL)
+    send(workers, signal.SIGKILL)
+
+
+def pause_daemon(hand: Hand, *daemons: Daemon) -> None:
+    for daemon in daemons or (hand.site.daemon(hand.target),):
+        hand.hit.undo.append(lambda daemon=daemon: daemon.send(signal.SIGCONT))  # type: ignore[misc]
+        daemon.send(signal.SIGSTOP)
+
+
+def pause_coordination(hand: Hand) -> None:
+    pause_daemon(hand, *hand.site.nimbuses, *hand.site.zookeepers)
+
+
+def pause_everything(hand: Hand) -> None:
+    pause(hand, hand.load.processes())
+    pause_daemon(hand, *hand.site.daemons)
+
+
+def _moments(timers: Timers) -> tuple[float, float]:
+    return 1.0, 3.0
+
+
+def _past_worker_timeout(timers: Timers) -> tuple[float, float]:
+    return 1.3 * timers.worker_secs, 1.8 * timers.worker_secs
+
+
+def _past_reassignment(timers: Timers) -> tuple[float, float]:
+    longest = timers.session_secs + timers.executor_secs
+    return 1.2 * longest, 1.5 * longest
+
+
+def _within_session(timers: Timers) -> tuple[float, float]:
+    return 0.3 * timers.session_secs, 0.6 * timers.session_secs
+
+
+DIED = r"The worker on port \d+ was killed by signal 9"
+
+PROCESS_FAULTS = [
+    Fault("worker-killed", "P1 A6", "kill -9 one worker", "worker", kill_worker, told=Said("supervisor", DIED)),
+    Fault(
+        "workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers,
+        told=Said("supervisor", DIED),
+    ),
+    Fault(
+        "worker-terminated", "P4", "SIGTERM to one worker: it ends in order, and is started again", "worker",
+        terminate_worker, told=Said("worker", r"Ending \(exit code 0\)"),
+    ),
+    Fault(
+        "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",
+        kill_daemon, _moments, spares_workers=True, back=Said("target", r"supervisor \S+ listens on"),
+    ),
+    Fault(
+        "host-lost", "P6", "kill -9 a supervisor and its workers; back after they were assigned elsewhere", "host",
+        lose_host, _past_reassignment, told=Said("nimbus", r"does not beat|Assignment \d+ of"),
+    ),
+    Fault(
+        "nimbus-killed", "P7", "kill -9 Nimbus; back some seconds later", "nimbus", kill_daemon, _moments,
+        spares_workers=True, back=Said("nimbus", r"leads now"),
+    ),
+    Fault(
+        "cluster-killed", "P18", "kill -9 everything at once, and start it again", "cluster", kill_everything,
+        _moments,
+    ),
+    Fault(
+        "worker-paused", "H1", "SIGSTOP a worker until it was replaced, then SIGCONT", "worker", pause_worker,
+        _past_worker_timeout, told=Said("supervisor", r"sent no heartbeat for"),
+    ),
+    Fault(
+        "supervisor-paused", "H3", "SIGSTOP a supervisor for longer than its session; its workers go on", "host",
+        pause_daemon, _past_worker_timeout, spares_workers=True,
+    ),
+    Fault(
+        "coordination-paused", "H4", "SIGSTOP Nimbus and ZooKeeper for less than a session", "cluster",
+        pause_coordination, _within_session, spares_workers=True,
+    ),
+    Fault(
+        "everything-paused", "T4", "SIGSTOP everything, as when a machine sleeps, then SIGCONT", "cluster",
+        pause_everything, _past_worker_timeout, spares_workers=True,
+    ),
+]  # fmt: skip

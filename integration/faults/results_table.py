@@ -1,0 +1,84 @@
+"""The table that people read: a line for each kind of fault, what is wrong below it."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checks import Observed, Violation
+    from records import Run
+
+
+class Row(NamedTuple):
+    """One kind of fault. Times in seconds, one for each time that it was seen."""
+
+    fault: str
+    runs: int
+    lost: int = 0
+    duplicated: int = 0
+    detected: tuple[float, ...] = ()
+    recovered: tuple[float, ...] = ()
+    restarts: int = 0
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        return "FAILED" if self.violations else "ok"
+
+
+def rows(run: Run, faults: Sequence[Observed], started: Sequence[float], patience_secs: float) -> list[Row]:
+    """A row for each kind of fault of a run, in the order of their first."""
+    ledger = checks.Ledger(run.lines)
+    again = checks.by_fault((line.at for line in checks.duplicates(run.lines)), faults)
+    vanished = checks.unwritten(run)
+    gone = checks.by_fault((ack.at for ack in run.acks if ack.number in vanished), faults)
+    restarts, wrong = checks.restarts_by_fault(started, faults, patience_secs)
+    violations = [*wrong, *checks.not_told(faults), *checks.problems(faults)]
+    found = []
+    for kind in dict.fromkeys(fault.fault for fault in faults):
+        mine = [i for i, fault in enumerate(faults) if fault.fault == kind]
+        detected = [checks.detected_secs(faults[i]) for i in mine]
+        recovered = [checks.recovered_secs(faults[i], ledger) for i in mine]
+        found.append(
+            Row(
+                kind,
+                len(mine),
+                lost=sum(gone[i] for i in mine),
+                duplicated=sum(again[i] for i in mine),
+                detected=tuple(secs for secs in detected if secs is not None),
+                recovered=tuple(secs for secs in recovered if secs is not None),
+                restarts=sum(restarts[i] for i in mine),
+                violations=tuple(each for each in violations if f"{kind} of " in each.text),
+            )
+        )
+    return found
+
+
+def seconds(values: Sequence[float]) -> str:
+    """p50 and maximum."""
+    if not values:
+        return "-"
+    return f"{statistics.median(values):.2f}/{max(values):.2f}"
+
+
+def print_table(found: Sequence[Row], out: TextIO = sys.stdout) -> None:
+    print(
+        f"{'fault':28}{'runs':>5}{'lost':>6}{'duplicated':>11}{'detected s':>14}{'recovered s':>14}"
+        f"{'restarts':>9}  verdict",
+        file=out,
+    )
+    print(f"{'':50}{'p50/max':>14}{'p50/max':>14}", file=out)
+    for row in found:
+        print(
+            f"{row.fault:28}{row.runs:>5}{row.lost:>6}{row.duplicated:>11}{seconds(row.detected):>14}"
+            f"{seconds(row.recovered):>14}{row.restarts:>9}  {row.verdict}",
+            file=out,
+        )
+        for violation in dict.fromkeys(row.violations):
+            print(f"    {violation}", file=out)

@@ -1,0 +1,183 @@
+"""What a scenario is, what it is given, and what it finds."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator  # noqa: TC003
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from checks import Violation
+from fault_site import FaultSite, Plan, running_site
+from load import Amount, Load
+from network import Loopback, Namespaces
+from results_table import Row
+from zookeeper_servers import apache_missing
+
+from storm.config.settings import with_defaults
+
+if TYPE_CHECKING:
+    from network import Network
+    from timers import Timers
+
+
+class Options(NamedTuple):
+    """What was asked for. `faults`, `messages` None: what suits the scenario. `replay`: a schedule to follow."""
+
+    seed: int
+    timers: Timers
+    faults: int | None = None
+    messages: int | None = None
+    zookeeper: str = "embedded"
+    replay: Path | None = None
+
+
+class Outcome(NamedTuple):
+    """`rows` for the table; `violations` of the whole run; `notes` for whoever reads it."""
+
+    rows: list[Row]
+    violations: list[Violation]
+    notes: list[str] = []
+
+
+class Scenario(NamedTuple):
+    """A row of the catalogue.
+
+    `ids`: its ids there. `run` None: it cannot run, and `missing` says why. `needs`: keys of NEEDS.
+    `mixed`: the random scenario draws from it.
+    """
+
+    name: str
+    ids: str
+    about: str
+    run: Callable[[Context], Outcome] | None = None
+    needs: frozenset[str] = frozenset()
+    missing: str = ""
+    mixed: bool = False
+
+
+class Context:
+    """One scenario's run: options, a directory of its own, the network, and what its checks have found so far."""
+
+    def __init__(self, options: Options, directory: Path, network: Callable[[], Network]) -> None:
+        self.options = options
+        self.timers = options.timers
+        self.directory = directory
+        self.rng = random.Random(options.seed)
+        self.violations: list[Violation] = []
+        self.notes: list[str] = []
+        self._network = network
+        self._sites = self._loads = 0
+
+    @contextlib.contextmanager
+    def site(self, plan: Plan) -> Iterator[FaultSite]:
+        """A cluster that runs within the block; `plan.zookeeper` is the one that was asked for, if it says embedded."""
+        self._sites += 1
+        chosen = plan if plan.zookeeper != "embedded" else plan._replace(zookeeper=self.options.zookeeper)
+        with running_site(self.directory / f"cluster-{self._sites}", self._network(), self.timers, chosen) as found:
+            yield found
+
+    def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
+        """A load that runs: topologies/numbered.py with these settings, dots written as two underscores."""
+        settings = {key.replace("__", "."): value for key, value in conf.items()}
+        self._loads += 1
+        found = Load(site, f"numbers-{self._loads}", Amount(messages, rate), **settings).start()
+        if begin:
+            found.begin()
+        return found
+
+    def check(self, holds: object, what: str, check: str = "AUDIT") -> bool:
+        """Note that something does not hold."""
+        if not holds:
+            self.violations.append(Violation(check, what))
+        return bool(holds)
+
+    def must(self, condition: Callable[[], Any], what: str, secs: float) -> float | None:
+        """After how many seconds it held; None, and noted, if it did not within these."""
+        began = time.monotonic()
+        while time.monotonic() - began < secs:
+            with contextlib.suppress(Exception):  # not there yet
+                if condition():
+                    return time.monotonic() - began
+            time.sleep(0.05)
+        self.check(False, f"not in {secs:g} s: {what}")
+        return None
+
+    def outcome(self, name: str, runs: int = 1, **found: Any) -> Outcome:
+        """One row for the whole scenario."""
+        row = Row(name, runs, violations=tuple(self.violations), **found)
+        return Outcome([row], [], self.notes)
+
+
+def need_root() -> str | None:
+    return None if WORLD.own else "this machine allows no namespaces: neither root nor user namespaces"
+
+
+def need_apache() -> str | None:
+    return apache_missing()
+
+
+def need_faketime() -> str | None:
+    return None if faketime_library() else "there is no libfaketime: apt-get install faketime"
+
+
+def need_stuck() -> str | None:
+    return need_option("topology.executor.stuck.secs")
+
+
+def need_option(key: str) -> str | None:
+    """None if the product knows this setting."""
+    return None if key in with_defaults({}) else f"part of the product that is not there yet: {key}"
+
+
+def faketime_library() -> Path | None:
+    """Debian's libfaketime."""
+    return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+class World:
+    """Whether the harness runs in a world of its own; set once, before scenarios are asked what they miss."""
+
+    own = False
+
+
+WORLD = World()
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "links": need_root,
+    "worker-proxy": need_root,
+    "mounts": need_root,
+    "zookeeper-proxy": lambda: None,
+    "ensemble": need_apache,
+    "faketime": need_faketime,
+    "stuck": need_stuck,
+    "stuck-restart": lambda: need_option("topology.executor.stuck.restart"),
+    "ip": lambda: None if shutil.which("ip") else "there is no `ip` command: apt-get install iproute2",
+}
+
+
+def why_not(scenario: Scenario) -> str | None:
+    """Why it cannot run here; None if it can."""
+    if scenario.run is None:
+        return scenario.missing
+    for need in sorted(scenario.needs):
+        if (reason := NEEDS[need]()) is not None:
+            return reason
+    return None
+
+
+def make_network(own_world: bool) -> Callable[[], Network]:
+    """The network of all clusters of a run: its hosts are made once, whatever the scenarios call them."""
+    if not own_world:
+        return Loopback
+    networks: list[Namespaces] = []
+
+    def shared() -> Namespaces:
+        if not networks:
+            networks.append(Namespaces())
+        return networks[0]
+
+    return shared

@@ -1,0 +1,65 @@
+"""The two sets of timers: `short` for quick runs, `default` as they are delivered.
+
+`short` scales down what decides how long a fault lasts before somebody acts: heartbeats 1 s, a silent worker 5 s,
+silent executors 6 s, ZooKeeper's session 4 s (the least that its tick of 2 s allows), a tuple tree 5 s.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Timers(NamedTuple):
+    """Seconds. `gap_secs`: between the end of one fault and the next; `grace_secs`: to be well again after the last."""
+
+    name: str
+    settings: dict[str, Any]  # of daemons
+    conf: dict[str, Any]  # of topologies
+    worker_secs: float
+    executor_secs: float
+    session_secs: float
+    message_secs: float
+    gap_secs: tuple[float, float]
+    grace_secs: float
+
+
+PENDING_MAX = 200  # of each spout task: it bounds what may come twice
+
+SHORT = Timers(
+    "short",
+    {
+        "storm.zookeeper.session.timeout": 4_000,
+        "storm.thrift.socket.timeout.ms": 10_000,
+        "nimbus.task.timeout.secs": 6,
+        "nimbus.supervisor.timeout.secs": 6,
+        "nimbus.monitor.freq.secs": 1,
+        "nimbus.task.launch.secs": 20,
+        "supervisor.heartbeat.frequency.secs": 1,
+        "supervisor.monitor.frequency.secs": 1,
+        "supervisor.worker.timeout.secs": 5,
+        "supervisor.worker.start.timeout.secs": 20,
+        "supervisor.worker.shutdown.sleep.secs": 1,
+        "task.refresh.poll.secs": 2,
+    },
+    {"topology.message.timeout.secs": 5, "topology.max.spout.pending": PENDING_MAX},
+    worker_secs=5.0,
+    executor_secs=6.0,
+    session_secs=4.0,
+    message_secs=5.0,
+    gap_secs=(3.0, 6.0),
+    grace_secs=30.0,
+)
+
+DEFAULT = Timers(
+    "default",
+    {},
+    {"topology.max.spout.pending": PENDING_MAX},
+    worker_secs=30.0,
+    executor_secs=30.0,
+    session_secs=20.0,
+    message_secs=30.0,
+    gap_secs=(6.0, 14.0),
+    grace_secs=180.0,
+)
+
+BY_NAME = {timers.name: timers for timers in (SHORT, DEFAULT)}

@@ -1,0 +1,227 @@
+"""Numbers from a source that forgets nothing: whatever was not acked comes again, in the next process too.
+
+Settings:
+    faults.dir            where spouts and sinks write, and where the harness puts what it asks for
+    faults.messages       how many numbers there are, 0 .. messages - 1
+    faults.rate           how many are sent a second, by all spout tasks together; what was missed is made up for
+    faults.spouts, faults.forwards, faults.sinks    how many tasks
+    faults.attempts_max   a number that was sent so often is given up; 0: none ever is
+    faults.poison         a number at which the bolt in the middle always raises
+    faults.unacked_every  every so many numbers are not acked when they are sent for the first time
+
+A file `started` holds the monotonic clock's time from which on they count.
+
+A file `ask-KIND` in the directory makes the next bolt in the middle that sees it do KIND, once; see ASKED. While there
+is a file `slow`, the sinks take 20 ms for each tuple.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm import Bolt, Spout, StormTopology, TopologyBuilder, Tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from storm import OutputCollector, SpoutOutputCollector, TopologyContext
+
+TRIAL = 10  # numbers of each spout task before the run begins
+LOOK_SECS = 0.1
+SLOW_SECS = 0.02
+MEMORY_MARGIN_BYTES = 64 << 20
+GIL_LETTERS = 24  # the match below then takes a second or two, and no other thread of the process runs meanwhile
+
+
+def payload(number: int) -> str:
+    """What travels with a number, so that a sink sees whether it came unharmed."""
+    return f"{number * 2654435761 % 2**32:08x}"
+
+
+class NumberSpout(Spout):
+    outputs = ["number", "incarnation", "attempt", "payload"]
+
+    def open(self, conf: Mapping[str, Any], context: TopologyContext, collector: SpoutOutputCollector) -> None:
+        self.collector = collector
+        self.directory = Path(conf["faults.dir"])
+        index, count = context.task_index, len(context.tasks_of(context.component_id))
+        self.attempts_max = conf.get("faults.attempts_max", 0)
+        self.rate = conf["faults.rate"] / count
+        self.started: float | None = None
+        self.look_at = 0.0
+        numbers = range(index, conf["faults.messages"], count)
+        done = self.written("acked", index) | self.written("given-up", index)
+        self.sent = Counter(self.numbers_in(self.directory.glob(f"sent-{index}-*"))) if self.attempts_max else Counter()
+        self.incarnation = 1 + len(list(self.directory.glob(f"acked-{index}-*")))
+        names = {kind: f"{kind}-{index}-{os.getpid()}" for kind in ("acked", "failed", "given-up", "sent")}
+        self.files = {kind: (self.directory / name).open("a", buffering=1) for kind, name in names.items()}
+        self.waiting = deque(number for number in numbers if number not in done)
+        self.already = len(numbers) - len(self.waiting)  # of what was planned up to now, so much is done
+        self.again: deque[int] = deque()
+        self.taken = 0
+
+    def written(self, kind: str, index: int) -> set[int]:
+        return set(self.numbers_in(self.directory.glob(f"{kind}-{index}-*")))
+
+    def numbers_in(self, paths: Iterable[Path]) -> list[int]:
+        return [int(line.split()[0]) for path in paths for line in path.read_text().splitlines()]
+
+    def next_tuple(self) -> None:
+        if self.again:
+            self.send(self.again.popleft())
+        elif self.waiting and self.already + self.taken < self.planned():
+            self.taken += 1
+            self.send(self.waiting.popleft())
+
+    def planned(self) -> float:
+        """How many numbers should have been sent by now: a few, until the harness says when the run begins."""
+        now = time.monotonic()
+        if self.started is None and now >= self.look_at:
+            self.look_at = now + LOOK_SECS
+            with contextlib.suppress(FileNotFoundError):
+                self.started = float((self.directory / "started").read_text())
+        return TRIAL if self.started is None else TRIAL + (now - self.started) * self.rate
+
+    def send(self, number: int) -> None:
+        if self.attempts_max and self.sent[number] >= self.attempts_max:
+            self.write("given-up", number)
+            return
+        self.sent[number] += 1
+        if self.attempts_max:
+            self.write("sent", number)
+        self.collector.emit([number, self.incarnation, self.sent[number], payload(number)], message_id=number)
+
+    def ack(self, message_id: int) -> None:
+        self.sent.pop(message_id, None)
+        self.write("acked", message_id)
+
+    def fail(self, message_id: int) -> None:
+        self.write("failed", message_id)
+        self.again.append(message_id)
+
+    def write(self, kind: str, number: int) -> None:
+        self.files[kind].write(f"{number} {time.monotonic():.6f}\n")
+
+
+class ForwardBolt(Bolt):
+    outputs = ["number", "incarnation", "attempt", "payload"]
+
+    def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
+        self.collector = collector
+        self.directory = conf["faults.dir"]
+        self.poison = conf.get("faults.poison")
+        self.unacked_every = conf.get("faults.unacked_every", 0)
+
+    def execute(self, tup: Tuple) -> None:
+        for kind, act in ASKED.items():
+            if asked(self.directory, kind):
+                act()
+        if tup.number == self.poison:
+            raise RuntimeError(f"the harness asked for it: number {tup.number} is poison")
+        self.collector.emit(list(tup.values), anchors=tup)
+        first = tup.incarnation == tup.attempt == 1
+        if not (self.unacked_every and first and tup.number % self.unacked_every == 0):
+            self.collector.ack(tup)
+
+
+class SinkBolt(Bolt):
+    """Writes a number down before it acks it."""
+
+    def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
+        self.collector = collector
+        directory = Path(conf["faults.dir"])
+        self.slow = directory / "slow"
+        self.file = (directory / f"ledger-{context.task_id}-{os.getpid()}").open("a", buffering=1)
+
+    def execute(self, tup: Tuple) -> None:
+        if self.slow.exists():
+            time.sleep(SLOW_SECS)
+        sound = "ok" if tup.payload == payload(tup.number) else "bad"
+        self.file.write(f"{tup.number} {tup.incarnation} {tup.attempt} {time.monotonic():.6f} {sound}\n")
+        self.collector.ack(tup)
+
+
+def asked(directory: str, kind: str) -> bool:
+    """Whether the harness asks for this, and this task is the first to see it."""
+    try:
+        os.unlink(f"{directory}/ask-{kind}")
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def raise_error() -> None:
+    raise RuntimeError("the harness asked for an error")
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def sleep() -> None:
+    time.sleep(1e6)
+
+
+def hold_interpreter() -> None:
+    re.match(r"(a+)+$", "a" * GIL_LETTERS + "b")
+
+
+def exit_at_once() -> None:
+    os._exit(3)
+
+
+def take_memory() -> None:
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_MARGIN_BYTES,) * 2)
+    hoard = []
+    while True:
+        hoard.append(bytearray(1 << 20))
+
+
+def start_child() -> None:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
+
+
+def fork() -> None:
+    """Children by every way that there is: none may harm the sockets of this process."""
+    import multiprocessing
+
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(int, ("7",)) == 7
+
+
+ASKED: dict[str, Callable[[], None]] = {
+    "raise": raise_error,
+    "spin": spin,
+    "sleep": sleep,
+    "hold": hold_interpreter,
+    "exit": exit_at_once,
+    "memory": take_memory,
+    "child": start_child,
+    "fork": fork,
+}
+
+
+def topology(conf: Mapping[str, Any]) -> StormTopology:
+    builder = TopologyBuilder()
+    builder.set_spout("numbers", NumberSpout(), conf.get("faults.spouts", 2))
+    forwards, sinks = conf.get("faults.forwards", 3), conf.get("faults.sinks", 3)
+    builder.set_bolt("forward", ForwardBolt(), forwards).set_num_tasks(2 * forwards).shuffle_grouping("numbers")
+    builder.set_bolt("sink", SinkBolt(), sinks).set_num_tasks(2 * sinks).fields_grouping("forward", ["number"])
+    return builder.create_topology()
