@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING
 
 from faults import Fault, Hand, Said
 from load import WORKERS, tasks_of
 
 if TYPE_CHECKING:
-    from fault_site import WorkerProcess
+    from collections.abc import Callable
 
 ASK_SECS = 10.0
+STUCK_SECS = 3
+STUCK_CONF = {"topology.executor.stuck.secs": STUCK_SECS, "topology.executor.stuck.restart": True}
+STUCK = frozenset({"stuck", "stuck-restart"})
+HARMLESS = {"hold", "fork"}
 _turns = itertools.count()
 
 
-def raise_in_bolt(hand: Hand) -> None:
-    _ask_and_see(hand, "raise")
-
-
-def exit_in_bolt(hand: Hand) -> None:
-    _ask_and_see(hand, "exit")
-
-
-def hold_interpreter(hand: Hand) -> None:
-    hand.load.ask("hold")
-
-
-def fork_in_bolt(hand: Hand) -> None:
-    hand.load.ask("fork")
+def asking(kind: str) -> Callable[[Hand], None]:
+    """Ask for this; where it harms no worker, nobody is a victim."""
+    return partial(ask, kind=kind) if kind not in HARMLESS else lambda hand: hand.load.ask(kind)
 
 
 def slow_sinks(hand: Hand) -> None:
@@ -43,36 +37,45 @@ def rebalance(hand: Hand) -> None:
     hand.site.storm("rebalance", hand.load.name, "-w", "1", "-n", str(workers), "-e", f"forward={executors}")
 
 
-def _ask_and_see(hand: Hand, kind: str) -> None:
-    """Ask for what ends a worker; the one that it ended is the victim."""
-    tasks = {worker: tasks_of(worker) for worker in hand.load.processes()}
+def ask(hand: Hand, kind: str) -> None:
+    """Ask for what harms a worker: the one that does it is the victim."""
+    tasks = {worker.pid: (worker, tasks_of(worker)) for worker in hand.load.processes()}
     hand.load.ask(kind)
-
-    def gone() -> list[WorkerProcess]:
-        running = hand.load.processes()
-        return [worker for worker in tasks if worker not in running]
-
-    for worker in hand.site.wait(gone, f"a bolt does {kind}", ASK_SECS):
+    pid = hand.site.wait(lambda: hand.load.did(kind), f"a bolt does {kind}", ASK_SECS)
+    if pid in tasks:
+        worker, its_tasks = tasks[pid]
         hand.hit.victims.append(worker)
-        hand.hit.victim_tasks |= tasks[worker]
+        hand.hit.victim_tasks |= its_tasks
 
 
 APPLICATION_FAULTS = [
     Fault(
-        "bolt-raises", "A1", "a bolt raises: its worker ends and is started again", "topology", raise_in_bolt,
+        "bolt-raises", "A1", "a bolt raises: its worker ends and is started again", "topology", asking("raise"),
         told=Said("supervisor", r"The worker on port \d+ exited with code 1"),
     ),
     Fault(
-        "bolt-exits", "A1", "a bolt ends its process", "topology", exit_in_bolt,
+        "bolt-exits", "A1", "a bolt ends its process", "topology", asking("exit"),
         told=Said("supervisor", r"The worker on port \d+ exited with code 3"),
     ),
     Fault(
-        "interpreter-held", "H6", "a bolt holds the interpreter for seconds, less than a timeout", "topology",
-        hold_interpreter, spares_workers=True,
+        "bolt-takes-memory", "P15", "a bolt uses up the memory that its process may have", "topology", asking("memory"),
+        told=Said("supervisor", r"The worker on port \d+ exited with code 1"),
     ),
     Fault(
-        "bolt-forks", "P16", "a bolt starts children by subprocess, fork and multiprocessing", "topology", fork_in_bolt,
-        spares_workers=True,
+        "bolt-spins", "H5", "a bolt does not return from its loop: it is named, and its worker restarted", "topology",
+        asking("spin"), told=Said("worker", r"stuck"), needs=STUCK,
+    ),
+    Fault(
+        "bolt-sleeps", "H7", "a bolt waits for ever: it is named, and its worker restarted", "topology",
+        asking("sleep"), told=Said("worker", r"stuck"), needs=STUCK,
+    ),
+    Fault(
+        "interpreter-held", "H6", "a bolt holds the interpreter for seconds, less than a timeout", "topology",
+        asking("hold"), spares_workers=True,
+    ),
+    Fault(
+        "bolt-forks", "P16", "a bolt starts children by subprocess, fork and multiprocessing", "topology",
+        asking("fork"), spares_workers=True,
     ),
     Fault(
         "sinks-slow", "H9", "the last bolt takes 20 ms a tuple for a while", "topology", slow_sinks,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -17,7 +18,6 @@ from zookeeper_servers import REPOSITORY, apache_class_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from network import Place
 
@@ -116,15 +116,23 @@ class StormDaemon(Daemon):
     def __init__(self, command: str, name: str, place: Place, directory: Path, settings: Mapping[str, Any]) -> None:
         key = {"nimbus": "nimbus.thrift.port", "supervisor": "supervisor.thrift.port"}[command]
         super().__init__(name, place, [*STORM, command], directory, settings[key])
-        self.settings = {**settings, "storm.local.dir": str(self.local_dir)}
-        conf_dir = directory / "conf"
-        conf_dir.mkdir(exist_ok=True)
-        (conf_dir / "storm.yaml").write_text(yaml.safe_dump(self.settings))
-        self.environment = environment(conf_dir)
+        self.settings = {**settings, "storm.local.dir": str(directory / "local")}
+        self._conf_dir = directory / "conf"
+        self._conf_dir.mkdir(exist_ok=True)
+        self._write_conf()
+        self.environment = environment(self._conf_dir)
 
     @property
     def local_dir(self) -> Path:
-        return self.directory / "local"
+        return Path(self.settings["storm.local.dir"])
+
+    def local_dir_is(self, directory: Path) -> None:
+        """Another one than its own, from its next start on."""
+        self.settings["storm.local.dir"] = str(directory)
+        self._write_conf()
+
+    def _write_conf(self) -> None:
+        (self._conf_dir / "storm.yaml").write_text(yaml.safe_dump(self.settings))
 
 
 def embedded_zookeeper(name: str, place: Place, directory: Path, port: int) -> Daemon:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import isolation
-from checks import Violation
+from checkers import Violation
 from results_table import Row, print_table
 from scenario import WORLD, Context, Options, Outcome, make_network, why_not
 from scenarios import SCENARIOS

@@ -24,7 +24,7 @@ from storm.errors import StormError
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from daemons import Ending
     from nemesis import Shape
@@ -86,6 +86,7 @@ class FaultSite:
         self.proxy = Proxy()
         self.zookeeper_routes: dict[tuple[str, str], Route] = {}  # by who uses it and the server, where proxied
         self.worker_routes: dict[str, list[Route]] = {}  # to the slots of a host, where proxied
+        self.nimbus_routes: list[Route] = []  # where proxied
         self.seen: list[Appearance] = []
         self.endings: list[Ending] = []
         self.watch_problem: Exception | None = None
@@ -117,9 +118,17 @@ class FaultSite:
         names = ["nimbus"] if count == 1 else [f"nimbus-{i + 1}" for i in range(count)]
         self._nimbus_places = [self.network.place(name) for name in names]
         return [
-            StormDaemon("nimbus", place.name, place, self.directory / place.name, self._settings(place.name))
+            StormDaemon("nimbus", place.name, place, self.directory / place.name, self._nimbus_settings(place))
             for place in self._nimbus_places
         ]
+
+    def _nimbus_settings(self, place: Place) -> dict[str, Any]:
+        settings = self._settings(place.name)
+        if "nimbus" in self.plan.proxied:
+            alias = settings["storm.local.hostname"] = self.network.alias(place)
+            port = self._nimbus_port(place)
+            self.nimbus_routes.append(self.proxy.route((alias, port), (place.address, port)))
+        return settings
 
     def _make_supervisors(self) -> dict[str, StormDaemon]:
         return {name: self.make_supervisor(name) for name in "abcdefgh"[: self.plan.hosts]}
@@ -354,17 +363,6 @@ class FaultSite:
     def worker_events(self) -> list[Appearance]:
         with self._lock:
             return list(self.seen)
-
-
-@contextlib.contextmanager
-def running_site(directory: Path, network: Network, timers: Timers, plan: Plan) -> Iterator[FaultSite]:
-    """A cluster that runs within the block."""
-    site = FaultSite(directory, network, timers, plan)
-    try:
-        site.start()
-        yield site
-    finally:
-        site.close()
 
 
 def shape_of(site: FaultSite, workers: int) -> Shape:

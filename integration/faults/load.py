@@ -51,6 +51,14 @@ class Load:
         self.topology_id = ""
         self._progress = Progress(self.directory)
 
+    @property
+    def file(self) -> Path:
+        return NUMBERED
+
+    def words(self) -> list[str]:
+        """Its settings as `storm submit` takes them."""
+        return [word for key, value in self.conf.items() for word in ("-c", f"{key}={json.dumps(value)}")]
+
     def start(self) -> Load:
         """Submit it; returns when its first numbers are acked. The others come once it is told to `begin`."""
         self.topology_id = self.site.submit(NUMBERED, self.name, self.conf)
@@ -72,9 +80,12 @@ class Load:
         """Let the next bolt in the middle do this."""
         (self.directory / f"ask-{kind}").touch()
 
-    def is_asked(self, kind: str) -> bool:
-        """Whether nobody has seen it yet."""
-        return (self.directory / f"ask-{kind}").exists()
+    def did(self, kind: str) -> int | None:
+        """The process that does what was asked for, or did it; None if none has seen it yet."""
+        found = sorted(self.directory.glob(f"did-{kind}-*"), key=lambda path: path.stat().st_mtime)
+        if (self.directory / f"ask-{kind}").exists() or not found:
+            return None
+        return int(found[-1].name.rpartition("-")[2])
 
     def slow(self, on: bool) -> None:
         """Let the sinks be slow, or not any more."""

@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
     @property
     def until(self) -> float:
-        return self.at + self.seconds
+        return round(self.at + self.seconds, 3)
 
 
 class Step(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import checks
+import checkers
 import psutil
-from checks import Observed, Usage, Violation
+from checkers import Observed, Usage, Violation
 from fault_site import Plan, shape_of
 from faults import Hand, Hit, heal, inject
 from load import WORKERS
@@ -123,25 +123,25 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     first = min((hit.at for hit in finished.hits), default=time.monotonic())
     started = [seen.at for seen in site.worker_events() if not seen.gone and seen.at >= first]
     found = rows(run, faults, started, timers.worker_secs + timers.executor_secs + timers.session_secs)
-    violations = [*context.violations, *checks.lost(run), *checks.unexpected(run)]
-    violations += checks.too_many_duplicates(
+    violations = [*context.violations, *checkers.lost(run), *checkers.unexpected(run)]
+    violations += checkers.too_many_duplicates(
         run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
     )
     violations += daemons_ended(site)
     for name, used in after.items():
         if name in finished.before:
-            violations += checks.leaks(name, finished.before[name], used)
+            violations += checkers.leaks(name, finished.before[name], used)
     violations += [Violation("C-LEAK", f"after the topology was killed there is still {left}") for left in load.kill()]
     violations += defunct(site)
     violations += logged_tracebacks(site)
-    again = checks.duplicates(run.lines)
+    again = checkers.duplicates(run.lines)
     seconds = (run.acks[-1].at - run.acks[0].at) if run.acks else 0.0
     note = (
         f"{len(run.acks)} acks of {run.messages} messages in {seconds:.0f} s, {len(again)} lines came again, "
         f"{len(run.fails)} fails"
     )
     total = Row(
-        "all", len(faults), len(checks.unfinished(run) | checks.unwritten(run)), len(again),
+        "all", len(faults), len(checkers.unfinished(run) | checkers.unwritten(run)), len(again),
         restarts=len(started), violations=tuple(violations),
     )  # fmt: skip
     return Outcome([*found, total], [], [*context.notes, note])
@@ -249,11 +249,11 @@ def defunct(site: FaultSite) -> list[Violation]:
     return [Violation("C-LEAK", f"{name} does not reap its child {pid}") for pid, name in sorted(first & zombies())]
 
 
-def logged_tracebacks(site: FaultSite, allowed: Sequence[str] = (checks.ASKED_FOR,)) -> list[Violation]:
+def logged_tracebacks(site: FaultSite, allowed: Sequence[str] = (checkers.ASKED_FOR,)) -> list[Violation]:
     return [
         Violation("C-LOG", f"a traceback in {path}: {last}")
         for path in site.logs()
-        for last in dict.fromkeys(checks.tracebacks(path.read_text(errors="replace"), allowed))
+        for last in dict.fromkeys(checkers.tracebacks(path.read_text(errors="replace"), allowed))
     ]
 
 

@@ -6,12 +6,12 @@ import statistics
 import sys
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-import checks
+import checkers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checks import Observed, Violation
+    from checkers import Observed, Violation
     from records import Run
 
 
@@ -34,17 +34,17 @@ class Row(NamedTuple):
 
 def rows(run: Run, faults: Sequence[Observed], started: Sequence[float], patience_secs: float) -> list[Row]:
     """A row for each kind of fault of a run, in the order of their first."""
-    ledger = checks.Ledger(run.lines)
-    again = checks.by_fault((line.at for line in checks.duplicates(run.lines)), faults)
-    vanished = checks.unwritten(run)
-    gone = checks.by_fault((ack.at for ack in run.acks if ack.number in vanished), faults)
-    restarts, wrong = checks.restarts_by_fault(started, faults, patience_secs)
-    violations = [*wrong, *checks.not_told(faults), *checks.problems(faults)]
+    ledger = checkers.Ledger(run.lines)
+    again = checkers.by_fault((line.at for line in checkers.duplicates(run.lines)), faults)
+    vanished = checkers.unwritten(run)
+    gone = checkers.by_fault((ack.at for ack in run.acks if ack.number in vanished), faults)
+    restarts, wrong = checkers.restarts_by_fault(started, faults, patience_secs)
+    violations = [*wrong, *checkers.not_told(faults), *checkers.problems(faults)]
     found = []
     for kind in dict.fromkeys(fault.fault for fault in faults):
         mine = [i for i, fault in enumerate(faults) if fault.fault == kind]
-        detected = [checks.detected_secs(faults[i]) for i in mine]
-        recovered = [checks.recovered_secs(faults[i], ledger) for i in mine]
+        detected = [checkers.detected_secs(faults[i]) for i in mine]
+        recovered = [checkers.recovered_secs(faults[i], ledger) for i in mine]
         found.append(
             Row(
                 kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import random
 import shutil
 import time
@@ -10,8 +11,8 @@ from collections.abc import Callable, Iterator  # noqa: TC003
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from checks import Violation
-from fault_site import FaultSite, Plan, running_site
+from checkers import Violation
+from fault_site import FaultSite, Plan
 from load import Amount, Load
 from network import Loopback, Namespaces
 from results_table import Row
@@ -75,16 +76,30 @@ class Context:
     @contextlib.contextmanager
     def site(self, plan: Plan) -> Iterator[FaultSite]:
         """A cluster that runs within the block; `plan.zookeeper` is the one that was asked for, if it says embedded."""
-        self._sites += 1
-        chosen = plan if plan.zookeeper != "embedded" else plan._replace(zookeeper=self.options.zookeeper)
-        with running_site(self.directory / f"cluster-{self._sites}", self._network(), self.timers, chosen) as found:
+        with self.prepared(plan) as found:
+            found.start()
             yield found
 
-    def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
-        """A load that runs: topologies/numbered.py with these settings, dots written as two underscores."""
+    @contextlib.contextmanager
+    def prepared(self, plan: Plan) -> Iterator[FaultSite]:
+        """A cluster that is not started yet, and closed after the block."""
+        self._sites += 1
+        chosen = plan if plan.zookeeper != "embedded" else plan._replace(zookeeper=self.options.zookeeper)
+        found = FaultSite(self.directory / f"cluster-{self._sites}", self._network(), self.timers, chosen)
+        try:
+            yield found
+        finally:
+            found.close()
+
+    def made(self, site: FaultSite, messages: int, rate: float, **conf: Any) -> Load:
+        """A load that is not submitted: topologies/numbered.py with these settings, dots written as two underscores."""
         settings = {key.replace("__", "."): value for key, value in conf.items()}
         self._loads += 1
-        found = Load(site, f"numbers-{self._loads}", Amount(messages, rate), **settings).start()
+        return Load(site, f"numbers-{self._loads}", Amount(messages, rate), **settings)
+
+    def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
+        """The same, running."""
+        found = self.made(site, messages, rate, **conf).start()
         if begin:
             found.begin()
         return found
@@ -124,13 +139,14 @@ def need_faketime() -> str | None:
     return None if faketime_library() else "there is no libfaketime: apt-get install faketime"
 
 
-def need_stuck() -> str | None:
-    return need_option("topology.executor.stuck.secs")
-
-
 def need_option(key: str) -> str | None:
     """None if the product knows this setting."""
     return None if key in with_defaults({}) else f"part of the product that is not there yet: {key}"
+
+
+def need_module(name: str) -> str | None:
+    """None if the product has this module."""
+    return None if importlib.util.find_spec(name) else f"part of the product that is not there yet: {name}"
 
 
 def faketime_library() -> Path | None:
@@ -153,7 +169,8 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "zookeeper-proxy": lambda: None,
     "ensemble": need_apache,
     "faketime": need_faketime,
-    "stuck": need_stuck,
+    "stuck": lambda: need_option("topology.executor.stuck.secs"),
+    "replication": lambda: need_module("storm.nimbus.blob_replication"),
     "stuck-restart": lambda: need_option("topology.executor.stuck.restart"),
     "ip": lambda: None if shutil.which("ip") else "there is no `ip` command: apt-get install iproute2",
 }

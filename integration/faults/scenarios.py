@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from application_faults import APPLICATION_FAULTS
+from application_faults import APPLICATION_FAULTS, STUCK_CONF
 from nemesis_run import Wish, run_faults
 from network_faults import NETWORK_FAULTS
 from process_faults import PROCESS_FAULTS
 from scenario import NEEDS, Context, Outcome, Scenario
+from scenarios_application import APPLICATION_SCENARIOS
+from scenarios_clock import CLOCK_SCENARIOS
+from scenarios_disk import DISK_SCENARIOS
+from scenarios_network import NETWORK_SCENARIOS
+from scenarios_nimbus import NIMBUS_SCENARIOS
+from scenarios_process import PROCESS_SCENARIOS
+from scenarios_zookeeper import ZOOKEEPER_SCENARIOS
 from zookeeper_faults import ZOOKEEPER_FAULTS
 
 if TYPE_CHECKING:
@@ -33,14 +40,32 @@ def run_random(context: Context) -> Outcome:
 
 
 def scheduled(fault: Fault) -> Callable[[Context], Outcome]:
-    return lambda context: run_faults(context, [fault], Wish())
+    wish = Wish(conf=STUCK_CONF) if "stuck" in fault.needs else Wish()
+    return lambda context: run_faults(context, [fault], wish)
 
 
 def of_fault(fault: Fault) -> Scenario:
     return Scenario(fault.name, fault.ids, fault.about, scheduled(fault), fault.needs)
 
 
+def place_in_catalogue(scenario: Scenario) -> tuple[int, int]:
+    """Its first id: the letter's place in the order of the catalogue, and the number."""
+    first = scenario.ids.split()[0]
+    return "PHNZDTA".index(first[0]), int(first[1:])
+
+
 SCENARIOS: list[Scenario] = [
     Scenario("random", "-", "a mix of all faults that a running topology should survive", run_random),
-    *(of_fault(fault) for fault in FAULTS.values()),
-]
+    *sorted(
+        [
+            *(of_fault(fault) for fault in FAULTS.values()),
+            *PROCESS_SCENARIOS, *NIMBUS_SCENARIOS, *NETWORK_SCENARIOS, *ZOOKEEPER_SCENARIOS, *DISK_SCENARIOS,
+            *CLOCK_SCENARIOS, *APPLICATION_SCENARIOS,
+            Scenario(
+                "scheduler-loops", "H8", "a scheduler or topology validator of the user's does not return",
+                missing="part of the product that is not there yet: schedulers and validators of one's own",
+            ),
+        ],
+        key=place_in_catalogue,
+    ),
+]  # fmt: skip

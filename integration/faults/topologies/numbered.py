@@ -151,9 +151,9 @@ class SinkBolt(Bolt):
 
 
 def asked(directory: str, kind: str) -> bool:
-    """Whether the harness asks for this, and this task is the first to see it."""
+    """Whether the harness asks for this, and this task is the first to see it; `did-KIND` then says which process."""
     try:
-        os.unlink(f"{directory}/ask-{kind}")
+        os.rename(f"{directory}/ask-{kind}", f"{directory}/did-{kind}-{os.getpid()}")
     except FileNotFoundError:
         return False
     return True
@@ -185,8 +185,12 @@ def take_memory() -> None:
         size = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_MARGIN_BYTES,) * 2)
     hoard = []
-    while True:
-        hoard.append(bytearray(1 << 20))
+    try:
+        while True:
+            hoard.append(bytearray(1 << 20))
+    except MemoryError:
+        hoard.clear()
+        raise RuntimeError("the harness asked for it: the memory is used up") from None
 
 
 def start_child() -> None:

@@ -1,0 +1,178 @@
+"""Scenarios of users' code and of what users do."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from application_faults import APPLICATION_FAULTS
+from fault_site import Plan
+from load import NUMBERED
+from nemesis_run import Wish, run_faults
+from network import listens
+from scenario import Context, Outcome, Scenario
+from scenarios_process import RATE, finish
+
+from storm.client.code_package import build_package
+from storm.client.submitter import send
+from storm.client.topology_file import load_topology
+from storm.errors import StormError
+from storm.thrift.nimbus_client import NimbusClient
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fault_site import FaultSite
+
+POISON = 137
+ATTEMPTS_MAX = 3
+NAMES, TIMES = 5, 10  # so many names, each submitted so often at once
+REBALANCES = 20
+
+
+def poison(context: Context) -> Outcome:
+    """One number at which a bolt always raises: the source gives it up, all others arrive."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 2_000, RATE, faults__poison=POISON, faults__attempts_max=ATTEMPTS_MAX)
+        context.check(load.drain(), "numbers are neither acked nor given up", "C-LOST")
+        given_up = load.read().given_up
+        context.check(POISON in given_up, "the poison was never given up")
+        context.notes.append(f"given up after {ATTEMPTS_MAX} attempts: {sorted(given_up)}")
+        return finish(context, site, load, "poison-tuple", 1, restarts=_restarts(site, load.topology_id))
+
+
+def _restarts(site: FaultSite, topology_id: str) -> int:
+    """How many workers of it ended."""
+    return sum(seen.gone for seen in site.worker_events() if seen.worker.topology_id == topology_id)
+
+
+def never_acked(context: Context) -> Outcome:
+    """A bolt forgets to ack every tenth tuple: those time out and come again, and nothing piles up."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 2_000, RATE, faults__unacked_every=10)
+        site.wait(lambda: load.done() > 200, "some numbers are acked")
+        before = _worker_rss(load.processes())
+        context.check(load.drain(), "numbers are missing", "C-LOST")
+        grown = _worker_rss(load.processes()) - before
+        context.check(grown <= 64 << 20, f"a worker grew by {grown >> 20} MB", "C-LEAK")
+        fails = load.read().fails
+        context.check(fails, "nothing timed out: this scenario shows nothing", "HARNESS")
+        return finish(context, site, load, "bolt-never-acks", 1)
+
+
+def _worker_rss(workers: Sequence[object]) -> int:
+    return max(psutil.Process(worker.pid).memory_info().rss for worker in workers)  # type: ignore[attr-defined]
+
+
+def killed_while_flooding(context: Context) -> Outcome:
+    """A topology is killed while it sends as fast as it can; its name is submitted again at once."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 1_000_000, 1e6)
+        time.sleep(2.0)
+        workers = load.processes()
+        site.storm("kill", load.name, "-w", "1")
+        early = site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words(), code=None)
+        if early.returncode:
+            context.check("exists" in early.stderr or "KILLED" in early.stderr, f"it says: {early.stderr[-300:]}")
+        took = context.must(lambda: not load.remains(), "all of it is gone", 1 + 5 + context.timers.grace_secs)
+        for worker in workers:
+            place = site.network.place(worker.host)
+            context.check(
+                not listens(place, worker.port), f"port {worker.port} of {worker.host} is still taken", "C-LEAK"
+            )
+        second = context.load(site, 500, RATE)
+        context.check(second.drain(), "the topology that was submitted then lost numbers", "C-LOST")
+        return finish(context, site, second, "killed-while-flooding", 1, recovered=took)
+
+
+def rebalanced_often(context: Context) -> Outcome:
+    kinds = [fault for fault in APPLICATION_FAULTS if fault.name == "rebalanced"]
+    return run_faults(context, kinds, Wish(faults=REBALANCES, messages=20_000, gap_secs=(3.0, 4.0)))
+
+
+def submitted_at_once(context: Context) -> Outcome:
+    """Fifty submissions at once, ten of each name: exactly one of each name is taken."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 2_000, RATE, topology__workers=1)
+        answers = _submit_all(site, {**load.conf, "faults.messages": 10, "topology.workers": 1})
+        for number in range(NAMES):
+            name = f"crowd-{number}"
+            taken = [text for text in answers[name] if text == ""]
+            context.check(len(taken) == 1, f"{name} was taken {len(taken)} times: {answers[name]}")
+            ids = [each for each in site.state.topology_ids() if each.startswith(f"{name}-")]
+            context.check(len(ids) == 1, f"there are {len(ids)} topologies {name}")
+            wrong = [text for text in answers[name] if text and "there already" not in text and "exists" not in text]
+            context.check(not wrong, f"an answer is not clear: {wrong[:2]}")
+        site.storm("kill", *(f"crowd-{number}" for number in range(NAMES)), "-w", "0")
+        return finish(context, site, load, "submitted-at-once", NAMES * TIMES)
+
+
+def _submit_all(site: FaultSite, conf: dict[str, object]) -> dict[str, list[str]]:
+    """{name: the answers}, empty for a submission that was taken."""
+    loaded = load_topology(NUMBERED, conf)
+    answers: dict[str, list[str]] = {f"crowd-{number}": [] for number in range(NAMES)}
+
+    def submit(name: str, package: object) -> None:
+        try:
+            with NimbusClient(site.seeds, 6627, 20.0) as nimbus:
+                send(nimbus, name, loaded.topology, conf, package)  # type: ignore[arg-type]
+            answers[name].append("")
+        except StormError as error:
+            answers[name].append(str(error))
+
+    with tempfile.TemporaryDirectory() as directory:
+        package = build_package(loaded.files, Path(directory) / "package.zip")
+        threads = [threading.Thread(target=submit, args=(name, package)) for name in answers for _ in range(TIMES)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return answers
+
+
+def too_large(context: Context) -> Outcome:
+    """A topology whose assignment exceeds what a node of ZooKeeper holds is refused before anything is written."""
+    with context.site(Plan(hosts=1)) as site:
+        load = context.made(site, 10, RATE, faults__forwards=16_000, topology__workers=1)
+        done = site.storm("submit", str(load.file), "--name", "giant", "--no-wait", *load.words(), code=None)
+        context.check(done.returncode == 1, f"it ended with {done.returncode}")
+        context.check("Traceback" not in done.stderr, "it shows a traceback", "C-LOG")
+        context.notes.append(f"it says: {done.stderr.strip()[-200:]}")
+        context.check(not site.state.topology_ids(), f"there are topologies: {site.state.topology_ids()}")
+        left = [str(path) for path in site.nimbuses[0].local_dir.rglob("*giant*")]
+        context.check(not left, f"of the refused topology there is still {left}", "C-LEAK")
+        return context.outcome("node-too-large")
+
+
+NOT_YET = "part of the product that is not there yet"
+
+APPLICATION_SCENARIOS = [
+    Scenario("poison-tuple", "A2", "one number at which a bolt always raises", poison),
+    Scenario("bolt-never-acks", "A3", "a bolt forgets to ack every tenth tuple", never_acked),
+    Scenario(
+        "wrong-emits", "A4", "acks twice, foreign acks, wrong arity, values that cannot travel",
+        missing="needs no cluster: tests/executor/test_collectors.py and test_laws.py have each",
+    ),
+    Scenario(
+        "wrong-spout", "A5", "next_tuple raises or blocks, one message id twice",
+        missing="needs no cluster: tests/executor/test_spout_executor.py and test_pending.py",
+    ),
+    Scenario(
+        "root-collision", "A7", "roots that meet, and root 0",
+        missing="needs no cluster: tests/executor/test_tracking.py and test_root_table.py",
+    ),
+    Scenario("child-misbehaves", "A8", "a multilang child crashes, is silent, floods", missing=f"{NOT_YET}: multilang"),
+    Scenario("killed-while-flooding", "A9", "kill a topology at full rate, submit it again", killed_while_flooding),
+    Scenario("rebalanced-often", "A10", "rebalanced up and down twenty times under load", rebalanced_often),
+    Scenario("submitted-at-once", "A11", "fifty submissions at once, ten of each name", submitted_at_once),
+    Scenario(
+        "coordinator-killed", "A12", "a transactional topology's coordinator is killed between prepare and commit",
+        missing=f"{NOT_YET}: transactional topologies (the checker of their order is checkers.order_of_commits)",
+    ),
+    Scenario("drpc-client-leaves", "A13", "a DRPC client leaves, a bolt never answers", missing=f"{NOT_YET}: DRPC"),
+    Scenario("node-too-large", "Z8", "a topology whose records exceed ZooKeeper's limit", too_large),
+]  # fmt: skip

@@ -1,0 +1,244 @@
+"""Scenarios of disks: full, read-only, damaged, deleted while in use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from daemons import StormDaemon
+from fault_site import Plan
+from proxy import FAIR, Weather
+from scenario import Context, Outcome, Scenario
+from scenarios_process import RATE, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fault_site import FaultSite
+
+DISK_BYTES = 8 << 20
+FULL_SECS = 5.0
+CUT_AFTER = 4_000  # bytes of a download
+MOUNTS = frozenset({"mounts"})
+
+
+@contextlib.contextmanager
+def small_disk(directory: Path, options: str = f"size={DISK_BYTES}") -> Iterator[Path]:
+    """A file system of its own at this directory, for daemons that are started within the block."""
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", str(directory)], check=False)
+
+
+def fill(directory: Path) -> Path:
+    """Leave no byte free; the file to remove afterwards."""
+    file = directory / "filler"
+    with file.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    out.write(bytes(size))
+    return file
+
+
+def supervisor_disk_full(context: Context) -> Outcome:
+    """The disk with a supervisor's state, code and workers' logs is full for a while."""
+    where = context.directory / "cluster-1" / "host-a" / "local"
+    with small_disk(where) as disk, context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 4_000, RATE, topology__workers=2)
+        before = {worker.pid for worker in load.processes()}
+        filler = fill(disk)
+        context.check(shutil.disk_usage(disk).free == 0, "the disk is not full: this scenario shows nothing", "HARNESS")
+        load.wait_progress(200)
+        time.sleep(FULL_SECS)
+        context.check({worker.pid for worker in load.processes()} == before, "a full disk ended workers", "C-ALIVE")
+        here = [worker for worker in load.processes() if worker.host == "a"]
+        for worker in here:
+            os.kill(worker.pid, signal.SIGKILL)  # it cannot be started again now
+        time.sleep(FULL_SECS)
+        for daemon in site.daemons:
+            context.check(daemon.is_running, f"{daemon.name} ended", "C-ALIVE")
+        filler.unlink()
+        took = context.must(lambda: len(load.processes()) == 2, "the worker runs once there is space", 40)
+        return finish(context, site, load, "supervisor-disk-full", 1, recovered=took)
+
+
+def nimbus_disk_full(context: Context) -> Outcome:
+    """Nimbus's disk is full: a submission is refused and leaves nothing, and what runs goes on."""
+    where = context.directory / "cluster-1" / "nimbus" / "local"
+    with small_disk(where) as disk, context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=1)
+        filler = fill(disk)
+        done = site.storm("submit", str(load.file), "--name", "refused", "--no-wait", *load.words(), code=None)
+        context.check(done.returncode == 1, f"a submission to a full disk ended with {done.returncode}: {done.stdout}")
+        context.check("space" in done.stderr.lower(), f"it does not say that there is no space: {done.stderr[-300:]}")
+        context.check("Traceback" not in done.stderr, "it shows a traceback", "C-LOG")
+        load.wait_progress(100)
+        context.check(site.nimbuses[0].is_running, "Nimbus ended", "C-ALIVE")
+        filler.unlink()
+        left = [path.name for path in where.rglob("*refused*")]
+        context.check(not left, f"of the refused submission there is still {left}", "C-LEAK")
+        context.must(lambda: site.leader() is not None, "Nimbus leads", 20)
+        second = context.load(site, 50, RATE, topology__workers=1)
+        context.check(second.drain(), "a topology submitted afterwards does not run", "C-LOST")
+        second.kill()
+        return finish(context, site, load, "nimbus-disk-full", 1)
+
+
+def download_cut(context: Context) -> Outcome:
+    """Downloads from Nimbus break off in their middle: no worker is started from half a package."""
+    with context.site(Plan(hosts=2, proxied=frozenset({"nimbus"}))) as site:
+        for route in site.nimbus_routes:
+            route.back = Weather(cut_after=CUT_AFTER)
+        load_conf = {"topology.workers": 2}
+        load = context.made(site, 2_000, RATE, **{key.replace(".", "__"): value for key, value in load_conf.items()})
+        site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words(), code=None)
+        time.sleep(FULL_SECS)
+        launched = site.workers()
+        context.check(not launched, f"workers run though no download can have ended: {launched}")
+        for route in site.nimbus_routes:
+            route.back = FAIR
+        took = context.must(lambda: len(site.workers()) == 2, "the workers run once downloads pass", 30)
+        if took is None:
+            return context.outcome("download-cut")
+        load.topology_id = site.call("getTopologySummaryByName", load.name).id
+        load.begin()
+        return finish(context, site, load, "download-cut", 1, recovered=(took,))
+
+
+def damaged_state(context: Context) -> Outcome:
+    """Each file of a supervisor is cut or overwritten while it is away."""
+    with context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 12_000, RATE, topology__workers=2)
+        daemon = site.supervisors["a"]
+        count = 0
+        for name in ("supervisor/localstate/state.json", "supervisor/node-id", "workers/*/launch.json",
+                     "supervisor/stormdist/*/stormconf.ser", "supervisor/stormdist/*/stormcode.ser"):  # fmt: skip
+            for cut in (0, 1, 0.5, -1, None):
+                daemon.end(signal.SIGKILL)
+                files = list(daemon.local_dir.glob(name))
+                context.check(files, f"there is no {name}: this scenario has nothing to damage", "HARNESS")
+                for file in files:
+                    _damage(file, cut)
+                site.restart(daemon)
+                count += 1
+                time.sleep(0.5)
+                context.check(daemon.is_running, f"the supervisor ended after {name} was cut at {cut}", "C-ALIVE")
+            load.wait_progress(50)
+        context.must(lambda: len(load.processes()) == 2, "two workers run", 40)
+        return finish(context, site, load, "state-damaged", count)
+
+
+def _damage(file: Path, cut: float | None) -> None:
+    """`cut`: how many bytes stay, a share of them, or, if negative, how many go; None: all become zeros."""
+    content = file.read_bytes()
+    if cut is None:
+        file.write_bytes(bytes(len(content)))
+    else:
+        keep = (
+            int(len(content) * cut) if 0 < cut < 1 else int(cut) % (len(content) + 1) if cut >= 0 else len(content) - 1
+        )
+        file.write_bytes(content[: max(0, keep)])
+
+
+def deleted_while_running(context: Context) -> Outcome:
+    """A supervisor's directories are deleted under it: its worker goes on, and the next one is downloaded anew."""
+    with context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 4_000, RATE, topology__workers=2)
+        before = {worker.pid for worker in load.processes()}
+        local = site.supervisors["a"].local_dir
+        for name in ("supervisor/stormdist", "workers", "supervisor"):
+            shutil.rmtree(local / name, ignore_errors=True)
+            time.sleep(1.0)
+        load.wait_progress(100)
+        context.check({worker.pid for worker in load.processes()} == before, "workers were ended", "C-ALIVE")
+        here = [worker for worker in load.processes() if worker.host == "a"]
+        for worker in here:
+            os.kill(worker.pid, signal.SIGKILL)
+        took = context.must(lambda: len({w.pid for w in load.processes()} - {w.pid for w in here}) == 2, "replaced", 40)
+        return finish(context, site, load, "state-deleted", 1, recovered=took)
+
+
+def corrupt_blob(context: Context) -> Outcome:
+    """One bit of a package in Nimbus's store is turned: it is not run, and the error names it."""
+    with context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 4_000, RATE, topology__workers=2)
+        blobs = [
+            path for path in site.nimbuses[0].local_dir.glob("blobs/**/*") if path.is_file() and "stormjar" in str(path)
+        ]
+        context.check(blobs, "Nimbus's store has no package: this scenario has nothing to damage", "HARNESS")
+        good = {path: path.read_bytes() for path in blobs}
+        for path, content in good.items():
+            middle = len(content) // 2
+            path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        shutil.rmtree(site.supervisors["a"].local_dir / "supervisor" / "stormdist")
+        here = [worker for worker in load.processes() if worker.host == "a"]
+        for worker in here:
+            os.kill(worker.pid, signal.SIGKILL)
+        time.sleep(FULL_SECS)
+        context.check(not [w for w in load.processes() if w.host == "a"], "a worker runs a package that is damaged")
+        said = site.supervisors["a"].log.read_text(errors="replace")
+        context.check("stormjar" in said or "sha256" in said, "the supervisor's log does not name the blob", "C-LOG")
+        for path, content in good.items():
+            path.write_bytes(content)
+        took = context.must(lambda: len(load.processes()) == 2, "the worker runs with the right package", 40)
+        return finish(context, site, load, "blob-damaged", 1, recovered=took)
+
+
+def read_only(context: Context) -> Outcome:
+    """The local directory cannot be written: a daemon says so and ends."""
+    where = context.directory / "read-only"
+    with small_disk(where, "ro"), context.site(Plan(hosts=1)) as site:
+        for daemon, command, key in (
+            (site.nimbuses[0], "nimbus", "nimbus.thrift.port"),
+            (site.supervisors["a"], "supervisor", "supervisor.thrift.port"),
+        ):
+            settings = {**daemon.settings, key: daemon.settings[key] + 1000}
+            second = StormDaemon(
+                command, f"read-only-{command}", daemon.place, site.directory / f"ro-{command}", settings
+            )
+            second.local_dir_is(where / command)
+            second.start()
+            if context.must(lambda second=second: not second.is_running, f"the {command} ends", 30) is not None:
+                code = second.end()
+                context.check(code == 1, f"the {command}'s exit code is {code}, not 1")
+            second.end()
+            said = second.log.read_text(errors="replace")
+            context.check(str(where) in said, f"the {command} does not name its directory: {said[-300:]}", "C-LOG")
+            context.check("Traceback" not in said, f"the {command} shows a traceback", "C-LOG")
+        return context.outcome("disk-read-only", 2)
+
+
+def workers_on(site: FaultSite, host: str) -> int:
+    return sum(worker.host == host for worker in site.workers())
+
+
+DISK_SCENARIOS = [
+    Scenario("supervisor-disk-full", "D1", "a supervisor's disk is full for a while", supervisor_disk_full, MOUNTS),
+    Scenario("nimbus-disk-full", "D1", "Nimbus's disk is full: a submission is refused", nimbus_disk_full, MOUNTS),
+    Scenario(
+        "download-cut", "D2", "downloads of a package break off in their middle", download_cut,
+        frozenset({"worker-proxy"}),
+    ),
+    Scenario("state-damaged", "D3", "each file of a supervisor is cut, or zeros", damaged_state),
+    Scenario(
+        "killed-in-write", "D4", "kill -9 between every write, fsync and rename of local state",
+        missing="needs a failing file layer, not a cluster: tests/supervisor/test_local_state.py",
+    ),
+    Scenario("state-deleted", "D5", "a supervisor's directories are deleted under it", deleted_while_running),
+    Scenario("blob-damaged", "D6", "one bit of a package in Nimbus's store is turned", corrupt_blob),
+    Scenario("disk-read-only", "D7", "a daemon whose local directory cannot be written", read_only, MOUNTS),
+    Scenario(
+        "log-flood", "D8", "a bolt fills its worker's log",
+        missing="part of the product that is not there yet: a worker's log is put aside only when it is launched",
+    ),
+]  # fmt: skip

@@ -1,0 +1,134 @@
+"""Scenarios of ports, descriptors and links that are more than a fault on a schedule."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+from fault_site import FIRST_SLOT, Plan
+from faults import Hand, Hit, heal
+from nemesis import Event
+from nemesis_run import Wish, run_faults
+from network_faults import cut
+from process_faults import PROCESS_FAULTS
+from scenario import Context, Outcome, Scenario
+from scenarios_process import RATE, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from network import Place
+
+CONNECTIONS = 200
+SPARE_DESCRIPTORS = 20
+FLOOD_RATE = 1e6
+LINGER_MAX_SECS = 3.0
+
+
+def flooded(context: Context) -> Outcome:
+    """kill -9 a worker while all pipes are full: what was in them comes again."""
+    kinds = [fault for fault in PROCESS_FAULTS if fault.name == "worker-killed"]
+    wish = Wish(
+        messages=200_000, conf={"topology.max.spout.pending": 5_000, "faults.rate": FLOOD_RATE}, gap_secs=(1.0, 2.0)
+    )
+    return run_faults(context, kinds, wish)
+
+
+@contextlib.contextmanager
+def listener(place: Place, port: int) -> Iterator[None]:
+    """Somebody else's process that listens on this port of the host."""
+    program = (
+        f"import socket, time; s = socket.create_server(('0.0.0.0', {port})); print('on', flush=True); time.sleep(1e6)"
+    )
+    process = subprocess.Popen([*place.prefix, sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"on\n"
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def port_taken(context: Context) -> Outcome:
+    """Another process listens on a slot's port: the error names the port, and the worker runs once it is free."""
+    with context.site(Plan(hosts=1, slots=1)) as site:
+        place = site.network.place("a")
+        port = site.network.port(place, FIRST_SLOT)
+        load = context.made(site, 1_000, RATE, topology__workers=1)
+        with listener(place, port):
+            site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words())
+            told = context.must(
+                lambda: str(port) in (said := site.storm("get-errors", load.name).stdout) and "listen" in said,
+                f"`storm get-errors` says that port {port} cannot be listened on", 10,
+            )  # fmt: skip
+        load.topology_id = site.call("getTopologySummaryByName", load.name).id
+        took = context.must(
+            lambda: site.wait_workers(load.topology_id, 1, 1), "its worker runs once the port is free", 40
+        )
+        load.begin()
+        return finish(context, site, load, "port-taken", 1, detected=told, recovered=took)
+
+
+def descriptors_used_up(context: Context) -> Outcome:
+    """Nimbus has few file descriptors left and meets two hundred idle connections."""
+    with context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 1_500, RATE, topology__workers=1)
+        nimbus = site.nimbuses[0]
+        limit = psutil.Process(nimbus.pid).num_fds() + SPARE_DESCRIPTORS
+        _, hard = resource.prlimit(nimbus.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(nimbus.pid, resource.RLIMIT_NOFILE, (limit, hard))
+        idle = []
+        for _ in range(CONNECTIONS):
+            with contextlib.suppress(OSError):
+                idle.append(socket.create_connection((nimbus.place.address, nimbus.port), timeout=1.0))
+        context.must(lambda: site.call("getClusterInfo"), "Nimbus answers among idle connections", 10)
+        for connection in idle:
+            connection.close()
+        took = context.must(lambda: site.call("getClusterInfo"), "Nimbus answers when they are closed", 5)
+        context.check(nimbus.is_running, "Nimbus ended", "C-ALIVE")
+        load.wait_progress(50)
+        return finish(context, site, load, "descriptors-used-up", 1, recovered=took)
+
+
+def ends_while_cut(context: Context) -> Outcome:
+    """SIGTERM to a worker that reaches none of its peers: it ends all the same."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 3_000, RATE)
+        worker = load.processes()[0]
+        others = [host for host in site.supervisors if host != worker.host]
+        hand = Hand(site, load, Hit(Event(0.0, "cut", worker.host, 0.0)))
+        cut(hand, [worker.host], others)
+        time.sleep(1.0)
+        os.kill(worker.pid, signal.SIGTERM)
+        limit = LINGER_MAX_SECS + context.timers.settings.get("supervisor.worker.shutdown.sleep.secs", 3)
+        took = context.must(lambda: not psutil.pid_exists(worker.pid), "it ends", limit)
+        heal(hand)
+        return finish(context, site, load, "ends-while-cut", 1, recovered=took)
+
+
+NETWORK_SCENARIOS = [
+    Scenario("flooded-worker-killed", "N2", "kill -9 a worker while its pipes are full", flooded),
+    Scenario("port-taken", "N8", "another process listens on a slot's port", port_taken),
+    Scenario(
+        "late-frames", "N9", "frames of a worker that was replaced come to a port that is used again",
+        missing="a real one comes in worker-paused; each case of epochs is in tests/worker/test_receive.py",
+    ),
+    Scenario("descriptors-used-up", "N10", "Nimbus has no file descriptor left", descriptors_used_up),
+    Scenario(
+        "host-unresolvable", "N11", "the name of a supervisor's host means nothing to the others",
+        missing="not built: names are resolved by the machine, and the harness gives addresses",
+    ),
+    Scenario(
+        "ends-while-cut", "N12", "SIGTERM to a worker that reaches none of its peers", ends_while_cut,
+        frozenset({"links"}),
+    ),
+]  # fmt: skip

@@ -1,0 +1,104 @@
+"""Scenarios of several Nimbuses: one leads, and another takes over."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from fault_site import Plan
+from scenario import Context, Outcome, Scenario
+from scenarios_process import RATE, finish
+
+from storm.cluster import paths
+
+if TYPE_CHECKING:
+    from daemons import StormDaemon
+    from fault_site import FaultSite
+
+ROUNDS = 3
+TAKE_OVER_SECS = 3.0  # beyond the session timeout, and the tick that a server rounds it up to
+
+
+def leader_paused(context: Context) -> Outcome:
+    """SIGSTOP the leader for longer than its session: another leads; when it goes on, it changes nothing."""
+    with context.site(Plan(nimbuses=2, settings={"topology.min.replication.count": 2})) as site:
+        load = context.load(site, 6_000, RATE)
+        before = {worker.pid for worker in load.processes()}
+        times = []
+        for _ in range(ROUNDS):
+            old = _leader(context, site)
+            term = _term(site)
+            versions = _assignment_version(site, load.topology_id)
+            old.send(signal.SIGSTOP)
+            took = context.must(
+                lambda old=old: site.leader() not in {None, old}, "another Nimbus leads", _limit(context)
+            )
+            times += [] if took is None else [took]
+            time.sleep(1.0)
+            during = _term(site)
+            old.send(signal.SIGCONT)
+            time.sleep(3.0)
+            context.check(site.leader() is not old, f"{old.name} leads again as soon as it goes on")
+            context.check(during > term, "the new leader did not raise the term")
+            context.check(_term(site) == during, f"{old.name} took a term after it had lost it")
+            now = _assignment_version(site, load.topology_id)
+            context.check(now == versions, f"the assignment went from version {versions} to {now}")
+        context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
+        return finish(context, site, load, "leader-paused", ROUNDS, recovered=times)
+
+
+def leader_killed(context: Context) -> Outcome:
+    """kill -9 the leader: another leads, has the code of what runs, and takes submissions."""
+    with context.site(Plan(nimbuses=2, settings={"topology.min.replication.count": 2})) as site:
+        load = context.load(site, 6_000, RATE)
+        before = {worker.pid for worker in load.processes()}
+        times = []
+        for number in range(ROUNDS):
+            old = _leader(context, site)
+            old.end(signal.SIGKILL)
+            took = context.must(
+                lambda old=old: site.leader() not in {None, old}, "another Nimbus leads", _limit(context)
+            )
+            times += [] if took is None else [took]
+            site.restart(old)
+            time.sleep(2.0)
+            small = context.load(site, 100, RATE, topology__workers=1)
+            context.check(small.drain(), f"the topology submitted to leader {number + 2} lost numbers", "C-LOST")
+            small.kill()
+        context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
+        return finish(context, site, load, "leader-killed", ROUNDS, recovered=times)
+
+
+def _leader(context: Context, site: FaultSite) -> StormDaemon:
+    context.must(lambda: site.leader() is not None, "a Nimbus leads", 30)
+    found = site.leader()
+    assert found is not None, "no Nimbus leads"
+    return found
+
+
+def _limit(context: Context) -> float:
+    return 1.5 * context.timers.session_secs + TAKE_OVER_SECS + 10.0
+
+
+def _term(site: FaultSite) -> int:
+    site.state  # noqa: B018 - it connects
+    assert site._storage is not None
+    found = site._storage.get(paths.LEADER_INFO)
+    return -1 if found is None else found.version
+
+
+def _assignment_version(site: FaultSite, topology_id: str) -> int:
+    found = site.state.assignment(topology_id)
+    return -1 if found is None else found.version
+
+
+NIMBUS_SCENARIOS = [
+    Scenario(
+        "leader-paused", "H2", "SIGSTOP the leading Nimbus past its session, then SIGCONT", leader_paused,
+        needs=frozenset({"replication"}),
+    ),
+    Scenario(
+        "leader-killed", "P7", "kill -9 the leader of two Nimbuses", leader_killed, needs=frozenset({"replication"})
+    ),
+]  # fmt: skip

@@ -1,0 +1,347 @@
+"""Scenarios of processes that are more than a fault on a schedule."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+from daemons import StormDaemon
+from fault_site import Plan
+from load import TOPOLOGIES
+from nemesis_run import Finished, conclude, defunct
+from results_table import Row
+from scenario import Context, Outcome, Scenario
+
+from storm.errors import StormError
+from storm.thrift.nimbus_client import NimbusClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daemons import Daemon
+    from fault_site import FaultSite
+    from load import Load
+
+RATE = 100.0
+SUBMIT_POINTS = ["uploaded", "blobs", "storms", "assignments"]
+LOOP_SECS = 20.0
+LAUNCHES_MAX = 8  # of one slot in that time: the waits are 0, 1, 2, 4, 8 s
+
+
+Seconds = float | None | list[float]
+
+
+def finish(
+    context: Context, site: FaultSite, load: Load, name: str, runs: int = 1, restarts: int = 0, **times: Seconds
+) -> Outcome:
+    """Drain and check the load that ran beside; before its rows one with what the scenario's own checks found.
+
+    `times`: `detected` and `recovered`.
+    """
+    seen = {
+        key: tuple(value) if isinstance(value, list) else () if value is None else (value,)
+        for key, value in times.items()
+    }
+    row = Row(name, runs, restarts=restarts, violations=tuple(context.violations), **seen)
+    context.violations.clear()
+    rest = conclude(context, Finished(site, load, [], {}, {}))
+    return Outcome([row, *rest.rows], [], rest.notes)
+
+
+def crash_loop(context: Context) -> Outcome:
+    """A topology that never starts, beside one that runs."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 3_000, RATE)
+        before = {worker.pid for worker in load.processes()}
+        cpu = _cpu_secs(site)
+        site.submit(TOPOLOGIES / "dies_at_start.py", "dies", {"topology.workers": 1}, wait=False)
+        time.sleep(LOOP_SECS)
+        dying = site.call("getTopologySummaryByName", "dies").id
+        launches = sum(not seen.gone and seen.worker.topology_id == dying for seen in site.worker_events())
+        logged = sum(path.read_text(errors="replace").count(f"of {dying}") for path in site.logs("supervisor"))
+        context.check(launches or logged, "the topology was never launched")
+        context.check(launches <= LAUNCHES_MAX, f"{launches} launches in {LOOP_SECS:g} s: it does not back off")
+        share = (_cpu_secs(site) - cpu) / LOOP_SECS
+        context.notes.append(
+            f"{launches} launches in {LOOP_SECS:g} s, the supervisors used {100 * share:.1f} % of a core"
+        )
+        status = site.storm("status", "dies").stdout
+        context.check(
+            re.search(r"tried again|back.?off|again in", status), f"`storm status` says no word of it:\n{status}"
+        )
+        context.check(
+            "exited with code" in site.storm("get-errors", "dies").stdout, "`storm get-errors` names no exit code"
+        )
+        context.check(
+            {worker.pid for worker in load.processes()} == before, "workers of another topology were restarted"
+        )
+        site.storm("kill", "dies", "-w", "0")
+        return finish(context, site, load, "crash-loop", 1, restarts=launches)
+
+
+def _cpu_secs(site: FaultSite) -> float:
+    """Of all supervisors, without their workers."""
+    return sum(sum(psutil.Process(daemon.pid).cpu_times()[:2]) for daemon in site.supervisors.values())
+
+
+def killed_in_submit(context: Context) -> Outcome:
+    """kill -9 Nimbus at four points of a submission: afterwards the topology is whole or not there."""
+    with context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 6_000, RATE, topology__workers=1)
+        times = []
+        for point in SUBMIT_POINTS:
+            name = f"torn-{point}"
+            thread = threading.Thread(target=_submit_and_forget, args=(site, load, name))
+            thread.start()
+            _kill_nimbus_when(site, _reached(site, name, point))
+            thread.join()
+            began = time.monotonic()
+            site.restart(site.nimbuses[0])
+            context.must(lambda: site.leader() is not None, f"Nimbus leads again after {point}", 20)
+            times.append(time.monotonic() - began)
+            _audit_submission(context, site, load, name, point)
+        return finish(context, site, load, "nimbus-killed-in-submit", len(times), recovered=times)
+
+
+def _submit_and_forget(site: FaultSite, load: Load, name: str) -> None:
+    """It may fail: its Nimbus dies meanwhile."""
+    words = ["submit", str(TOPOLOGIES / "numbered.py"), "--name", name, "--no-wait"]
+    conf = {**load.conf, "faults.dir": str(load.directory.parent / f"run-{name}"), "faults.messages": 10}
+    (load.directory.parent / f"run-{name}").mkdir(exist_ok=True)
+    for key, value in conf.items():
+        words += ["-c", f"{key}={value}"]
+    site.storm(*words, code=None)
+
+
+def _reached(site: FaultSite, name: str, point: str) -> Callable[[], bool]:
+    nimbus = site.nimbuses[0].local_dir
+    state = site.state
+    uploads = {path.name for path in (nimbus / "nimbus" / "inbox").glob("*")}
+
+    def there() -> bool:
+        if point == "uploaded":
+            return any(path.name not in uploads for path in (nimbus / "nimbus" / "inbox").glob("*"))
+        if point == "blobs":
+            return any(f"{name}-" in path.name for path in nimbus.rglob("*"))
+        ids = state.topology_ids() if point == "storms" else state.assignment_ids()
+        return any(each.startswith(f"{name}-") for each in ids)
+
+    return there
+
+
+def _kill_nimbus_when(site: FaultSite, there: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not there():
+        time.sleep(0.001)
+    site.nimbuses[0].end(signal.SIGKILL)
+
+
+def _audit_submission(context: Context, site: FaultSite, load: Load, name: str, point: str) -> None:
+    """Absent, or running; a second submission under this name gets one clear answer."""
+    time.sleep(2.0)
+    ids = [each for each in site.state.topology_ids() if each.startswith(f"{name}-")]
+    assigned = [each for each in site.state.assignment_ids() if each.startswith(f"{name}-")]
+    context.check(set(assigned) <= set(ids), f"killed at {point}: assigned, and not wanted: {assigned}")
+    context.check(len(ids) <= 1, f"killed at {point}: two topologies of one name: {ids}")
+    if ids:
+        site.wait_workers(ids[0], 1, 30)
+    again = subprocess.CompletedProcess([], 0, "", "")
+    words = ["submit", str(TOPOLOGIES / "numbered.py"), "--name", name, "--no-wait"]
+    conf = {**load.conf, "faults.dir": str(load.directory.parent / f"run-{name}"), "faults.messages": 10}
+    for key, value in conf.items():
+        words += ["-c", f"{key}={value}"]
+    again = site.storm(*words, code=None)
+    if ids:
+        context.check(
+            again.returncode == 1 and "exists" in again.stderr,
+            f"killed at {point}: the second submission was answered {again.returncode}: {again.stderr}",
+        )
+    else:
+        context.check(again.returncode == 0, f"killed at {point}: it cannot be submitted again: {again.stderr}")
+    context.notes.append(f"killed at {point}: {'it runs' if ids else 'it is not there'}")
+    site.storm("kill", name, "-w", "0")
+    context.must(
+        lambda: not any(each.startswith(f"{name}-") for each in site.state.topology_ids()), f"{name} is gone", 20
+    )
+
+
+def killed_in_wait(context: Context) -> Outcome:
+    """kill -9 Nimbus while a rebalance, then while a kill waits: both are carried out by the next one."""
+    with context.site(Plan()) as site:
+        load = context.load(site, 4_000, RATE)
+        site.storm("rebalance", load.name, "-w", "4", "-n", "2")
+        _restart_nimbus(context, site)
+        context.must(lambda: len(load.processes()) == 2, "the rebalance is carried out", 30)
+        load.wait_progress(100)
+        context.check(load.drain(), "after the rebalance numbers are missing", "C-LOST")
+        site.storm("kill", load.name, "-w", "4")
+        _restart_nimbus(context, site)
+        context.must(lambda: not load.remains(), "the kill is carried out", 30)
+        return context.outcome("nimbus-killed-in-wait", 2)
+
+
+def _restart_nimbus(context: Context, site: FaultSite) -> None:
+    time.sleep(1.0)
+    site.nimbuses[0].end(signal.SIGKILL)
+    time.sleep(1.0)
+    site.restart(site.nimbuses[0])
+    context.must(lambda: site.leader() is not None, "Nimbus leads again", 20)
+
+
+def duplicate_daemons(context: Context) -> Outcome:
+    """A second Nimbus and a second supervisor in the same directory, then on the same port."""
+    with context.site(Plan(hosts=1)) as site:
+        for daemon in (site.nimbuses[0], site.supervisors["a"]):
+            pid = daemon.pid
+            command = "nimbus" if daemon is site.nimbuses[0] else "supervisor"
+            elsewhere = site.directory / f"second-{daemon.name}"
+            second = StormDaemon(command, f"second-{daemon.name}", daemon.place, elsewhere, daemon.settings)
+            second.environment = daemon.environment
+            _ends_and_says(context, second, [str(pid), "already running"])
+            third = StormDaemon(command, f"third-{daemon.name}", daemon.place, elsewhere, daemon.settings)
+            _ends_and_says(context, third, [str(daemon.port)])
+            context.check(daemon.is_running and daemon.pid == pid, f"{daemon.name} ended when a second one was started")
+        context.check(site.leader() is not None, "Nimbus does not answer after a second one was started")
+        return context.outcome("duplicate-daemon", 4)
+
+
+def _ends_and_says(context: Context, daemon: Daemon, words: list[str]) -> None:
+    daemon.log.unlink(missing_ok=True)
+    daemon.start()
+    ended = context.must(lambda: not daemon.is_running, f"{daemon.name} ends by itself", 15)
+    code = daemon.end()
+    if ended is not None:
+        context.check(code == 1, f"{daemon.name} ended with exit code {code}, not 1")
+    said = daemon.log.read_text(errors="replace").lower()
+    for word in words:
+        context.check(word in said, f"{daemon.name} does not say {word!r}: {said[-300:]}")
+    context.check("traceback" not in said, f"{daemon.name} shows a traceback")
+
+
+def foreign_pid(context: Context) -> Outcome:
+    """The files that hold process ids name a process that is somebody else's: it is never signalled."""
+    with context.site(Plan(hosts=1)) as site:
+        stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        try:
+            for daemon, name in (
+                (site.nimbuses[0], "nimbus/nimbus.pid"),
+                (site.supervisors["a"], "supervisor/supervisor.lock"),
+            ):
+                daemon.end(signal.SIGKILL)
+                file = daemon.local_dir / name
+                context.check(file.exists(), f"{file} is not where it was: this scenario has nothing to change")
+                file.write_text(f"{stranger.pid}\n")
+                site.restart(daemon)
+            site.wait_well()
+            context.check(stranger.poll() is None, "a process that only had the number was ended")
+        finally:
+            stranger.kill()
+            stranger.wait()
+        return context.outcome("foreign-pid", 2)
+
+
+def orphan_child(context: Context) -> Outcome:
+    """kill -9 a worker whose bolt has started a child: the child ends too."""
+    with context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=2)
+        load.ask("child")
+        parent = site.wait(lambda: load.did("child"), "a bolt starts a child")
+        found = site.wait(lambda: psutil.Process(parent).children(), "its child runs")
+        os.kill(parent, signal.SIGKILL)
+        took = context.must(lambda: not any(child.is_running() for child in found), "the child has ended", 5)
+        return finish(context, site, load, "orphan-child", 1, recovered=took)
+
+
+def zombies(context: Context) -> Outcome:
+    """Workers of this supervisor and workers that it adopted die: none stays defunct."""
+    with context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=2)
+        own, adopted = load.processes()
+        os.kill(own.pid, signal.SIGKILL)
+        context.must(lambda: len(load.processes()) == 2, "the worker is replaced", 20)
+        site.supervisors["a"].end(signal.SIGKILL)
+        site.restart(site.supervisors["a"])
+        os.kill(adopted.pid, signal.SIGKILL)
+        context.must(
+            lambda: len({worker.pid for worker in load.processes()} - {own.pid, adopted.pid}) == 2,
+            "the adopted worker is replaced", 20,
+        )  # fmt: skip
+        context.violations += defunct(site)
+        return finish(context, site, load, "zombie", 2, restarts=2)
+
+
+def rolling_restart(context: Context) -> Outcome:
+    """Every daemon is restarted, one after the other, and then the other way round, while a client calls."""
+    gap = 3.0 if context.timers.name == "short" else 5.0
+    with context.site(Plan(nimbuses=2)) as site:
+        order = [*site.zookeepers, *site.nimbuses, *site.supervisors.values()]
+        messages = context.options.messages or int(RATE * gap * 2 * len(order))
+        load = context.load(site, messages, RATE)
+        before = {worker.pid for worker in load.processes()}
+        caller = Caller(site)
+        for daemon in [*order, *reversed(order)]:
+            daemon.end(signal.SIGTERM)
+            site.restart(daemon)
+            time.sleep(gap)
+        failures = caller.stop()
+        context.check(not failures, f"{len(failures)} of {caller.calls} calls failed three times: {failures[:3]}")
+        context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
+        return finish(context, site, load, "rolling-restart", 2 * len(order))
+
+
+class Caller:
+    """Calls Nimbus again and again, as a client does that tries three times."""
+
+    def __init__(self, site: FaultSite, pause_secs: float = 2.0) -> None:
+        self.calls = 0
+        self.failures: list[str] = []
+        self._site = site
+        self._pause_secs = pause_secs
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> list[str]:
+        self._stopping.set()
+        self._thread.join()
+        return self.failures
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.2):
+            self.calls += 1
+            for attempt in range(3):
+                try:
+                    with NimbusClient(self._site.seeds, 6627, 5.0, leader_wait_secs=5.0) as nimbus:
+                        nimbus.call("getClusterInfo")
+                    break
+                except StormError as error:
+                    if attempt == 2:
+                        self.failures.append(str(error))
+                    else:
+                        self._stopping.wait(self._pause_secs)
+
+
+PROCESS_SCENARIOS = [
+    Scenario("crash-loop", "P3", "a topology whose workers end at once, always, beside one that runs", crash_loop),
+    Scenario("nimbus-killed-in-submit", "P8", "kill -9 Nimbus at four points of a submission", killed_in_submit),
+    Scenario("nimbus-killed-in-wait", "P9", "kill -9 Nimbus while a rebalance and a kill wait", killed_in_wait),
+    Scenario(
+        "web-daemon-killed", "P10", "kill -9 ui, logviewer, drpc",
+        missing="part of the product that is not there yet: ui, logviewer and drpc daemons",
+    ),
+    Scenario("duplicate-daemon", "P11", "a second daemon in the same directory, or on one port", duplicate_daemons),
+    Scenario("foreign-pid", "P12", "files of process ids name somebody else's process", foreign_pid),
+    Scenario("orphan-child", "P13", "kill -9 a worker whose bolt has started a child", orphan_child),
+    Scenario("zombie", "P14", "own and adopted workers die: none stays defunct", zombies),
+    Scenario(
+        "rolling-restart", "P17", "SIGTERM and start each daemon in turn, there and back", rolling_restart,
+        needs=frozenset({"replication"}),
+    ),
+]  # fmt: skip

@@ -1,0 +1,240 @@
+"""Each checker finds what it is for, and nothing in a run that is well."""
+
+from __future__ import annotations
+
+import pytest
+from checkers import (
+    Committed,
+    Ledger,
+    Observed,
+    Usage,
+    by_fault,
+    detected_secs,
+    duplicates,
+    duplicates_max,
+    leaks,
+    lost,
+    not_told,
+    order_of_commits,
+    problems,
+    recovered_secs,
+    restarts_by_fault,
+    too_many_duplicates,
+    tracebacks,
+    unexpected,
+    unwritten,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from records import Ack, LedgerLine, Run
+
+OLD, NEW = 100, 200  # process ids
+
+
+def line(number: int, at: float, task: int = 7, pid: int = OLD, *, sound: bool = True) -> LedgerLine:
+    return LedgerLine(number, 1, 1, at, sound, task, pid)
+
+
+def run_of(messages: int, **changes: object) -> Run:
+    """All numbers written at number + 0.1 s and acked at number + 0.2 s."""
+    whole = Run(
+        messages, [Ack(n, n + 0.2, OLD) for n in range(messages)], [line(n, n + 0.1) for n in range(messages)], []
+    )
+    return whole._replace(**changes)
+
+
+def fault(at: float, until: float | None = None, **more: object) -> Observed:
+    return Observed("worker-killed", "worker-0", at, at if until is None else until)._replace(**more)
+
+
+def test_a_whole_run_has_lost_nothing() -> None:
+    assert lost(run_of(20)) == unexpected(run_of(20)) == []
+
+
+def test_a_number_that_was_never_acked_is_lost() -> None:
+    (found,) = lost(run_of(20, acks=[Ack(n, n + 0.2, OLD) for n in range(20) if n != 13]))
+    assert str(found) == "C-LOST: 1 numbers were never acked: 13"
+
+
+def test_a_number_that_was_given_up_is_not_lost() -> None:
+    acks = [Ack(n, n + 0.2, OLD) for n in range(20) if n != 13]
+    assert lost(run_of(20, acks=acks, given_up=frozenset({13}))) == []
+
+
+@pytest.mark.parametrize("lines", [[], [line(0, 9.0)]], ids=["never", "only afterwards"])
+def test_an_ack_without_a_line_before_it_is_a_loss(lines: list[LedgerLine]) -> None:
+    run = run_of(1, lines=lines)
+    assert unwritten(run) == {0}
+    assert [found.check for found in lost(run)] == ["C-LOST"]
+
+
+@given(st.integers(1, 60), st.data())
+def test_exactly_the_numbers_that_miss_something_are_lost(messages: int, data: st.DataObject) -> None:
+    numbers = st.sets(st.integers(0, messages - 1))
+    not_acked, not_written = data.draw(numbers), data.draw(numbers)
+    run = run_of(
+        messages,
+        acks=[Ack(n, n + 0.2, OLD) for n in range(messages) if n not in not_acked],
+        lines=[line(n, n + 0.1) for n in range(messages) if n not in not_written],
+    )
+    assert unwritten(run) == not_written - not_acked
+    assert bool(lost(run)) == bool(not_acked | not_written)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"lines": [line(20, 1.0)]}, "lines of numbers that do not exist: 20"),
+        ({"lines": [line(-1, 1.0)]}, "lines of numbers that do not exist: -1"),
+        ({"lines": [line(3, 1.0, sound=False)]}, "lines with a wrong payload: 3"),
+        ({"acks": [Ack(99, 1.0, OLD)]}, "acks of numbers that do not exist: 99"),
+    ],
+)
+def test_what_the_source_never_sent_is_unexpected(changes: dict[str, object], text: str) -> None:
+    (found,) = unexpected(run_of(20, **changes))
+    assert text in found.text
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_all_lines_but_the_first_of_a_number_are_duplicates(numbers: list[int]) -> None:
+    assert len(duplicates([line(number, float(i)) for i, number in enumerate(numbers)])) == len(numbers) - len(
+        set(numbers)
+    )
+
+
+def test_duplicates_are_bounded_by_what_was_under_way_at_each_fault_and_timeout() -> None:
+    faults = [fault(1.0), fault(10.0, 22.0)]
+    assert duplicates_max(faults, 100, 5.0) == 100 * (1 + (1 + 3))
+    few = [line(0, 1.0 + i / 1000) for i in range(501)]
+    assert too_many_duplicates(few, faults, 100, 5.0, 30.0) == []
+    (found,) = too_many_duplicates([*few, line(0, 2.0)], faults, 100, 5.0, 30.0)
+    assert "501 lines came again, at most 500 may" in found.text
+
+
+def test_duplicates_long_after_the_last_fault_are_a_storm() -> None:
+    (found,) = too_many_duplicates([line(0, 1.0), line(0, 33.0)], [fault(1.0, 2.0)], 100, 5.0, 30.0)
+    assert found.check == "C-DUP"
+    assert "30 s after all was healed" in found.text
+
+
+def test_times_belong_to_the_last_fault_that_began_before() -> None:
+    assert by_fault([0.5, 1.0, 1.5, 3.0, 99.0], [fault(1.0), fault(2.0)]) == {0: 2, 1: 2}
+
+
+def test_a_worker_that_a_sparing_fault_ended_is_a_violation() -> None:
+    spares = fault(10.0, spares_workers=True, fault="nimbus-killed", target="nimbus")
+    counts, wrong = restarts_by_fault([11.0], [fault(1.0), spares], patience_secs=5.0)
+    assert counts == {1: 1}
+    assert "nimbus-killed of nimbus" in wrong[0].text
+
+
+def test_a_fault_that_may_end_workers_answers_for_them_for_a_while() -> None:
+    spares = fault(3.0, spares_workers=True, fault="nimbus-killed")
+    assert restarts_by_fault([0.5, 4.0], [fault(1.0), spares], patience_secs=5.0) == ({0: 1}, [])
+
+
+def test_a_worker_has_recovered_when_each_of_its_tasks_writes_from_another_process() -> None:
+    lines = [line(1, 0.5, task=7), line(2, 0.6, task=8), line(3, 0.7, task=9, pid=300)]
+    killed = fault(1.0, victims=frozenset({OLD}), victim_tasks=frozenset({7, 8, 3}))
+    late_of_the_dead = line(4, 1.1, task=7)
+    assert recovered_secs(killed, Ledger(lines)) is None
+    back = [*lines, late_of_the_dead, line(5, 2.5, task=8, pid=NEW)]
+    assert recovered_secs(killed, Ledger(back)) is None
+    assert recovered_secs(killed, Ledger([*back, line(6, 3.5, task=7, pid=NEW)])) == pytest.approx(2.5)
+
+
+def test_where_no_worker_was_hit_it_has_recovered_when_all_tasks_write_after_the_healing() -> None:
+    cut = fault(1.0, 6.0)
+    lines = [line(1, 0.5, task=7), line(2, 0.6, task=8), line(3, 5.0, task=7), line(4, 6.5, task=7)]
+    assert recovered_secs(cut, Ledger(lines)) is None
+    assert recovered_secs(cut, Ledger([*lines, line(5, 7.0, task=8)])) == pytest.approx(1.0)
+
+
+def test_where_a_log_says_that_all_is_well_that_counts() -> None:
+    assert recovered_secs(fault(1.0, 3.0, has_back=True, back_at=4.5), Ledger([])) == pytest.approx(1.5)
+    assert recovered_secs(fault(1.0, 3.0, has_back=True), Ledger([])) is None
+
+
+def test_detection_counts_from_the_blow() -> None:
+    assert detected_secs(fault(1.0, 9.0, told_at=1.25)) == pytest.approx(0.25)
+    assert detected_secs(fault(1.0)) is None
+
+
+def test_a_fault_that_no_log_names_is_a_violation() -> None:
+    faults = [fault(1.0, must_be_told=True), fault(2.0, must_be_told=True, told_at=2.1), fault(3.0)]
+    assert [found.check for found in not_told(faults)] == ["C-LOG"]
+
+
+def test_a_fault_that_could_not_be_injected_is_a_violation() -> None:
+    assert [found.check for found in problems([fault(1.0), fault(2.0, problem="could not be injected: why")])] == [
+        "HARNESS"
+    ]
+
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n{}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2026-01-01 all is well\n", []),
+        (f"x\n{TRACEBACK.format('ValueError: no')}2026-01-01 more\n", ["ValueError: no"]),
+        (f"x\n{TRACEBACK.format('RuntimeError: the harness asked for an error')}", []),
+        (f"{TRACEBACK.format('KeyError: 1')}2026-01-01 the harness asked for nothing\n", ["KeyError: 1"]),
+        (
+            TRACEBACK.format("KeyError: 1")
+            + "\nDuring handling of the above exception, another exception occurred:\n\n"
+            + TRACEBACK.format("OSError: 2"),
+            ["OSError: 2"],
+        ),
+        (
+            TRACEBACK.format("KeyError: 1")
+            + "\nThe above exception was the direct cause of the following exception:\n\n"
+            + TRACEBACK.format("RuntimeError: the harness asked for it"),
+            [],
+        ),
+    ],
+)
+def test_tracebacks_are_found_unless_they_were_asked_for(text: str, found: list[str]) -> None:
+    assert tracebacks(text) == found
+
+
+@pytest.mark.parametrize(
+    ("after", "word"),
+    [
+        (Usage(1, 40, 10, 50 << 20), "file descriptors"),
+        (Usage(1, 20, 30, 50 << 20), "threads"),
+        (Usage(1, 20, 10, 90 << 20), "bytes resident"),
+    ],
+)
+def test_what_grew_beyond_the_margin_is_a_leak(after: Usage, word: str) -> None:
+    before = Usage(1, 20, 10, 50 << 20)
+    assert leaks("nimbus", before, before._replace(fds=28, rss_bytes=66 << 20)) == []
+    assert [word in found.text for found in leaks("nimbus", before, after)] == [True]
+    assert leaks("nimbus", before, after._replace(pid=2)) == []
+
+
+@given(st.dictionaries(st.integers(0, 3), st.integers(1, 6), min_size=1), st.randoms())
+def test_batches_in_order_are_well_in_any_mixture_of_partitions(batches: dict[int, int], rng: object) -> None:
+    commits: list[Committed] = []
+    left = dict.fromkeys(batches, 1)
+    while left:
+        partition = rng.choice(sorted(left))  # type: ignore[attr-defined]
+        commits.append(Committed(left[partition], partition))
+        left[partition] += 1
+        if left[partition] > batches[partition]:
+            del left[partition]
+    assert order_of_commits(commits, batches) == []
+    for i in range(len(commits)):
+        assert order_of_commits(commits[:i] + commits[i + 1 :], batches) != []
+        assert order_of_commits([*commits[: i + 1], commits[i], *commits[i + 1 :]], batches) != []
+
+
+def test_what_is_wrong_with_commits_is_said() -> None:
+    commits = [Committed(1, 0), Committed(1, 0), Committed(3, 0), Committed(1, 5)]
+    assert [found.text for found in order_of_commits(commits, {0: 4})] == [
+        "batch 1 of partition 0 was applied twice",
+        "batch 3 of partition 0 came after batch 1",
+        "partition 0 ends with batch 3 of 4",
+        "there is no partition 5",
+    ]

@@ -1,0 +1,75 @@
+"""The command as people give it: its list, what it refuses, and a scenario on a real cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+WAIT_SECS = 150
+CLUSTER = pytest.mark.timeout(WAIT_SECS + 10)
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """What `run` does in an environment that is there already."""
+    environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE.parent / 'cluster'}:{HERE.parent.parent}"}
+    return subprocess.run(
+        [sys.executable, str(HERE / "fault_command.py"), *words],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_SECS, check=False,
+    )  # fmt: skip
+
+
+def row(output: str, name: str) -> list[str]:
+    """The words of the table's line for this fault."""
+    lines = [line.split() for line in output.splitlines() if line.split()[:1] == [name]]
+    assert lines, f"the table has no row {name}:\n{output}"
+    return lines[-1]
+
+
+def test_lists_each_scenario_with_its_id_and_why_it_cannot_run() -> None:
+    done = run("--list")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.split()[:2] == ["worker-killed", "P1"] for line in lines)
+    drpc = next(i for i, line in enumerate(lines) if line.startswith("drpc-client-leaves"))
+    assert lines[drpc + 1].strip() == "cannot run here: part of the product that is not there yet: DRPC"
+
+
+def test_refuses_what_it_does_not_know() -> None:
+    done = run("worker-kiled")
+    assert done.returncode == 1
+    assert "no scenario is named 'worker-kiled'" in done.stderr
+
+
+def test_a_scenario_that_cannot_run_is_skipped_with_its_reason() -> None:
+    done = run("A13")
+    assert done.returncode == 0, done.stderr
+    assert "drpc-client-leaves" in done.stdout
+    assert "skipped: part of the product that is not there yet: DRPC" in done.stdout
+
+
+@CLUSTER
+def test_a_killed_worker_loses_nothing_and_the_table_says_so(tmp_path: Path) -> None:
+    done = run("worker-killed", "--faults", "2", "--messages", "1500", "--seed", "5", "--keep", str(tmp_path / "kept"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    killed = row(done.stdout, "worker-killed")
+    assert killed[1:3] == ["2", "0"]
+    assert killed[-1] == "ok"
+    assert int(killed[6]) >= 2  # processes that were started again
+    assert row(done.stdout, "all")[2] == "0"
+    assert (tmp_path / "kept" / "worker-killed" / "schedule.json").exists()
+
+
+@CLUSTER
+def test_a_check_that_fails_is_in_the_exit_code_and_logs_are_kept(tmp_path: Path) -> None:
+    schedule = tmp_path / "schedule.json"
+    schedule.write_text("this is no schedule")
+    done = run("worker-killed", "--replay", str(schedule), "--keep", str(tmp_path / "kept"))
+    assert done.returncode == 1
+    assert row(done.stdout, "worker-killed")[-1] == "FAILED"
+    assert f"logs and records: {tmp_path / 'kept'}" in done.stdout
+    assert list((tmp_path / "kept").rglob("daemon.log"))

@@ -1,0 +1,119 @@
+"""Schedules: drawn from seeds, healed, apart from each other, the same when read again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nemesis import Drawable, Event, Shape, draw, from_json, length_secs, steps, targets, to_json
+
+SHAPES = st.builds(
+    Shape,
+    st.sampled_from([("a", "b"), ("a", "b", "c")]),
+    st.sampled_from([("nimbus",), ("nimbus-1", "nimbus-2")]),
+    st.sampled_from([("zookeeper",), ("zookeeper-1", "zookeeper-2", "zookeeper-3")]),
+    st.integers(1, 5),
+)
+KINDS = ["cluster", "topology", "worker", "host", "nimbus", "zookeeper", "link"]
+SPANS = st.tuples(st.floats(0, 5), st.floats(0, 5)).map(lambda pair: (min(pair), max(pair)))
+FAULTS = st.lists(
+    st.builds(Drawable, st.text("abc-", min_size=1, max_size=8), st.sampled_from(KINDS), SPANS),
+    min_size=1, max_size=6, unique_by=lambda fault: fault.name,
+)  # fmt: skip
+GAPS = SPANS
+
+
+@given(st.integers(0, 2**31), st.integers(0, 30), FAULTS, SHAPES, GAPS)
+def test_the_same_seed_gives_the_same_schedule(
+    seed: int, count: int, faults: list[Drawable], shape: Shape, gaps: tuple[float, float]
+) -> None:
+    assert draw(seed, count, faults, shape, gaps) == draw(seed, count, list(faults), shape, gaps)
+
+
+def test_another_seed_gives_another_schedule() -> None:
+    faults = [Drawable("worker-killed", "worker"), Drawable("link-cut", "link", (1.0, 9.0))]
+    assert len({str(draw(seed, 8, faults, Shape(), (1.0, 5.0))) for seed in range(20)}) == 20
+
+
+@given(st.integers(0, 2**31), st.integers(0, 30), FAULTS, SHAPES, GAPS)
+def test_events_keep_their_gaps_and_hit_what_is_there(
+    seed: int, count: int, faults: list[Drawable], shape: Shape, gaps: tuple[float, float]
+) -> None:
+    by_name = {fault.name: fault for fault in faults}
+    events = draw(seed, count, faults, shape, gaps)
+    assert len(events) == count
+    before = 0.0
+    for event in events:
+        fault = by_name[event.fault]
+        assert gaps[0] - 0.001 <= event.at - before <= gaps[1] + 0.001
+        assert fault.seconds[0] - 0.001 <= event.seconds <= fault.seconds[1] + 0.001
+        assert event.target in targets(fault.target, shape)
+        before = event.until
+    assert length_secs(events) == before
+
+
+@given(st.integers(0, 2**31), FAULTS, st.integers(1, 3))
+def test_every_fault_comes_before_any_comes_again(seed: int, faults: list[Drawable], times: int) -> None:
+    events = draw(seed, times * len(faults), faults, Shape(), (1.0, 1.0))
+    for i in range(times):
+        part = events[i * len(faults) : (i + 1) * len(faults)]
+        assert sorted(event.fault for event in part) == sorted(fault.name for fault in faults)
+
+
+@given(st.integers(0, 2**31), st.integers(0, 30), FAULTS, SHAPES, GAPS)
+def test_every_event_begins_once_and_is_healed_once_afterwards(
+    seed: int, count: int, faults: list[Drawable], shape: Shape, gaps: tuple[float, float]
+) -> None:
+    events = draw(seed, count, faults, shape, gaps)
+    active: list[int] = []
+    ended: list[int] = []
+    now = 0.0
+    for step in steps(events):
+        assert step.at >= now
+        now = step.at
+        if step.heals:
+            active.remove(step.number)
+            ended.append(step.number)
+        else:
+            active.append(step.number)
+        assert len(active) <= 1
+    assert ended == list(range(count))
+
+
+@given(st.integers(0, 2**31), st.integers(0, 10), FAULTS, SHAPES)
+def test_a_schedule_is_the_same_when_it_is_read_again(
+    seed: int, count: int, faults: list[Drawable], shape: Shape
+) -> None:
+    events = draw(seed, count, faults, shape, (1.0, 2.0))
+    assert from_json(to_json(seed, shape, events)) == (seed, shape, events)
+
+
+GOOD = json.loads(to_json(1, Shape(), [Event(1.0, "f", "all", 2.0), Event(4.0, "g", "all", 0.0)]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        json.dumps({**GOOD, "format": 99}),
+        json.dumps({**GOOD, "events": [{"at": 1.0}]}),
+        json.dumps({**GOOD, "events": [{**GOOD["events"][0], "seconds": -1.0}]}),
+        json.dumps({**GOOD, "events": [{**GOOD["events"][0], "at": float("nan")}]}),
+        json.dumps({**GOOD, "events": list(reversed(GOOD["events"]))}),
+        json.dumps({**GOOD, "events": [GOOD["events"][0], {**GOOD["events"][1], "at": 2.5}]}),
+    ],
+)
+def test_a_file_that_is_no_schedule_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        from_json(text)
+
+
+def test_nothing_to_draw_from_or_to_hit_is_refused() -> None:
+    with pytest.raises(ValueError, match="no fault to draw from"):
+        draw(1, 1, [], Shape(), (1.0, 1.0))
+    with pytest.raises(ValueError, match="link-cut has nothing to hit"):
+        draw(1, 1, [Drawable("link-cut", "link")], Shape(hosts=("a",)), (1.0, 1.0))

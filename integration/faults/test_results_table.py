@@ -1,0 +1,42 @@
+"""A row for each kind of fault, with what came of it."""
+
+from __future__ import annotations
+
+import io
+
+from checkers import Observed, Violation
+from records import Ack, LedgerLine, Run
+from results_table import Row, print_table, rows
+
+
+def test_what_happened_after_a_fault_is_in_its_row() -> None:
+    faults = [
+        Observed(
+            "worker-killed", "worker-0", 1.0, 1.0, frozenset({10}), frozenset({7}), must_be_told=True, told_at=1.25
+        ),
+        Observed("nimbus-killed", "nimbus", 5.0, 6.0, spares_workers=True, has_back=True, back_at=6.5),
+        Observed("worker-killed", "worker-1", 9.0, 9.0, must_be_told=True),
+    ]
+    lines = [
+        LedgerLine(0, 1, 1, 0.5, True, 7, 10),
+        LedgerLine(0, 2, 1, 3.0, True, 7, 20),
+        LedgerLine(1, 2, 1, 5.5, True, 7, 20),
+    ]
+    acks = [Ack(0, 3.1, 20), Ack(1, 5.6, 20), Ack(2, 9.5, 20)]
+    found = rows(Run(3, acks, lines, []), faults, [2.0, 9.5], patience_secs=3.0)
+    killed, nimbus = found
+    assert killed == Row(
+        "worker-killed", 2, lost=1, duplicated=1, detected=(0.25,), recovered=(2.0,), restarts=2,
+        violations=(Violation("C-LOG", "no log line tells of worker-killed of worker-1"),),
+    )  # fmt: skip
+    assert nimbus == Row("nimbus-killed", 1, recovered=(0.5,))
+    assert (killed.verdict, nimbus.verdict) == ("FAILED", "ok")
+
+
+def test_the_table_shows_p50_maximum_and_what_is_wrong() -> None:
+    out = io.StringIO()
+    violation = Violation("C-LOST", "2 numbers were never acked: 3, 4")
+    print_table([Row("worker-killed", 3, 2, 17, (0.1, 0.3, 0.2), (), 3, (violation, violation))], out)
+    lines = out.getvalue().splitlines()
+    assert lines[2].split() == ["worker-killed", "3", "2", "17", "0.20/0.30", "-", "3", "FAILED"]
+    assert lines[3:] == ["    C-LOST: 2 numbers were never acked: 3, 4"]

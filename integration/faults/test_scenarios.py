@@ -1,0 +1,38 @@
+"""The table of scenarios has all of the catalogue, and each row runs or says why it does not."""
+
+from __future__ import annotations
+
+from scenario import NEEDS, why_not
+from scenarios import FAULTS, MIXED, SCENARIOS
+from timers import DEFAULT, SHORT
+
+CATALOGUE = {"P": 18, "H": 9, "N": 12, "Z": 11, "D": 8, "T": 4, "A": 13}
+
+
+def test_every_row_of_the_catalogue_has_a_name() -> None:
+    wanted = {f"{letter}{number}" for letter, last in CATALOGUE.items() for number in range(1, last + 1)}
+    assert wanted <= {each for scenario in SCENARIOS for each in scenario.ids.split()}
+
+
+def test_names_are_words_and_belong_to_one_scenario_each() -> None:
+    names = [scenario.name for scenario in SCENARIOS]
+    assert len(set(names)) == len(names)
+    assert all(name.replace("-", "").isalnum() and name == name.lower() for name in names)
+
+
+def test_what_has_no_code_says_why() -> None:
+    for scenario in SCENARIOS:
+        assert (scenario.run is None) == bool(scenario.missing), scenario.name
+        assert scenario.needs <= NEEDS.keys(), scenario.name
+        assert scenario.run is not None or why_not(scenario) == scenario.missing
+
+
+def test_the_mix_is_made_of_faults_that_there_are() -> None:
+    assert set(MIXED) <= FAULTS.keys()
+
+
+def test_faults_last_as_long_as_the_timers_ask_for() -> None:
+    for fault in FAULTS.values():
+        for timers in (SHORT, DEFAULT):
+            least, most = fault.seconds(timers)
+            assert 0 <= least <= most, fault.name
