@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ import pytest
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
 from zookeeper_raw_client import RawClient
+from zookeeper_servers import ZooKeeperProcess, free_port
 
 if TYPE_CHECKING:
-    from zookeeper_servers import ZooKeeperProcess
+    from pathlib import Path
 
 KILLS = 20
 WINDOW = 16  # requests on their way
@@ -58,6 +60,35 @@ def test_kill_in_the_middle_of_writes_loses_no_acknowledged_write(embedded_zooke
         there = set(wire.GetChildren.deserialize(names, 0))
     assert len(acknowledged) > KILLS
     assert [path for path in acknowledged if path[1:] not in there] == []
+
+
+def children(client: RawClient) -> set[str]:
+    """The names below the root."""
+    return set(wire.GetChildren.deserialize(client.call(wire.GetChildren("/", None)).body, 0))
+
+
+def test_a_full_disk_ends_the_server_with_a_reason_and_loses_no_acknowledged_write(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: a write fails in its middle, as there."""
+    port, log = free_port(), tmp_path / "zookeeper.log"
+    server = [sys.executable, "-m", "storm.dev_zookeeper", "--port", str(port), "--data-dir", str(tmp_path / "data")]
+    full = ZooKeeperProcess(["sh", "-c", 'ulimit -f 64; exec "$@"', "sh", *server], port, log)
+    acknowledged: list[str] = []
+    with contextlib.closing(RawClient(port)) as client:
+        client.connect()
+        write_until_cut(client, 0, acknowledged, threading.Semaphore(0))
+    assert full.wait() == 20
+    assert f"{tmp_path / 'data'} cannot be written ([Errno 27] File too large), so the server stops" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    full.restart()  # it starts all the same
+    full.stop()
+
+    roomy = ZooKeeperProcess(server, port, log)
+    with contextlib.closing(RawClient(port)) as client:
+        client.connect()
+        assert len(acknowledged) > WINDOW
+        assert client.call(wire.Create("/again", b"", OPEN_ACL_UNSAFE, 0)).error == 0
+        assert [path for path in acknowledged if path[1:] not in children(client)] == []
+    assert roomy.stop() == 0
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

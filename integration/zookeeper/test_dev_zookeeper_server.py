@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,16 @@ from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
 from zookeeper_raw_client import RawClient
 
+from storm.dev_zookeeper.database import Database
 from storm.dev_zookeeper.options import DevZooKeeperOptions
-from storm.dev_zookeeper.server import NOTES_PER_TICK, EmbeddedServer, tls_context
+from storm.dev_zookeeper.server import (
+    NOTES_PER_TICK,
+    EmbeddedServer,
+    MemoryJournal,
+    Server,
+    system_moment,
+    tls_context,
+)
 from storm.errors import AlreadyRunningError, ConfigError, DataDirectoryError
 
 if TYPE_CHECKING:
@@ -125,3 +134,30 @@ def test_a_crowd_that_is_closed_does_not_fill_the_log(server: EmbeddedServer, ca
 def test_a_tls_port_needs_a_certificate() -> None:
     with pytest.raises(ConfigError, match="needs a certificate"):
         tls_context(DevZooKeeperOptions(tls_port=0))
+
+
+class FullDisk(MemoryJournal):
+    """Refuses to sync, in a moment in which another client's request arrives."""
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+        self.syncs = 0
+
+    def sync(self) -> None:
+        self.syncs += 1
+        assert self.server is not None
+        self.server.want_commit()
+        raise OSError("no space left")
+
+
+def test_after_the_disk_refused_nothing_more_is_written_and_so_nothing_acknowledged() -> None:
+    journal = FullDisk()
+
+    async def serve() -> None:
+        options = DevZooKeeperOptions(port=0)
+        server = journal.server = Server(options, Database(options.tick_ms, 1), journal, system_moment)
+        await server.serve(server.want_commit)
+
+    with pytest.raises(OSError, match="no space left"):
+        asyncio.run(serve())
+    assert journal.syncs == 1

@@ -202,13 +202,19 @@ class Server:
                         connection.close(reason)
 
     def _commit(self) -> None:
-        """The end of a turn: the disk first, then the clients."""
+        """The end of a turn: the disk first, then the clients. After a failure nothing is written or answered."""
+        if self._failure is not None:
+            return
         self._commit_pending = False
         try:
             self._journal.sync()
             self._journal.snapshot_if_due(self._processor.database)
         except OSError as error:
-            log.error("the data directory cannot be written, so the server stops: %s", error)
+            log.error(
+                "%s cannot be written (%s), so the server stops: make room there and start it again. What it "
+                "acknowledged is there; the last writes of its clients it did not acknowledge.",
+                self._options.data_dir, error,
+            )  # fmt: skip
             self._failure = error
             self.kill()
             return

@@ -107,6 +107,7 @@ def open_transaction_log(
     something else or is damaged, `OSError`.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sync_parents(directory)
     _check_format(directory)
     lock = _take_lock(directory)
     try:
@@ -222,11 +223,15 @@ def _apply_record(database: Database, record: bytes, path: Path) -> bool:
 def _cut(path: Path, good_size: int, error: MalformedPacketError) -> None:
     content = path.read_bytes()
     torn = path.with_name(path.name + ".torn")
+    try:
+        _write_durably(torn, content[good_size:])
+        kept = f"are kept in {torn.name}"
+    except OSError as refused:  # nobody was told that they were written, so a full disk shall keep nobody out
+        kept = f"are not kept ({refused.strerror})"
     log.warning(
-        "%s ends in a damaged record (%s); cut at byte %d, the %d bytes after it are kept in %s",
-        path, error, good_size, len(content) - good_size, torn.name,
+        "%s ends in a damaged record (%s); cut at byte %d, the %d bytes after it %s",
+        path, error, good_size, len(content) - good_size, kept,
     )  # fmt: skip
-    _write_durably(torn, content[good_size:])
     with path.open("r+b") as file:
         file.truncate(good_size)
         os.fsync(file.fileno())
@@ -257,12 +262,13 @@ def _check_magic(file: BinaryIO, magic: bytes) -> None:
 
 
 def _open_for_append(path: Path) -> BinaryIO:
+    """Also what a killed server wrote and did not sync is on the disk when this returns: clients will be shown it."""
     file = open(path, "ab", buffering=0, opener=_open_private)  # noqa: SIM115 - closed by the log
     try:
         if file.tell() == 0:
             _write_all(file, LOG_MAGIC)
-            os.fsync(file.fileno())
-            _sync_directory(path.parent)
+        os.fsync(file.fileno())
+        _sync_directory(path.parent)
     except BaseException:
         file.close()
         raise
@@ -296,6 +302,13 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_parents(directory: Path) -> None:
+    """That the directory exists is on the disk when this returns, as far as this user may look."""
+    for parent in directory.absolute().parents:
+        with suppress(PermissionError):
+            _sync_directory(parent)
 
 
 def _remove_old_files(directory: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from unsynced_disk import Left, PowerCut, UnsyncedDisk
 
 from storm.dev_zookeeper.database import encode_snapshot
 from storm.dev_zookeeper.protocol import OPEN_ACL
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 SELDOM = SnapshotRule()
 OFTEN = SnapshotRule(every_transactions=8)
+VERY_OFTEN = SnapshotRule(every_transactions=3)
 
 
 def opened(directory: Path, rule: SnapshotRule = SELDOM) -> tuple[TransactionLog, Database]:
@@ -247,3 +250,96 @@ def test_another_format_is_refused(directory: Path) -> None:
 
     with pytest.raises(DataDirectoryError, match="another release"):
         opened(directory)
+
+
+def acknowledge(directory: Path, count: int, acknowledged: list[str]) -> None:
+    """Open the directory, write `count` nodes, each noted once it is synced, and close it in order."""
+    journal, database = opened(directory, VERY_OFTEN)
+    try:
+        for _ in range(count):
+            zxid = database.zxid + 1
+            transaction = Transaction(zxid, 5, (CreateNode(f"/n{zxid}", b"data", OPEN_ACL, 0),))
+            database.apply(transaction)
+            journal.append(transaction)
+            journal.sync()
+            acknowledged.append(f"/n{zxid}")
+            journal.snapshot_if_due(database)
+    finally:
+        journal.close()
+
+
+def missing(directory: Path, paths: list[str]) -> list[str]:
+    """Those of the nodes that are not there, after a start."""
+    journal, database = opened(directory, VERY_OFTEN)
+    journal.close()
+    return [path for path in paths if database.tree.get(path) is None]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", list(Left))
+def test_a_power_cut_at_any_moment_loses_no_acknowledged_write(tmp_path: Path, left: Left) -> None:
+    for step in itertools.count():
+        root = tmp_path / f"disk{step}"
+        root.mkdir()
+        acknowledged: list[str] = []
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            disk = UnsyncedDisk(root, monkeypatch, step)
+            try:
+                acknowledge(root / "deep" / "data", 7, acknowledged)
+                acknowledge(root / "deep" / "data", 4, acknowledged)
+            except PowerCut:
+                pass
+            else:
+                disk.stop()
+                break
+        found = tmp_path / f"left{step}"
+        disk.leave(left, found)
+        disk.stop()
+        assert missing(found / "deep" / "data", acknowledged) == [], f"cut before step {step}"
+        acknowledge(found / "deep" / "data", 4, acknowledged)
+        assert missing(found / "deep" / "data", acknowledged) == [], f"cut before step {step}, and then restarted"
+    assert step > 40
+
+
+@pytest.mark.slow
+def test_what_a_killed_and_restarted_server_shows_or_acknowledges_outlives_a_power_cut(tmp_path: Path) -> None:
+    """A kill leaves bytes in the machine's memory that the next server reads: they must not be lost later."""
+    for step in itertools.count():
+        root = tmp_path / f"disk{step}"
+        root.mkdir()
+        seen: list[str] = []
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            disk = UnsyncedDisk(root, monkeypatch, step)
+            try:
+                acknowledge(root / "data", 7, seen)
+            except PowerCut:
+                disk.run_on()
+            else:
+                disk.stop()
+                break
+            journal, database = opened(root / "data", VERY_OFTEN)
+            journal.close()
+            seen = [path for path, _ in database.tree.items() if path.startswith("/n")]
+            acknowledge(root / "data", 1, seen)
+        found = tmp_path / f"left{step}"
+        disk.leave(Left.NOTHING, found)
+        disk.stop()
+        assert missing(found / "data", seen) == [], f"killed before step {step}"
+    assert step > 20
+
+
+def test_a_torn_record_is_cut_off_also_where_there_is_no_room_to_keep_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, database = opened(directory)
+    write(journal, database, 3)
+    journal.close()
+    (log,) = directory.glob("log.*")
+    log.write_bytes(log.read_bytes()[:-1])
+    (directory / f"{log.name}.torn.tmp").mkdir()  # so that it cannot be written
+
+    journal, database = opened(directory)
+    assert database.zxid == 1002
+    assert "are not kept" in caplog.text
+    write(journal, database, 1)
+    journal.close()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unsynced_disk import Left, PowerCut, UnsyncedDisk
 
 from storm.supervisor.local_state import LocalState, MemoryState, write_atomically
 
@@ -82,3 +84,29 @@ def test_what_a_killed_writer_left_is_gone_after_the_next_write(tmp_path: Path) 
     (tmp_path / "state.tmp").write_bytes(b"half")
     write_atomically(path, b"new")
     assert os.listdir(tmp_path) == ["state"]
+
+
+@pytest.mark.parametrize("left", list(Left))
+def test_a_cut_at_any_moment_leaves_the_old_value_or_the_new_one(tmp_path: Path, left: Left) -> None:
+    for step in itertools.count():
+        root = tmp_path / f"disk{step}"
+        root.mkdir()
+        durable = 0
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            disk = UnsyncedDisk(root, monkeypatch, step)
+            state = LocalState(root / "state.json")
+            try:
+                for value in range(1, 4):
+                    state.put("x", value)
+                    durable = value
+            except PowerCut:
+                pass
+            else:
+                disk.stop()
+                break
+        disk.leave(left, tmp_path / f"left{step}")
+        disk.stop()
+        found = LocalState(tmp_path / f"left{step}" / "state.json").get("x")
+        assert found in ({durable, durable + 1} if durable else {None, 1})
+        assert not (tmp_path / f"left{step}" / "state.json.corrupt").exists()
+    assert step >= 9
