@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 WINDOWS = {"10m": "600", "3h": "10800", "1d": "86400", "all": ":all-time"}
 ERROR_CHARS = 120
+LAST_LINES = 5  # of a failing worker's log; `storm logs` has the rest
+STATES = {
+    "running": "runs again",
+    "waiting-for-worker-start": "is starting again",
+    "waiting-for-blobs": "is waiting for its code",
+    "killing": "is being ended",
+}
 
 
 @click.command()
@@ -24,7 +31,7 @@ ERROR_CHARS = 120
 @as_json
 @with_settings
 def status(settings: Settings, name: str, window: str, system: bool, as_json: bool) -> None:
-    """Show topology NAME: its components with rates, latencies and last errors, and its workers."""
+    """Show topology NAME: its components with rates, latencies and last errors, its workers, and those that fail."""
     from storm.thrift.interface import storm_thrift
 
     t = storm_thrift()
@@ -49,6 +56,9 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
     if page.workers:
         click.echo()
         click.echo(worker_table(page))
+    for failure in page.slot_failures or []:
+        click.echo()
+        click.echo(failure_text(failure))
     for component, error in errors.items():
         where = f"of {component} on {error['host']}:{error['port']}"
         click.echo(f"\n{click.style('last error', fg='red')} {where}: {headline(error['error'])}")
@@ -104,6 +114,17 @@ def worker_table(page: Any) -> str:
     return table(["worker", "executors", "uptime", "tasks"], rows)
 
 
+def failure_text(failure: Any) -> str:
+    """A slot whose worker died lately: how often, why, its last lines, and when it is tried again."""
+    if failure.retry_secs is not None:
+        now = f"is tried again in {duration(failure.retry_secs)}"
+    else:
+        now = STATES.get(failure.state, failure.state)
+    head = f"{failure.host}:{failure.port} died {plural(failure.deaths, 'time')} in a row and {now}"
+    lines = [f"{click.style(head, fg='red')}: it {failure.reason}"]
+    return "\n".join(lines + [f"    {line}" for line in (failure.last_lines or "").splitlines()[-LAST_LINES:]])
+
+
 def last_errors(info: Any) -> dict[str, dict[str, Any]]:
     """{component: its last error} of a TopologyInfo, for the components that have one, __system among them."""
     return {
@@ -136,6 +157,7 @@ def page_as_dict(page: Any) -> dict[str, Any]:
         "bolts": {key: aggregate(stats) for key, stats in (page.id_to_bolt_agg_stats or {}).items()},
         "topology_stats": _public(page.topology_stats) if page.topology_stats else {},
         "workers": [_public(worker) for worker in page.workers or []],
+        "slot_failures": [_public(failure) for failure in page.slot_failures or []],
     }
 
 

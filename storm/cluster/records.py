@@ -87,10 +87,30 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotFailure:
+    """A slot whose worker died lately, `deaths` times in a row.
+
+    `state` is the slot's, in the supervisor's words ("backing-off"); `reason` says how the worker ended the last time,
+    at `wall_secs`; `last_lines` are the end of its log. `retry_wall_secs`: when it is tried again; None: it runs
+    again, or is about to. Both by the supervisor's clock.
+    """
+
+    port: int
+    topology_id: TopologyId
+    state: str
+    deaths: int
+    reason: str
+    last_lines: str
+    wall_secs: int
+    retry_wall_secs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorInfo:
     """A live supervisor: an ephemeral node, rewritten on each heartbeat.
 
-    `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service.
+    `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service. `home`
+    tells its local directory from every other one, also from a copy; `incarnation` this run of it from others.
     """
 
     node_id: NodeId
@@ -102,6 +122,10 @@ class SupervisorInfo:
     version: str
     meta: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, float] = field(default_factory=dict)
+    failures: tuple[SlotFailure, ...] = ()
+    local_dir: str = ""
+    home: str = ""
+    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

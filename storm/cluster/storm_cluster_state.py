@@ -133,6 +133,15 @@ class StormClusterState:
                 found[node_id] = info
         return found
 
+    def supervisor(self, node_id: NodeId) -> tuple[SupervisorInfo, int] | None:
+        """The record of a live supervisor, and its version; None: there is none, or it cannot be read."""
+        path = paths.supervisor(node_id)
+        there = self._storage.get(path)
+        info = self._decoded(SupervisorInfo, path, there)
+        if there is None or info is None:
+            return None
+        return None if self._own(path, info, node_id, info.node_id) is None else (info, there.version)
+
     def put_supervisor(self, info: SupervisorInfo) -> None:
         """Say that this supervisor lives, until the session ends."""
         self._storage.put_ephemeral(paths.supervisor(info.node_id), record_codec.encode(info))

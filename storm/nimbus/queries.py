@@ -86,9 +86,8 @@ class NimbusQueries:
 
     def getTopologyPageInfo(self, id: str, window: str, is_include_sys: bool) -> Struct:
         view = self._view(id)
-        return topology_pages.topology_page(
-            view, _known_window(window), is_include_sys, self._last_errors(id), self._notices(view)
-        )
+        last_errors, notices, failures = self._last_errors(id), self._notices(view), self._slot_failures(view)
+        return topology_pages.topology_page(view, _known_window(window), is_include_sys, last_errors, notices, failures)
 
     def getComponentPageInfo(self, topology_id: str, component_id: str, window: str, is_include_sys: bool) -> Struct:
         view = self._view(topology_id)
@@ -158,6 +157,12 @@ class NimbusQueries:
             for component_id in self._state.error_components(topology_id)
         }
         return {component_id: error for component_id, error in found.items() if error is not None}
+
+    def _slot_failures(self, view: TopologyView) -> list[Struct]:
+        """Of the present records of the supervisors that the topology uses."""
+        nodes = sorted({worker.slot.node_id for worker in view.workers})
+        found = [self._state.supervisor(node_id) for node_id in nodes]
+        return topology_pages.slot_failures(view, [each[0] for each in found if each is not None])
 
     def _notices(self, view: TopologyView) -> list[str]:
         return topology_pages.notices(view, self._state.errors(view.base.topology_id, SYSTEM_COMPONENT))

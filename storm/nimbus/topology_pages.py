@@ -18,7 +18,7 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from storm.cluster.records import ErrorInfo
+    from storm.cluster.records import ErrorInfo, SupervisorInfo
     from storm.ids import ComponentId
     from storm.metrics.stats_records import Window
     from storm.nimbus.topology_view import TopologyView
@@ -63,12 +63,33 @@ def notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]
     ]
 
 
+def slot_failures(view: TopologyView, supervisors: Sequence[SupervisorInfo]) -> list[Struct]:
+    """The slots of the topology whose workers died lately, as their supervisors tell."""
+    return [
+        storm_thrift().SlotFailure(
+            supervisor_id=info.node_id,
+            host=info.host,
+            port=failure.port,
+            state=failure.state,
+            deaths=failure.deaths,
+            reason=failure.reason,
+            last_lines=failure.last_lines,
+            time_secs=failure.wall_secs,
+            retry_secs=None if failure.retry_wall_secs is None else max(0, failure.retry_wall_secs - view.wall_secs),
+        )
+        for info in supervisors
+        for failure in info.failures
+        if failure.topology_id == view.base.topology_id
+    ]
+
+
 def topology_page(
     view: TopologyView,
     window: Window,
     include_system: bool,
     last_errors: Mapping[ComponentId, ErrorInfo],
     notices: Sequence[str],
+    failures: Sequence[Struct] = (),
 ) -> Struct:
     base, plan = view.base, view.known_plan
 
@@ -105,6 +126,7 @@ def topology_page(
         storm_version=storm.__version__,
         topology_version=base.topology_version,
         notices=list(notices),
+        slot_failures=list(failures),
     )
 
 

@@ -12,15 +12,24 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from storm.cluster.records import ErrorInfo, SupervisorInfo
-from storm.errors import CoordinationError, NotAuthorizedError
+from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo, TopologyStatus
+from storm.errors import (
+    AlreadyRunningError,
+    CoordinationError,
+    NimbusUnreachableError,
+    NotAuthorizedError,
+    StormError,
+)
 from storm.ids import SYSTEM_COMPONENT
+from storm.supervisor import registration
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, local_assignments, to_plain
+from storm.supervisor.registration import Claim, Holder
+from storm.supervisor.slot import SlotState
 from storm.supervisor.slot_runner import Blobs, Failure, SlotRunner, WorkerHandle, Workers
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from storm.clock import Clock
     from storm.cluster.records import Assignment
@@ -35,6 +44,9 @@ FAILURES_MAX = 100  # waiting to be written to ZooKeeper; the oldest is dropped,
 PAUSE_SECS = 2.0  # called so much later than asked for, the supervisor itself was stopped or the machine slept
 COORDINATION_RETRY_SECS = 1.0  # after the cluster's state could not be reached, doubled up to:
 COORDINATION_RETRY_MAX_SECS = 5.0
+CLAIM_RETRY_SECS = 1.0  # between two looks at whether another supervisor with our id lives
+FAILURES_SHOWN_MAX = 100  # slots in a record, each with the end of its log: a record has at most 1 MB
+FAILURE_CHARS_MAX = 1_000  # of a reason, and of the last lines; the whole is among the errors of the topology
 
 
 class DurableMap(Protocol):
@@ -50,7 +62,8 @@ class DurableMap(Protocol):
 class SupervisorCore:
     """One supervisor. `options.node_id` names it; `thrift_port` is where its workers and Nimbus reach it.
 
-    `on_wanted` and `on_failure` are called when the other half has work; they must only wake it.
+    `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
+    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class SupervisorCore:
         self.slots = SlotRunner(options.slot_ports, options.limits, workers, blobs, self.beats, self._note_failure)
         self.on_wanted: Callable[[], None] = _nothing
         self.on_failure: Callable[[], None] = _nothing
+        self.has_code: Callable[[TopologyId], bool] = _unknown
         self.watch: Watch | None = None
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
@@ -80,6 +94,8 @@ class SupervisorCore:
         self._sync_at = self._register_at = self._retry_at = clock.now()
         self._retry_secs = 0.0
         self._slots_due: float | None = None
+        self._holder: Holder | None = None
+        self._vanished: set[TopologyId] = set()
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -137,12 +153,14 @@ class SupervisorCore:
         """Register, read assignments and write failures, as far as due; when to call again at the latest.
 
         Where the cluster's state cannot be reached the workers run on, and this is tried again every few seconds.
+        Raises AlreadyRunningError if another supervisor has the same id, and lives: then this one must end.
         """
         assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
         if now >= self._retry_at:
             try:
-                self._register_if_due(self._cluster_state, now)
+                if not self._register_if_due(self._cluster_state, now):
+                    return self._register_at
                 self._sync_if_due(self._cluster_state, now)
                 self._write_failures(self._cluster_state)
             except CoordinationError as error:
@@ -155,7 +173,7 @@ class SupervisorCore:
 
     def use_remembered(self, why: CoordinationError) -> None:
         """Until the cluster says more, the ports should run what they last should, as far as the disk knows."""
-        if not self._is_wanted_known:
+        if not self._is_wanted_known and self._holder is None:
             log.warning("%s Doing what was assigned when this supervisor last knew.", why)
             self._want(self._remembered() | self._wanted)
 
@@ -169,24 +187,60 @@ class SupervisorCore:
         uses = found and any(slot.node_id == self._options.node_id for slot in found.executor_slots.values())
         return found if uses else None
 
-    def _register_if_due(self, cluster_state: StormClusterState, now: float) -> None:
+    def _register_if_due(self, cluster_state: StormClusterState, now: float) -> bool:
+        """Whether the id is ours, as far as is known: without it, nothing that is assigned to it is done."""
         if now < self._register_at:
-            return
+            return self._holder is None
+        # Set before the look at the slots, so that a failure during it is told soon.
+        self._register_at = now + self._options.heartbeat_secs
+        own = self._info(now)
+        there = cluster_state.supervisor(own.node_id)
+        claim, holder = registration.look(own, there, self._holder)
+        if there is not None and claim is Claim.TAKEN:
+            raise AlreadyRunningError(registration.why_refused(own, there[0]))
+        if there is not None and claim is Claim.HELD:
+            if self._holder is None:
+                log.warning(
+                    "supervisor id %s belongs to host %s, local directory %s: waiting to see whether it lives",
+                    own.node_id, there[0].host, there[0].local_dir,
+                )  # fmt: skip
+            self._holder, self._register_at = holder, now + CLAIM_RETRY_SECS
+            return False
+        self._holder = None
+        cluster_state.put_supervisor(own)
+        return True
+
+    def _info(self, now: float) -> SupervisorInfo:
         options = self._options
-        used = tuple(sorted(self.slots.running()))
-        cluster_state.put_supervisor(
-            SupervisorInfo(
-                node_id=options.node_id,
-                host=options.host,
-                slot_ports=options.slot_ports,
-                used_ports=used,
-                thrift_port=self.thrift_port,
-                start_wall_secs=self._start_wall_secs,
-                version=options.version,
-                meta=dict(options.meta),
-            )
+        return SupervisorInfo(
+            node_id=options.node_id,
+            host=options.host,
+            slot_ports=options.slot_ports,
+            used_ports=tuple(sorted(self.slots.running())),
+            thrift_port=self.thrift_port,
+            start_wall_secs=self._start_wall_secs,
+            version=options.version,
+            meta=dict(options.meta),
+            failures=tuple(self._slot_failures(now)),
+            local_dir=str(options.local_dir),
+            home=options.home,
+            incarnation=options.incarnation,
         )
-        self._register_at = now + options.heartbeat_secs
+
+    def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
+        wall_secs = self._clock.wall_secs()
+        for slot, failure in self.slots.failing(now)[:FAILURES_SHOWN_MAX]:
+            backs_off = slot.state is SlotState.BACKING_OFF
+            yield SlotFailure(
+                port=slot.port,
+                topology_id=failure.topology_id,
+                state=slot.state.value,
+                deaths=slot.deaths,
+                reason=_storable(failure.reason[:FAILURE_CHARS_MAX]),
+                last_lines=_storable(failure.last_lines[-FAILURE_CHARS_MAX:]),
+                wall_secs=wall_secs - round(now - failure.at),
+                retry_wall_secs=wall_secs + round(max(0.0, slot.due_at - now)) if backs_off else None,
+            )
 
     def _sync_if_due(self, cluster_state: StormClusterState, now: float) -> None:
         if now < self._sync_at:
@@ -207,9 +261,43 @@ class SupervisorCore:
             # A record that nobody can read is no reason to end what runs well.
             if assignment_here.topology_id in unreadable:
                 wanted.setdefault(port, assignment_here)
+        vanished = {assignment_here.topology_id for assignment_here in held.values()} - read.keys() - unreadable
+        kept = self._not_over(cluster_state, vanished)
+        for port, assignment_here in held.items():
+            if assignment_here.topology_id in kept:
+                wanted.setdefault(port, assignment_here)
         self._assignments = read
         self._want(wanted)
+        self._local_state.put("machine", self._options.machine)
         self._local_state.put("assignments", {str(port): to_plain(each) for port, each in wanted.items()})
+
+    def _not_over(self, cluster_state: StormClusterState, vanished: set[TopologyId]) -> set[TopologyId]:
+        """Those of the topologies without an assignment whose end nobody has decided: ZooKeeper may have lost its data.
+
+        Nimbus removes a killed topology's assignment first, then its code, its record last. So without a record
+        it is over only if Nimbus has no code of it either.
+        """
+        kept: dict[TopologyId, str] = {}
+        known = set(cluster_state.topology_ids()) if vanished else set()
+        for topology_id in sorted(vanished):
+            base = cluster_state.storm_base(topology_id)
+            if base is not None or topology_id in known:
+                if base is None or base.status is not TopologyStatus.KILLED:
+                    kept[topology_id] = "it was not killed"
+                continue
+            try:
+                if self.has_code(topology_id):
+                    kept[topology_id] = "Nimbus still has its code"
+            except StormError as error:
+                kept[topology_id] = f"Nimbus cannot be asked: {error}"
+        for topology_id in kept.keys() - self._vanished:
+            log.error(
+                "topology %s has no assignment in ZooKeeper any more, but %s. Its workers run on; "
+                "`storm kill-workers` ends them",
+                topology_id, kept[topology_id],
+            )  # fmt: skip
+        self._vanished = set(kept)
+        return self._vanished
 
     def _want(self, wanted: dict[int, LocalAssignment]) -> None:
         is_news = wanted != self._wanted or not self._is_wanted_known
@@ -232,11 +320,15 @@ class SupervisorCore:
             log.warning("the cluster's state cannot be reached, its workers run on: %s", error)
         self._retry_secs = min(COORDINATION_RETRY_MAX_SECS, self._retry_secs * 2 or COORDINATION_RETRY_SECS)
         self._retry_at = now + self._retry_secs
+        self._register_at = now
         self.use_remembered(error)
 
     def _remembered(self) -> dict[int, LocalAssignment]:
-        """What the ports should have run when this supervisor last knew."""
-        found = {}
+        """What the ports should have run when this supervisor last knew; nothing if another machine knew it."""
+        found: dict[int, LocalAssignment] = {}
+        if self._local_state.get("machine") not in {None, "", self._options.machine}:
+            log.warning("the local directory comes from another machine: what that one should run is not done here")
+            return found
         stored = self._local_state.get("assignments")
         for port, plain in (stored if isinstance(stored, dict) else {}).items():
             try:
@@ -247,8 +339,18 @@ class SupervisorCore:
 
     def _note_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
+        self._register_at = self._clock.now()
         self.on_failure()
 
 
 def _nothing() -> None:
     pass
+
+
+def _unknown(topology_id: TopologyId) -> bool:
+    raise NimbusUnreachableError("this supervisor was not told of any")
+
+
+def _storable(text: str) -> str:
+    """Valid Unicode: reasons may name files."""
+    return text.encode("utf-8", "backslashreplace").decode()

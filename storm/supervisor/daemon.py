@@ -26,10 +26,10 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, StormError
 from storm.supervisor.core import DurableMap, SupervisorCore
-from storm.supervisor.home import lock_directory, node_id
+from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
-from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, make_client
+from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.worker_launch import launched_with, worker_command
@@ -72,13 +72,24 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
     """Run this machine's supervisor until SIGTERM or SIGINT; the exit code: 0 in order, 20 internal error.
 
     `command` makes a worker's command of its launch record and the path of its launch file, which must be in it.
-    Its workers run on. Raises AlreadyRunningError, ConfigError, StormError if the disk refuses.
+    Its workers run on. Raises AlreadyRunningError (of this directory, or of this supervisor's id), ConfigError,
+    StormError if the disk refuses.
     """
     options = SupervisorOptions.from_settings(settings)
-    with _owned(options):
-        chosen = node_id(options.supervisor_dir, options.workers_dir, lambda: str(uuid.uuid4()))
-        named = replace(options, node_id=chosen, version=_version())
-        return SupervisorDaemon(named, settings, SystemClock(), command).run()
+    with _owned(options) as lock:
+        try:
+            named = replace(
+                options,
+                node_id=node_id(options.supervisor_dir, options.workers_dir, lambda: str(uuid.uuid4())),
+                version=_version(),
+                home=home_fingerprint(lock),
+                machine=machine_fingerprint(),
+                incarnation=str(uuid.uuid4()),
+            )
+            daemon = SupervisorDaemon(named, settings, SystemClock(), command)
+        except OSError as error:
+            raise _unusable(options, error) from error
+        return daemon.run()
 
 
 def kill_all_workers(settings: Settings) -> int:
@@ -124,6 +135,7 @@ class SupervisorDaemon:
         self._clock = clock
         self._stopping = threading.Event()
         self._failed = False
+        self._refused: AlreadyRunningError | None = None
         self._coordination_due = threading.Event()
         self._beats_due = threading.Event()
         for_workers = _for_workers(options, settings)
@@ -144,6 +156,7 @@ class SupervisorDaemon:
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
         self._core.watch = self._woken
+        self._core.has_code = code_lookup(make_client(seeds, port, clock))
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
 
     def stop(self) -> None:
@@ -154,7 +167,7 @@ class SupervisorDaemon:
         self._workers.wake()
 
     def run(self) -> int:
-        """Serve until `stop`; the exit code."""
+        """Serve until `stop`; the exit code. Raises AlreadyRunningError if another supervisor with this id lives."""
         options = self._options
         # Adoption comes first: a worker whose beat finds a supervisor that does not know it ends itself.
         adopted = self._core.adopt()
@@ -178,6 +191,8 @@ class SupervisorDaemon:
                 thread.join(CONNECT_WAIT_SECS)
             self._blobs.close()
             self._workers.close()
+        if self._refused is not None:
+            raise self._refused
         log.info("supervisor %s has stopped; its workers run on", options.node_id)
         return INTERNAL_ERROR if self._failed else 0
 
@@ -272,6 +287,9 @@ class SupervisorDaemon:
         def guarded() -> None:
             try:
                 work()
+            except AlreadyRunningError as error:
+                self._refused = error
+                self.stop()
             except Exception:
                 log.exception("the supervisor's %s failed: it ends, its workers run on", name)
                 self._failed = True
@@ -297,19 +315,25 @@ class SupervisorDaemon:
 
 
 @contextlib.contextmanager
-def _owned(options: SupervisorOptions) -> Iterator[None]:
-    """Its directory is this process's alone meanwhile. Raises AlreadyRunningError, StormError if it is not usable."""
+def _owned(options: SupervisorOptions) -> Iterator[int]:
+    """Its directory is this process's alone meanwhile; the open lock. Raises AlreadyRunningError, StormError if it is
+    not usable.
+    """
     try:
         lock = lock_directory(options.supervisor_dir)
     except OSError as error:
-        raise StormError(
-            f"{options.supervisor_dir} cannot be used ({error.strerror or error}): make storm.local.dir a directory "
-            "that this user can write."
-        ) from error
+        raise _unusable(options, error) from error
     try:
-        yield
+        yield lock
     finally:
         os.close(lock)
+
+
+def _unusable(options: SupervisorOptions, error: OSError) -> StormError:
+    return StormError(
+        f"{error.filename or options.supervisor_dir} cannot be used ({error.strerror or error}): make storm.local.dir "
+        f"({options.local_dir}) a directory that this user can write, with room for code and state, and start again."
+    )
 
 
 def _for_workers(options: SupervisorOptions, settings: Settings) -> dict[str, object]:

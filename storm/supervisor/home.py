@@ -1,11 +1,14 @@
-"""A supervisor's directory: who owns it, and the name that the supervisor keeps for ever."""
+"""A supervisor's directory: who owns it, how it is told from a copy, and the name the supervisor keeps for ever."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm.errors import AlreadyRunningError
@@ -14,13 +17,15 @@ from storm.supervisor.worker_launch import launched_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from storm.ids import NodeId
 
 log = logging.getLogger(__name__)
 
-_NODE_ID = re.compile(r"[\w.-]{1,128}", re.ASCII)
+# A UUID, so that half of one, which a broken disk may leave, is none.
+_NODE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 def lock_directory(directory: Path) -> int:
@@ -40,15 +45,35 @@ def lock_directory(directory: Path) -> int:
             f"A supervisor is already running in {directory}, pid {owner}. Stop it, or give this one another "
             "storm.local.dir."
         ) from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
+    with contextlib.suppress(OSError):  # the lock holds without it, also on a full disk
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
     return lock
+
+
+def machine_fingerprint() -> str:
+    """The same for all that runs on this installation of an operating system; empty where it has no machine id."""
+    for path in _MACHINE_ID_FILES:
+        with contextlib.suppress(OSError):
+            if found := path.read_text().strip():
+                return _digest(found)  # machine ids are not to be told to others
+    return ""
+
+
+def home_fingerprint(lock: int) -> str:
+    """What tells the directory, by its open lock file, from its copies: machine, start of the machine and inode."""
+    boot = ""
+    with contextlib.suppress(OSError):
+        boot = _BOOT_ID_FILE.read_text().strip()
+    found = os.fstat(lock)
+    return _digest(f"{machine_fingerprint()} {boot} {found.st_dev} {found.st_ino}")
 
 
 def node_id(supervisor_dir: Path, workers_dir: Path, new_node_id: Callable[[], str]) -> NodeId:
     """The supervisor's id: the one on its disk, else the one that its workers were launched by, else a new one.
 
-    The workers are asked so that a lost file does not cost running topologies their workers.
+    The workers are asked so that a lost file does not cost running topologies their workers. Raises OSError if a new
+    id cannot be written.
     """
     path = supervisor_dir / "node-id"
     try:
@@ -70,3 +95,7 @@ def node_id(supervisor_dir: Path, workers_dir: Path, new_node_id: Callable[[], s
 
 def _is_node_id(found: object) -> bool:
     return isinstance(found, str) and _NODE_ID.fullmatch(found) is not None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from storm.blobstore.blob_store import code_key
 from storm.errors import StormError
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
@@ -13,13 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from storm.clock import Clock
-    from storm.ids import NodeId
+    from storm.ids import NodeId, TopologyId
     from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
 log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_SECS = 10.0
 LEADER_WAIT_SECS = 2.0  # the next beat asks again; a download is tried again by its slot
+
+
+class Caller(Protocol):
+    """A client of Nimbus."""
+
+    def call(self, method: str, *arguments: Any) -> Any: ...
 
 
 class HeartbeatForwarder:
@@ -65,6 +72,11 @@ def blob_downloads(
 ) -> Callable[[], Callable[[str, Callable[[bytes], object]], object]]:
     """What `Localizer` wants: a maker of `download(key, write)`, each with a connection of its own."""
     return lambda: make_client(seeds, port, clock).download_blob
+
+
+def code_lookup(client: Caller) -> Callable[[TopologyId], bool]:
+    """What `SupervisorCore.has_code` wants, for one thread."""
+    return lambda topology_id: bool(client.call("isRemoteBlobExists", code_key(topology_id)))
 
 
 def _to_thrift(node_id: NodeId, beats: Sequence[WorkerBeat]) -> Any:

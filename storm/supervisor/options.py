@@ -21,7 +21,8 @@ class SupervisorOptions:
 
     `thrift_port` 0: any free one, but the one that running workers know. `worker_log_max_bytes`: a larger worker.log is
     put aside when its worker is launched, and five of them are kept. `download_threads` bounds how many topologies'
-    code is fetched at the same time; the others wait their turn.
+    code is fetched at the same time; the others wait their turn. `home`, `machine` and `incarnation` tell the
+    supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`.
     """
 
     local_dir: Path
@@ -39,6 +40,9 @@ class SupervisorOptions:
     limits: SlotLimits = field(default_factory=SlotLimits)
     meta: tuple[tuple[str, str], ...] = ()
     version: str = ""
+    home: str = ""
+    machine: str = ""
+    incarnation: str = ""
 
     @property
     def supervisor_dir(self) -> Path:

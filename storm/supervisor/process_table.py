@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROC = Path("/proc")
+COMMAND_CHARS_MAX = 120
+_LISTEN = "0A"  # a socket's state in /proc/net/tcp
 
 
 def own_pids() -> Iterator[int]:
@@ -51,6 +54,28 @@ def resident_bytes(pid: int) -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def port_holder(port: int) -> str | None:
+    """Who listens on this TCP port, for people: "process 12 (nc -l 6700)", "a process that …"; None: nobody."""
+    sockets = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _listening(PROC / "net" / name, port)}
+    if not sockets:
+        return None
+    for pid in filter(str.isdecimal, os.listdir(PROC)):
+        with contextlib.suppress(OSError):
+            for descriptor in (PROC / pid / "fd").iterdir():
+                if os.readlink(descriptor) in sockets:
+                    return f"process {pid} ({' '.join(command_line(int(pid)))[:COMMAND_CHARS_MAX]})"
+    return "a process that this user may not look at"
+
+
+def _listening(table: Path, port: int) -> Iterator[str]:
+    """The inodes of the sockets of /proc/net/tcp that listen on the port."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in table.read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
 
 
 def open_if(pid: int, is_right: Callable[[int], bool]) -> int | None:

@@ -186,6 +186,11 @@ def back_off_secs(deaths: int, max_secs: float) -> float:
     return 0.0 if deaths <= 1 else min(max_secs, 2.0 ** min(deaths - 2, 30))
 
 
+def is_healthy(slot: Slot, limits: SlotLimits, now: float) -> bool:
+    """Whether its worker has run for long enough that the deaths before it are forgotten."""
+    return slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.healthy_secs
+
+
 def _empty(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
     return _follow(slot, seen.wanted, now)
 
@@ -299,8 +304,7 @@ def _enter_killing(slot: Slot, failure: str | None, due_at: float, now: float) -
 
 
 def _count_death(slot: Slot, limits: SlotLimits, now: float) -> Slot:
-    healthy = slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.healthy_secs
-    return replace(slot, deaths=1 if healthy else slot.deaths + 1)
+    return replace(slot, deaths=1 if is_healthy(slot, limits, now) else slot.deaths + 1)
 
 
 def _beat_or_entry(slot: Slot, seen: SlotInputs) -> float:

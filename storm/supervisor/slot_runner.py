@@ -28,6 +28,7 @@ from storm.supervisor.slot import (
     SlotState,
     WorkerSeen,
     adopted,
+    is_healthy,
     resumed_back_off,
     step,
 )
@@ -91,11 +92,26 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A worker that cannot start or does not live, in words for people."""
+    """A worker that could not start or did not live. `reason` is in words, `at` is when, by the supervisor's clock.
+
+    `deaths` in a row; `retry_secs` until it is tried again; `last_lines` are those of its log.
+    """
 
     topology_id: TopologyId
     port: int
-    text: str
+    reason: str
+    deaths: int
+    retry_secs: float
+    last_lines: str
+    at: float
+
+    @property
+    def text(self) -> str:
+        """All of it, for people."""
+        again = "at once" if self.retry_secs == 0 else f"in {self.retry_secs:g} s"
+        count = "" if self.deaths == 1 else f" ({self.deaths} times in a row)"
+        text = f"The worker on port {self.port} {self.reason}{count}; it is tried again {again}."
+        return f"{text}\nLast lines of its log:\n{self.last_lines}" if self.last_lines else text
 
 
 class SlotRunner:
@@ -118,6 +134,7 @@ class SlotRunner:
         self._slots = {port: Slot(port) for port in ports}
         self._handles: dict[int, WorkerHandle] = {}
         self._start_failures: dict[int, str] = {}
+        self._failures: dict[int, Failure] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._stories: dict[int, deque[str]] = {}
         self._kept: frozenset[TopologyId] | None = None
@@ -134,10 +151,12 @@ class SlotRunner:
                 log.warning("port %d has two workers: %s is killed", handle.port, older.worker_id)
                 self._workers.kill(older, force=True)
             self._handles[handle.port] = handle
-        deaths = {port: (assignment, count) for port, assignment, count in _read_back_offs(back_offs)}
-        for port, (assignment, count) in deaths.items():
+        deaths = {}
+        for port, assignment, failure in _read_back_offs(back_offs, now):
+            deaths[port] = (assignment, failure.deaths)
+            self._failures[port] = failure
             if port in self._slots:
-                self._slots[port] = resumed_back_off(port, assignment, count, self._limits, now)
+                self._slots[port] = resumed_back_off(port, assignment, failure.deaths, self._limits, now)
         for port, handle in self._handles.items():
             same = port in deaths and deaths[port][0].same_code(handle.assignment)
             self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
@@ -162,12 +181,28 @@ class SlotRunner:
         return list(self._stories.get(port, ()))
 
     def back_offs(self) -> dict[str, Any]:
-        """The counts of deaths, as JSON can hold them, for `adopt` of the next run."""
-        return {
-            str(port): {"assignment": to_plain(slot.assignment), "deaths": slot.deaths}
-            for port, slot in sorted(self._slots.items())
-            if slot.deaths and slot.assignment is not None
-        }
+        """The counts of deaths, and the last ones' reasons, as JSON can hold them, for `adopt` of the next run."""
+        found: dict[str, Any] = {}
+        for port, slot in sorted(self._slots.items()):
+            if slot.deaths and slot.assignment is not None:
+                found[str(port)] = entry = {"assignment": to_plain(slot.assignment), "deaths": slot.deaths}
+                failure = self._failures.get(port)
+                if failure is not None:
+                    entry |= {"reason": failure.reason, "last_lines": failure.last_lines}
+        return found
+
+    def failing(self, now: float) -> list[tuple[Slot, Failure]]:
+        """The slots whose worker died lately, with its last failure: until one has run for `healthy_secs`. Any thread
+        may call it.
+        """
+        found = []
+        for port, failure in sorted(dict(self._failures).items()):
+            slot = self._slots.get(port)
+            if slot is None or slot.assignment is None or slot.assignment.topology_id != failure.topology_id:
+                continue
+            if slot.deaths and not is_healthy(slot, self._limits, now):
+                found.append((slot, failure))
+        return found
 
     def step(self, now: float) -> float | None:
         """Bring every port forward as far as it goes; when to call again, None: when something happens."""
@@ -189,7 +224,7 @@ class SlotRunner:
             self._slots[port] = after
             self._note(before, after, now)
             for command in commands:
-                self._carry_out(port, command)
+                self._carry_out(port, command, now)
             if not commands and after == before:
                 return next_due
         return now + 1.0
@@ -207,7 +242,7 @@ class SlotRunner:
             return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
         return SlotInputs(wanted)
 
-    def _carry_out(self, port: int, command: Command) -> None:
+    def _carry_out(self, port: int, command: Command, now: float) -> None:
         match command:
             case DownloadBlobs(assignment):
                 self._blobs.request(assignment)
@@ -222,7 +257,7 @@ class SlotRunner:
                     self._workers.forget(handle)
                     self._beats.forget(port)
             case ReportFailure():
-                self._report(self._failure(port, command))
+                self._fail(port, command, now)
             case _:
                 assert_never(command)
 
@@ -244,16 +279,13 @@ class SlotRunner:
         log.info("port %d: %s worker %s of %s: %s", port, how, handle.worker_id, handle.assignment.topology_id, reason)
         self._workers.kill(handle, force=force)
 
-    def _failure(self, port: int, report: ReportFailure) -> Failure:
+    def _fail(self, port: int, report: ReportFailure, now: float) -> None:
         topology_id = report.assignment.topology_id
-        again = "at once" if report.retry_secs == 0 else f"in {report.retry_secs:g} s"
-        count = "" if report.deaths == 1 else f" ({report.deaths} times in a row)"
-        text = f"The worker on port {port} {report.reason}{count}; it is tried again {again}."
-        log.warning("%s: %s", topology_id, text)
-        tail = self._workers.log_tail(topology_id, port)
-        if tail:
-            text += f"\nLast lines of its log:\n{tail}"
-        return Failure(topology_id, port, text)
+        last_lines = self._workers.log_tail(topology_id, port)
+        failure = Failure(topology_id, port, report.reason, report.deaths, report.retry_secs, last_lines, now)
+        log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
+        self._failures[port] = failure
+        self._report(failure)
 
     def _keep_used_blobs(self, wanted: Mapping[int, LocalAssignment]) -> None:
         held = [slot.assignment for slot in self._slots.values() if slot.assignment is not None]
@@ -268,11 +300,15 @@ class SlotRunner:
             story.append(f"{now:.3f} {before.state.value} -> {after.state.value}")
 
 
-def _read_back_offs(plain: Any) -> Iterable[tuple[int, LocalAssignment, int]]:
+def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure]]:
     if not isinstance(plain, dict):
         return
     for port, entry in plain.items():
         try:
-            yield int(port), from_plain(entry["assignment"]), int(entry["deaths"])
-        except (ValueError, KeyError, TypeError):
+            number, assignment, deaths = int(port), from_plain(entry["assignment"]), int(entry["deaths"])
+            reason = str(entry.get("reason", "died before this supervisor was started"))
+            last_lines = str(entry.get("last_lines", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("the back-off of port %r on the disk is not readable: it begins anew", port)
+            continue
+        yield number, assignment, Failure(assignment.topology_id, number, reason, deaths, 0.0, last_lines, now)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NOT_STARTED = 13  # the exit code of a worker that could not start
 CommandBuilder: TypeAlias = "Callable[[Mapping[str, Any], Path], list[str]]"  # (launch record, launch file) -> command
 
 
@@ -221,7 +222,10 @@ class WorkerProcesses:
             return WorkerSeen("ended (its exit code went to the supervisor that started it)")
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
-        return WorkerSeen(exit_text(held.popen.wait()), orderly=held.popen.returncode == 0)
+        text = exit_text(held.popen.wait())
+        if held.popen.returncode == NOT_STARTED and (holder := process_table.port_holder(worker.port)):
+            text += f": port {worker.port} is taken by {holder}"
+        return WorkerSeen(text, orderly=held.popen.returncode == 0)
 
     def _launch_file_of(self, pid: int) -> Path | None:
         """The launch file in our directory that the process was started with; None if it is no worker of ours."""
@@ -261,6 +265,6 @@ def exit_text(return_code: int) -> str:
 _MEANINGS = {
     0: " (it ended in order)",
     1: " (an executor failed)",
-    13: " (it could not start)",
+    NOT_STARTED: " (it could not start)",
     20: " (an internal error)",
 }

@@ -378,6 +378,20 @@ struct SupervisorPageInfo {
   2: optional list<WorkerSummary> worker_summaries;
 }
 
+// Ours: a slot whose worker died lately, as its supervisor tells. `state`: "backing-off" until it is tried again, in
+// `retry_secs`; else where it is on its way back to "running".
+struct SlotFailure {
+  1: required string supervisor_id;
+  2: required string host;
+  3: required i32 port;
+  4: required string state;
+  5: required i32 deaths;  // in a row
+  6: required string reason;  // how the worker ended, in words
+  7: required string last_lines;  // of its log
+  8: required i64 time_secs;
+  9: optional i32 retry_secs;
+}
+
 struct TopologyPageInfo {
   1: required string id;
   2: optional string name;
@@ -414,6 +428,7 @@ struct TopologyPageInfo {
   535: optional map<string, double> requested_generic_resources;
   536: optional map<string, double> assigned_generic_resources;
   1001: optional list<string> notices;  // ours; for people: workers that cannot start, and why
+  1002: optional list<SlotFailure> slot_failures;  // ours
 }
 
 struct ExecutorAggregateStats {

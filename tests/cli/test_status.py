@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 
-from storm.cli.status import component_table, headline, last_errors, page_as_dict, worker_table
+from storm.cli.status import component_table, failure_text, headline, last_errors, page_as_dict, worker_table
 from storm.thrift.interface import storm_thrift
 
 
@@ -29,6 +30,21 @@ def page() -> Any:
         id_to_spout_agg_stats={"words": aggregate(spout=t.SpoutAggregateStats(complete_latency_ms=1.5))},
         id_to_bolt_agg_stats={"split": bolt},
         workers=[worker],
+        slot_failures=[slot_failure("backing-off", 61)],
+    )
+
+
+def slot_failure(state: str, retry_secs: int | None) -> Any:
+    return storm_thrift().SlotFailure(
+        supervisor_id="n",
+        host="h",
+        port=6701,
+        state=state,
+        deaths=7,
+        reason="was killed by signal 11 (SIGSEGV)",
+        last_lines="".join(f"line {number}\n" for number in range(9)),
+        time_secs=1_700_000_000,
+        retry_secs=retry_secs,
     )
 
 
@@ -40,6 +56,21 @@ def test_components_have_a_line_each() -> None:
 
 def test_workers_say_what_they_run() -> None:
     assert worker_table(page()).splitlines()[1].split() == ["h:6700", "3", "1", "m", "1", "s", "split", "x2"]
+
+
+@pytest.mark.parametrize(
+    ("state", "retry_secs", "now"),
+    [
+        ("backing-off", 61, "is tried again in 1 m 1 s"),
+        ("running", None, "runs again"),
+        ("waiting-for-worker-start", None, "is starting again"),
+        ("something-new", None, "something-new"),
+    ],
+)
+def test_a_failing_slot_says_how_often_why_and_what_follows(state: str, retry_secs: int | None, now: str) -> None:
+    lines = click.unstyle(failure_text(slot_failure(state, retry_secs))).splitlines()
+    assert lines[0] == f"h:6701 died 7 times in a row and {now}: it was killed by signal 11 (SIGSEGV)"
+    assert lines[1:] == [f"    line {number}" for number in range(4, 9)]
 
 
 def test_last_errors_are_by_component() -> None:
@@ -71,3 +102,5 @@ def test_as_plain_data() -> None:
     assert shown["bolts"]["split"]["executed"] == 12
     assert shown["spouts"]["words"]["complete_latency_ms"] == 1.5
     assert shown["workers"][0]["port"] == 6700
+    (failure,) = shown["slot_failures"]
+    assert (failure["deaths"], failure["retry_secs"], failure["state"]) == (7, 61, "backing-off")

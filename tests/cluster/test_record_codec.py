@@ -17,6 +17,7 @@ from storm.cluster.records import (
     LoggerLevel,
     NimbusInfo,
     RebalanceRequest,
+    SlotFailure,
     StormBase,
     SupervisorInfo,
     TopologyStatus,
@@ -40,6 +41,7 @@ rebalances = st.builds(
     st.dictionaries(text, whole, max_size=3),
     st.dictionaries(text, json_values, max_size=3),
 )
+failures = st.builds(SlotFailure, whole, text, text, whole, text, text, whole, st.none() | whole)
 records = st.one_of(
     st.builds(
         StormBase, text, text, st.sampled_from(TopologyStatus), whole, st.dictionaries(text, whole, max_size=3),
@@ -55,6 +57,7 @@ records = st.one_of(
     st.builds(
         SupervisorInfo, text, text, st.lists(whole, max_size=4).map(tuple), st.lists(whole, max_size=4).map(tuple),
         whole, whole, text, hashes, st.dictionaries(text, st.floats(allow_nan=False), max_size=3),
+        st.lists(failures, max_size=2).map(tuple), text, text, text,
     ),
     st.builds(NimbusInfo, text, whole, whole, text, st.booleans()),
     st.builds(ErrorInfo, text, whole, text, whole),

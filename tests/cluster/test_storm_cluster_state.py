@@ -55,6 +55,17 @@ def test_preparing_again_changes_nothing(storage: MemoryStorage, state: StormClu
         assert storage.get(path) is not None
 
 
+def test_one_supervisors_record_comes_with_its_version(storage: MemoryStorage, state: StormClusterState) -> None:
+    assert state.supervisor("node-1") is None
+    for version in range(2):
+        state.put_supervisor(SUPERVISOR)
+        assert state.supervisor("node-1") == (SUPERVISOR, version)
+    storage.put_ephemeral(paths.supervisor("node-1"), b"garbage")
+    assert state.supervisor("node-1") is None
+    storage.put_ephemeral(paths.supervisor("node-1"), record_codec.encode(dataclasses.replace(SUPERVISOR, node_id="x")))
+    assert state.supervisor("node-1") is None
+
+
 def test_an_empty_cluster_answers_nothing(storage: MemoryStorage) -> None:
     state = StormClusterState(storage)
     assert state.topology_ids() == state.assignment_ids() == state.supervisor_ids() == state.nimbuses() == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from storm.cluster.records import ErrorInfo
+from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
 from storm.errors import NotLeaderError, TopologyNotAliveError
 from storm.nimbus.queries import NimbusQueries
 from storm.thrift.interface import storm_thrift
@@ -88,3 +88,14 @@ def test_a_page_about_a_host_lists_its_supervisors(two_nodes: Any, queries: Nimb
     page = queries.getSupervisorPageInfo("", "host-b", False)
     assert [one.supervisor_id for one in page.supervisor_summaries] == ["b"]
     assert len(page.worker_summaries) == 1
+
+
+def test_a_page_tells_of_failing_slots_as_soon_as_their_supervisor_does(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 1})
+    (node,) = two_nodes.assignment(topology_id).node_hosts
+    assert queries.getTopologyPageInfo(topology_id, "600", False).slot_failures == []
+    told = SlotFailure(6700, topology_id, "backing-off", 3, "exited with code 13", "last words", 0)
+    for each, state in two_nodes.supervisors.items():
+        state.put_supervisor(SupervisorInfo(each, each, (6700,), (), 6628, 0, "1", failures=(told,)))
+    (failure,) = queries.getTopologyPageInfo(topology_id, "600", False).slot_failures
+    assert (failure.supervisor_id, failure.last_lines) == (node, "last words")

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from storm.cluster.records import ErrorInfo
+from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
 from storm.ids import ExecutorId
 from storm.metrics.stats_records import ALL_TIME, ExecutorStats, SpoutStats
-from storm.nimbus.topology_pages import notices, topology_info, topology_page
+from storm.nimbus.topology_pages import notices, slot_failures, topology_info, topology_page
 from storm.nimbus.topology_view import TopologyView, view_topology
 
 SPOUT = ExecutorStats(
@@ -50,3 +50,19 @@ def test_workers_that_could_not_run_are_told_of_for_ten_minutes(two_nodes: Any) 
     shown = view(two_nodes)
     fresh, old = ErrorInfo("exit 13", shown.wall_secs - 600, "h", 6700), ErrorInfo("x", shown.wall_secs - 601, "h", 1)
     assert notices(shown, [fresh, old]) == ["h:6700: exit 13"]
+
+
+def test_failing_slots_are_those_of_the_topology_with_the_time_that_is_left(two_nodes: Any) -> None:
+    shown = view(two_nodes)
+    mine, now = shown.base.topology_id, shown.wall_secs
+    told = [
+        SlotFailure(6700, mine, "backing-off", 3, "exited with code 13", "last", now - 5, now + 7),
+        SlotFailure(6701, "another", "backing-off", 1, "died", "", now, now),
+        SlotFailure(6702, mine, "backing-off", 2, "died", "", now - 9, now - 1),
+        SlotFailure(6703, mine, "running", 2, "died", "", now - 9),
+    ]
+    info = SupervisorInfo("a", "host-a", (6700,), (), 6628, 0, "1", failures=tuple(told))
+    found = slot_failures(shown, [info])
+    assert [(one.port, one.retry_secs) for one in found] == [(6700, 7), (6702, 0), (6703, None)]
+    assert (found[0].host, found[0].supervisor_id, found[0].reason) == ("host-a", "a", "exited with code 13")
+    assert topology_page(shown, ALL_TIME, False, {}, [], found).slot_failures == found

@@ -18,7 +18,7 @@ from storm.errors import StormError, ThriftConnectionError, ThriftTimeoutError
 from storm.messaging.batch import node_hash
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
-from storm.supervisor.nimbus_link import HeartbeatForwarder
+from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot import BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
@@ -281,6 +281,7 @@ class SupervisorProcess(Process):
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake
         self.core.watch = self.core.wake
+        self.core.has_code = code_lookup(host.cluster.nimbus_link(host.name))
         self.session.add_listener(self._connection_changed)
         self.run(self._started)
 

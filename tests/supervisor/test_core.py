@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import MemoryTree
-from storm.cluster.records import Assignment
+from storm.cluster.records import Assignment, StormBase, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import CoordinationError, NotAuthorizedError
+from storm.errors import AlreadyRunningError, CoordinationError, NimbusUnreachableError, NotAuthorizedError
 from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
@@ -42,12 +43,18 @@ class Cluster:
         self.workers = workers or ModelWorkers()
         self.blobs = ModelBlobs()
         self.disk = MemoryState()
+        self.code_at_nimbus: set[str] | None = set()  # None: Nimbus is away
         self.core = self.started()
 
-    def started(self, *, attached: bool = True) -> SupervisorCore:
+    def has_code(self, topology_id: str) -> bool:
+        if self.code_at_nimbus is None:
+            raise NimbusUnreachableError("nobody answers")
+        return topology_id in self.code_at_nimbus
+
+    def started(self, *, attached: bool = True, options: SupervisorOptions = OPTIONS) -> SupervisorCore:
         self.session = self.tree.session()
         core = build_supervisor(
-            OPTIONS,
+            options,
             clock=self.clock,
             cluster_state=StormClusterState(self.session) if attached else None,
             blobs=self.blobs,
@@ -56,6 +63,7 @@ class Cluster:
         )
         core.adopt()
         core.watch = core.wake
+        core.has_code = self.has_code
         return core
 
     def assign(self, topology_id: str, *ports: int, version: int = 1) -> None:
@@ -116,6 +124,37 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (error.host, error.port) == ("h1", PORT)
     assert "exited with code 1" in error.text
+
+
+def test_a_failing_slot_is_in_the_record_at_once_and_leaves_it_when_it_is_well(cluster: Cluster) -> None:
+    cluster.assign("words", PORT, PORT + 1)
+    cluster.run(2)
+    wall_secs = cluster.clock.wall_secs()
+    for deaths in (1, 2):
+        cluster.workers.die(cluster.workers.alive(PORT)[0])
+        cluster.core.run_slots()
+        cluster.core.coordinate()
+        (failure,) = cluster.nimbus.supervisors()[NODE].failures
+        assert (failure.port, failure.topology_id, failure.deaths) == (PORT, "words", deaths)
+        assert failure.reason == "exited with code 1 (an executor failed)"
+        assert (failure.last_lines, failure.wall_secs) == (f"last words on {PORT}", wall_secs)
+    assert (failure.state, failure.retry_wall_secs) == ("backing-off", wall_secs + 1)
+    cluster.run(6)
+    (failure,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (failure.state, failure.retry_wall_secs) == ("running", None)
+    cluster.run(66)
+    assert cluster.nimbus.supervisors()[NODE].failures == ()
+
+
+def test_many_failing_slots_with_long_words_in_any_bytes_still_make_a_record(cluster: Cluster) -> None:
+    ports = tuple(range(1000, 1300))
+    cluster.core = cluster.started(options=replace(OPTIONS, slot_ports=ports))
+    cluster.workers.launch_failure = "\udcff" + "\N{SNOWMAN}" * 5000
+    cluster.assign("words", *ports)
+    cluster.run(1)
+    failures = cluster.nimbus.supervisors()[NODE].failures
+    assert len(failures) == 100
+    assert failures[0].reason.startswith("could not be launched: \\udcff")
 
 
 def test_the_lost_cluster_state_ends_no_worker_and_a_dead_one_is_replaced(cluster: Cluster) -> None:
@@ -188,6 +227,135 @@ def test_an_assignment_that_nobody_can_read_ends_no_worker(cluster: Cluster) -> 
     cluster.nimbus.remove_assignment("words")
     cluster.run(1)
     assert cluster.workers.alive() == []
+
+
+def base(status: TopologyStatus) -> StormBase:
+    return StormBase("words", "words", status, 1, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_kept"),
+    [
+        (TopologyStatus.KILLED, {"words"}, False),
+        (TopologyStatus.ACTIVE, set(), True),
+        (None, {"words"}, True),
+        (None, None, True),
+        (None, set(), False),
+    ],
+)
+def test_a_topology_that_vanished_is_ended_only_if_that_was_decided(
+    cluster: Cluster, status: TopologyStatus | None, code: set[str] | None, is_kept: bool
+) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    before = cluster.workers.alive()
+    if status is not None:
+        cluster.nimbus.create_storm_base(base(status))
+    cluster.code_at_nimbus = code
+    cluster.nimbus.remove_assignment("words")
+    cluster.run(30)
+    assert cluster.workers.alive() == (before if is_kept else [])
+    cluster.core = cluster.started()
+    cluster.run(1)
+    assert cluster.workers.alive() == (before if is_kept else [])
+    cluster.nimbus.remove_storm_base("words")
+    cluster.code_at_nimbus = set()
+    cluster.run(30)
+    assert cluster.workers.alive() == []
+
+
+def test_a_record_that_nobody_can_read_is_no_killed_topology(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    cluster.session.put("/storms/words", b"garbage")
+    cluster.nimbus.remove_assignment("words")
+    cluster.run(30)
+    assert len(cluster.workers.alive()) == 1
+
+
+def test_on_its_return_a_supervisor_ends_what_was_given_to_others_meanwhile(cluster: Cluster) -> None:
+    cluster.assign("words", PORT, PORT + 1)
+    cluster.run(1)
+    elsewhere = {ExecutorId(1, 1): WorkerSlot("node-2", PORT), ExecutorId(2, 2): WorkerSlot(NODE, PORT + 1)}
+    epochs = {WorkerSlot("node-2", PORT): 2, WorkerSlot(NODE, PORT + 1): 1}
+    cluster.nimbus.put_assignment(Assignment("words", 2, elsewhere, {}, {NODE: "h1", "node-2": "h2"}, epochs))
+    _, kept = cluster.workers.alive()
+    cluster.core = cluster.started()
+    cluster.core.step()
+    assert cluster.workers.alive() == [kept]
+
+
+HERE = replace(OPTIONS, home="home-1", machine="machine-1", incarnation="run-1")
+COPY = replace(OPTIONS, host="h2", local_dir=Path("/copy"), home="home-2", machine="machine-2", incarnation="run-9")
+
+
+def test_a_copied_directory_is_refused_and_its_supervisor_does_nothing_before(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    copy = Cluster()
+    copy.tree, copy.nimbus, copy.clock = cluster.tree, cluster.nimbus, cluster.clock
+    copy.core = copy.started(options=COPY)
+
+    def both_run() -> None:
+        for _ in range(20):
+            copy.core.step()
+            cluster.run(1)
+
+    with pytest.raises(AlreadyRunningError, match="in use: a supervisor on host h1 with local directory /nowhere"):
+        both_run()
+    assert copy.workers.launched == []
+    assert cluster.nimbus.supervisors()[NODE].host == "h1"
+    assert len(cluster.workers.alive(PORT)) == 1
+
+
+def test_of_two_that_registered_at_the_same_moment_one_goes(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.core.step()
+    other = StormClusterState(cluster.tree.session())
+    taken = replace(cluster.nimbus.supervisors()[NODE], incarnation="run-9", home="home-2", host="h2")
+
+    def both_run() -> None:
+        for _ in range(20):
+            other.put_supervisor(taken)
+            cluster.run(1)
+
+    with pytest.raises(AlreadyRunningError, match="on host h2"):
+        both_run()
+
+
+def test_a_moved_disk_takes_over_when_the_session_of_the_old_machine_has_ended(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.core.step()
+    former = cluster.session
+    cluster.assign("words", PORT)
+    cluster.core = cluster.started(options=COPY)
+    cluster.run(10)
+    assert cluster.workers.launched == []
+    cluster.tree.expire(former)
+    cluster.run(2)
+    assert cluster.nimbus.supervisors()[NODE].host == "h2"
+    assert len(cluster.workers.alive(PORT)) == 1
+
+
+def test_after_a_kill_the_same_directory_is_registered_again_at_once(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.core.step()
+    cluster.core = cluster.started(options=replace(HERE, host="renamed", incarnation="run-2"))
+    cluster.core.step()
+    assert cluster.nimbus.supervisors()[NODE].host == "renamed"
+
+
+def test_what_another_machine_remembers_is_not_done_without_the_cluster(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    cluster.workers = ModelWorkers()
+    for options, count in ((COPY, 0), (HERE, 1)):
+        cluster.core = cluster.started(attached=False, options=options)
+        cluster.core.use_remembered(CoordinationError("no ZooKeeper."))
+        cluster.core.run_slots()
+        assert len(cluster.workers.alive()) == count
 
 
 def test_a_beat_of_a_replaced_worker_is_refused(cluster: Cluster) -> None:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from storm.errors import NimbusUnreachableError
-from storm.supervisor.nimbus_link import HeartbeatForwarder
+from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 from storm.thrift.interface import storm_thrift
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class ClientStandIn:
@@ -18,10 +17,12 @@ class ClientStandIn:
         self.is_away = False
         self.taken: list[Any] = []
 
-    def call(self, method: str, *arguments: Any) -> None:
-        assert method == "sendSupervisorWorkerHeartbeats"
+    def call(self, method: str, *arguments: Any) -> Any:
         if self.is_away:
             raise NimbusUnreachableError("no leading Nimbus was found")
+        if method == "isRemoteBlobExists":
+            return arguments == ("words-1-1-stormcode.ser",)
+        assert method == "sendSupervisorWorkerHeartbeats"
         self.taken.append(*arguments)
 
     def close(self) -> None:
@@ -58,3 +59,12 @@ def test_figures_are_not_lost_while_nimbus_is_away_which_is_said_once(caplog: py
     assert forwarder.forward()
     (message,) = client.taken[0].worker_heartbeats
     assert (message.time_secs, message.executor_stats) == (2, figures)
+
+
+def test_nimbus_is_asked_for_a_topologys_code_and_may_be_away() -> None:
+    client = ClientStandIn()
+    has_code = code_lookup(client)
+    assert (has_code("words-1-1"), has_code("words-2-2")) == (True, False)
+    client.is_away = True
+    with pytest.raises(NimbusUnreachableError):
+        has_code("words-1-1")

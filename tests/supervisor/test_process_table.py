@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 
 from storm.supervisor import process_table
 
@@ -36,3 +37,18 @@ def test_a_process_is_held_only_if_it_is_the_right_one() -> None:
 
 def test_nobody_is_killed_for_a_variable_that_nobody_has() -> None:
     assert process_table.kill_all_with_environment("STORM_WORKER_ID=00000000-none-of-this-name") == 0
+
+
+def test_who_listens_on_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert (process_table.port_holder(port) or "").startswith(f"process {os.getpid()} (")
+    assert process_table.port_holder(port) is None
+
+
+def test_a_port_that_is_only_connected_to_is_nobodys() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        assert process_table.port_holder(client.getsockname()[1]) is None

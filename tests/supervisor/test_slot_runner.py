@@ -132,9 +132,40 @@ def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
     successor.runner.want({PORT: WORDS})
     assert successor.runner.step(100.0) == 104.0
     assert successor.workers.launched == []
+    ((slot, failure),) = successor.runner.failing(100.0)
+    assert (slot.state, failure.deaths) == (SlotState.BACKING_OFF, 4)
+    assert (failure.reason, failure.last_lines) == ("could not be launched: no", f"last words on {PORT}")
 
 
 @pytest.mark.parametrize("plain", [None, [], {"x": 1}, {"6700": {"assignment": {}, "deaths": 1}}])
 def test_back_offs_that_are_none_are_ignored(shop: Shop, plain: object) -> None:
     shop.runner.adopt(0.0, plain)
     assert shop.state() is SlotState.EMPTY
+
+
+def test_a_slot_is_told_of_from_its_workers_death_until_one_has_been_well_for_a_while(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    assert shop.runner.failing(0.0) == []
+    for now in (0.0, 1.0, 2.0):
+        shop.workers.die(shop.workers.alive()[0])
+        shop.runner.step(now)
+        ((slot, failure),) = shop.runner.failing(now)
+        assert (slot.port, failure.at, failure.deaths) == (PORT, now, slot.deaths)
+        shop.runner.step(now + slot.due_at)
+    assert (slot.deaths, slot.due_at) == (3, 4.0)
+    shop.runner.step(4.0)
+    shop.beat(PORT, 5.0)
+    shop.runner.step(5.0)
+    assert [slot.state for slot, _ in shop.runner.failing(64.0)] == [SlotState.RUNNING]
+    assert shop.runner.failing(65.0) == []
+
+
+def test_a_failing_slot_that_turns_to_another_topology_is_not_told_of(shop: Shop) -> None:
+    shop.workers.launch_failure = "no"
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.workers.launch_failure = None
+    shop.runner.want({PORT: replace(WORDS, topology_id="other")})
+    shop.runner.step(0.5)
+    assert shop.runner.failing(0.5) == []
