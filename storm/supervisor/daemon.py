@@ -3,6 +3,7 @@
     main thread     slots: sleeps until a worker dies (its pidfd), somebody wakes it, or a slot is due
     coordination    ZooKeeper: registers, reads assignments when woken by a watch or a period, writes failures
     heartbeats      gives the workers' beats to Nimbus
+    logs            keeps the logs of running workers below their size
     localizer-*     fetch blobs; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
@@ -33,6 +34,7 @@ from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, cod
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.worker_launch import launched_with, worker_command
+from storm.supervisor.worker_logs import LogCap
 from storm.supervisor.worker_process import WorkerProcesses
 from storm.thrift.connection import ServerLimits
 from storm.thrift.server import ThriftServer
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECT_WAIT_SECS = 5.0  # without ZooKeeper for so long, a starting supervisor does what it last knew
+LOGS_EVERY_SECS = 1.0
 INTERNAL_ERROR = 20
 
 
@@ -180,6 +183,7 @@ class SupervisorDaemon:
         threads = [
             self._thread("coordination", self._coordinate),
             self._thread("heartbeats", lambda: self._forward_beats(server)),
+            self._thread("logs", self._hold_logs),
         ]
         try:
             with self._signals():
@@ -246,6 +250,12 @@ class SupervisorDaemon:
                 raise RuntimeError("the Thrift server has ended: no worker can be heard")
             self._forwarder.forward()
         self._forwarder.close()
+
+    def _hold_logs(self) -> None:
+        cap = LogCap(self._options.artifacts_dir, self._options.worker_log_max_bytes)
+        while not self._stopping.wait(LOGS_EVERY_SECS):
+            workers = self._core.slots.running().values()
+            cap.hold([(worker.assignment.topology_id, worker.port) for worker in workers])
 
     def _serve(self) -> ThriftServer:
         """The Thrift port: the configured one; where any will do, the one that adopted workers beat to."""

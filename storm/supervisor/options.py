@@ -20,7 +20,7 @@ class SupervisorOptions:
     """`host` is what other machines reach this one by, `bind_host` where its ports listen.
 
     `thrift_port` 0: any free one, but the one that running workers know. `worker_log_max_bytes`: a larger worker.log is
-    put aside when its worker is launched, and five of them are kept. `download_threads` bounds how many topologies'
+    put aside, also while its worker runs, and five of them are kept. `download_threads` bounds how many topologies'
     code is fetched at the same time; the others wait their turn. `home`, `machine` and `incarnation` tell the
     supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`.
     """

@@ -1,7 +1,9 @@
-"""The logs of workers on this machine: <artifacts>/<topology id>/<port>/worker.log."""
+"""The logs of workers on this machine: <artifacts>/<topology id>/<port>/worker.log, and older worker.log.1 to .5."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,12 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from storm.ids import TopologyId
 
+log = logging.getLogger(__name__)
+
 OLD_LOGS_KEPT = 5
 PART_MAX_BYTES = 256 << 10  # of one answer; a reader asks again for the rest
+_CHUNK_BYTES = 1 << 20
 TAIL_LINES = 20
 TAIL_BYTES = 4096
 _TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
@@ -39,12 +45,67 @@ def open_log(path: Path, max_bytes: int) -> int:
     """A descriptor that appends to the log; one that is larger than `max_bytes` is put aside first. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > max_bytes:
-        for number in range(OLD_LOGS_KEPT - 1, 0, -1):
-            older = path.with_name(f"{path.name}.{number}")
-            if older.exists():
-                os.replace(older, path.with_name(f"{path.name}.{number + 1}"))
-        os.replace(path, path.with_name(f"{path.name}.1"))
+        os.replace(path, _older(path))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+class LogCap:
+    """Holds the logs of running workers below a size, whatever their code prints. One thread calls it."""
+
+    def __init__(self, artifacts: Path, max_bytes: int) -> None:
+        self._artifacts = artifacts
+        self._max_bytes = max_bytes
+        self._complained: set[tuple[TopologyId, int]] = set()
+
+    def hold(self, workers: Iterable[tuple[TopologyId, int]]) -> None:
+        """Put the log of each (topology id, port) aside that is too large. What a disk refuses is logged once."""
+        for worker in workers:
+            try:
+                turn(log_path(self._artifacts, *worker), self._max_bytes)
+            except (OSError, NotAuthorizedError) as error:
+                if worker not in self._complained:
+                    log.error("the log of %s on port %d cannot be put aside: %s", *worker, error)
+                self._complained.add(worker)
+            else:
+                self._complained.discard(worker)
+
+
+def turn(path: Path, max_bytes: int) -> None:
+    """Put a log aside that is larger than `max_bytes`, while its worker goes on writing: copy it and empty it.
+
+    The worker has the file open and appends, so it goes on at the new beginning. What it writes in the moment between
+    is lost, and so is the old log where the disk has no room for the copy. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError), path.open("r+b", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= max_bytes:
+            return
+        with _older(path).open("wb", buffering=0) as older:
+            try:
+                _copy(file.fileno(), older.fileno(), size + max_bytes // 10)
+            except OSError as error:
+                older.truncate(0)
+                log.error("%s is emptied, and nothing of it kept: %s", path, error.strerror)
+        file.truncate(0)
+
+
+def _older(path: Path) -> Path:
+    """The name for what is put aside, which is free afterwards: the older ones moved on by one."""
+    for number in range(OLD_LOGS_KEPT - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            os.replace(older, path.with_name(f"{path.name}.{number + 1}"))
+    return path.with_name(f"{path.name}.1")
+
+
+def _copy(source: int, target: int, size_max: int) -> None:
+    """Copy what there is, at most so much: somebody may write faster than this copies."""
+    left = size_max
+    while left > 0 and (content := os.read(source, min(left, _CHUNK_BYTES))):
+        left -= len(content)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(target, view) :]
 
 
 def tail(path: Path) -> str:

@@ -23,7 +23,7 @@ from storm import hot_path
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
 from storm.errors import CoordinationError, StormError, WorkerStartError
-from storm.worker import connections, launch, log_levels
+from storm.worker import connections, launch, log_levels, output
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions
@@ -355,6 +355,7 @@ def freeze_objects() -> None:
 
 def configure_logging() -> None:
     """To standard error, which the supervisor appends to worker.log."""
+    output.tolerate_full_disks()
     form = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
 

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
-from storm.supervisor.worker_logs import OLD_LOGS_KEPT, PART_MAX_BYTES, LogPart, log_path, open_log, read_part, tail
+from storm.supervisor.worker_logs import (
+    OLD_LOGS_KEPT,
+    PART_MAX_BYTES,
+    LogCap,
+    LogPart,
+    log_path,
+    open_log,
+    read_part,
+    tail,
+    turn,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +43,66 @@ def test_a_log_is_appended_to_until_it_is_too_large(tmp_path: Path) -> None:
         os.close(log)
     kept = sorted(each.name for each in path.parent.iterdir())
     assert kept == ["worker.log", *(f"worker.log.{n}" for n in range(1, OLD_LOGS_KEPT + 1))]
+
+
+def test_a_running_workers_log_is_put_aside_and_its_worker_writes_on(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "words-1-1", 6700)
+    log = open_log(path, 100)
+    cap = LogCap(tmp_path, 10)
+    for number in range(OLD_LOGS_KEPT + 3):
+        os.write(log, b"%d123456789" % number)
+        cap.hold([("words-1-1", 6700), ("never-started", 6701)])
+        assert path.stat().st_size == 10
+        os.write(log, b"+")
+        cap.hold([("words-1-1", 6700)])
+        assert path.stat().st_size == 0
+        assert path.with_name("worker.log.1").read_bytes() == b"%d123456789+" % number
+    os.close(log)
+    kept = {each.name: each.read_bytes() for each in path.parent.iterdir() if each != path}
+    assert kept == {f"worker.log.{n}": b"%d123456789+" % (OLD_LOGS_KEPT + 3 - n) for n in range(1, OLD_LOGS_KEPT + 1)}
+
+
+def test_a_disk_without_room_for_the_copy_is_emptied_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, b"x" * 100)
+    real, room = os.write, [30]
+
+    def full(descriptor: int, data: memoryview) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = real(descriptor, data[: room[0]])
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    turn(path, 10)
+    assert {each.name: each.stat().st_size for each in path.parent.iterdir()} == {"worker.log": 0, "worker.log.1": 0}
+    assert "No space left on device" in caplog.text
+
+
+def test_a_log_that_grows_faster_than_it_is_copied_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, b"x" * 100)
+    real = os.read
+
+    def growing(descriptor: int, size: int) -> bytes:
+        with path.open("ab") as file:
+            file.write(b"y" * 100)
+        return real(descriptor, min(size, 10))
+
+    monkeypatch.setattr(os, "read", growing)
+    turn(path, 50)
+    assert (path.stat().st_size, path.with_name("worker.log.1").stat().st_size) == (0, 105)
+
+
+def test_what_cannot_be_put_aside_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, b"x" * 100)
+    path.with_name("worker.log.4").touch()
+    path.with_name("worker.log.5").mkdir()  # in the way of the other
+    cap = LogCap(tmp_path, 10)
+    for _ in range(3):
+        cap.hold([("words-1-1", 6700), ("../x", 6700)])
+    assert len(caplog.records) == 2
 
 
 def test_the_tail_is_whole_lines_of_the_end(tmp_path: Path) -> None:
