@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from zookeeper_servers import ZooKeeperProcess
 
+    from storm.cluster.records import SlotFailure
+
 PROGRAM = Path(__file__).with_name("supervisor_process.py")
 WAIT_SECS = 30.0
 
@@ -62,6 +64,9 @@ class NimbusStandIn:
     def downloadBlobChunk(self, session: str) -> bytes:
         chunks = self._sessions[session]
         return chunks.pop(0) if chunks else b""
+
+    def isRemoteBlobExists(self, key: str) -> bool:
+        return key in self.blobs
 
     def sendSupervisorWorkerHeartbeats(self, heartbeats: Any) -> None:
         self.beats[heartbeats.supervisor_id] = heartbeats.worker_heartbeats
@@ -102,10 +107,12 @@ class SupervisorSite:
         self.process = self.spawn()
         wait_until(lambda: self.node_id() in self.state.supervisor_ids(), "the supervisor is registered", self)
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self, **settings: Any) -> subprocess.Popen[bytes]:
+        """A supervisor, which is not waited for; `settings` replace this site's, with `_` for `.` in their keys."""
+        changed = {**self.settings, **{key.replace("_", "."): value for key, value in settings.items()}}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(PROGRAM), json.dumps(self.settings)],
+                [sys.executable, str(PROGRAM), json.dumps(changed)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -170,6 +177,14 @@ class SupervisorSite:
             for pid in pids_with(str(launch_file)):
                 found[json.loads(launch_file.read_bytes())["port"]] = pid
         return found
+
+    def failures(self) -> dict[int, SlotFailure]:
+        """{port: what the supervisor's record says of its slot}, of the slots that fail."""
+        found = self.state.supervisor(self.node_id())
+        return {failure.port: failure for failure in (found[0].failures if found else ())}
+
+    def worker_log(self, topology_id: str, port: int) -> Path:
+        return self.directory / "local" / "logs" / "workers-artifacts" / topology_id / str(port) / "worker.log"
 
     def beating(self) -> set[int]:
         """The ports whose workers Nimbus has heard of."""

@@ -119,6 +119,11 @@ def test_a_worker_that_cannot_start_backs_off_and_says_why(site: SupervisorSite)
     run_topology(site, {"exit_code": 13}, site.ports[:1])
     site.assign("fine-2-1700000000", site.ports[1:], hashes=site.put_topology("fine-2-1700000000", {}))
     wait_until(lambda: len(errors(site)) >= 3, "three failures", site)
+    failure = site.failures()[site.ports[0]]
+    assert (failure.deaths >= 2, failure.topology_id) == (True, TOPOLOGY)
+    assert failure.reason == "exited with code 13 (it could not start)"
+    assert "No module named 'nowhere'" in failure.last_lines
+    wait_until(lambda: site.failures()[site.ports[0]].retry_wall_secs, "told when it is tried again", site)
     newest = errors(site)[0].text
     assert "exited with code 13 (it could not start)" in newest
     assert "No module named 'nowhere'" in newest
@@ -130,9 +135,7 @@ def test_a_silent_worker_is_killed_with_all_it_started(site: SupervisorSite) -> 
     wait_until(site.beating, "the worker beats", site)
     (port,) = site.ports[:1]
     worker = site.workers()[port]
-    child = int(
-        (site.directory / "local" / "logs" / "workers-artifacts" / TOPOLOGY / str(port) / "child.pid").read_text()
-    )
+    child = int(site.worker_log(TOPOLOGY, port).with_name("child.pid").read_text())
     os.kill(worker, signal.SIGSTOP)
     wait_until(lambda: not is_alive(worker) and not is_alive(child), "worker and child are dead", site)
     wait_until(lambda: site.workers().get(port, worker) != worker, "replaced", site)
@@ -142,6 +145,7 @@ def test_a_silent_worker_is_killed_with_all_it_started(site: SupervisorSite) -> 
 def test_a_removed_assignment_ends_a_worker_that_ignores_sigterm(site: SupervisorSite) -> None:
     run_topology(site, {"deaf": True}, site.ports[:1])
     wait_until(site.beating, "the worker beats", site)
+    site.nimbus.blobs.clear()
     site.state.remove_assignment(TOPOLOGY)
     wait_until(lambda: not site.workers(), "no worker", site)
     wait_until(lambda: not (site.supervisor_dir / "stormdist" / TOPOLOGY).exists(), "no code", site)

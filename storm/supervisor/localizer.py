@@ -93,7 +93,7 @@ class Localizer:
             hashes = _file_hashes(assignment)
         except PackageError as error:
             with self._lock:
-                self._wanted[topology_id] = _Wanted({}, BlobsState.FAILED, str(error))
+                self._wanted[topology_id] = _Wanted({}, BlobsState.FAILED, f"could not get its code: {error}")
             return
         with self._lock:
             present = self._wanted.get(topology_id)
@@ -113,7 +113,7 @@ class Localizer:
                 return BlobsState.PENDING, ""
             if wanted.state is BlobsState.FAILED or wanted.hashes == _known_hashes(assignment):
                 return wanted.state, wanted.failure
-            return BlobsState.FAILED, "its code was replaced by a newer one while it was fetched"
+            return BlobsState.FAILED, "could not get its code: a newer one took its place meanwhile"
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """Remove the code of all other topologies."""

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAUNCH_FILE = "launch.json"
-WORKER_ID_VARIABLE = "STORM_WORKER_ID"  # what a worker starts carries it too, and is found by it
+# What a worker starts carries these too, and is found by them; the directory tells it from a copy's.
+WORKER_ID_VARIABLE = "STORM_WORKER_ID"
+WORKER_DIRECTORY_VARIABLE = "STORM_WORKER_DIRECTORY"
 CONF_MAX_BYTES = 16 << 20
 _KEPT_VARIABLES = {
     "HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
@@ -73,15 +75,16 @@ def launched_with(workers_dir: Path, name: str) -> list[Any]:
 
 
 def worker_environment(
-    environ: Mapping[str, str], topology_environment: Mapping[str, str], worker_id: str
+    environ: Mapping[str, str], topology_environment: Mapping[str, str], directory: Path
 ) -> dict[str, str]:
-    """The environment of a worker: an allow-list of the supervisor's, then `topology.environment`, then ours.
+    """The environment of the worker whose directory this is, named by its id: an allow-list of the supervisor's, then `topology.environment`, then ours.
 
     Output is unbuffered, so that what a killed worker printed last is in its log.
     """
     kept = {name: value for name, value in environ.items() if name in _KEPT_VARIABLES or name.startswith("LC_")}
     kept.update(topology_environment)
-    kept[WORKER_ID_VARIABLE] = worker_id
+    kept[WORKER_ID_VARIABLE] = directory.name
+    kept[WORKER_DIRECTORY_VARIABLE] = str(directory)
     kept["PYTHONUNBUFFERED"] = "1"
     checkout = _checkout_directory()
     if checkout is not None:

@@ -24,6 +24,7 @@ from storm.supervisor.slot import WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import (
     LAUNCH_FILE,
+    WORKER_DIRECTORY_VARIABLE,
     WORKER_ID_VARIABLE,
     launch_record,
     read_handle,
@@ -143,7 +144,7 @@ class WorkerProcesses:
             log_dir=str(log_file.parent),
             settings=dict(self._settings),
         )
-        environment = worker_environment(os.environ, topology_environment(dist_dir / "stormconf.ser"), worker_id)
+        environment = worker_environment(os.environ, topology_environment(dist_dir / "stormconf.ser"), directory)
         try:
             launch_file = write_launch_file(directory, record)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
@@ -246,8 +247,9 @@ class WorkerProcesses:
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self._options.workers_dir):
                 if name not in self._held:
-                    process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={name}")
-                    shutil.rmtree(self._options.workers_dir / name, ignore_errors=True)
+                    directory = self._options.workers_dir / name
+                    process_table.kill_all_with_environment(f"{WORKER_DIRECTORY_VARIABLE}={directory}")
+                    shutil.rmtree(directory, ignore_errors=True)
 
 
 def exit_text(return_code: int) -> str:

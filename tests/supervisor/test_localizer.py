@@ -154,7 +154,8 @@ def test_a_bad_package_is_refused(store: Store) -> None:
 
 def test_an_assignment_without_hashes_or_with_a_path_as_id_is_refused(store: Store) -> None:
     bare = replace(store.topology("words-1-1"), blob_hashes=())
-    assert store.outcome(bare)[1] == "the assignment of words-1-1 has no hash of stormcode.ser, stormconf.ser"
+    reason = "could not get its code: the assignment of words-1-1 has no hash of stormcode.ser, stormconf.ser"
+    assert store.outcome(bare)[1] == reason
     assert "no topology's id" in store.outcome(store.topology("../words"))[1]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +19,6 @@ from storm.supervisor.worker_launch import (
     worker_environment,
     write_launch_file,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WORDS = LocalAssignment("words-1-1", (ExecutorId(1, 2), ExecutorId(5, 5)), 7, (BlobHash("k", "h"),))
 
@@ -61,8 +58,9 @@ def test_what_launch_files_say_is_found_where_they_can_be_read(tmp_path: Path) -
 
 def test_a_worker_gets_what_is_allowed_then_its_topologys_then_ours() -> None:
     environ = {"PATH": "/bin", "LC_ALL": "C", "AWS_SECRET_ACCESS_KEY": "s", "HOME": "/root"}
-    found = worker_environment(environ, {"HOME": "/app", "X": "1", "STORM_WORKER_ID": "no"}, "w1")
+    found = worker_environment(environ, {"HOME": "/app", "X": "1", "STORM_WORKER_ID": "no"}, Path("/storm/workers/w1"))
     expected = {"PATH": "/bin", "LC_ALL": "C", "HOME": "/app", "X": "1", "STORM_WORKER_ID": "w1"}
+    expected |= {"STORM_WORKER_DIRECTORY": "/storm/workers/w1"}
     assert expected.items() <= found.items()
     assert "AWS_SECRET_ACCESS_KEY" not in found
 
