@@ -16,6 +16,7 @@ from supervisor_site import is_alive, wait_until
 from workers_contract import ASSIGNMENT, PORT, WorkersContract
 
 from storm.errors import WorkerStartError
+from storm.supervisor import process_table
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.worker_process import WorkerProcesses, exit_text
 
@@ -168,3 +169,17 @@ def test_wake_ends_a_wait(machine: ProcessMachine) -> None:
 )
 def test_an_exit_code_is_told_in_words(code: int, text: str) -> None:
     assert exit_text(code) == text
+
+
+def test_a_kill_that_the_kernel_did_not_count_came_from_outside(
+    machine: ProcessMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for counted, from_outside in ((5, True), (6, False), (None, False)):
+        monkeypatch.setattr(process_table, "memory_kills", lambda: 5)
+        worker = machine.workers.launch(PORT, ASSIGNMENT)
+        monkeypatch.setattr(process_table, "memory_kills", lambda counted=counted: counted)
+        os.kill(worker.pid, signal.SIGKILL)
+        seen = machine.ended(worker)
+        assert seen.from_outside == from_outside
+        assert seen.exit_text is not None
+        assert ("from outside" in seen.exit_text) == from_outside

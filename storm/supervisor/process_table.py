@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 PROC = Path("/proc")
 COMMAND_CHARS_MAX = 120
@@ -69,6 +69,18 @@ def port_holder(port: int) -> str | None:
     return "a process that this user may not look at"
 
 
+def memory_kills() -> int | None:
+    """How many processes of this machine the kernel has ended for want of memory, also of a control group's; None where
+    it does not count them.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in (PROC / "vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
+
+
 def _listening(table: Path, port: int) -> Iterator[str]:
     """The inodes of the sockets of /proc/net/tcp that listen on the port."""
     with contextlib.suppress(OSError, ValueError, IndexError):
@@ -125,6 +137,19 @@ def kill_all_with_environment(entry: str) -> int:
             os.close(pidfd)
             killed += 1
     return killed
+
+
+def reap_orphans(but: Container[int]) -> list[int]:
+    """Reap the dead children of this process other than `but`; their ids. What a dead worker had started becomes a
+    child of the first process of the machine, which in a container may be this one.
+    """
+    me, reaped = os.getpid(), []
+    for pid in own_pids():
+        with contextlib.suppress(OSError, IndexError):
+            state, parent = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == me and state == "Z" and pid not in but:
+                reaped.append(os.waitpid(pid, os.WNOHANG)[0])
+    return reaped
 
 
 def _strings(pid: int, name: str) -> list[str]:

@@ -15,7 +15,8 @@ Rules for whoever changes it:
   two workers never share a port.
 * A worker is replaced when anything of its assignment differs: executors, epoch or the hashes of its code.
 * The back-off belongs to the code: the same topology with the same bytes keeps its count of deaths when its executors
-  move; new bytes start afresh.
+  move, also to another port of this supervisor; new bytes start afresh.
+* A worker that had settled and was ended by somebody's signal dies a first death: that says nothing of its code.
 """
 
 from __future__ import annotations
@@ -72,11 +73,13 @@ class BlobsState(Enum):
 class WorkerSeen:
     """The slot's process. `exit_text`: None while it lives, else how it ended, in words: "exited with code 1".
 
-    `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced.
+    `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced. `from_outside`:
+    somebody ended it with a signal, not the kernel for want of memory.
     """
 
     exit_text: str | None = None
     orderly: bool = False
+    from_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class SlotInputs:
     """What the supervisor sees of a port at one moment.
 
     `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
-    this supervisor's clock, the worker last beat; None if it has not.
+    this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
+    wanted code died on a port that it has left lately.
     """
 
     wanted: LocalAssignment | None
@@ -92,11 +96,13 @@ class SlotInputs:
     blobs_failure: str = ""
     worker: WorkerSeen | None = None
     heartbeat_at: float | None = None
+    deaths_elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """`healthy_secs`: a worker that ran this long and then dies is a first death again.
+    """`healthy_secs`: a worker that ran this long and then dies is a first death again; `settled_secs`: so it is if it
+    ran this long and was ended from outside.
 
     The back-off is 0 s after the first death, then 1, 2, 4 … at most `back_off_max_secs`; a failed download waits the
     same, but at most `download_back_off_max_secs`, since it fails when Nimbus is away and not through the topology.
@@ -109,6 +115,7 @@ class SlotLimits:
     kill_grace_secs: float = 3.0
     kill_repeat_secs: float = 5.0
     healthy_secs: float = 60.0
+    settled_secs: float = 3.0
     back_off_max_secs: float = 60.0
     download_back_off_max_secs: float = 10.0
 
@@ -192,13 +199,13 @@ def is_healthy(slot: Slot, limits: SlotLimits, now: float) -> bool:
 
 
 def _empty(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
-    return _follow(slot, seen.wanted, now)
+    return _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
 
 
 def _waiting_for_blobs(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
     assert slot.assignment is not None
     if seen.wanted != slot.assignment:
-        return _follow(slot, seen.wanted, now)
+        return _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
     if seen.blobs is BlobsState.READY:
         after = replace(slot, state=SlotState.WAITING_FOR_WORKER_START, entered_at=now)
         return after, [LaunchWorker(slot.assignment)]
@@ -232,7 +239,7 @@ def _killing(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Mo
         if slot.failure is not None and seen.wanted == slot.assignment:
             after, commands = _back_off(slot, slot.failure, limits.back_off_max_secs, now)
         else:
-            after, commands = _follow(slot, seen.wanted, now)
+            after, commands = _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
         return after, forget + commands
     if now >= slot.due_at:
         harder = replace(slot, due_at=now + limits.kill_repeat_secs)
@@ -242,10 +249,8 @@ def _killing(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Mo
 
 def _backing_off(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
     assert slot.assignment is not None
-    if seen.wanted is None or not seen.wanted.same_code(slot.assignment):
-        return _follow(slot, seen.wanted, now)
-    if now >= slot.due_at:
-        return _follow(slot, seen.wanted, now)
+    if seen.wanted is None or not seen.wanted.same_code(slot.assignment) or now >= slot.due_at:
+        return _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
     return replace(slot, assignment=seen.wanted), []
 
 
@@ -254,13 +259,12 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
     if seen.worker is None or seen.worker.exit_text is not None:
         forget: list[Command] = [ForgetWorker()]
         if seen.wanted != slot.assignment:
-            after, commands = _follow(slot, seen.wanted, now)
+            after, commands = _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
         else:
-            text = seen.worker.exit_text if seen.worker and seen.worker.exit_text else "is gone"
-            orderly = seen.worker is not None and seen.worker.orderly
-            counted = _count_death(slot, limits, now)
-            after, commands = _back_off(counted, text, limits.back_off_max_secs, now)
-            if orderly and counted.deaths == 1:
+            worker = seen.worker or WorkerSeen("is gone")
+            counted = _count_death(slot, limits, now, worker.from_outside)
+            after, commands = _back_off(counted, worker.exit_text or "", limits.back_off_max_secs, now)
+            if worker.orderly and counted.deaths == 1:
                 # It was told to end, or found itself replaced: once, that is no failure.
                 commands = [each for each in commands if not isinstance(each, ReportFailure)]
         return after, forget + commands
@@ -271,11 +275,12 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
     return None
 
 
-def _follow(slot: Slot, wanted: LocalAssignment | None, now: float) -> Move:
+def _follow(slot: Slot, wanted: LocalAssignment | None, now: float, deaths_elsewhere: int = 0) -> Move:
     """The port has no process and turns to what is wanted."""
     if wanted is None:
         return slot if slot.state is SlotState.EMPTY else Slot(slot.port, entered_at=now), []
-    deaths = slot.deaths if slot.assignment is not None and slot.assignment.same_code(wanted) else 0
+    is_same = slot.assignment is not None and slot.assignment.same_code(wanted)
+    deaths = slot.deaths if is_same else deaths_elsewhere
     after = Slot(slot.port, SlotState.WAITING_FOR_BLOBS, wanted, now, deaths)
     return after, [DownloadBlobs(wanted)]
 
@@ -303,8 +308,10 @@ def _enter_killing(slot: Slot, failure: str | None, due_at: float, now: float) -
     return replace(slot, state=SlotState.KILLING, entered_at=now, due_at=due_at, failure=failure)
 
 
-def _count_death(slot: Slot, limits: SlotLimits, now: float) -> Slot:
-    return replace(slot, deaths=1 if is_healthy(slot, limits, now) else slot.deaths + 1)
+def _count_death(slot: Slot, limits: SlotLimits, now: float, from_outside: bool = False) -> Slot:
+    had_settled = slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.settled_secs
+    is_first = is_healthy(slot, limits, now) or (from_outside and had_settled)
+    return replace(slot, deaths=1 if is_first else slot.deaths + 1)
 
 
 def _beat_or_entry(slot: Slot, seen: SlotInputs) -> float:

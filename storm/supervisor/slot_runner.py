@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
 from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 STEPS_MAX = 8  # a port settles in three; more means a fault of the state machine, and the port waits for the next call
 STORY_MAX = 20
+LEFT_REMEMBERED_SECS = 600.0  # how often code died on a port that it has left since: it may be given another one here
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,14 @@ class Failure:
         return f"{text}\nLast lines of its log:\n{self.last_lines}" if self.last_lines else text
 
 
+class _Left(NamedTuple):
+    """Code that left a port on which its workers had died."""
+
+    code: LocalAssignment
+    deaths: int
+    until: float
+
+
 class SlotRunner:
     """The slots of one supervisor and their workers. One thread calls it, but for `want`, `running`, `story`."""
 
@@ -135,6 +144,7 @@ class SlotRunner:
         self._handles: dict[int, WorkerHandle] = {}
         self._start_failures: dict[int, str] = {}
         self._failures: dict[int, Failure] = {}
+        self._left: dict[TopologyId, _Left] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._stories: dict[int, deque[str]] = {}
         self._kept: frozenset[TopologyId] | None = None
@@ -220,16 +230,20 @@ class SlotRunner:
     def _settle(self, port: int, wanted: LocalAssignment | None, now: float) -> float | None:
         for _ in range(STEPS_MAX):
             before = self._slots[port]
-            after, commands, next_due = step(before, self._look(port, wanted), self._limits, now)
+            after, commands, next_due = step(before, self._look(port, wanted, now), self._limits, now)
             self._slots[port] = after
             self._note(before, after, now)
+            self._remember(before, after, now)
             for command in commands:
                 self._carry_out(port, command, now)
             if not commands and after == before:
                 return next_due
         return now + 1.0
 
-    def _look(self, port: int, wanted: LocalAssignment | None) -> SlotInputs:
+    def _look(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
+        return replace(self._look_here(port, wanted), deaths_elsewhere=self._deaths_elsewhere(wanted, now))
+
+    def _look_here(self, port: int, wanted: LocalAssignment | None) -> SlotInputs:
         slot = self._slots[port]
         if slot.state is SlotState.WAITING_FOR_BLOBS and slot.assignment is not None:
             blobs, failure = self._blobs.look(slot.assignment)
@@ -293,6 +307,21 @@ class SlotRunner:
         if used != self._kept:
             self._kept = used
             self._blobs.keep(used)
+
+    def _remember(self, before: Slot, after: Slot, now: float) -> None:
+        """That code leaves a port on which its workers died."""
+        code = before.assignment
+        if code is None or (after.assignment is not None and after.assignment.same_code(code)):
+            return
+        if before.deaths and not is_healthy(before, self._limits, now):
+            self._left = {each: left for each, left in self._left.items() if now < left.until}
+            self._left[code.topology_id] = _Left(code, before.deaths, now + LEFT_REMEMBERED_SECS)
+
+    def _deaths_elsewhere(self, wanted: LocalAssignment | None, now: float) -> int:
+        left = None if wanted is None else self._left.get(wanted.topology_id)
+        if wanted is None or left is None or now >= left.until or not left.code.same_code(wanted):
+            return 0
+        return left.deaths
 
     def _note(self, before: Slot, after: Slot, now: float) -> None:
         if before.state is not after.state:

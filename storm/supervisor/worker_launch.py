@@ -77,7 +77,8 @@ def launched_with(workers_dir: Path, name: str) -> list[Any]:
 def worker_environment(
     environ: Mapping[str, str], topology_environment: Mapping[str, str], directory: Path
 ) -> dict[str, str]:
-    """The environment of the worker whose directory this is, named by its id: an allow-list of the supervisor's, then `topology.environment`, then ours.
+    """The environment of the worker whose directory this is, named by its id: an allow-list of the supervisor's, then
+    `topology.environment`, then ours.
 
     Output is unbuffered, so that what a killed worker printed last is in its log.
     """

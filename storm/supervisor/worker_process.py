@@ -44,16 +44,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FIRST_PROCESS = 1  # it is handed all orphans
 NOT_STARTED = 13  # the exit code of a worker that could not start
 CommandBuilder: TypeAlias = "Callable[[Mapping[str, Any], Path], list[str]]"  # (launch record, launch file) -> command
 
 
 @dataclass(slots=True)
 class _Held:
-    """A process under watch. `popen` is None for one that is not our child. `seen` is set once it has ended."""
+    """A process under watch. `popen` is None for one that is not our child. `seen` is set once it has ended.
+
+    `memory_kills`: how many processes the kernel had ended for want of memory when the watch began.
+    """
 
     pidfd: int
     popen: subprocess.Popen[bytes] | None
+    memory_kills: int | None = None
     seen: WorkerSeen | None = None
 
 
@@ -151,7 +156,7 @@ class WorkerProcesses:
         except OSError as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise WorkerStartError(str(error)) from error
-        self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen))
+        self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
         return WorkerHandle(worker_id, port, assignment, popen.pid)
 
     def look(self, worker: WorkerHandle) -> WorkerSeen:
@@ -179,6 +184,8 @@ class WorkerProcesses:
             self._release(held)
         process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
         shutil.rmtree(self._options.workers_dir / worker.worker_id, ignore_errors=True)
+        if os.getpid() == FIRST_PROCESS:
+            process_table.reap_orphans({each.popen.pid for each in self._held.values() if each.popen is not None})
 
     def log_tail(self, topology_id: TopologyId, port: int) -> str:
         """The last lines of its log."""
@@ -223,10 +230,12 @@ class WorkerProcesses:
             return WorkerSeen("ended (its exit code went to the supervisor that started it)")
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
-        text = exit_text(held.popen.wait())
-        if held.popen.returncode == NOT_STARTED and (holder := process_table.port_holder(worker.port)):
+        code, kills = held.popen.wait(), process_table.memory_kills()
+        from_outside = -code in _SIGNALS_OF_PEOPLE and kills is not None and kills == held.memory_kills
+        text = exit_text(code, from_outside)
+        if code == NOT_STARTED and (holder := process_table.port_holder(worker.port)):
             text += f": port {worker.port} is taken by {holder}"
-        return WorkerSeen(text, orderly=held.popen.returncode == 0)
+        return WorkerSeen(text, orderly=code == 0, from_outside=from_outside)
 
     def _launch_file_of(self, pid: int) -> Path | None:
         """The launch file in our directory that the process was started with; None if it is no worker of ours."""
@@ -252,8 +261,10 @@ class WorkerProcesses:
                     shutil.rmtree(directory, ignore_errors=True)
 
 
-def exit_text(return_code: int) -> str:
-    """How a process ended, in words. `return_code` is subprocess's: negative for a signal."""
+def exit_text(return_code: int, from_outside: bool = False) -> str:
+    """How a process ended, in words. `return_code` is subprocess's: negative for a signal; `from_outside`: one that
+    the kernel did not send for want of memory.
+    """
     if return_code >= 0:
         return f"exited with code {return_code}{_MEANINGS.get(return_code, '')}"
     try:
@@ -261,8 +272,12 @@ def exit_text(return_code: int) -> str:
     except ValueError:
         name = "unknown"
     hint = ", perhaps because the machine was out of memory" if -return_code == signal.SIGKILL else ""
+    if from_outside:
+        hint = ", from outside: the machine was not out of memory"
     return f"was killed by signal {-return_code} ({name}){hint}"
 
+
+_SIGNALS_OF_PEOPLE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 _MEANINGS = {
     0: " (it ended in order)",

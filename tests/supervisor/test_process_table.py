@@ -3,8 +3,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 from storm.supervisor import process_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 NO_PID = 1 << 22  # above what the kernel gives
 
@@ -52,3 +60,32 @@ def test_a_port_that_is_only_connected_to_is_nobodys() -> None:
         socket.create_connection(listener.getsockname()) as client,
     ):
         assert process_table.port_holder(client.getsockname()[1]) is None
+
+
+def test_the_kernels_kills_for_want_of_memory_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_table, "PROC", tmp_path)
+    assert process_table.memory_kills() is None
+    (tmp_path / "vmstat").write_text("nr_free_pages 5\noom_kill 3\nnr_last 1\n")
+    assert process_table.memory_kills() == 3
+    (tmp_path / "vmstat").write_text("nr_free_pages 5\n")
+    assert process_table.memory_kills() is None
+
+
+ADOPTER = """
+import ctypes, os, subprocess, time
+from storm.supervisor import process_table
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER: orphans come here
+own = subprocess.Popen(["true"])
+orphan = int(subprocess.run(["sh", "-c", "true & echo $!"], stdout=subprocess.PIPE).stdout)
+def state(pid):
+    return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+while (state(own.pid), state(orphan)) != ("Z", "Z"):
+    time.sleep(0.01)
+assert process_table.reap_orphans({own.pid}) == [orphan]
+assert not os.path.exists(f"/proc/{orphan}")
+assert own.wait() == 0
+"""
+
+
+def test_orphans_that_are_handed_to_this_process_are_reaped_and_its_own_children_left() -> None:
+    subprocess.run([sys.executable, "-c", ADOPTER], check=True, timeout=60)

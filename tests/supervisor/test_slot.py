@@ -113,6 +113,30 @@ def test_a_worker_that_ran_long_enough_dies_a_first_death_again() -> None:
     assert (story.slot.deaths, story.state) == (1, SlotState.WAITING_FOR_BLOBS)
 
 
+def test_a_settled_worker_that_somebody_killed_dies_a_first_death_each_time() -> None:
+    killed = WorkerSeen("was killed by signal 9", from_outside=True)
+    for ran_secs, deaths in ((LIMITS.settled_secs, 1), (LIMITS.settled_secs - 0.1, 7)):
+        story = running()
+        story.slot = replace(story.slot, deaths=6)
+        story.at(10 + ran_secs).look(worker=killed)
+        assert story.slot.deaths == deaths
+    starting = Story()
+    starting.look(wanted=WORDS)
+    starting.look(blobs=BlobsState.READY)
+    starting.at(60).look(worker=killed)
+    starting.look(worker=None)
+    assert starting.look(worker=killed)[1] == ReportFailure(WORDS, "was killed by signal 9", 2, 1.0)
+
+
+def test_code_that_died_on_another_port_keeps_its_count_here() -> None:
+    story = Story()
+    story.look(wanted=WORDS, deaths_elsewhere=6)
+    story.look(blobs=BlobsState.READY)
+    assert story.look(worker=DEAD, deaths_elsewhere=6)[1] == ReportFailure(WORDS, "exited with code 1", 7, 32.0)
+    story.at(100).look(worker=None)
+    assert story.slot.deaths == 7
+
+
 def test_one_orderly_end_is_no_failure() -> None:
     assert running().look(worker=WorkerSeen("exited with code 0", orderly=True)) == [
         ForgetWorker(),

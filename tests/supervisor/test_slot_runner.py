@@ -161,6 +161,34 @@ def test_a_slot_is_told_of_from_its_workers_death_until_one_has_been_well_for_a_
     assert shop.runner.failing(65.0) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "after_secs", "deaths"),
+    [
+        ({"epoch": 2}, 1.0, 4),
+        ({"epoch": 2}, 601.0, 1),
+        ({"blob_hashes": (BlobHash("code", "b"),)}, 1.0, 1),
+        ({"topology_id": "other"}, 1.0, 1),
+    ],
+)
+def test_code_that_fails_here_is_given_no_fresh_count_with_another_port(
+    shop: Shop, change: dict[str, object], after_secs: float, deaths: int
+) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    for now in (0.0, 1.0, 3.0):
+        shop.workers.die(shop.workers.alive()[0])
+        shop.runner.step(now)
+        shop.runner.step(now + 2.0)
+    shop.runner.want({})
+    shop.runner.step(5.0)
+    assert shop.runner.slots()[PORT].deaths == 0
+    shop.runner.want({PORT + 1: replace(WORDS, **change)})  # type: ignore[arg-type]
+    shop.runner.step(5.0 + after_secs)
+    shop.workers.die(shop.workers.alive(PORT + 1)[0])
+    shop.runner.step(5.0 + after_secs)
+    assert shop.failures[-1].deaths == deaths
+
+
 def test_a_failing_slot_that_turns_to_another_topology_is_not_told_of(shop: Shop) -> None:
     shop.workers.launch_failure = "no"
     shop.runner.want({PORT: WORDS})
