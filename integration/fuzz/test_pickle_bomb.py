@@ -31,8 +31,12 @@ class Bomb:
         self.file = file
 
     def __reduce__(self) -> tuple[Any, ...]:
-        note = f"open({str(self.file)!r}, 'a').write(open('/proc/self/cmdline').read().replace(chr(0), ' ') + chr(10))"
-        return eval, (note,)
+        lines = (
+            "from pathlib import Path",
+            f"with open({str(self.file)!r}, 'a') as file:",
+            "    file.write(Path('/proc/self/cmdline').read_text().replace(chr(0), ' ') + chr(10))",
+        )
+        return exec, ("\n".join(lines),)
 
 
 @pytest.fixture

@@ -49,9 +49,10 @@ def test_limits_are_documented() -> None:
         f"| frame | {OPTIONS['nimbus.thrift.max_buffer_size'].default // MEGABYTE} MB to Nimbus "
         f"(`nimbus.thrift.max_buffer_size`), {limits.frame_max_bytes // MEGABYTE} MB to others |",
         f"| nesting of structs and containers | {scan.depth_max} |",
-        f"| fields and elements of containers in a message | {scan.values_max:,} |",
+        f"| fields and elements of containers in a message | {limits.values_max:,} "
+        f"(in an answer that our client reads {scan.values_max:,}) |",
         f"| name of a method | {scan.method_name_max} bytes |",
-        f"| connections | {limits.connections_max} |",
+        f"| connections | {limits.connections_max}, and half of the files that the process may have open |",
         f"| connections of one address (loopback is exempt) | {limits.connections_per_address_max} |",
         f"| bytes kept for all clients together | {limits.buffered_max_bytes // MEGABYTE} MB |",
         f"| calls that run at a time | Nimbus {OPTIONS['nimbus.thrift.threads'].default} (`nimbus.thrift.threads`), "
@@ -59,5 +60,6 @@ def test_limits_are_documented() -> None:
         f"| until a new client has sent its first byte | {limits.first_byte_secs:g} s |",
         f"| until a frame that began is complete; until a reply is taken | {limits.frame_secs:g} s |",
         f"| between two calls | {limits.idle_secs:g} s |",
+        f"A message of more than {limits.small_frame_bytes // 1024} KiB is decoded by one thread",
     ):
         assert row in TEXT
