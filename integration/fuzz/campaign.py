@@ -48,6 +48,7 @@ class Plan:
     quiet_secs: float = 5.0
     control_cases: int = 300
     blames: bool = True  # look whether stalls come back
+    crowd: int = 10_000  # idle connections
 
 
 class Sent(NamedTuple):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from campaign import Plan
     from surface import Surface
 
-IDLE_CONNECTIONS = 10_000
 SLOW_CONNECTIONS = 300
 DESCRIPTORS, CROWD_OF_DESCRIPTORS = 64, 200
 RECOVERY_SECS = 5.0
@@ -32,8 +31,8 @@ SPARE_DESCRIPTORS = 200  # for the attacker itself
 
 
 def idle(surface: Surface, plan: Plan) -> Outcome:
-    """10,000 connections that say nothing, held for a while; then they go."""
-    wanted = min(IDLE_CONNECTIONS, raise_descriptors() - SPARE_DESCRIPTORS)
+    """Connections that say nothing, held for a while; then they go."""
+    wanted = min(plan.crowd, raise_descriptors() - SPARE_DESCRIPTORS)
 
     def attack(outcome: Outcome) -> None:
         with contextlib.ExitStack() as stack:
@@ -113,7 +112,7 @@ def crowd_run(surface: Surface, name: str, plan: Plan, attack: Callable[[Outcome
         stalled = sum(sample.secs > limit for sample in during)
         outcome.stalls = stalled if outcome.suspects else 0
         outcome.suspects += stalled
-        if not stalled or outcome.deaths:
+        if not stalled or outcome.deaths or not plan.blames:
             break
     time.sleep(1.0)  # for the daemon to see that the crowd has gone
     outcome.growth_bytes, outcome.peak_bytes = watch.close()

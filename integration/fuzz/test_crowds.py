@@ -1,0 +1,32 @@
+"""Small crowds against real daemons; `integration/fuzz/run --attack idle` brings 10,000."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import crowds
+import pytest
+from campaign import Plan
+from surfaces import SURFACES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(120)
+
+SMALL = Plan(1, secs=2.0, quiet_secs=0.2, blames=False, crowd=400)
+
+
+@pytest.mark.parametrize("name", ["thrift-nimbus", "zookeeper", "zeromq"])
+def test_a_crowd_takes_nobodys_place(tmp_path: Path, name: str) -> None:
+    """More connections than a port takes, half-sent messages, and no file descriptor left for one more."""
+    surface = SURFACES[name]()
+    try:
+        surface.start(tmp_path)
+        for attack in ("idle", "slow", *(["descriptors"] if name != "zeromq" else [])):
+            outcome = crowds.CROWDS[attack](surface, SMALL)
+            assert outcome.verdict == [], (attack, outcome.notes)
+            assert outcome.cases > 0
+            assert outcome.calls > 0
+    finally:
+        surface.close()
