@@ -124,9 +124,10 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     started = [seen.at for seen in site.worker_events() if not seen.gone and seen.at >= first]
     found = rows(run, faults, started, timers.worker_secs + timers.executor_secs + timers.session_secs)
     violations = [*context.violations, *checkers.lost(run), *checkers.unexpected(run)]
-    violations += checkers.too_many_duplicates(
-        run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
-    )
+    if faults:  # what a scenario does by itself is not counted, so neither is what comes again by it
+        violations += checkers.too_many_duplicates(
+            run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
+        )
     violations += daemons_ended(site)
     for name, used in after.items():
         if name in finished.before:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from timers import Timers
 
 DELAY_SECS, JITTER_SECS = 0.2, 0.1
-FLIP_EVERY = 50_000  # bytes
+FLIP_EVERY = 5_000  # bytes
 STALLED = Weather(stalls=True)
 
 
@@ -157,7 +157,7 @@ NETWORK_FAULTS = [
         _a_message_timeout, spares_workers=True, needs=PROXY,
     ),
     Fault(
-        "frames-damaged", "N5", "one bit in 50,000 bytes between workers is turned", "cluster", damage,
+        "frames-damaged", "N5", "one bit in 5,000 bytes between workers is turned", "cluster", damage,
         _past_session, spares_workers=True, needs=PROXY,
     ),
 ]  # fmt: skip

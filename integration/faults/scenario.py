@@ -170,6 +170,8 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "ensemble": need_apache,
     "faketime": need_faketime,
     "stuck": lambda: need_option("topology.executor.stuck.secs"),
+    "log-cap": lambda: need_module("storm.worker.output"),
+    "copies-refused": lambda: need_module("storm.supervisor.registration"),
     "replication": lambda: need_module("storm.nimbus.blob_replication"),
     "stuck-restart": lambda: need_option("topology.executor.stuck.restart"),
     "ip": lambda: None if shutil.which("ip") else "there is no `ip` command: apt-get install iproute2",

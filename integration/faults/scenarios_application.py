@@ -76,15 +76,17 @@ def killed_while_flooding(context: Context) -> Outcome:
         workers = load.processes()
         site.storm("kill", load.name, "-w", "1")
         early = site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words(), code=None)
-        if early.returncode:
-            context.check("exists" in early.stderr or "KILLED" in early.stderr, f"it says: {early.stderr[-300:]}")
+        context.check(early.returncode == 1, "its name was taken again while it was still there")
+        context.check("exists" in early.stderr, f"the refusal does not say why: {early.stderr[-300:]}")
         took = context.must(lambda: not load.remains(), "all of it is gone", 1 + 5 + context.timers.grace_secs)
         for worker in workers:
             place = site.network.place(worker.host)
             context.check(
                 not listens(place, worker.port), f"port {worker.port} of {worker.host} is still taken", "C-LEAK"
             )
-        second = context.load(site, 500, RATE)
+        second = context.made(site, 500, RATE)
+        second.name = load.name
+        second.start().begin()
         context.check(second.drain(), "the topology that was submitted then lost numbers", "C-LOST")
         return finish(context, site, second, "killed-while-flooding", 1, recovered=took)
 
@@ -98,7 +100,10 @@ def submitted_at_once(context: Context) -> Outcome:
     """Fifty submissions at once, ten of each name: exactly one of each name is taken."""
     with context.site(Plan()) as site:
         load = context.load(site, 2_000, RATE, topology__workers=1)
-        answers = _submit_all(site, {**load.conf, "faults.messages": 10, "topology.workers": 1})
+        crowd = site.directory / "run-crowd"
+        crowd.mkdir()
+        conf = {**load.conf, "faults.dir": str(crowd), "faults.messages": 10, "topology.workers": 1}
+        answers = _submit_all(site, conf)
         for number in range(NAMES):
             name = f"crowd-{number}"
             taken = [text for text in answers[name] if text == ""]

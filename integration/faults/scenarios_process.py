@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,9 +65,9 @@ def crash_loop(context: Context) -> Outcome:
         site.submit(TOPOLOGIES / "dies_at_start.py", "dies", {"topology.workers": 1}, wait=False)
         time.sleep(LOOP_SECS)
         dying = site.call("getTopologySummaryByName", "dies").id
-        launches = sum(not seen.gone and seen.worker.topology_id == dying for seen in site.worker_events())
-        logged = sum(path.read_text(errors="replace").count(f"of {dying}") for path in site.logs("supervisor"))
-        context.check(launches or logged, "the topology was never launched")
+        launched = re.compile(rf"launched worker \S+ of {re.escape(dying)}")
+        launches = sum(len(launched.findall(path.read_text(errors="replace"))) for path in site.logs("supervisor"))
+        context.check(launches, "the topology was never launched")
         context.check(launches <= LAUNCHES_MAX, f"{launches} launches in {LOOP_SECS:g} s: it does not back off")
         share = (_cpu_secs(site) - cpu) / LOOP_SECS
         context.notes.append(
@@ -247,6 +248,20 @@ def foreign_pid(context: Context) -> Outcome:
         return context.outcome("foreign-pid", 2)
 
 
+def copied_directory(context: Context) -> Outcome:
+    """A supervisor with a copy of another one's local directory, and so of its id, starts on another host."""
+    with context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=2)
+        before = {worker.pid for worker in load.processes()}
+        original = site.supervisors["a"]
+        copy = site.make_supervisor("d")
+        shutil.copytree(original.local_dir, copy.local_dir)
+        _ends_and_says(context, copy, ["in use", str(copy.local_dir).lower()])
+        context.check({worker.pid for worker in load.processes()} == before, "workers were ended", "C-ALIVE")
+        context.check(original.is_running, "the original ended", "C-ALIVE")
+        return finish(context, site, load, "directory-copied")
+
+
 def orphan_child(context: Context) -> Outcome:
     """kill -9 a worker whose bolt has started a child: the child ends too."""
     with context.site(Plan(hosts=1)) as site:
@@ -337,6 +352,10 @@ PROCESS_SCENARIOS = [
         missing="part of the product that is not there yet: ui, logviewer and drpc daemons",
     ),
     Scenario("duplicate-daemon", "P11", "a second daemon in the same directory, or on one port", duplicate_daemons),
+    Scenario(
+        "directory-copied", "P11", "a supervisor with a copy of another one's directory", copied_directory,
+        frozenset({"copies-refused"}),
+    ),
     Scenario("foreign-pid", "P12", "files of process ids name somebody else's process", foreign_pid),
     Scenario("orphan-child", "P13", "kill -9 a worker whose bolt has started a child", orphan_child),
     Scenario("zombie", "P14", "own and adopted workers die: none stays defunct", zombies),

@@ -39,6 +39,7 @@ TRIAL = 10  # numbers of each spout task before the run begins
 LOOK_SECS = 0.1
 SLOW_SECS = 0.02
 MEMORY_MARGIN_BYTES = 64 << 20
+CHAT_MIB = 150  # that a bolt prints
 GIL_LETTERS = 24  # the match below then takes a second or two, and no other thread of the process runs meanwhile
 
 
@@ -193,6 +194,12 @@ def take_memory() -> None:
         raise RuntimeError("the harness asked for it: the memory is used up") from None
 
 
+def chat() -> None:
+    for _ in range(CHAT_MIB):
+        sys.stdout.write("x" * ((1 << 20) - 1) + "\n")
+    sys.stdout.flush()
+
+
 def start_child() -> None:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)"])
 
@@ -217,6 +224,7 @@ ASKED: dict[str, Callable[[], None]] = {
     "hold": hold_interpreter,
     "exit": exit_at_once,
     "memory": take_memory,
+    "chat": chat,
     "child": start_child,
     "fork": fork,
 }
