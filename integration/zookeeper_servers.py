@@ -62,12 +62,6 @@ class ZooKeeperProcess:
         found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr"), re.MULTILINE)
         return "" if found is None else found[1].decode()
 
-    def wait(self) -> int:
-        """Wait until it has ended by itself; its exit code."""
-        assert self._process is not None
-        process, self._process = self._process, None
-        return process.wait(STOP_SECS)
-
     def restart(self) -> None:
         """Start it, after stopping it if it runs; returns when it answers."""
         self.stop()
@@ -104,6 +98,12 @@ class ZooKeeperProcess:
             process.kill()
             process.wait()
             raise
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        return process.wait(STOP_SECS)
 
 
 class Ensemble:

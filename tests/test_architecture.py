@@ -79,7 +79,7 @@ PURE = {
     "nimbus.assignments", "nimbus.cleanup",
     "scheduler.scheduling_state", "scheduler.even",
     "cluster.paths", "cluster.records",
-    "supervisor.assignment_sync", "supervisor.slot",
+    "supervisor.assignment_sync", "supervisor.registration", "supervisor.slot",
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
     "executor.root_table", "executor.tracking", "executor.transfer", "executor.xorshift",

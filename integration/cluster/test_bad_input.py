@@ -123,3 +123,7 @@ def test_submit_ends_with_the_last_lines_of_a_worker_that_cannot_start(cluster: 
     shown = cluster.storm("status", "moonstruck").stdout
     assert "starting" in shown
     assert "it could not start" in shown
+    [failure] = cluster.read("status", "moonstruck")["slot_failures"]
+    assert failure["deaths"] > 0
+    assert failure["reason"] == "exited with code 13 (it could not start)"
+    assert "the moon is not in the right house" in failure["last_lines"]

@@ -139,7 +139,11 @@ def test_a_silent_worker_is_killed_with_all_it_started(site: SupervisorSite) -> 
     os.kill(worker, signal.SIGSTOP)
     wait_until(lambda: not is_alive(worker) and not is_alive(child), "worker and child are dead", site)
     wait_until(lambda: site.workers().get(port, worker) != worker, "replaced", site)
-    wait_until(lambda: any("sent no heartbeat" in each.text for each in errors(site)), "told", site)
+    wait_until(
+        lambda: any("sent no heartbeat for 3 s: a signal had stopped it" in each.text for each in errors(site)),
+        "told",
+        site,
+    )
 
 
 def test_a_removed_assignment_ends_a_worker_that_ignores_sigterm(site: SupervisorSite) -> None:

@@ -39,6 +39,11 @@ def environment_has(pid: int, entry: str) -> bool:
     return entry in _strings(pid, "environ")
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a signal (SIGSTOP) has stopped the process; False if it is gone."""
+    return _state_and_parent(pid)[0] in {"T", "t"}
+
+
 def leads_session(pid: int) -> bool:
     """Whether the process began a session of its own; False if it is gone."""
     try:
@@ -145,11 +150,19 @@ def reap_orphans(but: Container[int]) -> list[int]:
     """
     me, reaped = os.getpid(), []
     for pid in own_pids():
-        with contextlib.suppress(OSError, IndexError):
-            state, parent = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == me and state == "Z" and pid not in but:
+        if _state_and_parent(pid) == ("Z", me) and pid not in but:
+            with contextlib.suppress(ChildProcessError):
                 reaped.append(os.waitpid(pid, os.WNOHANG)[0])
     return reaped
+
+
+def _state_and_parent(pid: int) -> tuple[str, int]:
+    """The letter that ps shows, and the parent's id; ("", 0) if it is gone."""
+    try:
+        state, parent = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
+    except (OSError, ValueError):
+        return "", 0
+    return state, int(parent)
 
 
 def _strings(pid: int, name: str) -> list[str]:

@@ -74,7 +74,7 @@ class WorkerSeen:
     """The slot's process. `exit_text`: None while it lives, else how it ended, in words: "exited with code 1".
 
     `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced. `from_outside`:
-    somebody ended it with a signal, not the kernel for want of memory.
+    somebody ended it with a signal, not the kernel for want of memory; of one that lives: a signal has stopped it.
     """
 
     exit_text: str | None = None
@@ -229,7 +229,9 @@ def _running(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Mo
     if moved := _death_or_change(slot, seen, limits, now):
         return moved
     if now >= _beat_or_entry(slot, seen) + limits.heartbeat_timeout_secs:
-        return _kill_failed(slot, f"sent no heartbeat for {limits.heartbeat_timeout_secs:g} s", limits, now)
+        is_stopped = seen.worker is not None and seen.worker.from_outside
+        why = f"sent no heartbeat for {limits.heartbeat_timeout_secs:g} s"
+        return _kill_failed(slot, why + (": a signal had stopped it" if is_stopped else ""), limits, now, is_stopped)
     return slot, []
 
 
@@ -297,9 +299,9 @@ def _back_off(slot: Slot, reason: str, max_secs: float, now: float) -> Move:
     return after, [report]
 
 
-def _kill_failed(slot: Slot, reason: str, limits: SlotLimits, now: float) -> Move:
+def _kill_failed(slot: Slot, reason: str, limits: SlotLimits, now: float, from_outside: bool = False) -> Move:
     """A worker that does not answer does not end politely either: it is killed at once."""
-    counted = _count_death(slot, limits, now)
+    counted = _count_death(slot, limits, now, from_outside)
     after = _enter_killing(counted, reason, now + limits.kill_repeat_secs, now)
     return after, [KillWorker(reason, force=True)]
 

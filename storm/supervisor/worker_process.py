@@ -166,7 +166,7 @@ class WorkerProcesses:
             return WorkerSeen("is gone")
         if held.seen is None and process_table.has_exited(held.pidfd):
             held.seen = self._end(worker, held)
-        return held.seen or WorkerSeen()
+        return held.seen or WorkerSeen(from_outside=process_table.is_stopped(worker.pid))
 
     def kill(self, worker: WorkerHandle, *, force: bool) -> None:
         """SIGTERM to the worker, or SIGKILL to it and all that it started."""

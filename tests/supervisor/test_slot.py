@@ -128,6 +128,16 @@ def test_a_settled_worker_that_somebody_killed_dies_a_first_death_each_time() ->
     assert starting.look(worker=killed)[1] == ReportFailure(WORDS, "was killed by signal 9", 2, 1.0)
 
 
+def test_a_worker_that_a_signal_had_stopped_is_killed_when_it_is_silent_and_that_is_no_loop() -> None:
+    story = running()
+    story.slot = replace(story.slot, deaths=6)
+    stopped = WorkerSeen(from_outside=True)
+    assert story.at(39).look(worker=stopped) == []
+    reason = "sent no heartbeat for 30 s: a signal had stopped it"
+    assert story.at(40).look(worker=stopped) == [KillWorker(reason, force=True)]
+    assert story.look(worker=DEAD) == [ForgetWorker(), ReportFailure(WORDS, reason, 1, 0.0), DownloadBlobs(WORDS)]
+
+
 def test_code_that_died_on_another_port_keeps_its_count_here() -> None:
     story = Story()
     story.look(wanted=WORDS, deaths_elsewhere=6)
