@@ -55,6 +55,10 @@ class PackageError(StormError):
     """A topology package cannot be built, read or safely unpacked."""
 
 
+class UploadNotFoundError(PackageError):
+    """This Nimbus has no such upload: it began on another one, or stood still for too long. Upload again."""
+
+
 class NimbusUnreachableError(StormError):
     """No Nimbus answered; the text lists the addresses and what each one said."""
 

@@ -6,8 +6,11 @@ Keys of a topology: `<id>-stormcode.ser` (Thrift StormTopology), `<id>-stormconf
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from storm.errors import BlobCorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,6 +74,17 @@ def jar_key(topology_id: TopologyId) -> str:
 def topology_keys(topology_id: TopologyId) -> tuple[str, str, str]:
     """The keys of a topology's three blobs."""
     return code_key(topology_id), conf_key(topology_id), jar_key(topology_id)
+
+
+def verified(chunks: Iterable[bytes], key: str, sha256: str) -> Iterator[bytes]:
+    """`chunks` as they come; raises BlobCorruptError at the end if they do not have this hash."""
+    digest, size_bytes = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size_bytes += len(chunk)
+        yield chunk
+    if digest.hexdigest() != sha256:
+        raise BlobCorruptError(f"The {size_bytes:,} bytes that came as the blob {key!r} do not have the hash {sha256}.")
 
 
 def checked_key(key: str) -> str:

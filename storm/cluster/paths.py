@@ -20,8 +20,10 @@ LOG_CONFIGS = "/logconfigs"
 NIMBUSES = "/nimbuses"
 LEADER_LOCK = "/leader-lock"
 LEADER_INFO = "/leader-info"
+BLOBSTORE = "/blobstore"
+CLUSTER_ID = "/cluster-id"
 
-TOP_NODES = (STORMS, ASSIGNMENTS, SUPERVISORS, ERRORS, LOG_CONFIGS, NIMBUSES, LEADER_LOCK)
+TOP_NODES = (STORMS, ASSIGNMENTS, SUPERVISORS, ERRORS, LOG_CONFIGS, NIMBUSES, LEADER_LOCK, BLOBSTORE)
 
 _LAST_ERROR = "-last-error"
 _SEQUENCE_DIGITS = 10  # ZooKeeper's: a sequential node's name ends in its number, padded to ten digits
@@ -59,6 +61,25 @@ def log_config(topology_id: TopologyId) -> str:
 
 def nimbus(host: str, port: int) -> str:
     return f"{NIMBUSES}/{node_name(f'{host}:{port}')}"
+
+
+def blob(key: str) -> str:
+    """What is below it says which Nimbuses hold the blob."""
+    return f"{BLOBSTORE}/{node_name(key)}"
+
+
+def blob_replica(key: str, nimbus_address: str, sha256: str) -> str:
+    """That the Nimbus at `host:port` holds this content of the blob.
+
+    Storm puts a sequence number in the place of the hash: a blob's content is its version here.
+    """
+    return f"{blob(key)}/{node_name(f'{nimbus_address}-{sha256}')}"
+
+
+def replica_of(node: str) -> tuple[str, str]:
+    """The address and the hash that `blob_replica` made `node` of."""
+    address, _, sha256 = name_of(node).rpartition("-")
+    return address, sha256
 
 
 def topology_errors(topology_id: TopologyId) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - `record_codec` checks bytes against these annotations
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot  # noqa: TC001 - so it needs them
 
@@ -40,8 +40,9 @@ class DebugOptions:
 class StormBase:
     """What is wanted of a topology; written by the leading Nimbus only.
 
-    While the status is KILLED or REBALANCING, `due_wall_secs` is when the pending action happens: it survives
-    a restart of Nimbus. `blob_hashes` is {blob key: sha256 in hex} of code, conf and package.
+    While the status is KILLED or REBALANCING, the pending action waits for `wait_secs`, which the leader counts
+    by its own monotonic clock; `due_wall_secs` is about when that is over, for people to read. `blob_hashes` is
+    {blob key: sha256 in hex} of code, conf and package. `submission_id` is what the client called its submission.
     """
 
     topology_id: TopologyId
@@ -58,6 +59,7 @@ class StormBase:
     component_debug: Mapping[ComponentId, DebugOptions] = field(default_factory=dict)
     blob_hashes: Mapping[str, str] = field(default_factory=dict)
     topology_version: str | None = None
+    submission_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,18 @@ class NimbusInfo:
     start_wall_secs: int
     version: str
     is_leader: bool = False
+
+    @property
+    def address(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.port}"
+
+
+class BlobReplica(NamedTuple):
+    """That a Nimbus holds a blob, with this content."""
+
+    nimbus_address: str  # host:port
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

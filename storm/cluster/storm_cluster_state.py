@@ -4,8 +4,8 @@ A node whose bytes cannot be read is logged once and then treated as absent, so 
 object and no daemon. It still counts in the list of ids: whoever would *remove* something because a record
 is None must ask whether its id is gone from the list too.
 
-The leader's writes (storm bases, assignments, log configs, removals) go through the `fence` that its election
-gives, so that one that lost leadership without noticing changes nothing.
+The leader's writes (storm bases, assignments, log configs, the cluster's id, removals) go through the `fence` that its
+election gives, so that one that lost leadership without noticing changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from storm.cluster import paths, record_codec
-from storm.cluster.records import Assignment, ErrorInfo, LogConfig, NimbusInfo, StormBase, SupervisorInfo
+from storm.cluster.records import (
+    Assignment,
+    BlobReplica,
+    ErrorInfo,
+    LogConfig,
+    NimbusInfo,
+    StormBase,
+    SupervisorInfo,
+)
 from storm.errors import BadVersionError, NodeExistsError, RecordError
 
 if TYPE_CHECKING:
@@ -206,6 +214,38 @@ class StormClusterState:
         nodes = [f"{paths.NIMBUSES}/{node}" for node in self._storage.children(paths.NIMBUSES)]
         read = (self._decoded(NimbusInfo, path, self._storage.get(path)) for path in nodes)
         return sorted((info for info in read if info is not None), key=lambda info: (info.host, info.port))
+
+    # Blobs
+
+    def blob_keys(self, watch: Watch | None = None) -> list[str]:
+        """The keys of blobs that some Nimbus has announced, sorted; also where no live one holds them now."""
+        return self._names(paths.BLOBSTORE, watch)
+
+    def blob_replicas(self, key: str, watch: Watch | None = None) -> list[BlobReplica]:
+        """Which live Nimbuses hold the blob, and with which content."""
+        return [BlobReplica(*paths.replica_of(node)) for node in self._storage.children(paths.blob(key), watch)]
+
+    def put_blob_replica(self, key: str, replica: BlobReplica) -> None:
+        """Say that this Nimbus holds the blob, until the session ends."""
+        self._storage.put_ephemeral(paths.blob_replica(key, *replica), b"")
+
+    def remove_blob_replica(self, key: str, replica: BlobReplica) -> None:
+        self._storage.delete(paths.blob_replica(key, *replica))
+
+    def remove_blob(self, key: str) -> None:
+        """Nobody needs the blob any more."""
+        self._leading().delete(paths.blob(key), recursive=True)
+
+    # The cluster itself
+
+    def cluster_id(self) -> str | None:
+        """What the first leader called this cluster; None: there was none yet, or ZooKeeper's data was lost."""
+        there = self._storage.get(paths.CLUSTER_ID)
+        return None if there is None else there.data.decode(errors="replace")
+
+    def create_cluster_id(self, cluster_id: str) -> None:
+        """Raises NodeExistsError, NotLeaderError, BadVersionError (the fence)."""
+        self._leading().create(paths.CLUSTER_ID, cluster_id.encode())
 
     def _storm_base(self, topology_id: TopologyId, watch: Watch | None) -> tuple[StormBase, int] | None:
         path = paths.storm(topology_id)

@@ -17,6 +17,7 @@ class Config:
     TOPOLOGY_VERSION: Final = "topology.version"
     TOPOLOGY_SUBMITTER_USER: Final = "topology.submitter.user"
     STORM_ID: Final = "storm.id"
+    TOPOLOGY_SUBMISSION_ID: Final = "topology.submission.id"
     TOPOLOGY_USERS: Final = "topology.users"
     TOPOLOGY_GROUPS: Final = "topology.groups"
     TOPOLOGY_READONLY_USERS: Final = "topology.readonly.users"

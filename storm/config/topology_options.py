@@ -33,6 +33,12 @@ PARALLELISM = (
     Option("topology.version", Text(), None, "A label of your own for what runs."),
     Option("topology.submitter.user", Text(), None, "Who submitted it; set when it is submitted."),
     Option("storm.id", Text(), None, "The topology's id; set when it is submitted."),
+    Option(
+        "topology.submission.id",
+        Text(),
+        None,
+        "What the client calls its submission, so that repeating it starts nothing twice; set by it. (Not in Storm.)",
+    ),
     Option("topology.users", ListOf(Text()), [], "Users who may act on it."),
     Option("topology.groups", ListOf(Text()), [], "Groups whose members may act on it."),
     Option("topology.readonly.users", ListOf(Text()), [], "Users who may look at it."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from storm.cluster.records import TopologyStatus
@@ -54,13 +54,15 @@ class ClusterSnapshot:
     """The state of the cluster as it was read.
 
     `base_versions` are the versions of the nodes that hold `bases`. `unreadable` topologies exist, but their
-    record cannot be read: nothing of theirs is touched. `plans` lacks topologies whose code or conf this
+    record cannot be read: nothing of theirs is touched. `lost` ones among them have an assignment and no record at
+    all, which no Nimbus leaves behind. `plans` lacks topologies whose code or conf this
     Nimbus cannot read: they stay as they are.
     """
 
     bases: Mapping[TopologyId, StormBase] = field(default_factory=dict)
     base_versions: Mapping[TopologyId, int] = field(default_factory=dict)
     unreadable: frozenset[TopologyId] = frozenset()
+    lost: frozenset[TopologyId] = frozenset()
     assignments: Mapping[TopologyId, Assignment] = field(default_factory=dict)
     unreadable_assignments: frozenset[TopologyId] = frozenset()
     supervisors: Mapping[str, SupervisorInfo] = field(default_factory=dict)
@@ -69,6 +71,12 @@ class ClusterSnapshot:
     def id_of(self, name: str) -> TopologyId | None:
         """The id of the topology that bears this name; one that is being killed bears it still."""
         return next((topology_id for topology_id, base in self.bases.items() if base.name == name), None)
+
+    def with_topology(self, base: StormBase, plan: TopologyPlan | None) -> ClusterSnapshot:
+        """The same with another record of a topology, and its plan if it is known."""
+        topology_id = base.topology_id
+        plans = self.plans if plan is None else {**self.plans, topology_id: plan}
+        return replace(self, bases={**self.bases, topology_id: base}, plans=plans)
 
     def launch_order(self) -> list[TopologyId]:
         """Ids, the oldest topology first."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from storm.nimbus.topology_view import TopologyView, WorkerView
     from storm.thrift.interface import Struct
 
-REPLICATION = 1  # how many Nimbuses hold a topology's code
-
 
 def nimbus_summary(info: NimbusInfo, wall_secs: int) -> Struct:
     return storm_thrift().NimbusSummary(
@@ -64,7 +62,7 @@ def topology_summary(view: TopologyView) -> Struct:
         topology_version=base.topology_version,
         sched_status=view.schedule_problem(),
         owner=base.owner,
-        replication_count=REPLICATION,
+        replication_count=view.replicas,
     )
 
 

@@ -5,7 +5,9 @@ which remains may go; it answers when it wants to be called next, and may be cal
 Requests change what is wanted, and leave the rest to the next step.
 
 It may end at any line. What it has begun is then finished by the next leader's step, because the record in
-ZooKeeper changes last when something is removed, and before anything else when something is asked for.
+ZooKeeper changes last when something is removed, and before anything else when something is asked for. Only a
+submission is forgotten with the leader that took it, until its topology is wanted: its client hears of no success and
+asks the next leader.
 """
 
 from __future__ import annotations
@@ -29,11 +31,20 @@ from storm.errors import (
     TopologyNotAliveError,
 )
 from storm.nimbus.assignments import Round, new_assignments
-from storm.nimbus.cleanup import orphans
+from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat
+from storm.nimbus.pending_submissions import (
+    PendingSubmission,
+    PendingSubmissions,
+    ReplicationWait,
+    already_alive,
+)
+from storm.nimbus.rebalancing import rebalanced_base
+from storm.nimbus.remains import Remains
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.submission import (
+    SUBMISSION_ID_KEY,
     TopologyLimits,
     checked_name,
     checked_rebalance,
@@ -44,8 +55,8 @@ from storm.nimbus.submission import (
     prepared,
     unknown,
 )
-from storm.nimbus.topology_blobs import TopologyBlobs
-from storm.nimbus.topology_status import Action, Delay, due_action, rearmed, transition
+from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
+from storm.nimbus.topology_status import Action, Delay, Waits, pending_action, transition
 from storm.scheduler.by_name import scheduler_named
 
 if TYPE_CHECKING:
@@ -54,7 +65,7 @@ if TYPE_CHECKING:
     from storm.blobstore.blob_store import BlobStore
     from storm.clock import Clock
     from storm.cluster.leader_election import LeaderElection
-    from storm.cluster.records import Assignment
+    from storm.cluster.records import Assignment, NimbusInfo
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import ComponentId, TopologyId
@@ -82,7 +93,7 @@ class SubmitRequest:
 class NimbusCore:
     """Requests raise StormErrors that say what is wrong; CoordinationError where ZooKeeper cannot be reached.
 
-    `snapshot` and `heartbeats.last` may be read by any thread: each is replaced whole.
+    `snapshot`, `heartbeats.last` and `replication.counts` may be read by any thread: each is replaced whole.
     """
 
     def __init__(
@@ -108,46 +119,57 @@ class NimbusCore:
         self._reader = SnapshotReader(cluster_state, self._blobs)
         self.election = election
         self.wake = wake
+        self.replication = BlobReplication(cluster_state, self._blobs, election, wake)
+        self._pending = PendingSubmissions()
+        self._waits = Waits()
+        self._leader: NimbusInfo | None = None  # as of the last step
         self._scheduler = scheduler_named(options.scheduler)
         self._leading = False
         self._submissions = 0
         self._spread: set[TopologyId] = set()  # to be shared out over the nodes at the next round
-        self._remains: dict[TopologyId, float] = {}
+        self._remains = Remains(cluster_state, self._blobs)
         self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
         self._clean_up_at = 0.0
 
     # Requests
 
     def submit(self, request: SubmitRequest) -> TopologyId:
-        """Store the topology and say that it is wanted; its id.
+        """As `begin_submission`, for who does not wait for other Nimbuses; the topology's id."""
+        return self.begin_submission(request).base.topology_id
 
+    def begin_submission(self, request: SubmitRequest) -> PendingSubmission:
+        """Store the topology, and say that it is wanted as soon as enough Nimbuses hold it; `done` tells when.
+
+        A submission with the id of an earlier one (`topology.submission.id`) of this name is that one.
         Raises TopologyAlreadyAliveError, InvalidTopologyError, NotLeaderError.
         """
         self.require_leadership()
         self._refresh()
         name = checked_name(request.name)
-        if self.snapshot.id_of(name) is not None:
-            raise TopologyAlreadyAliveError(self._already_alive(name))
         try:
             conf = effective_conf(self.options.cluster_conf, parsed_conf(request.conf))
         except ConfigError as error:
             raise InvalidTopologyError(str(error)) from None
+        earlier = self._pending.earlier(name, str(conf.get(SUBMISSION_ID_KEY) or ""), self.snapshot)
+        if earlier is not None:
+            return earlier
         owner = request.owner or conf.get("topology.submitter.user") or ""
         base = initial_base(self._new_id(name), name, owner, self.clock.wall_secs(), request.active)
-        submission = prepared(base, conf, request.topology, self._limits)
+        submission = prepared(base, {**conf, CLUSTER_ID_KEY: self._remains.cluster_id}, request.topology, self._limits)
         try:
             encode(largest_assignment(submission))
         except RecordError as error:
             raise InvalidTopologyError(str(error)) from None
         hashes = self._blobs.create(base.topology_id, submission.plan, request.package)
-        try:
-            self.cluster_state.create_storm_base(replace(submission.base, blob_hashes=hashes))
-        except RecordError as error:
-            self._blobs.delete(base.topology_id)
-            raise InvalidTopologyError(str(error)) from None
-        log.info("Topology %s is submitted: %d workers.", base.topology_id, submission.base.num_workers)
-        self._after_change()
-        return base.topology_id
+        wait = ReplicationWait.from_conf(conf)
+        until = self.clock.now() + wait.secs_max
+        pending = PendingSubmission(replace(submission.base, blob_hashes=hashes), wait.count, until)
+        if wait.count > 1:
+            self._replicate(pending)
+        else:
+            self._make_wanted(pending.base)
+            pending.done.set_result(None)
+        return pending
 
     def activate(self, name: str) -> None:
         """Raises TopologyNotAliveError, InvalidTransitionError, NotLeaderError; so do the requests below."""
@@ -211,11 +233,17 @@ class NimbusCore:
 
     def require_leadership(self) -> None:
         """Raises NotLeaderError that names who leads."""
-        if self.leads:
-            return
-        leader = self.election.leader()
-        where = "there is none at the moment" if leader is None else f"the leader is {leader.host}:{leader.port}"
-        raise NotLeaderError(f"This Nimbus does not lead: {where}.")
+        if not self.leads:
+            raise self._not_leading()
+
+    def distrust(self, key: str) -> None:
+        """A blob here was found to be damaged: it counts as missing until another Nimbus has given a better one."""
+        self._blobs.corrupt.add(key)
+        self.wake()
+
+    def abandon(self) -> None:
+        """Nimbus is stopping: whoever waits for a submission is told to ask the next leader."""
+        self._pending.fail_all(NotLeaderError("This Nimbus is stopping; the topology is not submitted yet."))
 
     @property
     def leads(self) -> bool:
@@ -227,63 +255,92 @@ class NimbusCore:
     def step(self) -> float:
         """Do what is due; how many seconds may pass until the next step. Raises CoordinationError."""
         leads = self.election.step()
-        if leads and not self._leading:
+        if leads != self._leading:
+            self._leading = False  # and True only once it has looked around
             self.heartbeats.lead(self.clock.now())
-            self._remains.clear()
-        self._leading = leads
+            self._remains.forget()
+            self._waits.forget()
         self._register()
         self._refresh(self.wake)
-        if not leads:
-            return self.options.monitor_freq_secs
+        self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
+        spoken_of = self.replication.step(self.snapshot.bases, leads=leads)
+        if leads:
+            self._leading = True
+            self._lead(spoken_of)
+        else:
+            self._follow(spoken_of)
+        return self._secs_to_next_step()
+
+    def _lead(self, spoken_of: frozenset[TopologyId]) -> None:
+        self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
         rebalanced = self._carry_out_due()
         self._schedule()
         for base in rebalanced:
             self._finish_rebalance(base)
-        if self.clock.now() >= self._clean_up_at:
-            self._clean_up_at = self.clock.now() + self.options.monitor_freq_secs
-            self._clean_up()
-        return self._secs_to_next_step()
+        if self._is_time_to_clean_up():
+            self._clean_up(spoken_of)
+            self.replication.count_all(self.snapshot.bases)
+
+    def _follow(self, spoken_of: frozenset[TopologyId]) -> None:
+        self._leader = self.election.leader()
+        for pending in self._pending.fail_all(self._not_leading()):
+            self._blobs.delete(pending.base.topology_id)
+        if self._is_time_to_clean_up():
+            alive = self.snapshot.bases.keys() | self.snapshot.unreadable | spoken_of
+            for topology_id in self._due(self._blobs.owners() - alive):
+                self._blobs.delete(topology_id)
 
     def _register(self) -> None:
         """Be listed among the Nimbuses, again after a lost session."""
         if self.election.info not in self.cluster_state.nimbuses():
+            self.replication.forget_announcements()
             self.cluster_state.put_nimbus(self.election.info)
+
+    def _replicate(self, pending: PendingSubmission) -> None:
+        """Have the other Nimbuses fetch what was submitted."""
+        try:
+            self.replication.announce(pending.base.blob_hashes)
+        except CoordinationError:
+            self._blobs.delete(pending.base.topology_id)
+            raise
+        self._pending.add(pending)
+        self.wake()
+
+    def _make_wanted(self, base: StormBase) -> None:
+        if self.snapshot.id_of(base.name) is not None:  # another leader took one of this name while this one waited
+            self._blobs.delete(base.topology_id)
+            raise TopologyAlreadyAliveError(already_alive(self.snapshot, base.name))
+        try:
+            self.cluster_state.create_storm_base(base)
+        except RecordError as error:
+            self._blobs.delete(base.topology_id)
+            raise InvalidTopologyError(str(error)) from None
+        except (BadVersionError, NotLeaderError):  # the fence does not hold: nothing was written
+            self._blobs.delete(base.topology_id)
+            self.wake()
+            raise self._not_leading() from None
+        log.info("Topology %s is submitted: %d workers.", base.topology_id, base.num_workers)
+        self._after_change()
 
     def _carry_out_due(self) -> list[StormBase]:
         """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
-        wall_secs = self.clock.wall_secs()
+        now = self.clock.now()
+        self._waits.follow(self.snapshot.bases, now)
         rebalanced = []
         for base in list(self.snapshot.bases.values()):
-            again = rearmed(base, wall_secs)
-            action = due_action(base, wall_secs)
-            if again is not None:
-                self.cluster_state.update_storm_base(again, self.snapshot.base_versions[base.topology_id])
-            elif action is Action.REMOVE:
+            action, left_secs = pending_action(base), self._waits.left_secs(base.topology_id, now)
+            if action is Action.DO_REBALANCE:
+                plan = self.snapshot.plans.get(base.topology_id)
+                done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
+                if done is not None:
+                    rebalanced.append(done)
+            elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
-            elif action is Action.DO_REBALANCE:
-                rebalanced.append(self._rebalanced(base))
-                continue
-            else:
-                continue
-            self._refresh()
+                self._refresh()
         for base in rebalanced:
-            plan = self._blobs.plan(base)
-            self.snapshot = replace(
-                self.snapshot,
-                bases={**self.snapshot.bases, base.topology_id: base},
-                plans=self.snapshot.plans if plan is None else {**self.snapshot.plans, base.topology_id: plan},
-            )
+            self.snapshot = self.snapshot.with_topology(base, self._blobs.plan(base))
             self._spread.add(base.topology_id)
         return rebalanced
-
-    def _rebalanced(self, base: StormBase) -> StormBase:
-        done = transition(base, Action.DO_REBALANCE, self._delay(0))
-        assert done is not None
-        overrides = base.rebalance.conf_overrides if base.rebalance is not None else {}
-        plan = self.snapshot.plans.get(base.topology_id)
-        if plan is not None and overrides:
-            done = replace(done, blob_hashes=self._blobs.replace_conf(base, {**plan.conf, **overrides}))
-        return done
 
     def _finish_rebalance(self, done: StormBase) -> None:
         """The topology is active again only now, so that no spout emits to workers that are about to end."""
@@ -292,11 +349,12 @@ class NimbusCore:
 
     def _remove(self, topology_id: TopologyId) -> None:
         """Delete all that there is of a topology; its record last, so that a removal that is cut short is
-        resumed.
+        resumed. The first write is fenced: who leads no more deletes nothing.
         """
         self.cluster_state.remove_assignment(topology_id)
         self.cluster_state.remove_log_config(topology_id)
         self.cluster_state.remove_errors(topology_id)
+        self.replication.remove(topology_id)
         self._blobs.delete(topology_id)
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
@@ -327,28 +385,42 @@ class NimbusCore:
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)
 
-    def _clean_up(self) -> None:
+    def _is_time_to_clean_up(self) -> bool:
+        if self.clock.now() < self._clean_up_at:
+            return False
+        self._clean_up_at = self.clock.now() + self.options.monitor_freq_secs
+        return True
+
+    def _clean_up(self, spoken_of: frozenset[TopologyId]) -> None:
         """Delete what is left of topologies that are gone, once it was seen for long enough."""
         remains = {
             *self.cluster_state.assignment_ids(),
             *self.cluster_state.error_topology_ids(),
             *self._blobs.owners(),
+            *spoken_of,
         }
-        alive = set(self.cluster_state.topology_ids())
-        delay_secs = self.options.deletion_delay_secs
-        self._remains, due = orphans(self._remains, remains - alive, delay_secs, self.clock.now())
-        for topology_id in due:
+        alive = {*self.cluster_state.topology_ids(), *self._pending.topology_ids()}
+        for topology_id in self._due(remains - alive):
             self._remove(topology_id)
 
+    def _due(self, remains: set[TopologyId]) -> list[TopologyId]:
+        return self._remains.due(remains, self.snapshot.lost, self.options.deletion_delay_secs, self.clock.now())
+
     def _secs_to_next_step(self) -> float:
-        wall_secs = self.clock.wall_secs()
-        waits = [base.due_wall_secs - wall_secs for base in self.snapshot.bases.values() if base.due_wall_secs]
-        return max(0.0, min([self.options.monitor_freq_secs, *waits]))
+        now = self.clock.now()
+        waits = (self.options.monitor_freq_secs, self._waits.next_secs(now), self._pending.next_secs(now))
+        return max(0.0, min(waits))
 
     # Parts of requests
 
     def _refresh(self, watch: Watch | None = None) -> None:
         self.snapshot = self._reader.read(watch)
+
+    def _not_leading(self) -> NotLeaderError:
+        leader = self._leader
+        if self._leading or leader is None:
+            return NotLeaderError("This Nimbus does not lead: which one does is not known at the moment.")
+        return NotLeaderError(f"This Nimbus does not lead: the leader is {leader.address}.")
 
     def _change(self, name: str, changed: Callable[[StormBase], StormBase | None]) -> None:
         """Replace the record of the topology of this name; it must not have been changed by others meanwhile."""
@@ -364,9 +436,9 @@ class NimbusCore:
             return
         try:
             self.cluster_state.update_storm_base(after, version)
-        except BadVersionError:
+        except BadVersionError:  # only leaders change records: there must be another
             self.wake()
-            raise
+            raise self._not_leading() from None
         except RecordError as error:
             raise InvalidTopologyError(str(error)) from None
         log.info("Topology %s: %s.", base.topology_id, after.status.value)
@@ -376,19 +448,17 @@ class NimbusCore:
         """Let reads see what was just written; the change itself stands even if they cannot yet."""
         with contextlib.suppress(CoordinationError):
             self._refresh()
+            self._waits.follow(self.snapshot.bases, self.clock.now())
         self.wake()
 
     def _new_id(self, name: str) -> TopologyId:
-        taken = self._blobs.owners()
+        snapshot = self.snapshot
+        taken = {*self._blobs.owners(), *snapshot.bases, *snapshot.unreadable, *snapshot.assignments}
         while True:
             self._submissions += 1
             new = new_topology_id(name, self._submissions, self.clock.wall_secs())
             if new not in taken:
                 return new
-
-    def _already_alive(self, name: str) -> str:
-        running = self.snapshot.bases[self.snapshot.id_of(name) or ""]
-        return f"A topology called {name!r} is there already: {running.topology_id}, {running.status.value}."
 
     def _delay(self, wait_secs: int) -> Delay:
         return Delay(self.clock.wall_secs(), wait_secs)

@@ -19,6 +19,7 @@ from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, CoordinationError, StormError
+from storm.nimbus.blob_fetcher import PeerBlobFetcher
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.file_transfers import Downloads, Uploads
 from storm.nimbus.inbox import Inbox
@@ -63,6 +64,7 @@ class Nimbus:
                 next_step_at = self._clock.now() + self._step()
                 if not is_served():
                     raise RuntimeError("the Thrift server has ended")
+        self.core.abandon()
         self._inbox.cancel_waiting()
         with contextlib.suppress(CoordinationError):
             self.core.election.leave()
@@ -111,11 +113,14 @@ def build_nimbus(
     )
     expiry_secs = options.file_copy_expiration_secs
     inbox_dir = options.local_dir / "nimbus" / "inbox"
+    core.replication.fetcher = PeerBlobFetcher(blob_store, inbox.wake)
+    downloads = Downloads(blob_store, expiry_secs, clock=clock, rng=rng)
+    downloads.on_corrupt = lambda key: inbox.post(lambda: core.distrust(key))
     service = NimbusService(
         core,
         inbox,
         uploads=Uploads(inbox_dir, options.upload_max_bytes, expiry_secs, clock=clock, rng=rng),
-        downloads=Downloads(blob_store, expiry_secs, clock=clock, rng=rng),
+        downloads=downloads,
         blob_store=blob_store,
     )
     return Nimbus(core, service, inbox)

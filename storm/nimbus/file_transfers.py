@@ -13,11 +13,11 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storm.errors import BlobStoreError, InvalidTopologyError, PackageError
+from storm.errors import BlobCorruptError, BlobStoreError, InvalidTopologyError, PackageError, UploadNotFoundError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from storm.blobstore.blob_store import BlobMeta, BlobStore
@@ -41,12 +41,13 @@ class _Upload:
 
 @dataclass(slots=True)
 class _Download:
+    key: str
     chunks: Iterator[bytes]
     used_at: float
 
 
 class Uploads:
-    """Files that clients send; any thread may call. Methods raise PackageError for an unknown location."""
+    """Files that clients send; any thread may call. Methods raise UploadNotFoundError for an unknown location."""
 
     def __init__(self, directory: Path, size_max_bytes: int, expiry_secs: float, *, clock: Clock, rng: random.Random):
         """Whatever an earlier Nimbus left in `directory` is deleted: nobody can name it any more."""
@@ -94,14 +95,22 @@ class Uploads:
         with self._lock:
             self._upload(location).finished = True
 
-    def package(self, location: str) -> Iterable[bytes]:
-        """The chunks of a finished upload; an empty package for an empty location. Raises InvalidTopologyError."""
+    def package(self, location: str) -> Package:
+        """The chunks of a finished upload; an empty package for an empty location.
+
+        Raises UploadNotFoundError or InvalidTopologyError only when it is iterated over: who repeats a submission
+        that has succeeded needs no upload any more.
+        """
+        return Package(self, location)
+
+    def chunks(self, location: str) -> Iterable[bytes]:
+        """See `package`."""
         if not location:
             return [EMPTY_PACKAGE]
         with self._lock:
             upload = self._uploads.get(location)
             if upload is None or not upload.finished:
-                raise InvalidTopologyError(
+                raise UploadNotFoundError(
                     "The topology's package is not here: no upload was finished at the location that it names,"
                     " or it was too long ago. Upload it again."
                 )
@@ -118,7 +127,7 @@ class Uploads:
     def _upload(self, location: str) -> _Upload:
         upload = self._uploads.get(location)
         if upload is None:
-            raise PackageError("There is no such upload, or it stood still for too long: begin another.")
+            raise UploadNotFoundError("There is no such upload, or it stood still for too long: begin another.")
         upload.used_at = self._clock.now()
         return upload
 
@@ -134,21 +143,40 @@ class Uploads:
                 upload.path.unlink(missing_ok=True)
 
 
+class Package:
+    """The bytes of an upload, looked for when they are needed."""
+
+    def __init__(self, uploads: Uploads, location: str) -> None:
+        self._uploads = uploads
+        self._location = location
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._uploads.chunks(self._location))
+
+
 class Downloads:
-    """Blobs on their way to supervisors; any thread may call, one at a time for one session."""
+    """Blobs on their way to supervisors and other Nimbuses; any thread may call, one at a time for one session.
+
+    `on_corrupt` is called with the key of a blob that is found to be damaged.
+    """
 
     def __init__(self, blob_store: BlobStore, expiry_secs: float, *, clock: Clock, rng: random.Random):
         self._store = blob_store
         self._expiry_secs = expiry_secs
         self._clock = clock
         self._rng = rng
+        self.on_corrupt: Callable[[str], None] = lambda key: None
         self._lock = threading.Lock()
         self._downloads: dict[str, _Download] = {}
 
     def begin(self, key: str) -> tuple[str, BlobMeta]:
         """A session and what it will bring. Raises BlobNotFoundError, BlobCorruptError."""
-        meta = self._store.meta(key)
-        chunks = self._store.read(key)
+        try:
+            meta = self._store.meta(key)
+            chunks = self._store.read(key)
+        except BlobCorruptError:
+            self.on_corrupt(key)
+            raise
         with self._lock:
             oldest = self._clock.now() - self._expiry_secs
             for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
@@ -156,7 +184,7 @@ class Downloads:
             if len(self._downloads) >= TRANSFERS_MAX:
                 raise BlobStoreError(f"{TRANSFERS_MAX} downloads are under way; try again when one of them is done.")
             session = f"{self._rng.getrandbits(128):032x}"
-            self._downloads[session] = _Download(chunks, self._clock.now())
+            self._downloads[session] = _Download(key, chunks, self._clock.now())
         return session, meta
 
     def next_chunk(self, session: str) -> bytes:
@@ -167,11 +195,15 @@ class Downloads:
             raise BlobStoreError("There is no such download, or it stood still for too long: begin another.")
         parts: list[bytes] = []
         size = 0
-        for part in download.chunks:
-            parts.append(part)
-            size += len(part)
-            if size + READ_CHUNK_BYTES > REPLY_BYTES_MAX:
-                break
+        try:
+            for part in download.chunks:
+                parts.append(part)
+                size += len(part)
+                if size + READ_CHUNK_BYTES > REPLY_BYTES_MAX:
+                    break
+        except BlobCorruptError:
+            self.on_corrupt(download.key)
+            raise
         if parts:
             download.used_at = self._clock.now()
             with self._lock:

@@ -25,6 +25,9 @@ class Requests(Protocol):
     def post(self, note: Callable[[], None]) -> None:
         """Have the owner run `note` some time; what does not fit is dropped."""
 
+    def wait(self, done: Future[T]) -> T:
+        """What `done` brings, which the owner sees to in its own time."""
+
 
 class DirectRequests:
     """For a Nimbus that has one thread altogether: requests run where they are made."""
@@ -34,6 +37,12 @@ class DirectRequests:
 
     def post(self, note: Callable[[], None]) -> None:
         note()
+
+    def wait(self, done: Future[T]) -> T:
+        try:
+            return done.result(0)
+        except TimeoutError:
+            raise StormError("This takes other threads, and there is none.") from None
 
 
 class Inbox:
@@ -68,6 +77,10 @@ class Inbox:
             self.dropped += 1
             return
         self._queue.put((note, None))
+
+    def wait(self, done: Future[T]) -> T:
+        """Takes nothing of the owner's time. The owner ends it, at the latest when it stops."""
+        return done.result()
 
     def wake(self) -> None:
         """Have `run_next` answer True; many wake-ups that wait are one."""

@@ -131,7 +131,8 @@ class NimbusQueries:
         snapshot = self._core.snapshot
         if topology_id not in snapshot.bases:
             raise TopologyNotAliveError(unknown("topology", topology_id, snapshot.bases))
-        return view_topology(snapshot, self._core.heartbeats, topology_id, self._clock.wall_secs())
+        view = view_topology(snapshot, self._core.heartbeats, topology_id, self._clock.wall_secs())
+        return replace(view, replicas=self._core.replication.counts.get(topology_id))
 
     def _id_of(self, name: str) -> TopologyId:
         snapshot = self._core.snapshot

@@ -60,7 +60,8 @@ class NimbusService(NimbusQueries):
             self._uploads.package(uploadedJarLocation),
             active,
         )
-        self._requests.call(lambda: self._core.submit(request))
+        submission = self._requests.call(lambda: self._core.begin_submission(request))
+        self._requests.wait(submission.done)
         self._uploads.discard(uploadedJarLocation)
 
     def killTopology(self, name: str) -> None:
@@ -107,11 +108,14 @@ class NimbusService(NimbusQueries):
     # Heartbeats
 
     def sendSupervisorWorkerHeartbeats(self, heartbeats: Struct) -> None:
+        """Refused by a Nimbus that does not lead: the supervisor then finds the one that does."""
+        self._core.require_leadership()
         beats = [_beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
         self._requests.post(lambda: self._core.record(beats))
 
     def sendSupervisorWorkerHeartbeat(self, heatbeat: Struct) -> None:
         """Of a worker whose supervisor does not answer."""
+        self._core.require_leadership()
         snapshot = self._core.snapshot
         if heatbeat.storm_id not in snapshot.bases and heatbeat.storm_id not in snapshot.unreadable:
             raise TopologyNotAliveError(unknown("topology", heatbeat.storm_id, snapshot.bases))
@@ -140,9 +144,7 @@ class NimbusService(NimbusQueries):
     def getBlobMeta(self, key: str) -> Struct:
         t = storm_thrift()
         meta = self._blobs.meta(key)
-        return t.ReadableBlobMeta(
-            settable=t.SettableBlobMeta(acl=[], replication_factor=1), version=meta.version, sha256=meta.sha256
-        )
+        return t.ReadableBlobMeta(settable=t.SettableBlobMeta(acl=[]), version=meta.version, sha256=meta.sha256)
 
     def isRemoteBlobExists(self, blobKey: str) -> bool:
         return blobKey in self._blobs.keys(blobKey)

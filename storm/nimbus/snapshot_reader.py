@@ -30,7 +30,8 @@ class SnapshotReader:
         return ClusterSnapshot(
             bases={topology_id: base for topology_id, (base, _) in found.items()},
             base_versions={topology_id: version for topology_id, (_, version) in found.items()},
-            unreadable=frozenset(topology_ids) - found.keys(),
+            unreadable=frozenset((*assigned, *topology_ids)) - found.keys(),
+            lost=frozenset(assigned) - frozenset(topology_ids),
             assignments={topology_id: one for topology_id, one in assignments.items() if one is not None},
             unreadable_assignments=frozenset(t for t, one in assignments.items() if one is None),
             supervisors=self._state.supervisors(watch),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME_BYTES_MAX = 200  # the keys of its blobs are names of directories, which have at most 255 bytes
 CONF_BYTES_MAX = 1 << 20
+SUBMISSION_ID_KEY = "topology.submission.id"  # what its client calls a submission, so that it can repeat it
 NODE_ID_CHARS = 60  # of a supervisor's id, at most: a UUID and a host
 
 _BLOB_NAME = re.compile(r"[\w -]+\Z")  # what the keys of its blobs can hold
@@ -37,6 +38,7 @@ FIXED_KEYS = (
     "topology.max.task.parallelism",
     "topology.name",
     "storm.id",
+    SUBMISSION_ID_KEY,
 )
 
 
@@ -106,6 +108,7 @@ def prepared(base: StormBase, conf: Mapping[str, Any], topology: StormTopology, 
         base.launch_wall_secs,
         base.owner,
         topology_version=None if version is None else str(version),
+        submission_id=str(settled.get(SUBMISSION_ID_KEY) or ""),
     )
     return Submission(complete, plan)
 

@@ -1,14 +1,22 @@
-"""A topology's three blobs: stored together, read back as a plan, its conf replaced at a rebalance."""
+"""A topology's three blobs: stored together, read back as a plan, its conf replaced at a rebalance.
+
+What is read is what the topology's record names by its hash, never just what lies under the key.
+
+A rebalance that changes the conf first puts the new one beside the old (`stage_conf`), where other Nimbuses fetch
+it; then the two change places (`replace_conf`), and when the record names the new one, what is beside it goes
+(`settle`). A Nimbus may end in between, or learn of it late: one of the blobs always has the hash that is named.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
-from storm.errors import BlobAlreadyExistsError, BlobNotFoundError, StormError
+from storm.errors import BlobCorruptError, BlobNotFoundError, StormError
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
 from storm.thrift.convert import topology_from_bytes, topology_to_bytes
 
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
     from storm.cluster.records import StormBase
     from storm.ids import TopologyId
 
+CLUSTER_ID_KEY = "storm.cluster.id"  # in the conf of every topology: the cluster that it was submitted to
+
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +36,10 @@ class TopologyBlobs:
     """Owned by Nimbus's one thread. Every method may raise BlobStoreError where the disk fails."""
 
     def __init__(self, blob_store: BlobStore) -> None:
+        """`corrupt`: keys whose bytes were found to be not what was stored; they count as missing."""
+        self.corrupt: set[str] = set()
         self._store = blob_store
+        self._hashes: dict[str, str] = {}
         self._plans: dict[TopologyId, tuple[Mapping[str, str], TopologyPlan]] = {}
         self._failures: dict[TopologyId, str] = {}
 
@@ -41,6 +54,7 @@ class TopologyBlobs:
         except BaseException:
             self.delete(topology_id)
             raise
+        self._hashes.update((meta.key, meta.sha256) for meta in metas)
         return {meta.key: meta.sha256 for meta in metas}
 
     def plan(self, base: StormBase) -> TopologyPlan | None:
@@ -50,7 +64,7 @@ class TopologyBlobs:
         if known is not None and known[0] == base.blob_hashes:
             return known[1]
         try:
-            plan = plan_of(topology_from_bytes(self._bytes(code_key(topology_id))), self._conf(topology_id))
+            plan = plan_of(topology_from_bytes(self._named(base, code_key(topology_id))), self._conf(base))
         except (StormError, ValueError) as error:
             if self._failures.get(topology_id) != str(error):
                 self._failures[topology_id] = str(error)
@@ -60,57 +74,150 @@ class TopologyBlobs:
         self._plans[topology_id] = (dict(base.blob_hashes), plan)
         return plan
 
-    def replace_conf(self, base: StormBase, conf: Mapping[str, Any]) -> dict[str, str]:
-        """Store a new conf in the place of the old one; the topology's {key: sha256} afterwards.
+    def stage_conf(self, base: StormBase, conf: Mapping[str, Any]) -> dict[str, str]:
+        """Put the conf that a rebalance leads to beside the present one; {its key: sha256}."""
+        key, data = _next_conf_key(base.topology_id), _encoded(conf)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self._sha256(key) != sha256:
+            self.discard(key)
+            self._create(key, data)
+        return {key: sha256}
 
-        Blobs do not change: the new one is first put beside the old, so that there is always one to read.
-        """
+    def replace_conf(self, base: StormBase) -> dict[str, str]:
+        """Let the staged conf change places with the old one; the topology's {key: sha256} afterwards."""
+        key, staged = conf_key(base.topology_id), _next_conf_key(base.topology_id)
+        data = self._bytes(staged)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if self._sha256(key) != sha256:
+            if self._sha256(key) == base.blob_hashes.get(key):  # else the one that is named is elsewhere already
+                before = _previous_conf_key(base.topology_id)
+                old = self._bytes(key)
+                self.discard(before)
+                self._create(before, old)
+            self.discard(key)
+            self._create(key, data)
+        return {**base.blob_hashes, key: sha256}
+
+    def settle(self, base: StormBase) -> None:
+        """Bring the conf that the record names to its key, if it is beside it; then nothing is beside it any more."""
         topology_id = base.topology_id
-        data = _encoded(conf)
+        key, wanted = conf_key(topology_id), base.blob_hashes.get(conf_key(topology_id))
+        there = [other for other in beside(topology_id) if self._sha256(other) is not None]
+        if not there or wanted is None:
+            return
+        if self._sha256(key) != wanted:
+            source = next((other for other in there if self._sha256(other) == wanted), None)
+            if source is None:
+                return
+            data = self._bytes(source)
+            self.discard(key)
+            self._create(key, data)
+        for other in there:
+            self.discard(other)
+
+    def held(self) -> dict[str, str]:
+        """{key: sha256} of the topologies' blobs that are here, as far as is known undamaged."""
+        keys = [key for key in self._store.keys("") if owner_of(key)]
+        for key in self._hashes.keys() - keys:
+            del self._hashes[key]
+        for key in keys:
+            if key not in self._hashes:
+                self._sha256(key)
+        self.corrupt &= set(keys)
+        return {key: sha256 for key, sha256 in self._hashes.items() if key not in self.corrupt}
+
+    def discard(self, key: str) -> None:
+        """Delete a blob, if it is there."""
+        self._hashes.pop(key, None)
+        self.corrupt.discard(key)
         with contextlib.suppress(BlobNotFoundError):
-            self._store.delete(_next_conf_key(topology_id))
-        self._store.create(_next_conf_key(topology_id), [data])
-        with contextlib.suppress(BlobNotFoundError):
-            self._store.delete(conf_key(topology_id))
-        meta = self._store.create(conf_key(topology_id), [data])
-        self._store.delete(_next_conf_key(topology_id))
-        return {**base.blob_hashes, meta.key: meta.sha256}
+            self._store.delete(key)
 
     def delete(self, topology_id: TopologyId) -> None:
-        """Delete what there is of them."""
-        for key in (*topology_keys(topology_id), _next_conf_key(topology_id)):
-            with contextlib.suppress(BlobNotFoundError):
-                self._store.delete(key)
+        """Delete what there is of a topology."""
+        for key in (*topology_keys(topology_id), *beside(topology_id)):
+            self.discard(key)
         self._plans.pop(topology_id, None)
         self._failures.pop(topology_id, None)
 
+    def cluster_id(self, topology_id: TopologyId) -> str | None:
+        """The cluster that the topology was submitted to; None: not all of its blobs are here, or they do not say."""
+        held = self.held()
+        if not set(topology_keys(topology_id)) <= held.keys():
+            return None
+        try:
+            conf = json.loads(self._bytes(conf_key(topology_id)))
+        except (StormError, ValueError):
+            return None
+        found = conf.get(CLUSTER_ID_KEY) if isinstance(conf, dict) else None
+        return found if isinstance(found, str) else None
+
     def owners(self) -> set[TopologyId]:
         """The topologies that have a blob here; users' own blobs belong to none."""
-        found, keys = set(), self._store.keys()
-        for key in keys:
-            owner = key.rpartition("-storm")[0]
-            if owner and key in (*topology_keys(owner), _next_conf_key(owner)):
-                found.add(owner)
-        return found
+        return owners(self._store.keys())
 
-    def _conf(self, topology_id: TopologyId) -> dict[str, Any]:
-        try:
-            data = self._bytes(conf_key(topology_id))
-        except BlobNotFoundError:
-            data = self._bytes(_next_conf_key(topology_id))  # Nimbus ended in the middle of replace_conf
-            with contextlib.suppress(BlobAlreadyExistsError):
-                self._store.create(conf_key(topology_id), [data])
-        conf = json.loads(data)
+    def _conf(self, base: StormBase) -> dict[str, Any]:
+        conf = json.loads(self._named(base, conf_key(base.topology_id)))
         if not isinstance(conf, dict):
-            raise ValueError(f"{conf_key(topology_id)} does not hold a JSON object")
+            raise ValueError(f"{conf_key(base.topology_id)} does not hold a JSON object")
         return conf
 
+    def _named(self, base: StormBase, key: str) -> bytes:
+        """The blob that the record names, wherever it is while a rebalance is under way."""
+        wanted = base.blob_hashes.get(key)
+        places = (key, *(beside(base.topology_id) if key == conf_key(base.topology_id) else ()))
+        place = next((place for place in places if wanted is not None and self._sha256(place) == wanted), key)
+        data = self._bytes(place)
+        if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
+            raise BlobNotFoundError(f"The blob {key!r} is here with other bytes than its topology's record names.")
+        return data
+
     def _bytes(self, key: str) -> bytes:
-        return b"".join(self._store.read(key))
+        try:
+            return b"".join(self._store.read(key))
+        except BlobCorruptError:
+            self.corrupt.add(key)
+            raise
+
+    def _create(self, key: str, data: bytes) -> None:
+        self._hashes[key] = self._store.create(key, [data]).sha256
+
+    def _sha256(self, key: str) -> str | None:
+        """The hash that the blob was stored with; None: it is not here, or cannot be read."""
+        try:
+            found = self._store.meta(key).sha256
+        except BlobNotFoundError:
+            self._hashes.pop(key, None)
+            return None
+        except BlobCorruptError:
+            self.corrupt.add(key)
+            return None
+        self._hashes[key] = found
+        return found
+
+
+def owners(keys: Iterable[str]) -> set[TopologyId]:
+    """The topologies whose blobs these keys are."""
+    return {owner for key in keys if (owner := owner_of(key))}
+
+
+def owner_of(key: str) -> TopologyId:
+    """The topology that the key belongs to; empty: it is a user's own."""
+    owner = key.rpartition("-storm")[0]
+    return owner if owner and key in (*topology_keys(owner), *beside(owner)) else ""
 
 
 def _next_conf_key(topology_id: TopologyId) -> str:
     return f"{topology_id}-stormconf-next.ser"
+
+
+def _previous_conf_key(topology_id: TopologyId) -> str:
+    return f"{topology_id}-stormconf-previous.ser"
+
+
+def beside(topology_id: TopologyId) -> tuple[str, str]:
+    """The keys at which confs are while a rebalance is under way: the next one, and the one before."""
+    return _next_conf_key(topology_id), _previous_conf_key(topology_id)
 
 
 def _encoded(conf: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from storm.config.settings import redacted
 from storm.ids import is_system_id
 from storm.metrics.aggregation import component_figures, topology_figures
 from storm.metrics.stats_records import WINDOWS
-from storm.nimbus.cluster_summaries import REPLICATION, worker_summary
+from storm.nimbus.cluster_summaries import worker_summary
 from storm.nimbus.component_pages import aggregate_stats, executor_summary
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
@@ -47,7 +47,7 @@ def topology_info(
         storm_version=storm.__version__,
         sched_status=view.schedule_problem(),
         owner=base.owner,
-        replication_count=REPLICATION,
+        replication_count=view.replicas,
         notices=list(notices),
     )
 
@@ -121,7 +121,7 @@ def topology_page(
         topology_stats=_topology_stats(view, include_system),
         owner=base.owner,
         debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
-        replication_count=REPLICATION,
+        replication_count=view.replicas,
         workers=[worker_summary(view, worker, include_system) for worker in view.workers],
         storm_version=storm.__version__,
         topology_version=base.topology_version,

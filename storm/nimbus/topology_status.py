@@ -3,12 +3,13 @@
     status \\ action | activate | deactivate | rebalance   | kill   | do-rebalance | remove
     ACTIVE          | same     | INACTIVE   | REBALANCING | KILLED | -            | -
     INACTIVE        | ACTIVE   | same       | REBALANCING | KILLED | -            | -
-    REBALANCING     | -        | -          | -           | KILLED | previous     | -
+    REBALANCING     | -        | -          | -, or same  | KILLED | previous     | -
     KILLED          | -        | -          | -           | KILLED | -            | gone
 
-A dash is an InvalidTransitionError. The table is Storm's but for one thing: Storm holds the delay of a kill
-or a rebalance in its leader's memory and arms it again on a change of leaders. Here the record says when the
-pending action is due, so that whoever leads then carries it out, and nothing has to be armed.
+A dash is an InvalidTransitionError; but a rebalance that asks again for what is pending changes nothing, so that
+a client may repeat one whose answer it did not get. The table is Storm's, and so is how delays are counted: the
+leader arms them in its memory (`Waits`) when it first sees them, by its monotonic clock, and a new leader arms them
+anew. A wall clock that jumps makes no kill early and none late; a change of leaders can only make one late.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TypeAlias
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias
 
 from storm.cluster.records import RebalanceRequest, StormBase, TopologyStatus
 from storm.errors import InvalidTransitionError
+
+if TYPE_CHECKING:
+    from storm.ids import TopologyId
 
 ACTIVE, INACTIVE = TopologyStatus.ACTIVE, TopologyStatus.INACTIVE
 REBALANCING, KILLED = TopologyStatus.REBALANCING, TopologyStatus.KILLED
@@ -38,7 +43,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Wait `wait_secs`, counted from `wall_secs` (seconds since the epoch), before the pending action."""
+    """Wait `wait_secs` before the pending action; `wall_secs`: now, since the epoch, for people to read."""
 
     wall_secs: int
     wait_secs: int = 0
@@ -61,6 +66,12 @@ def _kill(base: StormBase, delay: Delay, request: RebalanceRequest) -> StormBase
 
 def _rebalance(base: StormBase, delay: Delay, request: RebalanceRequest) -> StormBase:
     return replace(_pending(base, delay), status=REBALANCING, previous_status=base.status, rebalance=request)
+
+
+def _rebalance_again(base: StormBase, delay: Delay, request: RebalanceRequest) -> StormBase:
+    if request != base.rebalance or delay.wait_secs != base.wait_secs:
+        raise InvalidTransitionError(_refusal(base, Action.REBALANCE))
+    return base
 
 
 def _do_rebalance(base: StormBase, delay: Delay, request: RebalanceRequest) -> StormBase:
@@ -94,6 +105,7 @@ CHANGES: Mapping[tuple[TopologyStatus, Action], Change] = {
     (INACTIVE, Action.DEACTIVATE): _stay,
     (INACTIVE, Action.REBALANCE): _rebalance,
     (INACTIVE, Action.KILL): _kill,
+    (REBALANCING, Action.REBALANCE): _rebalance_again,
     (REBALANCING, Action.DO_REBALANCE): _do_rebalance,
     (REBALANCING, Action.KILL): _kill,
     (KILLED, Action.KILL): _kill,
@@ -115,20 +127,47 @@ def transition(
     return change(base, delay, request or base.rebalance or RebalanceRequest())
 
 
-def due_action(base: StormBase, wall_secs: int) -> Action | None:
-    """What must happen now: the pending action of a KILLED or REBALANCING topology whose wait is over."""
-    if base.status not in (KILLED, REBALANCING) or wall_secs < base.due_wall_secs:
-        return None
-    return Action.REMOVE if base.status is KILLED else Action.DO_REBALANCE
+def pending_action(base: StormBase) -> Action | None:
+    """What happens to a KILLED or REBALANCING topology when its wait is over."""
+    if base.status is KILLED:
+        return Action.REMOVE
+    return Action.DO_REBALANCE if base.status is REBALANCING else None
 
 
-def rearmed(base: StormBase, wall_secs: int) -> StormBase | None:
-    """The record with its wait begun anew, if the wall clock went back so far that it would take longer; else
-    None.
-    """
-    if base.status not in (KILLED, REBALANCING) or base.due_wall_secs - wall_secs <= base.wait_secs:
-        return None
-    return replace(base, due_wall_secs=wall_secs + base.wait_secs)
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    asked: tuple[TopologyStatus, int, int]
+    until: float
+
+
+class Waits:
+    """Until when each pending action waits, by the monotonic clock of the one leader that counts."""
+
+    def __init__(self) -> None:
+        self._waits: dict[TopologyId, _Wait] = {}
+
+    def follow(self, bases: Mapping[TopologyId, StormBase], now: float) -> None:
+        """Begin the waits that are new or were asked for anew; forget those that are no more."""
+        pending = {topology_id: base for topology_id, base in bases.items() if pending_action(base) is not None}
+        waits = {}
+        for topology_id, base in pending.items():
+            asked = (base.status, base.wait_secs, base.due_wall_secs)
+            known = self._waits.get(topology_id)
+            waits[topology_id] = known if known and known.asked == asked else _Wait(asked, now + base.wait_secs)
+        self._waits = waits
+
+    def forget(self) -> None:
+        """This Nimbus leads no more, or from now on."""
+        self._waits.clear()
+
+    def left_secs(self, topology_id: TopologyId, now: float) -> float:
+        """How much of a wait is left; negative: how long it has been over; infinity: nothing is pending."""
+        wait = self._waits.get(topology_id)
+        return inf if wait is None else wait.until - now
+
+    def next_secs(self, now: float) -> float:
+        """Until the first wait that is not over yet is; infinity: there is none."""
+        return min((wait.until - now for wait in self._waits.values() if wait.until > now), default=inf)
 
 
 def _refusal(base: StormBase, action: Action) -> str:

@@ -28,7 +28,10 @@ class WorkerView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TopologyView:
-    """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at."""
+    """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at.
+
+    `replicas`: how many Nimbuses hold its code; None: this one does not know.
+    """
 
     base: StormBase
     plan: TopologyPlan | None
@@ -36,6 +39,7 @@ class TopologyView:
     workers: tuple[WorkerView, ...]
     reports: tuple[ExecutorReport, ...]
     wall_secs: int
+    replicas: int | None = None
 
     @property
     def uptime_secs(self) -> int:

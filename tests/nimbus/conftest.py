@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.blobstore.blob_store import verified
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.memory import MemoryTree
 from storm.cluster.records import NimbusInfo, SupervisorInfo
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.config.settings import Settings
+from storm.errors import StormError
 from storm.ids import ExecutorId, GlobalStreamId
 from storm.nimbus.core import NimbusCore, SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
@@ -72,10 +74,35 @@ def word_count(words: int = 2, counts: int = 3, count_tasks: int | None = None) 
     )
 
 
+class Peers:
+    """Fetches blobs from the other Nimbuses' stores, at once; what fails is in `failures`."""
+
+    def __init__(self, cluster: Cluster, nimbus: Nimbus) -> None:
+        self.failures: list[str] = []
+        self.fetched: list[tuple[str, str]] = []  # key, from whom
+        self._cluster = cluster
+        self._nimbus = nimbus
+
+    def fetch(self, key: str, sha256: str, nimbuses: tuple[str, ...]) -> None:
+        for address in nimbuses:
+            peer = self._cluster.reachable.get(address)
+            try:
+                if peer is None:
+                    raise StormError(f"{address} does not answer")
+                self._nimbus.blob_store.create(key, verified(peer.blob_store.read(key), key, sha256))
+            except StormError as error:
+                self.failures.append(str(error))
+                continue
+            self.fetched.append((key, address))
+            self._nimbus.core.wake()
+            return
+
+
 class Nimbus:
     """One Nimbus: its session, election and core. `woken` counts how often it was told to look."""
 
-    def __init__(self, cluster: Cluster, host: str, options: NimbusOptions) -> None:
+    def __init__(self, cluster: Cluster, host: str, options: NimbusOptions, blob_store: MemoryBlobStore) -> None:
+        self.blob_store = blob_store
         self.storage: MemoryStorage = cluster.tree.session()
         self.info = NimbusInfo(host, 6627, cluster.clock.wall_secs(), "0.1.0")
         self.election = LeaderElection(self.storage, self.info)
@@ -87,10 +114,13 @@ class Nimbus:
             options,
             clock=cluster.clock,
             cluster_state=self.state,
-            blob_store=cluster.blob_store,
+            blob_store=blob_store,
             election=self.election,
             wake=self._wake,
         )
+        self.peers = Peers(cluster, self)
+        self.core.replication.fetcher = self.peers
+        cluster.reachable[self.info.address] = self
 
     def _wake(self) -> None:
         self.woken += 1
@@ -104,14 +134,27 @@ class Cluster:
         self.tree = MemoryTree()
         self.blob_store = blob_store or MemoryBlobStore()
         self.options = replace(NimbusOptions.from_settings(Settings.of({})), monitor_freq_secs=10)
+        self.reachable: dict[str, Nimbus] = {}  # the Nimbuses that answer others, by address
         self.nimbus = self.start_nimbus("nimbus-1")
         self.core = self.nimbus.core
         self.state = self.nimbus.state
         self.supervisors: dict[str, StormClusterState] = {}
         self.core.step()
 
-    def start_nimbus(self, host: str) -> Nimbus:
-        return Nimbus(self, host, self.options)
+    def start_nimbus(self, host: str, blob_store: MemoryBlobStore | None = None) -> Nimbus:
+        """With the first one's blobs, unless it is given others."""
+        return Nimbus(self, host, self.options, self.blob_store if blob_store is None else blob_store)
+
+    def kill_nimbus(self, nimbus: Nimbus) -> None:
+        """As its host would end: its session expires, and it answers nobody."""
+        self.tree.expire(nimbus.storage)
+        self.reachable.pop(nimbus.info.address, None)
+
+    def settle(self, *nimbuses: Nimbus, rounds: int = 4) -> None:
+        """Let each take some steps in turn, as they wake one another."""
+        for _ in range(rounds):
+            for nimbus in nimbuses:
+                nimbus.core.step()
 
     def start_supervisor(self, node_id: str, ports: Iterable[int] = range(6700, 6704)) -> None:
         storage = self.tree.session()

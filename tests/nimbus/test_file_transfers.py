@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.blobstore.memory import MemoryBlobStore
-from storm.errors import BlobNotFoundError, BlobStoreError, InvalidTopologyError, PackageError
+from storm.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    BlobStoreError,
+    InvalidTopologyError,
+    PackageError,
+    UploadNotFoundError,
+)
 from storm.nimbus.file_transfers import EMPTY_PACKAGE, REPLY_BYTES_MAX, TRANSFERS_MAX, Downloads, Uploads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from storm.blobstore.blob_store import BlobMeta
 
 
 @pytest.fixture
@@ -49,29 +59,38 @@ def test_a_file_arrives_whole(uploads: Uploads, archive: bytes, tmp_path: Path) 
     assert b"".join(uploads.package(location)) == archive
     uploads.discard(location)
     assert files(tmp_path) == []
-    with pytest.raises(InvalidTopologyError, match="not here"):
-        uploads.package(location)
+    with pytest.raises(UploadNotFoundError, match="not here"):
+        list(uploads.package(location))
 
 
 def test_a_location_is_opaque_and_never_a_path(uploads: Uploads, tmp_path: Path) -> None:
     secret = tmp_path / "secret.zip"
     secret.write_bytes(EMPTY_PACKAGE)
     for location in (str(secret), "../secret.zip", "unknown"):
-        with pytest.raises(InvalidTopologyError, match="not here"):
-            uploads.package(location)
-        with pytest.raises(PackageError):
+        with pytest.raises(UploadNotFoundError, match="not here"):
+            list(uploads.package(location))
+        with pytest.raises(UploadNotFoundError):
             uploads.append(location, b"x")
-        with pytest.raises(PackageError):
+        with pytest.raises(UploadNotFoundError):
             uploads.finish(location)
 
 
 def test_what_is_unfinished_or_no_archive_cannot_be_submitted(uploads: Uploads, archive: bytes) -> None:
     location = uploads.begin()
     uploads.append(location, archive)
-    with pytest.raises(InvalidTopologyError, match="no upload was finished"):
-        uploads.package(location)
+    with pytest.raises(UploadNotFoundError, match="no upload was finished"):
+        list(uploads.package(location))
     with pytest.raises(InvalidTopologyError, match="not a zip"):
-        uploads.package(uploaded(uploads, b"hello"))
+        list(uploads.package(uploaded(uploads, b"hello")))
+
+
+def test_an_upload_is_looked_for_only_when_its_bytes_are_needed(uploads: Uploads, archive: bytes) -> None:
+    location = uploaded(uploads, archive)
+    package = uploads.package(location)
+    uploads.discard(location)
+    uploads.package("unknown")
+    with pytest.raises(UploadNotFoundError):
+        list(package)
 
 
 def test_a_finished_upload_takes_no_more(uploads: Uploads, archive: bytes) -> None:
@@ -139,3 +158,32 @@ def test_downloads_that_stand_still_make_room_for_others(downloads: Downloads, c
     downloads.begin("key")
     with pytest.raises(BlobStoreError):
         downloads.next_chunk(sessions[0])
+
+
+class DamagedStore(MemoryBlobStore):
+    """Finds out at its last chunk, or at once, that the blob is not what was stored."""
+
+    def __init__(self, at_once: bool) -> None:
+        super().__init__()
+        self.at_once = at_once
+
+    def meta(self, key: str) -> BlobMeta:
+        if self.at_once:
+            raise BlobCorruptError(f"{key} lacks its file")
+        return super().meta(key)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        yield b"half"
+        raise BlobCorruptError(f"{key} has other bytes")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_who_is_responsible_hears_of_a_damaged_blob(cluster: Any, at_once: bool) -> None:
+    store = DamagedStore(at_once)
+    store.create("k", [b"whole"])
+    downloads = Downloads(store, 600, clock=cluster.clock, rng=random.Random(1))
+    told: list[str] = []
+    downloads.on_corrupt = told.append
+    with pytest.raises(BlobCorruptError):
+        downloads.next_chunk(downloads.begin("k")[0])
+    assert told == ["k"]

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.errors import InvalidTopologyError, NotLeaderError, TopologyAlreadyAliveError, TopologyNotAliveError
+from storm.blobstore.memory import MemoryBlobStore
+from storm.errors import (
+    InvalidTopologyError,
+    NotLeaderError,
+    TopologyAlreadyAliveError,
+    TopologyNotAliveError,
+    UploadNotFoundError,
+)
 from storm.nimbus.file_transfers import EMPTY_PACKAGE, Downloads, Uploads
-from storm.nimbus.inbox import DirectRequests
+from storm.nimbus.inbox import DirectRequests, Inbox
 from storm.nimbus.service import NimbusService
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
@@ -15,12 +23,14 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storm.nimbus.inbox import Requests
 
-def served(cluster: Any, core: Any, directory: Path) -> NimbusService:
+
+def served(cluster: Any, core: Any, directory: Path, requests: Requests | None = None) -> NimbusService:
     rng = random.Random(1)
     return NimbusService(
         core,
-        DirectRequests(),
+        requests or DirectRequests(),
         uploads=Uploads(directory, 1 << 20, 600, clock=cluster.clock, rng=rng),
         downloads=Downloads(cluster.blob_store, 600, clock=cluster.clock, rng=rng),
         blob_store=cluster.blob_store,
@@ -55,7 +65,7 @@ def test_a_package_goes_from_upload_to_download(two_nodes: Any, service: NimbusS
     assert (begun.data_size, service.downloadBlobChunk(begun.session)) == (len(EMPTY_PACKAGE), EMPTY_PACKAGE)
     assert service.downloadBlobChunk(begun.session) == b""
     assert service.getBlobMeta(key).sha256 == two_nodes.blob_store.meta(key).sha256
-    with pytest.raises(InvalidTopologyError, match="not here"):
+    with pytest.raises(UploadNotFoundError, match="not here"):
         service.submitTopology("wc2", location, "{}", topology)
 
 
@@ -135,6 +145,56 @@ def test_a_follower_takes_no_changes(two_nodes: Any, topology: Any, tmp_path: Pa
     follower = two_nodes.start_nimbus("nimbus-2")
     follower.core.step()
     service = served(two_nodes, follower.core, tmp_path / "follower")
-    for refused in (service.beginFileUpload, lambda: service.submitTopology("wc", "", "{}", topology)):
+    t = storm_thrift()
+    for refused in (
+        service.beginFileUpload,
+        lambda: service.submitTopology("wc", "", "{}", topology),
+        lambda: service.sendSupervisorWorkerHeartbeats(
+            t.SupervisorWorkerHeartbeats(supervisor_id="a", worker_heartbeats=[])
+        ),
+        lambda: service.sendSupervisorWorkerHeartbeat(
+            t.SupervisorWorkerHeartbeat(storm_id="wc-1-1", executors=[], time_secs=1)
+        ),
+    ):
         with pytest.raises(NotLeaderError, match="the leader is nimbus-1:6627"):
             refused()
+
+
+def test_a_client_that_asks_again_needs_no_second_upload(service: NimbusService, topology: Any) -> None:
+    conf = '{"topology.submission.id": "mine"}'
+    location = upload(service)
+    service.submitTopology("wc", location, conf, topology)
+    service.submitTopology("wc", location, conf, topology)
+    with pytest.raises(TopologyAlreadyAliveError):
+        service.submitTopology("wc", "", '{"topology.submission.id": "yours"}', topology)
+
+
+def test_a_submission_is_answered_when_enough_nimbuses_hold_it(two_nodes: Any, topology: Any, tmp_path: Path) -> None:
+    """The thread that asks waits; the one that owns Nimbus does not."""
+    inbox = Inbox(10)
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    service = served(two_nodes, two_nodes.core, tmp_path, inbox)
+    answers: list[Any] = []
+
+    def submit() -> None:
+        answers.append(service.submitTopology("wc", "", '{"topology.min.replication.count": 2}', topology))
+
+    client = threading.Thread(target=submit, daemon=True)
+    client.start()
+    while not two_nodes.core._pending.topology_ids():
+        inbox.run_next(5)
+    two_nodes.core.step()
+    assert (answers, two_nodes.state.topology_ids()) == ([], [])
+    two_nodes.settle(follower, two_nodes.nimbus)
+    client.join(20)
+    assert answers == [None]
+    assert len(two_nodes.state.topology_ids()) == 1
+
+
+def test_how_many_nimbuses_hold_a_topology_is_told_by_the_leader(two_nodes: Any, service: NimbusService) -> None:
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.clock.secs += 10
+    two_nodes.core.step()
+    assert service.getTopologySummaryByName("wc").replication_count == 2

@@ -1,0 +1,183 @@
+"""Which blobs of topologies this Nimbus holds, lacks and tells the others about.
+
+Every Nimbus wants the blobs that the records of topologies name, and those that the leader has announced and no
+record names yet: of a submission, or a rebalance, that waits until enough hold them. What one lacks it fetches from
+another that announces the same content; what it holds it announces below /blobstore, as long as it lives. So
+/blobstore is at once the request and the answer, and a Nimbus that was away catches up by looking.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from storm.blobstore.blob_store import conf_key
+from storm.cluster.records import BlobReplica
+from storm.errors import StormError
+from storm.nimbus.topology_blobs import beside, owner_of, owners
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from storm.cluster.leader_election import LeaderElection
+    from storm.cluster.records import StormBase
+    from storm.cluster.storage import Watch
+    from storm.cluster.storm_cluster_state import StormClusterState
+    from storm.ids import TopologyId
+    from storm.nimbus.topology_blobs import TopologyBlobs
+
+log = logging.getLogger(__name__)
+
+
+class BlobFetcher(Protocol):
+    """Brings blobs from other Nimbuses into this one's store, in its own time."""
+
+    def fetch(self, key: str, sha256: str, nimbuses: tuple[str, ...]) -> None:
+        """Bring this content of the blob from one of these (`host:port`); nothing happens if it is under way already.
+
+        Where that fails, the next request tries again.
+        """
+
+
+class NoPeers:
+    """For a Nimbus that is alone, or shares its store with the others."""
+
+    def fetch(self, key: str, sha256: str, nimbuses: tuple[str, ...]) -> None:
+        return
+
+
+class BlobReplication:
+    """Owned by Nimbus's one thread. Methods may raise CoordinationError, and BlobStoreError where the disk fails."""
+
+    def __init__(
+        self, cluster_state: StormClusterState, blobs: TopologyBlobs, election: LeaderElection, wake: Watch
+    ) -> None:
+        """`fetcher` is how blobs come here. `counts`: how many Nimbuses hold a topology, as the leader last saw it."""
+        self.fetcher: BlobFetcher = NoPeers()
+        self.counts: Mapping[TopologyId, int] = {}
+        self._state = cluster_state
+        self._blobs = blobs
+        self._election = election
+        self._wake = wake
+        self._announced: dict[str, str] = {}
+
+    def step(self, bases: Mapping[TopologyId, StormBase], *, leads: bool) -> frozenset[TopologyId]:
+        """Fetch what is lacking, announce what is here; the topologies whose blobs ZooKeeper speaks of."""
+        for base in bases.values():
+            self._settle(base)
+        held = self._blobs.held()
+        named = {key: sha256 for base in bases.values() for key, sha256 in _not_here(base, held).items()}
+        known = self._state.blob_keys(self._wake)
+        asked = {} if leads else self._asked_for(known, bases)
+        for key, sha256 in {**named, **asked}.items():
+            if held.get(key) != sha256:
+                self._fetch(key, sha256, is_here=key in held)
+        if leads:
+            self._remove_settled(known, bases)
+        for key in self._announced.keys() - held.keys():
+            self._withdraw(key)
+        spoken_of = owners(known)
+        wanted = spoken_of | bases.keys()
+        for key, sha256 in held.items():
+            if owner_of(key) in wanted:
+                self._announce(key, sha256)
+        return frozenset(spoken_of)
+
+    def announce(self, hashes: Mapping[str, str]) -> None:
+        """Say now that these are here: the other Nimbuses then fetch them."""
+        for key, sha256 in hashes.items():
+            self._announce(key, sha256)
+
+    def forget_announcements(self) -> None:
+        """The session in which they were made is gone, and they with it."""
+        self._announced.clear()
+
+    def count(self, hashes: Mapping[str, str]) -> int:
+        """How many live Nimbuses hold all of these; `wake` is called when that may have changed."""
+        return self._count(hashes, self._wake)
+
+    def count_all(self, bases: Mapping[TopologyId, StormBase]) -> None:
+        """Set `counts`."""
+        self.counts = {topology_id: self._count(base.blob_hashes, None) for topology_id, base in bases.items()}
+
+    def remove(self, topology_id: TopologyId) -> None:
+        """Tell the others, as the leader, that nobody needs the blobs of this topology any more."""
+        for key in self._state.blob_keys():
+            if owner_of(key) == topology_id:
+                self._state.remove_blob(key)
+                self._announced.pop(key, None)
+
+    def _count(self, hashes: Mapping[str, str], watch: Watch | None) -> int:
+        holders = [
+            {replica.nimbus_address for replica in self._state.blob_replicas(key, watch) if replica.sha256 == sha256}
+            for key, sha256 in hashes.items()
+        ]
+        return len(set.intersection(*holders)) if holders else 0
+
+    def _settle(self, base: StormBase) -> None:
+        if base.rebalance is not None:
+            return  # what lies beside its conf is for that
+        try:
+            self._blobs.settle(base)
+        except StormError as error:
+            log.error("The conf of %s cannot be put in its place yet: %s", base.topology_id, error)
+
+    def _remove_settled(self, known: Iterable[str], bases: Mapping[TopologyId, StormBase]) -> None:
+        """Nobody needs a conf beside its key any more once its rebalance is done."""
+        for key in known:
+            base = bases.get(owner_of(key))
+            if base is not None and base.rebalance is None and key not in base.blob_hashes:
+                self._state.remove_blob(key)
+                self._announced.pop(key, None)
+
+    def _asked_for(self, known: Iterable[str], bases: Mapping[TopologyId, StormBase]) -> dict[str, str]:
+        """{key: sha256} of what the leader has announced and no record names."""
+        named = {key for base in bases.values() for key in base.blob_hashes}
+        keys = [key for key in known if key not in named and owner_of(key)]
+        leader = self._election.leader() if keys else None
+        if leader is None:
+            return {}
+        return {
+            key: replica.sha256
+            for key in keys
+            for replica in self._state.blob_replicas(key, self._wake)
+            if replica.nimbus_address == leader.address
+        }
+
+    def _fetch(self, key: str, sha256: str, *, is_here: bool) -> None:
+        me = self._election.info.address
+        replicas = self._state.blob_replicas(key, self._wake)
+        for mine in replicas:
+            if mine.nimbus_address == me and key not in self._announced:  # of an earlier life, with another disk
+                self._state.remove_blob_replica(key, mine)
+        sources = tuple(
+            replica.nimbus_address for replica in replicas if replica.sha256 == sha256 and replica.nimbus_address != me
+        )
+        if not sources:
+            return
+        if is_here or key in self._blobs.corrupt:  # it is another content, or damaged: there is a better one now
+            self._withdraw(key)
+            self._blobs.discard(key)
+        self.fetcher.fetch(key, sha256, sources)
+
+    def _announce(self, key: str, sha256: str) -> None:
+        if self._announced.get(key) == sha256:
+            return
+        self._withdraw(key)
+        self._state.put_blob_replica(key, BlobReplica(self._election.info.address, sha256))
+        self._announced[key] = sha256
+
+    def _withdraw(self, key: str) -> None:
+        sha256 = self._announced.get(key)
+        if sha256 is not None:
+            self._state.remove_blob_replica(key, BlobReplica(self._election.info.address, sha256))
+            del self._announced[key]
+
+
+def _not_here(base: StormBase, held: Mapping[str, str]) -> dict[str, str]:
+    """What the record names and is not here; a conf may be beside its key while a rebalance is under way."""
+    lacking = {key: sha256 for key, sha256 in base.blob_hashes.items() if held.get(key) != sha256}
+    conf = conf_key(base.topology_id)
+    if lacking.get(conf) in {held.get(key) for key in beside(base.topology_id)}:
+        lacking.pop(conf, None)
+    return lacking

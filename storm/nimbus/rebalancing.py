@@ -1,0 +1,57 @@
+"""A pending rebalance: the new conf, if it has one, goes to other Nimbuses before the topology runs with it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
+from storm.nimbus.pending_submissions import ReplicationWait
+from storm.nimbus.topology_status import Action, Delay, transition
+
+if TYPE_CHECKING:
+    from storm.cluster.records import StormBase
+    from storm.nimbus.blob_replication import BlobReplication
+    from storm.nimbus.cluster_snapshot import TopologyPlan
+    from storm.nimbus.topology_blobs import TopologyBlobs
+
+log = logging.getLogger(__name__)
+
+
+def rebalanced_base(
+    base: StormBase, plan: TopologyPlan | None, blobs: TopologyBlobs, replication: BlobReplication, left_secs: float
+) -> StormBase | None:
+    """The record after the rebalance that `base` holds, its new conf in place; None: not yet.
+
+    It waits until `left_secs` are over; while the topology's code is not here (`plan` None); for Nimbuses that fetch
+    the new conf, as a submission does, counted from the end of the wait; and for a disk that fails.
+    """
+    if plan is None:
+        return None
+    try:
+        return _rebalanced_base(base, plan, blobs, replication, left_secs)
+    except (BlobStoreError, BlobNotFoundError, BlobCorruptError) as error:
+        log.error("Topology %s cannot be rebalanced yet: %s", base.topology_id, error)
+        return None
+
+
+def _rebalanced_base(
+    base: StormBase, plan: TopologyPlan, blobs: TopologyBlobs, replication: BlobReplication, left_secs: float
+) -> StormBase | None:
+    overrides = base.rebalance.conf_overrides if base.rebalance is not None else {}
+    staged = blobs.stage_conf(base, {**plan.conf, **overrides}) if overrides else {}
+    replication.announce(staged)
+    if left_secs > 0:
+        return None
+    done = transition(base, Action.DO_REBALANCE, Delay(0))
+    assert done is not None
+    if not staged:
+        return done
+    wait = ReplicationWait.from_conf(plan.conf)
+    holders = replication.count(staged)
+    if holders < wait.count and -left_secs < wait.secs_max:
+        return None
+    if holders < wait.count:
+        log.warning("Topology %s: its new conf is on %d of %d Nimbuses.", base.topology_id, holders, wait.count)
+    return replace(done, blob_hashes=blobs.replace_conf(base))

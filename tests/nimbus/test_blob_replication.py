@@ -1,0 +1,224 @@
+"""What several Nimbuses, each with a disk of its own, hold of topologies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
+from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster.records import RebalanceRequest, TopologyStatus
+from storm.nimbus.blob_replication import BlobReplication, NoPeers
+from storm.nimbus.topology_blobs import TopologyBlobs
+
+if TYPE_CHECKING:
+    Cluster = Any  # of conftest
+    Nimbus = Any
+
+
+@pytest.fixture
+def follower(two_nodes: Cluster) -> Nimbus:
+    """A second Nimbus with a disk of its own; `two_nodes.nimbus` leads."""
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    follower.core.step()
+    return follower
+
+
+def holders(cluster: Cluster, key: str) -> list[str]:
+    return [replica.nimbus_address for replica in cluster.state.blob_replicas(key)]
+
+
+def damage(store: MemoryBlobStore, key: str) -> None:
+    """Other bytes under the same key."""
+    store.delete(key)
+    store.create(key, [b"damaged"])
+
+
+def test_every_nimbus_fetches_a_topology_and_says_so(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert follower.blob_store.keys() == sorted(topology_keys(topology_id))
+    base = two_nodes.state.storm_base(topology_id)
+    for key, sha256 in base.blob_hashes.items():
+        assert follower.blob_store.meta(key).sha256 == sha256
+        assert holders(two_nodes, key) == ["nimbus-1:6627", "nimbus-2:6627"]
+    assert two_nodes.core.replication.count(base.blob_hashes) == 2
+    assert len(follower.peers.fetched) == 3
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert len(follower.peers.fetched) == 3
+
+
+def test_a_nimbus_is_woken_when_there_is_something_to_fetch(two_nodes: Cluster, follower: Nimbus) -> None:
+    two_nodes.settle(two_nodes.nimbus, follower)
+    woken = follower.woken
+    two_nodes.submit(conf={"topology.min.replication.count": 2})
+    assert follower.woken > woken
+    waiting = two_nodes.nimbus.woken
+    two_nodes.settle(follower)
+    assert two_nodes.nimbus.woken > waiting
+
+
+def test_a_blob_that_is_not_what_the_record_names_is_not_taken(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.core.step()
+    damage(two_nodes.blob_store, jar_key(topology_id))
+    two_nodes.settle(follower)
+    assert follower.blob_store.keys() == sorted([code_key(topology_id), conf_key(topology_id)])
+    assert "do not have the hash" in follower.peers.failures[0]
+
+
+def test_a_nimbus_that_died_counts_no_more(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    hashes = two_nodes.state.storm_base(topology_id).blob_hashes
+    two_nodes.kill_nimbus(follower)
+    assert two_nodes.core.replication.count(hashes) == 1
+
+
+def test_a_nimbus_that_lost_its_session_says_again_what_it_holds(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    hashes = two_nodes.state.storm_base(topology_id).blob_hashes
+    two_nodes.tree.expire(follower.storage)
+    two_nodes.settle(follower)
+    assert two_nodes.core.replication.count(hashes) == 2
+
+
+def test_a_nimbus_that_comes_back_with_an_empty_disk_takes_back_what_it_said(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    hashes = two_nodes.state.storm_base(topology_id).blob_hashes
+    again = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())  # the session of its earlier life is not over yet
+    again.core.replication.fetcher = NoPeers()
+    again.core.step()
+    assert two_nodes.core.replication.count(hashes) == 1
+    again.core.replication.fetcher = again.peers
+    two_nodes.settle(again)
+    assert two_nodes.core.replication.count(hashes) == 2
+
+
+def test_a_new_leader_without_the_code_gets_it_from_a_peer_and_goes_on_leading(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    before = two_nodes.assignment(topology_id)
+    successor = two_nodes.start_nimbus("nimbus-3", MemoryBlobStore())
+    successor.core.replication.fetcher = NoPeers()
+    successor.core.step()
+    follower.election.leave()
+    follower.core.step()  # behind nimbus-3 now
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.core, two_nodes.state = successor.core, successor.state
+    for _ in range(5):
+        successor.core.step()
+        assert successor.core.leads
+        assert two_nodes.assignment(topology_id) == before
+        assert topology_id not in successor.core.snapshot.plans
+    successor.core.replication.fetcher = successor.peers
+    two_nodes.settle(successor, follower)
+    assert topology_id in successor.core.snapshot.plans
+    assert successor.peers.fetched[0][1] == "nimbus-2:6627"
+    successor.core.kill("wc", 0)
+
+
+def test_a_topology_whose_code_nobody_has_stays_as_it_is(
+    two_nodes: Cluster, follower: Nimbus, caplog: pytest.LogCaptureFixture
+) -> None:
+    topology_id = two_nodes.submit()
+    before = two_nodes.assignment(topology_id)
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.core, two_nodes.state = follower.core, follower.state
+    for _ in range(60):
+        two_nodes.clock.secs += 10
+        follower.core.step()
+        assert follower.core.leads
+    assert two_nodes.assignment(topology_id) == before
+    assert two_nodes.state.storm_base(topology_id).status is TopologyStatus.ACTIVE
+    assert caplog.text.count(f"Topology {topology_id} stays as it is") == 1
+
+
+def test_a_damaged_blob_is_replaced_by_that_of_a_peer(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    key = jar_key(topology_id)
+    damage(follower.blob_store, key)
+    follower.core.distrust(key)
+    follower.core.step()
+    assert b"".join(follower.blob_store.read(key)) == b"zip"
+    assert holders(two_nodes, key) == ["nimbus-1:6627"]
+    follower.core.step()
+    assert holders(two_nodes, key) == ["nimbus-1:6627", "nimbus-2:6627"]
+
+
+def test_a_damaged_blob_that_nobody_else_has_is_kept_and_not_offered(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.core.step()
+    two_nodes.core.distrust(jar_key(topology_id))
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert two_nodes.blob_store.keys(jar_key(topology_id))
+    assert holders(two_nodes, jar_key(topology_id)) == []
+
+
+def test_a_new_conf_is_with_enough_nimbuses_before_the_topology_runs_with_it(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    topology_id = two_nodes.submit(conf={"mine": 1})
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"topology.min.replication.count": 2}), 0)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 0)
+    before = two_nodes.assignment(topology_id)
+    for _ in range(3):
+        two_nodes.core.step()
+    assert two_nodes.assignment(topology_id) == before
+    two_nodes.settle(follower, two_nodes.nimbus)
+    base = two_nodes.state.storm_base(topology_id)
+    assert base.status is TopologyStatus.ACTIVE
+    assert two_nodes.assignment(topology_id).blob_hashes == base.blob_hashes
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.settle(follower)
+    assert follower.core.snapshot.plans[topology_id].conf["mine"] == 2
+    assert follower.blob_store.keys() == sorted(topology_keys(topology_id))
+
+
+def test_a_killed_topology_goes_from_every_nimbus(two_nodes: Cluster, follower: Nimbus) -> None:
+    two_nodes.submit()
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.core.kill("wc", 0)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert two_nodes.blob_store.keys() == []
+    assert two_nodes.state.blob_keys() == []
+    for _ in range(32):
+        two_nodes.clock.secs += 10
+        two_nodes.settle(two_nodes.nimbus, follower, rounds=1)
+    assert follower.blob_store.keys() == []
+    assert two_nodes.state.blob_keys() == []
+
+
+def test_users_own_blobs_are_left_alone(two_nodes: Cluster, follower: Nimbus) -> None:
+    follower.blob_store.create("users.own", [b"x"])
+    two_nodes.clock.secs += 10_000
+    two_nodes.settle(follower)
+    assert follower.blob_store.keys() == ["users.own"]
+    assert two_nodes.state.blob_keys() == []
+
+
+def test_who_shares_a_store_fetches_nothing(two_nodes: Cluster) -> None:
+    other = two_nodes.start_nimbus("nimbus-2")
+    topology_id = two_nodes.submit(conf={"topology.min.replication.count": 2})
+    two_nodes.settle(other, two_nodes.nimbus)
+    assert other.peers.fetched == other.peers.failures == []
+    assert two_nodes.state.storm_base(topology_id) is not None
+
+
+def test_what_is_announced_is_counted_by_its_content(two_nodes: Cluster, follower: Nimbus) -> None:
+    replication = BlobReplication(follower.state, TopologyBlobs(follower.blob_store), follower.election, lambda: None)
+    replication.announce({"a-1-1-stormjar.jar": "aa"})
+    assert replication.count({"a-1-1-stormjar.jar": "aa"}) == 1
+    assert replication.count({"a-1-1-stormjar.jar": "bb"}) == 0
+    replication.announce({"a-1-1-stormjar.jar": "bb"})
+    assert replication.count({"a-1-1-stormjar.jar": "aa"}) == 0
+    assert replication.count({}) == 0

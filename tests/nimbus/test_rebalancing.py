@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+
+from storm.blobstore.blob_store import conf_key
+from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster.records import RebalanceRequest, StormBase, TopologyStatus
+from storm.errors import BlobStoreError
+from storm.nimbus.blob_replication import BlobReplication
+from storm.nimbus.rebalancing import rebalanced_base
+from storm.nimbus.topology_blobs import TopologyBlobs
+
+if TYPE_CHECKING:
+    import pytest
+    from collections.abc import Iterable
+
+    from storm.blobstore.blob_store import BlobMeta
+
+    Cluster = Any  # of conftest
+
+
+class FullDisk(MemoryBlobStore):
+    full = False
+
+    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
+        if self.full:
+            raise BlobStoreError("no space left")
+        return super().create(key, chunks)
+
+
+class Pending:
+    """A topology whose rebalance is pending, and what decides when it is done."""
+
+    def __init__(self, cluster: Cluster, count: int, **overrides: Any) -> None:
+        self.store = cluster.blob_store
+        self.topology_id = cluster.submit(conf={"topology.max.replication.wait.time.sec": 20})
+        snapshot = cluster.core.snapshot
+        cluster.core.rebalance("wc", RebalanceRequest(num_workers=3, conf_overrides=overrides), 1000)
+        self.base: StormBase = cluster.state.storm_base(self.topology_id)
+        self.plan = snapshot.plans[self.topology_id]
+        self.plan.conf["topology.min.replication.count"] = count  # type: ignore[index]
+        self.blobs = TopologyBlobs(self.store)
+        self.replication = BlobReplication(cluster.state, self.blobs, cluster.nimbus.election, lambda: None)
+
+    def after(self, left_secs: float) -> StormBase | None:
+        return rebalanced_base(self.base, self.plan, self.blobs, self.replication, left_secs)
+
+    def conf_hash(self) -> str:
+        sha256: str = self.store.meta(conf_key(self.topology_id)).sha256
+        return sha256
+
+
+def test_without_a_new_conf_only_the_wait_counts(two_nodes: Cluster) -> None:
+    pending = Pending(two_nodes, 2)
+    assert pending.after(0.1) is None
+    done = pending.after(0)
+    assert done is not None
+    assert (done.status, done.num_workers, done.blob_hashes) == (TopologyStatus.ACTIVE, 3, pending.base.blob_hashes)
+
+
+def test_a_new_conf_is_offered_during_the_wait_and_takes_its_place_when_enough_have_it(two_nodes: Cluster) -> None:
+    pending = Pending(two_nodes, 1, mine=2)
+    before = pending.conf_hash()
+    assert pending.after(5) is None
+    assert f"{pending.topology_id}-stormconf-next.ser" in two_nodes.state.blob_keys()
+    assert pending.conf_hash() == before
+    done = pending.after(-0.5)
+    assert done is not None
+    assert done.blob_hashes[conf_key(pending.topology_id)] == pending.conf_hash() != before
+
+
+def test_for_nimbuses_that_do_not_fetch_it_it_waits_as_long_as_a_submission(
+    two_nodes: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    pending = Pending(two_nodes, 2, mine=2)
+    before = pending.conf_hash()
+    assert pending.after(-19.9) is None
+    assert pending.conf_hash() == before
+    assert pending.after(-20) is not None
+    assert "its new conf is on 1 of 2 Nimbuses" in caplog.text
+
+
+def test_a_topology_whose_code_is_not_here_stays_as_it_is(two_nodes: Cluster) -> None:
+    pending = Pending(two_nodes, 1)
+    assert rebalanced_base(pending.base, None, pending.blobs, pending.replication, -1000) is None
+
+
+def test_a_full_disk_puts_the_rebalance_off(new_cluster: type[Cluster], caplog: pytest.LogCaptureFixture) -> None:
+    cluster = new_cluster(FullDisk())
+    pending = Pending(cluster, 1, mine=2)
+    cluster.blob_store.full = True
+    assert pending.after(0) is None
+    assert "cannot be rebalanced yet: no space left" in caplog.text
+    cluster.blob_store.full = False
+    assert pending.after(0) is not None

@@ -1,0 +1,402 @@
+"""Stories of more than one Nimbus: leaders that die or are paused, clients that ask again, clocks that jump."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.blobstore.blob_store import topology_keys
+from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster import paths
+from storm.cluster.memory import Fault
+from storm.cluster.records import DebugOptions, ErrorInfo, LogConfig, RebalanceRequest, TopologyStatus
+from storm.errors import BlobStoreError, NotLeaderError, StormError, TopologyAlreadyAliveError
+from storm.nimbus.core import SubmitRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from storm.blobstore.blob_store import BlobMeta
+    from storm.nimbus.pending_submissions import PendingSubmission
+
+    Cluster = Any  # of conftest
+    Nimbus = Any
+
+
+def begin(nimbus: Nimbus, cluster: Cluster, submission_id: str = "", count: int = 1, **conf: Any) -> PendingSubmission:
+    text = json.dumps(
+        {
+            "topology.workers": 2,
+            "topology.submission.id": submission_id or None,
+            "topology.min.replication.count": count,
+            **conf,
+        }
+    )
+    pending: PendingSubmission = nimbus.core.begin_submission(SubmitRequest("wc", text, cluster.word_count(), [b"zip"]))
+    return pending
+
+
+@pytest.fixture
+def follower(two_nodes: Cluster) -> Nimbus:
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    follower.core.step()
+    return follower
+
+
+# Submissions
+
+
+def test_a_submission_is_answered_when_enough_nimbuses_hold_it(two_nodes: Cluster, follower: Nimbus) -> None:
+    pending = begin(two_nodes.nimbus, two_nodes, count=2)
+    two_nodes.core.step()
+    assert not pending.done.done()
+    assert two_nodes.state.topology_ids() == []
+    two_nodes.submit("other")  # others are served meanwhile
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert pending.done.result(0) is None
+    assert pending.base.topology_id in two_nodes.state.topology_ids()
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.settle(follower)
+    assert pending.base.topology_id in follower.core.snapshot.plans
+
+
+def test_a_submission_that_cannot_reach_the_count_goes_on_after_its_time(two_nodes: Cluster) -> None:
+    wait = {"topology.max.replication.wait.time.sec": 7}
+    pending = begin(two_nodes.nimbus, two_nodes, count=3, **wait)
+    assert two_nodes.core.step() == 7
+    two_nodes.clock.secs += 6
+    assert two_nodes.core.step() == 1
+    assert not pending.done.done()
+    two_nodes.clock.secs += 1
+    two_nodes.core.step()
+    assert pending.done.result(0) is None
+
+
+def test_a_leader_that_is_replaced_tells_who_waits_for_it(two_nodes: Cluster, follower: Nimbus) -> None:
+    pending = begin(two_nodes.nimbus, two_nodes, "mine", count=3)
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.settle(follower, two_nodes.nimbus, rounds=1)
+    with pytest.raises(NotLeaderError, match="the leader is nimbus-2:6627"):
+        pending.done.result(0)
+    again = begin(follower, two_nodes, "mine")
+    assert follower.state.topology_ids() == [again.base.topology_id]
+    for _ in range(70):
+        two_nodes.clock.secs += 10
+        two_nodes.settle(follower, two_nodes.nimbus, rounds=1)
+    assert two_nodes.blob_store.keys() == follower.blob_store.keys() == sorted(topology_keys(again.base.topology_id))
+    assert follower.state.blob_keys() == follower.blob_store.keys()
+
+
+def test_a_leader_that_stops_tells_who_waits_for_it(two_nodes: Cluster) -> None:
+    pending = begin(two_nodes.nimbus, two_nodes, count=2)
+    two_nodes.core.abandon()
+    with pytest.raises(NotLeaderError, match="stopping"):
+        pending.done.result(0)
+
+
+def test_a_client_that_asks_again_meets_its_own_submission(two_nodes: Cluster, follower: Nimbus) -> None:
+    first = begin(two_nodes.nimbus, two_nodes, "mine")
+    assert begin(two_nodes.nimbus, two_nodes, "mine").base.topology_id == first.base.topology_id
+    with pytest.raises(TopologyAlreadyAliveError):
+        begin(two_nodes.nimbus, two_nodes, "yours")
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    follower.core.step()
+    again = begin(follower, two_nodes, "mine")
+    assert (again.base.topology_id, again.done.done()) == (first.base.topology_id, True)
+    assert follower.state.topology_ids() == [first.base.topology_id]
+
+
+def test_a_client_that_asks_again_while_its_submission_waits_waits_too(two_nodes: Cluster, follower: Nimbus) -> None:
+    first = begin(two_nodes.nimbus, two_nodes, "mine", count=2)
+    assert begin(two_nodes.nimbus, two_nodes, "mine", count=2).done is first.done
+    with pytest.raises(TopologyAlreadyAliveError, match="just being submitted"):
+        begin(two_nodes.nimbus, two_nodes, "yours", count=2)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert len(two_nodes.state.topology_ids()) == 1
+
+
+def test_a_name_that_another_leader_gave_away_meanwhile_is_not_given_twice(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    pending = begin(two_nodes.nimbus, two_nodes, "mine", count=3)
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    follower.core.step()
+    begin(follower, two_nodes, "yours")
+    two_nodes.kill_nimbus(follower)
+    two_nodes.clock.secs += 100
+    two_nodes.core.step()  # leads again without having noticed that it did not
+    assert two_nodes.core.leads
+    with pytest.raises((TopologyAlreadyAliveError, NotLeaderError)):
+        pending.done.result(0)
+    assert len(two_nodes.state.topology_ids()) == 1
+
+
+# Leaders that end or are paused
+
+
+class WatchedBlobs(MemoryBlobStore):
+    """Tells `before` each change of the disk; that may raise, as a process ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Callable[[], None] = lambda: None
+
+    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
+        self.before()
+        return super().create(key, chunks)
+
+    def delete(self, key: str) -> None:
+        self.before()
+        super().delete(key)
+
+
+class AtOperation:
+    """Calls `strike` at the leader's n-th operation on ZooKeeper or its disk. Where that answers a fault, it is the
+    leader's death: all later operations fail.
+    """
+
+    def __init__(self, cluster: Cluster, operations: int, strike: Callable[[], Fault | None]) -> None:
+        self.left = operations
+        self._storage = cluster.nimbus.storage
+        self._strike = strike
+        self._is_dead = False
+        cluster.tree.faults = self._zookeeper
+        cluster.nimbus.blob_store.before = self._disk
+
+    def _count(self) -> Fault | None:
+        self.left -= 1
+        if self._is_dead:
+            return Fault.REFUSED
+        fault = self._strike() if self.left == 0 else None
+        self._is_dead = fault is not None
+        return fault
+
+    def _zookeeper(self, storage: Any, method: str, path: str) -> Fault | None:
+        return self._count() if storage._session is self._storage._session else None
+
+    def _disk(self) -> None:
+        if self._count() is not None:
+            raise BlobStoreError("the process ended")
+
+
+def ask(nimbus: Nimbus, cluster: Cluster, what: str) -> None:
+    if what == "submit":
+        begin(nimbus, cluster, "mine", count=2)
+    elif what == "rebalance":
+        nimbus.core.rebalance("wc", RebalanceRequest(num_workers=4, conf_overrides={"mine": 2}), 0)
+    elif what == "kill":
+        nimbus.core.kill("wc", 0)
+    elif what == "deactivate":
+        nimbus.core.deactivate("wc")
+    elif what == "debug":
+        nimbus.core.debug("wc", "count", DebugOptions(True))
+    else:
+        assert what == "log config"
+        topology_id = nimbus.core.snapshot.id_of("wc") or ""
+        nimbus.core.set_log_config(topology_id, lambda _: LogConfig())
+
+
+def two_disks(new_cluster: Callable[..., Cluster], what: str) -> tuple[Cluster, Nimbus]:
+    """A leader and a follower with their own disks; a topology, unless it is to be submitted."""
+    cluster = new_cluster(WatchedBlobs())
+    cluster.start_supervisor("a")
+    follower = cluster.start_nimbus("nimbus-2", WatchedBlobs())
+    cluster.settle(cluster.nimbus, follower)
+    if what != "submit":
+        begin(cluster.nimbus, cluster, count=2)
+        cluster.settle(cluster.nimbus, follower)
+        assert cluster.state.assignment_ids()
+    return cluster, follower
+
+
+def all_nodes(cluster: Cluster) -> dict[str, tuple[bytes, int]]:
+    """All that leaders write."""
+    tops = (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS, paths.CLUSTER_ID, paths.LEADER_INFO)
+    nodes = cluster.tree._nodes
+    return {path: (node.data, node.version) for path, node in nodes.items() if path.startswith(tops)}
+
+
+@pytest.mark.parametrize("what", ["submit", "rebalance", "kill", "deactivate", "debug", "log config"])
+def test_a_leader_that_was_paused_at_any_operation_changes_nothing(
+    new_cluster: Callable[..., Cluster], what: str
+) -> None:
+    """Its session ends and another takes over, while it stands still and hears nothing of it."""
+    for operations in range(1, 400):
+        cluster, follower = two_disks(new_cluster, what)
+        paused, written = cluster.nimbus, {}
+
+        def pause(cluster: Cluster = cluster, follower: Nimbus = follower, written: dict[str, Any] = written) -> None:
+            storage = follower.storage
+            for node in storage.children(paths.LEADER_LOCK):
+                if node.startswith("nimbus-1"):
+                    storage.delete(f"{paths.LEADER_LOCK}/{node}")
+            cluster.tree._remove_ephemerals(cluster.nimbus.storage._session.number)
+            follower.core.step()
+            assert follower.core.leads
+            written.update(all_nodes(cluster))
+
+        at = AtOperation(cluster, operations, pause)
+        with suppress(StormError):
+            ask(paused, cluster, what)
+            paused.core.step()
+        cluster.tree.faults = None
+        if at.left > 0:
+            assert operations > 5
+            return
+        assert all_nodes(cluster) == written
+        assert not paused.core.step() or not paused.core.leads
+    raise AssertionError("the story never ended")
+
+
+@pytest.mark.parametrize("lost_answer", [False, True])
+@pytest.mark.parametrize("what", ["submit", "rebalance", "kill"])
+def test_a_leader_may_end_at_any_operation(new_cluster: Callable[..., Cluster], what: str, lost_answer: bool) -> None:
+    """What another Nimbus, with a disk of its own, makes of it: all or nothing; and asking again does it once."""
+    for operations in range(1, 400):
+        cluster, follower = two_disks(new_cluster, what)
+        at = AtOperation(cluster, operations, lambda: Fault.ANSWER_LOST if lost_answer else Fault.REFUSED)
+        with suppress(StormError):
+            ask(cluster.nimbus, cluster, what)
+            for _ in range(3):
+                follower.core.step()
+                cluster.core.step()
+        cluster.tree.faults = None
+        cluster.kill_nimbus(cluster.nimbus)
+        cluster.core, cluster.state = follower.core, follower.state
+        cluster.settle(follower)
+        topology_ids = cluster.state.topology_ids()
+        with suppress(StormError):  # what it asks for may be done, and then cannot be asked for again
+            if not is_done(cluster, what):
+                ask(follower, cluster, what)
+        for _ in range(2):
+            cluster.clock.secs += 61  # longer than a submission waits for a second Nimbus
+            cluster.settle(follower)
+        assert is_done(cluster, what)
+        assert len(cluster.state.topology_ids()) == (0 if what == "kill" else 1)
+        assert set(topology_ids) <= {*cluster.state.topology_ids(), *([] if what != "kill" else topology_ids)}
+        for _ in range(3):
+            cluster.clock.secs += 301  # remains must be seen twice to go
+            cluster.settle(follower, rounds=2)
+        keys = sorted(key for topology_id in cluster.state.topology_ids() for key in topology_keys(topology_id))
+        assert follower.blob_store.keys() == cluster.state.blob_keys() == keys
+        assert cluster.state.assignment_ids() == cluster.state.topology_ids()
+        if at.left > 0:
+            assert operations > 20
+            return
+    raise AssertionError("the story never ended")
+
+
+def is_done(cluster: Cluster, what: str) -> bool:
+    snapshot = cluster.core.snapshot
+    topology_id = snapshot.id_of("wc")
+    if what == "kill" or topology_id is None:
+        return (what == "kill") == (topology_id is None)
+    assignment = cluster.state.assignment(topology_id)
+    return (
+        topology_id in snapshot.plans
+        and assignment is not None
+        and len(assignment.slot_epochs) == (4 if what == "rebalance" else 2)
+        and assignment.blob_hashes == snapshot.bases[topology_id].blob_hashes
+        and snapshot.plans[topology_id].conf.get("mine") == (2 if what == "rebalance" else None)
+        and snapshot.bases[topology_id].status is TopologyStatus.ACTIVE
+    )
+
+
+def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cluster, follower: Nimbus) -> None:
+    """Own is what ends with its session, and the election."""
+    writes: dict[str, set[str]] = {"fenced": set(), "not": set()}
+
+    def note(storage: Any, method: str, path: str) -> None:
+        if method not in ("get", "children") and storage._session is two_nodes.nimbus.storage._session:
+            top = "/" + path.split("/")[1]
+            writes["not" if storage._fence is None else "fenced"].add(f"{method} {top}")
+
+    two_nodes.state.report_error("ghost-1-1", "count", ErrorInfo("late", 1, "h", 6700))
+    two_nodes.tree.faults = note
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.tree.session().delete(paths.CLUSTER_ID)
+    follower.election.leave()
+    two_nodes.core.step()
+    begin(two_nodes.nimbus, two_nodes, count=2)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    for what in ("rebalance", "deactivate", "debug", "log config", "kill"):
+        ask(two_nodes.nimbus, two_nodes, what)
+        two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.pass_time(320)
+    assert writes == {
+        "fenced": {
+            "create /cluster-id", "create /storms", "set /storms", "delete /storms", "create /assignments",
+            "set /assignments", "delete /assignments", "put /logconfigs", "delete /logconfigs", "delete /errors",
+            "delete /blobstore",
+        },
+        "not": {
+            "create /leader-lock", "set /leader-info", "put_ephemeral /nimbuses", "put_ephemeral /blobstore",
+            "delete /blobstore",  # of its own replica
+        },
+    }  # fmt: skip
+
+
+# Clocks
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_a_wall_clock_that_jumps_makes_a_kill_neither_early_nor_late(two_nodes: Cluster, jump: int) -> None:
+    two_nodes.submit()
+    two_nodes.core.kill("wc", 30)
+    two_nodes.clock.wall_offset += jump
+    two_nodes.pass_time(29)
+    assert two_nodes.state.topology_ids() != []
+    two_nodes.pass_time(1)
+    assert two_nodes.state.topology_ids() == []
+
+
+@pytest.mark.parametrize("jump", [3600, -3600])
+def test_a_wall_clock_that_jumps_makes_a_rebalance_neither_early_nor_late(two_nodes: Cluster, jump: int) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.core.rebalance("wc", RebalanceRequest(num_workers=4), 30)
+    two_nodes.clock.wall_offset += jump
+    two_nodes.pass_time(29, beating=[topology_id])
+    assert len(two_nodes.assignment(topology_id).slot_epochs) == 2
+    two_nodes.pass_time(1, beating=[topology_id])
+    assert len(two_nodes.assignment(topology_id).slot_epochs) == 4
+
+
+@pytest.mark.parametrize("skew", [3600, -3600])
+def test_a_new_leader_with_another_wall_clock_waits_the_whole_time_again(two_nodes: Cluster, skew: int) -> None:
+    two_nodes.submit()
+    two_nodes.core.kill("wc", 30)
+    two_nodes.pass_time(20)
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.clock.wall_offset += skew
+    successor = two_nodes.start_nimbus("nimbus-2")
+    two_nodes.core, two_nodes.state = successor.core, successor.state
+    two_nodes.core.step()
+    two_nodes.pass_time(29)
+    assert two_nodes.state.topology_ids() != []
+    two_nodes.pass_time(1)
+    assert two_nodes.state.topology_ids() == []
+
+
+@pytest.mark.parametrize("jump", [3600, -3600, 20 * 365 * 24 * 3600])
+def test_a_wall_clock_that_jumps_moves_no_worker(two_nodes: Cluster, jump: int) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.pass_time(130, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    two_nodes.clock.wall_offset += jump
+    two_nodes.pass_time(200, beating=[topology_id])
+    assert two_nodes.assignment(topology_id) == before
+
+
+def test_ids_stay_unique_when_the_wall_clock_goes_back_to_an_earlier_life(two_nodes: Cluster) -> None:
+    first = two_nodes.submit("wc")
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    successor = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    two_nodes.core = successor.core
+    two_nodes.core.step()
+    other = two_nodes.core.submit(SubmitRequest("wc-1", "{}", two_nodes.word_count(), [b"zip"]))
+    assert other != first
+    assert two_nodes.core._new_id("wc") != first
