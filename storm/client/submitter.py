@@ -10,6 +10,7 @@ import getpass
 import json
 import logging
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -18,7 +19,15 @@ from storm.client.code_package import CodePackage, build_package, imported_files
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
 from storm.config.topology_conf import checked_conf
-from storm.errors import StormError, TopologyAlreadyAliveError
+from storm.errors import (
+    CoordinationError,
+    NimbusUnreachableError,
+    NotLeaderError,
+    StormError,
+    ThriftConnectionError,
+    TopologyAlreadyAliveError,
+    UploadNotFoundError,
+)
 from storm.ids import SYSTEM_COMPONENT
 from storm.thrift.convert import topology_to_thrift
 from storm.thrift.interface import storm_thrift
@@ -38,6 +47,10 @@ log = logging.getLogger(__name__)
 NIMBUS_TIMEOUT_SECS = 30.0
 WAIT_SECS = 120.0  # as long as a supervisor gives a worker to start (supervisor.worker.start.timeout.secs)
 POLL_SECS = 0.1
+RETRY_SECS = 120.0  # for a submission that gets no answer: Nimbuses may be restarted, or still fetch its package
+RETRY_PAUSE_SECS = 1.0
+RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
+SUBMISSION_ID_KEY = "topology.submission.id"
 
 
 class TopologyNotRunningError(StormError):
@@ -121,19 +134,52 @@ def send(
 ) -> TopologyId:
     """Upload the package and submit; return the new topology's id.
 
-    Logs a warning for each setting that looks like a mistake. Raises ConfigError for a wrong one; then nothing is sent.
+    Where no answer comes, it is tried again for RETRY_SECS, with whichever Nimbus leads then: the submission has an
+    id, by which Nimbus knows it again, so that it never starts twice. Logs a warning for each setting that looks like
+    a mistake. Raises ConfigError for a wrong one; then nothing is sent.
     """
     checked, warnings = checked_conf(conf)
     for text in warnings:
         log.warning("%s", text)
-    location = nimbus.upload_file(package.path, progress)
-    t = storm_thrift()
-    options = t.SubmitOptions(initial_status=t.TopologyInitialStatus.ACTIVE)
-    submitted = json.dumps({"topology.submitter.user": getpass.getuser(), **checked})
-    nimbus.call("submitTopologyWithOpts", name, location, submitted, topology_to_thrift(topology), options)
+    submitted = {
+        "topology.submitter.user": getpass.getuser(),
+        **checked,
+        SUBMISSION_ID_KEY: secrets.token_hex(16),
+    }
+
+    def upload() -> str:
+        return nimbus.upload_file(package.path, progress)
+
+    _submit(nimbus, name, json.dumps(submitted), topology, upload)
     found = nimbus.call("getTopologySummaryByName", name).id
     assert isinstance(found, str)
     return found
+
+
+def _submit(nimbus: NimbusClient, name: str, conf: str, topology: StormTopology, upload: Callable[[], str]) -> None:
+    t = storm_thrift()
+    options = t.SubmitOptions(initial_status=t.TopologyInitialStatus.ACTIVE)
+    until = nimbus.clock.now() + RETRY_SECS
+    location: str | None = None
+    why: StormError
+    asked = False
+    while True:
+        try:
+            if location is None:
+                location = upload()
+            asked = True
+            nimbus.call("submitTopologyWithOpts", name, location, conf, topology_to_thrift(topology), options)
+            return
+        except UploadNotFoundError as error:  # another Nimbus leads since it was uploaded
+            if nimbus.clock.now() >= until:
+                raise
+            location, why = None, error
+        except RETRIED as error:
+            if nimbus.clock.now() >= until or (isinstance(error, NimbusUnreachableError) and not asked):
+                raise
+            why = error
+        log.warning("The submission of %s has no answer yet and is repeated: %s", name, why)
+        nimbus.clock.sleep(RETRY_PAUSE_SECS)
 
 
 def wait_until_running(

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from storm.clock import Clock, SystemClock
 from storm.errors import (
     BlobCorruptError,
+    BlobNotFoundError,
+    BlobStoreError,
+    CoordinationError,
     NimbusUnreachableError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
     ThriftProtocolError,
     ThriftTimeoutError,
+    TopologyNotAliveError,
 )
 from storm.thrift.client import ThriftClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from storm.thrift.interface import Struct
 
+log = logging.getLogger(__name__)
+
 UPLOAD_CHUNK_BYTES = 307_200  # Storm's and streamparse's
-CALL_ATTEMPTS = 3  # a call is made again when the Nimbus that got it does not lead any more
+LEADER_WAIT_SECS = 30.0  # a new leader takes a ZooKeeper session (20 s by default) and a few seconds
 LEADER_RETRY_SECS = 0.5
+SAY_WAITING_SECS = 3.0  # a change of leaders in good order is over by then
 _SYSTEM_CLOCK = SystemClock()
 _READING = ("get", "is", "list")  # methods whose names begin so change nothing and may be called twice
+_REPEATABLE = frozenset(
+    {"activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload"}
+)  # asked twice, they do no more than asked once
+_LOST = (NotLeaderError, ThriftConnectionError, CoordinationError)  # another Nimbus may do better
 
 
 class Address(NamedTuple):
@@ -43,7 +55,7 @@ class NimbusClient:
     """Finds the leading Nimbus over the seeds and calls it: `nimbus.call("killTopology", "words")`.
 
     It belongs to one thread. A call that was refused because its Nimbus leads no more, or that never went out,
-    is made again on the new leader; one that went out unanswered is made again only if it changes nothing.
+    is made again on the new leader; one that went out unanswered is made again only if that cannot do harm.
     """
 
     def __init__(
@@ -52,17 +64,18 @@ class NimbusClient:
         port: int,
         timeout_secs: float,
         *,
-        leader_wait_secs: float = 10.0,
+        leader_wait_secs: float = LEADER_WAIT_SECS,
         clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         """`seeds`: hosts, each with its port where it differs from `port`: "host:port", "[::1]:port".
 
-        `leader_wait_secs`: how long to wait for a leader while some Nimbus answers; if none does, not at all.
+        `leader_wait_secs`: how long to wait for a leader while some Nimbus answers; if none does, not at all. A wait
+        of more than SAY_WAITING_SECS is told in a warning. `clock` is what all waits go by.
         """
         self._seeds = [parse_address(seed, port) for seed in seeds]
         self._timeout_secs = timeout_secs
         self._leader_wait_secs = leader_wait_secs
-        self._clock = clock
+        self.clock = clock
         self._leader: ThriftClient | None = None
 
     def __enter__(self) -> Self:
@@ -83,16 +96,25 @@ class NimbusClient:
         Raises the StormError it answers, NimbusUnreachableError if no leader is found, ThriftConnectionError
         if the leader did not answer a call that it may have carried out.
         """
-        for attempt in range(1, CALL_ATTEMPTS + 1):
-            if self._leader is None:
-                self._leader = self._find_leader()
+        until = self.clock.now() + self._leader_wait_secs
+        failures, may_be_done = 0, False
+        while True:
             try:
+                if self._leader is None:
+                    self._leader = self._find_leader()
                 return self._leader.call(method, *arguments)
-            except (NotLeaderError, ThriftConnectionError) as error:
+            except _LOST as error:
                 self.close()
-                if attempt == CALL_ATTEMPTS or not _may_call_again(method, error):
+                if self.clock.now() >= until or not self._may_call_again(method, error):
                     raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                failures += 1
+                may_be_done = may_be_done or _may_be_done(error)
+            except TopologyNotAliveError:
+                if may_be_done and method.startswith("kill"):
+                    return None  # the first call has killed it
+                raise
+            if failures > 1:
+                self.clock.sleep(LEADER_RETRY_SECS)
 
     def upload_file(self, path: Path, progress: Callable[[int, int], None] | None = None) -> str:
         """Upload a file; the location that `submitTopology` takes. `progress` is told (bytes done, in all)."""
@@ -111,30 +133,72 @@ class NimbusClient:
     def download_blob(self, key: str, write: Callable[[bytes], object]) -> Struct:
         """Give the blob's bytes to `write`, a chunk at a time; its ReadableBlobMeta (`version`, `sha256`).
 
-        The caller checks the hash. Raises BlobNotFoundError; BlobCorruptError if other than the announced
-        number of bytes came.
+        The caller checks the hash. A leader that does not have the blob (yet), or not whole, is passed over for
+        another Nimbus that does. Raises BlobNotFoundError; BlobCorruptError if other than the announced number of
+        bytes came.
         """
-        meta = self.call("getBlobMeta", key)
-        download = self.call("beginBlobDownload", key)
-        received = 0
-        while chunk := self.call("downloadBlobChunk", download.session):
+        given = 0
+
+        def counted(chunk: bytes) -> None:
+            nonlocal given
+            given += len(chunk)
             write(chunk)
-            received += len(chunk)
-        if download.data_size is not None and received != download.data_size:
-            raise BlobCorruptError(f"blob {key}: {received} bytes came of {download.data_size}")
-        return meta
+
+        try:
+            return self._download_from_leader(key, counted)
+        except (BlobNotFoundError, BlobCorruptError, BlobStoreError):
+            if given:  # what was written cannot be taken back: the caller begins again
+                raise
+            for address in self._other_nimbuses():
+                with self._client(address) as client:
+                    try:
+                        return _download(client, key, counted)
+                    except StormError as error:
+                        log.debug("Nor can %s give the blob %s: %s", address, key, error)
+                        if given:
+                            raise
+            raise
+
+    def _download_from_leader(self, key: str, write: Callable[[bytes], object]) -> Struct:
+        self.call("getLeader")  # a connection that broke is opened anew here, not in the middle
+        assert self._leader is not None
+        return _download(self._leader, key, write)
+
+    def _other_nimbuses(self) -> list[Address]:
+        """All that are known but the leader."""
+        leader = None if self._leader is None else (self._leader.host, self._leader.port)
+        found = dict.fromkeys(self._seeds)
+        try:
+            for info in self.call("getClusterInfo").nimbuses:
+                found[Address(info.host, info.port)] = None
+        except StormError as error:
+            log.debug("The other Nimbuses are not known: %s", error)
+        return [address for address in found if address != leader]
+
+    def _may_call_again(self, method: str, error: StormError) -> bool:
+        if not _may_be_done(error):
+            return True
+        if not method.startswith(_READING) and method not in _REPEATABLE:
+            return False
+        return not isinstance(error, ThriftTimeoutError) or len(self._seeds) > 1
 
     def _find_leader(self) -> ThriftClient:
-        until = self._clock.now() + self._leader_wait_secs
+        began = self.clock.now()
+        until, say_at = began + self._leader_wait_secs, began + SAY_WAITING_SECS
         while True:
             said: dict[str, str] = {}
             leader, answered = self._ask_seeds(said)
             if leader is not None:
                 return leader
-            if not answered or self._clock.now() >= until:
+            if not answered or self.clock.now() >= until:
                 lines = "".join(f"\n  {text}" for text in said.values())
                 raise NimbusUnreachableError(f"no leading Nimbus was found; asked were:{lines}")
-            self._clock.sleep(LEADER_RETRY_SECS)
+            if self.clock.now() >= say_at:
+                say_at = until
+                log.warning(
+                    "Waiting up to %.0f s for a Nimbus to lead: %s", self._leader_wait_secs, "; ".join(said.values())
+                )
+            self.clock.sleep(LEADER_RETRY_SECS)
 
     def _ask_seeds(self, said: dict[str, str]) -> tuple[ThriftClient | None, bool]:
         """A connection to the leader, if a seed knows one; whether any Nimbus answered; fills in `said`."""
@@ -176,10 +240,27 @@ def parse_address(text: str, default_port: int) -> Address:
     return Address(host, int(port) if port else default_port)
 
 
-def _may_call_again(method: str, error: StormError) -> bool:
-    if isinstance(error, NotLeaderError):
-        return True
-    assert isinstance(error, ThriftConnectionError)
-    if not error.sent:
-        return True
-    return method.startswith(_READING) and not isinstance(error, ThriftTimeoutError)
+def blob_chunks(client: ThriftClient, key: str) -> Iterator[bytes]:
+    """The bytes of a blob, from the Nimbus that this client calls, leading or not.
+
+    Raises BlobNotFoundError; BlobCorruptError if other than the announced number of bytes came.
+    """
+    download = client.call("beginBlobDownload", key)
+    received = 0
+    while chunk := client.call("downloadBlobChunk", download.session):
+        received += len(chunk)
+        yield chunk
+    if download.data_size is not None and received != download.data_size:
+        raise BlobCorruptError(f"blob {key}: {received} bytes came of {download.data_size}")
+
+
+def _download(client: ThriftClient, key: str, write: Callable[[bytes], object]) -> Struct:
+    meta = client.call("getBlobMeta", key)
+    for chunk in blob_chunks(client, key):
+        write(chunk)
+    return meta
+
+
+def _may_be_done(error: StormError) -> bool:
+    """Whether the call that failed so may have been carried out."""
+    return isinstance(error, CoordinationError) or (isinstance(error, ThriftConnectionError) and error.sent)

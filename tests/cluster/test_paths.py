@@ -15,6 +15,8 @@ def test_the_layout_is_storms() -> None:
     assert paths.component_errors("wc-1", "my bolt/1") == "/errors/wc-1/my+bolt%2F1"
     assert paths.last_error("wc-1", "split") == "/errors/wc-1/split-last-error"
     assert paths.nimbus("h", 6627) == "/nimbuses/h%3A6627"
+    assert paths.blob("wc-1-1-stormjar.jar") == "/blobstore/wc-1-1-stormjar.jar"
+    assert paths.blob_replica("k", "h:6627", "aa") == "/blobstore/k/h%3A6627-aa"
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(
@@ -29,6 +31,12 @@ def test_any_name_is_one_legal_node_and_comes_back(name: str) -> None:
     assert paths.parent(path) == paths.STORMS
     assert path.isascii()
     assert paths.name_of(path.rpartition("/")[2]) == name
+
+
+@given(names)
+def test_a_replica_says_who_and_what(host: str) -> None:
+    node = paths.blob_replica("k", f"{host}:6627", "00ff").rpartition("/")[2]
+    assert paths.replica_of(node) == (f"{host}:6627", "00ff")
 
 
 def test_a_lone_surrogate_is_a_legal_node_too() -> None:

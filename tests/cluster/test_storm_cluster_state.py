@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 from state_storage_contract import Waker
@@ -10,6 +11,7 @@ from storm.cluster import paths, record_codec
 from storm.cluster.memory import MemoryStorage, MemoryTree
 from storm.cluster.records import (
     Assignment,
+    BlobReplica,
     ErrorInfo,
     LogConfig,
     LoggerLevel,
@@ -22,6 +24,9 @@ from storm.cluster.storage import Fence
 from storm.cluster.storm_cluster_state import ERROR_CHARS_MAX, ERRORS_KEPT, StormClusterState
 from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
 from storm.ids import ExecutorId, WorkerSlot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ID = "wc-1-1700000000"
 BASE = StormBase(ID, "wc", TopologyStatus.ACTIVE, 2, {"split": 2}, 1_700_000_000)
@@ -302,29 +307,145 @@ def test_a_record_that_is_too_large_is_refused_before_it_is_written(state: Storm
     assert state.topology_ids() == []
 
 
+# Blobs, and the cluster itself
+
+
+def test_who_holds_a_blob_is_known_by_content_and_as_long_as_it_lives(tree: MemoryTree) -> None:
+    leader, other = tree.session(), tree.session()
+    first, second = StormClusterState(leader), StormClusterState(other)
+    assert first.blob_keys() == first.blob_replicas("a b.jar") == []
+    first.put_blob_replica("a b.jar", BlobReplica("nimbus-1:6627", "aa"))
+    second.put_blob_replica("a b.jar", BlobReplica("::1:6627", "bb"))
+    assert first.blob_keys() == ["a b.jar"]
+    assert set(second.blob_replicas("a b.jar")) == {
+        BlobReplica("nimbus-1:6627", "aa"),
+        BlobReplica("::1:6627", "bb"),
+    }
+    second.remove_blob_replica("a b.jar", BlobReplica("::1:6627", "bb"))
+    assert first.blob_replicas("a b.jar") == [BlobReplica("nimbus-1:6627", "aa")]
+    leader.close()
+    assert second.blob_keys() == ["a b.jar"]
+    assert second.blob_replicas("a b.jar") == []
+    second.remove_blob("a b.jar")
+    assert second.blob_keys() == []
+
+
+def test_watches_tell_of_new_blobs_and_of_new_holders(storage: MemoryStorage, state: StormClusterState) -> None:
+    keys, replicas = Waker(), Waker()
+    state.blob_keys(keys)
+    state.blob_replicas("k", replicas)
+    state.put_blob_replica("k", BlobReplica("a:1", "aa"))
+    assert (keys.calls, replicas.calls) == (1, 1)
+    state.blob_replicas("k", replicas)
+    state.put_blob_replica("k", BlobReplica("b:1", "aa"))
+    assert replicas.calls == 2
+
+
+def test_a_cluster_is_named_once(state: StormClusterState) -> None:
+    assert state.cluster_id() is None
+    state.create_cluster_id("nimbus-1:6627-17")
+    with pytest.raises(NodeExistsError):
+        state.create_cluster_id("another")
+    assert state.cluster_id() == "nimbus-1:6627-17"
+
+
 # Fences
 
 
-def test_a_leader_whose_term_is_over_changes_nothing(storage: MemoryStorage, state: StormClusterState) -> None:
+ERROR = ErrorInfo("e", 1, "h", 1)
+NIMBUS = NimbusInfo("nimbus-1", 6627, 1, "0.1.0")
+REPLICA = BlobReplica("nimbus-1:6627", "aa")
+
+#: Every method of a StormClusterState, with a call of it, by who may write with it. One that is new belongs here.
+LEADERS_WRITES: dict[str, Callable[[StormClusterState], object]] = {
+    "create_storm_base": lambda state: state.create_storm_base(dataclasses.replace(BASE, topology_id="new")),
+    "update_storm_base": lambda state: state.update_storm_base(dataclasses.replace(BASE, num_workers=9), 0),
+    "remove_storm_base": lambda state: state.remove_storm_base(ID),
+    "put_assignment": lambda state: state.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
+    "remove_assignment": lambda state: state.remove_assignment(ID),
+    "put_log_config": lambda state: state.put_log_config(ID, LogConfig()),
+    "remove_log_config": lambda state: state.remove_log_config(ID),
+    "remove_errors": lambda state: state.remove_errors(ID),
+    "remove_blob": lambda state: state.remove_blob("k"),
+    "create_cluster_id": lambda state: state.create_cluster_id("c"),
+}
+OWN_WRITES: dict[str, Callable[[StormClusterState], object]] = {
+    "prepare": lambda state: state.prepare(),
+    "put_supervisor": lambda state: state.put_supervisor(SUPERVISOR),
+    "remove_supervisor": lambda state: state.remove_supervisor("node-1"),
+    "report_error": lambda state: state.report_error(ID, "split", ERROR),
+    "put_nimbus": lambda state: state.put_nimbus(NIMBUS),
+    "put_blob_replica": lambda state: state.put_blob_replica("k", REPLICA),
+    "remove_blob_replica": lambda state: state.remove_blob_replica("k", REPLICA),
+}
+READS: dict[str, Callable[[StormClusterState], object]] = {
+    "topology_ids": lambda state: state.topology_ids(),
+    "storm_base": lambda state: state.storm_base(ID),
+    "storm_base_versioned": lambda state: state.storm_base_versioned(ID),
+    "assignment_ids": lambda state: state.assignment_ids(),
+    "assignment": lambda state: state.assignment(ID),
+    "supervisor_ids": lambda state: state.supervisor_ids(),
+    "supervisors": lambda state: state.supervisors(),
+    "errors": lambda state: state.errors(ID, "split"),
+    "last_error": lambda state: state.last_error(ID, "split"),
+    "error_components": lambda state: state.error_components(ID),
+    "error_topology_ids": lambda state: state.error_topology_ids(),
+    "log_config": lambda state: state.log_config(ID),
+    "nimbuses": lambda state: state.nimbuses(),
+    "blob_keys": lambda state: state.blob_keys(),
+    "blob_replicas": lambda state: state.blob_replicas("k"),
+    "cluster_id": lambda state: state.cluster_id(),
+}
+
+
+@pytest.fixture
+def leading(storage: MemoryStorage) -> StormClusterState:
+    """The state as a leader sees it, with one of everything; `/leader-info` has its term, 0."""
     storage.create(paths.LEADER_INFO, b"")
-    former = StormClusterState(storage, fence=lambda: Fence(paths.LEADER_INFO, 0))
-    former.create_storm_base(BASE)
-    former.put_assignment(ASSIGNMENT)
+    state = StormClusterState(storage, fence=lambda: Fence(paths.LEADER_INFO, 0))
+    state.create_storm_base(BASE)
+    state.put_assignment(ASSIGNMENT)
+    state.report_error(ID, "split", ERROR)
+    state.put_blob_replica("k", REPLICA)
+    return state
+
+
+def test_every_method_is_a_leaders_write_a_write_of_ones_own_or_a_read() -> None:
+    public = {name for name, member in vars(StormClusterState).items() if callable(member) and name[0] != "_"}
+    assert public == LEADERS_WRITES.keys() | OWN_WRITES.keys() | READS.keys()
+
+
+@pytest.mark.parametrize("method", LEADERS_WRITES)
+def test_a_leader_whose_term_is_over_changes_nothing(
+    tree: MemoryTree, storage: MemoryStorage, leading: StormClusterState, method: str
+) -> None:
     storage.put(paths.LEADER_INFO, b"the next")
-    for write in (
-        lambda: former.create_storm_base(dataclasses.replace(BASE, topology_id="new")),
-        lambda: former.update_storm_base(BASE, 0),
-        lambda: former.remove_storm_base(ID),
-        lambda: former.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
-        lambda: former.remove_assignment(ID),
-        lambda: former.put_log_config(ID, LogConfig()),
-        lambda: former.remove_log_config(ID),
-        lambda: former.remove_errors(ID),
-    ):
-        with pytest.raises(BadVersionError):
-            write()
-    assert state.topology_ids() == state.assignment_ids() == [ID]
-    assert former.storm_base(ID) == BASE
+    before = {path: (node.data, node.version) for path, node in tree._nodes.items()}
+    with pytest.raises(BadVersionError):
+        LEADERS_WRITES[method](leading)
+    assert {path: (node.data, node.version) for path, node in tree._nodes.items()} == before
+
+
+@pytest.mark.parametrize("method", LEADERS_WRITES)
+def test_a_leader_writes_within_its_term(tree: MemoryTree, leading: StormClusterState, method: str) -> None:
+    before = {path: (node.data, node.version) for path, node in tree._nodes.items()}
+    LEADERS_WRITES[method](leading)
+    after = {path: (node.data, node.version) for path, node in tree._nodes.items()}
+    assert after != before or method == "remove_log_config"
+
+
+@pytest.mark.parametrize("method", READS)
+def test_reads_write_nothing(tree: MemoryTree, leading: StormClusterState, method: str) -> None:
+    asked: list[str] = []
+    tree.faults = lambda storage, operation, path: asked.append(operation)
+    READS[method](leading)
+    assert set(asked) <= {"get", "children"}
+
+
+@pytest.mark.parametrize("method", OWN_WRITES)
+def test_what_is_ones_own_needs_no_term(storage: MemoryStorage, leading: StormClusterState, method: str) -> None:
+    storage.put(paths.LEADER_INFO, b"the next")
+    OWN_WRITES[method](leading)
 
 
 def test_who_does_not_lead_reads_and_reports_but_does_not_write(storage: MemoryStorage) -> None:

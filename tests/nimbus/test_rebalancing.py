@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
 from storm.blobstore.blob_store import conf_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.records import RebalanceRequest, StormBase, TopologyStatus
@@ -12,8 +11,9 @@ from storm.nimbus.rebalancing import rebalanced_base
 from storm.nimbus.topology_blobs import TopologyBlobs
 
 if TYPE_CHECKING:
-    import pytest
     from collections.abc import Iterable
+
+    import pytest
 
     from storm.blobstore.blob_store import BlobMeta
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
 from storm.blobstore.blob_store import topology_keys
 from storm.cluster import paths
 from storm.nimbus.cleanup import KEEP_LOST_SECS
