@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.client import submitter
+from storm.client.code_package import CodePackage
+from storm.cluster.records import TopologyStatus
 from storm.errors import (
     BlobNotFoundError,
     InvalidTopologyError,
     InvalidTransitionError,
     NimbusUnreachableError,
+    NotLeaderError,
     StormError,
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
+    UploadNotFoundError,
 )
 from storm.ids import ExecutorId, GlobalStreamId
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats, SpoutStats
 from storm.thrift import convert
+from storm.thrift.client import ThriftClient
 from storm.thrift.interface import storm_thrift
+from storm.thrift.nimbus_client import NimbusClient
 from storm.topology.structure import (
     ComponentSpec,
     Grouping,
@@ -36,8 +45,6 @@ from storm.topology.structure import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from storm.thrift.nimbus_client import NimbusClient
 
 WORD_COUNT = StormTopology(
     {"words": ComponentSpec(PythonObject(b"spout"), {}, {"default": StreamInfo(("word",))}, 2)},
@@ -230,7 +237,7 @@ def check_refusals(client: NimbusClient, package: Path) -> None:
         client.call("killTopology", "wcc")
     with pytest.raises(InvalidTopologyError, match="1 to 3 executors, not 9"):
         client.call("rebalance", "wc", storm_thrift().RebalanceOptions(num_executors={"count": 9}))
-    with pytest.raises(InvalidTopologyError, match="package is not here"):
+    with pytest.raises(UploadNotFoundError, match="package is not here"):
         client.call("submitTopology", "other", "/etc/passwd", "{}", convert.topology_to_thrift(WORD_COUNT))
     with pytest.raises(StormError, match="not served yet"):
         client.call("getTopologyHistory", "me")
@@ -253,7 +260,7 @@ def test_a_pending_kill_survives_a_crash_of_nimbus(site: Any, package: Path, wai
 def test_a_second_nimbus_stands_by_and_takes_over(site: Any, package: Path, wait: Callable[..., Any]) -> None:
     first = site.start_nimbus("one")
     first.wait_leading()
-    second = site.start_nimbus("two", **{"blobstore.dir": str(site.directory / "one" / "blobs")})
+    second = site.start_nimbus("two")
     site.start_supervisor("a")
 
     def followers() -> bool:
@@ -264,12 +271,128 @@ def test_a_second_nimbus_stands_by_and_takes_over(site: Any, package: Path, wait
     with first.client() as client:
         topology_id = submit(client, package)
         before = wait(lambda: site.state.assignment(topology_id), "it is assigned")
+        wait(lambda: held_by(site, before) == {first.port, second.port}, "its code is on both")
     assert first.end() == 0
     second.wait_leading()
     with second.client() as client:
         assert client.call("getTopologySummaryByName", "wc").status == "ACTIVE"
         assert site.state.assignment(topology_id) == before
         client.call("deactivate", "wc")
+
+
+def held_by(site: Any, assignment: Any) -> set[int]:
+    """The ports of the Nimbuses that hold all blobs of this assignment."""
+    ports = [
+        {int(one.nimbus_address.rpartition(":")[2]) for one in site.state.blob_replicas(key) if one.sha256 == sha256}
+        for key, sha256 in assignment.blob_hashes.items()
+    ]
+    return set.intersection(*ports)
+
+
+def three_nimbuses(site: Any, **settings: Any) -> list[Any]:
+    """The first of them leads."""
+    first = site.start_nimbus("nimbus-0", **settings)
+    first.wait_leading()
+    nimbuses = [first, *(site.start_nimbus(f"nimbus-{n}", **settings) for n in (1, 2))]
+    site.start_supervisor("a", slots=4)
+    return nimbuses
+
+
+def client_of(nimbuses: list[Any], timeout_secs: float = 30.0) -> NimbusClient:
+    return NimbusClient([f"127.0.0.1:{nimbus.port}" for nimbus in nimbuses], 6627, timeout_secs)
+
+
+def leader_of(nimbuses: list[Any]) -> Any:
+    """The one that takes requests."""
+    with client_of(nimbuses, 5.0) as client:
+        client.call("beginFileUpload")
+        port = client.call("getLeader").port
+    return next(nimbus for nimbus in nimbuses if nimbus.port == port)
+
+
+SESSION_SECS = 4.0  # of the site's Nimbuses
+
+
+def test_an_acknowledged_topology_survives_the_leader_and_its_disk(
+    site: Any, package: Path, wait: Callable[..., Any]
+) -> None:
+    first, *others = nimbuses = three_nimbuses(site)
+    with client_of(nimbuses) as client:
+        topology_id = submit(client, package, **{"topology.min.replication.count": 3})
+        first.end(signal.SIGKILL)
+        killed_at = time.monotonic()
+        shutil.rmtree(site.directory / "nimbus-0")
+        leader = wait(lambda: leader_of(others), "another leads")
+        took_secs = time.monotonic() - killed_at
+        print(f"another Nimbus leads {took_secs:.3f} s after the leader was killed; sessions last {SESSION_SECS:g} s")
+        assert took_secs <= SESSION_SECS + 3
+        assert client.call("getTopologySummaryByName", "wc").id == topology_id
+        assignment = wait(lambda: site.state.assignment(topology_id), "it is assigned")
+        for key, expected in assignment.blob_hashes.items():
+            assert hashlib.sha256(download(client, key)).hexdigest() == expected
+        client.call("deactivate", "wc")
+        again = site.start_nimbus("nimbus-0", port=first.port)
+        wait(lambda: held_by(site, assignment) == {again.port, *(one.port for one in others)}, "its code is on all")
+        assert "ERROR" not in leader.log.read_text()
+
+
+def test_a_submission_that_loses_its_leader_starts_once(
+    site: Any, package: Path, tmp_path: Path, wait: Callable[..., Any]
+) -> None:
+    """The leader is killed while the submission waits for more Nimbuses than there are."""
+    first, *others = nimbuses = three_nimbuses(site)
+    ids: list[str] = []
+    conf = {"topology.min.replication.count": 4, "topology.max.replication.wait.time.sec": 8}
+
+    def send() -> None:
+        built = CodePackage(package, 1, package.stat().st_size, "")
+        with client_of(nimbuses) as client:
+            ids.append(submitter.send(client, "wc", WORD_COUNT, conf, built))
+
+    client = threading.Thread(target=send, daemon=True)
+    client.start()
+    wait(lambda: len(site.state.blob_keys()) == 3, "the leader has what was submitted")
+    first.end(signal.SIGKILL)
+    client.join(90)
+    assert len(ids) == 1
+    assert site.state.topology_ids() == ids
+    assert "goes on with its code on 2 of 4 Nimbuses" in leader_of(others).log.read_text()
+
+
+def test_a_leader_that_was_paused_changes_nothing_when_it_returns(
+    site: Any, package: Path, wait: Callable[..., Any]
+) -> None:
+    first, *others = nimbuses = three_nimbuses(site, **{"nimbus.monitor.freq.secs": 1})
+    with client_of(nimbuses) as client:
+        topology_id = submit(client, package, **{"topology.min.replication.count": 3})
+        wait(lambda: site.state.assignment(topology_id), "it is assigned")
+        client.call("rebalance", "wc", storm_thrift().RebalanceOptions(wait_secs=2, num_workers=4))
+    first.process.send_signal(signal.SIGSTOP)
+    leader = wait(lambda: leader_of(others), "another leads")
+    wait(lambda: len(site.state.assignment(topology_id).slot_epochs) == 4, "it has done what was pending")
+    wait(lambda: site.state.storm_base(topology_id).status is TopologyStatus.ACTIVE, "the topology is active again")
+    before = site.state.storm_base_versioned(topology_id), site.state.assignment(topology_id)
+    first.process.send_signal(signal.SIGCONT)
+
+    def follows() -> bool:
+        with first.client() as client:
+            return bool(
+                client.call("getLeader").port == leader.port and len(client.call("getClusterInfo").nimbuses) == 3
+            )
+
+    wait(follows, "the one that was paused follows")
+    with ThriftClient("Nimbus", "127.0.0.1", first.port, 10.0) as direct:
+        wait(lambda: refuses(direct), "it takes no requests")
+    assert (site.state.storm_base_versioned(topology_id), site.state.assignment(topology_id)) == before
+    assert leader_of(nimbuses) is leader
+
+
+def refuses(direct: ThriftClient) -> bool:
+    try:
+        direct.call("deactivate", "wc")
+    except NotLeaderError as error:
+        return "the leader is 127.0.0.1:" in str(error)
+    return False
 
 
 def test_two_nimbuses_in_one_directory_or_on_one_port_are_refused(site: Any) -> None:

@@ -11,12 +11,14 @@ import pytest
 from storm.errors import (
     BlobCorruptError,
     BlobNotFoundError,
+    CoordinationError,
     NimbusUnreachableError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
     TopologyNotAliveError,
 )
+from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import UPLOAD_CHUNK_BYTES, Address, NimbusClient, parse_address
 from storm.thrift.server import ThriftServer
@@ -33,6 +35,7 @@ class Cluster:
     """Which Nimbus leads; None while there is none."""
 
     leader: ThriftServer | None = None
+    refusals = 0  # of the leader, which is not ready yet
 
 
 class Nimbus:
@@ -44,6 +47,9 @@ class Nimbus:
         self.activated: list[str] = []
         self.uploads: dict[str, list[bytes]] = {}
         self.announced_bytes = len(BLOB)
+        self.has_blob = True
+        self.killed: list[str] = []
+        self.lose_answers = 0
         self.parts: list[bytes] = []
 
     def getLeader(self) -> Any:
@@ -55,14 +61,23 @@ class Nimbus:
         )
 
     def activate(self, name: str) -> None:
-        if self.cluster.leader is not self.server:
+        if self.cluster.leader is not self.server or self.cluster.refusals > 0:
+            self.cluster.refusals -= 1
             raise NotLeaderError("another Nimbus leads")
         if name == "unknown":
             raise TopologyNotAliveError("no topology 'unknown'")
         self.activated.append(name)
 
-    def deactivate(self, name: str) -> None:
+    def setLogConfig(self, name: str, config: Any) -> None:
         self.server.stop()
+
+    def killTopology(self, name: str) -> None:
+        if name in self.killed:
+            raise TopologyNotAliveError(f"no topology {name!r}")
+        self.killed.append(name)
+        if self.lose_answers:
+            self.lose_answers -= 1
+            raise CoordinationError("ZooKeeper did not answer")
 
     def beginFileUpload(self) -> str:
         self.uploads["place"] = []
@@ -75,7 +90,7 @@ class Nimbus:
         self.uploads[location].append(b"finished")
 
     def getBlobMeta(self, key: str) -> Any:
-        if key != "known":
+        if key != "known" or not self.has_blob:
             raise BlobNotFoundError(f"no blob {key!r}")
         t = storm_thrift()
         return t.ReadableBlobMeta(settable=t.SettableBlobMeta(acl=[]), version=3, sha256="ab")
@@ -152,8 +167,43 @@ def test_no_wait_where_nothing_answers() -> None:
 
 def test_a_call_that_may_have_been_carried_out_is_not_repeated(nimbuses: list[Nimbus]) -> None:
     with client_of(nimbuses) as client, pytest.raises(ThriftConnectionError) as caught:
-        client.call("deactivate", "a")
+        client.call("setLogConfig", "a", storm_thrift().LogConfig(named_logger_level={}))
     assert caught.value.sent
+
+
+def test_a_leader_that_is_not_ready_yet_is_asked_again(nimbuses: list[Nimbus]) -> None:
+    nimbuses[0].cluster.refusals = 4
+    with client_of(nimbuses) as client:
+        client.call("activate", "a")
+    assert nimbuses[1].activated == ["a"]
+
+
+def test_nimbuses_that_refuse_for_ever_are_not_asked_for_ever(nimbuses: list[Nimbus]) -> None:
+    nimbuses[0].cluster.refusals = 10**9
+    with client_of(nimbuses, leader_wait_secs=1) as client, pytest.raises(NotLeaderError):
+        client.call("activate", "a")
+
+
+def test_a_kill_whose_answer_was_lost_is_repeated_and_done_once(nimbuses: list[Nimbus]) -> None:
+    nimbuses[1].lose_answers = 1
+    with client_of(nimbuses) as client:
+        client.call("killTopology", "a")
+        with pytest.raises(TopologyNotAliveError):
+            client.call("killTopology", "a")
+    assert nimbuses[1].killed == ["a"]
+
+
+def test_it_says_what_it_waits_for(nimbuses: list[Nimbus], caplog: pytest.LogCaptureFixture) -> None:
+    nimbuses[0].cluster.leader = None
+    clock = SimulatedClock()
+    seeds = [f"127.0.0.1:{nimbus.server.port}" for nimbus in nimbuses]
+    with (
+        NimbusClient(seeds, 6627, TIMEOUT_SECS, clock=clock) as client,
+        pytest.raises(NimbusUnreachableError, match="no Nimbus leads at the moment"),
+    ):
+        client.call("activate", "a")
+    assert caplog.text.count("Waiting up to 30 s for a Nimbus to lead") == 1
+    assert clock.now() >= 30
 
 
 @pytest.mark.parametrize("size", [0, 10, UPLOAD_CHUNK_BYTES, 2 * UPLOAD_CHUNK_BYTES + 1])
@@ -178,6 +228,16 @@ def test_a_blob_is_downloaded(nimbuses: list[Nimbus]) -> None:
         assert received == BLOB
         with pytest.raises(BlobNotFoundError, match="no blob 'x'"):
             client.download_blob("x", received.extend)
+
+
+def test_a_blob_that_the_leader_lacks_comes_from_another_nimbus(nimbuses: list[Nimbus]) -> None:
+    nimbuses[1].has_blob = False
+    received = bytearray()
+    with client_of(nimbuses) as client:
+        assert client.download_blob("known", received.extend).version == 3
+        client.call("activate", "a")
+    assert received == BLOB
+    assert nimbuses[1].activated == ["a"]
 
 
 def test_a_blob_that_ends_early_is_corrupt(nimbuses: list[Nimbus]) -> None:

@@ -6,8 +6,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.client.code_package import build_package
-from storm.client.submitter import TopologyNotRunningError, Worker, check_name_is_free, send, wait_until_running
-from storm.errors import TopologyAlreadyAliveError
+from storm.client.submitter import (
+    RETRY_SECS,
+    TopologyNotRunningError,
+    Worker,
+    check_name_is_free,
+    send,
+    wait_until_running,
+)
+from storm.errors import (
+    CoordinationError,
+    InvalidTopologyError,
+    NimbusUnreachableError,
+    NotLeaderError,
+    StormError,
+    ThriftConnectionError,
+    ThriftTimeoutError,
+    TopologyAlreadyAliveError,
+    UploadNotFoundError,
+)
 from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.interface import storm_thrift
 from storm.topology.structure import StormTopology
@@ -24,8 +41,11 @@ class ScriptedNimbus:
         self.pages = pages
         self.errors = errors or []
         self.submitted: list[Any] = []
+        self.uploads = 0
+        self.failures: list[StormError] = []  # of the next submissions, in order
 
     def upload_file(self, path: Path, progress: Any = None) -> str:
+        self.uploads += 1
         return f"upload-of-{path.name}"
 
     def call(self, method: str, *args: Any) -> Any:
@@ -42,6 +62,8 @@ class ScriptedNimbus:
             return args[0] != "taken"
         assert method == "submitTopologyWithOpts"
         self.submitted.append(args)
+        if self.failures:
+            raise self.failures.pop(0)
         return None
 
 
@@ -92,3 +114,63 @@ def test_what_is_sent_has_the_conf_and_the_uploaded_package(tmp_path: Path) -> N
     assert json.loads(conf)["topology.workers"] == 3
     assert json.loads(conf)["own"] == [1]
     assert options.initial_status == storm_thrift().TopologyInitialStatus.ACTIVE
+
+
+def submission_ids(script: Any) -> set[str]:
+    return {json.loads(conf)["topology.submission.id"] for _, _, conf, _, _ in script.submitted}
+
+
+def test_a_submission_without_an_answer_is_repeated_as_the_same_one(tmp_path: Path) -> None:
+    script, clock = nimbus([[]])
+    package = build_package({}, tmp_path / "package.zip")
+    script.failures = [
+        ThriftTimeoutError("no answer within 30 s", sent=True),
+        ThriftConnectionError("the connection broke", sent=True),
+        NimbusUnreachableError("no leading Nimbus was found"),
+        CoordinationError("ZooKeeper did not answer"),
+        NotLeaderError("the leader is b:6627"),
+        UploadNotFoundError("the package is not here"),
+    ]
+    assert send(script, "w", StormTopology(), {}, package) == "w-1-2"
+    assert len(script.submitted) == 7
+    assert len(submission_ids(script)) == 1
+    assert script.uploads == 2  # again only where the one that leads has none
+    assert clock.now() == 6
+
+
+def test_each_submission_has_an_id_of_its_own(tmp_path: Path) -> None:
+    script, _ = nimbus([[]])
+    package = build_package({}, tmp_path / "package.zip")
+    for _ in range(2):
+        send(script, "w", StormTopology(), {}, package)
+    assert len(submission_ids(script)) == 2
+
+
+@pytest.mark.parametrize("failure", [TopologyAlreadyAliveError("w is there"), InvalidTopologyError("no spout")])
+def test_a_refusal_is_not_repeated(tmp_path: Path, failure: StormError) -> None:
+    script, _ = nimbus([[]])
+    script.failures = [failure]
+    with pytest.raises(type(failure)):
+        send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
+    assert len(script.submitted) == 1
+
+
+@pytest.mark.parametrize("failure", [ThriftConnectionError("broke", sent=True), UploadNotFoundError("not here")])
+def test_repeating_has_an_end(tmp_path: Path, failure: StormError) -> None:
+    script, clock = nimbus([[]])
+    script.failures = [failure] * 1000
+    with pytest.raises(type(failure)):
+        send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
+    assert clock.now() == RETRY_SECS
+
+
+def test_where_no_nimbus_is_there_at_first_nothing_is_repeated(tmp_path: Path) -> None:
+    script, clock = nimbus([[]])
+
+    def unreachable(path: Path, progress: Any = None) -> str:
+        raise NimbusUnreachableError("no leading Nimbus was found")
+
+    script.upload_file = unreachable
+    with pytest.raises(NimbusUnreachableError):
+        send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
+    assert (script.submitted, clock.now()) == ([], 0)
