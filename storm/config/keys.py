@@ -27,6 +27,8 @@ class Config:
     TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS: Final = "topology.enable.message.timeouts"
     TOPOLOGY_MESSAGE_TIMEOUT_SECS: Final = "topology.message.timeout.secs"
     TOPOLOGY_MAX_SPOUT_PENDING: Final = "topology.max.spout.pending"
+    TOPOLOGY_EXECUTOR_STUCK_SECS: Final = "topology.executor.stuck.secs"
+    TOPOLOGY_EXECUTOR_STUCK_RESTART: Final = "topology.executor.stuck.restart"
     TOPOLOGY_TICK_TUPLE_FREQ_SECS: Final = "topology.tick.tuple.freq.secs"
     TOPOLOGY_DEBUG: Final = "topology.debug"
     TOPOLOGY_TESTING_ALWAYS_TRY_SERIALIZE: Final = "topology.testing.always.try.serialize"

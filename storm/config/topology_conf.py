@@ -74,6 +74,8 @@ class TopologyOptions:
     enable_message_timeouts: bool
     message_timeout_secs: int
     max_spout_pending: int | None
+    executor_stuck_secs: float | None
+    executor_stuck_restart: bool
     tick_tuple_freq_secs: float | None
     debug: bool
     testing_always_try_serialize: bool

@@ -1,6 +1,6 @@
 """The `topology.*` keys: defaults for every topology in storm.yaml, and what a topology sets for itself.
 
-`COMPONENT_KEYS` are those that a single spout or bolt may set too (Storm's list, and `topology.executor.lane`).
+`COMPONENT_KEYS` are those that a single spout or bolt may set too (Storm's list, and `topology.executor.*`).
 """
 
 from __future__ import annotations
@@ -63,6 +63,21 @@ RELIABILITY = (
         "How many tuples of one spout task may be under way. (Storm: null, without limit.)",
         "tuples",
         nullable=True,
+    ),
+    Option(
+        "topology.executor.stuck.secs",
+        Number(0.1),
+        60,
+        "A call of a component that lasts longer is shown as an error, with its stack and the tuple that it works on. "
+        "By then all that it holds has timed out, with the default message timeout. null: never. (Not in Storm.)",
+        "s",
+        nullable=True,
+    ),
+    Option(
+        "topology.executor.stuck.restart",
+        Bool(),
+        False,
+        "Whether the worker of such a call ends itself, and is started again. (Not in Storm.)",
     ),
     Option(
         "topology.tick.tuple.freq.secs", Number(0.001), None, "How often a component gets a tick. null: never.", "s"
@@ -161,6 +176,8 @@ COMPONENT_KEYS = frozenset(
     {
         "topology.debug",
         "topology.executor.lane",
+        "topology.executor.stuck.restart",
+        "topology.executor.stuck.secs",
         "topology.max.spout.pending",
         "topology.max.task.parallelism",
         "topology.sleep.spout.wait.strategy.time.ms",

@@ -139,7 +139,7 @@ class AsyncBoltExecutor(BoltExecutor):
 
 
 class AsyncSpoutExecutor(SpoutExecutor):
-    """A spout on the event loop."""
+    """A spout on the event loop. `next_tuple` may wait for as long as there is nothing to emit."""
 
     __slots__ = ("emitting",)
 
@@ -149,9 +149,9 @@ class AsyncSpoutExecutor(SpoutExecutor):
         super().__init__(executor_id, options, surroundings)
         self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many tracked tuples it may still emit
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], may_last: bool = False) -> None:
         assert isinstance(self.lane, AsyncLane)
-        self.lane.spawn(self, coroutine)
+        self.lane.spawn(self, coroutine, may_last)
 
     def turn(self, now: float) -> bool:
         did = super().turn(now)
@@ -195,7 +195,7 @@ class AsyncSpoutExecutor(SpoutExecutor):
             if share > 0:
                 room -= share
                 self.emitting[task.id] = share
-                self.spawn(self.emit_some(task, share))
+                self.spawn(self.emit_some(task, share), may_last=True)
         return bool(free)
 
     async def emit_some(self, task: SpoutTask, share: int) -> None:
@@ -222,6 +222,16 @@ class AsyncSpoutExecutor(SpoutExecutor):
 
     def tell(self, call: Any, message_ids: list[Any]) -> None:
         self.spawn(self.tell_all(call, message_ids))
+
+    def tell_each(self, calls: Any) -> None:
+        if calls:
+            self.spawn(self.tell_each_in_turn(calls))
+
+    async def tell_each_in_turn(self, calls: Any) -> None:
+        for call, message_id, failure in calls:
+            done = call(message_id, failure)
+            if isawaitable(done):
+                await done
 
     async def tell_all(self, call: Any, message_ids: list[Any]) -> None:
         for message_id in message_ids:

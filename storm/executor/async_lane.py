@@ -20,17 +20,19 @@ STEP_ROUNDS = 50  # of the loop in one step without any coroutine ending: then t
 class AsyncLane(Lane):
     """A lane whose turns happen in an event loop. Executors start coroutines by `spawn`."""
 
+    runs_coroutines = True
+
     def __init__(self, name: str, lanes: Lanes) -> None:
         super().__init__(name, lanes)
         self.loop = asyncio.new_event_loop()
-        self.under_way: set[asyncio.Task[None]] = set()
+        self.under_way: dict[asyncio.Task[None], tuple[Executor, Coroutine[Any, Any, None]] | None] = {}
         self.ended = 0  # coroutines so far
         self.pause: asyncio.Future[None] | None = None
 
-    def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine of an executor; an exception in it ends the worker."""
+    def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None], may_last: bool = False) -> None:
+        """Run a coroutine of an executor; an exception in it ends the worker. `may_last`: it may wait for long."""
         task = self.loop.create_task(self.guarded(executor, coroutine))
-        self.under_way.add(task)
+        self.under_way[task] = None if may_last else (executor, coroutine)
         task.add_done_callback(self.note_end)
 
     async def guarded(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -40,7 +42,7 @@ class AsyncLane(Lane):
             self.lanes.fail(executor, error)
 
     def note_end(self, task: asyncio.Task[None]) -> None:
-        self.under_way.discard(task)
+        self.under_way.pop(task, None)
         self.ended += 1
         self.end_pause()
 
@@ -48,6 +50,9 @@ class AsyncLane(Lane):
         self.woken = True
         if self.asleep:
             self.loop.call_soon_threadsafe(self.end_pause)
+
+    def coroutines(self) -> list[tuple[Any, Executor, Any]]:
+        return [(task, *whose) for task, whose in list(self.under_way.items()) if whose is not None]
 
     def end_pause(self) -> None:
         if self.pause is not None and not self.pause.done():

@@ -25,6 +25,8 @@ cdef class Lane:
     cdef readonly double poll_pause_secs
     cdef readonly long pauses
     cdef double pauses_cpu_secs
+    cdef readonly long long turns
+    cdef readonly object busy
 
     @cython.locals(did=bint)
     cpdef turn(self, double now)

@@ -7,7 +7,7 @@ tuples pass through plain lists.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storm.clock import thread_cpu_secs
 from storm.executor.blocking import FAST_SECS
@@ -44,6 +44,8 @@ class Lane:
     `poll_pause_secs` is how long a spout that has been silent for long may wait between polls, at least.
     """
 
+    runs_coroutines = False
+
     def __init__(self, name: str, lanes: Lanes) -> None:
         self.name = name
         self.lanes = lanes
@@ -66,6 +68,8 @@ class Lane:
         self.poll_pause_secs = POLL_PAUSE_MAX_SECS
         self.pauses = 0  # in a row, with nothing done between them
         self.pauses_cpu_secs = 0.0
+        self.turns = 0  # begun so far
+        self.busy: Executor | None = None  # whose turn is or was the last one
 
     # Wiring
 
@@ -153,18 +157,34 @@ class Lane:
             self.asleep = False
             self.bell.release()
 
+    def coroutines(self) -> list[tuple[Any, Executor, Any]]:
+        """Coroutines under way that should end soon: a key, whose it is, the coroutine."""
+        return []
+
     def queue_length(self, task: TaskId) -> int:
         port = self.ports.get(task)
         return (len(port.items) if port is not None else 0) + self.waiting.get(task, 0)
+
+    def queue(self, task: TaskId) -> list[Tuple]:
+        """The tuples that wait for a task; by then some may not wait any more."""
+        port = self.ports.get(task)
+        found = list(port.items) if port is not None else []
+        with self.lock:
+            for each, tuples in self.tuples_in:
+                if each == task:
+                    found.extend(tuples)
+        return found
 
     # By the lane's own thread, or whoever steps it
 
     def turn(self, now: float) -> bool:
         """Take the mail, then give each executor its turn; False: there was nothing to do."""
         did = self.take_mail()
+        self.turns += 1
         executor = None
         try:
             for executor in self.executors:
+                self.busy = executor
                 if executor.gauge is None:
                     did = executor.turn(now) or did
                 elif self.turn_measured(executor, now):
@@ -242,11 +262,11 @@ class Lane:
         if kind is Tracking.ACK:
             pending.fold_all(pairs)
             return
-        for i in range(0, len(pairs), 2):
+        for i in range(0, len(pairs) - 1, 2):
             if kind is Tracking.ACKED:
                 pending.settle(pairs[i], True)
             elif kind in (Tracking.FAIL, Tracking.FAILED):
-                pending.settle(pairs[i], False)
+                pending.settle(pairs[i], False, pairs[i + 1])
             elif kind in (Tracking.RESET, Tracking.RESET_DONE):
                 pending.reset(pairs[i])
 

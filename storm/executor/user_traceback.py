@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
 
 OUR_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
@@ -13,6 +18,13 @@ def user_traceback(error: BaseException) -> str:
     told = traceback.TracebackException.from_exception(error)
     _without_ours(told)
     return "".join(told.format()).rstrip("\n")
+
+
+def user_stack(frames: Iterable[FrameType]) -> str:
+    """A stack, outermost frame first, as in a traceback and without our frames; empty if there is no other."""
+    theirs = [(frame, frame.f_lineno) for frame in frames if not is_ours(frame.f_code.co_filename)]
+    lines = traceback.StackSummary.extract(iter(theirs)).format()
+    return "Stack (most recent call last):\n" + "".join(lines).rstrip("\n") if lines else ""
 
 
 def _without_ours(told: traceback.TracebackException | None) -> None:

@@ -284,4 +284,5 @@ _MEANINGS = {
     1: " (an executor failed)",
     NOT_STARTED: " (it could not start)",
     20: " (an internal error)",
+    21: " (an executor was stuck)",
 }

@@ -3,7 +3,8 @@
 Start: launch file, first heartbeat, topology and conf from the supervisor's disk, ZooKeeper, the port, the executors.
 Spouts become active once every peer was heard of (or PEERS_WAIT_SECS have passed) and the topology is active. Then one
 loop compares wanted with actual, on a period and when a watch wakes it. An unreachable ZooKeeper stops nothing. Exit
-codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a fault of the worker itself.
+codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a fault of the worker itself;
+21 an executor was stuck, and the topology wants a new worker then.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR = 0, 1, 13, 20
+EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR, EXIT_STUCK = 0, 1, 13, 20, 21
 
 PEERS_WAIT_SECS = 30.0
 PEERS_POLL_SECS = 0.05
@@ -129,8 +130,9 @@ class Worker:
         """Start the threads. Raises what the user's code raises while it is loaded."""
         self._reports.start()
         self.exchange.start(lambda: self.end(EXIT_INTERNAL_ERROR, "the exchange with other workers failed"))
+        self.lanes.ask_peers = self.exchange.ask
         self.lanes.start()
-        threading.Thread(target=self._watch_lanes, name="failure-watch", daemon=True).start()
+        threading.Thread(target=self._watch_lanes, name="executor-watch", daemon=True).start()
 
     def turn(self, refresh_secs: float) -> float:
         """Compare wanted with actual once; for how many seconds nothing is due."""
@@ -160,7 +162,21 @@ class Worker:
         logger.info("Ended: %s", self.exchange.statistics())
 
     def _watch_lanes(self) -> None:
-        self.lanes.wait_failed(None)
+        """Until an executor fails or the worker ends: look for those that hang."""
+        from storm.executor.stuck_watch import StuckWatch
+
+        watch = StuckWatch(self.lanes)
+        while not self.lanes.wait_failed(watch.pause_secs):
+            if self.lanes.stopping:
+                return
+            try:
+                reason = watch.look(self._clock.now())
+            except Exception:
+                logger.exception("Executors could not be watched; if one hangs, nobody will tell.")
+                watch.pause_secs = None
+                continue
+            if reason is not None:
+                self.end(EXIT_STUCK, reason)
         failure = self.lanes.failure
         if failure is not None:
             self.end(EXIT_EXECUTOR_ERROR, f"an executor failed: {type(failure).__name__}: {failure}")
