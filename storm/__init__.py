@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         SpoutOutputCollector,
     )
     from storm.topology.context import TopologyContext
+    from storm.topology.failures import Failure, Retries
     from storm.topology.output_fields import DirectStream, OutputFieldsDeclarer
     from storm.topology.structure import StormTopology
     from storm.tuples import Tuple
@@ -53,11 +54,13 @@ _MODULES = {
     "CustomGrouping": "storm.topology.component",
     "DirectStream": "storm.topology.output_fields",
     "FailedError": "storm.errors",
+    "Failure": "storm.topology.failures",
     "InvalidTopologyError": "storm.errors",
     "LocalCluster": "storm.local.local_cluster",
     "OutputCollector": "storm.topology.component",
     "OutputFieldsDeclarer": "storm.topology.output_fields",
     "ReportedFailedError": "storm.errors",
+    "Retries": "storm.topology.failures",
     "Spout": "storm.topology.component",
     "SpoutDeclarer": "storm.topology.builder",
     "SpoutOutputCollector": "storm.topology.component",
@@ -80,11 +83,13 @@ __all__ = [
     "CustomGrouping",
     "DirectStream",
     "FailedError",
+    "Failure",
     "InvalidTopologyError",
     "LocalCluster",
     "OutputCollector",
     "OutputFieldsDeclarer",
     "ReportedFailedError",
+    "Retries",
     "Spout",
     "SpoutDeclarer",
     "SpoutOutputCollector",

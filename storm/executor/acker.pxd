@@ -8,6 +8,7 @@ from storm.executor.tracking cimport TrackingOut
 cdef class AckLedger:
     cdef readonly RootTable trees
     cdef int generation
+    cdef readonly dict failed_by
 
     @cython.locals(i=Py_ssize_t, is_init=bint, is_fail=bint, verdict=int)
     cpdef receive(self, kind, const uint64_t[::1] pairs, TrackingOut out)

@@ -25,18 +25,19 @@ class AckLedger:
     A tree's mark: bit 0, INIT came; bit 1, it failed; from bit 2 on, the generation in which something touched it last.
     """
 
-    __slots__ = ("generation", "trees")
+    __slots__ = ("failed_by", "generation", "trees")
 
     def __init__(self, salt: int = 0) -> None:
         """`salt`: a random number, so that nobody can choose roots that meet in one place of the table."""
         self.trees = RootTable(salt)
         self.generation = 0  # 0 to BUCKETS - 1
+        self.failed_by: dict[int, int] = {}  # root -> task, of trees that failed before their INIT came
 
     def receive(self, kind: Tracking, pairs: array[int], out: TrackingOut) -> None:
         """INIT, ACK, FAIL or RESET of these roots, array("Q") root, value, ...; the verdicts go to `out`.
 
         INIT: the spout emitted; `value` is the XOR of the first edges. ACK: a tuple was acked; `value` is its edge
-        XORed with those of the tuples anchored to it. FAIL: a tuple was failed; legal before INIT.
+        XORed with those of the tuples anchored to it. FAIL: a tuple was failed, by the task `value`; legal before INIT.
         """
         if kind is Tracking.RESET:
             for i in range(0, len(pairs), 2):
@@ -47,7 +48,12 @@ class AckLedger:
         for i in range(0, len(pairs), 2):
             verdict = self.take(pairs[i], pairs[i + 1], is_init, is_fail)
             if verdict:
-                out.note(Tracking.ACKED if verdict == 1 else Tracking.FAILED, pairs[i])
+                if verdict == 1:
+                    out.note(Tracking.ACKED, pairs[i])
+                else:
+                    out.note(Tracking.FAILED, pairs[i], pairs[i + 1] if is_fail else self.failed_by.pop(pairs[i], 0))
+            elif is_fail and pairs[i]:
+                self.failed_by[pairs[i]] = pairs[i + 1]
 
     def take(self, root: int, value: int, is_init: bool, is_fail: bool) -> int:
         """1: the tree is complete, 2: it failed, 0: neither yet. A tree that ended is forgotten."""
@@ -86,6 +92,7 @@ class AckLedger:
         old = self.trees.roots_marked(self.generation * 4, 0xFC)
         for root in old:
             self.trees.remove(self.trees.find(root))
+            self.failed_by.pop(root, None)
         return len(old)
 
     def __len__(self) -> int:

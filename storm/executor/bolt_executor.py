@@ -310,9 +310,9 @@ class BoltExecutor(Executor):
             if root:
                 pending = self.lane.ledgers.get(root >> 32)
                 if pending is None:
-                    self.tracking.note(kind, root)
+                    self.tracking.note(kind, root, tup.target if kind is Tracking.FAIL else 0)
                 elif kind is Tracking.FAIL:
-                    pending.settle(root, False)
+                    pending.settle(root, False, tup.target)
                 else:
                     pending.reset(root)
 
@@ -347,6 +347,14 @@ class BoltExecutor(Executor):
     def add_process_secs(self, source: GlobalStreamId, secs: float) -> None:
         before, number = self.process_secs.get(source, (0.0, 0))
         self.process_secs[source] = (before + secs, number + 1)
+
+    def unsettled(self) -> int:
+        """How many of the tuples that were executed have been neither acked nor failed; ticks need not be."""
+        counts = [self.executed[each] - self.acked.get(each, 0) - self.failed.get(each, 0) for each in self.inputs()]
+        return sum(counts)
+
+    def inputs(self) -> list[GlobalStreamId]:
+        return [source for source in self.executed if source.stream_id != TICK_STREAM]
 
     def totals(self) -> Totals:
         totals = Totals()

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from storm.topology.structure import ComponentObject
 
 CALLED_METHODS = (
-    "open", "prepare", "next_tuple", "execute", "execute_batch", "ack", "fail", "activate", "deactivate", "close",
-    "cleanup",
+    "open", "prepare", "next_tuple", "execute", "execute_batch", "ack", "fail", "failed", "give_up", "activate",
+    "deactivate", "close", "cleanup",
 )  # fmt: skip
 
 

@@ -8,11 +8,14 @@ import traceback
 from typing import TYPE_CHECKING, Protocol
 
 from storm.config.topology_conf import TopologyOptions, component_conf
+from storm.executor import held_tuples
 from storm.executor.acker_executor import AckerExecutor
 from storm.executor.blocking import BlockingGauge
 from storm.executor.bolt_executor import BoltExecutor
 from storm.executor.component_loading import is_async, load_component
+from storm.executor.error_report import ErrorThrottle
 from storm.executor.executor import Surroundings
+from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, Inquiry
 from storm.executor.lane import Lane
 from storm.executor.spout_executor import SpoutExecutor
 from storm.executor.user_traceback import user_traceback
@@ -21,10 +24,13 @@ from storm.metrics.executor_stats import StatsWindows
 
 AUTO, SHARED, THREAD, ASYNC = "auto", "shared", "thread", "async"  # `topology.executor.lane`
 
+LOOKS_MAX, LOOKS_SECS = 10, 10.0  # for tuples that timed out: so many in so long, own ones and those for others each
+
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from storm.clock import Clock
@@ -65,6 +71,12 @@ class Lanes:
         self.full: set[TaskId] = set()
         self.throttled: frozenset[TaskId] = frozenset()
         self.lane_of: dict[TaskId, Lane] = {}
+        # (number, roots) -> names of the workers asked. None: nobody looks for tuples that time out, here or elsewhere.
+        self.ask_peers: Callable[[int, Sequence[int]], Sequence[str]] | None = None
+        self._inquiries: dict[int, Inquiry] = {}
+        self._inquiry_number = 0
+        self._own_looks = ErrorThrottle(LOOKS_MAX, LOOKS_SECS)
+        self._peers_looks = ErrorThrottle(LOOKS_MAX, LOOKS_SECS)
         self._failed = threading.Event()
         self._lock = threading.Lock()
         self._started = False
@@ -239,13 +251,28 @@ class Lanes:
             self._hold()
         self._wake_all()
 
-    def fail_pending(self) -> None:
+    def fail_pending(self, why: str) -> None:
         """Another worker died with what it had: fail all trees under way, so that spouts replay them now and not after
-        the message timeout. Those that were complete all the same are emitted twice."""
+        the message timeout. Those that were complete all the same are emitted twice. `why` is for people."""
         for executor in self.executors:
             if isinstance(executor, SpoutExecutor):
+                executor.died = why
                 executor.fail_pending = True
         self._wake_all()
+
+    def held(self, roots: Sequence[int]) -> list[Holding] | None:
+        """What this worker holds of these trees; None: others have asked too often lately."""
+        if not self._peers_looks.allows(self.clock.now()):
+            return None
+        return held_tuples.find(self, roots)
+
+    def answered(self, number: int, worker: str, holdings: Sequence[Holding]) -> None:
+        """What another worker holds of the trees of an inquiry."""
+        inquiry = self._inquiries.get(number)
+        if inquiry is not None:
+            inquiry.answer(worker, holdings)
+            if not inquiry.silent():
+                self._wake_all()
 
     def queue_lengths(self) -> dict[TaskId, int]:
         """{task of this worker: tuples that wait for it}."""
@@ -271,6 +298,10 @@ class Lanes:
             found = self._origins[task, stream] = self.plan.origin(task, stream)
         return found
 
+    def origins(self) -> list[Origin]:
+        """Those of tuples that came from other workers."""
+        return list(self._origins.values())
+
     # From lanes
 
     def fail(self, executor: Executor | None, error: BaseException) -> None:
@@ -288,6 +319,21 @@ class Lanes:
             self.reports.report_error(executor.component, user_traceback(error))
         else:
             self.reports.report_error(SYSTEM_COMPONENT, "".join(traceback.format_exception(error)))
+
+    def inquire(self, roots: Sequence[int]) -> Inquiry | None:
+        """Ask all workers who holds these trees; None: nobody asks, or it was asked too often lately."""
+        now = self.clock.now()
+        with self._lock:
+            if self.ask_peers is None or not self._own_looks.allows(now):
+                return None
+            self._inquiry_number += 1
+            number = self._inquiry_number
+            self._inquiries = {key: each for key, each in self._inquiries.items() if now < each.due}
+        inquiry = Inquiry(held_tuples.find(self, roots), self.clock.now() + ANSWERS_WITHIN_SECS)
+        with self._lock:
+            self._inquiries[number] = inquiry
+        inquiry.asked(self.ask_peers(number, roots))
+        return inquiry
 
     def note_full(self, task: TaskId) -> None:
         """A local task has too much to do: what leads to it stops."""

@@ -11,10 +11,11 @@ a message. Then `fold` completes trees. Otherwise an acker elsewhere holds it (`
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from storm.ids import TaskId
+    from storm.topology.failures import FailureKind
 
 RING_SIZE_MIN = 1024
 RING_SIZE_MAX = 1 << 20
@@ -43,6 +44,15 @@ def spout_of(root: int) -> TaskId:
     return (root >> 32) & 0xFFFF
 
 
+class FailedTree(NamedTuple):
+    """A tree that failed. `by` is the task that failed it, as another worker may have said; 0: none did."""
+
+    message_id: Any
+    root: int
+    kind: FailureKind
+    by: int
+
+
 class OldTree:
     """A tree that stayed longer than the ring took to come round."""
 
@@ -59,8 +69,8 @@ class OldTree:
 class Pending:
     """The trees of one spout task that are neither complete, failed nor timed out.
 
-    The message ids of trees that ended wait in `acked` and `failed` (timed out too) until the spout's executor takes
-    them; the streams that they were emitted on have counted them already.
+    The message ids of trees that were acked wait in `acked`, and trees that failed (timed out too) in `failed`, until
+    the spout's executor takes them; the streams that they were emitted on have counted them already.
     """
 
     __slots__ = (
@@ -75,7 +85,7 @@ class Pending:
         self.count = 0
         self.generation = 0
         self.acked: list[Any] = []
-        self.failed: list[Any] = []
+        self.failed: list[FailedTree] = []
 
     def make_ring(self, size: int) -> None:
         self.mask = size - 1
@@ -135,17 +145,21 @@ class Pending:
             if not tree.value:
                 self.settle(root, True)
 
-    def settle(self, root: int, acked: bool) -> None:
-        """The tree ended, whatever its value."""
-        tree = self.remove(root)
-        if tree is None:
+    def settle(self, root: int, acked: bool, by: int = 0) -> None:
+        """The tree ended, whatever its value; `by` is the task that failed it, where that is known."""
+        if not acked:
+            self.fail(root, "failed", by)
             return
-        if acked:
+        tree = self.remove(root)
+        if tree is not None:
             tree.out.count_acked(tree.since)
             self.acked.append(tree.message_id)
-        else:
+
+    def fail(self, root: int, kind: FailureKind, by: int) -> None:
+        tree = self.remove(root)
+        if tree is not None:
             tree.out.failed += 1
-            self.failed.append(tree.message_id)
+            self.failed.append(FailedTree(tree.message_id, root, kind, by))
 
     def remove(self, root: int) -> OldTree | None:
         if not root:
@@ -183,8 +197,13 @@ class Pending:
         expired += [root for root, tree in self.old.items() if tree.age != previous]
         self.generation = (previous + 1) & 3
         for root in expired:
-            self.settle(root, False)
+            self.fail(root, "timeout", 0)
         return len(expired)
+
+    def fail_all(self) -> None:
+        """A worker died that may have held any of the trees."""
+        for root in [root for root in self.roots if root] + list(self.old):
+            self.fail(root, "worker-died", 0)
 
     def make_room(self, place: int) -> None:
         """A place is taken: the ring is too small and grows, or its tree stays longer than others and moves away."""

@@ -11,6 +11,7 @@ cdef class SpoutTask:
     cdef readonly object spout
     cdef readonly SpoutCollector collector
     cdef readonly Pending pending
+    cdef public object schedule
 
 
 cdef class SpoutExecutor(Executor):
@@ -24,6 +25,9 @@ cdef class SpoutExecutor(Executor):
     cdef public object timeout_secs
     cdef public object rotate_due
     cdef public bint fail_pending
+    cdef public object died
+    cdef public object inquiry
+    cdef public Py_ssize_t waiting
 
     @cython.locals(
         collector=SpoutCollector, pending=Pending, first="long long", emits="long long", enough="long long"

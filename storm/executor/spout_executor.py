@@ -8,9 +8,13 @@ from storm.errors import SerializationError
 from storm.executor.collectors import SpoutCollector
 from storm.executor.component_loading import load_component, load_grouping
 from storm.executor.executor import Executor
+from storm.executor.inquiry import Inquiry, failure_of, summary
 from storm.executor.pending import Pending, root_base
+from storm.executor.retries import RetrySchedule
 from storm.executor.task import wire_streams
 from storm.metrics.executor_stats import Totals
+from storm.topology.component import Spout
+from storm.topology.failures import DEAD_LETTER_STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,22 +22,43 @@ if TYPE_CHECKING:
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
     from storm.executor.lane import Lane
+    from storm.executor.pending import FailedTree
+    from storm.executor.retries import Told
     from storm.ids import ExecutorId, TaskId
+    from storm.topology.failures import Failure, Retries
 
 
 IDLE_PAUSES = 500  # in a row: after so many the lane may make them longer
 
 
 class SpoutTask:
-    """One task: the user's spout, its collector, its tuples under way."""
+    """One task: the user's spout, its collector, its tuples under way.
 
-    __slots__ = ("collector", "id", "pending", "spout")
+    `schedule`: of its failures that wait, where the spout asks for delays (`retries`).
+    """
+
+    __slots__ = ("collector", "id", "pending", "schedule", "spout")
 
     def __init__(self, task_id: TaskId, spout: Any, collector: SpoutCollector) -> None:
         self.id = task_id
         self.spout = spout
         self.collector = collector
         self.pending = collector.pending
+        self.schedule: RetrySchedule | None = None
+
+    def tell_failure(self, message_id: Any, failure: Failure) -> Any:
+        """`failed`, or where the spout's class says nothing of that, `fail`: many an object has a list of that name."""
+        failed = getattr(type(self.spout), "failed", Spout.failed)
+        if failed is Spout.failed:
+            return self.spout.fail(message_id)
+        return failed(self.spout, message_id, failure)
+
+    def tell_given_up(self, message_id: Any, failure: Failure) -> Any:
+        """`give_up`, or `ack`."""
+        give_up = getattr(type(self.spout), "give_up", Spout.give_up)
+        if give_up is Spout.give_up:
+            return self.spout.ack(message_id)
+        return give_up(self.spout, message_id, failure)
 
 
 class SpoutExecutor(Executor):
@@ -44,13 +69,16 @@ class SpoutExecutor(Executor):
         "activated",
         "active",
         "changing",
+        "died",
         "fail_pending",
         "idle_pauses",
         "idle_secs",
         "idle_until",
+        "inquiry",
         "rotate_due",
         "tasks",
         "timeout_secs",
+        "waiting",
     )
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -65,6 +93,9 @@ class SpoutExecutor(Executor):
         self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
         self.rotate_due: float | None = None
         self.fail_pending = False
+        self.died = ""  # which worker did last, for people
+        self.inquiry: Inquiry | None = None  # until it is answered nothing that failed is told
+        self.waiting = 0  # failures that wait for their time, of all tasks
 
     def _task(self, task_id: TaskId) -> SpoutTask:
         plan, rng = self.surroundings.plan, self.surroundings.rng
@@ -75,7 +106,11 @@ class SpoutExecutor(Executor):
         if holder is not None:
             init_sent = holder != task_id
             collector.track(root_base(holder, task_id), rng.getrandbits(32), rng.getrandbits(64) | 1, init_sent)
-        return SpoutTask(task_id, spout, collector)
+        task = SpoutTask(task_id, spout, collector)
+        retries: Retries | None = getattr(spout, "retries", None)
+        if retries is not None:
+            task.schedule = RetrySchedule(retries, rng.random)
+        return task
 
     def enter(self, lane: Lane) -> None:
         super().enter(lane)
@@ -101,9 +136,10 @@ class SpoutExecutor(Executor):
         if self.fail_pending:
             self.fail_pending = False
             for task in self.tasks:
-                task.pending.rotate()
-                task.pending.rotate()  # twice: whatever the age
+                task.pending.fail_all()
             did = self.settle(now) or did
+        if self.waiting and self.tell_waiting(now):
+            did = True
         if self.active is not self.activated:
             self.activate(self.active)
             did = True
@@ -122,6 +158,11 @@ class SpoutExecutor(Executor):
 
     def next_due(self) -> float | None:
         dues = [] if self.rotate_due is None else [self.rotate_due]
+        if self.inquiry is not None:
+            dues.append(self.inquiry.due)
+        if self.waiting:
+            schedules = [task.schedule for task in self.tasks if task.schedule is not None]
+            dues += [due for due in [schedule.next_due() for schedule in schedules] if due is not None]
         if self.active is not self.activated:
             dues.append(0.0)
         elif self.activated and not self.held and self.room() > 0:
@@ -165,7 +206,7 @@ class SpoutExecutor(Executor):
         limit = self.options.max_spout_pending
         if limit is None:
             return 1 << 62
-        return limit * len(self.tasks) - sum([task.pending.count for task in self.tasks])
+        return limit * len(self.tasks) - sum([task.pending.count for task in self.tasks]) - self.waiting
 
     def emit(self, now: float) -> bool:
         """Let each task emit a batch; False: none had anything."""
@@ -201,6 +242,10 @@ class SpoutExecutor(Executor):
     def settle(self, now: float) -> bool:
         """Tell the spouts which of their tuples ended; False: none did."""
         did = False
+        if self.inquiry is not None and self.inquiry.is_over(now):
+            self.tell_failures(self.inquiry, now)
+            self.inquiry = None
+            did = True
         for task in self.tasks:
             pending = task.pending
             task.collector.now = now
@@ -209,22 +254,74 @@ class SpoutExecutor(Executor):
                 acked, pending.acked = pending.acked, []
                 for out in task.collector.streams.values():
                     out.told(now)
+                if task.schedule is not None:
+                    task.schedule.acked(acked)
                 self.tell(task.spout.ack, acked)
-            if pending.failed:
+            if pending.failed and self.inquiry is None:
                 did = True
-                failed, pending.failed = pending.failed, []
-                self.tell(task.spout.fail, failed)
+                self.tell_failures(None, now)
         return did
 
     def tell(self, call: Callable[[Any], Any], message_ids: list[Any]) -> None:
         for message_id in message_ids:
             call(message_id)
 
+    def tell_failures(self, inquiry: Inquiry | None, now: float) -> None:
+        """Tell the spouts what failed, and why; or have it wait, where they want that."""
+        components = self.surroundings.plan.task_components
+        for task in self.tasks:
+            trees: list[FailedTree] = task.pending.failed
+            if not trees:
+                continue
+            task.pending.failed = []
+            failures = [
+                (tree.message_id, failure_of(tree, inquiry, components, self.died, self.timeout_secs)) for tree in trees
+            ]
+            if inquiry is not None:
+                for component, text in summary(failures, self.component).items():
+                    if self.throttle.allows(now):
+                        self.surroundings.reports.report_error(component, text)
+            if task.schedule is None:
+                self.tell_each([(task.tell_failure, message_id, failure) for message_id, failure in failures])
+                continue
+            for message_id, failure in failures:
+                task.schedule.failed(message_id, failure, now)
+            self.waiting += len(failures)
+
+    def tell_waiting(self, now: float) -> bool:
+        """Tell the failures that have waited long enough; False: none has."""
+        told: list[tuple[Callable[[Any, Failure], Any], Any, Failure]] = []
+        for task in self.tasks:
+            for each in [] if task.schedule is None else task.schedule.due(now):
+                if each.given_up:
+                    self.emit_dead_letter(task, each)
+                told.append((task.tell_given_up if each.given_up else task.tell_failure, each.message_id, each.failure))
+        self.waiting -= len(told)
+        self.tell_each(told)
+        return bool(told)
+
+    def emit_dead_letter(self, task: SpoutTask, told: Told) -> None:
+        """Where the stream is declared; an id that cannot travel goes as text."""
+        if DEAD_LETTER_STREAM not in task.collector.streams:
+            return
+        rest = [told.count, told.failure.text]
+        try:
+            task.collector.emit([told.message_id, *rest], None, DEAD_LETTER_STREAM)
+        except SerializationError:
+            task.collector.emit([repr(told.message_id), *rest], None, DEAD_LETTER_STREAM)
+
+    def tell_each(self, calls: list[tuple[Callable[[Any, Failure], Any], Any, Failure]]) -> None:
+        for call, message_id, failure in calls:
+            call(message_id, failure)
+
     def rotate(self, now: float) -> None:
         assert self.timeout_secs is not None
         self.rotate_due = now + self.timeout_secs
         for task in self.tasks:
             task.pending.rotate()
+        roots = [tree.root for task in self.tasks for tree in task.pending.failed if tree.kind == "timeout"]
+        if roots and self.inquiry is None:
+            self.inquiry = self.lane.lanes.inquire(roots)
 
     def totals(self) -> Totals:
         totals = Totals()

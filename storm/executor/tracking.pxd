@@ -27,6 +27,6 @@ cdef class TrackingOut:
     @cython.locals(holder=uint64_t)
     cpdef ack(self, uint64_t root, uint64_t value)
     @cython.locals(by_task=dict, pairs=Pairs)
-    cpdef note(self, kind, uint64_t root)
+    cpdef note(self, kind, uint64_t root, uint64_t value=*)
     @cython.locals(pairs=Pairs, by_task=dict)
     cpdef flush(self, source, send)

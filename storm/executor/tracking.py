@@ -91,7 +91,7 @@ class TrackingOut:
         self.acks_to.fold(root, value)
         self.waiting = True
 
-    def note(self, kind: Tracking, root: int) -> None:
+    def note(self, kind: Tracking, root: int, value: int = 0) -> None:
         """FAIL or RESET, for the holder; or what an acker found, for the spout: ACKED, FAILED, RESET_DONE."""
         by_task = self.others.get(kind)
         if by_task is None:
@@ -100,7 +100,7 @@ class TrackingOut:
         pairs = by_task.get(task)
         if pairs is None:
             pairs = by_task[task] = Pairs()
-        pairs.add(root, 0)
+        pairs.add(root, value)
         self.waiting = True
 
     def flush(self, source: TaskId, send: SendTracking) -> bool:

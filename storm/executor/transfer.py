@@ -17,8 +17,9 @@ class Tracking(IntEnum):
     """What a tracking message says of its roots. The numbers stand in frames: they never change.
 
     To the holder of the tree's ledger: INIT (a spout emitted; the value is the XOR of the first edges), ACK (the value
-    is folded in), FAIL, RESET. The holder is an acker, or the spout's own task, which is never sent INIT.
-    From an acker to the spout's task: ACKED, FAILED, RESET_DONE. Where there is no value it is 0.
+    is folded in), FAIL (the value is the task that failed a tuple), RESET. The holder is an acker, or the spout's own
+    task, which is never sent INIT.
+    From an acker to the spout's task: ACKED, FAILED (the task again), RESET_DONE. Where there is no value it is 0.
     """
 
     INIT = 1

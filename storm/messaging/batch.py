@@ -60,6 +60,8 @@ class FrameKind(IntEnum):
     HELLO = 1
     BATCH = 2
     THROTTLE = 3
+    INQUIRY = 4
+    HELD = 5
 
 
 class WorkerAddress(NamedTuple):
@@ -291,3 +293,59 @@ def _read_numbers(body: memoryview, at: int, count: int) -> tuple[array[int], in
     if _BIG_ENDIAN:
         numbers.byteswap()
     return numbers, end
+
+
+INQUIRY_ROOTS_MAX = 65_536
+HELD_ENTRIES_MAX = 65_536
+_INQUIRY = struct.Struct("<II")  # number, count
+_HELD = struct.Struct("<II")  # number, count
+_ENTRY = struct.Struct("<QiI")  # root, task, how
+
+
+class Inquiry(NamedTuple):
+    """The sender asks what the receiver holds of these trees; `number` is for the answer."""
+
+    number: int
+    roots: tuple[int, ...]
+
+
+class Held(NamedTuple):
+    """The answer to an inquiry: (root, task, how), `how` a number of `storm.executor.inquiry.How`."""
+
+    number: int
+    entries: tuple[tuple[int, TaskId, int], ...]
+
+
+def inquiry_frame(source: WorkerAddress, inquiry: Inquiry) -> bytes:
+    """At most INQUIRY_ROOTS_MAX roots are asked for: the first ones."""
+    roots = array("Q", inquiry.roots[:INQUIRY_ROOTS_MAX])
+    return _frame(source, FrameKind.INQUIRY, [_INQUIRY.pack(inquiry.number, len(roots)), _little_endian(roots)])
+
+
+def held_frame(source: WorkerAddress, held: Held) -> bytes:
+    """At most HELD_ENTRIES_MAX entries are told: the first ones."""
+    entries = held.entries[:HELD_ENTRIES_MAX]
+    head = _HELD.pack(held.number, len(entries))
+    return _frame(source, FrameKind.HELD, [head, *(_ENTRY.pack(*entry) for entry in entries)])
+
+
+def read_inquiry(body: memoryview) -> Inquiry:
+    """Raises FrameError."""
+    number, count = _head_of(_INQUIRY, body, 8, INQUIRY_ROOTS_MAX, "an inquiry")
+    return Inquiry(number, tuple(_read_numbers(body, _INQUIRY.size, count)[0]))
+
+
+def read_held(body: memoryview) -> Held:
+    """Raises FrameError."""
+    number, _ = _head_of(_HELD, body, _ENTRY.size, HELD_ENTRIES_MAX, "an answer to an inquiry")
+    return Held(number, tuple(_ENTRY.iter_unpack(body[_HELD.size :])))
+
+
+def _head_of(head: struct.Struct, body: memoryview, entry_bytes: int, most: int, what: str) -> tuple[int, int]:
+    """Number and count of a body that is a head and so many entries."""
+    if len(body) < head.size:
+        raise FrameError(f"{what} that is truncated")
+    number, count = head.unpack_from(body)
+    if count > most or len(body) != head.size + entry_bytes * count:
+        raise FrameError(f"{what} with {count} entries in {len(body)} bytes")
+    return number, count

@@ -21,6 +21,7 @@ from storm.errors import ConfigError, InvalidTopologyError
 from storm.ids import DEFAULT_STREAM, GlobalStreamId
 from storm.topology import pickling
 from storm.topology.component import BasicBolt, Bolt, CustomGrouping, Spout
+from storm.topology.failures import check_retries
 from storm.topology.output_fields import OutputFieldsDeclarer, checked_fields
 from storm.topology.parallelism import TASKS_KEY
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology
@@ -176,6 +177,8 @@ def _spec(declared: _Declaration) -> ComponentSpec:
     component_id, component = declared.component_id, declared.component
     declarer = OutputFieldsDeclarer(component_id)
     component.declare_output_fields(declarer)
+    if isinstance(component, Spout):
+        check_retries(component_id, component, declarer.streams)
     return ComponentSpec(
         PythonObject(pickling.dump(component_id, component)),
         {source: _grouping(component_id, grouping) for source, grouping in declared.inputs.items()},

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from storm.ids import GlobalStreamId, StreamId, TaskId
     from storm.topology.context import TopologyContext
+    from storm.topology.failures import Failure, Retries
     from storm.topology.output_fields import OutputFieldsDeclarer, Outputs
     from storm.tuples import Tuple
 
@@ -149,10 +150,15 @@ class Component:
 
 
 class Spout(Component):
-    """A source of tuples. Called by one thread at a time, never in parallel with itself."""
+    """A source of tuples. Called by one thread at a time, never in parallel with itself.
+
+    `retries = Retries(...)` has `failed` and `fail` called later and later for a tuple that fails again and again, and
+    `give_up` in the end. What waits for that counts as under way. Message ids must be hashable then.
+    """
 
     collector: SpoutOutputCollector
     context: TopologyContext
+    retries: Retries | None = None
 
     def open(self, conf: Mapping[str, Any], context: TopologyContext, collector: SpoutOutputCollector) -> Done:
         """Called once in the worker before all else, when the topology is first active. Keeps context and collector."""
@@ -174,6 +180,18 @@ class Spout(Component):
     def fail(self, message_id: Any) -> Done:
         """The tuple emitted with this id failed or timed out; a reliable spout emits it again."""
         return None
+
+    def failed(self, message_id: Any, failure: Failure) -> Done:
+        """As `fail`, and why. This is what the system calls; by default it calls `fail`."""
+        return self.fail(message_id)
+
+    def give_up(self, message_id: Any, failure: Failure) -> Done:
+        """In place of `failed`, where the tuple has failed as often as `retries` allows; `failure` was the last time.
+
+        It was emitted on the stream "dead-letter" before, if that is declared. By default it calls `ack`, so that the
+        source drops it.
+        """
+        return self.ack(message_id)
 
     def activate(self) -> Done:
         """`next_tuple` will be called from now on: called after `open`, and by `storm activate`."""

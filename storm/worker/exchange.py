@@ -14,13 +14,23 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
-from storm.messaging.batch import Hello, Throttle, hello_frame, throttle_frame
+from storm.executor.inquiry import Holding, How
+from storm.messaging.batch import (
+    Held,
+    Hello,
+    Inquiry,
+    Throttle,
+    held_frame,
+    hello_frame,
+    inquiry_frame,
+    throttle_frame,
+)
 from storm.worker import backpressure, connections
 from storm.worker.connections import Connect, Disconnect, Peer
 from storm.worker.transfer import LATE_SECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from storm.clock import Clock
     from storm.ids import TaskId
@@ -37,6 +47,7 @@ DELIVERED_A_CHECK = 1_000
 IDLE_SECS = 1.0
 AWAKE_SECS = 0.5  # after something was sent, it wakes up by itself for so long, every LATE_SECS
 ASK_AGAIN_SECS = 1.0  # a hello, or its answer, may get lost
+HOWS = frozenset(map(int, How))
 CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 
 
@@ -44,11 +55,16 @@ class Flow(Protocol):
     """What of `storm.executor.lanes.Lanes` the exchange needs.
 
     `fail_pending` is called when a peer died: what it had is lost, so trees under way had better fail than time out.
+    `held` answers what is held of trees, None: not now; `answered` takes what a peer (named for people) answered.
     """
 
     def throttle(self, tasks: frozenset[TaskId]) -> None: ...
 
-    def fail_pending(self) -> None: ...
+    def fail_pending(self, why: str) -> None: ...
+
+    def held(self, roots: Sequence[int]) -> Sequence[Holding] | None: ...
+
+    def answered(self, number: int, worker: str, holdings: Sequence[Holding]) -> None: ...
 
     def queue_lengths(self) -> dict[TaskId, int]: ...
 
@@ -107,6 +123,7 @@ class Exchange:
         self._throttled: frozenset[TaskId] = frozenset()
         self._checked_at = float("-inf")
         self._delivered_at_check = -1
+        self._inquiries: deque[bytes] = deque()  # frames for every peer
         self._blocked: dict[Peer, Sender] = {}
         self._sent_at = float("-inf")
         self._sleeping_until = float("-inf")
@@ -126,6 +143,14 @@ class Exchange:
         """Have a turn at this clock second at the latest."""
         if self._sleeping_until > due:
             self._transport.wake()
+
+    def ask(self, number: int, roots: Sequence[int]) -> list[str]:
+        """Ask every peer what it holds of these trees; the names of those asked. The flow is told what they answer."""
+        peers = list(self._connections)
+        if peers:
+            self._inquiries.append(inquiry_frame(self._own, Inquiry(number, tuple(roots))))
+            self._transport.wake()
+        return [_name(peer) for peer in peers]
 
     @property
     def view(self) -> View:
@@ -230,7 +255,7 @@ class Exchange:
                     logger.info("Disconnecting from %s:%d (epoch %d).", peer.host, peer.slot.port, peer.epoch)
                     gone = self._connections.pop(peer)
                     gone.sender.close()
-                    if gone.incarnation is not None:
+                    if gone.incarnation is not None or gone.sender.connects:
                         self._lost(peer)
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
@@ -238,14 +263,34 @@ class Exchange:
         self._receive.view = wanted
         self._transfer.route(wanted.task_peers, tuple(self._connections))
 
-    def _hear(self, peer: Peer, message: Hello | Throttle, now: float) -> None:
+    def _hear(self, peer: Peer, message: Hello | Throttle | Inquiry | Held, now: float) -> None:
         connection = self._connections.get(peer)
         if connection is None:
             return
-        if isinstance(message, Throttle):
-            self._announced = backpressure.heard(self._announced, peer, message, now)
-            return
-        if connection.incarnation not in (None, message.incarnation):
+        match message:
+            case Throttle():
+                self._announced = backpressure.heard(self._announced, peer, message, now)
+            case Hello():
+                self._greeted_by(peer, connection, message)
+            case Inquiry(number, roots):
+                holdings = self._flow.held(roots)
+                if holdings is not None:
+                    held = Held(number, tuple((each.root, each.task, int(each.how)) for each in holdings))
+                    connection.control.append(held_frame(self._own, held))
+            case Held(number, entries):
+                known = [Holding(root, task, How(how)) for root, task, how in entries if how in HOWS]
+                self._flow.answered(number, _name(peer), known)
+            case _:
+                assert_never(message)
+
+    def _greeted_by(self, peer: Peer, connection: Connection, message: Hello) -> None:
+        if connection.incarnation is None:
+            # The first word of a peer that we were connected to more than once: another process may have answered at
+            # first, with tuples of ours.
+            died = connection.sender.connects > 1
+        else:
+            died = connection.incarnation != message.incarnation
+        if died:
             self._lost(peer)
         connection.incarnation = message.incarnation
         connection.asked_at = None
@@ -257,8 +302,8 @@ class Exchange:
                 connection.control.append(throttle_frame(self._own, told))
 
     def _lost(self, peer: Peer) -> None:
-        logger.info("The worker at %s:%d died; what was under way is replayed.", peer.host, peer.slot.port)
-        self._flow.fail_pending()
+        logger.info("The worker at %s died or was replaced; what was under way is replayed.", _name(peer))
+        self._flow.fail_pending(f"the worker at {_name(peer)} died or was replaced, and may have held a part of it")
 
     def _greet(self, now: float) -> None:
         for connection in self._connections.values():
@@ -292,6 +337,10 @@ class Exchange:
     def _send(self, now: float) -> bool:
         """Send what the sockets take; whether that was anything."""
         blocked = {}
+        while self._inquiries:
+            frame = self._inquiries.popleft()
+            for connection in self._connections.values():
+                connection.control.append(frame)
         before = self._transfer.sent_frames
         for peer, connection in self._connections.items():
             sender = connection.sender
@@ -318,3 +367,7 @@ class Exchange:
         if tasks != self._throttled:
             self._throttled = tasks
             self._flow.throttle(tasks)
+
+
+def _name(peer: Peer) -> str:
+    return f"{peer.host}:{peer.slot.port}"

@@ -11,12 +11,16 @@ from storm.executor.transfer import Tracking
 from storm.messaging import tuple_codec
 from storm.messaging.batch import (
     FrameKind,
+    Held,
     Hello,
+    Inquiry,
     Throttle,
     TrackingSection,
     TupleSection,
     read_frame,
+    read_held,
     read_hello,
+    read_inquiry,
     read_sections,
     read_throttle,
 )
@@ -24,6 +28,7 @@ from storm.messaging.columns import tuples_of
 from storm.worker import connections
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from storm.ids import StreamId, TaskId
@@ -48,13 +53,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRACKING = {int(kind): kind for kind in Tracking}
+READERS: dict[FrameKind, Callable[[memoryview], Hello | Throttle | Inquiry | Held]] = {
+    FrameKind.HELLO: read_hello,
+    FrameKind.THROTTLE: read_throttle,
+    FrameKind.INQUIRY: read_inquiry,
+    FrameKind.HELD: read_held,
+}
 
 
 class Announcement(NamedTuple):
-    """A hello or throttle from a peer."""
+    """What is no batch, from a peer."""
 
     peer: Peer
-    message: Hello | Throttle
+    message: Hello | Throttle | Inquiry | Held
 
 
 class Receive:
@@ -74,7 +85,7 @@ class Receive:
         self.dropped: Counter[str] = Counter()
 
     def take(self, data: bytes) -> Announcement | None:
-        """Deliver what is in a frame; a hello or throttle of a known peer is the caller's business."""
+        """Deliver what is in a batch; any other frame of a known peer is the caller's business."""
         try:
             frame = read_frame(data)
             if frame.source.topology_hash != self.view.topology_hash:
@@ -89,7 +100,7 @@ class Receive:
             if frame.kind is FrameKind.BATCH:
                 self._deliver(frame.body)
                 return None
-            message = read_hello(frame.body) if frame.kind is FrameKind.HELLO else read_throttle(frame.body)
+            message = READERS[frame.kind](frame.body)
             return None if sender.peer is None else Announcement(sender.peer, message)
         except FrameError as error:
             self.drop(f"a malformed frame: {error}")

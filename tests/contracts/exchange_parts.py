@@ -16,7 +16,9 @@ from storm.worker.transfer import TransferOptions, WorkerTransfer
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Sequence
 
+    from storm.executor.inquiry import Holding
     from storm.executor.transfer import Tracking
     from storm.messaging.batch import WorkerAddress
     from storm.messaging.in_process import InProcessNetwork
@@ -56,6 +58,9 @@ class NotingLanes:
     throttled: list[frozenset[int]] = field(default_factory=list)
     lengths: dict[int, int] = field(default_factory=dict)
     failed_pending: int = 0
+    holdings: list[Holding] | None = None
+    asked: list[tuple[int, ...]] = field(default_factory=list)
+    answers: list[tuple[int, str, list[Holding]]] = field(default_factory=list)
 
     def deliver(self, target: int, tuples: list[Tuple]) -> bool:
         self.tuples += [(target, [tup.origin.task, *tup.values, tup.root, tup.edge]) for tup in tuples]
@@ -70,8 +75,15 @@ class NotingLanes:
     def throttle(self, tasks: frozenset[int]) -> None:
         self.throttled.append(tasks)
 
-    def fail_pending(self) -> None:
+    def fail_pending(self, why: str) -> None:
         self.failed_pending += 1
+
+    def held(self, roots: Sequence[int]) -> list[Holding] | None:
+        self.asked.append(tuple(roots))
+        return self.holdings
+
+    def answered(self, number: int, worker: str, holdings: Sequence[Holding]) -> None:
+        self.answers.append((number, worker, list(holdings)))
 
     def queue_lengths(self) -> dict[int, int]:
         return dict(self.lengths)
@@ -103,6 +115,7 @@ class Side:
 
     def __init__(self, network: InProcessNetwork, slot: WorkerSlot, tasks: set[int], epoch: int = 3) -> None:
         self.clock = StandingClock()
+        self.network = network
         self.slot = slot
         self.lanes = NotingLanes()
         self.transport = network.transport()

@@ -59,6 +59,33 @@ def test_fail_is_told_once_the_spout_is_known() -> None:
     assert tell(ledger, FAIL, 78) is Tracking.FAILED
 
 
+def failed_by(ledger: AckLedger, *messages: tuple[Tracking, int]) -> list[int]:
+    """What the verdict FAILED says of who did it, after these messages of one tree."""
+    out, found = TrackingOut(), []
+    for kind, value in messages:
+        ledger.receive(kind, array("Q", [ROOT, value]), out)
+    out.flush(1, lambda verdict, target, source, pairs: found.extend([verdict, *pairs]))
+    assert found[:2] == [Tracking.FAILED, ROOT]
+    return found[2:]
+
+
+def test_the_verdict_names_the_task_that_failed_a_tuple() -> None:
+    ledger = AckLedger()
+    assert failed_by(ledger, (INIT, 5), (FAIL, 12)) == [12]
+    assert failed_by(ledger, (FAIL, 13), (ACK, 1 << 63), (INIT, 5)) == [13]
+    assert ledger.failed_by == {}
+
+
+def test_who_failed_what_never_began_is_forgotten_with_it() -> None:
+    ledger = AckLedger()
+    tell(ledger, FAIL, ROOT, 12)
+    for _ in range(BUCKETS):
+        ledger.rotate()
+    assert ledger.failed_by == {}
+    ledger.receive(FAIL, array("Q", [0, 12]), TrackingOut())
+    assert ledger.failed_by == {}
+
+
 def test_what_nothing_touches_is_forgotten_after_three_rotations() -> None:
     ledger = AckLedger()
     tell(ledger, INIT, ROOT, 5)

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from storm.executor.pending import Pending, holder_of, root_base, spout_of
+from storm.executor.pending import FailedTree, Pending, holder_of, root_base, spout_of
 from storm.executor.task import OutputStream
 from storm.tuples import Origin
 
@@ -42,9 +42,36 @@ def test_a_tree_fails_between_one_and_two_timeouts() -> None:
     assert pending.rotate() == 0
     pending.add(BASE | 2, 5, "young", OUT, 0.0)
     assert pending.rotate() == 1
-    assert pending.failed == ["old"]
+    assert pending.failed == [FailedTree("old", BASE | 1, "timeout", 0)]
     assert pending.rotate() == 1
-    assert pending.failed == ["old", "young"]
+    assert [tree.message_id for tree in pending.failed] == ["old", "young"]
+
+
+def test_who_failed_a_tree_is_kept() -> None:
+    pending = Pending()
+    pending.add(BASE | 1, 5, "a", OUT, 0.0)
+    pending.add(BASE | 2, 5, "b", OUT, 0.0)
+    pending.settle(BASE | 1, False, 7)
+    pending.settle(BASE | 1, False, 8)  # it ended already
+    pending.settle(BASE | 2, False, (1 << 64) - 1)  # whatever another worker says
+    assert pending.failed == [
+        FailedTree("a", BASE | 1, "failed", 7),
+        FailedTree("b", BASE | 2, "failed", (1 << 64) - 1),
+    ]
+
+
+def test_all_fail_whatever_their_age_when_a_worker_died() -> None:
+    pending = Pending(2)
+    for counter in range(1, 9):  # some have moved out of the ring
+        pending.add(BASE | counter * 2, 5, counter, OUT, 0.0)
+        pending.rotate()
+        pending.reset(BASE | counter * 2)
+    alive = pending.count
+    before = len(pending.failed)
+    pending.fail_all()
+    assert pending.count == 0
+    assert [tree.kind for tree in pending.failed[before:]] == ["worker-died"] * alive
+    assert sorted(tree.message_id for tree in pending.failed) == list(range(1, 9))
 
 
 def test_reset_starts_the_time_anew() -> None:
@@ -136,6 +163,12 @@ class PendingTrees(RuleBasedStateMachine):
             self.model[root][1] = 0
 
     @rule()
+    def fail_all(self) -> None:
+        self.pending.fail_all()
+        self.failed |= set(self.model)
+        self.model.clear()
+
+    @rule()
     def rotate(self) -> None:
         self.pending.rotate()
         for root, state in list(self.model.items()):
@@ -148,7 +181,8 @@ class PendingTrees(RuleBasedStateMachine):
     def agrees(self) -> None:
         assert self.pending.count == len(self.model)
         assert set(self.pending.acked) == self.acked
-        assert set(self.pending.failed) == self.failed
+        assert {tree.root for tree in self.pending.failed} == self.failed
+        assert all(tree.message_id == tree.root for tree in self.pending.failed)
         assert len(self.pending.acked) + len(self.pending.failed) == len(self.acked) + len(self.failed)
 
 

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
-from several_workers import SeveralWorkers
+from several_workers import NetworkTransfer, SeveralWorkers
 
+from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, How
+from storm.messaging import tuple_codec
 from storm.metrics.stats_records import ALL_TIME, SpoutStats
 from storm.topology.builder import TopologyBuilder
+from storm.topology.failures import Failure, Retries
 
 T = 30
 
@@ -157,3 +161,234 @@ def test_counts_and_complete_latency() -> None:
     assert spout.specific.acked[ALL_TIME] == {"default": 18}
     assert spout.specific.failed[ALL_TIME] == {"default": 2}
     assert round(spout.specific.complete_ms_avg["600"]["default"]) == 2000
+
+
+class Hearing(ScriptedSpout):
+    """Hears why something failed."""
+
+    def failed(self, message_id: Any, failure: Any) -> Any:
+        return self.script.call(self, "failed", (message_id[1], failure))
+
+    def give_up(self, message_id: Any, failure: Any) -> Any:
+        return self.script.call(self, "give_up", (message_id[1], failure))
+
+
+class AsyncHearing(ScriptedSpout):
+    async def failed(self, message_id: Any, failure: Any) -> None:
+        self.script.call(self, "failed", (message_id[1], failure))
+
+    async def give_up(self, message_id: Any, failure: Any) -> None:
+        self.script.call(self, "give_up", (message_id[1], failure))
+
+
+def hearing(script: Script, spout: Any = Hearing, bolt: Any = None, **conf: Any) -> SeveralWorkers:
+    builder = TopologyBuilder()
+    builder.set_spout("spout", spout(script))
+    builder.set_bolt("bolt", (bolt or ScriptedBolt)(script)).shuffle_grouping("spout")
+    builder.set_bolt("letters", ScriptedBolt(script)).shuffle_grouping("spout", stream="dead-letter")
+    settings = {"topology." + key.replace("_", "."): value for key, value in conf.items()}
+    return SeveralWorkers(builder.create_topology(), {"topology.message.timeout.secs": T, **settings})
+
+
+def fail_it(bolt: Any, tup: Any) -> None:
+    bolt.collector.fail(tup)
+
+
+WITH_LETTERS = {"default": ["value"], "dead-letter": ["id", "attempts", "reason"]}
+Hearing.outputs = AsyncHearing.outputs = WITH_LETTERS  # type: ignore[assignment]
+both = pytest.mark.parametrize("spout", [Hearing, AsyncHearing])
+
+
+@both
+def test_a_spout_hears_which_bolt_failed_a_tuple(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, spout)
+    one.run_for(1)
+    [bolt] = one.tasks_of("bolt")
+    why = Failure("failed", "bolt", f"'bolt' (task {bolt}) failed it")
+    assert script.made("failed") == [(1, why), (2, why)]
+    assert script.made("fail") == []
+    one.stop()
+
+
+@both
+def test_a_spout_hears_that_a_worker_died(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(2))
+    one = hearing(script, spout)
+    one.settle()
+    one.workers[0].fail_pending("the worker at b:6700 died")
+    one.settle()
+    why = Failure("worker-died", None, "the worker at b:6700 died")
+    assert sorted(script.made("failed")) == [(1, why), (2, why)]
+    one.run_for(3 * T)
+    assert len(script.made("failed")) == 2
+    one.stop()
+
+
+@both
+def test_a_spout_hears_who_held_a_tuple_that_timed_out(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(1))
+    one = hearing(script, spout)
+    one.workers[0].ask_peers = lambda number, roots: []
+    one.run_for(2 * T + 1)
+    [bolt] = one.tasks_of("bolt")
+    [(number, (kind, component, text))] = script.made("failed")
+    assert (number, kind, component) == (1, "timeout", "bolt")
+    assert f"'bolt' (task {bolt}) was given it" in text
+    assert [(name, text.partition(":")[0]) for name, text in one.errors] == [
+        ("bolt", f"1 tuple of spout 'spout' timed out, with id ({one.tasks_of('spout')[0]}, 1)")
+    ]
+    one.stop()
+
+
+def test_what_timed_out_is_told_when_the_others_have_answered_or_soon_after() -> None:
+    script = Script(next_tuple=emit_up_to(1))
+    one = hearing(script)
+    [worker], asked = one.workers, []
+
+    def ask(number: int, roots: Any) -> list[str]:
+        asked.append((number, list(roots)))
+        return ["b:6700"]
+
+    worker.ask_peers = ask
+    one.run_for(2 * T + 0.1)
+    [(number, roots)] = asked
+    assert script.made("failed") == []
+    worker.answered(number + 1, "b:6700", [Holding(roots[0], 1, How.TAKEN)])  # of another inquiry
+    one.settle()
+    assert script.made("failed") == []
+    script.calls.clear()  # the tuple is nowhere here any more
+    worker.answered(number, "b:6700", [])
+    one.settle()
+    assert len(script.made("failed")) == 1
+    script.on["next_tuple"] = emit_up_to(2)
+    one.run_for(2 * T)
+    assert len(asked) == 2
+    assert len(script.made("failed")) == 1
+    one.run_for(ANSWERS_WITHIN_SECS)
+    assert len(script.made("failed")) == 2
+    one.stop()
+
+
+def test_a_spout_with_a_list_of_failures_is_told_by_fail() -> None:
+    class Listing(ScriptedSpout):
+        outputs = WITH_LETTERS  # type: ignore[assignment]
+
+        def open(self, conf: Any, context: Any, collector: Any) -> Any:
+            self.failed = []  # type: ignore[assignment,method-assign]
+            return super().open(conf, context, collector)
+
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, Listing)
+    one.run_for(1)
+    assert [number for _, number in script.made("fail")] == [1, 2]
+    assert one.errors == []
+
+
+class Retrying(Hearing):
+    retries = Retries(first_secs=1, factor=2, max_secs=60, attempts=3)
+
+
+class AsyncRetrying(AsyncHearing):
+    retries = Retrying.retries
+
+
+def emit_again(spout: Any, told: Any) -> None:
+    number, _ = told
+    spout.collector.emit([number], (spout.context.task_id, number))
+
+
+@pytest.mark.parametrize("spout", [Retrying, AsyncRetrying])
+def test_a_spout_with_retries_hears_of_failures_later_and_later_and_then_gives_up(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(1), failed=emit_again)
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, spout)
+    one.run_for(0.7)
+    assert len(script.made("execute", "bolt")) == 1
+    one.run_for(0.6)
+    assert len(script.made("execute", "bolt")) == 2
+    one.run_for(1.2)
+    assert len(script.made("execute", "bolt")) == 2
+    one.run_for(1.3)
+    assert len(script.made("execute", "bolt")) == 3
+    [bolt], [task] = one.tasks_of("bolt"), one.tasks_of("spout")
+    why = Failure("failed", "bolt", f"'bolt' (task {bolt}) failed it")
+    assert script.made("failed") == [(1, why), (1, why)]
+    assert script.made("give_up") == [(1, why)]
+    assert script.made("execute", "letters") == [[(task, 1), 3, why.text]]
+    one.run_for(10)
+    assert len(script.made("execute", "bolt")) == 3
+    assert script.made("ack") == script.made("fail") == []
+    one.stop()
+
+
+def test_what_is_given_up_is_acked_where_a_spout_says_nothing_else() -> None:
+    class Plain(ScriptedSpout):
+        outputs = WITH_LETTERS  # type: ignore[assignment]
+        retries = Retries(attempts=1)
+
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, Plain)
+    one.settle()
+    assert [number for _, number in script.made("ack")] == [1, 2]
+    assert script.made("fail") == []
+    assert len(script.made("execute", "letters")) == 2
+
+
+@pytest.mark.parametrize("spout", [Retrying, AsyncRetrying])
+def test_failures_that_wait_count_as_under_way_so_that_a_failing_bolt_is_not_flooded(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(1000), failed=emit_again)
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, spout, max_spout_pending=10)
+    one.run_for(0.7)
+    assert len(script.made("execute", "bolt")) == 10
+    one.run_for(20)
+    numbers = [number for [number] in script.made("execute", "bolt")]
+    assert max(numbers) < 10 + 10 * (20 / 2.4 + 1)  # 3 attempts take at least 0.8 + 1.6 s, ten at a time
+    script.on["bolt", "execute"] = ack_it
+    one.run_for(10)
+    assert len(script.made("ack")) + len(script.made("give_up")) == 1000
+    one.stop()
+
+
+def test_an_ack_ends_the_count_of_failures() -> None:
+    script = Script(next_tuple=emit_up_to(1), failed=emit_again)
+    script.on["bolt", "execute"] = fail_it
+    one = hearing(script, Retrying)
+    one.settle()
+    script.on["bolt", "execute"] = ack_it
+    one.run_for(2)
+    assert len(script.made("ack")) == 1
+    [executor] = [each for each in one.workers[0].executors if each.component == "spout"]
+    [task] = executor.tasks
+    script.on["bolt", "execute"] = fail_it
+    task.spout.emitted = 0
+    one.run_for(1.3)
+    assert script.made("give_up") == []
+    assert len(script.made("failed")) == 2
+
+
+def test_an_id_that_cannot_travel_is_a_dead_letter_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Once(Retrying):
+        retries = Retries(attempts=1)
+
+        def give_up(self, message_id: Any, failure: Any) -> Any:
+            return self.script.call(self, "give_up")
+
+    def emit(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit([1], print)
+
+    script = Script(next_tuple=emit)
+    script.on["bolt", "execute"] = fail_it
+    monkeypatch.setattr(NetworkTransfer, "check", lambda self, values: tuple_codec.check(values, 1 << 20))
+    one = hearing(script, Once, testing_always_try_serialize=True)
+    one.settle()
+    [(letter, attempts, _)] = script.made("execute", "letters")
+    assert (letter, attempts) == (repr(print), 1)
+    assert len(script.made("give_up")) == 1
+    assert one.errors == []

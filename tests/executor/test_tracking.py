@@ -36,11 +36,11 @@ def test_init_names_the_spout_as_its_source() -> None:
 
 def test_fails_go_to_the_holder_and_verdicts_to_the_spout() -> None:
     out = TrackingOut()
-    out.note(Tracking.FAIL, A | 1)
+    out.note(Tracking.FAIL, A | 1, 12)
     out.note(Tracking.ACKED, B | 1)
     out.note(Tracking.ACKED, A | 2)
     assert sent(out) == [
-        (Tracking.FAIL, 9, 3, [A | 1, 0]),
+        (Tracking.FAIL, 9, 3, [A | 1, 12]),
         (Tracking.ACKED, 5, 3, [B | 1, 0]),
         (Tracking.ACKED, 4, 3, [A | 2, 0]),
     ]

@@ -14,18 +14,25 @@ from storm.errors import FrameError
 from storm.messaging import batch
 from storm.messaging.batch import (
     HEADER_BYTES,
+    INQUIRY_ROOTS_MAX,
     NEWEST,
     FrameKind,
+    Held,
     Hello,
+    Inquiry,
     Throttle,
     TrackingSection,
     TupleSection,
     WorkerAddress,
     batch_frame,
+    held_frame,
     hello_frame,
+    inquiry_frame,
     node_hash,
     read_frame,
+    read_held,
     read_hello,
+    read_inquiry,
     read_sections,
     read_throttle,
     throttle_frame,
@@ -136,7 +143,7 @@ def test_arbitrary_bytes_are_a_frame_error(data: bytes) -> None:
 
 def read_all(body: bytes) -> None:
     view = memoryview(body)
-    for read in (read_hello, read_throttle):
+    for read in (read_hello, read_throttle, read_inquiry, read_held):
         with contextlib.suppress(FrameError):
             read(view)
     for section in read_sections(view):
@@ -229,4 +236,36 @@ def test_golden_bytes() -> None:
         whole_frame(),
         hello_frame(SOURCE, Hello(False, 7)),
         throttle_frame(SOURCE, Throttle(2000, (4, 5))),
+        inquiry_frame(SOURCE, Inquiry(3, (5, 8))),
+        held_frame(SOURCE, Held(3, ((5, 4, 3), (0, 6, 1)))),
     ]
+
+
+@given(st.integers(0, (1 << 32) - 1), st.lists(edges).map(tuple))
+def test_inquiry(number: int, wanted: tuple[int, ...]) -> None:
+    frame = read_frame(inquiry_frame(SOURCE, Inquiry(number, wanted)))
+    assert frame.kind is FrameKind.INQUIRY
+    assert read_inquiry(frame.body) == Inquiry(number, wanted)
+
+
+@given(st.integers(0, (1 << 32) - 1), st.lists(st.tuples(edges, task_ids, st.integers(0, (1 << 32) - 1))).map(tuple))
+def test_held(number: int, entries: tuple[tuple[int, int, int], ...]) -> None:
+    frame = read_frame(held_frame(SOURCE, Held(number, entries)))
+    assert frame.kind is FrameKind.HELD
+    assert read_held(frame.body) == Held(number, entries)
+
+
+def test_a_question_or_an_answer_that_is_too_long_is_cut() -> None:
+    many = tuple(range(1, INQUIRY_ROOTS_MAX + 2))
+    assert read_inquiry(read_frame(inquiry_frame(SOURCE, Inquiry(1, many))).body).roots == many[:-1]
+    held = Held(1, tuple((root, 1, 2) for root in many))
+    assert read_held(read_frame(held_frame(SOURCE, held)).body).entries == held.entries[:-1]
+
+
+@pytest.mark.parametrize("read", [read_inquiry, read_held])
+@pytest.mark.parametrize(
+    "body", [b"", bytes(7), bytes(9), b"\x01\0\0\0\x01\0\0\0", b"\x01\0\0\0\xff\xff\xff\xff" + bytes(16)]
+)
+def test_a_malformed_question_or_answer_is_a_frame_error(read: Any, body: bytes) -> None:
+    with pytest.raises(FrameError):
+        read(memoryview(body))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from storm.topology.component import BasicBolt, Bolt, CustomGrouping, Spout
+from storm.topology.failures import Failure
 from storm.topology.output_fields import OutputFieldsDeclarer
 from storm.tuples import Origin, Tuple
 
@@ -60,6 +61,19 @@ def test_what_a_user_may_leave_out_does_nothing() -> None:
     spout, bolt = Spout(), Bolt()
     done = [spout.ack(1), spout.fail(1), spout.activate(), spout.deactivate(), spout.close(), bolt.cleanup()]
     assert done == [None] * 6
+
+
+def test_a_failure_is_a_fail_and_what_is_given_up_an_ack_unless_a_spout_says_otherwise() -> None:
+    class Noting(Spout):
+        def fail(self, message_id: Any) -> Any:
+            return ("fail", message_id)
+
+        def ack(self, message_id: Any) -> Any:
+            return ("ack", message_id)
+
+    failure = Failure("timeout", None, "late")
+    assert Noting().failed(1, failure) == ("fail", 1)
+    assert Noting().give_up(1, failure) == ("ack", 1)
 
 
 def test_a_custom_grouping_keeps_its_targets() -> None:

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING
 
 from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment, turns
 
+from storm.executor.inquiry import Holding, How
 from storm.executor.transfer import Tracking
 from storm.messaging import batch
-from storm.messaging.batch import FrameKind, Hello, batch_frame, hello_frame, read_frame, tuple_section
+from storm.messaging.batch import (
+    FrameKind,
+    Held,
+    Hello,
+    batch_frame,
+    held_frame,
+    hello_frame,
+    read_frame,
+    tuple_section,
+)
 from storm.messaging.columns import columns
 from storm.messaging.in_process import FRAMES_ON_THE_WAY_MAX, InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
@@ -155,6 +165,92 @@ def test_trees_under_way_fail_when_a_peer_died_and_not_when_only_its_connection_
     left.sees(assignment(version=4, right_epoch=4))
     turns(left)
     assert left.lanes.failed_pending == 2
+
+
+def test_trees_under_way_fail_when_a_peer_died_before_it_was_heard_of() -> None:
+    """It may have taken tuples: its connection stood. What comes after it is the first that is heard."""
+    left, mute = pair()
+    left.sees(assignment())
+    turns(left, count=3)  # the other one never has a turn
+    send(left, 2, "lost")
+    turns(left, count=3)
+    assert left.lanes.failed_pending == 0
+    mute.transport.close()
+    turns(left)
+    again = Side(left.network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert left.exchange.missing_peers() == []
+    assert left.lanes.failed_pending == 1
+
+
+def test_trees_under_way_fail_when_a_peer_that_was_never_heard_of_is_replaced_elsewhere() -> None:
+    left, mute = pair()
+    left.sees(assignment())
+    turns(left, count=3)
+    mute.transport.close()
+    left.sees(assignment(version=4, right_epoch=4))
+    turns(left)
+    assert left.lanes.failed_pending == 1
+
+
+def test_nothing_fails_where_no_process_was_there_before() -> None:
+    network = InProcessNetwork()
+    left = Side(network, LEFT, {1})
+    left.sees(assignment())
+    turns(left)
+    right = Side(network, RIGHT, {2, 3})
+    right.sees(assignment())
+    turns(left, right)
+    left.sees(assignment(version=4))
+    turns(left, right)
+    assert left.lanes.failed_pending == right.lanes.failed_pending == 0
+
+
+def test_a_peer_that_changed_while_the_link_was_cut_is_noticed() -> None:
+    network = InProcessNetwork()
+    left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
+    for side in (left, old):
+        side.sees(assignment())
+    turns(left, old)
+    old.transport.close()
+    turns(left, count=3)
+    unseen = Side(network, RIGHT, {2, 3})  # lives and dies while nobody here has a turn
+    unseen.transport.close()
+    again = Side(network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert left.lanes.failed_pending == 1
+
+
+def test_peers_are_asked_what_they_hold_and_answer() -> None:
+    left, right = connected_pair()
+    right.lanes.holdings = [Holding(5, 2, How.TAKEN), Holding(0, 3, How.DROPPED)]
+    assert left.exchange.ask(9, [5, 8]) == [f"127.0.0.1:{RIGHT.port}"]
+    turns(left, right)
+    assert right.lanes.asked == [(5, 8)]
+    assert left.lanes.answers == [(9, f"127.0.0.1:{RIGHT.port}", right.lanes.holdings)]
+
+
+def test_who_may_not_look_does_not_answer() -> None:
+    left, right = connected_pair()
+    left.exchange.ask(9, [5])
+    turns(left, right)
+    assert right.lanes.asked == [(5,)]
+    assert left.lanes.answers == []
+
+
+def test_of_an_answer_only_what_is_understood_counts() -> None:
+    left, right = connected_pair()
+    stranger = right.transport.connect("127.0.0.1", LEFT.port)
+    assert stranger.try_send(held_frame(address(RIGHT), Held(9, ((5, 2, 77), (6, 2, 2)))))
+    turns(left)
+    assert left.lanes.answers == [(9, f"127.0.0.1:{RIGHT.port}", [Holding(6, 2, How.QUEUED)])]
+
+
+def test_without_peers_nobody_is_asked() -> None:
+    left, _ = pair()
+    assert left.exchange.ask(9, [5]) == []
 
 
 def test_a_peer_that_restarts_gets_what_waited() -> None:

@@ -11,10 +11,14 @@ from storm.executor.transfer import Tracking
 from storm.ids import WorkerSlot
 from storm.messaging.batch import (
     HEADER_BYTES,
+    Held,
     Hello,
+    Inquiry,
     Throttle,
     batch_frame,
+    held_frame,
     hello_frame,
+    inquiry_frame,
     throttle_frame,
     topology_hash,
     tracking_section,
@@ -53,6 +57,14 @@ def test_hellos_and_throttles_of_peers_are_handed_on() -> None:
     assert receive.take(hello_frame(address(LEFT), Hello(True, 7))) == Announcement(peer, Hello(True, 7))
     throttle = Throttle(2000, (1,))
     assert receive.take(throttle_frame(address(LEFT), throttle)) == Announcement(peer, throttle)
+
+
+def test_questions_and_answers_of_peers_are_handed_on() -> None:
+    receive, _ = receiver()
+    [peer] = receive.view.peers.values()
+    inquiry, held = Inquiry(3, (5,)), Held(3, ((5, 1, 2),))
+    assert receive.take(inquiry_frame(address(LEFT), inquiry)) == Announcement(peer, inquiry)
+    assert receive.take(held_frame(address(LEFT), held)) == Announcement(peer, held)
 
 
 def test_a_worker_that_the_assignment_does_not_have_yet_is_heard_but_is_no_peer() -> None:
