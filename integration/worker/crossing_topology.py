@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,13 @@ class Numbers(Spout):
         self.notes.add("opened")
         self.next = 0
         self.pending: set[int] = set()
-        self.failed: list[int] = []
+        self.again: list[int] = []
 
     def next_tuple(self) -> None:
         if len(self.pending) >= self.window:
             return
-        if self.failed:
-            number = self.failed.pop()
+        if self.again:
+            number = self.again.pop()
         else:
             self.next += 1
             number = POISON if self.poison else self.next
@@ -56,22 +57,34 @@ class Numbers(Spout):
 
     def fail(self, message_id: Any) -> None:
         self.pending.discard(message_id)
-        self.failed.append(message_id)
+        self.again.append(message_id)
         self.notes.add("failed", message_id)
 
     def close(self) -> None:
         self.notes.add("closed")
 
 
+class HearingNumbers(Numbers):
+    """Notes why numbers failed."""
+
+    def failed(self, message_id: Any, failure: Any) -> None:
+        self.notes.add("why", message_id, failure.kind, failure.component)
+        self.fail(message_id)
+
+
 class Check(Bolt):
-    """Acks what arrives; dies of POISON. `busy`: computes without end on its first number until a file `enough` is
-    there, and a little on all others, so that there is always more for it to do."""
+    """Acks what arrives; dies of POISON.
+
+    `hangs`: its first process never returns from the number 5. `busy`: computes without end on its first number until a
+    file `enough` is there, and a little on all others, so that there is always more for it to do.
+    """
 
     outputs = ()
 
-    def __init__(self, directory: str, busy: bool) -> None:
+    def __init__(self, directory: str, busy: bool, hangs: bool) -> None:
         self.directory = directory
         self.busy = busy
+        self.hangs = hangs
 
     def prepare(self, conf: Any, context: Any, collector: Any) -> None:
         self.collector = collector
@@ -86,9 +99,17 @@ class Check(Bolt):
             raise ValueError("poison was drunk")
         assert tup.text == "some text"
         self.notes.add("got", tup.number)
+        if self.hangs and tup.number == 5:
+            self.hang()
         if self.busy:
             self.compute()
         self.collector.ack(tup)
+
+    def hang(self) -> None:
+        hung = Path(self.directory) / "hung"
+        if not hung.exists():
+            hung.touch()
+            threading.Event().wait()
 
     def compute(self) -> None:
         enough = Path(self.directory) / "enough"
@@ -103,8 +124,8 @@ class Check(Bolt):
         self.notes.add("cleaned")
 
 
-def build(directory: str, window: int = 100, poison: bool = False, busy: bool = False) -> Any:
+def build(directory: str, window: int = 100, poison: bool = False, busy: bool = False, hangs: bool = False) -> Any:
     builder = TopologyBuilder()
-    builder.set_spout("numbers", Numbers(directory, window, poison))
-    builder.set_bolt("check", Check(directory, busy), parallelism=2).shuffle_grouping("numbers")
+    builder.set_spout("numbers", (HearingNumbers if hangs else Numbers)(directory, window, poison))
+    builder.set_bolt("check", Check(directory, busy, hangs), parallelism=2).shuffle_grouping("numbers")
     return builder.create_topology()

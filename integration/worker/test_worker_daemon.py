@@ -181,6 +181,36 @@ def test_an_exception_in_a_component_is_reported_and_ends_the_worker(make_site: 
     assert (error.host, error.port) == ("127.0.0.1", site.b.port)
 
 
+def test_a_stuck_executor_is_reported_and_its_worker_ends_where_the_topology_wants_that(
+    make_site: Callable[..., Site],
+) -> None:
+    conf = {"topology.executor.stuck.secs": 0.5, "topology.executor.stuck.restart": True}
+    site = make_site({**conf, "topology.message.timeout.secs": 600}, hangs=True)
+    site.launch(site.a)
+    worker = site.launch(site.b)
+    assert worker.exit_code() == 21
+    assert worker.logged("Ending (exit code 21): component 'check' is stuck")
+    [error] = site.state.errors(TOPOLOGY_ID, "check")
+    assert "has been in one call for" in error.text
+    assert "It works on [5, 'some text'] from 'numbers'" in error.text
+    assert "in hang\n" in error.text
+    site.launch(site.b)
+    until(lambda: "5" in site.noted("acked"), f"the tuple that it held is replayed at once; logs:\n{site.logs()}")
+    assert all(why.endswith("worker-died None") for why in site.noted("why"))
+
+
+def test_a_timeout_names_the_bolt_in_another_worker_that_holds_the_tuple(make_site: Callable[..., Site]) -> None:
+    site = make_site({"topology.message.timeout.secs": 1, "topology.executor.stuck.secs": 1}, hangs=True)
+    site.launch(site.a)
+    worker = site.launch(site.b)
+    until(lambda: site.noted("why"), f"a timeout; logs:\n{site.logs()}")
+    assert "5 timeout check" in site.noted("why")
+    until(lambda: worker.logged("component 'check', task"), "the executor that hangs is reported")
+    assert worker.process.poll() is None
+    found = [error.text for error in site.state.errors(TOPOLOGY_ID, "check")]
+    assert any("of spout 'numbers' timed out" in text for text in found)
+
+
 def test_a_worker_that_cannot_start_says_why(make_site: Callable[..., Site]) -> None:
     site = make_site()
     code = site.dist / "code" / "crossing_topology.py"

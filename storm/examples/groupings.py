@@ -45,7 +45,7 @@ class NumberSpout(Spout):
         self.direct_tasks = context.tasks_of(DIRECT)
         streams = ("default", DIRECT)
         self.waiting = deque((stream, n) for n in range(conf.get("groupings.count", 1000)) for stream in streams)
-        self.emitted = self.acked = self.failed = 0
+        self.emitted = self.acked = self.failures = 0
         self.report = TaskReport(conf, context)
 
     def next_tuple(self) -> None:
@@ -59,13 +59,13 @@ class NumberSpout(Spout):
                 self.collector.emit(values, message_id)
             self.emitted += 1
         if self.report.is_due():
-            self.report.write({"emitted": self.emitted, "acked": self.acked, "failed": self.failed})
+            self.report.write({"emitted": self.emitted, "acked": self.acked, "failed": self.failures})
 
     def ack(self, message_id: Any) -> None:
         self.acked += 1
 
     def fail(self, message_id: Any) -> None:
-        self.failed += 1
+        self.failures += 1
         self.waiting.append(message_id)
 
 

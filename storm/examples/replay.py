@@ -10,75 +10,69 @@ Settings, all optional:
 
 from __future__ import annotations
 
-import heapq
 import logging
 import random
+from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from storm import BasicBolt, FailedError, Spout, StormTopology, TopologyBuilder, Tuple
+from storm import BasicBolt, FailedError, Retries, Spout, StormTopology, TopologyBuilder, Tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storm import BasicOutputCollector, SpoutOutputCollector, TopologyContext
+    from storm import BasicOutputCollector, Failure, SpoutOutputCollector, TopologyContext
 
 log = logging.getLogger(__name__)
 
 ORDERS_A_SECOND = 100
-FIRST_DELAY_SECS = 0.5
-DELAY_MAX_SECS = 30.0
-
-
-class Attempt(NamedTuple):
-    """An order that is to be sent again at a time; first in order of time."""
-
-    due: float
-    number: int
 
 
 class OrderSpout(Spout):
-    """Sends numbered orders. What fails is sent again after 0.5 s, 1 s, 2 s ... and given up after some attempts."""
+    """Sends numbered orders. What fails is sent again after 0.5 s, 1 s, 2 s ... and given up after some attempts.
 
-    outputs = {"default": ["number", "attempt"], "given_up": ["number", "attempts"]}
+    The waiting, the counting and the dead letters are the system's, by `retries`: the spout only sends again what it is
+    told. `open_orders` stands for the source that orders would come from, and be deleted from.
+    """
+
+    outputs = {"default": ["number"], "dead-letter": ["number", "attempts", "reason"]}
+
+    def __init__(self, attempts_max: int = 5) -> None:
+        self.retries = Retries(first_secs=0.5, factor=2.0, max_secs=30.0, attempts=attempts_max)
 
     def open(self, conf: Mapping[str, Any], context: TopologyContext, collector: SpoutOutputCollector) -> None:
         self.collector = collector
-        self.attempts_max = conf.get("replay.attempts_max", 5)
         self.next_number = context.task_index
         self.step = len(context.tasks_of(context.component_id))
         self.next_due = monotonic()
-        self.attempts: dict[int, int] = {}  # of every order that is under way or waits to be sent again
-        self.waiting: list[Attempt] = []
+        self.open_orders: set[int] = set()
+        self.again: deque[int] = deque()
 
     def next_tuple(self) -> None:
-        now = monotonic()
-        if self.waiting and self.waiting[0].due <= now:
-            self.send(heapq.heappop(self.waiting).number)
-        elif self.next_due <= now:
+        if self.again:
+            self.send(self.again.popleft())
+        elif self.next_due <= monotonic():
             self.next_due += 1 / ORDERS_A_SECOND
+            self.open_orders.add(self.next_number)
             self.send(self.next_number)
             self.next_number += self.step
 
     def send(self, number: int) -> None:
-        attempt = self.attempts[number] = self.attempts.get(number, 0) + 1
-        self.collector.emit([number, attempt], message_id=number)
+        self.collector.emit([number], message_id=number)
 
     def ack(self, message_id: int) -> None:
-        del self.attempts[message_id]
+        self.open_orders.remove(message_id)
 
-    def fail(self, message_id: int) -> None:
-        attempts = self.attempts[message_id]
-        if attempts >= self.attempts_max:
-            del self.attempts[message_id]
-            self.collector.emit([message_id, attempts], stream="given_up")
-            return
-        delay = min(FIRST_DELAY_SECS * 2 ** (attempts - 1), DELAY_MAX_SECS)
-        heapq.heappush(self.waiting, Attempt(monotonic() + delay, message_id))
+    def failed(self, message_id: int, failure: Failure) -> None:
+        log.debug("order %d again: %s", message_id, failure.text)
+        self.again.append(message_id)
+
+    def give_up(self, message_id: int, failure: Failure) -> None:
+        self.open_orders.remove(message_id)
 
 
 class ShipBolt(BasicBolt):
-    """Ships orders, which fails often: FailedError makes the spout hear of it at once."""
+    """Ships orders, which fails often: FailedError makes the spout hear of it."""
 
     outputs = ["number"]
 
@@ -116,13 +110,14 @@ class GivenUpBolt(BasicBolt):
     """Tells people of orders that could not be shipped: see `storm get-errors`."""
 
     def execute(self, tup: Tuple) -> None:
-        self.collector.report_error(RuntimeError(f"order {tup.number} was given up after {tup.attempts} attempts"))
+        text = f"order {tup.number} was given up after {tup.attempts} attempts: {tup.reason}"
+        self.collector.report_error(RuntimeError(text))
 
 
 def topology(conf: Mapping[str, Any]) -> StormTopology:
     builder = TopologyBuilder()
-    builder.set_spout("orders", OrderSpout())
+    builder.set_spout("orders", OrderSpout(conf.get("replay.attempts_max", 5)))
     builder.set_bolt("ship", ShipBolt(), 2).shuffle_grouping("orders")
     builder.set_bolt("shipped", ShippedBolt()).global_grouping("ship")
-    builder.set_bolt("given_up", GivenUpBolt()).shuffle_grouping("orders", stream="given_up")
+    builder.set_bolt("given_up", GivenUpBolt()).shuffle_grouping("orders", stream="dead-letter")
     return builder.create_topology()

@@ -60,7 +60,7 @@ class LineSpout(Spout):
         self.number = context.task_index
         self.step = len(context.tasks_of(context.component_id))
         self.failed_numbers: deque[int] = deque()
-        self.emitted = self.acked = self.failed = 0
+        self.emitted = self.acked = self.failures = 0
         self.active = False
         self.report = TaskReport(conf, context)
 
@@ -82,7 +82,7 @@ class LineSpout(Spout):
         self.report_last()
 
     def fail(self, message_id: int) -> None:
-        self.failed += 1
+        self.failures += 1
         self.failed_numbers.append(message_id)
         self.report_last()
 
@@ -98,11 +98,11 @@ class LineSpout(Spout):
 
     def report_last(self) -> None:
         """Once the spout is deactivated only acks and fails are called: write when the last line came back."""
-        if not self.active and self.emitted == self.acked + self.failed:
+        if not self.active and self.emitted == self.acked + self.failures:
             self.write_report()
 
     def write_report(self) -> None:
-        self.report.write({"emitted": self.emitted, "acked": self.acked, "failed": self.failed})
+        self.report.write({"emitted": self.emitted, "acked": self.acked, "failed": self.failures})
 
 
 class SplitBolt(BasicBolt):

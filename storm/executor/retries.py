@@ -15,11 +15,11 @@ COUNTED_MAX = 100_000  # ids whose failures are remembered; more only if most ar
 
 
 class Told(NamedTuple):
-    """A failure that is due: the `count`-th of its message. `given_up`: the last one, that no attempt follows."""
+    """A failure that is due, after so many attempts at its message. `given_up`: no other attempt follows."""
 
     message_id: Any
     failure: Failure
-    count: int
+    attempts: int
     given_up: bool
 
 

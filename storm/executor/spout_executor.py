@@ -304,7 +304,7 @@ class SpoutExecutor(Executor):
         """Where the stream is declared; an id that cannot travel goes as text."""
         if DEAD_LETTER_STREAM not in task.collector.streams:
             return
-        rest = [told.count, told.failure.text]
+        rest = [told.attempts, told.failure.text]
         try:
             task.collector.emit([told.message_id, *rest], None, DEAD_LETTER_STREAM)
         except SerializationError:

@@ -24,12 +24,12 @@ class Call(NamedTuple):
 
 
 class Stuck(NamedTuple):
-    """The call at `place` has lasted too long, and with it so many of its group."""
+    """The call at `place` has lasted too long: one of so many of its group."""
 
     group: Hashable
     place: Hashable
     secs: float
-    count: int
+    calls: int
 
 
 class GoesOn(NamedTuple):

@@ -110,13 +110,14 @@ class StuckWatch:
     def _report(self, event: Stuck, stack: list[FrameType]) -> Executor:
         """Tell people; answers whose call it is."""
         group: Any = event.group  # a lane, or an executor of which a coroutine is stuck
-        executors, executor = (group.executors, group.busy) if isinstance(group, Lane) else ([group], group)
-        work = _end_of_call(stack, _components(executors))
-        executor = executor if work is None else work.executor
+        work = _end_of_call(stack, _components(group.executors if isinstance(group, Lane) else [group]))
+        executor: Executor = group.busy if isinstance(group, Lane) else group
+        if work is not None:
+            executor = work.executor
         self._named[group] = executor.component
         where = f"component {executor.component!r}" + ("" if work is None else f", task {work.task}")
         limit = f"topology.executor.stuck.secs is {executor.options.executor_stuck_secs:g}"
-        others = f", and in {event.count - 1} more" if event.count > 1 else ""
+        others = f", and in {event.calls - 1} more" if event.calls > 1 else ""
         lines = [f"{where}, has been in one call for {event.secs:.0f} s{others} ({limit})"]
         if work is not None and work.tuples:
             more = f" and {len(work.tuples) - 1} more" if len(work.tuples) > 1 else ""

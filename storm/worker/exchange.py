@@ -338,9 +338,9 @@ class Exchange:
         """Send what the sockets take; whether that was anything."""
         blocked = {}
         while self._inquiries:
-            frame = self._inquiries.popleft()
+            inquiry = self._inquiries.popleft()
             for connection in self._connections.values():
-                connection.control.append(frame)
+                connection.control.append(inquiry)
         before = self._transfer.sent_frames
         for peer, connection in self._connections.items():
             sender = connection.sender

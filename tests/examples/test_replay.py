@@ -3,81 +3,59 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from several_workers import SeveralWorkers
 
 from storm.examples import replay
-from storm.examples.replay import OrderSpout
-
-
-class Collector:
-    def __init__(self) -> None:
-        self.emitted: list[tuple[list[int], Any, str]] = []
-
-    def emit(self, values: list[int], message_id: Any = None, stream: str = "default") -> None:
-        self.emitted.append((values, message_id, stream))
-
-
-class Context:
-    component_id = "orders"
-    task_index = 0
-
-    def tasks_of(self, component_id: str) -> list[int]:
-        return [1]
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> Time:
-    found = Time()
-    monkeypatch.setattr(replay, "monotonic", found)
-    return found
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`cluster(conf)`: the topology in virtual time."""
+    made: list[SeveralWorkers] = []
+
+    def make(conf: dict[str, Any]) -> SeveralWorkers:
+        one = SeveralWorkers(replay.topology(conf), conf)
+        made.append(one)
+        monkeypatch.setattr(replay, "monotonic", one.clock.now)
+        return one
+
+    yield make
+    for one in made:
+        one.stop()
 
 
-@pytest.fixture
-def collector() -> Collector:
-    return Collector()
+def spout_and_shipped(one: SeveralWorkers) -> tuple[Any, set[int]]:
+    executors = {executor.component: executor for executor in one.workers[0].executors}
+    return executors["orders"].tasks[0].spout, executors["shipped"].tasks[0].bolt.shipped
 
 
-@pytest.fixture
-def spout(time: Time, collector: Collector) -> OrderSpout:
-    found = OrderSpout()
-    found.open({"replay.attempts_max": 3}, Context(), collector)  # type: ignore[arg-type]
-    found.next_tuple()
-    found.next_due = 1000.0  # no other order
-    return found
+def test_what_fails_is_sent_again_until_it_is_shipped(cluster: Any) -> None:
+    one = cluster({"replay.attempts_max": 100})
+    one.run_for(3)
+    spout, shipped = spout_and_shipped(one)
+    spout.next_due = 1e9  # no order more
+    one.run_for(1)
+    assert spout.open_orders
+    one.run_for(600)
+    assert spout.open_orders == set()
+    assert shipped == set(range(spout.next_number))
+    assert spout.next_number > 200
+    assert one.errors == []
 
 
-def test_a_failed_order_waits_longer_each_time(spout: OrderSpout, collector: Collector, time: Time) -> None:
-    for wait in (0.5, 1.0):
-        spout.fail(0)
-        time.now += wait - 0.01
-        sent = len(collector.emitted)
-        spout.next_tuple()
-        assert len(collector.emitted) == sent
-        time.now += 0.01
-        spout.next_tuple()
-        assert len(collector.emitted) == sent + 1
-    assert [values for values, _, _ in collector.emitted] == [[0, 1], [0, 2], [0, 3]]
-
-
-def test_an_order_is_given_up_in_the_end(spout: OrderSpout, collector: Collector, time: Time) -> None:
-    for _ in range(3):
-        spout.fail(0)
-        time.now += 60
-        spout.next_tuple()
-    assert collector.emitted[-1] == ([0, 3], None, "given_up")
-    assert spout.attempts == {}
-
-
-def test_an_acked_order_is_forgotten(spout: OrderSpout) -> None:
-    spout.ack(0)
-    assert spout.attempts == {}
+def test_an_order_is_given_up_in_the_end_and_people_are_told(cluster: Any) -> None:
+    one = cluster({"replay.attempts_max": 3, "replay.failure_rate": 1.0})
+    one.run_for(0.005)
+    spout, shipped = spout_and_shipped(one)
+    spout.next_due = 1e9
+    one.run_for(1.1)
+    assert spout.open_orders == {0}  # tried after 0 and 0.5 s, and then after another second
+    assert one.errors == []
+    one.run_for(1)
+    assert spout.open_orders == shipped == set()
+    [(component, text)] = one.errors
+    assert component == "given_up"
+    assert "order 0 was given up after 3 attempts: 'ship' (task" in text
 
 
 def test_the_topology_is_legal() -> None:

@@ -15,7 +15,7 @@ WHY = Failure("failed", "count", "count failed it")
 
 
 def told(schedule: RetrySchedule, now: float) -> list[tuple[Any, int, bool]]:
-    return [(each.message_id, each.count, each.given_up) for each in schedule.due(now)]
+    return [(each.message_id, each.attempts, each.given_up) for each in schedule.due(now)]
 
 
 def test_each_failure_waits_longer_and_the_last_one_does_not_wait() -> None:
