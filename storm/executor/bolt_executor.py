@@ -350,11 +350,11 @@ class BoltExecutor(Executor):
 
     def unsettled(self) -> int:
         """How many of the tuples that were executed have been neither acked nor failed; ticks need not be."""
-        counts = [self.executed[each] - self.acked.get(each, 0) - self.failed.get(each, 0) for each in self.inputs()]
-        return sum(counts)
-
-    def inputs(self) -> list[GlobalStreamId]:
-        return [source for source in self.executed if source.stream_id != TICK_STREAM]
+        count = 0
+        for source in list(self.executed):  # other threads ask too
+            if source.stream_id != TICK_STREAM:
+                count += self.executed[source] - self.acked.get(source, 0) - self.failed.get(source, 0)
+        return count
 
     def totals(self) -> Totals:
         totals = Totals()

@@ -1,6 +1,7 @@
 """Where in this process the parts of trees are that timed out: among all tuples that Python's collector knows.
 
-So nothing has to be noted while tuples flow. A look takes some 10 milliseconds for 100,000 objects: `Lanes` allows few.
+So nothing has to be noted while tuples flow. A look at 50,000 tuples under way among 1.1 million objects took 65 to 95
+milliseconds on one busy core, interpreted: `Lanes` allows few.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def find(lanes: Lanes, roots: Iterable[int]) -> list[Holding]:
         taken[task] = sum(id(tup) not in queued for tup in tuples)
         for tup in tuples:
             how = How.QUEUED if id(tup) in queued else How.TAKEN
-            found.update(Holding(root, task, how) for root in (tup.root, *(tup.more or ())) if root in wanted)
+            found.update(Holding(root, task, how) for root in [tup.root, *list(tup.more or ())] if root in wanted)
     for executor in lanes.executors:
         if isinstance(executor, BoltExecutor) and executor.unsettled() > sum(
             taken.get(task, 0) for task in executor.id.tasks()

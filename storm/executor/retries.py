@@ -41,6 +41,11 @@ class RetrySchedule:
     def failed(self, message_id: Any, failure: Failure, now: float) -> None:
         """A message failed. Raises TypeError where its id is not hashable."""
         retries = self._retries
+        try:
+            hash(message_id)
+        except TypeError:
+            what = f"message id {message_id!r:.100} is not hashable"
+            raise TypeError(f"{what}: a spout with `retries` needs ids that can be keys of a dict") from None
         count = self._counts.pop(message_id, 0) + 1
         given_up = retries.attempts is not None and count >= retries.attempts
         due = now

@@ -111,9 +111,10 @@ class StuckWatch:
         """Tell people; answers whose call it is."""
         group: Any = event.group  # a lane, or an executor of which a coroutine is stuck
         work = _end_of_call(stack, _components(group.executors if isinstance(group, Lane) else [group]))
-        executor: Executor = group.busy if isinstance(group, Lane) else group
+        executor: Executor | None = group.busy if isinstance(group, Lane) else group
         if work is not None:
             executor = work.executor
+        assert executor is not None  # a lane whose turns were counted was busy
         self._named[group] = executor.component
         where = f"component {executor.component!r}" + ("" if work is None else f", task {work.task}")
         limit = f"topology.executor.stuck.secs is {executor.options.executor_stuck_secs:g}"

@@ -6,6 +6,7 @@ import pytest
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
 from several_workers import SeveralWorkers
 
+from storm.executor.lanes import LOOKS_MAX, LOOKS_SECS
 from storm.topology.builder import TopologyBuilder
 
 
@@ -89,4 +90,17 @@ def test_next_due_is_when_a_step_does_something() -> None:
     one.clock.jump_to(due)
     one.settle()
     assert len(script.made("next_tuple")) == calls + 1
+    one.stop()
+
+
+def test_who_holds_what_is_looked_for_only_so_often() -> None:
+    one = build(Script())
+    [worker] = one.workers
+    assert worker.inquire([1]) is None  # nobody asks peers: nobody is asked at all
+    worker.ask_peers = lambda number, roots: []
+    for ask in (lambda: worker.inquire([1]), lambda: worker.held([1])):
+        answers = [ask() for _ in range(LOOKS_MAX + 2)]
+        assert [answer is None for answer in answers] == [False] * LOOKS_MAX + [True] * 2
+        one.clock.jump_to(one.clock.now() + LOOKS_SECS)
+        assert ask() is not None
     one.stop()

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import storm.executor
-from storm.executor.user_traceback import is_ours, user_traceback
+from storm.executor.user_traceback import is_ours, user_stack, user_traceback
 
 OURS = str(Path(storm.executor.__file__).parent / "bolt_executor.py")
 
@@ -45,3 +47,18 @@ def test_what_is_ours() -> None:
     assert is_ours(OURS)
     assert is_ours("storm/executor/collectors.py")
     assert not is_ours("/home/user/storm_topology/bolts.py")
+
+
+def test_of_a_stack_only_the_users_frames_are_told() -> None:
+    found: list[str] = []
+
+    def look() -> None:
+        ours, user = sys._getframe(2), sys._getframe(1)
+        found.extend([user_stack([ours, user]), user_stack([ours])])
+
+    namespace: dict[str, Any] = {}
+    exec(compile("def call(f, look):\n    f(look)\n", OURS, "exec"), namespace)
+    user: dict[str, Any] = {}
+    exec(compile("def execute(look):\n    look()\n", "user_code.py", "exec"), user)
+    namespace["call"](user["execute"], look)
+    assert found == ['Stack (most recent call last):\n  File "user_code.py", line 2, in execute', ""]
