@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import traceback
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from simulated_nimbus import NimbusProcess
+
+from storm.cluster import paths
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.ids import WorkerSlot
+from storm.ids import SYSTEM_EXECUTOR, WorkerSlot
 from storm.nimbus.assignments import wanted_executors
 from storm.nimbus.topology_blobs import TopologyBlobs
+from storm.supervisor.slot import SlotState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from event_loop import Process
     from simulated_cluster import SimulatedCluster
-    from simulated_machines import Host, WorkerProcess
-    from simulated_nimbus import NimbusProcess
+    from simulated_machines import Host, SupervisorProcess
+    from simulated_network import Frame
+    from simulated_worker import WorkerProcess
 
     from storm.cluster.records import Assignment
     from storm.ids import TaskId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot
+    from storm.scheduler.scheduling_state import Placement, Scheduler, SchedulingState, TopologyNeeds
     from storm.supervisor.slot_runner import WorkerHandle
 
 MESSAGE_TIMEOUT_SECS = 5
 ENDED_WITHIN_SECS = 2 * MESSAGE_TIMEOUT_SECS + 2  # an attempt lives at most two timeouts
 DONE_WITHIN_SECS = 30.0
 FLOWING_SECS = 20.0
+SILENT_SECS_MIN = 5.0  # Nimbus holds a worker without a supervisor for dead after a third of nimbus.task.timeout.secs
+OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
+CUT_OFF_SECS = 1.0
+QUEUED_MAX = 20  # tuples for one task, of which 6 are its mark
+BATCHES_MAX = 20  # for one other worker; from 4 on its tasks are spared
+CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
+WRITTEN_BY_LEADERS = tuple(f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS))
 
 
 class Checks:
@@ -34,6 +51,10 @@ class Checks:
         self._cluster = cluster
         self.problems: list[str] = []
         self._waiting: set[TopologyId] = set()  # no slot is left for them: they keep those of machines that are gone
+        self._crash_starts: defaultdict[tuple[str, int, TopologyId], list[float]] = defaultdict(list)
+        self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
+        self._in_office: NimbusProcess | None = None
+        self._in_office_since = 0.0
 
     def problem(self, text: str) -> None:
         """Note what does not hold; the run goes on to its end."""
@@ -42,19 +63,121 @@ class Checks:
 
     # At every step
 
+    def process_crashed(self, process: Process, error: Exception) -> None:
+        """No daemon and no worker ends by an exception."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.problem(f"{process.name} ended by {type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+
     def worker_starts(self, host: Host, handle: WorkerHandle) -> None:
-        """No port runs two workers."""
+        """No port runs two workers; one that dies at each start is started less and less often."""
         for other in host.alive():
             if other.handle.port == handle.port:
                 self.problem(f"{handle.worker_id} is launched while {other.name} runs on its port")
+        topology_id = handle.assignment.topology_id
+        is_taken = (host.name, handle.port) in self._cluster.network.taken_ports
+        if is_taken or self._cluster.is_crashing(topology_id):
+            starts = self._crash_starts[host.name, handle.port, topology_id]
+            starts.append(self._now)
+            if len(starts) > CRASH_STARTS_MAX + 2 * host.starts:
+                self.problem(f"{handle.worker_id} is start {len(starts)} of a worker that dies each time, on {starts}")
+
+    def worker_took(self, worker: WorkerProcess, frame: Frame) -> None:
+        """What a worker takes in is whole, and from nobody who was replaced; no two speak for one slot's epoch."""
+        sender = frame.sender
+        if frame.is_damaged:
+            self.problem(f"{worker.name} took in a frame of {sender.name} that was damaged")
+        if worker.has_replaced(sender):
+            self.problem(f"{worker.name} took in a frame of {sender.name}, which had been replaced")
+        place = (worker.name, sender.host.node_id, sender.handle.port, sender.handle.assignment.epoch)
+        before = self._accepted.get(place)
+        if before is not None and before is not sender and before.alive and sender.alive:
+            self.problem(f"{worker.name} takes in what {before.name} and {sender.name} send, in the same place")
+        self._accepted[place] = sender
+
+    def worker_beats(self, worker: WorkerProcess) -> None:
+        """Nothing that waits in a worker grows without bounds."""
+        assert worker.worker is not None
+        exchange, lanes = worker.worker.exchange, worker.worker.lanes
+        outboxes = exchange._transfer._outboxes.values()
+        waiting = max((len(outbox.sections) for outbox in outboxes), default=0)
+        if waiting > BATCHES_MAX:
+            self.problem(f"{waiting} batches wait in {worker.name} for one other worker")
+        longest = max(lanes.queue_lengths().values(), default=0)
+        if longest > QUEUED_MAX:
+            self.problem(f"{longest} tuples wait for one task of {worker.name}")
+
+    def worker_is_ended(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> None:
+        """No worker is killed for a silence that was none, nor ended because its supervisor is cut off."""
+        slot = supervisor.core.slots.slots()[worker.handle.port]
+        if slot.state is not SlotState.KILLING or slot.entered_at != worker.host.clock.now():
+            return
+        silent_secs = self._now - worker.heard_at
+        if slot.failure is None and supervisor.session.lost_for_secs() > CUT_OFF_SECS:
+            self.problem(f"{supervisor.name} ends {worker.name}, and does not reach ZooKeeper")
+        elif slot.failure and "heartbeat" in slot.failure and silent_secs < self._heartbeat_timeout_secs(worker):
+            self.problem(f"{supervisor.name} kills {worker.name}, which {slot.failure}, after {silent_secs:.3f} s")
+
+    def _heartbeat_timeout_secs(self, worker: WorkerProcess) -> float:
+        return worker.host.options.limits.heartbeat_timeout_secs
+
+    def changed(self, process: Process, method: str, path: str) -> None:
+        """Only the Nimbus that took office last writes what a leader writes."""
+        if not isinstance(process, NimbusProcess):
+            return
+        if (method, path) == ("set", paths.LEADER_INFO):
+            if process is not self._in_office:
+                self._in_office, self._in_office_since = process, self._now
+        elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
+            self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
 
     def nimbus_stepped(self, nimbus: NimbusProcess) -> None:
-        """No slot is used by two topologies."""
+        """No slot is used by two topologies, and heartbeats count for those who sent them only."""
         owners: dict[WorkerSlot, TopologyId] = {}
-        for topology_id, assignment in nimbus.core.snapshot.assignments.items():
-            for slot in assignment.slot_executors():
+        core = nimbus.core
+        for topology_id, assignment in core.snapshot.assignments.items():
+            for slot, executors in assignment.slot_executors().items():
                 if owners.setdefault(slot, topology_id) != topology_id:
                     self.problem(f"{slot} is given to {owners[slot]} and to {topology_id}")
+                beat = core.heartbeats.last(topology_id, slot)
+                if beat is not None and beat.executors - {SYSTEM_EXECUTOR} != set(executors):
+                    self.problem(f"a heartbeat for {sorted(beat.executors)} counts for {slot} of {topology_id}")
+
+    def watched(self, nimbus: NimbusProcess, scheduler: Scheduler) -> Scheduler:
+        """The scheduler of a Nimbus; what it is asked, and what it answers, is looked at."""
+
+        def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
+            self._given_up(nimbus, state.avoid)
+            placements = scheduler(state)
+            self._placed(state, placements)
+            return placements
+
+        return schedule
+
+    def _given_up(self, nimbus: NimbusProcess, dead: Collection[WorkerSlot]) -> None:
+        """No worker is given up that was heard of just now, nor by a leader that cannot know yet."""
+        if dead and self._now - self._in_office_since < OFFICE_SECS_MIN:
+            self.problem(f"{nimbus.name} has just taken office, and takes {sorted(dead)} for dead")
+        for used, since in nimbus.core.heartbeats._assigned.items():
+            if used.slot in dead:
+                host = used.slot.node_id.replace("node", "host")
+                key = (used.topology_id, host, used.slot.port, frozenset(map(tuple, since.executors)))
+                told_at = nimbus.told.get(key, 0.0)
+                if told_at > self._now - SILENT_SECS_MIN:
+                    self.problem(f"{used.slot} of {used.topology_id} is given up, and beat at {told_at:.3f}")
+
+    def _placed(self, state: SchedulingState, placements: dict[TopologyId, Placement]) -> None:
+        """Slots are those that are offered or kept, each of one topology; and nobody moves who need not."""
+        claims = Counter(slot for needs in state.topologies for slot in set(needs.placed.values()))
+        for needs in state.topologies:
+            placement = placements[needs.topology_id]
+            slots = set(placement.values())
+            strange = slots.difference(state.slots, needs.placed.values())
+            if strange:
+                self.problem(f"{needs.topology_id} is given {sorted(strange)}, which nobody offers")
+            if slots and all(claims[slot] == 1 for slot in needs.placed.values()):
+                stay = sum(placement[executor] == slot for executor, slot in needs.placed.items())
+                if stay < _may_stay(needs, slots):
+                    self.problem(f"{needs.topology_id}: {stay} executors stay, {_may_stay(needs, slots)} could")
 
     # After a quiet time
 
@@ -84,12 +207,17 @@ class Checks:
         for base in snapshot.bases.values():
             if base.status not in (TopologyStatus.ACTIVE, TopologyStatus.INACTIVE):
                 self.problem(f"{base.topology_id} is still {base.status.value}")
+            if base.topology_id not in self._cluster.user.promises and not self._cluster.user.unsure[base.name]:
+                self.problem(f"{base.topology_id} is there, and nobody was told so")
         names = Counter(base.name for base in snapshot.bases.values())
         if any(count > 1 for count in names.values()):
             self.problem(f"topologies share a name: {names}")
 
     def _assignments(self, snapshot: ClusterSnapshot) -> None:
         served = [host for host in self._cluster.hosts if host.is_served]
+        nimbuses = StormClusterState(self._cluster.zookeeper.tree.session()).nimbuses()
+        if [info.host for info in nimbuses] != [place.host for place in self._cluster.nimbuses]:
+            self.problem(f"Nimbuses known: {nimbuses}")
         if set(snapshot.supervisors) != {host.node_id for host in served}:
             self.problem(f"supervisors known: {sorted(snapshot.supervisors)}")
         offered = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
@@ -146,7 +274,7 @@ class Checks:
     def _remains(self, snapshot: ClusterSnapshot) -> None:
         """A topology that is gone leaves nothing."""
         cluster = self._cluster
-        state = StormClusterState(cluster.tree.session())
+        state = StormClusterState(cluster.zookeeper.tree.session())
         kinds = {
             "an assignment": set(state.assignment_ids()),
             "errors": set(state.error_topology_ids()),
@@ -200,3 +328,14 @@ class Checks:
     @property
     def _now(self) -> float:
         return self._cluster.events.clock.now()
+
+
+def _may_stay(needs: TopologyNeeds, slots: set[WorkerSlot]) -> int:
+    """How many executors can stay where they are, if these slots shall have equal shares."""
+    share, larger = divmod(len(needs.executors), len(slots))
+    have = Counter(needs.placed.values())
+    stay = 0
+    for slot in sorted(slots, key=lambda slot: -have[slot]):
+        stay += min(have[slot], share + (larger > 0))
+        larger -= 1
+    return stay

@@ -34,6 +34,7 @@ class EventLoop:
         self.rng = rng
         self.clock = SimulatedClock(1000.0)
         self.log: list[str] = []
+        self.on_crash: Callable[[Process, Exception], None] = _nothing  # a process ended by an exception of its own
         self._events: list[tuple[float, float, int, str, Callable[[], None]]] = []
         self._count = 0
         self._depth = 0
@@ -82,7 +83,7 @@ class EventLoop:
 
 
 class HostClock:
-    """A host's own clock: it runs as all do, from another beginning, and its wall clock is off by some seconds."""
+    """A host's own clock: it runs as all do, from another beginning; its wall clock is off, and may jump."""
 
     def __init__(self, clock: SimulatedClock, boot_secs: float, wall_off_secs: int) -> None:
         self._clock = clock
@@ -94,6 +95,10 @@ class HostClock:
 
     def wall_secs(self) -> int:
         return self._clock.wall_secs() + self._wall_off_secs
+
+    def jump(self, secs: int) -> None:
+        """Somebody sets the wall clock."""
+        self._wall_off_secs += secs
 
     def thread_busy_secs(self) -> float:
         return 0.0
@@ -136,6 +141,9 @@ class Process:
             self.after_call()
         except Died:
             assert not self.alive, f"{self.name} lives, and somebody else died in its stack"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process is dead and the run goes on
+            self.events.on_crash(self, error)
+            self.die(f"{type(error).__name__}: {error}")
         finally:
             self._is_calling = False
         self._catch_up()
@@ -197,6 +205,11 @@ class Process:
         self.resume()
         self.require_alive()
 
+    def wait_here(self, secs: float) -> None:
+        """Wait for an answer in the midst of a call. Raises Died if it dies meanwhile."""
+        self.events.run_below(secs)
+        self.require_alive()
+
 
 class Loop:
     """One thread of a process: `turn` answers in how many seconds it is due again; None: only when it is woken."""
@@ -229,3 +242,7 @@ class Loop:
         secs = self._turn()
         if secs is not None:
             self.wake(max(LOOP_SECS_MIN, secs))
+
+
+def _nothing(process: Process, error: Exception) -> None:
+    pass

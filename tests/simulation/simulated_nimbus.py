@@ -6,12 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from event_loop import HostClock, Loop, Process
-from simulated_zookeeper import Session
 
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import BlobCorruptError, NimbusUnreachableError, StormError
+from storm.errors import BlobCorruptError, BlobStoreError, NimbusUnreachableError, StormError
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from storm.blobstore.blob_store import BlobMeta, BlobStore
     from storm.supervisor.assignment_sync import BlobHash
+
+BeatKey = tuple[str, str, int, frozenset[tuple[int, int]]]  # topology, host, port, executors
 
 RETRY_SECS_MAX = 10.0
 BOOT_SECS = 0.2
@@ -38,6 +39,8 @@ class NimbusBlobs:
 
     def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
         self._process.act(f"stores {key}")
+        if self._process.place.disk_is_full:
+            raise BlobStoreError(f"Cannot store {key}: no space is left on the disk.")
         meta = self._store.create(key, chunks)
         self._process.act(f"has stored {key}")
         return meta
@@ -62,7 +65,9 @@ class NimbusProcess(Process):
     def __init__(self, cluster: SimulatedCluster, place: NimbusPlace, number: int) -> None:
         super().__init__(cluster.events, f"{place.host}#{number}")
         self.cluster = cluster
-        self.session = Session(self, cluster.tree, cluster.weather)
+        self.place = place
+        self.told: dict[BeatKey, float] = {}  # when it last heard of whom
+        self.session = cluster.zookeeper.session(self, place.host)
         info = NimbusInfo(place.host, 6627, place.clock.wall_secs(), "simulated")
         election = LeaderElection(self.session, info, self._wake)
         state = StormClusterState(self.session, election.fence)
@@ -76,6 +81,7 @@ class NimbusProcess(Process):
             election=election,
             wake=self._wake,
         )
+        self.core._scheduler = cluster.checks.watched(self, self.core._scheduler)
         self.service = NimbusService(
             self.core, DirectRequests(), uploads=FILES, downloads=FILES, blob_store=cluster.blobs
         )
@@ -93,10 +99,10 @@ class NimbusProcess(Process):
         return self.alive and not self.paused and self.core.leads
 
     def on_death(self) -> None:
-        self.session.abandon()
+        self.session.part()
 
     def on_pause(self) -> None:
-        self.session.abandon()
+        self.session.part()
 
     def on_resume(self) -> None:
         self.session.reconnect()
@@ -123,6 +129,7 @@ class NimbusPlace:
         self.host = f"nimbus{number}"
         self.clock = HostClock(cluster.events.clock, cluster.rng.uniform(0, 1e6), cluster.rng.randint(-2, 2))
         self.process: NimbusProcess | None = None
+        self.disk_is_full = False
         self._cluster = cluster
         self._starts = 0
 
@@ -142,7 +149,12 @@ class NimbusLink:
 
     def call(self, method: str, *arguments: Any) -> Any:
         leader = self._leader()
-        return getattr(leader.service, method)(*arguments)
+        answer = getattr(leader.service, method)(*arguments)
+        beats = arguments[0].worker_heartbeats if method == "sendSupervisorWorkerHeartbeats" else arguments
+        for beat in beats:
+            executors = frozenset((each.task_start, each.task_end) for each in beat.executors)
+            leader.told[beat.storm_id, self._host, beat.port, executors] = leader.events.clock.now()
+        return answer
 
     def download(self, wanted: Sequence[BlobHash]) -> dict[str, bytes]:
         """All blobs of a topology."""
@@ -150,6 +162,8 @@ class NimbusLink:
         found = {}
         for key, sha256 in wanted:
             data = b"".join(self._cluster.blobs.read(key))
+            if self._cluster.weather.strikes("download damaged"):
+                data = data[:-1]
             if hashlib.sha256(data).hexdigest() != sha256:
                 raise BlobCorruptError(f"{key} is not what it should be")
             found[key] = data

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
 
-    from simulated_machines import WorkerProcess
+    from simulated_worker import WorkerProcess
     from weather import Weather
 
     from storm.ids import TaskId
@@ -78,7 +78,7 @@ class Record(Shared):
         self.worker: WorkerProcess | None = None
         self.emits = 0
         self.targets: dict[int, list[TaskId]] = {}  # emit -> the tasks that it went to
-        self.emitters: dict[int, tuple[WorkerProcess, float]] = {}  # emit -> whose it was, and when
+        self.keys: dict[int, int] = {}  # emit -> what else it carries
         self.executions: dict[tuple[int, TaskId], list[Execution]] = {}
         self.items: dict[tuple[str, TaskId], list[Item]] = {}  # of a topology's spout task
         self.lives: list[SpoutLife] = []
@@ -86,20 +86,17 @@ class Record(Shared):
         self.acked = 0
         self.failed = 0
 
-    def next_emit(self) -> int:
-        """A number for what the present worker emits now."""
-        assert self.worker is not None
+    def next_emit(self) -> list[int]:
+        """The values of what is emitted now: its number, and a key."""
         self.emits += 1
-        self.emitters[self.emits] = self.worker, self.clock.now()
+        key = self.keys[self.emits] = self.rng.randrange(5)
         self.targets[self.emits] = []
-        return self.emits
+        return [self.emits, key]
 
-    def note_execution(self, emit: int, task: TaskId) -> Execution:
-        """The present worker executes a tuple. It may not be one that a worker emitted which it knew to be replaced."""
-        assert self.worker is not None
-        emitter, emitted_at = self.emitters[emit]
-        if self.worker.knew_replaced(emitter, emitted_at):
-            self.problems.append(f"{self.worker.name} executed what {emitter.name} emitted, which had been replaced")
+    def note_execution(self, emit: int, key: int, task: TaskId) -> Execution:
+        """A task executes a tuple."""
+        if self.keys.get(emit) != key:
+            self.problems.append(f"task {task} executed ({emit}, {key}), which nobody emitted")
         execution = Execution()
         self.executions.setdefault((emit, task), []).append(execution)
         return execution
@@ -163,10 +160,10 @@ class SourceSpout(Spout):
         self.burst -= 1
         if self.burst < 0:
             self.quiet_until = now + record.rng.uniform(0.5, 3.0)
-        number = record.next_emit()
+        values = record.next_emit()
+        number = values[0]
         self.life.attempts[number] = Attempt(item, now)
         self.under_way += 1
-        values = [number, record.rng.randrange(5)]
         record.targets[number] = self.collector.emit_and_get_tasks(values, number)
 
     def ack(self, message_id: int) -> None:
@@ -213,12 +210,14 @@ class NotingBolt(Bolt):
         record, weather = self.record, self.record.weather
         mine, self.held = self.held, []
         if not tup.is_tick():
-            mine.append((tup, record.note_execution(tup.emit, self.context.task_id)))
+            mine.append((tup, record.note_execution(tup.emit, tup.key, self.context.task_id)))
             if weather.strikes("tuple held"):
                 self.held = mine
                 return
         if not mine:
             return
+        if weather.strikes("bolt slow") and record.worker is not None:
+            record.worker.hang(record.rng.uniform(0.05, 1.0))
         if weather.strikes("bolt raises"):
             raise StormError("a bolt of the simulation raises")
         self.emit_from(mine)
@@ -232,11 +231,11 @@ class NotingBolt(Bolt):
     def emit_from(self, mine: list[tuple[Tuple, Execution]]) -> None:
         record = self.record
         for _ in range(self.children):
-            number = record.next_emit()
+            values = record.next_emit()
             anchors = [tup for tup, _ in mine]
-            record.targets[number] = self.collector.emit_and_get_tasks([number, record.rng.randrange(5)], anchors)
+            record.targets[values[0]] = self.collector.emit_and_get_tasks(values, anchors)
             for _, execution in mine:
-                execution.children.append(number)
+                execution.children.append(values[0])
 
 
 def random_topology(record: Record, rng: random.Random) -> StormTopology:

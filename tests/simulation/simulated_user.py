@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from simulated_topology import random_topology
 
 from storm.cluster.records import RebalanceRequest, TopologyStatus
-from storm.errors import CoordinationError, StormError
+from storm.errors import CoordinationError, StormError, TopologyAlreadyAliveError
 from storm.nimbus.core import SubmitRequest
 
 if TYPE_CHECKING:
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 ACTIVE, INACTIVE = TopologyStatus.ACTIVE, TopologyStatus.INACTIVE
 NAMES = ("a", "b", "c")
+TRIES_MAX = 6
+RETRY_SECS = 4.0
+
+
+class Answer(Enum):
+    """What somebody knows who asked Nimbus for something. UNSURE: no answer came, yet it may have been done."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    ALREADY_ALIVE = "already alive"
+    UNSURE = "unsure"
+    NOBODY = "nobody was there"
 
 
 @dataclass
@@ -41,14 +55,25 @@ class SimulatedUser:
         self._cluster = cluster
         self._rng = cluster.rng
         self.promises: dict[TopologyId, Promise] = {}
+        # By name: submissions that may have been carried out untold; None: what was promised and is forgotten.
+        self.unsure: defaultdict[str, list[SubmitRequest | None]] = defaultdict(list)
 
     def act(self) -> None:
         """Anything."""
-        actions = [self.submit, self.submit, self.kill, self.replace, self.rebalance, self.rebalance, self.switch]
+        actions = [
+            self.submit, self.submit, self.kill, self.replace, self.resubmit, self.rebalance, self.rebalance,
+            self.rebalance_often, self.switch,
+        ]  # fmt: skip
         self._rng.choice(actions)()
 
+    def forget(self) -> None:
+        """Nothing is promised any more: the cluster lost what it knew."""
+        for promise in self.promises.values():
+            self.unsure[promise.name].append(None)
+        self.promises.clear()
+
     def submit(self, name: str = "") -> None:
-        """A topology of chance."""
+        """A topology of chance; again and again, until there is an answer."""
         name = name or self._rng.choice(NAMES)
         workers = self._rng.randint(1, 4)
         conf: dict[str, Any] = {"topology.workers": workers}
@@ -58,23 +83,57 @@ class SimulatedUser:
             conf["topology.max.spout.pending"] = self._rng.randint(1, 3)
         topology = random_topology(self._cluster.record, self._rng)
         request = SubmitRequest(name, json.dumps(conf), topology, [b"package"], active=self._rng.random() < 0.9)
+        self._submit(request, workers, TRIES_MAX)
+
+    def _submit(self, request: SubmitRequest, workers: int, tries: int) -> None:
+        promise = Promise(request.name, {True}, {ACTIVE if request.active else INACTIVE}, {workers})
 
         def call(leader: NimbusProcess) -> None:
-            topology_id = leader.core.submit(request)
-            statuses = {ACTIVE if request.active else INACTIVE}
-            self.promises[topology_id] = Promise(name, {True}, statuses, {workers})
+            self.promises[leader.core.submit(request)] = promise
 
-        self._ask(f"submits {name} for {workers} workers", call)
+        answer = self._ask(f"submits {request.name} for {workers} workers", call)
+        if answer is Answer.UNSURE:
+            self.unsure[request.name].append(request)
+        elif answer is Answer.ALREADY_ALIVE and self.unsure[request.name] == [request]:
+            leader = self._cluster.leader()
+            assert leader is not None
+            self.promises.setdefault(leader.core.snapshot.id_of(request.name) or "", promise)
+        if answer in (Answer.UNSURE, Answer.NOBODY) and tries > 1:
+            events = self._cluster.events
+            events.after(
+                events.soon(RETRY_SECS),
+                f"the user tries to submit {request.name} again",
+                lambda: self._submit(request, workers, tries - 1),
+            )
 
-    def kill(self) -> None:
-        """One of the topologies that there may be."""
+    def kill(self) -> str:
+        """One of the topologies that there may be; its name, if there is any."""
         wait_secs = self._rng.choice((0, 1, 3, 6))
-        self._change("kill", lambda leader, name: leader.core.kill(name, wait_secs), _killed)
+        return self._change("kill", lambda leader, name: leader.core.kill(name, wait_secs), _killed)
 
     def replace(self) -> None:
         """Kill one and submit another at once."""
         self.kill()
         self.submit()
+
+    def resubmit(self) -> None:
+        """Kill one, and submit another under its name until it is taken."""
+        name = self.kill()
+        for attempt in range(TRIES_MAX if name else 0):
+            self._cluster.events.after(
+                attempt * 2 * RETRY_SECS, f"the user wants {name} to be there again", lambda: self._submit_missing(name)
+            )
+
+    def _submit_missing(self, name: str) -> None:
+        leader = self._cluster.leader()
+        if leader is not None and leader.core.snapshot.id_of(name) is None:
+            self.submit(name)
+
+    def rebalance_often(self) -> None:
+        """Up and down, under load."""
+        events = self._cluster.events
+        for turn in range(self._rng.randint(2, 6)):
+            events.after(turn * self._rng.uniform(2.0, 6.0), "the user rebalances again", self.rebalance)
 
     def rebalance(self) -> None:
         """To more or fewer workers and executors."""
@@ -108,17 +167,17 @@ class SimulatedUser:
 
     def _change(
         self, what: str, call: Callable[[NimbusProcess, str], None], change: Callable[[Promise], Promise]
-    ) -> None:
-        """Ask for a change; then it is promised, or, where no answer came, possible."""
+    ) -> str:
+        """Ask for a change; then it is promised, or, where no answer came, possible. The topology's name."""
         known = sorted(topology_id for topology_id, promise in self.promises.items() if True in promise.exists)
         if not known:
-            return
+            return ""
         topology_id = self._rng.choice(known)
         promise = self.promises[topology_id]
         if any(
             other.name == promise.name for key, other in self.promises.items() if key in known and key != topology_id
         ):
-            return  # it cannot be said which of them is meant
+            return ""  # it cannot be said which of them is meant
         after = change(promise)
         both = Promise(
             promise.name,
@@ -132,29 +191,30 @@ class SimulatedUser:
             call(leader, promise.name)
             self.promises[topology_id] = after
 
-        if self._ask(f"asks to {what} {topology_id}", answered):
+        if self._ask(f"asks to {what} {topology_id}", answered) not in (Answer.DONE, Answer.UNSURE):
             self.promises[topology_id] = promise
+        return promise.name
 
-    def _ask(self, what: str, call: Callable[[NimbusProcess], None]) -> bool:
-        """Whether it is certain that nothing was done."""
+    def _ask(self, what: str, call: Callable[[NimbusProcess], None]) -> Answer:
         leader, events = self._cluster.leader(), self._cluster.events
         if leader is None:
-            return True
+            return Answer.NOBODY
         events.note(f"the user {what}")
-        refused = False
+        answer = Answer.UNSURE
 
         def asked() -> None:
-            nonlocal refused
+            nonlocal answer
             try:
                 call(leader)
+                answer = Answer.DONE
             except CoordinationError as error:
                 events.note(f"the user hears: {error}")
             except StormError as error:
                 events.note(f"the user is refused: {error}")
-                refused = True
+                answer = Answer.ALREADY_ALIVE if isinstance(error, TopologyAlreadyAliveError) else Answer.REFUSED
 
         leader.run(asked)
-        return refused
+        return answer
 
 
 def _killed(promise: Promise) -> Promise:

@@ -1,68 +1,170 @@
-"""Sessions with the cluster's state, as a process sees them: watches come late, operations fail, processes die."""
+"""ZooKeeper: it may be gone, slow, cut off from hosts, or lose its data. Sessions with it are as a process sees them:
+watches come late, operations fail, processes die in their midst.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storm.cluster import paths
+from storm.cluster.memory import MemoryTree
 from storm.errors import CoordinationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from event_loop import Process
+    from event_loop import EventLoop, Process
     from weather import Weather
 
-    from storm.cluster.memory import MemoryStorage, MemoryTree
+    from storm.cluster.memory import MemoryStorage
     from storm.cluster.storage import Fence, Listener, Versioned, Watch
 
 SESSION_TIMEOUT_SECS = 6.0
 WATCH_SECS = 0.05  # until a watch is heard, at most
 
 
+class SimulatedZooKeeper:
+    """The server and who reaches it. `far_hosts` do not; `on_change` is told of each change that a process makes."""
+
+    def __init__(self, events: EventLoop, weather: Weather) -> None:
+        self.events = events
+        self.weather = weather
+        self.tree = MemoryTree()
+        self.is_down = False
+        self.far_hosts: set[str] = set()
+        self.on_change: Callable[[Process, str, str], None] = _nothing
+        self._sessions: list[Session] = []
+
+    def session(self, process: Process, host: str) -> Session:
+        """A new session of a process on this host."""
+        session = Session(self, process, host, self.tree.session())
+        self._sessions = [each for each in self._sessions if each.process.alive]
+        self._sessions.append(session)
+        session.part()
+        return session
+
+    def stop(self) -> None:
+        """It is gone: nobody is answered, and no session ends."""
+        self.is_down = True
+        self._look()
+
+    def start(self) -> None:
+        """It is back, with all that it had."""
+        self.is_down = False
+        self._look()
+
+    def part(self, host: str) -> None:
+        """The host does not reach it any more."""
+        self.far_hosts.add(host)
+        self._look()
+
+    def join(self, host: str) -> None:
+        """The host reaches it again."""
+        self.far_hosts.discard(host)
+        self._look()
+
+    def mend(self) -> None:
+        """All is well with it and its links from now on."""
+        self.is_down = False
+        self.far_hosts.clear()
+        for session in self._sessions:
+            session.mend()
+
+    def lose_data(self) -> None:
+        """It is started anew, with an empty disk: it knows no session and no node."""
+        somebody = self.tree.session()
+        for top in (*paths.TOP_NODES, paths.LEADER_INFO):
+            somebody.delete(top, recursive=True)
+        for session in list(self._sessions):
+            if session.process.alive:
+                session.expire()
+
+    def _look(self) -> None:
+        for session in list(self._sessions):
+            session.part()
+            session.reconnect()
+
+
 class Session:
     """A StateStorage of one process, over a session with the tree."""
 
     def __init__(
-        self, process: Process, tree: MemoryTree, weather: Weather, storage: MemoryStorage | None = None
+        self,
+        zookeeper: SimulatedZooKeeper,
+        process: Process,
+        host: str,
+        storage: MemoryStorage,
+        fence: Fence | None = None,
     ) -> None:
         self.process = process
-        self.tree = tree
-        self.storage = storage or tree.session()
-        self._weather = weather
+        self.storage = storage if fence is None else storage.fenced(fence)
+        self.answers_lost_until = 0.0
+        self._zookeeper = zookeeper
+        self._tree = zookeeper.tree
+        self._host = host
         self._watches: dict[Watch, Watch] = {}
-        self._cuts = 0
+        self._lost_since: float | None = None
+        self._cut_until = 0.0
+        self._losses = 0
 
     # Faults
 
     def cut(self, secs: float) -> None:
         """No connection for so long; the session expires if that is too long."""
-        self._lose()
         events = self.process.events
+        self._cut_until = max(self._cut_until, events.clock.now() + secs)
+        self.part()
         events.after(secs, f"{self.process.name} reaches ZooKeeper again", self.reconnect)
+
+    def mend(self) -> None:
+        """Nothing cuts it any more."""
+        self._cut_until = self.answers_lost_until = 0.0
+        self.reconnect()
 
     def expire(self) -> None:
         """The server ends the session."""
-        self.tree.expire(self.storage)
+        self._tree.expire(self.storage)
 
-    def abandon(self) -> None:
-        """The process is dead or paused: nobody answers for the session."""
-        self._lose()
+    def part(self) -> None:
+        """The connection breaks, if anything keeps the two apart: also that the process is dead or paused."""
+        if self._lost_since is None and self._is_apart():
+            self._lost_since = self._now
+            self._losses += 1
+            losses = self._losses
+            self._tree.suspend(self.storage)
+            self._time_out_later(losses)
 
     def reconnect(self) -> None:
-        """Unless the process is dead or paused."""
-        if self.process.alive and not self.process.paused:
-            self._cuts += 1
-            self.tree.resume(self.storage)
+        """Unless anything keeps the two apart."""
+        if self._lost_since is not None and not self._is_apart():
+            self._lost_since = None
+            self._tree.resume(self.storage)
 
-    def _lose(self) -> None:
-        self._cuts += 1
-        self.tree.suspend(self.storage)
-        cuts, events = self._cuts, self.process.events
-        events.after(SESSION_TIMEOUT_SECS, f"session of {self.process.name} times out", lambda: self._time_out(cuts))
+    def lost_for_secs(self) -> float:
+        """For how long there has been no connection."""
+        return 0.0 if self._lost_since is None else self._now - self._lost_since
 
-    def _time_out(self, cuts: int) -> None:
-        if cuts == self._cuts:
-            self.tree.expire(self.storage)
+    def _is_apart(self) -> bool:
+        zookeeper, process = self._zookeeper, self.process
+        is_away = process.paused or not process.alive
+        return is_away or zookeeper.is_down or self._host in zookeeper.far_hosts or self._cut_until > self._now
+
+    def _time_out_later(self, losses: int) -> None:
+        self.process.events.after(
+            SESSION_TIMEOUT_SECS, f"session of {self.process.name} times out", lambda: self._time_out(losses)
+        )
+
+    def _time_out(self, losses: int) -> None:
+        if losses != self._losses or self._lost_since is None:
+            return
+        if self._zookeeper.is_down:
+            self._time_out_later(losses)  # nobody is there to count the time
+        else:
+            self._tree.expire(self.storage)
+
+    @property
+    def _now(self) -> float:
+        return self.process.events.clock.now()
 
     # StateStorage
 
@@ -90,7 +192,9 @@ class Session:
         self._do("put_ephemeral", path, lambda: self.storage.put_ephemeral(path, data))
 
     def fenced(self, fence: Fence) -> Session:
-        return Session(self.process, self.tree, self._weather, self.storage.fenced(fence))
+        fenced = Session(self._zookeeper, self.process, self._host, self.storage, fence)
+        fenced.answers_lost_until = self.answers_lost_until
+        return fenced
 
     def add_listener(self, listener: Listener) -> None:
         events, process = self.process.events, self.process
@@ -114,17 +218,21 @@ class Session:
         return late
 
     def _do(self, method: str, path: str, operation: Callable[[], Any]) -> Any:
-        weather, process = self._weather, self.process
+        weather, process = self._zookeeper.weather, self.process
         process.require_alive()
         is_read = method in ("get", "children")
         weather.before_operation(process, f"{method} {path}", is_read=is_read)
-        if weather.refuses():
+        slow_secs = weather.slow_secs()
+        if slow_secs:
+            process.wait_here(slow_secs)
+        if self._zookeeper.is_down or weather.strikes("operation refused"):
             raise CoordinationError(f"{method} of {path} failed: it was not carried out.")
         answer = operation()
         if not is_read:
             process.events.note(f"{process.name}: {method} {path}")
+            self._zookeeper.on_change(process, method, path)
             weather.before_operation(process, f"the answer to {method} {path}")
-            if weather.loses_answer():
+            if weather.strikes("answer lost") or self.answers_lost_until > self._now:
                 raise CoordinationError(f"{method} of {path} failed: it was carried out and the answer was lost.")
         return answer
 
@@ -150,3 +258,7 @@ class _LateWatch:
     def _call(self) -> None:
         self._watch()
         self._process.after_watch()
+
+
+def _nothing(process: Process, method: str, path: str) -> None:
+    pass

@@ -1,0 +1,184 @@
+"""What befalls ZooKeeper, the network, clocks and disks, as events of a simulated cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from faults_of_processes import LONG_SECS, down_secs, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulated_cluster import SimulatedCluster
+    from simulated_nimbus import NimbusPlace
+
+HOUR_SECS = 3600
+
+
+# ZooKeeper
+
+
+def zookeeper_is_gone(cluster: SimulatedCluster) -> None:
+    """For longer than sessions last, now and then; it comes back with all that it had."""
+    cluster.zookeeper.stop()
+    cluster.events.after(down_secs(cluster), "ZooKeeper is back", cluster.zookeeper.start)
+
+
+def session_expires(cluster: SimulatedCluster) -> None:
+    one_of(cluster, cluster.processes(), lambda process: process.session.expire())
+
+
+def all_sessions_expire(cluster: SimulatedCluster) -> None:
+    for process in cluster.processes():
+        process.session.expire()
+
+
+def session_is_cut(cluster: SimulatedCluster) -> None:
+    one_of(cluster, cluster.processes(), lambda process: process.session.cut(down_secs(cluster)))
+
+
+def answers_are_lost(cluster: SimulatedCluster) -> None:
+    """Whatever a process asks for is done, and it never hears so; its session may have to begin with that."""
+    until = cluster.events.clock.now() + cluster.rng.uniform(0.5, 8.0)
+    is_new = cluster.rng.random() < 0.5
+
+    def befall(process: Any) -> None:
+        process.session.answers_lost_until = until
+        if is_new:
+            process.session.expire()
+
+    one_of(cluster, cluster.processes(), befall)
+
+
+def data_is_lost(cluster: SimulatedCluster) -> None:
+    """An operator empties ZooKeeper. What ran is no longer known, and nothing that comes after may suffer from that."""
+    if cluster.rng.random() < 0.3:
+        cluster.zookeeper.lose_data()
+        cluster.user.forget()
+
+
+# The network
+
+
+def link_is_cut(cluster: SimulatedCluster) -> None:
+    """One way or both, and nobody learns of it."""
+    near, far = (host.name for host in cluster.rng.sample(cluster.hosts, 2))
+    links = {(near, far)} if cluster.rng.random() < 0.5 else {(near, far), (far, near)}
+    cluster.network.cut_links |= links
+
+    def mend() -> None:
+        cluster.network.cut_links -= links
+
+    cluster.events.after(down_secs(cluster), f"the link from {near} to {far} is mended", mend)
+
+
+def link_breaks(cluster: SimulatedCluster) -> None:
+    """Both ends learn of it."""
+    link = frozenset(host.name for host in cluster.rng.sample(cluster.hosts, 2))
+    cluster.network.broken_links.add(link)
+    cluster.events.after(down_secs(cluster), "a link works again", lambda: cluster.network.broken_links.discard(link))
+
+
+def link_is_slow(cluster: SimulatedCluster) -> None:
+    near, far = (host.name for host in cluster.rng.sample(cluster.hosts, 2))
+    slow = cluster.network.slow_links
+    slow[near, far] = cluster.rng.uniform(0.2, 3.0)
+    cluster.events.after(
+        down_secs(cluster), f"the link from {near} to {far} is fast again", lambda: slow.pop((near, far), None)
+    )
+
+
+def host_is_far_from_nimbus(cluster: SimulatedCluster) -> None:
+    _part_from_nimbus(cluster, cluster.rng.choice(cluster.hosts).name, down_secs(cluster))
+
+
+def host_is_far_from_zookeeper(cluster: SimulatedCluster) -> None:
+    _part_from_zookeeper(cluster, cluster.rng.choice(cluster.hosts).name, down_secs(cluster))
+
+
+def nimbus_is_far_from_zookeeper(cluster: SimulatedCluster) -> None:
+    _part_from_zookeeper(cluster, cluster.rng.choice(cluster.nimbuses).host, down_secs(cluster))
+
+
+def host_is_isolated(cluster: SimulatedCluster) -> None:
+    """It reaches neither ZooKeeper nor Nimbus; its workers go on, with what they know."""
+    name, secs = cluster.rng.choice(cluster.hosts).name, cluster.rng.uniform(10.0, LONG_SECS[1])
+    _part_from_nimbus(cluster, name, secs)
+    _part_from_zookeeper(cluster, name, secs)
+
+
+def _part_from_nimbus(cluster: SimulatedCluster, name: str, secs: float) -> None:
+    far = cluster.far_from_nimbus
+    far.add(name)
+    cluster.events.after(secs, f"{name} reaches Nimbus", lambda: far.discard(name))
+
+
+def _part_from_zookeeper(cluster: SimulatedCluster, name: str, secs: float) -> None:
+    cluster.zookeeper.part(name)
+    cluster.events.after(secs, f"{name} reaches ZooKeeper", lambda: cluster.zookeeper.join(name))
+
+
+# Clocks and disks
+
+
+def clock_jumps(cluster: SimulatedCluster) -> None:
+    """By seconds or by hours, either way."""
+    secs = cluster.rng.choice((10, HOUR_SECS, 5 * HOUR_SECS)) * cluster.rng.choice((-1, 1))
+    place = cluster.rng.choice([*cluster.hosts, *cluster.nimbuses])
+    place.clock.jump(secs + cluster.rng.randint(-5, 5))
+
+
+def disk_is_lost(cluster: SimulatedCluster) -> None:
+    """A machine comes back under its old name, with an empty disk."""
+    host = cluster.rng.choice(cluster.hosts)
+    host.crash()
+    host.wipe()
+    cluster.events.after(down_secs(cluster), f"{host.name} is back", host.start_supervisor)
+
+
+def local_state_is_damaged(cluster: SimulatedCluster) -> None:
+    """Found so by the next supervisor."""
+    host = cluster.rng.choice(cluster.hosts)
+    if host.supervisor is not None:
+        host.supervisor.die("SIGKILL")
+    host.disk.damage(cluster.rng)
+    cluster.events.after(down_secs(cluster), f"supervisor of {host.name} is started", host.start_supervisor)
+
+
+def code_is_lost(cluster: SimulatedCluster) -> None:
+    """Somebody deletes what a host has of topologies, or a bit of it turns; what runs runs on."""
+    host = cluster.rng.choice(cluster.hosts)
+    for blobs in host.code.values():
+        for key in list(blobs):
+            if cluster.rng.random() < 0.5:
+                blobs[key] = blobs[key][:-1]
+    if cluster.rng.random() < 0.5:
+        host.code.clear()
+
+
+def disk_is_full(cluster: SimulatedCluster) -> None:
+    host = cluster.rng.choice(cluster.hosts)
+    host.disk.is_full = True
+
+    def free() -> None:
+        host.disk.is_full = False
+
+    cluster.events.after(down_secs(cluster), f"there is space on {host.name} again", free)
+
+
+def disk_of_nimbus_is_full(cluster: SimulatedCluster) -> None:
+    place: NimbusPlace = cluster.rng.choice(cluster.nimbuses)
+    place.disk_is_full = True
+
+    def free() -> None:
+        place.disk_is_full = False
+
+    cluster.events.after(down_secs(cluster), f"there is space on {place.host} again", free)
+
+
+FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
+    zookeeper_is_gone, session_expires, all_sessions_expire, session_is_cut, answers_are_lost, data_is_lost,
+    link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus, host_is_far_from_zookeeper,
+    nimbus_is_far_from_zookeeper, host_is_isolated, clock_jumps, disk_is_lost, local_state_is_damaged,
+    code_is_lost, disk_is_full, disk_of_nimbus_is_full,
+)  # fmt: skip
