@@ -22,6 +22,7 @@ from storm.cluster.records import (
 )
 from storm.errors import (
     BlobStoreError,
+    CoordinationError,
     InvalidTopologyError,
     InvalidTransitionError,
     NotLeaderError,
@@ -253,6 +254,22 @@ def test_a_new_leader_disturbs_nobody(two_nodes: Cluster) -> None:
     two_nodes.core = successor.core
     two_nodes.state = successor.state
     two_nodes.pass_time(29)  # not a beat yet
+    two_nodes.pass_time(200, beating=[topology_id])
+    assert two_nodes.assignment(topology_id) == before
+
+
+def test_a_nimbus_that_was_cut_off_and_leads_again_disturbs_nobody(two_nodes: Cluster) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.pass_time(200, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    two_nodes.tree.suspend(two_nodes.nimbus.storage)
+    for _ in range(6):
+        two_nodes.clock.secs += 10
+        with pytest.raises(CoordinationError):
+            two_nodes.core.step()
+    two_nodes.tree.resume(two_nodes.nimbus.storage)
+    two_nodes.core.step()
+    assert two_nodes.assignment(topology_id) == before
     two_nodes.pass_time(200, beating=[topology_id])
     assert two_nodes.assignment(topology_id) == before
 
