@@ -125,8 +125,7 @@ class Checks:
         if not isinstance(process, NimbusProcess):
             return
         if (method, path) == ("set", paths.LEADER_INFO):
-            if process is not self._in_office:
-                self._in_office, self._in_office_since = process, self._now
+            self._in_office, self._in_office_since = process, self._now
         elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
             self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
 
