@@ -153,14 +153,14 @@ class Checks:
         return schedule
 
     def _given_up(self, nimbus: NimbusProcess, dead: Collection[WorkerSlot]) -> None:
-        """No worker is given up that was heard of just now, nor by a leader that cannot know yet."""
+        """No worker is given up of which any Nimbus heard just now, nor by a leader that cannot know yet."""
         if dead and self._now - self._in_office_since < OFFICE_SECS_MIN:
             self.problem(f"{nimbus.name} has just taken office, and takes {sorted(dead)} for dead")
         for used, since in nimbus.core.heartbeats._assigned.items():
             if used.slot in dead:
                 host = used.slot.node_id.replace("node", "host")
                 key = (used.topology_id, host, used.slot.port, frozenset(map(tuple, since.executors)))
-                told_at = nimbus.told.get(key, 0.0)
+                told_at = self._cluster.told.get(key, 0.0)
                 if told_at > self._now - SILENT_SECS_MIN:
                     self.problem(f"{used.slot} of {used.topology_id} is given up, and beat at {told_at:.3f}")
 

@@ -44,7 +44,7 @@ from storm.topology.system_topology import system_topology
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from simulated_nimbus import NimbusProcess
+    from simulated_nimbus import BeatKey, NimbusProcess
     from simulated_worker import WorkerProcess
 
     from storm.ids import TopologyId
@@ -116,6 +116,7 @@ class SimulatedCluster:
         self._plans: dict[tuple[bytes, bytes], tuple[Any, Any, Any]] = {}
         self.far_from_nimbus: set[str] = set()
         self.crash_until: dict[TopologyId, float] = {}
+        self.told: dict[BeatKey, float] = {}  # when a Nimbus last took a heartbeat
         self.events.on_crash = self.checks.process_crashed
         self.zookeeper.on_change = self.checks.changed
         StormClusterState(self.zookeeper.tree.session()).prepare()
@@ -194,9 +195,9 @@ class SimulatedCluster:
         found = [place.process for place in self.nimbuses if place.process is not None and place.process.serves]
         return found[0] if found else None
 
-    def nimbus_link(self, host: str) -> NimbusLink:
+    def nimbus_link(self, host: Host) -> NimbusLink:
         """For a process of this host."""
-        return NimbusLink(self, host)
+        return NimbusLink(self, host.name, host.clock)
 
     def worker_plan(self, told: Launch, code: Mapping[TopologyId, Mapping[str, bytes]]) -> WorkerPlan:
         """What a worker reads from its host's disk."""

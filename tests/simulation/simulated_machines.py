@@ -54,7 +54,7 @@ class SupervisorProcess(Process):
         self._slots = Loop(self, "slots", self._slots_run)
         self._forward = Loop(self, "forwards heartbeats", self._forwarded)
         self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots)
-        self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host.name))
+        self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake
         self.core.watch = self.core.wake
@@ -182,7 +182,7 @@ class HostBlobs:
             raise ThriftConnectionError("the connection broke")
         if host.disk.is_full:
             raise StormError("no space is left on the disk")
-        return host.cluster.nimbus_link(host.name).download(assignment.blob_hashes)
+        return host.cluster.nimbus_link(host).download(assignment.blob_hashes)
 
 
 class HostDisk:

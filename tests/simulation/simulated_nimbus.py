@@ -10,10 +10,11 @@ from event_loop import HostClock, Loop, Process
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import BlobCorruptError, BlobStoreError, NimbusUnreachableError, StormError
+from storm.errors import BlobCorruptError, BlobStoreError, StormError, ThriftConnectionError, ThriftTimeoutError
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
+from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from simulated_cluster import SimulatedCluster
 
     from storm.blobstore.blob_store import BlobMeta, BlobStore
+    from storm.clock import Clock
     from storm.supervisor.assignment_sync import BlobHash
+    from storm.thrift.nimbus_client import Address
 
 BeatKey = tuple[str, str, int, frozenset[tuple[int, int]]]  # topology, host, port, executors
 
+PORT = 6627
 RETRY_SECS_MAX = 10.0
 BOOT_SECS = 0.2
 FILES: Any = None  # uploads and downloads over Thrift are not part of a simulation
@@ -66,9 +70,8 @@ class NimbusProcess(Process):
         super().__init__(cluster.events, f"{place.host}#{number}")
         self.cluster = cluster
         self.place = place
-        self.told: dict[BeatKey, float] = {}  # when it last heard of whom
         self.session = cluster.zookeeper.session(self, place.host)
-        info = NimbusInfo(place.host, 6627, place.clock.wall_secs(), "simulated")
+        info = NimbusInfo(place.host, PORT, place.clock.wall_secs(), "simulated")
         election = LeaderElection(self.session, info, self._wake)
         state = StormClusterState(self.session, election.fence)
         self._failures = 0
@@ -140,25 +143,18 @@ class NimbusPlace:
             self.process = NimbusProcess(self._cluster, self, self._starts)
 
 
-class NimbusLink:
-    """How a host's processes call the Nimbus that leads."""
+class NimbusLink(NimbusClient):
+    """How a host's processes call the Nimbus that leads: the real client, which holds on to the one that it found."""
 
-    def __init__(self, cluster: SimulatedCluster, host: str) -> None:
+    def __init__(self, cluster: SimulatedCluster, host: str, clock: Clock) -> None:
+        seeds = [place.host for place in cluster.nimbuses]
+        super().__init__(seeds, PORT, timeout_secs=1.0, leader_wait_secs=0.0, clock=clock)
         self._cluster = cluster
         self._host = host
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        leader = self._leader()
-        answer = getattr(leader.service, method)(*arguments)
-        beats = arguments[0].worker_heartbeats if method == "sendSupervisorWorkerHeartbeats" else arguments
-        for beat in beats:
-            executors = frozenset((each.task_start, each.task_end) for each in beat.executors)
-            leader.told[beat.storm_id, self._host, beat.port, executors] = leader.events.clock.now()
-        return answer
-
     def download(self, wanted: Sequence[BlobHash]) -> dict[str, bytes]:
         """All blobs of a topology."""
-        self._leader()
+        self.call("getLeader")
         found = {}
         for key, sha256 in wanted:
             data = b"".join(self._cluster.blobs.read(key))
@@ -169,13 +165,61 @@ class NimbusLink:
             found[key] = data
         return found
 
+    def _client(self, address: Address) -> NimbusConnection:  # type: ignore[override]
+        return NimbusConnection(self._cluster, self._host, address)
+
+
+class NimbusConnection:
+    """Stands for a `ThriftClient` of one Nimbus, until that Nimbus ends."""
+
+    def __init__(self, cluster: SimulatedCluster, near: str, address: Address) -> None:
+        self.host, self.port = address
+        self.address = f"{address.host}:{address.port}"
+        self._cluster = cluster
+        self._near = near
+        self._process = next(place.process for place in cluster.nimbuses if place.host == address.host)
+
+    def __enter__(self) -> NimbusConnection:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        process, cluster = self._process, self._cluster
+        if process is None or not process.alive:
+            raise ThriftConnectionError(f"{self.address}: nobody listens there")
+        is_far = self._near in cluster.far_from_nimbus
+        if is_far or process.paused or cluster.weather.strikes("heartbeat lost"):
+            raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
+        answers: list[Any] = []
+        refusals: list[StormError] = []
+
+        def asked() -> None:
+            try:
+                answers.append(getattr(process.service, method)(*arguments))
+                self._note_beats(method, arguments)
+            except StormError as error:
+                refusals.append(error)
+
+        process.run(asked)
+        if refusals:
+            raise refusals[0]
+        if not answers:
+            raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
+        return answers[0]
+
+    def _note_beats(self, method: str, arguments: tuple[Any, ...]) -> None:
+        """Remember of whom a Nimbus heard, if that is what was called."""
+        if method == "sendSupervisorWorkerHeartbeats":
+            beats = arguments[0].worker_heartbeats
+        elif method == "sendSupervisorWorkerHeartbeat":
+            beats = arguments
+        else:
+            return
+        for beat in beats:
+            executors = frozenset((each.task_start, each.task_end) for each in beat.executors)
+            self._cluster.told[beat.storm_id, self._near, beat.port, executors] = self._cluster.events.clock.now()
+
     def close(self) -> None:
         """There is nothing to close."""
-
-    def _leader(self) -> NimbusProcess:
-        leader = self._cluster.leader()
-        if leader is None or self._host in self._cluster.far_from_nimbus:
-            raise NimbusUnreachableError("no Nimbus leads, or it cannot be reached")
-        if self._cluster.weather.strikes("heartbeat lost"):
-            raise NimbusUnreachableError("no answer came")
-        return leader

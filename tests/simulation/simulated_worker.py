@@ -125,7 +125,7 @@ class WorkerProcess(Process):
             self._told,
             self.host.clock,
             SupervisorLink(self),
-            lambda: cluster.nimbus_link(self.host.name),
+            lambda: cluster.nimbus_link(self.host),
             lambda: self._end(EXIT_ORDERLY, "another worker owns this slot"),
         )
         self._beat()
