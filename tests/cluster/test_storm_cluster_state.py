@@ -384,6 +384,7 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
     "storm_base_versioned": lambda state: state.storm_base_versioned(ID),
     "assignment_ids": lambda state: state.assignment_ids(),
     "assignment": lambda state: state.assignment(ID),
+    "supervisor": lambda state: state.supervisor("node-1"),
     "supervisor_ids": lambda state: state.supervisor_ids(),
     "supervisors": lambda state: state.supervisors(),
     "errors": lambda state: state.errors(ID, "split"),
