@@ -174,7 +174,7 @@ class Checks:
             if strange:
                 self.problem(f"{needs.topology_id} is given {sorted(strange)}, which nobody offers")
             if slots and all(claims[slot] == 1 for slot in needs.placed.values()):
-                stay = sum(placement[executor] == slot for executor, slot in needs.placed.items())
+                stay = sum(placement[executor] == needs.placed.get(executor) for executor in needs.executors)
                 if stay < _may_stay(needs, slots):
                     self.problem(f"{needs.topology_id}: {stay} executors stay, {_may_stay(needs, slots)} could")
 
@@ -332,7 +332,7 @@ class Checks:
 def _may_stay(needs: TopologyNeeds, slots: set[WorkerSlot]) -> int:
     """How many executors can stay where they are, if these slots shall have equal shares."""
     share, larger = divmod(len(needs.executors), len(slots))
-    have = Counter(needs.placed.values())
+    have = Counter(needs.placed[executor] for executor in needs.executors if executor in needs.placed)
     stay = 0
     for slot in sorted(slots, key=lambda slot: -have[slot]):
         stay += min(have[slot], share + (larger > 0))

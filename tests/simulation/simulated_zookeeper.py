@@ -4,6 +4,7 @@ watches come late, operations fail, processes die in their midst.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from storm.cluster import paths
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SESSION_TIMEOUT_SECS = 6.0
 WATCH_SECS = 0.05  # until a watch is heard, at most
+HASH = re.compile(r"[0-9a-f]{64}$")  # of pickled code, which differs between runs
 
 
 class SimulatedZooKeeper:
@@ -229,7 +231,7 @@ class Session:
             raise CoordinationError(f"{method} of {path} failed: it was not carried out.")
         answer = operation()
         if not is_read:
-            process.events.note(f"{process.name}: {method} {path}")
+            process.events.note(f"{process.name}: {method} {HASH.sub('a hash', path)}")
             self._zookeeper.on_change(process, method, path)
             weather.before_operation(process, f"the answer to {method} {path}")
             if weather.strikes("answer lost") or self.answers_lost_until > self._now:

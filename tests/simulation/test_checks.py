@@ -22,11 +22,12 @@ from storm.executor.acker import AckLedger
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
 from storm.messaging import batch
-from storm.nimbus import assignments, core, service
+from storm.nimbus import assignments, core, remains, service
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.heartbeats import Heartbeats
 from storm.nimbus.service import NimbusService
+from storm.nimbus.topology_status import Waits
 from storm.scheduler import even
 from storm.supervisor import slot, slot_runner
 from storm.supervisor.assignment_sync import from_plain
@@ -38,6 +39,8 @@ from storm.worker.transfer import WorkerTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from storm.topology.failures import FailureKind
 
 SEEDS_MAX = 30
 
@@ -54,14 +57,14 @@ def never_timed_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def told_twice(patch: pytest.MonkeyPatch) -> None:
-    settle = Pending.settle
+    fail = Pending.fail
 
-    def twice(self: Pending, root: int, acked: bool) -> None:
+    def twice(self: Pending, root: int, kind: FailureKind, by: int) -> None:
         before = len(self.failed)
-        settle(self, root, acked)
+        fail(self, root, kind, by)
         self.failed += self.failed[before:]
 
-    patch.setattr(Pending, "settle", twice)
+    patch.setattr(Pending, "fail", twice)
 
 
 def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
@@ -184,11 +187,11 @@ def names_are_not_looked_up(patch: pytest.MonkeyPatch) -> None:
 
 
 def remains_stay(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(core, "orphans", lambda first_seen, remains, delay_secs, now: ({}, []))
+    patch.setattr(remains, "orphans", lambda first_seen, remains, delay_secs, is_lost, now: ({}, []))
 
 
-def waits_are_not_begun_anew(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(core, "rearmed", lambda base, wall_secs: None)
+def waits_do_not_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Waits, "left_secs", lambda self, topology_id, now: 1.0)
 
 
 def everybody_moves(patch: pytest.MonkeyPatch) -> None:
@@ -273,7 +276,7 @@ BROKEN = [
     Broken(a_new_leader_does_not_wait, "has just taken office", ("nimbuses_are_gone",)),
     Broken(names_are_not_looked_up, "share a name"),
     Broken(remains_stay, "is gone and left", ("disk_of_nimbus_is_full", "nimbuses_are_gone")),
-    Broken(waits_are_not_begun_anew, "is still", ("clock_jumps",)),
+    Broken(waits_do_not_end, "is still", ("clock_jumps",)),
     Broken(everybody_moves, "executors stay"),
     Broken(a_slot_does_not_wait_for_the_old_worker_to_die, "is given up and lives"),
     Broken(what_dies_is_started_at_once, "that dies each time", ("topology_crashes",)),
