@@ -1,0 +1,160 @@
+"""Many seeds of the simulated cluster, on all cores: prints those that fail, and goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+import zlib
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from simulated_cluster import simulate_quietly
+
+from storm import hot_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+CHUNK = 50
+TOLD_EVERY_SECS = 30.0
+
+
+class Chunk(NamedTuple):
+    """What came of the seeds `first`..`last`, both included; `failed` is {seed: its problems}."""
+
+    first: int
+    last: int
+    acked: int
+    cpu_secs: float
+    failed: dict[str, list[str]]
+
+
+def simulated(seeds: range) -> Chunk:
+    """In a process of the pool."""
+    began, acked, failed = time.process_time(), 0, {}
+    for seed in seeds:
+        outcome = simulate_quietly(seed)
+        acked += outcome.acked
+        if outcome.problems:
+            failed[str(seed)] = outcome.problems
+    return Chunk(seeds[0], seeds[-1], acked, time.process_time() - began, failed)
+
+
+class Progress:
+    """A file with a line for each chunk that is done, below one that says by which source.
+
+    Raises SystemExit if the file is of another source.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        if lines and lines[0] != source:
+            raise SystemExit(f"{path} is of {lines[0]}, and this is {source}: delete it, or name another with --done")
+        self.chunks = list(_readable(lines[1:]))
+        path.write_text("".join(f"{line}\n" for line in (source, *(json.dumps(chunk) for chunk in self.chunks))))
+
+    def add(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        with self._path.open("a") as file:
+            file.write(json.dumps(chunk) + "\n")
+
+    def left(self, seeds: range) -> list[range]:
+        """What is not done yet, in chunks."""
+        done = {seed for chunk in self.chunks for seed in range(chunk.first, chunk.last + 1)}
+        chunks = (seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK))
+        return [chunk for chunk in chunks if not done.issuperset(chunk)]
+
+
+def _readable(lines: Iterable[str]) -> Iterator[Chunk]:
+    for line in lines:
+        try:
+            yield Chunk(*json.loads(line))
+        except (ValueError, TypeError):
+            continue  # the end of a run that was killed while it wrote
+
+
+def told(seed: str, problems: list[str]) -> str:
+    """A failing seed, and how to see it again."""
+    lines = "\n  ".join(problems)
+    again = f"STORM_SIMULATION_SEED={seed} bin/test tests/simulation -k replay -s"
+    return f"seed {seed}, to be run again by {again}:\n  {lines}"
+
+
+def source() -> str:
+    """Which commit this is, with which changes, in which mode."""
+    changes = _git("diff", "HEAD", "--", "storm", "tests/simulation")
+    changed = f" with changes {zlib.crc32(changes.encode()):08x}" if changes else ""
+    mode = "compiled" if hot_path.is_compiled() else "interpreted"
+    return f"commit {_git('rev-parse', '--short', 'HEAD')}{changed}, {mode}"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def seed_range(text: str) -> range:
+    first, dots, last = text.partition("..")
+    try:
+        found = range(int(first), int(last if dots else first) + 1)
+    except ValueError:
+        found = range(0)
+    if not found or found[0] < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} should be like 0..99999, or one number")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 1 if a seed failed."""
+    parser = argparse.ArgumentParser(prog="integration/simulation/run", description=__doc__)
+    parser.add_argument("--seeds", type=seed_range, default="0..99999", metavar="A..B", help="both included; 0..99999")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="as many as there are cores")
+    parser.add_argument("--done", type=Path, metavar="FILE", help="what is done already; build/simulation/A..B")
+    given = parser.parse_args(arguments)
+    seeds = given.seeds
+    progress = Progress(given.done or ROOT / "build" / "simulation" / f"{seeds[0]}..{seeds[-1]}", source())
+    for chunk in progress.chunks:
+        for seed, problems in chunk.failed.items():
+            print(told(seed, problems), flush=True)
+    run(progress, seeds, given.processes)
+    chunks = [chunk for chunk in progress.chunks if chunk.first <= seeds[-1] and chunk.last >= seeds[0]]
+    failed = sum(len(chunk.failed) for chunk in chunks)
+    cpu_secs = sum(chunk.cpu_secs for chunk in chunks)
+    acked = sum(chunk.acked for chunk in chunks)
+    print(f"{len(seeds):,} seeds, {failed} failed; {acked:,} trees acked, {cpu_secs / len(seeds):.3f} s of CPU a seed")
+    return 1 if failed else 0
+
+
+def run(progress: Progress, seeds: range, processes: int) -> None:
+    """Simulate what is left."""
+    left = progress.left(seeds)
+    began, told_at, done = time.monotonic(), time.monotonic(), 0
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(simulated, chunk) for chunk in left]):
+                chunk = future.result()
+                progress.add(chunk)
+                done += 1
+                for seed, problems in chunk.failed.items():
+                    print(told(seed, problems), flush=True)
+                if time.monotonic() - told_at >= TOLD_EVERY_SECS:
+                    told_at = time.monotonic()
+                    secs = (told_at - began) / done * (len(left) - done)
+                    print(f"{done * CHUNK:,} of {len(left) * CHUNK:,} seeds, {secs / 60:.0f} min left", flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())
