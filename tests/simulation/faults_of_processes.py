@@ -5,6 +5,7 @@ Each function is one fault: it chooses whom it befalls, and arranges for its end
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,16 @@ def worker_is_a_zombie(cluster: SimulatedCluster) -> None:
     """It is paused while nobody is there to end it, is replaced, and comes back with all that it held, while whoever
     could tell it so is still away.
     """
-    hosts = [host for host in cluster.hosts if host.is_served and host.alive()]
-    if not hosts:
+    sizes = Counter(process.handle.assignment.topology_id for process in cluster.workers())
+    may = [
+        process
+        for process in cluster.workers()
+        if process.host.is_served and sizes[process.handle.assignment.topology_id] > 1
+    ]
+    if not may:
         return
-    host = cluster.rng.choice(hosts)
-    process = cluster.rng.choice(host.alive())
+    process = cluster.rng.choice(may)
+    host = process.host
     assert host.supervisor is not None
     secs, more_secs = cluster.rng.uniform(*ZOMBIE_SECS), cluster.rng.uniform(1.0, 8.0)
     host.supervisor.die("SIGKILL")

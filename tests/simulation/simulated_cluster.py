@@ -42,7 +42,7 @@ from storm.topology.parallelism import task_components
 from storm.topology.system_topology import system_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from simulated_nimbus import BeatKey, NimbusProcess
     from simulated_worker import WorkerProcess
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 START_SECS = 8.0
 STORMY_SECS = (30.0, 70.0)
 QUIET_SECS = 100.0
+ALWAYS_TIMES = 5
 FAULTS = (*faults_of_processes.FAULTS, *faults_of_surroundings.FAULTS)
 
 # Times are a fraction of the defaults, so that a run needs few events; their order is the same.
@@ -153,11 +154,16 @@ class SimulatedCluster:
         secs = self.rng.uniform(*STORMY_SECS)
         kinds = self.rng.sample(FAULTS, self.rng.randint(2, 8))
         wanted = [fault for fault in FAULTS if fault.__name__ in self._always]
-        for fault in [*wanted * 5, *(self.rng.choice(kinds) for _ in range(self.rng.randint(3, 12)))]:
-            self.events.after(self.events.soon(secs), f"fault: {fault.__name__}", lambda fault=fault: fault(self))
+        for fault in (self.rng.choice(kinds) for _ in range(self.rng.randint(3, 12))):
+            self._arrange(fault, secs)
+        for fault in wanted * ALWAYS_TIMES:
+            self._arrange(fault, secs / 2)
         for _ in range(self.rng.randint(2, 7)):
             self.events.after(self.events.soon(secs), "the user acts", self._user_acts)
         self.events.run_for(secs)
+
+    def _arrange(self, fault: Callable[[SimulatedCluster], None], secs: float) -> None:
+        self.events.after(self.events.soon(secs), f"fault: {fault.__name__}", lambda: fault(self))
 
     def _user_acts(self) -> None:
         self.user.act()

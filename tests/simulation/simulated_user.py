@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ACTIVE, INACTIVE = TopologyStatus.ACTIVE, TopologyStatus.INACTIVE
 NAMES = ("a", "b", "c")
+ACKERS_SHARE = 0.4  # of topologies that have fewer ackers than workers
 TRIES_MAX = 6
 RETRY_SECS = 4.0
 
@@ -77,7 +78,7 @@ class SimulatedUser:
         name = name or self._rng.choice(NAMES)
         workers = self._rng.randint(1, 4)
         conf: dict[str, Any] = {"topology.workers": workers}
-        if self._rng.random() < 0.4:
+        if self._rng.random() < ACKERS_SHARE:
             conf["topology.acker.executors"] = self._rng.randint(1, 2)
         if self._rng.random() < 0.2:
             conf["topology.max.spout.pending"] = self._rng.randint(1, 3)

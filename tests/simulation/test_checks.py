@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import simulated_topology
+import simulated_user
 from event_loop import HostClock
 from simulated_cluster import simulate
 
@@ -68,6 +69,8 @@ def told_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
+    """Where an acker in another worker holds it."""
+    patch.setattr(simulated_user, "ACKERS_SHARE", 1.0)
     take = AckLedger.take
 
     def again(self: AckLedger, root: int, value: int, is_init: bool, is_fail: bool) -> int:
