@@ -58,6 +58,7 @@ class SimulatedUser:
         self.promises: dict[TopologyId, Promise] = {}
         # By name: submissions that may have been carried out untold; None: what was promised and is forgotten.
         self.unsure: defaultdict[str, list[SubmitRequest | None]] = defaultdict(list)
+        self._asked: set[str] = set()
 
     def act(self) -> None:
         """Anything."""
@@ -174,6 +175,8 @@ class SimulatedUser:
         if not known:
             return ""
         topology_id = self._rng.choice(known)
+        if topology_id in self._asked:
+            return ""  # the Nimbus that was asked was paused: what it answers later would be told of the wrong promise
         promise = self.promises[topology_id]
         if any(
             other.name == promise.name for key, other in self.promises.items() if key in known and key != topology_id
@@ -192,8 +195,10 @@ class SimulatedUser:
             call(leader, promise.name)
             self.promises[topology_id] = after
 
+        self._asked.add(topology_id)
         if self._ask(f"asks to {what} {topology_id}", answered) not in (Answer.DONE, Answer.UNSURE):
             self.promises[topology_id] = promise
+        self._asked.discard(topology_id)
         return promise.name
 
     def _ask(self, what: str, call: Callable[[NimbusProcess], None]) -> Answer:
