@@ -102,12 +102,20 @@ NIMBUS = (
     ),
     Option("nimbus.inbox.jar.expiration.secs", Int(1), 3600, "How old such an upload may grow.", "s"),
     Option("nimbus.file.copy.expiration.secs", Int(1), 600, "How long an upload or download may stand still.", "s"),
-    Option("nimbus.code.sync.freq.secs", Int(1), 120, "How often a standby Nimbus fetches code that it lacks.", "s"),
+    Option(
+        "nimbus.code.sync.freq.secs",
+        Int(1),
+        120,
+        "Not used: a Nimbus fetches code that it lacks as soon as another has it, and asks again every "
+        "nimbus.monitor.freq.secs.",
+        "s",
+    ),
     Option(
         "nimbus.topology.blobstore.deletion.delay.ms",
         Int(0),
         300_000,
-        "How long code without a topology is kept: a submission may be under way.",
+        "How long code without a topology is kept: a submission may be under way. Code of topologies that ZooKeeper "
+        "has lost is kept for 7 days.",
         "ms",
     ),
     Option("nimbus.slots.perTopology", Int(1), None, "The most workers that one topology may ask for. null: no limit."),
@@ -133,7 +141,12 @@ NIMBUS = (
     Option("storm.scheduler", Text(), "even", "Which scheduler places executors. (Storm names a Java class.)"),
     Option("storm.topology.submission.notifier.plugin.class", Text(), None, "A hook called on submissions and kills."),
     Option("blobstore.dir", FilePath(), None, "Where Nimbus keeps code. null: blobs/ in storm.local.dir."),
-    Option("storm.blobstore.replication.factor", Int(1, 100), 3, "On how many Nimbus hosts a blob is wanted."),
+    Option(
+        "storm.blobstore.replication.factor",
+        Int(1, 100),
+        3,
+        "Not used: every Nimbus fetches the code of every topology.",
+    ),
     Option("storm.blobstore.acl.validation.enabled", Bool(), False, "Whether blobs have owners that matter."),
     Option(
         "storm.blobstore.inputstream.buffer.size.bytes",
@@ -143,9 +156,18 @@ NIMBUS = (
         "bytes",
     ),
     Option(
-        "topology.min.replication.count", Int(1), 1, "On how many Nimbus hosts code must be before its topology starts."
+        "topology.min.replication.count",
+        Int(1),
+        1,
+        "On how many Nimbus hosts code must be before a submission is answered and its topology starts.",
     ),
-    Option("topology.max.replication.wait.time.sec", Int(-1), 60, "How long to wait for that; -1: for ever.", "s"),
+    Option(
+        "topology.max.replication.wait.time.sec",
+        Int(-1),
+        60,
+        "How long to wait for that, then it starts with as many as there are; -1: for ever.",
+        "s",
+    ),
 )
 
 SUPERVISOR = (

@@ -74,7 +74,7 @@ class BlobReplication:
                 self._fetch(key, sha256, is_here=key in held)
         if leads:
             self._remove_settled(known, bases)
-        for key in self._announced.keys() - held.keys():
+        for key in sorted(self._announced.keys() - held.keys()):
             self._withdraw(key)
         spoken_of = owners(known)
         wanted = spoken_of | bases.keys()

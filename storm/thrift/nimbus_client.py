@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 UPLOAD_CHUNK_BYTES = 307_200  # Storm's and streamparse's
 LEADER_WAIT_SECS = 30.0  # a new leader takes a ZooKeeper session (20 s by default) and a few seconds
 LEADER_RETRY_SECS = 0.5
+ATTEMPTS_LEAST = 3  # of a call, however short the wait for a leader
 SAY_WAITING_SECS = 3.0  # a change of leaders in good order is over by then
 _SYSTEM_CLOCK = SystemClock()
 _READING = ("get", "is", "list")  # methods whose names begin so change nothing and may be called twice
@@ -105,9 +106,11 @@ class NimbusClient:
                 return self._leader.call(method, *arguments)
             except _LOST as error:
                 self.close()
-                if self.clock.now() >= until or not self._may_call_again(method, error):
-                    raise
                 failures += 1
+                if failures >= ATTEMPTS_LEAST and self.clock.now() >= until:
+                    raise
+                if not self._may_call_again(method, error):
+                    raise
                 may_be_done = may_be_done or _may_be_done(error)
             except TopologyNotAliveError:
                 if may_be_done and method.startswith("kill"):

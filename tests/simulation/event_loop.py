@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import re
 from typing import TYPE_CHECKING
 
 from storm.testing.simulated_clock import SimulatedClock
@@ -74,8 +75,8 @@ class EventLoop:
         return True
 
     def digest(self) -> str:
-        """Of the whole log."""
-        return hashlib.sha256("\n".join(self.log).encode()).hexdigest()
+        """Of the whole log, without hashes of blobs: what a process shares in memory is pickled by a number of its."""
+        return hashlib.sha256(re.sub("[0-9a-f]{64}", "", "\n".join(self.log)).encode()).hexdigest()
 
     def story(self) -> str:
         """The end of the log."""
