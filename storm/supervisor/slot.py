@@ -272,7 +272,8 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
         return after, forget + commands
     if seen.wanted != slot.assignment:
         reason = "its slot is wanted no more" if seen.wanted is None else "its assignment changed"
-        after = _enter_killing(slot, None, now + limits.kill_grace_secs, now)
+        well = replace(slot, deaths=0) if is_healthy(slot, limits, now) else slot
+        after = _enter_killing(well, None, now + limits.kill_grace_secs, now)
         return after, [KillWorker(reason)]
     return None
 

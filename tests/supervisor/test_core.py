@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
-from storm.cluster.memory import MemoryTree
+from storm.cluster.memory import Fault, MemoryTree
 from storm.cluster.records import Assignment, StormBase, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, CoordinationError, NimbusUnreachableError, NotAuthorizedError
@@ -307,6 +307,30 @@ def test_a_copied_directory_is_refused_and_its_supervisor_does_nothing_before(cl
     assert copy.workers.launched == []
     assert cluster.nimbus.supervisors()[NODE].host == "h1"
     assert len(cluster.workers.alive(PORT)) == 1
+
+
+def test_a_copy_beside_the_original_does_nothing_that_is_remembered_either(cluster: Cluster) -> None:
+    cluster.core = cluster.started(options=HERE)
+    cluster.assign("words", PORT)
+    cluster.run(1)
+    original, cluster.workers = cluster.workers, ModelWorkers()
+    cluster.core = cluster.started(options=replace(COPY, machine=HERE.machine))
+    cluster.core.step()
+    cluster.tree.suspend(cluster.session)
+    cluster.run(10)
+    assert cluster.workers.launched == []
+    assert len(original.alive(PORT)) == 1
+
+
+def test_a_registration_that_failed_is_made_again_soon(cluster: Cluster) -> None:
+    refusals = [Fault.REFUSED]
+    cluster.tree.faults = lambda storage, method, path: (
+        refusals.pop() if method == "put_ephemeral" and refusals else None
+    )
+    cluster.core.step()
+    assert cluster.nimbus.supervisors() == {}
+    cluster.run(1.5)
+    assert list(cluster.nimbus.supervisors()) == [NODE]
 
 
 def test_of_two_that_registered_at_the_same_moment_one_goes(cluster: Cluster) -> None:

@@ -22,6 +22,18 @@ def test_a_directory_has_one_owner_at_a_time(tmp_path: Path) -> None:
     os.close(lock_directory(tmp_path / "supervisor"))
 
 
+def test_a_directory_on_a_full_disk_is_owned_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        lock = lock_directory(tmp_path / "supervisor")
+    with pytest.raises(AlreadyRunningError, match="pid unknown"):
+        lock_directory(tmp_path / "supervisor")
+    os.close(lock)
+
+
 def test_a_directory_is_told_from_its_copy_and_known_again_elsewhere(tmp_path: Path) -> None:
     lock = lock_directory(tmp_path / "supervisor")
     home = home_fingerprint(lock)

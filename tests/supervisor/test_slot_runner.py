@@ -189,6 +189,24 @@ def test_code_that_fails_here_is_given_no_fresh_count_with_another_port(
     assert shop.failures[-1].deaths == deaths
 
 
+def test_code_that_was_well_when_it_left_has_a_fresh_count(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.workers.die(shop.workers.alive()[0])
+    shop.runner.step(1.0)
+    shop.beat(PORT, 1.0)
+    shop.runner.step(1.0)
+    shop.beat(PORT, 61.0)
+    shop.runner.want({})
+    for now in (61.0, 62.0):
+        shop.runner.step(now)
+    shop.runner.want({PORT + 1: WORDS})
+    shop.runner.step(63.0)
+    shop.workers.die(shop.workers.alive(PORT + 1)[0])
+    shop.runner.step(63.0)
+    assert shop.failures[-1].deaths == 1
+
+
 def test_a_failing_slot_that_turns_to_another_topology_is_not_told_of(shop: Shop) -> None:
     shop.workers.launch_failure = "no"
     shop.runner.want({PORT: WORDS})
