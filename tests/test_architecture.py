@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "ids": set(),
     "clock": set(),
     "timer": {"clock"},
-    "package_names": {"errors"},
+    "package_rules": {"errors"},
     "tuples": {"errors", "ids"},
     "config": {"errors"},
     "metrics": {"ids"},
@@ -32,10 +32,10 @@ ALLOWED: dict[str, set[str]] = {
     "cluster": {"config", "errors", "ids", "clock"},
     "blobstore": {"cluster", "config", "errors", "ids", "clock"},
     "thrift": {"cluster", "clock", "config", "errors", "ids", "metrics", "topology"},
-    "client": {"clock", "config", "errors", "ids", "package_names", "thrift", "topology"},
+    "client": {"clock", "config", "errors", "ids", "package_rules", "thrift", "topology"},
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
     "supervisor": {
-        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "package_names", "thrift", "timer",
+        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "package_rules", "thrift", "timer",
     },
     "nimbus": {
         "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "scheduler", "thrift", "timer",
@@ -71,7 +71,7 @@ ONLY_IN: dict[str, set[str]] = {
 
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
-    "errors", "ids", "tuples", "package_names",
+    "errors", "ids", "tuples", "package_rules",
     "config.near_names",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism", "topology.failures",

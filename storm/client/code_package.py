@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm.errors import PackageError
-from storm.package_names import PackageNames
+from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MANIFEST = "STORM-MANIFEST.json"
-FILES_MAX = 20_000
 SIZE_BYTES_MAX = 256 * 1024 * 1024
 IGNORE_FILES = (".gitignore", ".stormignore")
 NEVER_PACKED = (
@@ -47,8 +46,8 @@ class CodePackage:
 def build_package(files: dict[str, Path], target: Path) -> CodePackage:
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
-    Raises PackageError where a limit is passed (20,000 files, 256 MiB), a file cannot be read or is no regular file, or
-    a name cannot be in a package.
+    Raises PackageError where a limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file
+    cannot be read or is no regular file, or a name cannot be in a package.
     """
     if len(files) > FILES_MAX:
         raise PackageError(
@@ -65,6 +64,7 @@ def build_package(files: dict[str, Path], target: Path) -> CodePackage:
     except OSError as error:
         target.unlink(missing_ok=True)
         raise PackageError(f"cannot pack {error.filename or target}: {error.strerror}") from None
+    _check_ratio(target)
     size = target.stat().st_size
     if size > SIZE_BYTES_MAX:
         target.unlink()
@@ -78,18 +78,39 @@ def _check(files: dict[str, Path]) -> None:
     """Refuse what could be packed and not unpacked, or not even packed: a pipe would be read for ever."""
     names = PackageNames(paths_max=2 * FILES_MAX)
     names.add(MANIFEST)
+    total = 0
     for name, path in sorted(files.items()):
         try:
             names.add(name)
-            kind = stat.S_IFMT(path.stat().st_mode)
+            found = path.stat()
         except PackageError as error:
             raise PackageError(f"{path} cannot be packed: {error}. Rename it, or name it in .stormignore") from None
         except UnicodeError:
             raise PackageError(f"{path!s:.200} cannot be packed: its name is not valid text") from None
         except OSError as error:
             raise PackageError(f"cannot pack {error.filename or path}: {error.strerror}") from None
-        if kind != stat.S_IFREG:
+        if not stat.S_ISREG(found.st_mode):
             raise PackageError(f"{path} is a pipe, a device or a socket: name it in .stormignore")
+        total += found.st_size
+        if total > UNPACKED_BYTES_MAX:
+            raise PackageError(
+                f"with {path} the project has {total:,} bytes, more than {UNPACKED_BYTES_MAX:,}: "
+                "name large files in .stormignore"
+            )
+
+
+def _check_ratio(package: Path) -> None:
+    """Refuse, and delete, a package that every supervisor would hold for a bomb."""
+    with zipfile.ZipFile(package) as archive:
+        entries = archive.infolist()
+    total, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
+    if total > RATIO_FROM_BYTES and total > packed * RATIO_MAX:
+        package.unlink()
+        largest = max(entries, key=lambda entry: entry.file_size).filename
+        raise PackageError(
+            f"the project unpacks to more than {RATIO_MAX} times its packed size, so that no supervisor would take it: "
+            f"name large files of little content, such as {largest}, in .stormignore"
+        )
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

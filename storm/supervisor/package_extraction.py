@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.errors import PackageError
-from storm.package_names import SHOWN_CHARS, PackageNames
+from storm.package_rules import (
+    FILES_MAX,
+    RATIO_FROM_BYTES,
+    RATIO_MAX,
+    SHOWN_CHARS,
+    UNPACKED_BYTES_MAX,
+    PackageNames,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,12 +54,12 @@ _ENTRY_SIGNATURE = b"PK\x01\x02"
 class PackageLimits:
     """A package beyond one of these is refused. The ratio counts only above `ratio_from_bytes` of unpacked size."""
 
-    total_bytes: int = 512 << 20
-    entries: int = 20_000
-    paths: int = 40_000  # files and directories, also those that are only part of a path
+    total_bytes: int = UNPACKED_BYTES_MAX
+    entries: int = FILES_MAX + 1  # the files and the manifest
+    paths: int = 2 * FILES_MAX  # files and directories, also those that are only part of a path
     list_bytes: int = 64 << 20  # of the archive's list of entries
-    ratio: int = 100
-    ratio_from_bytes: int = 1 << 20
+    ratio: int = RATIO_MAX
+    ratio_from_bytes: int = RATIO_FROM_BYTES
 
 
 _LIMITS = PackageLimits()
@@ -127,6 +134,8 @@ def _count_entries(file: BinaryIO, found: _EntryList, limits: PackageLimits) -> 
         count += 1
         if count > limits.entries:
             raise PackageError(f"it has more than {limits.entries} entries")
+    if at != len(content):
+        raise zipfile.BadZipFile("its list of entries is cut short")
     if count != found.entries:
         raise zipfile.BadZipFile(f"it says {found.entries} entries and has {count}")
 

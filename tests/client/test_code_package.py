@@ -86,6 +86,19 @@ def test_a_name_that_no_supervisor_would_unpack_is_refused_here(tmp_path: Path) 
     assert not (tmp_path / "1.zip").exists()
 
 
+def test_a_project_that_a_supervisor_would_hold_for_a_bomb_is_refused_here(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    (root / "zeros.bin").write_bytes(bytes(2 << 20))
+    with pytest.raises(PackageError, match=r"more than 100 times its packed size.*zeros\.bin"):
+        build_package(project_files(root), tmp_path / "1.zip")
+    os.truncate(root / "zeros.bin", 600 << 20)  # a hole: it takes no room on the disk
+    with pytest.raises(
+        PackageError, match=r"with .*zeros\.bin the project has 629,145,\d+ bytes, more than 536,870,912"
+    ):
+        build_package(project_files(root), tmp_path / "1.zip")
+    assert not (tmp_path / "1.zip").exists()
+
+
 @pytest.mark.timeout(10)
 def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
     root = project(tmp_path / "project", ["topology.py"])

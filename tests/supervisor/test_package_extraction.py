@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storm.client.code_package import build_package
 from storm.errors import PackageError
+from storm.package_rules import FILES_MAX
 from storm.supervisor.package_extraction import PackageLimits, extract
 
 if TYPE_CHECKING:
@@ -159,6 +161,24 @@ def test_entries_are_as_many_as_the_archive_says(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(PackageError, match="says 1 entries and has 2"):
         extract(path, tmp_path / "code")
+
+
+@pytest.mark.slow
+def test_what_a_client_packs_at_its_limit_is_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("x = 1\n")
+    built = build_package({f"{n % 100}/{n}.py": file for n in range(FILES_MAX)}, tmp_path / "package.jar")
+    extract(built.path, tmp_path / "code")
+    assert len(list((tmp_path / "code").rglob("*.py"))) == FILES_MAX
+
+
+def test_a_list_of_entries_whose_last_one_is_cut_short_is_refused(tmp_path: Path) -> None:
+    data = bytearray(package(tmp_path, [("a", b"1")]).read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 28] = 200  # the length of its name
+    (tmp_path / "package.jar").write_bytes(data)
+    with pytest.raises(PackageError, match="list of entries is cut short"):
+        extract(tmp_path / "package.jar", tmp_path / "code")
 
 
 def test_zip64_is_refused_also_where_only_the_locator_says_so(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
-"""Which names the files of a package may have: what a client packs, every supervisor must be able to unpack.
+"""What a package may hold, and by which names: what a client packs, every supervisor must be able to unpack.
 
-The client checks them so that a project with a bad name is refused when it is submitted, the supervisor because it
-cannot know who made a package. Pure.
+The client checks it so that a project that is not fit is refused when it is submitted, the supervisor because it cannot
+know who made a package. Pure.
 """
 
 from __future__ import annotations
 
 from storm.errors import PackageError
 
+FILES_MAX = 20_000  # beside the manifest
+UNPACKED_BYTES_MAX = 512 << 20
+RATIO_MAX = 100  # of unpacked to packed size, of a package that is larger than this unpacked:
+RATIO_FROM_BYTES = 1 << 20
 NAME_CHARS_MAX = 1024
 PARTS_MAX = 64
 PART_BYTES_MAX = 255  # of one name between slashes: what file systems allow

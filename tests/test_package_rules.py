@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm.errors import PackageError
-from storm.package_names import PARTS_MAX, PackageNames, check_name
+from storm.package_rules import PARTS_MAX, PackageNames, check_name
 
 PARTS = st.sampled_from(["..", ".", "", "a", "A", "b", "ß", "SS", "n" * 255, "n" * 256, "\\", ":", "\0", "\x7f"])
 
