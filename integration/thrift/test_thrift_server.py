@@ -270,7 +270,9 @@ def test_frames_that_are_never_completed_make_room_after_a_while() -> None:
     clock = LeapingClock()
     with serving(ServerLimits(threads=2, connections_max=5), clock) as (server, _), contextlib.ExitStack() as stack:
         for _ in range(5):
-            stack.enter_context(connect(server)).sendall(call_frame(name="free")[:10])
+            sock = stack.enter_context(connect(server))
+            sock.sendall(call_frame(name="free") + call_frame(name="free")[:10])
+            read_reply(sock)
         assert closed_by_server(stack.enter_context(connect(server)))
         clock.leapt_secs = LIMITS.first_byte_secs
         with client_of(server) as good:
@@ -330,6 +332,21 @@ def test_too_much_memory_for_all_closes_who_sends_more() -> None:
         assert closed_by_server(big)
         assert server.counts["too many bytes wait"] == 1
         assert good.isTopologyNameAllowed("free")
+
+
+def test_who_keeps_the_most_bytes_is_closed_and_not_who_comes_last() -> None:
+    limits = ServerLimits(buffered_max_bytes=100_000)
+    with serving(limits) as (server, _), connect(server) as hog, connect(server) as small, client_of(server) as good:
+        assert good.isTopologyNameAllowed("free")
+        small.sendall(struct.pack(">I", 900_000) + bytes(9_000))
+        hog.sendall(struct.pack(">I", 900_000) + bytes(90_950))
+        until = SystemClock().now() + DEADLINE_SECS
+        while not server.counts["too many bytes wait"]:
+            assert SystemClock().now() < until
+            assert good.isTopologyNameAllowed("free")
+        assert closed_by_server(hog)
+        assert good.isTopologyNameAllowed("free")
+        assert server.counts == {"too many bytes wait": 1}
 
 
 def test_mutated_frames_beside_a_good_client(server: ThriftServer) -> None:

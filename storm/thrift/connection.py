@@ -24,7 +24,7 @@ class ServerLimits:
     frame_max_bytes: int = MEGABYTE  # Storm's *.thrift.max_buffer_size; a longer frame closes the connection
     connections_max: int = 256  # beyond it `Connection.claim` says who goes; if nobody may, the new one
     connections_per_address_max: int = 64  # beyond it the new connection is closed; loopback is exempt
-    buffered_max_bytes: int = 256 * MEGABYTE  # of all clients together; beyond it who sends more is closed
+    buffered_max_bytes: int = 256 * MEGABYTE  # of all clients together; beyond it the largest is closed
     threads: int = 16  # calls that run at a time; further ones wait, at most one for each connection
     small_frame_bytes: int = 4096  # longer frames are decoded one after the other, so that they cannot fill all threads
     values_max: int = 250_000  # of one message; more than 6,000 components or 4,000 executors' statistics have

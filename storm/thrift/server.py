@@ -255,9 +255,9 @@ class ThriftServer:
         client.connection.received(data, self._clock.now())
         buffered = sum(other.connection.buffered_bytes for other in self._clients)
         if buffered > self._limits.buffered_max_bytes:
-            self._close(client, "too many bytes wait", f"{buffered} bytes")
-            return False
-        return True
+            largest = max(self._clients, key=_bytes_to_gain)
+            self._close(largest, "too many bytes wait", f"{buffered} bytes, of which {_bytes_to_gain(largest)} are its")
+        return not client.closed
 
     def _take_replies(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -318,6 +318,11 @@ class ThriftServer:
 
 
 _ORDINARY = frozenset({"its client left", "it was idle", "the server stops"})
+
+
+def _bytes_to_gain(client: _Client) -> int:
+    """What is free once the client is closed; what is being handled stays until that is done."""
+    return 0 if client.connection.phase is Phase.HANDLING else client.connection.buffered_bytes
 
 
 def _descriptors_max() -> int:
