@@ -207,8 +207,18 @@ class TcpProxy:
         self._connections[task] = (client,)
         self.accepted += 1
         try:
-            if self._server is None:
-                return  # it was on its way in when the link was cut
+            if self._server is not None:  # else it was on its way in when the link was cut
+                await self._carry(task, client_reader, client)
+        except asyncio.CancelledError:
+            pass  # by `_reset`; asyncio would log it as an error
+        finally:
+            for writer in self._connections.pop(task):
+                writer.close()
+
+    async def _carry(
+        self, task: asyncio.Task[None], client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
+    ) -> None:
+        try:
             while self.to_server.stalled:  # a link that is down lets no handshake through either
                 await asyncio.sleep(STALLED_CHECK_SECS)
             server_reader, server = await asyncio.open_connection(*self.target)
@@ -223,9 +233,6 @@ class TcpProxy:
                     group.create_task(self._write(held, sink, way))
         except* OSError:
             pass
-        finally:
-            for writer in self._connections.pop(task):
-                writer.close()
 
     async def _read(
         self, source: asyncio.StreamReader, held: asyncio.Queue[tuple[float, bytes]], way: Direction

@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 FRAMES_ON_THE_WAY_MAX = 64
 LINGER_MS = 1_000
 HANDSHAKE_TIMEOUT_MS = 5_000
+CONNECT_TIMEOUT_MS = (
+    2_000  # a packet lost in its beginning is sent again after 1 s, 3 s, 7 s: a healed link is used soon
+)
 HEARTBEAT_EVERY_MS = 2_000
-HEARTBEAT_TIMEOUT_MS = 10_000
+RECEIVER_SILENCE_MS_MAX = 6_000  # after a heartbeat: a link that is down without a word is noticed within 8 s
+# A receiver whose pipes are full does not read heartbeats either. Were it to give up its senders as soon, one whose
+# interpreter is held up for some seconds would lose all connections, and the frames in them.
+SENDER_SILENCE_MS_MAX = 60_000
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
 
@@ -45,23 +51,28 @@ DEFAULT_LIMITS = ZeroMqLimits()
 
 
 class ZeroMqSender:
-    """A PUSH socket. It takes frames only while connected (ZMQ_IMMEDIATE); the rest waits with its owner."""
+    """A PUSH socket. It takes frames only while connected; the rest waits with its owner.
+
+    ZMQ_IMMEDIATE alone would take them once TCP is connected: of what is only half a link, they would be lost.
+    """
 
     def __init__(self, socket: zmq.Socket[bytes], limits: ZeroMqLimits, address: str) -> None:
         self.socket = socket
         self.connects = 0
         self.connected = False
-        _set_options(self.socket)
+        _set_options(self.socket, RECEIVER_SILENCE_MS_MAX)
         self.socket.setsockopt(zmq.LINGER, limits.linger_ms)
         self.socket.setsockopt(zmq.SNDHWM, limits.frames_on_the_way_max)
         self.socket.setsockopt(zmq.IMMEDIATE, 1)
         self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-        self.socket.setsockopt(zmq.CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT_MS)
+        self.socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
         self.monitor: Any = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self.socket.connect(address)
 
     def try_send(self, frame: bytes) -> bool:
+        if not self.connected:
+            return False
         try:
             self.socket.send(frame, zmq.NOBLOCK)
         except zmq.Again:
@@ -103,7 +114,7 @@ class ZeroMqTransport:
 
     def bind(self, host: str, port: int) -> int:
         receiver = self._context.socket(zmq.PULL)
-        _set_options(receiver)
+        _set_options(receiver, SENDER_SILENCE_MS_MAX)
         receiver.setsockopt(zmq.LINGER, 0)
         receiver.setsockopt(zmq.RCVHWM, self._limits.frames_on_the_way_max)
         receiver.setsockopt(zmq.MAXMSGSIZE, self._limits.frame_bytes_max)
@@ -136,7 +147,8 @@ class ZeroMqTransport:
         return frames
 
     def wait(self, timeout_secs: float, blocked: Iterable[Any] = ()) -> None:
-        self._watch({sender.socket for sender in blocked})
+        # One that is not connected has news for its monitor first, and room all the time.
+        self._watch({sender.socket for sender in blocked if sender.connected})
         for ready, _ in self._poller.poll(max(0, math.ceil(timeout_secs * 1000))):
             if ready == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
@@ -177,8 +189,8 @@ def _address(host: str, port: int | str) -> str:
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
-def _set_options(socket: zmq.Socket[bytes]) -> None:
+def _set_options(socket: zmq.Socket[bytes], silence_ms_max: int) -> None:
     socket.setsockopt(zmq.IPV6, 1)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS)
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_EVERY_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, silence_ms_max)
