@@ -66,7 +66,7 @@ _ANSWER_LOST = (
 T = TypeVar("T")
 
 
-class _Handler(SequentialThreadingHandler):
+class _Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
     def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         timeout_secs = min(kwargs.pop("timeout", CONNECT_TIMEOUT_SECS), CONNECT_TIMEOUT_SECS)
         return super().create_connection(*args, timeout=timeout_secs, **kwargs)
