@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,7 +99,22 @@ def test_a_half_open_link_is_noticed_and_used_again_when_it_is_back(link: Link) 
     link.until_all()
 
 
-def test_so_is_one_that_is_open_in_one_direction_only(link: Link) -> None:
+def test_half_a_connection_takes_no_frames_and_wakes_nobody() -> None:
+    near, far = ZeroMqTransport(), ZeroMqTransport()
+    with TcpProxy((HOST, far.bind(HOST, 0))) as proxy:
+        proxy.stall()
+        sender = near.connect(HOST, proxy.port)
+        until(near, lambda: proxy.accepted)
+        assert not sender.try_send(b"lost in the handshake")
+        woken = threading.Event()
+        threading.Timer(0.3, lambda: (woken.set(), near.wake())).start()
+        near.wait(60, [sender])
+        assert woken.is_set()
+        near.close()
+        far.close()
+
+
+def test_a_link_that_is_open_in_one_direction_only_is_noticed_and_used_again(link: Link) -> None:
     link.proxy.to_client.swallowed = True
     until(link.near, lambda: not link.sender.connected)
     link.proxy.to_client.swallowed = False
