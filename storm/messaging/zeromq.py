@@ -53,7 +53,7 @@ DEFAULT_LIMITS = ZeroMqLimits()
 class ZeroMqSender:
     """A PUSH socket. It takes frames only while connected; the rest waits with its owner.
 
-    ZMQ_IMMEDIATE alone would take them once TCP is connected: of what is only half a link, they would be lost.
+    ZMQ_IMMEDIATE alone takes them for a moment after the connection is gone, and they are gone with it.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], limits: ZeroMqLimits, address: str) -> None:
@@ -147,8 +147,7 @@ class ZeroMqTransport:
         return frames
 
     def wait(self, timeout_secs: float, blocked: Iterable[Any] = ()) -> None:
-        # One that is not connected has news for its monitor first, and room all the time.
-        self._watch({sender.socket for sender in blocked if sender.connected})
+        self._watch({sender.socket for sender in blocked})
         for ready, _ in self._poller.poll(max(0, math.ceil(timeout_secs * 1000))):
             if ready == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
