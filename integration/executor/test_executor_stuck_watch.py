@@ -172,15 +172,26 @@ def told(lanes: Lanes) -> list[tuple[str, str]]:
     return lanes.reports.errors  # type: ignore[attr-defined]
 
 
-def look(watch: StuckWatch, *times: float, running: Lane | None = None) -> list[str | None]:
-    """Look at these times; before each, `running` has a turn, as in any real pause between two looks."""
-    found = []
-    for now in times:
-        turns = None if running is None else running.turns
-        while running is not None and running.turns == turns:
-            threading.Event().wait(0.001)
-        found.append(watch.look(now))
-    return found
+class Looks:
+    """Looks at a watch in virtual time, one a pause."""
+
+    def __init__(self, watch: StuckWatch, running: Lane | None = None) -> None:
+        """`running`: a lane that has turns in each real pause between two looks."""
+        self.watch = watch
+        self.running = running
+        self.now = 0.0
+        assert watch.look(self.now) is None
+
+    def until(self, now: float) -> list[str]:
+        """The reasons for a restart that are told up to this time."""
+        reasons = []
+        while self.now < now:
+            self.now += min(self.watch.pause_secs or 1e9, now - self.now)
+            turns = None if self.running is None else self.running.turns
+            while self.running is not None and self.running.turns == turns:
+                threading.Event().wait(0.001)
+            reasons.append(self.watch.look(self.now))
+        return [reason for reason in reasons if reason is not None]
 
 
 CASES = [
@@ -199,10 +210,10 @@ def test_a_bolt_that_hangs_is_named_with_its_stack_and_its_tuple_and_again_when_
     start: Any, case: dict[str, Any]
 ) -> None:
     lanes, watch, gate = start(**case)
-    running = lanes.lanes[-1] if case.get("bolt") is Awaits else None
-    assert look(watch, 0, 2, 9, running=running) == [None] * 3
+    looks = Looks(watch, lanes.lanes[-1] if case.get("bolt") is Awaits else None)
+    looks.until(9)
     assert told(lanes) == []
-    assert look(watch, 12, 20, running=running) == [None] * 2  # nobody asked for a restart
+    assert looks.until(20) == []  # nobody asked for a restart
     [(component, text)] = told(lanes)
     assert component == "sink"
     task = lanes.plan.tasks_of("sink")[0]
@@ -216,11 +227,10 @@ def test_a_bolt_that_hangs_is_named_with_its_stack_and_its_tuple_and_again_when_
     assert not any("storm/executor/" in line for line in stack)
     gate.opened.set()
     assert gate.passed.wait(WAIT_SECS)
-    for now in range(21, 2000):
-        look(watch, now)
-        if len(told(lanes)) > 1:
-            break
+    looks.running = None
+    while len(told(lanes)) == 1 and looks.now < 2000:
         threading.Event().wait(0.01)
+        looks.until(looks.now + 1)
     [_, (component, text)] = told(lanes)
     assert component == "sink"
     assert "goes on" in text
@@ -230,7 +240,7 @@ def test_a_bolt_that_hangs_is_named_with_its_stack_and_its_tuple_and_again_when_
 @pytest.mark.parametrize("method", ["open", "next_tuple", "ack", "fail"])
 def test_a_spout_that_hangs_in_any_method_is_named(start: Any, method: str, lane: str) -> None:
     lanes, watch, _ = start(method, lane=lane)
-    look(watch, 0, 1, 12)
+    Looks(watch).until(13)
     assert "numbers" in [component for component, _ in told(lanes)]
     texts = [text for component, text in told(lanes) if f"in {method}\n" in text]
     assert texts
@@ -251,7 +261,7 @@ def test_an_async_spout_may_wait_for_what_comes(start: Any) -> None:
     for _ in range(5):
         lanes.step(planned.clock.now())
     assert gate.reached.is_set()
-    look(watch, 0, 1, 12)
+    Looks(watch).until(100)
     assert planned.errors == []
     gate.opened.set()
     planned.stop()
@@ -259,26 +269,37 @@ def test_an_async_spout_may_wait_for_what_comes(start: Any) -> None:
 
 def test_the_worker_is_to_end_where_the_topology_says_so(start: Any) -> None:
     _, watch, _ = start(stuck_restart=True, lane="thread")
-    [*before, reason, after] = look(watch, 0, 1, 12, 13)
-    assert before == [None, None]
+    [reason] = Looks(watch).until(30)
     assert "component 'sink' is stuck" in reason
-    assert after is None
 
 
 def test_a_component_may_have_a_limit_of_its_own_or_none(start: Any) -> None:
     lanes, watch, _ = start(lane="thread", stuck_secs=None)
     assert watch.pause_secs is None
-    look(watch, 0, 1, 1e6)
+    Looks(watch).until(1e6)
     assert told(lanes) == []
+
+
+def test_a_process_that_was_paused_is_not_stuck(start: Any) -> None:
+    lanes, watch, _ = start(lane="thread")
+    looks = Looks(watch)
+    looks.until(3)
+    watch.look(looks.now + 1000)
+    looks.now += 1000
+    looks.until(1007)
+    assert told(lanes) == []
+    looks.until(1012)
+    assert len(told(lanes)) == 1
 
 
 def test_lanes_that_work_or_sleep_are_not_stuck(start: Any) -> None:
     lanes, watch, gate = start(lane="shared", bolt=Sink)
     gate.opened.set()
     assert gate.passed.wait(WAIT_SECS)
-    for now in range(0, 100, 5):  # idle: its polls are turns
+    looks = Looks(watch)
+    for now in range(40):  # idle: its polls are turns
         threading.Event().wait(0.03)
-        look(watch, now)
+        looks.until(now)
     assert told(lanes) == []
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Owners: TypeAlias = dict[int, tuple[Executor, TaskId]]
 
 LOOKS_A_LIMIT = 5  # so that a call is told before it has lasted for twice the limit
+LATE_LOOK = 2  # of a pause, the most that passes between two looks as far as this counts
 PAUSE_MIN_SECS, PAUSE_MAX_SECS = 0.02, 1.0
 
 _short = reprlib.Repr()
@@ -46,11 +47,16 @@ class Work(NamedTuple):
 
 
 class StuckWatch:
-    """`look` is to be called every `pause_secs`, by one thread; None: no executor has a limit."""
+    """`look` is to be called every `pause_secs`, by one thread; None: no executor has a limit.
+
+    Only time counts in which it is called so: a process that was paused, or kept from running, is not stuck.
+    """
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
         self._watching = Watching()
+        self._looked_at: float | None = None
+        self._secs = 0.0  # that count, up to the last look
         self._turns: dict[Lane, int] = {}
         self._blocked_at: dict[Lane, float] = {}
         self._named: dict[Hashable, ComponentId] = {}
@@ -61,11 +67,14 @@ class StuckWatch:
 
     def look(self, now: float) -> str | None:
         """Report what hangs and what goes on again; why the worker is to be started anew, None: it is not."""
+        if self._looked_at is not None and self.pause_secs is not None:
+            self._secs += min(now - self._looked_at, LATE_LOOK * self.pause_secs)
+        self._looked_at = now
         calls: dict[Hashable, Call] = {}
         stacks: dict[Hashable, Stack] = {}
         self._add_threads(calls, stacks)
-        self._add_coroutines(calls, stacks, now)
-        self._watching, events = look(self._watching, calls, now)
+        self._add_coroutines(calls, stacks, self._secs)
+        self._watching, events = look(self._watching, calls, self._secs)
         reason = None
         for event in events:
             if isinstance(event, GoesOn):

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 T = 30
 
 
-def cluster(script: Script, place: dict[str, int]) -> SeveralWorkers:
+def cluster(script: Script, place: dict[str, int], spout: Any = ScriptedSpout) -> SeveralWorkers:
     builder = TopologyBuilder()
-    builder.set_spout("spout", ScriptedSpout(script)).set_num_tasks(2)
+    builder.set_spout("spout", spout(script)).set_num_tasks(2)
     builder.set_bolt("first", ScriptedBolt(script)).shuffle_grouping("spout")
     builder.set_bolt("last", ScriptedBolt(script)).all_grouping("first").set_num_tasks(2)
 
@@ -58,6 +58,24 @@ def test_a_failure_is_told_at_once(place: dict[str, int]) -> None:
     three.run_for(1)
     assert len(script.made("fail")) == 10
     assert script.made("ack") == []
+
+
+class Hearing(ScriptedSpout):
+    def failed(self, message_id: Any, failure: Any) -> Any:
+        return self.script.call(self, "failed", failure)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_who_failed_a_tuple_is_told_wherever_that_was(place: dict[str, int]) -> None:
+    script = Script(next_tuple=emit_up_to(5), execute=pass_on)
+    script.on["last", "execute"] = lambda bolt, tup: bolt.collector.fail(tup)
+    three = cluster(script, place, Hearing)
+    three.run_for(1)
+    failures = script.made("failed")
+    assert len(failures) == 10
+    assert {(kind, component) for kind, component, _ in failures} == {("failed", "last")}
+    tasks = three.tasks_of("last")
+    assert {text for _, _, text in failures} <= {f"'last' (task {task}) failed it" for task in tasks}
 
 
 def test_what_the_spout_gave_up_is_forgotten() -> None:
