@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ STUCK_SECS = 3
 STUCK_CONF = {"topology.executor.stuck.secs": STUCK_SECS, "topology.executor.stuck.restart": True}
 STUCK = frozenset({"stuck", "stuck-restart"})
 HARMLESS = {"hold", "fork"}
-_turns = itertools.count()
 
 
 def asking(kind: str) -> Callable[[Hand], None]:
@@ -31,8 +29,8 @@ def slow_sinks(hand: Hand) -> None:
 
 
 def rebalance(hand: Hand) -> None:
-    """To fewer workers and executors, then to more again."""
-    smaller = next(_turns) % 2 == 0
+    """To fewer workers and executors, or, where there are few, to more."""
+    smaller = len(hand.load.processes()) >= WORKERS
     workers, executors = (WORKERS - 1, 2) if smaller else (WORKERS + 1, 4)
     hand.site.storm("rebalance", hand.load.name, "-w", "1", "-n", str(workers), "-e", f"forward={executors}")
 

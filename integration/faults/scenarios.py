@@ -35,7 +35,13 @@ MIXED_WISH = Wish(faults=8, messages=20_000)
 
 def run_random(context: Context) -> Outcome:
     """A mix of all faults that this machine allows."""
-    kinds = [FAULTS[name] for name in MIXED if all(NEEDS[need]() is None for need in FAULTS[name].needs)]
+    kinds = []
+    for name in MIXED:
+        missing = [reason for need in sorted(FAULTS[name].needs) if (reason := NEEDS[need]()) is not None]
+        if missing:
+            context.notes.append(f"not in the mix here: {name}: {missing[0]}")
+        else:
+            kinds.append(FAULTS[name])
     return run_faults(context, kinds, MIXED_WISH)
 
 
