@@ -268,10 +268,10 @@ class FaultSite:
         """The Nimbus that leads, asked itself; None if there is none."""
         with contextlib.suppress(StormError):
             said = self.call("getLeader")
-            if said.isLeader:
-                return next(
-                    (each for each in self.nimbuses if (each.place.address, each.port) == (said.host, said.port)), None
-                )
+            for daemon in self.nimbuses:
+                address = daemon.settings.get("storm.local.hostname", daemon.place.address)
+                if said.isLeader and (said.host, said.port) == (address, daemon.port):
+                    return daemon
         return None
 
     @property

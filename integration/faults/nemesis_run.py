@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fault_site import FaultSite
     from faults import Fault, Said
     from load import Load
-    from nemesis import Event
+    from nemesis import Event, Shape
 
 FAULTS, MESSAGES = 3, 6_000
 LAST_SECS = 2.0  # numbers go on for so long after the last fault
@@ -44,7 +44,7 @@ class Wish(NamedTuple):
 
 def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
     """Draw a schedule of these kinds, or read the one that was asked for, and carry it out."""
-    options, timers = context.options, context.timers
+    options = context.options
     needs = frozenset().union(*(kind.needs for kind in kinds))
     plan = wish.plan
     if "zookeeper-proxy" in needs:
@@ -53,26 +53,36 @@ def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
         plan = plan._replace(proxied=plan.proxied | {"workers"})
     if "ensemble" in needs:
         plan = plan._replace(zookeeper="apache", zookeepers=3)
+    by_name = {kind.name: kind for kind in kinds}
     with context.site(plan) as site:
-        shape = shape_of(site, WORKERS)
-        if options.replay is not None:
-            _, _, events = from_json(options.replay.read_text())
-        else:
-            count = wish.faults if options.faults is None else options.faults
-            drawables = [kind.drawable(timers) for kind in kinds]
-            events = draw(options.seed, count, drawables, shape, wish.gap_secs or timers.gap_secs)
-        schedule = context.directory / "schedule.json"
-        schedule.write_text(to_json(options.seed, shape, events))
+        events = _schedule(context, by_name, shape_of(site, WORKERS), wish)
         messages = wish.messages if options.messages is None else options.messages
         rate = messages / (length_secs(events) + LAST_SECS)
-        say(
-            f"{len(events)} faults in {length_secs(events):.0f} s, {messages} messages, {rate:.0f} a second: {schedule}"
-        )
+        say(f"{len(events)} faults in {length_secs(events):.0f} s, {messages} messages, {rate:.0f} a second")
         conf = {key.replace(".", "__"): value for key, value in wish.conf.items()}
         load = context.load(site, messages, rate, begin=False, **conf)
         before = usage(site)
-        hits = carry_out(site, load, events, {kind.name: kind for kind in kinds})
-        return conclude(context, Finished(site, load, hits, {kind.name: kind for kind in kinds}, before))
+        hits = carry_out(site, load, events, by_name)
+        return conclude(context, Finished(site, load, hits, by_name, before))
+
+
+def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: Wish) -> list[Event]:
+    """What to do when; it is written beside the logs. Raises ValueError if a file to follow is of no use here."""
+    options, timers = context.options, context.timers
+    if options.replay is not None:
+        _, _, events = from_json(options.replay.read_text())
+        if strange := sorted({event.fault for event in events} - kinds.keys()):
+            raise ValueError(
+                f"{options.replay} has faults that are not of this scenario, or not of this machine: {strange}"
+            )
+    else:
+        count = wish.faults if options.faults is None else options.faults
+        drawables = [kind.drawable(timers) for kind in kinds.values()]
+        events = draw(options.seed, count, drawables, shape, wish.gap_secs or timers.gap_secs)
+    file = context.directory / "schedule.json"
+    file.write_text(to_json(options.seed, shape, events))
+    say(f"the schedule: {file}")
+    return events
 
 
 def carry_out(site: FaultSite, load: Load, events: Sequence[Event], kinds: Mapping[str, Fault]) -> list[Hit]:
@@ -90,10 +100,8 @@ def carry_out(site: FaultSite, load: Load, events: Sequence[Event], kinds: Mappi
                 begun.remove(step.number)
             else:
                 begun.append(step.number)
-                say(
-                    f"{event.at:7.1f} s  {event.fault} of {event.target}"
-                    + f" for {event.seconds:.1f} s" * bool(event.seconds)
-                )
+                lasts = f" for {event.seconds:.1f} s" if event.seconds else ""
+                say(f"{event.at:7.1f} s  {event.fault} of {event.target}{lasts}")
                 inject(kinds[event.fault], hand)
     finally:
         for number in begun:
