@@ -114,7 +114,7 @@ def download_cut(context: Context) -> Outcome:
             return context.outcome("download-cut")
         load.topology_id = site.call("getTopologySummaryByName", load.name).id
         load.begin()
-        return finish(context, site, load, "download-cut", 1, recovered=(took,))
+        return finish(context, site, load, "download-cut", 1, recovered=took)
 
 
 def damaged_state(context: Context) -> Outcome:
