@@ -16,7 +16,8 @@ import psutil
 import yaml
 from cluster_site import COMMAND_SECS, STORM, environment, last_lines
 from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
-from proxy import Proxy
+from sessions import FirstAnswer
+from tcp_proxy import TcpProxy
 
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from daemons import Ending
     from nemesis import Shape
     from network import Network, Place
-    from proxy import Route
     from timers import Timers
 
     from storm.cluster.zookeeper import ZooKeeperStorage
@@ -83,10 +83,11 @@ class FaultSite:
         self.network = network
         self.timers = timers
         self.plan = plan
-        self.proxy = Proxy()
-        self.zookeeper_routes: dict[tuple[str, str], Route] = {}  # by who uses it and the server, where proxied
-        self.worker_routes: dict[str, list[Route]] = {}  # to the slots of a host, where proxied
-        self.nimbus_routes: list[Route] = []  # where proxied
+        self.zookeeper_proxies: dict[tuple[str, str], TcpProxy] = {}  # by who uses it and the server
+        self.first_answers: dict[tuple[str, str], FirstAnswer] = {}  # of these
+        self.worker_proxies: list[TcpProxy] = []  # to slots
+        self.nimbus_proxies: list[TcpProxy] = []
+        self._other_proxies: list[TcpProxy] = []
         self.seen: list[Appearance] = []
         self.endings: list[Ending] = []
         self.watch_problem: Exception | None = None
@@ -127,7 +128,7 @@ class FaultSite:
         if "nimbus" in self.plan.proxied:
             alias = settings["storm.local.hostname"] = self.network.alias(place)
             port = self._nimbus_port(place)
-            self.nimbus_routes.append(self.proxy.route((alias, port), (place.address, port)))
+            self.nimbus_proxies.append(TcpProxy((place.address, port), alias, port))
         return settings
 
     def _make_supervisors(self) -> dict[str, StormDaemon]:
@@ -146,8 +147,8 @@ class FaultSite:
         }
         if "workers" in self.plan.proxied:
             alias = settings["storm.local.hostname"] = self.network.alias(place)
-            self.proxy.route((alias, port), (place.address, port))
-            self.worker_routes[name] = [self.proxy.route((alias, each), (place.address, each)) for each in slots]
+            self._other_proxies.append(TcpProxy((place.address, port), alias, port))
+            self.worker_proxies += [TcpProxy((place.address, each), alias, each) for each in slots]
         return StormDaemon("supervisor", name, place, directory or self.directory / f"host-{name}", settings)
 
     def _settings(self, name: str) -> dict[str, Any]:
@@ -173,10 +174,11 @@ class FaultSite:
         if "zookeeper" not in self.plan.proxied or name == "harness":
             return f"{daemon.place.address}:{daemon.port}"
         key = (name, daemon.name)
-        if key not in self.zookeeper_routes:
-            target = (daemon.place.address, daemon.port)
-            self.zookeeper_routes[key] = self.proxy.route((self.network.harness, 0), target)
-        return "{}:{}".format(*self.zookeeper_routes[key].listen)
+        if key not in self.zookeeper_proxies:
+            proxy = TcpProxy((daemon.place.address, daemon.port), self.network.harness)
+            proxy.to_client.change = self.first_answers[key] = FirstAnswer()
+            self.zookeeper_proxies[key] = proxy
+        return f"{self.network.harness}:{self.zookeeper_proxies[key].port}"
 
     @property
     def daemons(self) -> list[Daemon]:
@@ -225,7 +227,10 @@ class FaultSite:
                 os.kill(worker.pid, signal.SIGKILL)
         for daemon in (*self.nimbuses, *self.zookeepers):
             daemon.end(signal.SIGKILL)
-        self.proxy.close()
+        for proxy in (
+            *self.zookeeper_proxies.values(), *self.worker_proxies, *self.nimbus_proxies, *self._other_proxies,
+        ):  # fmt: skip
+            proxy.close()
 
     # --- what people do
 

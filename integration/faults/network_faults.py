@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from faults import Fault, Hand, Said
-from proxy import FAIR, Weather
+from tcp_proxy import BitFlips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 DELAY_SECS, JITTER_SECS = 0.2, 0.1
 FLIP_EVERY = 5_000  # bytes
-STALLED = Weather(stalls=True)
 
 
 def cut(hand: Hand, some: Iterable[str], others: Iterable[str], *, both: bool = True) -> None:
@@ -29,14 +28,14 @@ def cut(hand: Hand, some: Iterable[str], others: Iterable[str], *, both: bool = 
             if both:
                 network.drop([sides[1]], [sides[0]])
         for key in ((one, other), (other, one)):
-            if key in site.zookeeper_routes:
-                site.zookeeper_routes[key].out = site.zookeeper_routes[key].back = STALLED
+            if key in site.zookeeper_proxies:
+                site.zookeeper_proxies[key].stall()
 
 
 def heal(hand: Hand) -> None:
     hand.site.network.deliver()
-    for route in hand.site.zookeeper_routes.values():
-        route.out = route.back = FAIR
+    for proxy in hand.site.zookeeper_proxies.values():
+        proxy.heal()
 
 
 def cut_link(hand: Hand) -> None:
@@ -77,29 +76,43 @@ def unplug(hand: Hand) -> None:
 
 
 def delay(hand: Hand) -> None:
-    _weather(hand, Weather(delay_secs=DELAY_SECS, jitter_secs=JITTER_SECS))
+    """All frames between workers come later."""
+    ways = [proxy.to_server for proxy in hand.site.worker_proxies]
+
+    def undo() -> None:
+        for way in ways:
+            way.delay_secs = way.jitter_secs = 0.0
+
+    hand.hit.undo.append(undo)
+    for way in ways:
+        way.delay_secs, way.jitter_secs = DELAY_SECS, JITTER_SECS
 
 
 def damage(hand: Hand) -> None:
-    _weather(hand, Weather(flip_every=FLIP_EVERY))
+    """Bits of frames between workers are turned."""
+    flips = BitFlips(len(hand.hit.event.fault), FLIP_EVERY)
+    ways = [proxy.to_server for proxy in hand.site.worker_proxies]
+
+    def undo() -> None:
+        for way in ways:
+            way.change = None
+
+    hand.hit.undo.append(undo)
+    for way in ways:
+        way.change = flips
 
 
 def stall(hand: Hand) -> None:
-    """Connections stay open, and nothing passes."""
-    _weather(hand, STALLED)
+    """Connections between workers stay open, and nothing passes."""
+    proxies = hand.site.worker_proxies
 
+    def undo() -> None:
+        for proxy in proxies:
+            proxy.heal()
 
-def _weather(hand: Hand, weather: Weather) -> None:
-    """For all frames between workers."""
-    routes = [route for routes in hand.site.worker_routes.values() for route in routes]
-    for route in routes:
-        route.out = weather
-
-    def heal() -> None:
-        for route in routes:
-            route.out = FAIR
-
-    hand.hit.undo.append(heal)
+    hand.hit.undo.append(undo)
+    for proxy in proxies:
+        proxy.stall()
 
 
 def _a_message_timeout(timers: Timers) -> tuple[float, float]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from daemons import StormDaemon
 from fault_site import Plan
-from proxy import FAIR, Weather
 from scenario import Context, Outcome, Scenario
 from scenarios_process import RATE, finish
+from sessions import ending_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,16 +99,16 @@ def nimbus_disk_full(context: Context) -> Outcome:
 def download_cut(context: Context) -> Outcome:
     """Downloads from Nimbus break off in their middle: no worker is started from half a package."""
     with context.site(Plan(hosts=2, proxied=frozenset({"nimbus"}))) as site:
-        for route in site.nimbus_routes:
-            route.back = Weather(cut_after=CUT_AFTER)
+        for proxy in site.nimbus_proxies:
+            proxy.to_client.change = ending_after(CUT_AFTER)
         load_conf = {"topology.workers": 2}
         load = context.made(site, 2_000, RATE, **{key.replace(".", "__"): value for key, value in load_conf.items()})
         site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words(), code=None)
         time.sleep(FULL_SECS)
         launched = site.workers()
         context.check(not launched, f"workers run though no download can have ended: {launched}")
-        for route in site.nimbus_routes:
-            route.back = FAIR
+        for proxy in site.nimbus_proxies:
+            proxy.to_client.change = None
         took = context.must(lambda: len(site.workers()) == 2, "the workers run once downloads pass", 30)
         if took is None:
             return context.outcome("download-cut")

@@ -2,68 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import struct
 import time
 from typing import TYPE_CHECKING
 
 from daemons import mode_of
 from faults import Fault, Hand, Said
-from kazoo.protocol import serialization as wire
 from process_faults import kill_daemon, pause_daemon
-from proxy import Weather
-from zookeeper_raw_client import RawClient
+from sessions import close_session
 
 if TYPE_CHECKING:
     from daemons import Daemon
     from fault_site import FaultSite
-    from proxy import Route
     from timers import Timers
 
-# What a server answers to a new connection: length, protocol version, timeout, session id, length of password, it.
-CONNECTED = struct.Struct(">iiiqi16s")
 SLOW_SECS = 2.0
 
 
 def expire_session(hand: Hand) -> None:
-    """Of one daemon or worker of the host: its session is taken over by its id and password, and closed."""
+    """The newest one of the target, of its daemon or a worker there."""
     site = hand.site
     for daemon in site.zookeepers:
-        route = site.zookeeper_routes.get((hand.target, daemon.name))
-        if route is not None and len(route.answered) >= CONNECTED.size:
-            close_session(site, route)
+        answer = site.first_answers.get((hand.target, daemon.name))
+        if answer is not None and answer.content:
+            close_session(answer, (daemon.place.address, daemon.port))
             return
-    raise RuntimeError(f"no session of {hand.target} passes through the proxy")
-
-
-def close_session(site: FaultSite, route: Route) -> None:
-    """The newest one that passed through this route. Raises RuntimeError if there was none."""
-    *_, session_id, size, password = CONNECTED.unpack(route.answered[: CONNECTED.size])
-    if size != 16 or session_id == 0:
-        raise RuntimeError("the server's answer has no session in it")
-    taken = site.proxy.route(("127.0.0.1", 0), route.target)
-    client = RawClient(taken.listen[1])
-    client.session_id, client.password = session_id, password
-    client.connect()
-    if client.timeout_ms == 0:
-        raise RuntimeError("the session had ended already")
-    with contextlib.suppress(ConnectionError):  # the server may close before it answers
-        client.call(wire.CloseInstance)
-    client.close()
+    raise RuntimeError(f"no session of {hand.target} passes through a proxy")
 
 
 def slow_down(hand: Hand) -> None:
     """Every answer of ZooKeeper comes later."""
-    routes = list(hand.site.zookeeper_routes.values())
-    for route in routes:
-        route.back = Weather(delay_secs=SLOW_SECS)
+    ways = [proxy.to_client for proxy in hand.site.zookeeper_proxies.values()]
 
-    def heal() -> None:
-        for route in routes:
-            route.back = Weather()
+    def undo() -> None:
+        for way in ways:
+            way.delay_secs = 0.0
 
-    hand.hit.undo.append(heal)
+    hand.hit.undo.append(undo)
+    for way in ways:
+        way.delay_secs = SLOW_SECS
 
 
 def kill_one_of_three(hand: Hand) -> None:

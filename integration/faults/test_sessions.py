@@ -1,0 +1,53 @@
+"""A session that a proxy saw is ended from outside, whichever server it is with."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from kazoo.client import KazooClient, KazooState
+from sessions import FirstAnswer, close_session, ending_after
+from tcp_proxy import TcpProxy
+
+if TYPE_CHECKING:
+    from zookeeper_servers import ZooKeeperProcess
+
+WAIT_SECS = 30.0
+
+
+def test_a_session_ends_for_its_owner(zookeeper: ZooKeeperProcess) -> None:
+    answer, server = FirstAnswer(), ("127.0.0.1", zookeeper.port)
+    with TcpProxy(server) as proxy:
+        proxy.to_client.change = answer
+        client = KazooClient(f"127.0.0.1:{proxy.port}", timeout=30.0)
+        lost = threading.Event()
+        client.add_listener(lambda state: lost.set() if state == KazooState.LOST else None)
+        client.start(WAIT_SECS)
+        try:
+            client.create("/mine", ephemeral=True)
+            close_session(answer, server)
+            assert lost.wait(WAIT_SECS)
+            assert client.retry(client.exists, "/mine") is None
+        finally:
+            client.stop()
+            client.close()
+
+
+def test_where_no_session_was_seen_that_is_said() -> None:
+    with pytest.raises(RuntimeError, match="no session was seen"):
+        close_session(FirstAnswer(), ("127.0.0.1", 1))
+
+
+def test_of_several_connections_the_newest_counts() -> None:
+    answer = FirstAnswer()
+    assert answer(b"a" * 30, 0) == (b"a" * 30, False)
+    answer(b"b" * 100, 0)
+    answer(b"a" * 30, 30)
+    assert answer.content == b"b" * 40
+
+
+def test_a_connection_ends_after_so_many_bytes() -> None:
+    change = ending_after(10)
+    assert change(b"12345", 0) == (b"12345", False)
+    assert change(b"67890x", 5) == (b"67890", True)
