@@ -191,14 +191,19 @@ class SimulatedUser:
         )
         self.promises[topology_id] = both
 
+        is_awaited = True
+
         def answered(leader: NimbusProcess) -> None:
             call(leader, promise.name)
-            self.promises[topology_id] = after
+            if is_awaited:
+                self.promises[topology_id] = after
 
         self._asked.add(topology_id)
-        if self._ask(f"asks to {what} {topology_id}", answered) not in (Answer.DONE, Answer.UNSURE):
-            self.promises[topology_id] = promise
+        answer = self._ask(f"asks to {what} {topology_id}", answered)
+        is_awaited = False  # a Nimbus that is paused does it later, and nobody hears
         self._asked.discard(topology_id)
+        if answer not in (Answer.DONE, Answer.UNSURE):
+            self.promises[topology_id] = promise
         return promise.name
 
     def _ask(self, what: str, call: Callable[[NimbusProcess], None]) -> Answer:
