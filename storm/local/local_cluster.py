@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from storm.blobstore.blob_store import code_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.clock import SystemClock
 from storm.cluster.leader_election import LeaderElection
@@ -199,6 +200,7 @@ class LocalCluster:
             self._wakes.set()
 
         core.watch = wake
+        core.has_code = lambda topology_id: bool(self._blobs.keys(code_key(topology_id)))
         core.on_wanted = core.on_failure = workers.wake = self._wakes.set
         return core, workers
 

@@ -99,6 +99,7 @@ def test_a_killed_topology_is_gone(cluster: LocalCluster) -> None:
     cluster.submit("numbers", numbers(See()))
     with pytest.raises(TopologyAlreadyAliveError):
         cluster.submit("numbers", numbers(See()))
+    cluster.wait_for(lambda: ACKED)
     cluster.kill("numbers")
     with pytest.raises(TopologyNotAliveError):
         cluster.page("numbers")
