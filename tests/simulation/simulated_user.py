@@ -59,6 +59,7 @@ class SimulatedUser:
         # By name: submissions that may have been carried out untold; None: what was promised and is forgotten.
         self.unsure: defaultdict[str, list[SubmitRequest | None]] = defaultdict(list)
         self._asked: set[str] = set()
+        self._losses = 0
 
     def act(self) -> None:
         """Anything."""
@@ -73,6 +74,7 @@ class SimulatedUser:
         for promise in self.promises.values():
             self.unsure[promise.name].append(None)
         self.promises.clear()
+        self._losses += 1  # what is being done at the moment may be lost too
 
     def submit(self, name: str = "") -> None:
         """A topology of chance; again and again, until there is an answer."""
@@ -90,8 +92,14 @@ class SimulatedUser:
     def _submit(self, request: SubmitRequest, workers: int, tries: int) -> None:
         promise = Promise(request.name, {True}, {ACTIVE if request.active else INACTIVE}, {workers})
 
+        losses = self._losses
+
         def call(leader: NimbusProcess) -> None:
-            self.promises[leader.core.submit(request)] = promise
+            topology_id = leader.core.submit(request)
+            if self._losses == losses:
+                self.promises[topology_id] = promise
+            else:
+                self.unsure[request.name].append(None)
 
         answer = self._ask(f"submits {request.name} for {workers} workers", call)
         if answer is Answer.UNSURE:
@@ -191,18 +199,18 @@ class SimulatedUser:
         )
         self.promises[topology_id] = both
 
-        is_awaited = True
+        is_awaited, losses = True, self._losses
 
         def answered(leader: NimbusProcess) -> None:
             call(leader, promise.name)
-            if is_awaited:
+            if is_awaited and self._losses == losses:
                 self.promises[topology_id] = after
 
         self._asked.add(topology_id)
         answer = self._ask(f"asks to {what} {topology_id}", answered)
         is_awaited = False  # a Nimbus that is paused does it later, and nobody hears
         self._asked.discard(topology_id)
-        if answer not in (Answer.DONE, Answer.UNSURE):
+        if answer not in (Answer.DONE, Answer.UNSURE) and self._losses == losses:
             self.promises[topology_id] = promise
         return promise.name
 
