@@ -174,6 +174,24 @@ def test_a_link_that_is_down_for_longer_than_a_session_loses_it_before_anybody_c
     assert storage.children("/top") == ["e"]
 
 
+def test_a_server_that_is_away_for_longer_than_a_session_is_found_again_and_has_all_that_it_had(
+    zookeeper: ZooKeeperProcess, make_storage: MakeStorage
+) -> None:
+    storage, states, woken = make_storage(session_ms=4_000), States(), Waker()
+    storage.put("/kept", b"1")
+    storage.put_ephemeral("/top/e", b"1")
+    storage.children("/top", woken)
+    storage.add_listener(states)
+    zookeeper.kill()
+    states.wait(ConnectionState.SUSPENDED, ConnectionState.LOST)
+    zookeeper.restart()
+    states.wait(ConnectionState.LOST, ConnectionState.CONNECTED)
+    woken.wait()
+    storage.put_ephemeral("/top/e", b"2")
+    assert storage.children("/top") == ["e"]
+    assert storage.get("/kept") is not None
+
+
 def test_a_connection_that_is_back_in_time_keeps_the_session(proxy: TcpProxy, make_storage: MakeStorage) -> None:
     storage, states = make_storage(session_ms=4_000), States()
     number = storage._session.number

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 FRAMES_ON_THE_WAY_MAX = 64
 LINGER_MS = 1_000
 HANDSHAKE_TIMEOUT_MS = 5_000
-CONNECT_TIMEOUT_MS = (
-    2_000  # a packet lost in its beginning is sent again after 1 s, 3 s, 7 s: a healed link is used soon
-)
+CONNECT_TIMEOUT_MS = 2_000  # TCP begins again after 1 s, 3 s, 7 s: so a link that is back is used soon
 HEARTBEAT_EVERY_MS = 2_000
 RECEIVER_SILENCE_MS_MAX = 6_000  # after a heartbeat: a link that is down without a word is noticed within 8 s
 # A receiver whose pipes are full does not read heartbeats either. Were it to give up its senders as soon, one whose

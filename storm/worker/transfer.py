@@ -70,7 +70,6 @@ class Outbox:
     """What waits for one peer: sections with their numbers of items, and the frame that is being sent.
 
     `version` is that of the frames that the peer is sent; None: its hello did not come yet, and nothing leaves.
-
     `ready_at` is when they should leave: at once when enough wait or a lane has flushed. `items` counts `sections`.
     """
 
