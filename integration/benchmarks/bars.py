@@ -44,6 +44,7 @@ HOPS_2W = ("hop-acked-2w", "hop-acked-2w-tuned")
 HOPS_LOCAL = ("hop-acked-2w-local", "hop-acked-2w-local-tuned")
 WORDS = ("words-acked", "words-acked-tuned")
 WORDS_2W = ("words-acked-2w", "words-acked-2w-tuned")
+WORDS_LOCAL = ("words-acked-2w-local", "words-acked-2w-local-tuned")
 UNACKED, UNACKED_2W, UNACKED_TUNED = ("hop-unacked",), ("hop-unacked-2w",), ("hop-unacked-tuned",)
 CROSSING = ("hop-unacked-2w-tuned",)
 WORDS_U, WORDS_U_TUNED = ("words-unacked",), ("words-unacked-tuned",)
@@ -61,7 +62,7 @@ BARS = [
     Bar("hop-unacked-2w, crossing, a call per tuple", UNACKED_2W, (), CROSSING, CROSSING, 0.5),
     Bar("hop-unacked-2w, crossing, batch overrides", ("batch-hop-unacked-2w",), (), CROSSING, CROSSING, 1),
     Bar("words-acked, one worker", WORDS, WORDS[:1], WORDS[1:], WORDS[1:], 1.2),
-    Bar("words-acked, node", WORDS + WORDS_2W, WORDS[:1], WORDS[1:], WORDS + WORDS_2W, 1.5),
+    Bar("words-acked, node", WORDS + WORDS_2W + WORDS_LOCAL, WORDS[:1], WORDS[1:], WORDS + WORDS_2W, 1.5),
     Bar("words-acked-2w", WORDS_2W, WORDS_2W[:1], WORDS_2W[1:], WORDS_2W, 3),
     Bar("words-unacked, one worker", WORDS_U, WORDS_U, WORDS_U_TUNED, WORDS_U, 0.5),
     Bar("words-unacked-2w", WORDS_U_2W, WORDS_U_2W, WORDS_U_2W_TUNED, WORDS_U_2W + WORDS_U_2W_TUNED, 1),

@@ -216,8 +216,7 @@ class SinkBolt(Bolt):
 class BatchSinkBolt(SinkBolt):
     def execute_batch(self, tuples: list[Tuple]) -> None:
         self.executed += len(tuples)
-        for tup in tuples:
-            self.collector.ack(tup)
+        self.collector.ack_many(tuples)
 
 
 class ForwardBolt(Bolt):
@@ -243,7 +242,7 @@ class BatchSplitBolt(SplitBolt):
         collector = self.collector
         for tup in tuples:
             collector.emit_many([[word] for word in tup[0].split(" ")], tup)
-            collector.ack(tup)
+        collector.ack_many(tuples)
 
 
 class CountBolt(SinkBolt):
@@ -260,12 +259,12 @@ class CountBolt(SinkBolt):
 
 class BatchCountBolt(CountBolt):
     def execute_batch(self, tuples: list[Tuple]) -> None:
-        found, ack = self.counts, self.collector.ack
+        found = self.counts
         for tup in tuples:
             word = tup[0]
             found[word] = found.get(word, 0) + 1
-            ack(tup)
         self.executed += len(tuples)
+        self.collector.ack_many(tuples)
 
 
 class AwaitBolt(SinkBolt):
