@@ -184,6 +184,22 @@ def test_a_new_conf_is_with_enough_nimbuses_before_the_topology_runs_with_it(
     assert follower.blob_store.keys() == sorted(topology_keys(topology_id))
 
 
+def test_a_conf_that_is_in_its_place_before_the_record_names_it_is_not_taken_for_a_wrong_one(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    """The leader ended, or ZooKeeper did not answer, between the two."""
+    topology_id = two_nodes.submit(conf={"mine": 1})
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1000)
+    blobs, base = TopologyBlobs(two_nodes.blob_store), two_nodes.state.storm_base(topology_id)
+    blobs.stage_conf(base, {**two_nodes.core.snapshot.plans[topology_id].conf, "mine": 2})
+    new = blobs.replace_conf(base)[conf_key(topology_id)]
+    again = two_nodes.start_nimbus("nimbus-3")
+    two_nodes.settle(two_nodes.nimbus, follower, again)
+    assert two_nodes.blob_store.meta(conf_key(topology_id)).sha256 == new
+    assert again.peers.fetched == two_nodes.nimbus.peers.fetched == []
+
+
 def test_a_killed_topology_goes_from_every_nimbus(two_nodes: Cluster, follower: Nimbus) -> None:
     two_nodes.submit()
     two_nodes.settle(two_nodes.nimbus, follower)

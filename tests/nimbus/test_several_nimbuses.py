@@ -75,6 +75,18 @@ def test_a_submission_that_cannot_reach_the_count_goes_on_after_its_time(two_nod
     assert pending.done.result(0) is None
 
 
+def test_a_submission_that_waits_for_long_is_no_remains(two_nodes: Cluster, follower: Nimbus) -> None:
+    pending = begin(two_nodes.nimbus, two_nodes, count=3, **{"topology.max.replication.wait.time.sec": -1})
+    for _ in range(70):
+        two_nodes.clock.secs += 10
+        two_nodes.settle(two_nodes.nimbus, follower, rounds=1)
+    keys = sorted(topology_keys(pending.base.topology_id))
+    assert two_nodes.blob_store.keys() == follower.blob_store.keys() == keys
+    third = two_nodes.start_nimbus("nimbus-3", MemoryBlobStore())
+    two_nodes.settle(third, two_nodes.nimbus)
+    assert pending.done.result(0) is None
+
+
 def test_a_leader_that_is_replaced_tells_who_waits_for_it(two_nodes: Cluster, follower: Nimbus) -> None:
     pending = begin(two_nodes.nimbus, two_nodes, "mine", count=3)
     two_nodes.tree.expire(two_nodes.nimbus.storage)
@@ -235,8 +247,7 @@ def test_a_leader_that_was_paused_at_any_operation_changes_nothing(
                 if node.startswith("nimbus-1"):
                     storage.delete(f"{paths.LEADER_LOCK}/{node}")
             cluster.tree._remove_ephemerals(cluster.nimbus.storage._session.number)
-            follower.core.step()
-            assert follower.core.leads
+            assert follower.election.step()  # and does nothing else yet, so that all is there for the other to spoil
             written.update(all_nodes(cluster))
 
         at = AtOperation(cluster, operations, pause)
@@ -375,6 +386,23 @@ def test_a_new_leader_with_another_wall_clock_waits_the_whole_time_again(two_nod
     successor = two_nodes.start_nimbus("nimbus-2")
     two_nodes.core, two_nodes.state = successor.core, successor.state
     two_nodes.core.step()
+    two_nodes.pass_time(29)
+    assert two_nodes.state.topology_ids() != []
+    two_nodes.pass_time(1)
+    assert two_nodes.state.topology_ids() == []
+
+
+def test_who_leads_again_waits_the_whole_time_again(two_nodes: Cluster) -> None:
+    two_nodes.submit()
+    two_nodes.core.kill("wc", 30)
+    two_nodes.pass_time(20)
+    two_nodes.nimbus.election.leave()
+    other = two_nodes.start_nimbus("nimbus-2")
+    other.election.step()
+    two_nodes.pass_time(15)
+    other.election.leave()
+    two_nodes.core.step()
+    assert two_nodes.core.leads
     two_nodes.pass_time(29)
     assert two_nodes.state.topology_ids() != []
     two_nodes.pass_time(1)

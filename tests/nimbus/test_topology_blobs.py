@@ -130,6 +130,7 @@ def test_a_conf_survives_an_end_at_any_line_of_its_replacement(cluster: Any, is_
         again = TopologyBlobs(store)
         again.stage_conf(base, {**CONF, "mine": 3})
         done = replace(base, blob_hashes=again.replace_conf(base))
+        assert TopologyBlobs(store).plan(base) == plan_of(normalise(cluster.word_count(), read.conf), read.conf)
         again.settle(done)
         assert len(store.keys()) == 3
         read = TopologyBlobs(store).plan(done)
