@@ -15,6 +15,7 @@ from storm.ids import SYSTEM_EXECUTOR, WorkerSlot
 from storm.nimbus.assignments import wanted_executors
 from storm.nimbus.topology_blobs import TopologyBlobs
 from storm.supervisor.slot import SlotState
+from storm.worker.transfer import DROP_AT_MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,8 +39,7 @@ FLOWING_SECS = 20.0
 SILENT_SECS_MIN = 5.0  # Nimbus holds a worker without a supervisor for dead after a third of nimbus.task.timeout.secs
 OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
 CUT_OFF_SECS = 1.0
-QUEUED_MAX = 20  # tuples for one task, of which 6 are its mark
-BATCHES_MAX = 20  # for one other worker; from 4 on its tasks are spared
+QUEUED_MAX = 25  # tuples for one task; from 7 on, those who send to it are asked to stop
 CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
 WRITTEN_BY_LEADERS = tuple(f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS))
 
@@ -100,7 +100,7 @@ class Checks:
         exchange, lanes = worker.worker.exchange, worker.worker.lanes
         outboxes = exchange._transfer._outboxes.values()
         waiting = max((len(outbox.sections) for outbox in outboxes), default=0)
-        if waiting > BATCHES_MAX:
+        if waiting > DROP_AT_MARKS * exchange._transfer._options.queue_sections_mark + 1:
             self.problem(f"{waiting} batches wait in {worker.name} for one other worker")
         longest = max(lanes.queue_lengths().values(), default=0)
         if longest > QUEUED_MAX:

@@ -62,7 +62,7 @@ SETTINGS: dict[str, Any] = {
     "topology.sleep.spout.wait.strategy.time.ms": 500,
     "topology.batch.flush.interval.millis": 50,
     "topology.executor.receive.buffer.size": 6,
-    "topology.transfer.buffer.size": 4,
+    "topology.transfer.buffer.size": 2,
     "nimbus.monitor.freq.secs": 3,
     "nimbus.task.timeout.secs": 20,
     "nimbus.task.launch.secs": 25,

@@ -81,6 +81,7 @@ def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def spouts_never_stop(patch: pytest.MonkeyPatch) -> None:
+    """While more is under way than queues should hold."""
     patch.setattr(simulated_topology, "BURSTS", 0.1)
     patch.setattr(simulated_topology, "ITEMS_OPEN_MAX", 100)
     patch.setattr(Lanes, "_hold", lambda self: None)

@@ -23,7 +23,7 @@ SHARES_MAX = {
     "frame late": 0.2,
     "frame overtaken": 0.5,
     "frame damaged": 0.05,
-    "frame duplicated": 0.05,
+    "frame duplicated": 0.3,
     "heartbeat lost": 0.2,
     "heartbeat late": 0.2,
     "download failed": 0.3,
