@@ -49,7 +49,8 @@ class Slot:
     `entered_at` is when `state` was entered. `deaths` counts the worker's deaths in a row, with no
     healthy while between. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
     BACKING_OFF.
-    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room.
+    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room. `in_order` is, in BACKING_OFF,
+    whether the last worker ended with exit code 0.
     """
 
     port: int
@@ -59,6 +60,7 @@ class Slot:
     deaths: int = 0
     due_at: float = 0.0
     failure: str | None = None
+    in_order: bool = False
 
 
 class BlobsState(Enum):
@@ -253,6 +255,9 @@ def _backing_off(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -
     assert slot.assignment is not None
     if seen.wanted is None or not seen.wanted.same_code(slot.assignment) or now >= slot.due_at:
         return _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
+    if slot.in_order and seen.wanted != slot.assignment:
+        # Its worker had heard of the new assignment before this supervisor did: that was no death.
+        return _follow(replace(slot, deaths=slot.deaths - 1), seen.wanted, now, seen.deaths_elsewhere)
     return replace(slot, assignment=seen.wanted), []
 
 
@@ -266,6 +271,8 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
             worker = seen.worker or WorkerSeen("is gone")
             counted = _count_death(slot, limits, now, worker.from_outside)
             after, commands = _back_off(counted, worker.exit_text or "", limits.back_off_max_secs, now)
+            if after.state is SlotState.BACKING_OFF:
+                after = replace(after, in_order=worker.orderly)
             if worker.orderly and counted.deaths == 1:
                 # It was told to end, or found itself replaced: once, that is no failure.
                 commands = [each for each in commands if not isinstance(each, ReportFailure)]

@@ -147,6 +147,25 @@ def test_code_that_died_on_another_port_keeps_its_count_here() -> None:
     assert story.slot.deaths == 7
 
 
+def test_who_found_itself_replaced_before_the_supervisor_heard_of_it_delays_nobody() -> None:
+    ended = WorkerSeen("exited with code 0", orderly=True)
+    story = running()
+    story.look(worker=ended)
+    story.look(worker=None, blobs=BlobsState.READY)
+    story.look(worker=ended)
+    assert (story.state, story.slot.deaths) == (SlotState.BACKING_OFF, 2)
+    assert story.look(worker=None, wanted=MOVED) == [DownloadBlobs(MOVED)]
+    assert (story.state, story.slot.deaths) == (SlotState.WAITING_FOR_BLOBS, 1)
+
+
+def test_who_ends_in_order_again_and_again_is_waited_for() -> None:
+    story = running()
+    for _ in range(2):
+        story.look(worker=WorkerSeen("exited with code 0", orderly=True))
+        story.look(worker=None, blobs=BlobsState.READY)
+    assert (story.state, story.slot.deaths) == (SlotState.BACKING_OFF, 2)
+
+
 def test_one_orderly_end_is_no_failure() -> None:
     assert running().look(worker=WorkerSeen("exited with code 0", orderly=True)) == [
         ForgetWorker(),
