@@ -236,8 +236,8 @@ class SupervisorCore:
                 topology_id=failure.topology_id,
                 state=slot.state.value,
                 deaths=slot.deaths,
-                reason=_storable(failure.reason[:FAILURE_CHARS_MAX]),
-                last_lines=_storable(failure.last_lines[-FAILURE_CHARS_MAX:]),
+                reason=failure.reason[:FAILURE_CHARS_MAX],
+                last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],
                 wall_secs=wall_secs - round(now - failure.at),
                 retry_wall_secs=wall_secs + round(max(0.0, slot.due_at - now)) if backs_off else None,
             )
@@ -349,8 +349,3 @@ def _nothing() -> None:
 
 def _unknown(topology_id: TopologyId) -> bool:
     raise NimbusUnreachableError("this supervisor was not told of any")
-
-
-def _storable(text: str) -> str:
-    """Valid Unicode: reasons may name files."""
-    return text.encode("utf-8", "backslashreplace").decode()

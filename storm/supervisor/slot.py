@@ -49,7 +49,7 @@ class Slot:
     `entered_at` is when `state` was entered. `deaths` counts the worker's deaths in a row, with no
     healthy while between. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
     BACKING_OFF.
-    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room. `in_order` is, in BACKING_OFF,
+    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room. `in_order`: in BACKING_OFF,
     whether the last worker ended with exit code 0.
     """
 

@@ -295,8 +295,8 @@ class SlotRunner:
 
     def _fail(self, port: int, report: ReportFailure, now: float) -> None:
         topology_id = report.assignment.topology_id
-        last_lines = self._workers.log_tail(topology_id, port)
-        failure = Failure(topology_id, port, report.reason, report.deaths, report.retry_secs, last_lines, now)
+        reason, last_lines = _printable(report.reason), _printable(self._workers.log_tail(topology_id, port))
+        failure = Failure(topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now)
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure
         self._report(failure)
@@ -341,3 +341,8 @@ def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignme
             log.warning("the back-off of port %r on the disk is not readable: it begins anew", port)
             continue
         yield number, assignment, Failure(assignment.topology_id, number, reason, deaths, 0.0, last_lines, now)
+
+
+def _printable(text: str) -> str:
+    """Valid Unicode: reasons may name files, and logs and records take no others."""
+    return text.encode("utf-8", "backslashreplace").decode()
