@@ -61,11 +61,11 @@ APPLICATION_FAULTS = [
     ),
     Fault(
         "bolt-spins", "H5", "a bolt does not return from its loop: it is named, and its worker restarted", "topology",
-        asking("spin"), told=Said("worker", r"has been in one call for"), needs=STUCK,
+        asking("spin"), told=Said("worker", r"component '\w+' is stuck, and"), needs=STUCK,
     ),
     Fault(
         "bolt-sleeps", "H7", "a bolt waits for ever: it is named, and its worker restarted", "topology",
-        asking("sleep"), told=Said("worker", r"has been in one call for"), needs=STUCK,
+        asking("sleep"), told=Said("worker", r"component '\w+' is stuck, and"), needs=STUCK,
     ),
     Fault(
         "interpreter-held", "H6", "a bolt holds the interpreter for seconds, less than a timeout", "topology",

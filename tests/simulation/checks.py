@@ -39,7 +39,9 @@ FLOWING_SECS = 20.0
 SILENT_SECS_MIN = 5.0  # Nimbus holds a worker without a supervisor for dead after a third of nimbus.task.timeout.secs
 OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
 CUT_OFF_SECS = 1.0
-QUEUED_MAX = 25  # tuples for one task; from 7 on, those who send to it are asked to stop
+QUEUED_MAX = (
+    400  # tuples for one task; from 7 on, those who send to it are asked to stop, after the turn that they are in
+)
 CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
 WRITTEN_BY_LEADERS = tuple(f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import checks
 import pytest
 import simulated_topology
 import simulated_user
@@ -36,7 +37,6 @@ from storm.supervisor.core import SupervisorCore
 from storm.supervisor.slot_runner import SlotRunner
 from storm.supervisor.worker_beats import WorkerBeats
 from storm.worker import connections, launch
-from storm.worker.transfer import WorkerTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +81,10 @@ def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def spouts_never_stop(patch: pytest.MonkeyPatch) -> None:
-    """While more is under way than queues should hold."""
+    """While more is under way than queues should hold. The bound is one that a sound core exceeds in one of 300 seeds."""
     patch.setattr(simulated_topology, "BURSTS", 0.1)
     patch.setattr(simulated_topology, "ITEMS_OPEN_MAX", 100)
+    patch.setattr(checks, "QUEUED_MAX", 25)
     patch.setattr(Lanes, "_hold", lambda self: None)
 
 
@@ -99,10 +100,6 @@ def frames_of_replaced_workers_pass(patch: pytest.MonkeyPatch) -> None:
 
 def damaged_frames_pass(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch, "zlib", SimpleNamespace(crc32=lambda data: 0))
-
-
-def queues_to_other_workers_are_endless(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(WorkerTransfer, "_over", lambda self, outbox, factor: False)
 
 
 def replaced_workers_stay(patch: pytest.MonkeyPatch) -> None:
@@ -267,7 +264,6 @@ BROKEN = [
     Broken(spouts_never_stop, "tuples wait for one task", ("worker_hangs", "bolt slow")),
     Broken(frames_of_replaced_workers_pass, "which had been replaced", ("worker_is_a_zombie",)),
     Broken(damaged_frames_pass, "that was damaged", ("frame damaged",)),
-    Broken(queues_to_other_workers_are_endless, "batches wait", ("link_breaks",)),
     Broken(replaced_workers_stay, "runs where nothing is assigned", ("supervisor_is_lost",)),
     Broken(dead_workers_keep_their_executors, "has no worker on", ("host_is_lost",)),
     Broken(slots_of_a_killed_topology_count_as_free, "is given to"),
