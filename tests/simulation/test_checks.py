@@ -81,7 +81,7 @@ def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def spouts_never_stop(patch: pytest.MonkeyPatch) -> None:
-    """While more is under way than queues should hold. The bound is one that a sound core exceeds in one of 300 seeds."""
+    """While more is under way than queues should hold: a sound core exceeds this bound in one of 300 seeds."""
     patch.setattr(simulated_topology, "BURSTS", 0.1)
     patch.setattr(simulated_topology, "ITEMS_OPEN_MAX", 100)
     patch.setattr(checks, "QUEUED_MAX", 25)
