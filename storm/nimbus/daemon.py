@@ -169,6 +169,7 @@ def _run_connected(options: NimbusOptions) -> int:
             options.zookeeper_servers,
             options.zookeeper_root,
             options.zookeeper_session_timeout_ms,
+            auth=options.zookeeper_auth,
             stopped=lambda: stopping.asked,
         )
     except CoordinationError as error:

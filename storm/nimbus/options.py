@@ -40,6 +40,7 @@ class NimbusOptions:
     zookeeper_servers: tuple[str, ...] = ("127.0.0.1:2181",)
     zookeeper_root: str = "/storm"
     zookeeper_session_timeout_ms: int = 20_000
+    zookeeper_auth: tuple[str, str] | None = None
     cluster_conf: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -48,6 +49,7 @@ class NimbusOptions:
         nothing.
         """
         zookeeper_port = settings["storm.zookeeper.port"]
+        scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         return cls(
             bind_host=settings.bind_host,
             advertised_host=settings.advertised_host,
@@ -72,5 +74,6 @@ class NimbusOptions:
             ),
             zookeeper_root=settings["storm.zookeeper.root"],
             zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
+            zookeeper_auth=(scheme, payload) if scheme and payload else None,
             cluster_conf=settings,
         )
