@@ -24,11 +24,10 @@ from storm.executor.acker import AckLedger
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
 from storm.messaging import batch
-from storm.nimbus import assignments, core, remains, service
+from storm.nimbus import assignments, core, remains
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.heartbeats import Heartbeats
-from storm.nimbus.service import NimbusService
 from storm.nimbus.topology_status import Waits
 from storm.scheduler import even
 from storm.supervisor import slot, slot_runner
@@ -160,14 +159,6 @@ def heartbeats_of_replaced_workers_count(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def who_does_not_lead_takes_heartbeats(patch: pytest.MonkeyPatch) -> None:
-    def take(self: NimbusService, heartbeats: Any) -> None:
-        beats = [service._beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
-        self._requests.post(lambda: self._core.record(beats))
-
-    patch.setattr(NimbusService, "sendSupervisorWorkerHeartbeats", take)
-
-
 def a_new_leader_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     def is_alive(self: Heartbeats, used: Any, live_supervisors: Any, now: float) -> bool:
         seen = self._seen.get(used)
@@ -272,7 +263,6 @@ BROKEN = [
     Broken(a_leader_cannot_begin_anew, "no Nimbus leads", ("data_is_lost",)),
     Broken(a_nimbus_is_listed_once, "Nimbuses known", ("all_sessions_expire",)),
     Broken(heartbeats_of_replaced_workers_count, "counts for", ("worker_is_a_zombie",)),
-    Broken(who_does_not_lead_takes_heartbeats, "is given up, and beat", ("nimbus_is_far_from_zookeeper",)),
     Broken(a_new_leader_does_not_wait, "has just taken office", ("nimbuses_are_gone",)),
     Broken(names_are_not_looked_up, "share a name"),
     Broken(remains_stay, "is gone and left", ("disk_of_nimbus_is_full", "nimbuses_are_gone")),
