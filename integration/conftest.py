@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zookeeper_servers import ZooKeeperProcess
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in the background of a script: those we start would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRE_REAL_PARTS = bool(os.environ.get("STORM_REQUIRE_REAL_PARTS"))  # set where everything was installed
 

@@ -246,7 +246,7 @@ def own_frames(site: worker_site.Site) -> Iterator[tuple[str, bytes]]:
     yield "own-bit-flipped", good[:20] + bytes([good[20] ^ 1]) + good[21:]
     yield "own-cut-short", good[:-3]
     yield "own-checksum-wrong", good[:4] + bytes(4) + good[8:]
-    yield "own-version-wrong", with_checksum(good[:8] + bytes([batch.VERSION + 1]) + good[9:])
+    yield "own-version-wrong", with_checksum(good[:8] + bytes([batch.NEWEST + 1]) + good[9:])
     yield "own-kind-unknown", with_checksum(good[:9] + b"\x63" + good[10:])
     yield "own-topology-wrong", frame(section(rows), source=a._replace(topology_hash=1))
     yield "own-epoch-old", frame(section(rows), source=a._replace(epoch=0))

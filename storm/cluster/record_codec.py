@@ -7,7 +7,8 @@ Who will read a record is not known when it is written: daemons and workers of t
 later. So nothing is agreed upon, and two rules make a release understood by the one before and the one after it. A
 field that is added has a default, keeps the version, and older readers pass over it: its absence must mean what was
 before it. A change that an older release would misread raises the version, in two steps: one release reads the new
-version and writes the old one, and only the next writes the new one.
+version and writes the old one, and only the next writes the new one. What stays for long, the records of topologies, is
+written anew by a leader that takes office, so that it never is two releases older or newer than its readers.
 """
 
 from __future__ import annotations
@@ -93,3 +94,9 @@ def decode(record_type: type[R], data: bytes, path: str) -> R:
         size = f"{len(data):,} bytes"
         raise RecordError(f"{path} does not hold a readable {kind} ({size}): {e}.") from e
     return record
+
+
+def is_as_written(record_type: type[R], data: bytes) -> bool:
+    """Whether a record that can be read is of the version that this release writes."""
+    version: int = _header.decode(data)[1]
+    return version == FORMATS[record_type].written

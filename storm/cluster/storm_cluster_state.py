@@ -89,6 +89,16 @@ class StormClusterState:
     def remove_storm_base(self, topology_id: TopologyId) -> None:
         self._leading().delete(paths.storm(topology_id))
 
+    def rewrite_other_versions(self) -> None:
+        """Write topologies' records in this release's version where a leader of another one wrote them.
+
+        So that a release that neighbours this one reads them, even if they never change. Raises NotLeaderError.
+        """
+        for topology_id in self.topology_ids():
+            self._rewrite(StormBase, paths.storm(topology_id))
+        for topology_id in self.assignment_ids():
+            self._rewrite(Assignment, paths.assignment(topology_id))
+
     # Assignments
 
     def assignment_ids(self, watch: Watch | None = None) -> list[TopologyId]:
@@ -272,6 +282,12 @@ class StormClusterState:
             return record
         self._note_unreadable(path, found_id.encode(errors="replace"), f"{path} holds the record of {found_id!r}.")
         return None
+
+    def _rewrite(self, record_type: type[R], path: str) -> None:
+        there = self._storage.get(path)
+        record = self._decoded(record_type, path, there)
+        if there is not None and record is not None and not record_codec.is_as_written(record_type, there.data):
+            self._leading().set(path, record_codec.encode(record), there.version)
 
     def _decoded(self, record_type: type[R], path: str, there: Versioned | None) -> R | None:
         if there is None:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from state_storage_contract import Waker
 
@@ -361,6 +362,7 @@ LEADERS_WRITES: dict[str, Callable[[StormClusterState], object]] = {
     "create_storm_base": lambda state: state.create_storm_base(dataclasses.replace(BASE, topology_id="new")),
     "update_storm_base": lambda state: state.update_storm_base(dataclasses.replace(BASE, num_workers=9), 0),
     "remove_storm_base": lambda state: state.remove_storm_base(ID),
+    "rewrite_other_versions": lambda state: state.rewrite_other_versions(),
     "put_assignment": lambda state: state.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
     "remove_assignment": lambda state: state.remove_assignment(ID),
     "put_log_config": lambda state: state.put_log_config(ID, LogConfig()),
@@ -400,15 +402,43 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
 
 
 @pytest.fixture
-def leading(storage: MemoryStorage) -> StormClusterState:
-    """The state as a leader sees it, with one of everything; `/leader-info` has its term, 0."""
+def leading(storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch) -> StormClusterState:
+    """The state as a leader sees it, with one of everything; `/leader-info` has its term, 0.
+
+    Its release reads version 2 of an Assignment too, and there is one.
+    """
+    form = record_codec.FORMATS[Assignment]
+    monkeypatch.setitem(record_codec.FORMATS, Assignment, form._replace(also_read={2: lambda fields: fields}))
     storage.create(paths.LEADER_INFO, b"")
     state = StormClusterState(storage, fence=lambda: Fence(paths.LEADER_INFO, 0))
     state.create_storm_base(BASE)
     state.put_assignment(ASSIGNMENT)
     state.report_error(ID, "split", ERROR)
     state.put_blob_replica("k", REPLICA)
+    write_as_the_next_release(storage, paths.assignment("of-another-release"), replace_id(ASSIGNMENT))
     return state
+
+
+def replace_id(assignment: Assignment) -> Assignment:
+    return dataclasses.replace(assignment, topology_id="of-another-release")
+
+
+def write_as_the_next_release(storage: MemoryStorage, path: str, record: Assignment) -> None:
+    """The record as a release writes it that reads the present version and writes another, which is read here too."""
+    kind = record_codec.FORMATS[Assignment].kind
+    storage.create(path, msgspec.msgpack.encode((kind, 2, record)))
+
+
+def test_a_leader_writes_what_another_release_wrote_in_its_own_version(
+    storage: MemoryStorage, leading: StormClusterState
+) -> None:
+    there = [paths.storm(ID), paths.assignment(ID), paths.assignment("of-another-release")]
+    before = [storage.get(path) for path in there]
+    leading.rewrite_other_versions()
+    after = [storage.get(path) for path in there]
+    assert after[:2] == before[:2]
+    assert after[2] is not None
+    assert after[2].data == record_codec.encode(replace_id(ASSIGNMENT))
 
 
 def test_every_method_is_a_leaders_write_a_write_of_ones_own_or_a_read() -> None:
