@@ -57,6 +57,7 @@ class Checks:
         self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
         self._in_office: NimbusProcess | None = None
         self._in_office_since = 0.0
+        self.terms_began_anew = False  # after a wipe a term may have the number of one that a paused leader still holds
 
     def problem(self, text: str) -> None:
         """Note what does not hold; the run goes on to its end."""
@@ -128,7 +129,7 @@ class Checks:
             return
         if (method, path) == ("set", paths.LEADER_INFO):
             self._in_office, self._in_office_since = process, self._now
-        elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
+        elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office and not self.terms_began_anew:
             self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
 
     def nimbus_stepped(self, nimbus: NimbusProcess) -> None:
@@ -155,7 +156,12 @@ class Checks:
         return schedule
 
     def _given_up(self, nimbus: NimbusProcess, dead: Collection[WorkerSlot]) -> None:
-        """No worker is given up of which any Nimbus heard just now, nor by a leader that cannot know yet."""
+        """No worker is given up of which any Nimbus heard just now, nor by a leader that cannot know yet.
+
+        What one decides that was paused and is in office no more has no effect.
+        """
+        if nimbus is not self._in_office:
+            return
         if dead and self._now - self._in_office_since < OFFICE_SECS_MIN:
             self.problem(f"{nimbus.name} has just taken office, and takes {sorted(dead)} for dead")
         for used, since in nimbus.core.heartbeats._assigned.items():
