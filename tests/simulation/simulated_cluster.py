@@ -212,7 +212,10 @@ class SimulatedCluster:
         if not all(stored):
             raise WorkerStartError("its code is not on this machine")
         if stored not in self._plans:
-            conf = effective_conf(self.settings, json.loads(stored[1]))
+            try:
+                conf = effective_conf(self.settings, json.loads(stored[1]))
+            except ValueError as error:
+                raise WorkerStartError(f"its conf cannot be read: {error}") from error
             topology = system_topology(topology_from_bytes(stored[0]), conf)
             self._plans[stored] = (topology, conf, task_components(topology, conf))
         topology, conf, names = self._plans[stored]
