@@ -203,8 +203,8 @@ def test_a_timeout_names_the_bolt_in_another_worker_that_holds_the_tuple(make_si
     site = make_site({"topology.message.timeout.secs": 1, "topology.executor.stuck.secs": 1}, hangs=True)
     site.launch(site.a)
     worker = site.launch(site.b)
-    until(lambda: site.noted("why"), f"a timeout; logs:\n{site.logs()}")
-    assert "5 timeout check" in site.noted("why")
+    # On a busy machine the first timeout may be told before the other worker has answered; the tuple comes again.
+    until(lambda: "5 timeout check" in site.noted("why"), f"a timeout that names the bolt; logs:\n{site.logs()}")
     until(lambda: worker.logged("component 'check', task"), "the executor that hangs is reported")
     assert worker.process.poll() is None
     found = [error.text for error in site.state.errors(TOPOLOGY_ID, "check")]
