@@ -258,13 +258,14 @@ class NimbusCore:
         leads = self.election.step()
         if leads and self._term != (term := self.election.fence()):
             # Also where it led before: while nobody did, or another, workers could not tell it that they live.
-            self.cluster_state.rewrite_other_versions()
             self._term, self._leading = term, False
         if leads != self._leading:
             self._leading = False  # and True only once it has looked around
             self.heartbeats.lead(self.clock.now())
             self._remains.forget()
             self._waits.forget()
+            if leads:
+                self.cluster_state.rewrite_other_versions()
         self._register()
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)

@@ -7,12 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from storm.blobstore.blob_store import conf_key, topology_keys
 from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster import paths, record_codec
 from storm.cluster.memory import Fault
 from storm.cluster.records import (
+    Assignment,
     DebugOptions,
     ErrorInfo,
     LogConfig,
@@ -272,6 +275,28 @@ def test_a_nimbus_that_was_cut_off_and_leads_again_disturbs_nobody(two_nodes: Cl
     assert two_nodes.assignment(topology_id) == before
     two_nodes.pass_time(200, beating=[topology_id])
     assert two_nodes.assignment(topology_id) == before
+
+
+def test_taking_office_is_not_over_before_records_are_of_this_release(
+    two_nodes: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topology_id = two_nodes.submit()
+    path = paths.assignment(topology_id)
+    form = record_codec.FORMATS[Assignment]
+    monkeypatch.setitem(record_codec.FORMATS, Assignment, form._replace(also_read={2: lambda fields: fields}))
+    of_the_next_release = msgspec.msgpack.encode((form.kind, 2, two_nodes.assignment(topology_id)))
+    two_nodes.nimbus.storage.put(path, of_the_next_release)
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.tree.faults = lambda storage, method, where: Fault.REFUSED if (method, where) == ("set", path) else None
+    with pytest.raises(CoordinationError):
+        two_nodes.core.step()
+    assert not two_nodes.core.leads
+    two_nodes.tree.faults = None
+    two_nodes.core.step()
+    assert two_nodes.core.leads
+    there = two_nodes.nimbus.storage.get(path)
+    assert there is not None
+    assert there.data == record_codec.encode(two_nodes.assignment(topology_id))
 
 
 def test_a_rebalance_changes_workers_and_executors_after_its_wait(two_nodes: Cluster) -> None:
