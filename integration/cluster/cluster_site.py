@@ -306,18 +306,8 @@ class ClusterSite:
             yield f"logconfigs/{topology_id}"
 
     def wait(self, condition: Callable[[], Any], what: str, secs: float = WAIT_SECS) -> Any:
-        """The first true answer of `condition`; where it raises StormError that counts as not yet."""
-        deadline = time.monotonic() + secs
-        last: Exception | None = None
-        while time.monotonic() < deadline:
-            try:
-                if found := condition():
-                    return found
-                last = None
-            except StormError as error:
-                last = error
-            time.sleep(POLL_SECS)
-        raise AssertionError(f"not in {secs:.0f} s: {what}{f' ({last})' if last else ''}")
+        """As `wait_until`."""
+        return wait_until(condition, what, secs)
 
     def log_tails(self) -> str:
         """The end of every log, for whoever reads of a failure."""
@@ -325,6 +315,21 @@ class ClusterSite:
         for daemon in self.supervisors.values():
             logs += sorted(daemon.local_dir.rglob("worker.log"), key=lambda log: log.stat().st_mtime)[-3:]
         return "\n".join(f"--- {log}\n{last_lines(log)}" for log in logs if log.exists())
+
+
+def wait_until(condition: Callable[[], Any], what: str, secs: float) -> Any:
+    """The first true answer of `condition`; a StormError from it counts as not yet. Raises AssertionError."""
+    deadline = time.monotonic() + secs
+    last: Exception | None = None
+    while time.monotonic() < deadline:
+        try:
+            if found := condition():
+                return found
+            last = None
+        except StormError as error:
+            last = error
+        time.sleep(POLL_SECS)
+    raise AssertionError(f"not in {secs:.0f} s: {what}{f' ({last})' if last else ''}")
 
 
 def environment(conf_dir: Path, release: Path = REPOSITORY) -> dict[str, str]:

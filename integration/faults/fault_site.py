@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 import yaml
-from cluster_site import COMMAND_SECS, STORM, environment, last_lines
+from cluster_site import COMMAND_SECS, STORM, environment, last_lines, wait_until
 from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
 from sessions import FirstAnswer
 from tcp_proxy import TcpProxy
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 NIMBUS_PORT, SUPERVISOR_PORT, FIRST_SLOT = 6627, 6628, 6700
 WAIT_SECS = 60.0
-POLL_SECS = 0.05
 LOOK_SECS = 0.1  # how often processes are looked at
 
 
@@ -313,18 +312,8 @@ class FaultSite:
         return found
 
     def wait(self, condition: Callable[[], Any], what: str, secs: float = WAIT_SECS) -> Any:
-        """The first true answer; where it raises StormError that counts as not yet. Raises AssertionError."""
-        deadline = time.monotonic() + secs
-        last: Exception | None = None
-        while time.monotonic() < deadline:
-            try:
-                if found := condition():
-                    return found
-                last = None
-            except StormError as error:
-                last = error
-            time.sleep(POLL_SECS)
-        raise AssertionError(f"not in {secs:.0f} s: {what}{f' ({last})' if last else ''}")
+        """As `cluster_site.wait_until`."""
+        return wait_until(condition, what, secs)
 
     def logs(self, role: str = "all") -> list[Path]:
         """The log files of a role: zookeeper, nimbus, supervisor, worker, or a daemon's name."""
