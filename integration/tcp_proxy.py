@@ -16,6 +16,7 @@ bytes that leave from then on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
@@ -194,7 +195,8 @@ class TcpProxy:
         ending = dict(self._connections)
         for task, writers in ending.items():
             for writer in writers:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_WHEN_CLOSED)
+                with contextlib.suppress(OSError):  # where it was closed by now, and only its task has not ended yet
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_WHEN_CLOSED)
                 writer.transport.abort()
             task.cancel()
         if ending:
