@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import math
 import random
 import shutil
 import signal
@@ -44,6 +45,12 @@ def chosen(patterns: list[str]) -> list[Scenario]:
     return list(found.values())
 
 
+def positive(word: str) -> float:
+    if not 0 < (number := float(word)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{word} is not a number of seconds above 0")
+    return number
+
+
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run",
@@ -56,6 +63,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the scenarios, and why one cannot run here")
     parser.add_argument("--seed", type=int, help="of the schedule; without it one is drawn and printed")
     parser.add_argument("--faults", type=int, metavar="N", help="how many faults a schedule has")
+    parser.add_argument(
+        "--gap",
+        type=positive,
+        metavar="SECONDS",
+        help="mean pause between faults; each is half to one and a half of it",
+    )
     parser.add_argument("--messages", type=int, metavar="N", help="how many numbers the source has")
     parser.add_argument(
         "--profile", choices=sorted(BY_NAME), default="short", help="timers: short (the default), default"
@@ -125,8 +138,9 @@ def main(words: list[str]) -> int:
     scenarios = chosen(arguments.scenarios or [DEFAULT_SCENARIO])
     seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
     options = Options(
-        seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay
-    )
+        seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,
+        arguments.gap,
+    )  # fmt: skip
     print(f"seed {seed}, profile {arguments.profile}, ZooKeeper {arguments.zookeeper}", flush=True)
     if missing is not None:
         print(f"all hosts share 127.0.0.1: {missing}", flush=True)

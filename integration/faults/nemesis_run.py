@@ -78,7 +78,10 @@ def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: 
     else:
         count = wish.faults if options.faults is None else options.faults
         drawables = [kind.drawable(timers) for kind in kinds.values()]
-        events = draw(options.seed, count, drawables, shape, wish.gap_secs or timers.gap_secs)
+        gap = wish.gap_secs or timers.gap_secs
+        if options.gap_secs is not None:
+            gap = (options.gap_secs / 2, options.gap_secs * 3 / 2)
+        events = draw(options.seed, count, drawables, shape, gap)
     file = context.directory / "schedule.json"
     file.write_text(to_json(options.seed, shape, events))
     say(f"the schedule: {file}")

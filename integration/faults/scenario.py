@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """What was asked for. `faults`, `messages` None: what suits the scenario. `replay`: a schedule to follow."""
+    """What was asked for. `faults`, `messages`, `gap_secs` None: what suits the scenario.
+
+    `replay`: a schedule to follow. `gap_secs`: the mean of the pauses between faults.
+    """
 
     seed: int
     timers: Timers
@@ -34,6 +37,7 @@ class Options(NamedTuple):
     messages: int | None = None
     zookeeper: str = "embedded"
     replay: Path | None = None
+    gap_secs: float | None = None
 
 
 class Outcome(NamedTuple):

@@ -45,6 +45,13 @@ def test_refuses_what_it_does_not_know() -> None:
     assert "no scenario is named 'worker-kiled'" in done.stderr
 
 
+@pytest.mark.parametrize("gap", ["0", "-3", "nan", "inf", "soon"])
+def test_refuses_a_gap_that_is_none(gap: str) -> None:
+    done = run("worker-killed", f"--gap={gap}")
+    assert done.returncode == 2
+    assert "argument --gap" in done.stderr
+
+
 def test_a_scenario_that_cannot_run_is_skipped_with_its_reason() -> None:
     done = run("A13")
     assert done.returncode == 0, done.stderr
