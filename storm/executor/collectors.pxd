@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint64_t
 
-from storm.executor.groupings cimport TargetChoice
+from storm.executor.groupings cimport OnlyChoice, TargetChoice
 from storm.executor.pending cimport Pending
 from storm.executor.task cimport OutputStream, Port
 from storm.executor.tracking cimport TrackingOut
@@ -54,6 +54,7 @@ cdef class BoltCollector:
     )
     cpdef emit_many(self, rows, anchors=*, stream=*)
     cpdef ack(self, tup)
+    @cython.locals(acks=list)
     cpdef ack_many(self, tuples)
     cpdef fail(self, tup)
     @cython.locals(own=Tuple)

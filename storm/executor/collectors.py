@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from storm.executor.groupings import OnlyChoice
 from storm.executor.task import direct_port, plain_on_direct, unknown_stream
 from storm.executor.xorshift import xorshift64
 from storm.tuples import Tuple
@@ -283,8 +284,10 @@ class BoltCollector:
             self.acks.append(tup)
 
     def ack_many(self, tuples: Sequence[Tuple]) -> None:
+        acks = self.acks
         for tup in tuples:
-            self.ack(tup)
+            if self.settles(tup, "ack"):
+                acks.append(tup)
 
     def fail(self, tup: Tuple) -> None:
         if self.settles(tup, "fail"):
@@ -406,6 +409,15 @@ def spread(out: OutputStream, rows: Sequence[Sequence[Any]]) -> list[Tuple]:
     single, ports, origin = out.single, out.ports, out.origin
     chosen = []
     tuples = []
+    if type(single) is OnlyChoice:  # nothing to ask for each row
+        port = ports[single.choose(())]
+        for values in rows:
+            tup = new_tuple(values, origin)
+            tup.target = port.task
+            tuples.append(tup)
+        port.items.extend(tuples)
+        out.emitted += len(tuples)
+        return tuples
     for values in rows:
         port = ports[single.choose(values)]  # type: ignore[union-attr]
         tup = new_tuple(values, origin)
