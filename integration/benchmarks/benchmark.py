@@ -81,9 +81,7 @@ def main(words: list[str]) -> None:
     wanted = chosen(cases, bars.cases() if show_bars else arguments.cases)
     rounds = Rounds(options)
     try:
-        rounds.run(wanted, against)
-        if "storm" in against:
-            rounds.run_storm(wanted, arguments.storm_repeat)
+        rounds.run(wanted, against, arguments.storm_repeat)
     finally:
         results, rivalry = rounds.results, rounds.rivalry
         print("{cores} cores of {processor}, Python {python}, engine {engine}".format(**machine()))

@@ -46,31 +46,33 @@ class Rounds:
         """Theirs, by the rival's name."""
         return {name: [median_of(results) for results in found.values()] for name, found in self._theirs.items()}
 
-    def run(self, cases: Sequence[Case], against: Sequence[str]) -> None:
-        """Ours and the Python rivals take turns: what disturbs the machine for a while disturbs all of them."""
+    def run(self, cases: Sequence[Case], against: Sequence[str], storm_repeat: int) -> None:
+        """All take turns: what disturbs the machine for a while disturbs all of them. Storm in the first rounds."""
         try:
-            for round_ in range(self.options.repeat):
-                for case in cases:
+            for round_ in range(max(self.options.repeat, storm_repeat if "storm" in against else 0)):
+                for case in cases if round_ < self.options.repeat else ():
                     self._try(self._ours, case.name, round_, lambda case=case: case.run(self.options))
-                for rival in rivals.of_each_round(against):
+                bench_cluster.close_shared()  # an idle cluster takes memory and time from the rivals
+                for rival in rivals.of_each_round(against) if round_ < self.options.repeat else ():
                     found = self._theirs.setdefault(rival.name, {})
                     for load in rivals.loads(rival, [case.name for case in cases]):
                         self._try(found, load, round_, lambda run=rival.run, load=load: run(load, self.options))
+                if "storm" in against and round_ < storm_repeat:
+                    self._run_storm(cases, round_)
         finally:
             bench_cluster.close_shared()
 
-    def run_storm(self, cases: Sequence[Case], repeat: int) -> None:
-        """After ours: Storm's daemons would take memory and time from ours. All on one cluster."""
+    def _run_storm(self, cases: Sequence[Case], round_: int) -> None:
+        """A round of Storm's cases, on a cluster that is up for so long."""
         loads = rivals.loads(rivals.BY_NAME["storm"], [case.name for case in cases])
+        wanted = [load for load in loads if round_ == 0 or load not in apache_storm.MEASURED_ONCE]
         found = self._theirs.setdefault("storm", {})
-        if not loads:
+        if not wanted:
             return
         try:
             with apache_storm.running():
-                for round_ in range(repeat):
-                    for load in loads:
-                        if round_ == 0 or load not in apache_storm.MEASURED_ONCE:
-                            self._try(found, load, round_, lambda load=load: apache_storm.measured(load, self.options))
+                for load in wanted:
+                    self._try(found, load, round_, lambda load=load: apache_storm.measured(load, self.options))
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"Apache Storm was not measured: {error}", file=sys.stderr)
             self.failures.append("storm")

@@ -28,7 +28,7 @@ from storm.worker import connections, launch, log_levels, output
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions
-from storm.worker.heartbeats import Heartbeats
+from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
 from storm.worker.options import WorkerOptions
 from storm.worker.receive import Receive
 from storm.worker.transfer import TransferOptions, WorkerTransfer
@@ -350,13 +350,14 @@ def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_repl
     """Tell the supervisor that the worker is up, before anything that may take long."""
     from storm.thrift.client import ThriftClient
 
+    answer_secs = min(ANSWER_SECS, options.supervisor_timeout_secs)
+
     def nimbus() -> Caller:
         from storm.thrift.nimbus_client import NimbusClient
 
-        timeout_secs = options.supervisor_timeout_secs
-        return NimbusClient(options.nimbus_seeds, options.nimbus_port, timeout_secs, leader_wait_secs=timeout_secs)
+        return NimbusClient(options.nimbus_seeds, options.nimbus_port, answer_secs, leader_wait_secs=0.0)
 
-    supervisor = ThriftClient("Supervisor", LOOPBACK, told.supervisor_port, options.supervisor_timeout_secs)
+    supervisor = ThriftClient("Supervisor", LOOPBACK, told.supervisor_port, answer_secs)
     heartbeats = Heartbeats(told, clock, supervisor, nimbus, on_replaced)
     heartbeats.start(options.heartbeat_secs)
     return heartbeats

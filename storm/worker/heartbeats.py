@@ -1,7 +1,9 @@
 """A worker tells that it lives: to its supervisor on the same host, or to Nimbus while the supervisor is away.
 
-The supervisor may answer that another worker owns the slot: then this one ends. A supervisor that is down harms no
-worker: every third beat goes to Nimbus, so that it does not take the executors for dead.
+The supervisor may answer that another worker owns the slot: then this one ends. A supervisor that is down, or stopped
+and says nothing, harms no worker: each beat that it does not take goes to Nimbus. Neither is waited for longer than
+ANSWER_SECS, for Nimbus takes executors for dead after a third of `nimbus.task.timeout.secs` if their supervisor's
+session is over.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STATS_EVERY_SECS = 3.0
-NIMBUS_EVERY_MISSES = 3
+ANSWER_SECS = 1.0
 
 
 class Caller(Protocol):
@@ -63,9 +65,13 @@ class Heartbeats:
         self.stats: Callable[[], Mapping[ExecutorId, ExecutorStats]] | None = None
 
     def start(self, every_secs: float) -> None:
+        """A beat each `every_secs`, however long the one before had to wait for answers."""
+
         def run() -> None:
+            began = self._clock.now()
             self.beat()
-            while not self._stopped.wait(every_secs):
+            while not self._stopped.wait(began + every_secs - self._clock.now()):
+                began = self._clock.now()
                 self.beat()
 
         threading.Thread(target=run, name="heartbeats", daemon=True).start()
@@ -86,8 +92,7 @@ class Heartbeats:
             if self._misses == 0:
                 logger.warning("The supervisor does not take the heartbeat: %s", error)
             self._misses += 1
-            if self._misses % NIMBUS_EVERY_MISSES == 0:
-                self._beat_nimbus()
+            self._beat_nimbus()
         except Exception:
             logger.exception("A heartbeat could not be made.")
         else:
@@ -101,7 +106,8 @@ class Heartbeats:
                 self._nimbus = self._make_nimbus()
             self._nimbus.call("sendSupervisorWorkerHeartbeat", self._message())
         except StormError as error:
-            logger.warning("Nor does Nimbus: %s", error)
+            if self._misses & (self._misses - 1) == 0:
+                logger.warning("Nor does Nimbus: %s", error)
 
     def _message(self) -> Any:
         from storm.thrift import convert

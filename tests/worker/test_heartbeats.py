@@ -11,7 +11,7 @@ from storm.errors import NotAuthorizedError, StormError, ThriftConnectionError
 from storm.ids import ExecutorId
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
 from storm.thrift import convert
-from storm.worker.heartbeats import NIMBUS_EVERY_MISSES, STATS_EVERY_SECS, Heartbeats
+from storm.worker.heartbeats import STATS_EVERY_SECS, Heartbeats
 from storm.worker.launch import Launch
 
 LAUNCH = Launch(
@@ -83,20 +83,34 @@ def test_stats_go_along_every_few_seconds_once_there_are_any(story: Story) -> No
     assert found == [{}, STATS, {}, STATS, {}]
 
 
-def test_nimbus_is_told_now_and_then_while_the_supervisor_is_away(story: Story) -> None:
+def test_nimbus_is_told_while_the_supervisor_is_away(story: Story) -> None:
     story.supervisor.answer = ThriftConnectionError("away")
-    for _ in range(2 * NIMBUS_EVERY_MISSES + 1):
+    for _ in range(3):
         story.heartbeats.beat()
-    assert len(story.nimbus.messages) == 2
+    assert len(story.nimbus.messages) == 3
     story.nimbus.answer = ThriftConnectionError("away too")
-    for _ in range(NIMBUS_EVERY_MISSES):
-        story.heartbeats.beat()
-    assert len(story.nimbus.messages) == 3
-    story.supervisor.answer = None
-    for _ in range(NIMBUS_EVERY_MISSES):
-        story.heartbeats.beat()
-    assert len(story.nimbus.messages) == 3
+    story.heartbeats.beat()
+    assert len(story.nimbus.messages) == 4
+    story.supervisor.answer = story.nimbus.answer = None
+    story.heartbeats.beat()
+    assert len(story.nimbus.messages) == 4
     assert not story.replaced
+
+
+def test_the_next_beat_is_due_however_long_one_waits_for_an_answer(story: Story) -> None:
+    began = []
+
+    def slow(method: str, *arguments: Any) -> None:
+        began.append(story.clock.now())
+        story.clock.sleep(7200)
+        if len(began) == 3:
+            story.heartbeats.stop()
+            story.supervisor.called.set()
+
+    story.supervisor.call = slow  # type: ignore[method-assign]
+    story.heartbeats.start(every_secs=3600)
+    assert story.supervisor.called.wait(10)
+    assert began == [began[0], began[0] + 7200, began[0] + 14400]
 
 
 def test_a_worker_whose_slot_is_another_workers_is_told_so_once(story: Story) -> None:
