@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import storm
 from storm.ids import is_system_id
+from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def worker_summary(view: TopologyView, worker: WorkerView, include_system: bool)
             for component_id, count in tasks.items()
             if include_system or not is_system_id(component_id)
         },
-        time_secs=view.wall_secs,
+        time_secs=convert.time_of_day(view.wall_secs),
         uptime_secs=worker.uptime_secs,
         owner=view.base.owner,
     )

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from storm.thrift.interface import Struct
 
 
+I32_MAX = 2**31 - 1
+
+
+def time_of_day(wall_secs: int) -> int:
+    """Seconds since 1970 for a field of Storm's that has 32 bits: from 2038-01-19 03:14:07 UTC on it stays there."""
+    return min(wall_secs, I32_MAX)
+
+
 def executor_to_thrift(executor: ExecutorId) -> Struct:
     """An ExecutorInfo struct."""
     return storm_thrift().ExecutorInfo(task_start=executor.start_task, task_end=executor.end_task)
@@ -164,7 +172,9 @@ def _streams_from_thrift(windows: Mapping[str, Mapping[Struct, Any]]) -> dict[st
 
 def error_to_thrift(error: ErrorInfo) -> Struct:
     """An ErrorInfo struct."""
-    return storm_thrift().ErrorInfo(error=error.text, error_time_secs=error.wall_secs, host=error.host, port=error.port)
+    return storm_thrift().ErrorInfo(
+        error=error.text, error_time_secs=time_of_day(error.wall_secs), host=error.host, port=error.port
+    )
 
 
 def error_from_thrift(struct: Struct) -> ErrorInfo:

@@ -5,6 +5,7 @@ from typing import Any
 from storm.cluster.records import NimbusInfo
 from storm.nimbus import cluster_summaries
 from storm.nimbus.topology_view import view_topology
+from storm.thrift import convert
 
 
 def test_a_nimbus_counts_its_uptime(cluster: Any) -> None:
@@ -38,3 +39,11 @@ def test_a_topology_counts_its_system_tasks_too(two_nodes: Any) -> None:
     assert (summary.name, summary.status, summary.uptime_secs) == ("wc", "ACTIVE", 5)
     worker = cluster_summaries.worker_summary(view, view.workers[0], include_system=True)
     assert worker.component_to_num_tasks["__acker"] == 1
+
+
+def test_times_of_day_beyond_32_bits_can_be_sent(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    view = view_topology(two_nodes.core.snapshot, two_nodes.core.heartbeats, topology_id, 2_190_542_408)
+    worker = cluster_summaries.worker_summary(view, view.workers[0], include_system=True)
+    assert worker.time_secs == 2**31 - 1
+    assert convert.deserialize(type(worker), convert.serialize(worker)) == worker

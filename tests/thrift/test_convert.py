@@ -81,6 +81,11 @@ def test_an_error_comes_back(error: ErrorInfo) -> None:
     assert convert.error_from_thrift(through_bytes(convert.error_to_thrift(error))) == error
 
 
+def test_an_error_of_2039_can_be_sent() -> None:
+    error = convert.error_to_thrift(ErrorInfo("boom", 2_190_542_408, "h", 6700))
+    assert convert.deserialize(type(error), convert.serialize(error)).error_time_secs == 2**31 - 1
+
+
 @given(st.builds(DebugOptions, st.booleans(), averages))
 def test_debug_options_come_back(options: DebugOptions) -> None:
     assert convert.debug_options_from_thrift(through_bytes(convert.debug_options_to_thrift(options))) == options
