@@ -103,7 +103,8 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "host-lost", "P6", "kill -9 a supervisor and its workers; back after they were assigned elsewhere", "host",
-        lose_host, _past_reassignment, told=Said("nimbus", r"does not beat|Assignment \d+ of"),
+        lose_host, _past_reassignment,
+        told=Said("nimbus", r"does not beat|Assignment \d+ of|supervisor of \S+ \S+ is gone"),
     ),
     Fault(
         "nimbus-killed", "P7", "kill -9 Nimbus; back some seconds later", "nimbus", kill_daemon, _moments,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storm.cluster import paths
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.topology_blobs import TopologyBlobs
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_a_snapshot_holds_what_is_there(two_nodes: Any) -> None:
@@ -37,3 +40,16 @@ def test_an_unreadable_record_costs_a_topology_nothing(two_nodes: Any) -> None:
     assert two_nodes.core.snapshot.bases[topology_id].name == "wc"
     assert two_nodes.assignment(topology_id).version <= before.version + 1
     assert len(two_nodes.blob_store.keys()) == 3
+
+
+def test_supervisors_that_come_and_go_are_logged(two_nodes: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "storm.nimbus")
+    reader = SnapshotReader(two_nodes.state, TopologyBlobs(two_nodes.blob_store))
+    reader.read()
+    assert not caplog.messages
+    two_nodes.stop_supervisor("b")
+    reader.read()
+    reader.read()
+    two_nodes.start_supervisor("c")
+    reader.read()
+    assert caplog.messages == ["The supervisor of host-b (b) is gone.", "The supervisor of host-c (c) is there."]
