@@ -71,10 +71,8 @@ class Records(Surface):
         return mutated(data, rng, seeds)[:500_000]
 
     def attack(self, data: bytes, ports: Sequence[int]) -> None:
-        """Into every kind of node but that of the leader, which is written once in sixteen times."""
-        for kind, path in KINDS.items():
-            if kind == "LeaderInfo" and (not data or data[-1] % 16):
-                continue
+        """Into every kind of node."""
+        for path in KINDS.values():
             with contextlib.suppress(StormError):
                 self._storage.put(path, data)
         for path in (

@@ -1,12 +1,14 @@
 """Which Nimbus leads: the one whose candidate node is the oldest, as long as its connection is sure.
 
-Each Nimbus keeps an ephemeral sequential node below /leader-lock. The one with the lowest number raises the
-version of /leader-info and thereby takes office; that version is its *fence*. A lock alone is not mutual
-exclusion: a Nimbus may be paused, lose its session and go on without knowing. Its writes then carry an older
-fence than its successor's, and the storage refuses them.
+Each Nimbus keeps an ephemeral sequential node below /leader-lock, and the one with the lowest number leads. A lock
+alone is not mutual exclusion: a Nimbus may be paused, lose its session and go on without knowing. So each of its
+writes is carried out only while its candidate node is there: that node is its *fence*.
 
-The order of reads matters: the version is read before the candidates. If somebody else takes office in
-between, raising that version fails, and the next step looks again.
+That the node is there is enough. As long as it is, nobody who stands later gets a lower number, so who was the first
+once stays the first. And no node of that path is ever made again, also where ZooKeeper lost its data and counts from
+zero: the path has a random number, drawn whenever a Nimbus stands. A version would not do, for it is counted too.
+
+Who takes office writes /leader-info: Nimbuses of the former release are fenced by the version of that node.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from typing import TYPE_CHECKING
 
 from storm.cluster import paths, record_codec
 from storm.cluster.records import NimbusInfo
-from storm.cluster.storage import ConnectionState, Fence
-from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
+from storm.cluster.storage import ConnectionState
+from storm.errors import BadVersionError, NotLeaderError, RecordError
 
 if TYPE_CHECKING:
+    import random
+
     from storm.cluster.storage import StateStorage, Watch
 
 logger = logging.getLogger(__name__)
@@ -33,15 +37,19 @@ class LeaderElection:
     `info.host` and `info.port` are this Nimbus's own: a candidate with both is taken for its earlier life.
     """
 
-    def __init__(self, storage: StateStorage, info: NimbusInfo, wake: Watch = lambda: None) -> None:
-        """`wake` is called, from any thread, when the answer may have changed: then call `step`."""
+    def __init__(self, storage: StateStorage, info: NimbusInfo, rng: random.Random, wake: Watch = lambda: None) -> None:
+        """`rng` must not be another Nimbus's: it names candidates. `wake` is called, from any thread, when the answer
+        may have changed: then call `step`.
+        """
         self._storage = storage
         self._info = info
         self._data = record_codec.encode(info)
+        self._rng = rng
         self._wake = wake
         self._path: str | None = None
+        self.term = 0  # how often it took office
         self._lock = threading.Lock()  # guards the two below, which the connection's thread resets
-        self._fence: Fence | None = None
+        self._fence: str | None = None
         self._losses = 0
         storage.add_listener(self._connection_changed)
 
@@ -54,8 +62,8 @@ class LeaderElection:
         """Whether this Nimbus leads, as far as it can know: not while its connection is unsure."""
         return self._fence is not None
 
-    def fence(self) -> Fence:
-        """What each of the leader's writes must carry. Raises NotLeaderError."""
+    def fence(self) -> str:
+        """The node without which none of the leader's writes may be carried out. Raises NotLeaderError."""
         fence = self._fence
         if fence is None:
             raise NotLeaderError(f"The Nimbus at {self._info.host}:{self._info.port} does not lead now.")
@@ -67,7 +75,6 @@ class LeaderElection:
         To be called when woken and every few seconds. Raises CoordinationError.
         """
         losses = self._losses
-        version = self._leader_info_version()
         candidates = self._candidates(self._wake)
         if self._path is None or self._path not in candidates:
             self._resign()
@@ -76,20 +83,19 @@ class LeaderElection:
         if not candidates or candidates[0] != self._path:
             self._resign()
             return False
-        if self._fence is not None and self._fence.version == version:
+        if self._fence is not None:
             return True
         try:
-            version = self._storage.set(paths.LEADER_INFO, self._data, version)
-        except (BadVersionError, NoNodeError):
-            # Another took office since the version was read, or somebody wiped the nodes: look again.
-            self._resign()
+            self._storage.fenced(self._path).put(paths.LEADER_INFO, self._data)
+        except BadVersionError:  # its candidate is gone since it was seen: look again
             self._wake()
             return False
         with self._lock:
             if self._losses == losses:
-                self._fence = Fence(paths.LEADER_INFO, version)
+                self._fence = self._path
+                self.term += 1
         if self._fence is not None:
-            logger.info("This Nimbus, %s:%d, leads now (term %d).", self._info.host, self._info.port, version)
+            logger.info("This Nimbus, %s, leads now (candidate %s).", self._info.address, self._path)
         return self.is_leader()
 
     def leader(self) -> NimbusInfo | None:
@@ -121,16 +127,6 @@ class LeaderElection:
         with self._lock:
             self._fence = None
 
-    def _leader_info_version(self) -> int:
-        there = self._storage.get(paths.LEADER_INFO)
-        if there is not None:
-            return there.version
-        try:
-            self._storage.create(paths.LEADER_INFO, b"")
-        except NodeExistsError:
-            return self._leader_info_version()
-        return 0
-
     def _candidates(self, watch: Watch | None) -> list[str]:
         """The candidates' paths, the oldest first."""
         numbered = ((paths.sequence_number(node), node) for node in self._storage.children(paths.LEADER_LOCK, watch))
@@ -160,5 +156,5 @@ class LeaderElection:
                     logger.warning("Another Nimbus that calls itself %s:%d stands for election.", *me)
                 else:
                     self._storage.delete(path)
-        prefix = f"{paths.LEADER_LOCK}/{paths.node_name(f'{self._info.host}:{self._info.port}')}-"
+        prefix = paths.candidate(self._info.address, f"{self._rng.getrandbits(64):016x}")
         return self._storage.create(prefix, self._data, ephemeral=True, sequential=True)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from storm.cluster import paths
-from storm.cluster.storage import NODE_BYTES_MAX, ConnectionState, Fence, Versioned
+from storm.cluster.storage import NODE_BYTES_MAX, ConnectionState, Versioned
 from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class MemoryTree:
 class MemoryStorage:
     """One session over a `MemoryTree`; see StateStorage."""
 
-    def __init__(self, tree: MemoryTree, session: _Session, fence: Fence | None = None) -> None:
+    def __init__(self, tree: MemoryTree, session: _Session, fence: str | None = None) -> None:
         self._tree = tree
         self._session = session
         self._fence = fence
@@ -261,7 +261,7 @@ class MemoryStorage:
                 tree._remove(path)
             tree._add(path, _Node(data, self._session.number))
 
-    def fenced(self, fence: Fence) -> MemoryStorage:
+    def fenced(self, fence: str) -> MemoryStorage:
         return MemoryStorage(self._tree, self._session, fence)
 
     def add_listener(self, listener: Listener) -> None:
@@ -295,8 +295,6 @@ class MemoryStorage:
         if len(data) > NODE_BYTES_MAX:
             raise CoordinationError(f"{path} would have {len(data):,} bytes; the most is {NODE_BYTES_MAX:,}.")
         with self._operation(method, path) as tree:
-            if self._fence is not None:
-                node = tree._nodes.get(self._fence.path)
-                if node is None or node.version != self._fence.version:
-                    raise BadVersionError(f"{path} was not written: another changed {self._fence.path}.")
+            if self._fence is not None and self._fence not in tree._nodes:
+                raise BadVersionError(f"{path} was not written: {self._fence} is gone.")
             yield tree

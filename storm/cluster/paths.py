@@ -63,6 +63,14 @@ def nimbus(host: str, port: int) -> str:
     return f"{NIMBUSES}/{node_name(f'{host}:{port}')}"
 
 
+def candidate(nimbus_address: str, nonce: str) -> str:
+    """What the path of a candidate for leadership begins with; ZooKeeper puts its number behind.
+
+    Numbers begin anew where ZooKeeper lost its data; the `nonce` lets no path be used twice all the same.
+    """
+    return f"{LEADER_LOCK}/{node_name(nimbus_address)}-{nonce}-"
+
+
 def blob(key: str) -> str:
     """What is below it says which Nimbuses hold the blob."""
     return f"{BLOBSTORE}/{node_name(key)}"

@@ -20,13 +20,6 @@ class Versioned(NamedTuple):
     version: int
 
 
-class Fence(NamedTuple):
-    """What a leader's writes depend on: they are carried out only while `path` has this version."""
-
-    path: str
-    version: int
-
-
 class ConnectionState(Enum):
     """CONNECTED: reads and writes work. SUSPENDED: nothing is known. LOST: ephemeral nodes are gone."""
 
@@ -79,8 +72,8 @@ class StateStorage(Protocol):
     def put_ephemeral(self, path: str, data: bytes) -> None:
         """Create or replace an ephemeral node of this session, also where another session left one."""
 
-    def fenced(self, fence: Fence) -> StateStorage:
-        """The same nodes and session; every write raises BadVersionError once the fence does not hold."""
+    def fenced(self, fence: str) -> StateStorage:
+        """The same nodes and session; every write raises BadVersionError once there is no node `fence`."""
 
     def add_listener(self, listener: Listener) -> None:
         """Tell `listener` each change of the connection's state."""

@@ -29,7 +29,7 @@ from storm.errors import BadVersionError, NodeExistsError, RecordError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storm.cluster.storage import Fence, StateStorage, Versioned, Watch
+    from storm.cluster.storage import StateStorage, Versioned, Watch
     from storm.ids import ComponentId, NodeId, TopologyId
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class StormClusterState:
     `fence` is asked for the leader's fence at each of its writes; it may raise NotLeaderError. None: no fence.
     """
 
-    def __init__(self, storage: StateStorage, fence: Callable[[], Fence] | None = None) -> None:
+    def __init__(self, storage: StateStorage, fence: Callable[[], str] | None = None) -> None:
         self._storage = storage
         self._fence = fence
         self._unreadable: dict[str, bytes] = {}  # path -> digest of the bytes that were logged

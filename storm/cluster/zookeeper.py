@@ -13,7 +13,7 @@ from kazoo import exceptions as kz
 
 from storm.clock import SystemClock
 from storm.cluster import paths
-from storm.cluster.storage import NODE_BYTES_MAX, Fence, Versioned
+from storm.cluster.storage import NODE_BYTES_MAX, Versioned
 from storm.cluster.zookeeper_session import Call, ZooKeeperSession
 from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError
 
@@ -67,7 +67,7 @@ class ZooKeeperStorage:
         self._session = session
         self._client = session.client
         self._root = "" if root == "/" else paths.checked(root)
-        self._fence: Fence | None = None
+        self._fence: str | None = None
         self._ensure(self._root)
 
     def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:
@@ -182,10 +182,10 @@ class ZooKeeperStorage:
                 continue
         raise _overtaken("write", place)
 
-    def fenced(self, fence: Fence) -> ZooKeeperStorage:
+    def fenced(self, fence: str) -> ZooKeeperStorage:
         view = object.__new__(ZooKeeperStorage)
         view.__dict__.update(self.__dict__)
-        view._fence = Fence(self._place(fence.path), fence.version)
+        view._fence = self._place(fence)
         return view
 
     def add_listener(self, listener: Listener) -> None:
@@ -252,11 +252,11 @@ class ZooKeeperStorage:
         if self._fence is None:
             return call.wait(alone())
         request = self._client.transaction()
-        request.check(self._fence.path, self._fence.version)
+        request.check(self._fence, _ANY_VERSION)
         add_to(request)
         fence_result, result = call.wait(request.commit_async())
-        if isinstance(fence_result, kz.BadVersionError | kz.NoNodeError):
-            raise BadVersionError(f"Nothing was written: another changed {self._fence.path} since.")
+        if isinstance(fence_result, kz.NoNodeError):
+            raise BadVersionError(f"Nothing was written: {self._fence} is gone.")
         if isinstance(result, Exception):
             raise result
         return result

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import tempfile
 import threading
 from dataclasses import replace
@@ -167,7 +168,7 @@ class LocalCluster:
         options = replace(NimbusOptions.from_settings(self._settings), deletion_delay_secs=0)
         info = NimbusInfo(HOST, options.port, self._clock.wall_secs(), "local")
         storage = self._tree.session()
-        election = LeaderElection(storage, info, self._wakes.set)
+        election = LeaderElection(storage, info, random.Random(), self._wakes.set)
         state = StormClusterState(storage, election.fence)
         state.prepare()
         state.put_nimbus(info)

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.cluster.leader_election import LeaderElection
     from storm.cluster.records import Assignment, NimbusInfo
-    from storm.cluster.storage import Fence, Watch
+    from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import ComponentId, TopologyId
     from storm.nimbus.heartbeats import AssignedSlot
@@ -125,7 +125,7 @@ class NimbusCore:
         self._leader: NimbusInfo | None = None  # as of the last step
         self._scheduler = scheduler_named(options.scheduler)
         self._leading = False
-        self._term: Fence | None = None  # the last in which it led
+        self._term = 0  # the last in which it led
         self._submissions = 0
         self._spread: set[TopologyId] = set()  # to be shared out over the nodes at the next round
         self._remains = Remains(cluster_state, self._blobs)
@@ -256,7 +256,7 @@ class NimbusCore:
     def step(self) -> float:
         """Do what is due; how many seconds may pass until the next step. Raises CoordinationError."""
         leads = self.election.step()
-        if leads and self._term != (term := self.election.fence()):
+        if leads and self._term != (term := self.election.term):
             # Also where it led before: while nobody did, or another, workers could not tell it that they live.
             self._term, self._leading = term, False
         if leads != self._leading:

@@ -217,8 +217,8 @@ class Stopping:
 def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping) -> int:
     clock = SystemClock()
     info = NimbusInfo(options.advertised_host, options.port, clock.wall_secs(), storm.__version__)
-    relay = Relay()
-    election = LeaderElection(storage, info, relay)
+    relay, rng = Relay(), random.SystemRandom()
+    election = LeaderElection(storage, info, rng, relay)
     cluster_state = StormClusterState(storage, election.fence)
     nimbus = build_nimbus(
         options,
@@ -226,7 +226,7 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
         cluster_state=cluster_state,
         blob_store=LocalFsBlobStore(options.blobstore_dir),
         election=election,
-        rng=random.SystemRandom(),
+        rng=rng,
     )
     relay.to = nimbus.core.wake
     limits = replace(NIMBUS_LIMITS, frame_max_bytes=options.frame_max_bytes, threads=options.threads)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from leader_election_contract import LeaderElectionContract, nimbus
+from leader_election_contract import LeaderElectionContract, elect, nimbus, version_of_leader_info
 
 from storm.cluster import paths
-from storm.cluster.leader_election import LeaderElection
 from storm.cluster.memory import Fault, MemoryStorage, MemoryTree
 from storm.errors import BadVersionError, CoordinationError, NotLeaderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storm.cluster.leader_election import LeaderElection
     from storm.cluster.storage import StateStorage
 
 
@@ -36,9 +36,9 @@ class TestOnMemory(LeaderElectionContract):
 def test_leadership_ends_at_once_when_the_connection_is_unsure_and_returns_with_it() -> None:
     tree = MemoryTree()
     storage = tree.session()
-    election = LeaderElection(storage, nimbus(1))
+    election = elect(storage, nimbus(1))
     election.step()
-    term = election.fence().version
+    term = election.term
     tree.suspend(storage)
     assert not election.is_leader()
     with pytest.raises(CoordinationError):
@@ -46,16 +46,16 @@ def test_leadership_ends_at_once_when_the_connection_is_unsure_and_returns_with_
     tree.resume(storage)
     assert not election.is_leader()
     assert election.step()
-    assert election.fence().version > term
+    assert election.term > term
 
 
 def test_a_connection_that_is_lost_while_taking_office_leaves_no_leader() -> None:
     tree = MemoryTree()
     storage = tree.session()
-    election = LeaderElection(storage, nimbus(1))
+    election = elect(storage, nimbus(1))
 
     def drop(session: MemoryStorage, method: str, path: str) -> None:
-        if (method, path) == ("set", paths.LEADER_INFO):
+        if (method, path) == ("put", paths.LEADER_INFO):
             tree.faults = None
             tree.suspend(session)
             tree.resume(session)
@@ -66,11 +66,23 @@ def test_a_connection_that_is_lost_while_taking_office_leaves_no_leader() -> Non
     assert election.step()
 
 
+def test_who_takes_office_raises_the_version_that_fences_nimbuses_of_the_former_release() -> None:
+    tree = MemoryTree()
+    elections = [elect(tree.session(), nimbus(number)) for number in range(3)]
+    versions = []
+    for election in elections:
+        assert election.step()
+        election.step()
+        versions.append(version_of_leader_info(tree.session()))
+        election.leave()
+    assert versions == [0, 1, 2]
+
+
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("at", range(8))
+@pytest.mark.parametrize("at", range(7))
 def test_a_fault_at_any_operation_is_got_over(fault: Fault, at: int) -> None:
     tree = MemoryTree()
-    election, asked = LeaderElection(tree.session(), nimbus(1)), []
+    election, asked = elect(tree.session(), nimbus(1)), []
 
     def once(_session: MemoryStorage, method: str, _path: str) -> Fault | None:
         asked.append(method)
@@ -89,7 +101,7 @@ def test_a_candidate_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptur
     storage = MemoryTree().session()
     storage.create(f"{paths.LEADER_LOCK}/not-a-candidate", b"")
     bad = storage.create(f"{paths.LEADER_LOCK}/x-", b"garbage", sequential=True)
-    election = LeaderElection(storage, nimbus(1))
+    election = elect(storage, nimbus(1))
     assert not election.step()
     leader = election.leader()
     assert leader is not None
@@ -116,7 +128,7 @@ events = st.lists(
 def test_whatever_happens_one_at_most_can_write_and_in_the_end_one_does(story: list[tuple[str, int]]) -> None:
     tree = MemoryTree()
     sessions = [tree.session() for _ in range(NIMBUSES)]
-    elections = [LeaderElection(session, nimbus(i)) for i, session in enumerate(sessions)]
+    elections = [elect(session, nimbus(i)) for i, session in enumerate(sessions)]
     faults: list[Fault] = []
     tree.faults = lambda _session, _method, _path: faults.pop() if faults else None
     for event, i in story:
@@ -151,9 +163,10 @@ def act(election: LeaderElection, event: str) -> None:
 
 
 def wipe(tree: MemoryTree) -> None:
-    """Somebody deletes the election's nodes, except the one whose version is the fence."""
+    """Somebody deletes the election's nodes: numbers and versions begin anew."""
     faults, tree.faults = tree.faults, None
-    tree.session().delete(paths.LEADER_LOCK, recursive=True)
+    for top in (paths.LEADER_LOCK, paths.LEADER_INFO):
+        tree.session().delete(top, recursive=True)
     tree.faults = faults
 
 

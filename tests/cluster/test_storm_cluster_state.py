@@ -21,7 +21,6 @@ from storm.cluster.records import (
     SupervisorInfo,
     TopologyStatus,
 )
-from storm.cluster.storage import Fence
 from storm.cluster.storm_cluster_state import ERROR_CHARS_MAX, ERRORS_KEPT, StormClusterState
 from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
 from storm.ids import ExecutorId, WorkerSlot
@@ -401,16 +400,19 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
 }
 
 
+FENCE = "/leader-lock/a-candidate"
+
+
 @pytest.fixture
 def leading(storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch) -> StormClusterState:
-    """The state as a leader sees it, with one of everything; `/leader-info` has its term, 0.
+    """The state as a leader sees it, with one of everything; its fence is `FENCE`.
 
     Its release reads version 2 of an Assignment too, and there is one.
     """
     form = record_codec.FORMATS[Assignment]
     monkeypatch.setitem(record_codec.FORMATS, Assignment, form._replace(also_read={2: lambda fields: fields}))
-    storage.create(paths.LEADER_INFO, b"")
-    state = StormClusterState(storage, fence=lambda: Fence(paths.LEADER_INFO, 0))
+    storage.create(FENCE, b"")
+    state = StormClusterState(storage, fence=lambda: FENCE)
     state.create_storm_base(BASE)
     state.put_assignment(ASSIGNMENT)
     state.report_error(ID, "split", ERROR)
@@ -450,7 +452,7 @@ def test_every_method_is_a_leaders_write_a_write_of_ones_own_or_a_read() -> None
 def test_a_leader_whose_term_is_over_changes_nothing(
     tree: MemoryTree, storage: MemoryStorage, leading: StormClusterState, method: str
 ) -> None:
-    storage.put(paths.LEADER_INFO, b"the next")
+    storage.delete(FENCE)
     before = {path: (node.data, node.version) for path, node in tree._nodes.items()}
     with pytest.raises(BadVersionError):
         LEADERS_WRITES[method](leading)
@@ -475,12 +477,12 @@ def test_reads_write_nothing(tree: MemoryTree, leading: StormClusterState, metho
 
 @pytest.mark.parametrize("method", OWN_WRITES)
 def test_what_is_ones_own_needs_no_term(storage: MemoryStorage, leading: StormClusterState, method: str) -> None:
-    storage.put(paths.LEADER_INFO, b"the next")
+    storage.delete(FENCE)
     OWN_WRITES[method](leading)
 
 
 def test_who_does_not_lead_reads_and_reports_but_does_not_write(storage: MemoryStorage) -> None:
-    def not_leading() -> Fence:
+    def not_leading() -> str:
         raise NotLeaderError("not now")
 
     state = StormClusterState(storage, fence=not_leading)

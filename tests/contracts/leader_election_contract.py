@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 from state_storage_contract import States, Waker
 
+from storm.cluster import paths
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storage import ConnectionState
@@ -16,7 +19,7 @@ from storm.errors import BadVersionError, NotLeaderError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storm.cluster.storage import StateStorage
+    from storm.cluster.storage import StateStorage, Watch
 
     Connect = Callable[[], StateStorage]
     Expire = Callable[[StateStorage], None]
@@ -26,11 +29,25 @@ def nimbus(number: int, start_wall_secs: int = 1_700_000_000) -> NimbusInfo:
     return NimbusInfo(f"nimbus-{number}", 6627, start_wall_secs, "0.1.0")
 
 
+seeds = itertools.count()
+
+
+def elect(storage: StateStorage, info: NimbusInfo, wake: Watch = lambda: None) -> LeaderElection:
+    """A Nimbus's part, with random numbers of its own."""
+    return LeaderElection(storage, info, random.Random(next(seeds)), wake)
+
+
+def version_of_leader_info(storage: StateStorage) -> int:
+    found = storage.get(paths.LEADER_INFO)
+    assert found is not None
+    return found.version
+
+
 class LeaderElectionContract:
     """Subclasses give the fixtures `connect` and `expire`, as for `StateStorageContract`."""
 
     def test_who_stands_alone_leads(self, connect: Connect) -> None:
-        election = LeaderElection(connect(), nimbus(1))
+        election = elect(connect(), nimbus(1))
         assert election.leader() is None
         assert not election.is_leader()
         assert election.step()
@@ -38,7 +55,7 @@ class LeaderElectionContract:
         assert election.leader() == dataclasses.replace(nimbus(1), is_leader=True)
 
     def test_the_oldest_candidate_leads_and_goes_on_leading(self, connect: Connect) -> None:
-        elections = [LeaderElection(connect(), nimbus(number)) for number in range(3)]
+        elections = [elect(connect(), nimbus(number)) for number in range(3)]
         for _ in range(3):
             assert [election.step() for election in elections] == [True, False, False]
         fence = elections[0].fence()
@@ -48,7 +65,7 @@ class LeaderElectionContract:
 
     def test_when_the_leader_leaves_the_next_is_woken_and_leads(self, connect: Connect) -> None:
         woken = Waker()
-        first, second = LeaderElection(connect(), nimbus(1)), LeaderElection(connect(), nimbus(2), woken)
+        first, second = elect(connect(), nimbus(1)), elect(connect(), nimbus(2), woken)
         first.step()
         second.step()
         before = woken.calls
@@ -61,7 +78,7 @@ class LeaderElectionContract:
 
     def test_when_the_leader_dies_the_next_leads(self, connect: Connect) -> None:
         storage, woken = connect(), Waker()
-        first, second = LeaderElection(storage, nimbus(1)), LeaderElection(connect(), nimbus(2), woken)
+        first, second = elect(storage, nimbus(1)), elect(connect(), nimbus(2), woken)
         first.step()
         second.step()
         before = woken.calls
@@ -72,7 +89,7 @@ class LeaderElectionContract:
 
     def test_an_expired_leader_does_not_lead_and_stands_again(self, connect: Connect, expire: Expire) -> None:
         storage, states = connect(), States()
-        first, second = LeaderElection(storage, nimbus(1)), LeaderElection(connect(), nimbus(2))
+        first, second = elect(storage, nimbus(1)), elect(connect(), nimbus(2))
         storage.add_listener(states)
         first.step()
         second.step()
@@ -87,7 +104,7 @@ class LeaderElectionContract:
 
     def test_a_former_leaders_fence_does_not_hold(self, connect: Connect, expire: Expire) -> None:
         storage, other = connect(), connect()
-        first, second = LeaderElection(storage, nimbus(1)), LeaderElection(other, nimbus(2))
+        first, second = elect(storage, nimbus(1)), elect(other, nimbus(2))
         first.step()
         second.step()
         old = first.fence()
@@ -102,15 +119,34 @@ class LeaderElectionContract:
         assert found is not None
         assert found.data == b"second"
 
+    def test_a_fence_of_before_a_wipe_does_not_hold_for_the_same_nimbus_in_the_same_place(
+        self, connect: Connect
+    ) -> None:
+        """Where all that ZooKeeper counts is as it was, and so are host and port."""
+        storage, other = connect(), connect()
+        first, second = elect(storage, nimbus(1)), elect(other, nimbus(1, 1_700_000_005))
+        first.step()
+        old, version = first.fence(), version_of_leader_info(storage)
+        for top in (paths.LEADER_LOCK, paths.LEADER_INFO):
+            other.delete(top, recursive=True)
+        with pytest.raises(BadVersionError):
+            storage.fenced(old).put("/storms/a", b"late, and nobody leads")
+        assert second.step()
+        assert version_of_leader_info(other) == version
+        assert paths.sequence_number(second.fence()) == paths.sequence_number(old)
+        with pytest.raises(BadVersionError):
+            storage.fenced(old).put("/storms/a", b"late")
+        other.fenced(second.fence()).put("/storms/a", b"second")
+
     def test_a_nimbus_that_was_restarted_takes_the_place_of_its_earlier_life(self, connect: Connect) -> None:
-        old_life = LeaderElection(connect(), nimbus(1))
+        old_life = elect(connect(), nimbus(1))
         old_life.step()
-        new_life = LeaderElection(connect(), nimbus(1, 1_700_000_005))
+        new_life = elect(connect(), nimbus(1, 1_700_000_005))
         assert new_life.step()
         assert new_life.leader() == dataclasses.replace(nimbus(1, 1_700_000_005), is_leader=True)
 
     def test_two_that_claim_one_address_do_not_oust_each_other_for_ever(self, connect: Connect) -> None:
-        one, other = LeaderElection(connect(), nimbus(1)), LeaderElection(connect(), nimbus(1, 1_700_000_005))
+        one, other = elect(connect(), nimbus(1)), elect(connect(), nimbus(1, 1_700_000_005))
         for _ in range(3):
             one.step()
             other.step()

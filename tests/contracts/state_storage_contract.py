@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.cluster.storage import NODE_BYTES_MAX, ConnectionState, Fence, Versioned
+from storm.cluster.storage import NODE_BYTES_MAX, ConnectionState, Versioned
 from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError
 
 if TYPE_CHECKING:
@@ -340,10 +340,11 @@ class StateStorageContract:
 
     def test_a_fence_lets_writes_pass_while_it_holds(self, storage: StateStorage) -> None:
         storage.create("/leader", b"")
-        fenced = storage.fenced(Fence("/leader", 0))
+        fenced = storage.fenced("/leader")
         assert fenced.create("/top/a", b"0") == "/top/a"
         assert fenced.set("/top/a", b"1", 0) == 1
         fenced.put("/top/a", b"2")
+        storage.put("/leader", b"of another version")
         fenced.put("/top/b", b"")
         fenced.put_ephemeral("/top/e", b"")
         path = fenced.create("/top/n", b"", sequential=True)
@@ -353,7 +354,6 @@ class StateStorageContract:
         assert storage.get("/top") is None
 
     def test_a_fence_that_does_not_hold_stops_every_write(self, storage: StateStorage) -> None:
-        storage.create("/leader", b"")
         storage.create("/a/b", b"")
         writes: list[Callable[[StateStorage], object]] = [
             lambda fenced: fenced.create("/new", b""),
@@ -366,10 +366,12 @@ class StateStorageContract:
             lambda fenced: fenced.put_ephemeral("/new", b""),
             lambda fenced: fenced.put_ephemeral("/a/b", b""),
         ]
-        for fence in (Fence("/leader", 1), Fence("/none", 0)):
-            for write in writes:
-                with pytest.raises(BadVersionError):
-                    write(storage.fenced(fence))
+        storage.create("/leader", b"")
+        fenced = storage.fenced("/leader")
+        storage.delete("/leader")
+        for write in writes:
+            with pytest.raises(BadVersionError, match="/leader is gone"):
+                write(fenced)
         assert storage.children("/a") == ["b"]
         assert storage.get("/a") == Versioned(b"", 0)
         assert storage.get("/new") is None
@@ -377,7 +379,7 @@ class StateStorageContract:
     def test_errors_behind_a_fence_are_the_same(self, storage: StateStorage) -> None:
         storage.create("/leader", b"")
         storage.create("/a/b", b"")
-        fenced = storage.fenced(Fence("/leader", 0))
+        fenced = storage.fenced("/leader")
         with pytest.raises(NodeExistsError):
             fenced.create("/a", b"")
         with pytest.raises(BadVersionError):

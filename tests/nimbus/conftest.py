@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ class Nimbus:
         self.blob_store = blob_store
         self.storage: MemoryStorage = cluster.tree.session()
         self.info = NimbusInfo(host, 6627, cluster.clock.wall_secs(), "0.1.0")
-        self.election = LeaderElection(self.storage, self.info)
+        self.election = LeaderElection(self.storage, self.info, cluster.rng)
         self.state = StormClusterState(self.storage, self.election.fence)
         self.woken = 0
         self.state.prepare()
@@ -131,6 +132,7 @@ class Cluster:
 
     def __init__(self, blob_store: MemoryBlobStore | None = None) -> None:
         self.clock = MovedClock()
+        self.rng = random.Random(1)
         self.tree = MemoryTree()
         self.blob_store = blob_store or MemoryBlobStore()
         self.options = replace(NimbusOptions.from_settings(Settings.of({})), monitor_freq_secs=10)

@@ -57,7 +57,6 @@ class Checks:
         self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
         self._in_office: NimbusProcess | None = None
         self._in_office_since = 0.0
-        self.terms_began_anew = False  # after a wipe a term may have the number of one that a paused leader still holds
 
     def problem(self, text: str) -> None:
         """Note what does not hold; the run goes on to its end."""
@@ -127,9 +126,9 @@ class Checks:
         """Only the Nimbus that took office last writes what a leader writes."""
         if not isinstance(process, NimbusProcess):
             return
-        if (method, path) == ("set", paths.LEADER_INFO):
+        if (method, path) == ("put", paths.LEADER_INFO):
             self._in_office, self._in_office_since = process, self._now
-        elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office and not self.terms_began_anew:
+        elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
             self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
 
     def nimbus_stepped(self, nimbus: NimbusProcess) -> None:

@@ -55,7 +55,6 @@ def data_is_lost(cluster: SimulatedCluster) -> None:
     if cluster.rng.random() < 0.3:
         cluster.zookeeper.lose_data()
         cluster.user.forget()
-        cluster.checks.terms_began_anew = True
 
 
 # The network

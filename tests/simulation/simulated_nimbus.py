@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from typing import TYPE_CHECKING, Any
 
 from event_loop import HostClock, Loop, Process
@@ -72,7 +73,7 @@ class NimbusProcess(Process):
         self.place = place
         self.session = cluster.zookeeper.session(self, place.host)
         info = NimbusInfo(place.host, PORT, place.clock.wall_secs(), "simulated")
-        election = LeaderElection(self.session, info, self._wake)
+        election = LeaderElection(self.session, info, random.Random(self.name), self._wake)
         state = StormClusterState(self.session, election.fence)
         self._failures = 0
         self._steps = Loop(self, "steps", self._step)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from weather import Weather
 
     from storm.cluster.memory import MemoryStorage
-    from storm.cluster.storage import Fence, Listener, Versioned, Watch
+    from storm.cluster.storage import Listener, Versioned, Watch
 
 SESSION_TIMEOUT_SECS = 6.0
 WATCH_SECS = 0.05  # until a watch is heard, at most
@@ -96,7 +96,7 @@ class Session:
         process: Process,
         host: str,
         storage: MemoryStorage,
-        fence: Fence | None = None,
+        fence: str | None = None,
     ) -> None:
         self.process = process
         self.storage = storage if fence is None else storage.fenced(fence)
@@ -193,7 +193,7 @@ class Session:
     def put_ephemeral(self, path: str, data: bytes) -> None:
         self._do("put_ephemeral", path, lambda: self.storage.put_ephemeral(path, data))
 
-    def fenced(self, fence: Fence) -> Session:
+    def fenced(self, fence: str) -> Session:
         fenced = Session(self._zookeeper, self.process, self._host, self.storage, fence)
         fenced.answers_lost_until = self.answers_lost_until
         return fenced

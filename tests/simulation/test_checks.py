@@ -133,13 +133,17 @@ def an_own_candidate_that_was_forgotten_stays(patch: pytest.MonkeyPatch) -> None
 
 
 def a_leader_cannot_begin_anew(patch: pytest.MonkeyPatch) -> None:
-    version = LeaderElection._leader_info_version
+    stand = LeaderElection._stand
 
-    def once(self: LeaderElection) -> int:
-        there = self._storage.get(paths.LEADER_INFO)
-        return version(self) if there is not None or self._path is None else 0
+    def once(self: LeaderElection, candidates: list[str]) -> str:
+        return stand(self, candidates) if self._path is None else self._path
 
-    patch.setattr(LeaderElection, "_leader_info_version", once)
+    patch.setattr(LeaderElection, "_stand", once)
+
+
+def a_candidates_path_may_come_again(patch: pytest.MonkeyPatch) -> None:
+    """As a version may: after a wipe both are counted from zero."""
+    patch.setattr(paths, "candidate", lambda nimbus_address, nonce: f"{paths.LEADER_LOCK}/n-")
 
 
 def a_nimbus_is_listed_once(patch: pytest.MonkeyPatch) -> None:
@@ -259,6 +263,7 @@ BROKEN = [
     Broken(dead_workers_keep_their_executors, "has no worker on", ("host_is_lost",)),
     Broken(slots_of_a_killed_topology_count_as_free, "is given to"),
     Broken(leaders_write_without_a_fence, "somebody else took office", ("leader_pauses_at_a_write",)),
+    Broken(a_candidates_path_may_come_again, "somebody else took office", ("data_is_lost", "leader_pauses_at_a_write")),
     Broken(an_own_candidate_that_was_forgotten_stays, "no Nimbus leads", ("answers_are_lost",)),
     Broken(a_leader_cannot_begin_anew, "no Nimbus leads", ("data_is_lost",)),
     Broken(a_nimbus_is_listed_once, "Nimbuses known", ("all_sessions_expire",)),
