@@ -98,6 +98,10 @@ class CoordinationError(StormError):
     """ZooKeeper cannot be reached or refused; the text names the servers and what to do."""
 
 
+class NoPermissionError(CoordinationError):
+    """ZooKeeper refuses who asks, so asking again is of no use; the text names the node, who asked, and what to do."""
+
+
 class NodeExistsError(CoordinationError):
     """A node with this path exists."""
 

@@ -8,7 +8,7 @@ That the node is there is enough. As long as it is, nobody who stands later gets
 once stays the first. And no node of that path is ever made again, also where ZooKeeper lost its data and counts from
 zero: the path has a random number, drawn whenever a Nimbus stands. A version would not do, for it is counted too.
 
-Who takes office writes /leader-info: Nimbuses of the former release are fenced by the version of that node.
+Who takes office says so in /leader-info. Nimbuses of older releases are fenced by the version of that node.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def test_a_connection_that_is_lost_while_taking_office_leaves_no_leader() -> Non
     assert election.step()
 
 
-def test_who_takes_office_raises_the_version_that_fences_nimbuses_of_the_former_release() -> None:
+def test_who_takes_office_raises_the_version_that_fences_nimbuses_of_older_releases() -> None:
     tree = MemoryTree()
     elections = [elect(tree.session(), nimbus(number)) for number in range(3)]
     versions = []
