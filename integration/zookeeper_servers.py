@@ -195,6 +195,29 @@ def apache_class_path() -> str:
     return os.pathsep.join(str(jar) for jar in jars if not re.search(r"-\d", jar.stem))
 
 
+def give_to_another(hosts: str, path: str, owner: str = "", *, readable: bool) -> None:
+    """Make a node that of the user another:secret alone; whether others may still read it.
+
+    `owner`: whose it is, as user:password; it is created where it is missing.
+    """
+    from kazoo.client import KazooClient  # not needed to print a class path
+    from kazoo.security import make_acl, make_digest_acl
+
+    client = KazooClient(hosts, auth_data=[("digest", owner)] if owner else [])
+    client.start(START_SECS)
+    acl = [make_digest_acl("another", "secret", all=True)]
+    if readable:
+        acl.append(make_acl("world", "anyone", read=True))
+    try:
+        if client.exists(path) is None:
+            client.create(path, b"", acl=acl)
+        else:
+            client.set_acls(path, acl)
+    finally:
+        client.stop()
+        client.close()
+
+
 def four_letter_word(port: int, word: bytes) -> bytes:
     """The server's answer; empty if it does not answer."""
     try:

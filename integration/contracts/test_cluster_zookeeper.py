@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.security import make_acl
 from leader_election_contract import LeaderElectionContract
 from state_storage_contract import States, StateStorageContract, Waker
 from zookeeper_servers import apache_missing, start_apache, start_embedded
 
 from storm.cluster.storage import ConnectionState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
-from storm.errors import CoordinationError
+from storm.errors import NoPermissionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,12 +101,69 @@ def test_a_root_of_all_is_possible(server: ZooKeeperProcess) -> None:
     storage.close()
 
 
-def test_what_another_user_owns_is_refused_with_advice(server: ZooKeeperProcess) -> None:
+@pytest.fixture
+def locked(server: ZooKeeperProcess) -> Iterator[str]:
+    """A root that storm:secret owns, and everybody may read; /a/b is in it, and nobody else may see /hidden."""
     root = f"/owned-{next(numbers)}"
-    owner = connect([server.hosts], root, 10_000, auth=("digest", "storm:secret"), wait_secs=20)
-    owner.put("/a", b"secret")
-    stranger = connect([server.hosts], "/", 10_000, wait_secs=20)
-    with pytest.raises(CoordinationError, match=r"no permission.*storm\.zookeeper\.auth"):
-        stranger.get(f"{root}/a")
-    owner.close()
-    stranger.close()
+    client = KazooClient(server.hosts, auth_data=[("digest", "storm:secret")])
+    client.start(20)
+    owner, readers = make_acl("auth", "", all=True), make_acl("world", "anyone", read=True)
+    for path in (root, f"{root}/a", f"{root}/a/b"):
+        client.create(path, b"", acl=[owner, readers])
+    client.create(f"{root}/hidden", b"", acl=[owner])
+    yield root
+    client.stop()
+    client.close()
+
+
+ASKED = {
+    "read {}/hidden": lambda storage: storage.get("/hidden"),
+    "read {}/hidden ": lambda storage: storage.children("/hidden"),
+    "create {}/new": lambda storage: storage.create("/new", b""),
+    "create {}/new ": lambda storage: storage.put("/new", b""),
+    "create {}/a/n-": lambda storage: storage.create("/a/n-", b"", ephemeral=True, sequential=True),
+    "create {}/new  ": lambda storage: storage.put_ephemeral("/new", b""),
+    "write {}/a": lambda storage: storage.set("/a", b"", 0),
+    "write {}/a/b": lambda storage: storage.put_ephemeral("/a/b", b""),
+    "delete {}/a/b": lambda storage: storage.delete("/a/b"),
+    "write {}/a ": lambda storage: storage.fenced("/a/b").put("/a", b""),
+    "read {}/hidden  ": lambda storage: storage.fenced("/hidden").put("/a", b""),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+@pytest.mark.parametrize("auth", [None, ("digest", "guest:word")], ids=["nobody", "guest"])
+def test_what_another_user_owns_is_refused_with_the_node_who_asked_and_what_to_do(
+    server: ZooKeeperProcess, locked: str, auth: tuple[str, str] | None, what: str
+) -> None:
+    storage = connect([server.hosts], locked, 10_000, auth=auth, wait_secs=20)
+    try:
+        with pytest.raises(NoPermissionError) as refused:
+            ASKED[what](storage)
+        who = "a client without credentials" if auth is None else "the digest user 'guest'"
+        assert str(refused.value) == (
+            f"ZooKeeper at {server.hosts} gives {who} no permission to {what.strip().format(locked)}:"
+            " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload,"
+            " and the ACLs of this node and of the one above it."
+        )
+        assert storage.children("/a") == ["b"]
+    finally:
+        storage.close()
+
+
+def test_a_root_that_is_there_need_not_be_created(server: ZooKeeperProcess, locked: str) -> None:
+    """ZooKeeper asks for permission to create before it looks whether it is there."""
+    storage = connect([server.hosts], f"{locked}/a/b", 10_000, wait_secs=20)
+    assert storage.get("/none") is None
+    storage.close()
+    with pytest.raises(NoPermissionError, match=f"no permission to create {locked}/a/c:"):
+        connect([server.hosts], f"{locked}/a/c", 10_000, wait_secs=20)
+
+
+def test_who_is_not_accepted_is_told_so(server: ZooKeeperProcess) -> None:
+    with pytest.raises(NoPermissionError) as refused:
+        connect([server.hosts], "/storm", 10_000, auth=("nonsense", "x:y"), wait_secs=20)
+    assert str(refused.value) == (
+        f"ZooKeeper at {server.hosts} does not accept the nonsense user 'x':"
+        " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload."
+    )

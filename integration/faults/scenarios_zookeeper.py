@@ -11,9 +11,9 @@ from daemons import StormDaemon
 from fault_site import Plan
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
-from kazoo.security import make_acl
 from scenario import Context, Outcome, Scenario
 from scenarios_process import RATE, finish
+from zookeeper_servers import give_to_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,25 +127,23 @@ def stale_ephemeral(context: Context) -> Outcome:
 
 
 def no_permission(context: Context) -> Outcome:
-    """The root node belongs to somebody else: a daemon says so and ends."""
+    """The root node belongs to somebody else: a Nimbus and a supervisor say so and end."""
     with context.site(Plan(hosts=1)) as site:
-        zk = client(site)
-        try:
-            zk.create("/locked", b"", acl=[make_acl("world", "anyone", read=True)])
-        finally:
-            zk.stop()
-            zk.close()
-        nimbus = site.nimbuses[0]
-        settings = {**nimbus.settings, "storm.zookeeper.root": "/locked", "nimbus.thrift.port": 16627}
-        second = StormDaemon("nimbus", "locked-out", nimbus.place, site.directory / "locked-out", settings)
-        second.start()
-        if context.must(lambda: not second.is_running, "a Nimbus without permission ends", 40) is not None:
-            code = second.end()
-            context.check(code == 1, f"its exit code is {code}, not 1")
-        second.end()
-        said = second.log.read_text(errors="replace")
-        context.check("no permission" in said and "storm.zookeeper.auth" in said, f"it does not say why: {said[-300:]}")
-        context.check("Traceback" not in said, "it shows a traceback", "C-LOG")
+        daemon = site.zookeepers[0]
+        give_to_another(f"{daemon.place.address}:{daemon.port}", "/locked", readable=True)
+        for command, like in (("nimbus", site.nimbuses[0]), ("supervisor", site.supervisors["a"])):
+            settings = {**like.settings, "storm.zookeeper.root": "/locked", f"{command}.thrift.port": 16627}
+            name = f"locked-out-{command}"
+            second = StormDaemon(command, name, like.place, site.directory / name, settings)
+            second.start()
+            if context.must(lambda it=second: not it.is_running, f"a locked out {command} ends", 40) is not None:
+                code = second.end()
+                context.check(code == 1, f"the {command}'s exit code is {code}, not 1")
+            second.end()
+            said = second.log.read_text(errors="replace")
+            is_told = "no permission" in said and "/locked/" in said and "storm.zookeeper.auth" in said
+            context.check(is_told, f"the {command} does not say why: {said[-300:]}")
+            context.check("Traceback" not in said, f"the {command} shows a traceback", "C-LOG")
         return context.outcome("zookeeper-denies")
 
 
@@ -157,7 +155,7 @@ ZOOKEEPER_SCENARIOS = [
     Scenario("stale-ephemeral", "Z5", "a supervisor starts while its former session still stands", stale_ephemeral),
     Scenario("zookeeper-wiped", "Z6", "ZooKeeper comes back without its data", wiped),
     Scenario("nodes-damaged", "Z7", "garbage in each kind of node that daemons read", damaged_nodes),
-    Scenario("zookeeper-denies", "Z9", "a daemon without permission to its root node", no_permission),
+    Scenario("zookeeper-denies", "Z9", "a Nimbus and a supervisor may not use their root node", no_permission),
     Scenario(
         "blocking-listener", "Z11", "a state listener that calls ZooKeeper",
         missing="a property of the code, tested by integration/contracts/test_cluster_zookeeper_session.py",

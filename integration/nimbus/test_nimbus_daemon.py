@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from zookeeper_servers import give_to_another
 
 from storm.client import submitter
 from storm.client.code_package import CodePackage
@@ -428,6 +429,34 @@ def test_nimbus_ends_when_told_while_it_waits_for_zookeeper(
     nimbus = site.start_nimbus()
     wait(lambda: "ZooKeeper at" in nimbus.log.read_text(), "it waits")
     assert nimbus.end() == 0
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at its start", "later"])
+def test_nimbus_ends_where_zookeeper_gives_it_no_permission(site: Any, later: bool) -> None:
+    """With one sentence that says which node, who asked, and what to do."""
+    root, refused = ("/storm", "read /storm/leader-lock") if later else ("/locked", "create /locked/leader-lock")
+    if not later:
+        give_to_another(site.hosts, root, readable=True)
+    nimbus = site.start_nimbus(
+        **{
+            "storm.zookeeper.root": root,
+            "storm.zookeeper.auth.scheme": "digest",
+            "storm.zookeeper.auth.payload": "guest:sesame",
+            "nimbus.monitor.freq.secs": 1,
+        }
+    )
+    if later:
+        nimbus.wait_leading()
+        give_to_another(site.hosts, "/storm/leader-lock", "guest:sesame", readable=False)
+    assert nimbus.process.wait(30) == 1
+    said = nimbus.log.read_text()
+    assert [line.partition(": ")[2] for line in said.splitlines() if "permission" in line] == [
+        f"ZooKeeper at {site.hosts} gives the digest user 'guest' no permission to {refused}:"
+        " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload,"
+        " and the ACLs of this node and of the one above it."
+    ]
+    assert "sesame" not in said
+    assert "Traceback" not in said
 
 
 def test_slots_that_come_and_go_are_used_and_left_at_once(site: Any, package: Path, wait: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from supervisor_site import is_alive, wait_until
+from zookeeper_servers import give_to_another
 
 from storm.ids import WorkerSlot
 
@@ -118,6 +119,25 @@ def test_a_zookeeper_that_forgot_everything_ends_no_worker_while_nimbus_has_the_
     assert site.workers() == before
     site.nimbus.blobs.clear()
     wait_until(lambda: not site.workers(), "no worker of a topology that nobody knows", site)
+
+
+def test_a_zookeeper_that_gives_no_permission_ends_the_supervisor_and_no_worker(site: SupervisorSite) -> None:
+    run_topology(site, {}, site.ports)
+    wait_until(lambda: site.beating() == set(site.ports), "both workers beat", site)
+    before = site.workers()
+    give_to_another(site.zookeeper.hosts, "/storm/assignments", readable=False)
+    first, site.process = site.process, None
+    assert first is not None
+    for process in (first, site.spawn()):  # while it runs, and at a start
+        assert process.wait(30) == 1
+    told = [line for line in site.log.read_text().splitlines() if "permission" in line]
+    assert told == 2 * [
+        f"ZooKeeper at {site.zookeeper.hosts} gives a client without credentials no permission to read"
+        " /storm/assignments: check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload,"
+        " and the ACLs of this node and of the one above it."
+    ]
+    assert "Traceback" not in site.log.read_text()
+    assert site.workers() == before
 
 
 def test_what_was_given_to_another_host_meanwhile_ends_when_the_supervisor_is_back(site: SupervisorSite) -> None:

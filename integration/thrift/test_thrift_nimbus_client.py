@@ -13,6 +13,7 @@ from storm.errors import (
     BlobNotFoundError,
     CoordinationError,
     NimbusUnreachableError,
+    NoPermissionError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
@@ -64,9 +65,11 @@ class Nimbus:
         if self.cluster.leader is not self.server or self.cluster.refusals > 0:
             self.cluster.refusals -= 1
             raise NotLeaderError("another Nimbus leads")
+        self.activated.append(name)
         if name == "unknown":
             raise TopologyNotAliveError("no topology 'unknown'")
-        self.activated.append(name)
+        if name == "forbidden":
+            raise NoPermissionError("ZooKeeper gives no permission to write /storms/forbidden")
 
     def setLogConfig(self, name: str, config: Any) -> None:
         self.server.stop()
@@ -182,6 +185,12 @@ def test_nimbuses_that_refuse_for_ever_are_not_asked_for_ever(nimbuses: list[Nim
     nimbuses[0].cluster.refusals = 10**9
     with client_of(nimbuses, leader_wait_secs=1) as client, pytest.raises(NotLeaderError):
         client.call("activate", "a")
+
+
+def test_what_zookeeper_does_not_permit_is_not_asked_for_again(nimbuses: list[Nimbus]) -> None:
+    with client_of(nimbuses) as client, pytest.raises(NoPermissionError, match="/storms/forbidden"):
+        client.call("activate", "forbidden")
+    assert nimbuses[1].activated == ["forbidden"]
 
 
 def test_a_kill_whose_answer_was_lost_is_repeated_and_done_once(nimbuses: list[Nimbus]) -> None:

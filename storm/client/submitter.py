@@ -22,6 +22,7 @@ from storm.config.topology_conf import checked_conf
 from storm.errors import (
     CoordinationError,
     NimbusUnreachableError,
+    NoPermissionError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
@@ -174,6 +175,8 @@ def _submit(nimbus: NimbusClient, name: str, conf: str, topology: StormTopology,
             if nimbus.clock.now() >= until:
                 raise
             location, why = None, error
+        except NoPermissionError:
+            raise  # ZooKeeper refuses the leader, and would again
         except RETRIED as error:
             if nimbus.clock.now() >= until or (isinstance(error, NimbusUnreachableError) and not asked):
                 raise

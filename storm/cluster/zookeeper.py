@@ -206,9 +206,18 @@ class ZooKeeperStorage:
         """Create a node without bytes, and those above it, where they are missing."""
         if not place:
             return
+
+        def attempt(call: Call) -> None:
+            try:
+                call.wait(self._client.create_async(place, b""))
+            except kz.NoAuthError:
+                # ZooKeeper asks for permission to create it before it looks whether it is there, which is enough.
+                if call.wait(self._client.exists_async(place)) is None:
+                    raise
+
         for _ in range(RACES_MAX):
             try:
-                self._session.call("create", place, lambda call: call.wait(self._client.create_async(place, b"")))
+                self._session.call("create", place, attempt)
                 return
             except NodeExistsError:
                 return
@@ -255,6 +264,8 @@ class ZooKeeperStorage:
         request.check(self._fence, _ANY_VERSION)
         add_to(request)
         fence_result, result = call.wait(request.commit_async())
+        if isinstance(fence_result, kz.NoAuthError):
+            raise self._session.no_permission("read", self._fence)
         if isinstance(fence_result, kz.NoNodeError):
             raise BadVersionError(f"Nothing was written: {self._fence} is gone.")
         if isinstance(result, Exception):

@@ -28,7 +28,7 @@ from kazoo.retry import KazooRetry
 from kazoo.security import CREATOR_ALL_ACL
 
 from storm.cluster.storage import ConnectionState
-from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError
+from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoNodeError, NoPermissionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +50,7 @@ _ADVICE = (
     "check that it runs, and that storm.zookeeper.servers and storm.zookeeper.port name it"
     " (for one machine, `storm dev-zookeeper` starts one)."
 )
+_CHECK_AUTH = "check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload"
 _STATES = {
     KazooState.CONNECTED: ConnectionState.CONNECTED,
     KazooState.SUSPENDED: ConnectionState.SUSPENDED,
@@ -108,6 +109,7 @@ class ZooKeeperSession:
         call_timeout_secs: float,
     ) -> None:
         self.place = f"ZooKeeper at {', '.join(servers)}"
+        self._user = _user(auth)
         self.client = KazooClient(
             hosts=",".join(servers),
             timeout=session_timeout_ms / 1000,
@@ -192,7 +194,7 @@ class ZooKeeperSession:
     def call(self, action: str, path: str, attempt: Callable[[Call], T]) -> T:
         """`attempt`, repeated while connections are lost, until the call's deadline.
 
-        Raises NoNodeError, NodeExistsError, BadVersionError, CoordinationError for kazoo's.
+        Raises NoNodeError, NodeExistsError, BadVersionError, NoPermissionError, CoordinationError for kazoo's.
         """
         call = Call(self._clock, self._clock.now() + self._call_timeout_secs, self._closed)
         while True:
@@ -213,10 +215,9 @@ class ZooKeeperSession:
             except kz.BadVersionError as e:
                 raise BadVersionError(f"{path} was changed by somebody else since it was read.") from e
             except kz.NoAuthError as e:
-                raise CoordinationError(
-                    f"{self.place} gives no permission to {action} {path}:"
-                    " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload."
-                ) from e
+                raise self.no_permission(action, path) from e
+            except kz.AuthFailedError as e:
+                raise self._not_accepted() from e
             except kz.KazooException as e:
                 why = f"{type(e).__name__} {e}".strip()
                 raise CoordinationError(f"{self.place} refused to {action} {path}: {why}.") from e
@@ -231,10 +232,7 @@ class ZooKeeperSession:
     def _is_connected_within(self, timeout_secs: float) -> bool:
         self._refuse_if_closed()
         if self.client.client_state == KeeperState.AUTH_FAILED:
-            raise CoordinationError(
-                f"{self.place} refused who we say we are:"
-                " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload."
-            )
+            raise self._not_accepted()
         self._start_if_ended()
         return self._connected.wait(timeout_secs)
 
@@ -249,6 +247,16 @@ class ZooKeeperSession:
             if not recently and self.client._connection.connection_stopped.is_set():
                 self._started_at = now
                 self.client.start_async()
+
+    def no_permission(self, action: str, path: str) -> NoPermissionError:
+        """That ZooKeeper does not let this session do that."""
+        return NoPermissionError(
+            f"{self.place} gives {self._user} no permission to {action} {path}: {_CHECK_AUTH},"
+            " and the ACLs of this node and of the one above it."
+        )
+
+    def _not_accepted(self) -> NoPermissionError:
+        return NoPermissionError(f"{self.place} does not accept {self._user}: {_CHECK_AUTH}.")
 
     def _no_answer(self, action: str, path: str) -> CoordinationError:
         secs = self._call_timeout_secs
@@ -295,6 +303,15 @@ class ZooKeeperSession:
             logger.warning("The connection to %s is lost; trying again.", self.place)
         elif before is ConnectionState.SUSPENDED:
             logger.warning("The session with %s counts as ended: its ephemeral nodes are gone.", self.place)
+
+
+def _user(auth: tuple[str, str] | None) -> str:
+    """Who that is, without what proves it."""
+    if auth is None:
+        return "a client without credentials"
+    scheme, payload = auth
+    name, colon, _ = payload.partition(":")
+    return f"the {scheme} user {name!r}" if colon else f"a user of the scheme {scheme!r}"
 
 
 def _quiet_logger() -> logging.Logger:

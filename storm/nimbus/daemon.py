@@ -18,7 +18,7 @@ from storm.cluster import zookeeper
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import AlreadyRunningError, CoordinationError, StormError
+from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -56,18 +56,22 @@ class Nimbus:
     def run(self, is_served: Callable[[], bool] = lambda: True) -> None:
         """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored.
 
-        So does `is_served` when it answers False: nobody could reach this Nimbus any more.
+        So does `is_served` when it answers False: nobody could reach this Nimbus any more. Raises NoPermissionError if
+        ZooKeeper refuses who this Nimbus is: then another may do better, and somebody has to see to it.
         """
         next_step_at = self._clock.now()
-        while not self._inbox.closed:
-            if self._inbox.run_next(next_step_at - self._clock.now()):
-                next_step_at = self._clock.now() + self._step()
-                if not is_served():
-                    raise RuntimeError("the Thrift server has ended")
-        self.core.abandon()
-        self._inbox.cancel_waiting()
-        with contextlib.suppress(CoordinationError):
-            self.core.election.leave()
+        try:
+            while not self._inbox.closed:
+                if self._inbox.run_next(next_step_at - self._clock.now()):
+                    next_step_at = self._clock.now() + self._step()
+                    if not is_served():
+                        raise RuntimeError("the Thrift server has ended")
+        finally:
+            self._inbox.close()
+            self.core.abandon()
+            self._inbox.cancel_waiting()
+            with contextlib.suppress(CoordinationError):
+                self.core.election.leave()
 
     def stop(self) -> None:
         """End `run` soon; may be called from any thread and from a signal handler."""
@@ -77,6 +81,8 @@ class Nimbus:
         """Seconds until the next one."""
         try:
             wait_secs = self.core.step()
+        except NoPermissionError:
+            raise
         except StormError as error:
             self._failures += 1
             wait_secs = min(0.5 * 2.0 ** min(self._failures, 10), RETRY_SECS_MAX)
@@ -129,7 +135,8 @@ def build_nimbus(
 def run(settings: Settings) -> int:
     """Run Nimbus in the foreground until SIGTERM or SIGINT; the process's exit code.
 
-    0 after an orderly end; 1 if it cannot start (the log says why); 20 after an internal error.
+    0 after an orderly end; 1 if it cannot start, or ZooKeeper refuses it (the log says why); 20 after an internal
+    error.
     """
     options = NimbusOptions.from_settings(settings)
     try:

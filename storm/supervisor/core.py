@@ -17,6 +17,7 @@ from storm.errors import (
     AlreadyRunningError,
     CoordinationError,
     NimbusUnreachableError,
+    NoPermissionError,
     NotAuthorizedError,
     StormError,
 )
@@ -153,7 +154,8 @@ class SupervisorCore:
         """Register, read assignments and write failures, as far as due; when to call again at the latest.
 
         Where the cluster's state cannot be reached the workers run on, and this is tried again every few seconds.
-        Raises AlreadyRunningError if another supervisor has the same id, and lives: then this one must end.
+        Raises AlreadyRunningError if another supervisor has the same id, and lives, and NoPermissionError if ZooKeeper
+        refuses this one: then it must end.
         """
         assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
@@ -163,6 +165,8 @@ class SupervisorCore:
                     return self._register_at
                 self._sync_if_due(self._cluster_state, now)
                 self._write_failures(self._cluster_state)
+            except NoPermissionError:
+                raise
             except CoordinationError as error:
                 self._unreachable(error, now)
             else:

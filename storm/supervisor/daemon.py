@@ -25,7 +25,7 @@ from storm.clock import Clock, SystemClock
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
-from storm.errors import AlreadyRunningError, CoordinationError, StormError
+from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
@@ -75,8 +75,8 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
     """Run this machine's supervisor until SIGTERM or SIGINT; the exit code: 0 in order, 20 internal error.
 
     `command` makes a worker's command of its launch record and the path of its launch file, which must be in it.
-    Its workers run on. Raises AlreadyRunningError (of this directory, or of this supervisor's id), ConfigError,
-    StormError if the disk refuses.
+    Its workers run on. Raises AlreadyRunningError (of this directory, or of this supervisor's id), NoPermissionError,
+    ConfigError, StormError if the disk refuses.
     """
     options = SupervisorOptions.from_settings(settings)
     with _owned(options) as lock:
@@ -138,7 +138,7 @@ class SupervisorDaemon:
         self._clock = clock
         self._stopping = threading.Event()
         self._failed = False
-        self._refused: AlreadyRunningError | None = None
+        self._refused: AlreadyRunningError | NoPermissionError | None = None
         self._coordination_due = threading.Event()
         self._beats_due = threading.Event()
         for_workers = _for_workers(options, settings)
@@ -170,7 +170,11 @@ class SupervisorDaemon:
         self._workers.wake()
 
     def run(self) -> int:
-        """Serve until `stop`; the exit code. Raises AlreadyRunningError if another supervisor with this id lives."""
+        """Serve until `stop`; the exit code.
+
+        Raises AlreadyRunningError if another supervisor with this id lives, NoPermissionError if ZooKeeper refuses
+        this one.
+        """
         options = self._options
         # Adoption comes first: a worker whose beat finds a supervisor that does not know it ends itself.
         adopted = self._core.adopt()
@@ -223,7 +227,10 @@ class SupervisorDaemon:
             storage.close()
 
     def _connect(self) -> ZooKeeperStorage | None:
-        """A session with ZooKeeper, however long it takes; None if `stop` was called first."""
+        """A session with ZooKeeper, however long it takes; None if `stop` was called first.
+
+        Raises NoPermissionError.
+        """
         settings = self._settings
         servers = [_with_port(each, settings["storm.zookeeper.port"]) for each in settings["storm.zookeeper.servers"]]
         scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
@@ -233,10 +240,12 @@ class SupervisorDaemon:
                     servers,
                     settings["storm.zookeeper.root"],
                     settings["storm.zookeeper.session.timeout"],
-                    auth=(scheme, payload) if scheme else None,
+                    auth=(scheme, payload) if scheme and payload else None,
                     wait_secs=CONNECT_WAIT_SECS,
                     stopped=self._stopping.is_set,
                 )
+            except NoPermissionError:
+                raise
             except CoordinationError as error:
                 if not self._stopping.is_set():
                     self._core.use_remembered(error)
@@ -297,7 +306,7 @@ class SupervisorDaemon:
         def guarded() -> None:
             try:
                 work()
-            except AlreadyRunningError as error:
+            except (AlreadyRunningError, NoPermissionError) as error:
                 self._refused = error
                 self.stop()
             except Exception:

@@ -12,6 +12,7 @@ from storm.errors import (
     BlobStoreError,
     CoordinationError,
     NimbusUnreachableError,
+    NoPermissionError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
@@ -104,6 +105,8 @@ class NimbusClient:
                 if self._leader is None:
                     self._leader = self._find_leader()
                 return self._leader.call(method, *arguments)
+            except NoPermissionError:
+                raise  # ZooKeeper refuses the leader, and would again
             except _LOST as error:
                 self.close()
                 failures += 1

@@ -18,6 +18,7 @@ from storm.errors import (
     CoordinationError,
     InvalidTopologyError,
     NimbusUnreachableError,
+    NoPermissionError,
     NotLeaderError,
     StormError,
     ThriftConnectionError,
@@ -146,7 +147,14 @@ def test_each_submission_has_an_id_of_its_own(tmp_path: Path) -> None:
     assert len(submission_ids(script)) == 2
 
 
-@pytest.mark.parametrize("failure", [TopologyAlreadyAliveError("w is there"), InvalidTopologyError("no spout")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TopologyAlreadyAliveError("w is there"),
+        InvalidTopologyError("no spout"),
+        NoPermissionError("ZooKeeper gives no permission"),
+    ],
+)
 def test_a_refusal_is_not_repeated(tmp_path: Path, failure: StormError) -> None:
     script, _ = nimbus([[]])
     script.failures = [failure]

@@ -14,7 +14,13 @@ from supervisor_models import ModelBlobs, ModelWorkers
 from storm.cluster.memory import Fault, MemoryTree
 from storm.cluster.records import Assignment, StormBase, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import AlreadyRunningError, CoordinationError, NimbusUnreachableError, NotAuthorizedError
+from storm.errors import (
+    AlreadyRunningError,
+    CoordinationError,
+    NimbusUnreachableError,
+    NoPermissionError,
+    NotAuthorizedError,
+)
 from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
@@ -23,6 +29,7 @@ from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
+    from storm.cluster.memory import MemoryStorage
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.core import SupervisorCore
     from storm.supervisor.slot_runner import WorkerHandle
@@ -114,6 +121,19 @@ def test_without_the_watch_it_comes_with_the_period(cluster: Cluster) -> None:
 
 def test_step_says_when_it_wants_to_be_called(cluster: Cluster) -> None:
     assert cluster.core.step() == OPTIONS.heartbeat_secs
+
+
+def test_a_zookeeper_that_gives_no_permission_ends_it_and_no_worker(cluster: Cluster) -> None:
+    def refuse(storage: MemoryStorage, method: str, path: str) -> None:
+        raise NoPermissionError(f"no permission to {method} {path}")
+
+    cluster.assign("words", PORT)
+    cluster.run(6)
+    before = cluster.workers.alive()
+    cluster.tree.faults = refuse
+    with pytest.raises(NoPermissionError, match="no permission to get /supervisors/node-1"):
+        cluster.run(OPTIONS.sync_secs + OPTIONS.heartbeat_secs)
+    assert cluster.workers.alive() == before != []
 
 
 def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster) -> None:
