@@ -79,7 +79,7 @@ def test_who_takes_office_raises_the_version_that_fences_nimbuses_of_older_relea
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("at", range(7))
+@pytest.mark.parametrize("at", range(6))
 def test_a_fault_at_any_operation_is_got_over(fault: Fault, at: int) -> None:
     tree = MemoryTree()
     election, asked = elect(tree.session(), nimbus(1)), []
