@@ -207,8 +207,10 @@ def test_a_timeout_names_the_bolt_in_another_worker_that_holds_the_tuple(make_si
     until(lambda: "5 timeout check" in site.noted("why"), f"a timeout that names the bolt; logs:\n{site.logs()}")
     until(lambda: worker.logged("component 'check', task"), "the executor that hangs is reported")
     assert worker.process.poll() is None
-    until(lambda: any("of spout 'numbers' timed out" in error.text for error in site.state.errors(TOPOLOGY_ID, "check")),
-          "the timeout is an error of the bolt too, reported by the other worker")  # fmt: skip
+    def told() -> bool:
+        return any("of spout 'numbers' timed out" in error.text for error in site.state.errors(TOPOLOGY_ID, "check"))
+
+    until(told, "the timeout is an error of the bolt too, reported by the other worker")
 
 
 def test_a_worker_that_cannot_start_says_why(make_site: Callable[..., Site]) -> None:

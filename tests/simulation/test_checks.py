@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from storm.topology.failures import FailureKind
 
-SEEDS_MAX = 30
+SEEDS_MAX = 60
 
 
 # The engine

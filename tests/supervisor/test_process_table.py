@@ -76,7 +76,11 @@ import ctypes, os, subprocess, time
 from storm.supervisor import process_table
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER: orphans come here
 own = subprocess.Popen(["true"])
-orphan = int(subprocess.run(["sh", "-c", "true & echo $!"], stdout=subprocess.PIPE).stdout)
+reading, writing = os.pipe()  # the orphan ends when nobody holds the other end: its shell, which would reap it, is gone
+orphan = int(subprocess.run(
+    ["sh", "-c", f"cat <&{reading} >/dev/null & echo $!"], stdout=subprocess.PIPE, pass_fds=[reading]
+).stdout)
+os.close(writing)
 def state(pid):
     return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
 while (state(own.pid), state(orphan)) != ("Z", "Z"):
