@@ -287,9 +287,12 @@ class FaultSite:
         return StormClusterState(self._storage)
 
     def workers(self, topology_id: str | None = None) -> list[WorkerProcess]:
-        """The workers of this cluster that run, by their command lines; sorted by host and port."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "status"]):
+        """The workers of this cluster that run, by their command lines; sorted by host and port.
+
+        A child that a bolt has forked has its worker's command line, and is none.
+        """
+        found, parents = [], {}
+        for process in psutil.process_iter(["cmdline", "status", "ppid"]):
             words = process.info["cmdline"] or []
             if words[1:3] != ["-m", "storm.worker"] or not words[-1].startswith(f"{self.directory}/"):
                 continue
@@ -297,6 +300,8 @@ class FaultSite:
                 continue
             host = Path(words[-1]).relative_to(self.directory).parts[0].removeprefix("host-")
             found.append(WorkerProcess(process.pid, host, int(words[4]), words[3], words[-1]))
+            parents[process.pid] = process.info["ppid"]
+        found = [worker for worker in found if parents[worker.pid] not in parents]
         return sorted(found, key=lambda worker: (worker.host, worker.port))
 
     def wait_workers(self, topology_id: str, count: int, secs: float = WAIT_SECS) -> list[WorkerProcess]:

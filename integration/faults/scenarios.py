@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from application_faults import APPLICATION_FAULTS, STUCK_CONF
+from application_faults import APPLICATION_FAULTS, STUCK_CONF, STUCK_SECS
 from nemesis_run import Wish, run_faults
 from network_faults import NETWORK_FAULTS
 from process_faults import PROCESS_FAULTS
@@ -46,7 +46,7 @@ def run_random(context: Context) -> Outcome:
 
 
 def scheduled(fault: Fault) -> Callable[[Context], Outcome]:
-    wish = Wish(conf=STUCK_CONF) if "stuck" in fault.needs else Wish()
+    wish = Wish(conf=STUCK_CONF, gap_secs=(2 * STUCK_SECS, 3 * STUCK_SECS)) if "stuck" in fault.needs else Wish()
     return lambda context: run_faults(context, [fault], wish)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fault_site import Plan
@@ -10,8 +12,6 @@ from scenario import Context, Outcome, Scenario, faketime_library
 from scenarios_process import RATE, finish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from daemons import StormDaemon
     from fault_site import FaultSite
 
@@ -19,12 +19,14 @@ JUMPS = ["+1h", "-1h", "+0"]
 SKEW = "+10m"
 FAR = "@2039-06-01 12:00:00"
 FAKETIME = frozenset({"faketime"})
+FAKED_CLOCK = Path(__file__).resolve().parent / "faked_clock"
 
 
 def faked(daemon: StormDaemon, file: Path, offset: str) -> None:
     """This daemon's wall clock, from its next start on, is what the file says; its monotonic clock stays true."""
     file.write_text(f"{offset}\n")
     daemon.environment |= {
+        "PYTHONPATH": os.pathsep.join([str(FAKED_CLOCK), daemon.environment["PYTHONPATH"]]),
         "LD_PRELOAD": str(faketime_library()),
         "FAKETIME_TIMESTAMP_FILE": str(file),
         "FAKETIME_NO_CACHE": "1",

@@ -207,6 +207,7 @@ def test_a_timeout_names_the_bolt_in_another_worker_that_holds_the_tuple(make_si
     until(lambda: "5 timeout check" in site.noted("why"), f"a timeout that names the bolt; logs:\n{site.logs()}")
     until(lambda: worker.logged("component 'check', task"), "the executor that hangs is reported")
     assert worker.process.poll() is None
+
     def told() -> bool:
         return any("of spout 'numbers' timed out" in error.text for error in site.state.errors(TOPOLOGY_ID, "check"))
 
