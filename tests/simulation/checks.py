@@ -109,12 +109,16 @@ class Checks:
             self.problem(f"{longest} tuples wait for one task of {worker.name}")
 
     def worker_is_ended(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> None:
-        """No worker is killed for a silence that was none, nor ended because its supervisor is cut off."""
+        """No worker is killed for a silence that was none, nor ended because its supervisor is cut off.
+
+        One that was paused still carries out what it had read.
+        """
         slot = supervisor.core.slots.slots()[worker.handle.port]
         if slot.state is not SlotState.KILLING or slot.entered_at != worker.host.clock.now():
             return
         silent_secs = self._now - worker.heard_at
-        if slot.failure is None and supervisor.session.lost_for_secs() > CUT_OFF_SECS:
+        cut_off_secs = min(supervisor.session.lost_for_secs(), self._now - supervisor.resumed_at)
+        if slot.failure is None and cut_off_secs > CUT_OFF_SECS:
             self.problem(f"{supervisor.name} ends {worker.name}, and does not reach ZooKeeper")
         elif slot.failure and "heartbeat" in slot.failure and silent_secs < self._heartbeat_timeout_secs(worker):
             self.problem(f"{supervisor.name} kills {worker.name}, which {slot.failure}, after {silent_secs:.3f} s")

@@ -109,7 +109,7 @@ class HostClock:
 
 
 class Process:
-    """A process of a host. `slow_secs`: its loops come so much too late, at most."""
+    """A process of a host. `slow_secs`: its loops come so much too late, at most. `resumed_at`: its last SIGCONT."""
 
     def __init__(self, events: EventLoop, name: str) -> None:
         self.events = events
@@ -117,6 +117,7 @@ class Process:
         self.alive = True
         self.paused = False
         self.slow_secs = 0.0
+        self.resumed_at = float("-inf")
         self._is_calling = False
         self._deferred: list[Callable[[], None]] = []
 
@@ -168,6 +169,7 @@ class Process:
         """SIGCONT."""
         if self.alive and self.paused:
             self.paused = False
+            self.resumed_at = self.events.clock.now()
             self.events.note(f"{self.name} goes on")
             self.on_resume()
             self._catch_up()

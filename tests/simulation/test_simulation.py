@@ -40,7 +40,7 @@ def told(outcome: Outcome) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_nothing_is_lost_and_everything_is_in_order_again_after_faults() -> None:
     failed, acked, trees_failed = [], 0, 0
     for outcome in outcomes():
