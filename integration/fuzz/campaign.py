@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from neighbour import Sample
     from surface import Surface
 
+NOTED_SECS_MAX = 5.0  # a call that takes longer is a failed one
 STALL_SECS = 0.25  # what a well-behaved neighbour may wait longer because of others
 GROWTH_MAX_BYTES = 64 << 20
 ATTACKERS = 4
@@ -157,7 +158,7 @@ def run(surface: Surface, plan: Plan) -> Outcome:
             break
     ended = time.monotonic()
     outcome.secs = ended - began
-    during = between(surface.samples(), began, ended)
+    during = between(samples_past(surface, ended), began, ended)
     note_calls(outcome, during)
     outcome.suspects = sum(sample.secs > limit for sample in during)
     if not outcome.deaths and plan.blames:
@@ -243,6 +244,16 @@ def blame(surface: Surface, suspects: list[Sample], sent: list[Sent], limit: flo
 def between(found: list[Sample], began: float, ended: float) -> list[Sample]:
     """The calls of which a part was in that time."""
     return [sample for sample in found if sample.ended > began and sample.started < ended]
+
+
+def samples_past(surface: Surface, ended: float) -> list[Sample]:
+    """All calls so far, once one is noted that began after `ended`: by then those under way at that time are noted."""
+    until = time.monotonic() + NOTED_SECS_MAX
+    found = surface.samples()
+    while surface.has_neighbour and not any(sample.started >= ended for sample in found) and time.monotonic() < until:
+        time.sleep(0.01)
+        found = surface.samples()
+    return found
 
 
 def figures(found: list[Sample]) -> tuple[float, float]:
