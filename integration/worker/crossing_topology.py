@@ -126,6 +126,6 @@ class Check(Bolt):
 
 def build(directory: str, window: int = 100, poison: bool = False, busy: bool = False, hangs: bool = False) -> Any:
     builder = TopologyBuilder()
-    builder.set_spout("numbers", (HearingNumbers if hangs or poison else Numbers)(directory, window, poison))
+    builder.set_spout("numbers", (HearingNumbers if hangs else Numbers)(directory, window, poison))
     builder.set_bolt("check", Check(directory, busy, hangs), parallelism=2).shuffle_grouping("numbers")
     return builder.create_topology()

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storm.client.module_names import refuse_taken
 from storm.errors import PackageError
 from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
 
@@ -48,7 +47,7 @@ def build_package(files: dict[str, Path], target: Path) -> CodePackage:
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
     Raises PackageError where a limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file
-    cannot be read or is no regular file, or a name cannot be in a package, or is that of another module in workers.
+    cannot be read or is no regular file, or a name cannot be in a package.
     """
     if len(files) > FILES_MAX:
         raise PackageError(
@@ -56,7 +55,6 @@ def build_package(files: dict[str, Path], target: Path) -> CodePackage:
             "name what does not belong in .stormignore"
         )
     _check(files)
-    refuse_taken(files)
     manifest = {"format": 1, "python": f"{sys.version_info[0]}.{sys.version_info[1]}", "files": len(files)}
     try:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

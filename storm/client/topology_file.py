@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.client.code_package import imported_files, project_files
-from storm.client.module_names import refuse_if_taken, refuse_taken
 from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
@@ -48,15 +47,10 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     """Import `path`, a Python file or a project directory, and make its topology.
 
     `conf` are the settings given by whoever submits: they win over the file's own. Raises TopologyFileError where the
-    user's code fails, InvalidTopologyError where it makes no topology or a wrong one, PackageError for a module whose
-    name workers have for another.
+    user's code fails, InvalidTopologyError where it makes no topology or a wrong one.
     """
     file = _entry_file(path)
     root = path.resolve() if path.is_dir() else file.parent
-    first = file.relative_to(root).parts[0]
-    refuse_if_taken(first.partition(".")[0], root / first)
-    if path.is_dir():
-        refuse_taken(project_files(root))  # before the import, which would fail in other words
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(file), *args]
     sys.path.insert(0, str(root))
@@ -66,7 +60,6 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
     files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
-    refuse_taken(files)
     return LoadedTopology(topology, wanted, files)
 
 

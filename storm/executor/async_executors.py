@@ -120,9 +120,6 @@ class AsyncBoltExecutor(BoltExecutor):
                 await done
         except SerializationError as error:
             task.refused(error, batch)
-        except Exception:
-            task.raised(batch)
-            raise
         finally:
             self.under_way[task.id] -= len(batch)
         self.count_executed(batch, began, self.clock.now())

@@ -59,9 +59,6 @@ class BoltTask:
                 self.execute_batch(list(batch))
             except SerializationError as error:
                 self.refused(error, batch)
-            except BaseException:
-                self.raised(batch)
-                raise
             return
         execute, basic = self.execute, self.basic
         done, count = 0, len(batch)
@@ -76,9 +73,6 @@ class BoltTask:
                         self.execute_basic(tup)
             except SerializationError as error:
                 self.refused(error, [tup])
-            except BaseException:
-                self.raised([tup])
-                raise
 
     def refused(self, error: SerializationError, tuples: list[Tuple]) -> None:
         """An emit was refused and the bolt did not catch it: data is at fault, not the code, so the worker lives."""
@@ -86,12 +80,6 @@ class BoltTask:
         for tup in tuples:
             if not tup.settled:
                 self.collector.fail(tup)
-
-    def raised(self, tuples: list[Tuple]) -> None:
-        """An exception ends the worker while these are executed: the one that is to blame failed, if that is known."""
-        unsettled = [tup for tup in tuples if not tup.settled]
-        if len(unsettled) == 1:
-            self.collector.fail(unsettled[0])
 
     def execute_basic(self, tup: Tuple) -> None:
         """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
@@ -277,15 +265,6 @@ class BoltExecutor(Executor):
         called, self.called = self.called, []
         if len(called) > 1:
             self.count(self.executed, called[1:])
-
-    def send_last(self) -> None:
-        for task in self.tasks:
-            collector = task.collector
-            fails, collector.fails = collector.fails, []
-            for tup in fails:
-                self.lane.lanes.blame(tup)
-            self.settle(collector)
-        self.flush()
 
     def settle(self, collector: BoltCollector) -> None:
         """Bring acks, fails and resets to their trees' ledgers."""

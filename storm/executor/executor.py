@@ -121,9 +121,6 @@ class Executor:
                 did = True
         return self.tracking.flush(self.id.start_task, lane.send_tracking) or did
 
-    def send_last(self) -> None:
-        """An exception in it ends the worker: what was done before counts all the same, and what it failed."""
-
     def adapt(self, secs: float) -> None:
         """Set the next turn's number of tuples by how long this one took."""
         if secs > 2 * TURN_SECS:

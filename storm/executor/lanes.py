@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from array import array
 from typing import TYPE_CHECKING, Protocol
 
 from storm.config.topology_conf import TopologyOptions, component_conf
@@ -18,9 +17,7 @@ from storm.executor.error_report import ErrorThrottle
 from storm.executor.executor import Surroundings
 from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, Inquiry
 from storm.executor.lane import Lane
-from storm.executor.pending import spout_of
 from storm.executor.spout_executor import SpoutExecutor
-from storm.executor.transfer import Tracking
 from storm.executor.user_traceback import user_traceback
 from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT
 from storm.metrics.executor_stats import StatsWindows
@@ -32,13 +29,14 @@ LOOKS_MAX, LOOKS_SECS = 10, 10.0  # for tuples that timed out: so many in so lon
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Sequence
     from random import Random
 
     from storm.clock import Clock
     from storm.executor.executor import Executor
     from storm.executor.plan import WorkerPlan
-    from storm.executor.transfer import Transfer
+    from storm.executor.transfer import Tracking, Transfer
     from storm.ids import ComponentId, ExecutorId, StreamId, TaskId
     from storm.metrics.stats_records import ExecutorStats
     from storm.tuples import Origin, Tuple
@@ -253,17 +251,13 @@ class Lanes:
             self._hold()
         self._wake_all()
 
-    def fail_pending(self, why: str, died_at: float) -> None:
+    def fail_pending(self, why: str) -> None:
         """Another worker died with what it had: fail all trees under way, so that spouts replay them now and not after
-        the message timeout. Those that were complete all the same are emitted twice. `why` is for people.
-
-        Trees that began after `died_at`, by the clock's `now`, go on: what is sent to it since then waits for its successor.
-        """
+        the message timeout. Those that were complete all the same are emitted twice. `why` is for people."""
         for executor in self.executors:
             if isinstance(executor, SpoutExecutor):
                 executor.died = why
-                before = executor.died_at
-                executor.died_at = died_at if before is None else max(before, died_at)
+                executor.fail_pending = True
         self._wake_all()
 
     def held(self, roots: Sequence[int]) -> list[Holding] | None:
@@ -317,29 +311,14 @@ class Lanes:
                 return
             self.failure = error
         self.report_failure(executor, error)
-        try:
-            if executor is not None:
-                executor.send_last()
-        finally:
-            self._failed.set()
-            self._wake_all()
+        self._failed.set()
+        self._wake_all()
 
     def report_failure(self, executor: Executor | None, error: BaseException) -> None:
         if executor is not None:
             self.reports.report_error(executor.component, user_traceback(error))
         else:
             self.reports.report_error(SYSTEM_COMPONENT, "".join(traceback.format_exception(error)))
-
-    def blame(self, tup: Tuple) -> None:
-        """It is what ends this worker: its spouts hear that it failed, so that they can tell it from all that was
-        under way with it. They hear so themselves, for an acker of this worker would tell nobody any more. Any thread.
-        """
-        for root in (tup.root, *(tup.more or ())):
-            if root:
-                pairs = array("Q", [root, tup.target])
-                spout = spout_of(root)
-                if not self.deliver_tracking(Tracking.FAILED, spout, tup.target, pairs):
-                    self.transfer.send_tracking(Tracking.FAILED, spout, tup.target, pairs)
 
     def inquire(self, roots: Sequence[int]) -> Inquiry | None:
         """Ask all workers who holds these trees; None: nobody asks, or it was asked too often lately."""

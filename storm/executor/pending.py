@@ -200,11 +200,9 @@ class Pending:
             self.fail(root, "timeout", 0)
         return len(expired)
 
-    def fail_all(self, died_at: float) -> None:
-        """A worker died at that time (seconds) that may have held any of the trees which had begun by then."""
-        held = [root for place, root in enumerate(self.roots) if root and self.since[place] <= died_at]
-        held += [root for root, tree in self.old.items() if tree.since <= died_at]
-        for root in held:
+    def fail_all(self) -> None:
+        """A worker died that may have held any of the trees."""
+        for root in [root for root in self.roots if root] + list(self.old):
             self.fail(root, "worker-died", 0)
 
     def make_room(self, place: int) -> None:

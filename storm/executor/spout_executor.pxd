@@ -24,7 +24,7 @@ cdef class SpoutExecutor(Executor):
     cdef public long idle_pauses
     cdef public object timeout_secs
     cdef public object rotate_due
-    cdef public object died_at
+    cdef public bint fail_pending
     cdef public object died
     cdef public object inquiry
     cdef public Py_ssize_t waiting

@@ -70,7 +70,7 @@ class SpoutExecutor(Executor):
         "active",
         "changing",
         "died",
-        "died_at",
+        "fail_pending",
         "idle_pauses",
         "idle_secs",
         "idle_until",
@@ -92,7 +92,7 @@ class SpoutExecutor(Executor):
         self.idle_pauses = 0
         self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
         self.rotate_due: float | None = None
-        self.died_at: float | None = None  # when the last worker did whose trees have not been failed yet
+        self.fail_pending = False
         self.died = ""  # which worker did last, for people
         self.inquiry: Inquiry | None = None  # until it is answered nothing that failed is told
         self.waiting = 0  # failures that wait for their time, of all tasks
@@ -109,8 +109,7 @@ class SpoutExecutor(Executor):
         task = SpoutTask(task_id, spout, collector)
         retries: Retries | None = getattr(spout, "retries", None)
         if retries is not None:
-            # An attempt lives at most two timeouts.
-            task.schedule = RetrySchedule(retries, rng.random, 2.0 * self.options.message_timeout_secs)
+            task.schedule = RetrySchedule(retries, rng.random)
         return task
 
     def enter(self, lane: Lane) -> None:
@@ -134,10 +133,10 @@ class SpoutExecutor(Executor):
         if self.rotate_due is not None and now >= self.rotate_due:
             self.rotate(now)
             did = self.settle(now) or did
-        if self.died_at is not None:
-            died_at, self.died_at = self.died_at, None
+        if self.fail_pending:
+            self.fail_pending = False
             for task in self.tasks:
-                task.pending.fail_all(died_at)
+                task.pending.fail_all()
             did = self.settle(now) or did
         if self.waiting and self.tell_waiting(now):
             did = True

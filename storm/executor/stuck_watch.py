@@ -80,10 +80,8 @@ class StuckWatch:
             if isinstance(event, GoesOn):
                 self._report_end(event)
                 continue
-            executor, tuples = self._report(event, stacks[event.place]())
+            executor = self._report(event, stacks[event.place]())
             if executor.options.executor_stuck_restart:
-                if len(tuples) == 1:
-                    self._lanes.blame(tuples[0])
                 reason = f"component {executor.component!r} is stuck, and topology.executor.stuck.restart is true"
         return reason
 
@@ -118,8 +116,8 @@ class StuckWatch:
                 calls[key] = Call(identity, executor, executor.options.executor_stuck_secs)
                 stacks[key] = partial(_of_coroutine, coroutine)
 
-    def _report(self, event: Stuck, stack: list[FrameType]) -> tuple[Executor, list[Tuple]]:
-        """Tell people; answers whose call it is, and the tuples that it works on, as far as they are known."""
+    def _report(self, event: Stuck, stack: list[FrameType]) -> Executor:
+        """Tell people; answers whose call it is."""
         group: Any = event.group  # a lane, or an executor of which a coroutine is stuck
         work = _end_of_call(stack, _components(group.executors if isinstance(group, Lane) else [group]))
         executor: Executor | None = group.busy if isinstance(group, Lane) else group
@@ -136,7 +134,7 @@ class StuckWatch:
             lines.append(f"It works on {_shortened(work.tuples[0])}{more}")
         lines.append(user_stack(stack) or "No Python code of its own is on the stack.")
         self._lanes.reports.report_error(executor.component, "\n".join(lines))
-        return executor, [] if work is None else work.tuples
+        return executor
 
     def _report_end(self, event: GoesOn) -> None:
         component = self._named.pop(event.group)

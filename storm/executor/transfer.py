@@ -19,8 +19,7 @@ class Tracking(IntEnum):
     To the holder of the tree's ledger: INIT (a spout emitted; the value is the XOR of the first edges), ACK (the value
     is folded in), FAIL (the value is the task that failed a tuple), RESET. The holder is an acker, or the spout's own
     task, which is never sent INIT.
-    To the spout's task, from an acker: ACKED, FAILED (the task again), RESET_DONE; FAILED also from a worker that ends
-    because of a tuple. Where there is no value it is 0.
+    From an acker to the spout's task: ACKED, FAILED (the task again), RESET_DONE. Where there is no value it is 0.
     """
 
     INIT = 1

@@ -30,7 +30,7 @@ from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
-from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_sources, code_lookup, make_client
+from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.worker_launch import launched_with, worker_command
@@ -145,10 +145,7 @@ class SupervisorDaemon:
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
         self._blobs = Localizer(
-            options.supervisor_dir,
-            blob_sources(seeds, port, clock, lambda key: self._core.replicas(key)),
-            self._workers.wake,
-            options.download_threads,
+            options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
         )
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
         self._core = build_supervisor(
@@ -162,7 +159,7 @@ class SupervisorDaemon:
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
         self._core.watch = self._woken
-        self._core.has_code = code_lookup(make_client(seeds, port, clock), self._core.replicas)
+        self._core.has_code = code_lookup(make_client(seeds, port, clock))
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
 
     def stop(self) -> None:

@@ -20,23 +20,19 @@ import shutil
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from storm.errors import BlobCorruptError, BlobStoreError, PackageError, StormError
+from storm.errors import BlobCorruptError, PackageError, StormError
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
-
-    Write = Callable[[bytes], object]
-    Download = Callable[[Write], object]  # gives a blob's bytes, chunk by chunk; raises StormError if it cannot
-    Sources = Callable[[str, str], Iterable[Download]]  # (key, sha256) -> from where it may come, best first
 
 log = logging.getLogger(__name__)
 
@@ -63,25 +59,25 @@ class _Wanted:
 class Localizer:
     """Implements `slot_runner.Blobs` on a disk. `request`, `look` and `keep` never wait for a download.
 
-    Each thread makes its own `Sources` by `open_sources`; a blob is taken from the first that gives the bytes that the
-    assignment names. `wake` is called from any thread when a download has ended.
+    `download(key, write)` gives a blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot; each
+    thread makes one by `open_download`. `wake` is called from any thread when a download has ended.
     """
 
     def __init__(
         self,
         supervisor_dir: Path,
-        open_sources: Callable[[], Sources],
+        open_download: Callable[[], Callable[[str, Callable[[bytes], object]], object]],
         wake: Callable[[], None],
         threads_max: int = 5,
     ) -> None:
         """Raises OSError if the directory cannot be made or written."""
         self._dist_dir = supervisor_dir / "stormdist"
         self._tmp_dir = supervisor_dir / "tmp"
-        self._open_sources = open_sources
+        self._open_download = open_download
         self._wake = wake
         self._threads_max = threads_max
         self._threads: list[threading.Thread] = []
-        self._queue: SimpleQueue[Callable[[Sources], None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._wanted: dict[TopologyId, _Wanted] = {}
         self._numbers = itertools.count()
@@ -107,7 +103,7 @@ class Localizer:
             if _holds(self._dist_dir / topology_id, hashes):
                 wanted.state = BlobsState.READY
                 return
-        self._run(lambda sources: self._fetch(topology_id, wanted, sources))
+        self._run(lambda download: self._fetch(topology_id, wanted, download))
 
     def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
         """Whether it is here, and why not if that failed."""
@@ -134,7 +130,7 @@ class Localizer:
         for _ in self._threads:
             self._queue.put(None)
 
-    def _run(self, job: Callable[[Sources], None]) -> None:
+    def _run(self, job: Callable[[Any], None]) -> None:
         self._queue.put(job)
         with self._lock:
             if len(self._threads) < self._threads_max and not self._closed:
@@ -143,17 +139,17 @@ class Localizer:
                 thread.start()
 
     def _work(self) -> None:
-        sources = self._open_sources()
+        download = self._open_download()
         while (job := self._queue.get()) is not None:
-            job(sources)
+            job(download)
 
-    def _fetch(self, topology_id: TopologyId, wanted: _Wanted, sources: Sources) -> None:
+    def _fetch(self, topology_id: TopologyId, wanted: _Wanted, download: Any) -> None:
         """Make the topology's directory; its outcome is in `wanted` afterwards, whatever happens."""
         made = self._tmp_dir / f"{topology_id}.{next(self._numbers)}"
         failure = ""
         try:
             if self._is_current(topology_id, wanted):
-                self._make(topology_id, wanted, made, sources)
+                self._make(topology_id, wanted, made, download)
                 self._install(topology_id, wanted, made)
         except (StormError, OSError) as error:
             failure = f"could not get its code: {error}"
@@ -167,10 +163,10 @@ class Localizer:
             wanted.failure = failure
         self._wake()
 
-    def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, sources: Sources) -> None:
+    def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, download: Any) -> None:
         made.mkdir(parents=True)  # also where somebody removed all of the supervisor's directory meanwhile
         for name, sha256 in wanted.hashes.items():
-            _download(sources, f"{topology_id}-{name}", made / name, sha256)
+            _download(download, f"{topology_id}-{name}", made / name, sha256)
         if _PACKAGE in wanted.hashes:
             extract(made / _PACKAGE, made / _CODE)
         else:
@@ -205,7 +201,7 @@ class Localizer:
         return aside
 
 
-def _remover(path: Path) -> Callable[[object], None]:
+def _remover(path: Path) -> Callable[[Any], None]:
     return lambda _: shutil.rmtree(path, ignore_errors=True)
 
 
@@ -228,20 +224,7 @@ def _file_hashes(assignment: LocalAssignment) -> Hashes:
     return hashes
 
 
-def _download(sources: Sources, key: str, path: Path, sha256: str) -> None:
-    """Raises StormError that says what each of the sources said."""
-    failures: list[StormError] = []
-    for download in sources(key, sha256):
-        try:
-            _download_from(download, key, path, sha256)
-        except StormError as error:
-            failures.append(error)
-        else:
-            return
-    raise BlobStoreError("; ".join(dict.fromkeys(map(str, failures))))
-
-
-def _download_from(download: Download, key: str, path: Path, sha256: str) -> None:
+def _download(download: Any, key: str, path: Path, sha256: str) -> None:
     digest = hashlib.sha256()
     size = 0
     with path.open("wb") as file:
@@ -254,7 +237,7 @@ def _download_from(download: Download, key: str, path: Path, sha256: str) -> Non
             digest.update(chunk)
             file.write(chunk)
 
-        download(write)
+        download(key, write)
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != sha256:

@@ -186,7 +186,7 @@ class Spout(Component):
         return self.fail(message_id)
 
     def give_up(self, message_id: Any, failure: Failure) -> Done:
-        """In place of `failed`, where the tuple has failed as often as `retries` allows; `failure` was the last one.
+        """In place of `failed`, where the tuple has failed as often as `retries` allows; `failure` was the last time.
 
         It was emitted on the stream "dead-letter" before, if that is declared. By default it calls `ack`, so that the
         source drops it.

@@ -23,10 +23,9 @@ FailureKind: TypeAlias = Literal["failed", "timeout", "worker-died"]
 class Failure(NamedTuple):
     """Why a tuple of a spout was not processed.
 
-    `kind`: "failed" by a bolt, also by an exception that ended its worker; "timeout": not done within
-    `topology.message.timeout.secs`; "worker-died": a worker that may have held a part of it died, for whatever reason.
-    `component`: who failed it, or who held it when it timed out; None where that is not known. `text` says all that is
-    known, for people.
+    `kind`: "failed" by a bolt; "timeout": not done within `topology.message.timeout.secs`; "worker-died": a worker that
+    may have held a part of it died. `component`: who failed it, or who held it when it timed out; None where that is
+    not known. `text` says all that is known, for people.
     """
 
     kind: FailureKind
@@ -40,9 +39,7 @@ class Retries:
 
     `failed` is called `first_secs` after a tuple's first failure, `factor` times as long after each further one, at
     most `max_secs`, and up to a fifth sooner or later than that. Its failure number `attempts` is the last: it is given
-    up; None: it never is. Deaths of workers count apart, and 5 more of them are allowed: they befall all that is under
-    way, so a tuple that was there at more than two is held back until it can be sent in small company, in the end
-    alone. Raises InvalidTopologyError for values that make no sense.
+    up; None: it never is. Raises InvalidTopologyError for values that make no sense.
     """
 
     first_secs: float = 1.0

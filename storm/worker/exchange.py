@@ -47,7 +47,6 @@ DELIVERED_A_CHECK = 1_000
 IDLE_SECS = 1.0
 AWAKE_SECS = 0.5  # after something was sent, it wakes up by itself for so long, every LATE_SECS
 ASK_AGAIN_SECS = 1.0  # a hello, or its answer, may get lost
-ALWAYS = float("inf")
 HOWS = frozenset(map(int, How))
 CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 
@@ -55,14 +54,13 @@ CONTROL_FRAMES_MAX = 16  # for a peer that takes none: the newest are kept
 class Flow(Protocol):
     """What of `storm.executor.lanes.Lanes` the exchange needs.
 
-    `fail_pending` is called when a peer died: what it had is lost, so trees under way had better fail than time out;
-    `died_at` is the clock's second from which on what is sent to it waits for its successor, ALWAYS where none does.
+    `fail_pending` is called when a peer died: what it had is lost, so trees under way had better fail than time out.
     `held` answers what is held of trees, None: not now; `answered` takes what a peer (named for people) answered.
     """
 
     def throttle(self, tasks: frozenset[TaskId]) -> None: ...
 
-    def fail_pending(self, why: str, died_at: float) -> None: ...
+    def fail_pending(self, why: str) -> None: ...
 
     def held(self, roots: Sequence[int]) -> Sequence[Holding] | None: ...
 
@@ -88,16 +86,14 @@ class Connection:
     """An open connection to a peer.
 
     `greeted` is the sender's `connects` that a hello was sent for, and `asked_at` when, None once one came back;
-    `incarnation` is what the peer's last hello said, None before there was one; `broke_at` when the connection was last
-    seen to break since then: what waits since then was given to nobody; `control` are frames that go before all others.
+    `incarnation` is what the peer's last hello said, None before there was one; `control` are frames that go before all
+    others.
     """
 
     sender: Sender
     greeted: int = 0
     asked_at: float | None = None
     incarnation: int | None = None
-    was_connected: bool = False
-    broke_at: float | None = None
     control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
 
 
@@ -260,7 +256,7 @@ class Exchange:
                     gone = self._connections.pop(peer)
                     gone.sender.close()
                     if gone.incarnation is not None or gone.sender.connects:
-                        self._lost(peer, ALWAYS)  # what waits for it is dropped
+                        self._lost(peer)
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
                     assert_never(command)
@@ -295,9 +291,8 @@ class Exchange:
         else:
             died = connection.incarnation != message.incarnation
         if died:
-            self._lost(peer, ALWAYS if connection.broke_at is None else connection.broke_at)
+            self._lost(peer)
         connection.incarnation = message.incarnation
-        connection.broke_at = None
         connection.asked_at = None
         self._transfer.speak(peer, message.spoken)
         if not message.answer:
@@ -306,19 +301,15 @@ class Exchange:
                 told = backpressure.announcement(self._own_queues.over)
                 connection.control.append(throttle_frame(self._own, told))
 
-    def _lost(self, peer: Peer, at: float) -> None:
+    def _lost(self, peer: Peer) -> None:
         logger.info("The worker at %s died or was replaced; what was under way is replayed.", _name(peer))
-        self._flow.fail_pending(f"the worker at {_name(peer)} died or was replaced, and may have held a part of it", at)
+        self._flow.fail_pending(f"the worker at {_name(peer)} died or was replaced, and may have held a part of it")
 
     def _greet(self, now: float) -> None:
         for connection in self._connections.values():
-            is_connected = connection.sender.connected
             is_new = connection.sender.connects != connection.greeted
-            if connection.was_connected and (is_new or not is_connected):
-                connection.broke_at = now
-            connection.was_connected = is_connected
             is_unheard = connection.asked_at is not None and now - connection.asked_at >= ASK_AGAIN_SECS
-            if is_connected and (is_new or (is_unheard and not connection.control)):
+            if connection.sender.connected and (is_new or (is_unheard and not connection.control)):
                 connection.greeted = connection.sender.connects
                 connection.asked_at = now
                 connection.control.append(hello_frame(self._own, Hello(False, self._options.incarnation)))

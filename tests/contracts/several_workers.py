@@ -40,10 +40,7 @@ class Faults:
 
 
 class Network:
-    """Messages under way between workers.
-
-    `died_at`: when the worker of these tasks did that has no successor yet; what is sent to them waits for it in `kept`.
-    """
+    """Messages under way between workers."""
 
     def __init__(self, clock: SimulatedClock, rng: random.Random, faults: Faults) -> None:
         self.clock = clock
@@ -52,27 +49,15 @@ class Network:
         self.workers: list[Lanes] = []
         self.under_way: list[tuple[float, int, Callable[[], bool]]] = []
         self.sent = 0
-        self.died_at: dict[TaskId, float] = {}
-        self.kept: list[Callable[[], bool]] = []
 
-    def post(self, target: TaskId, deliver: Callable[[], bool]) -> None:
+    def post(self, deliver: Callable[[], bool]) -> None:
         self.sent += 1
-        sent_at = self.clock.now()
-
-        def arrive() -> bool:
-            died_at = self.died_at.get(target)
-            if died_at is None:
-                return deliver()
-            if sent_at >= died_at:
-                self.kept.append(arrive)
-            return False
-
         if self.rng.random() < self.faults.lost:
             return
         for _ in range(2 if self.rng.random() < self.faults.doubled else 1):
             due = self.clock.now() + self.rng.random() * self.faults.delay_secs
             heapq.heappush(
-                self.under_way, (due, self.rng.getrandbits(30) if self.faults.delay_secs else self.sent, arrive)
+                self.under_way, (due, self.rng.getrandbits(30) if self.faults.delay_secs else self.sent, deliver)
             )
 
     def deliver_due(self) -> bool:
@@ -84,15 +69,10 @@ class Network:
 
 
 class NetworkTransfer:
-    """One worker's `Transfer`: what it sends is a copy, as after a real wire. `is_dead`: it sends nothing any more."""
+    """One worker's `Transfer`: what it sends is a copy, as after a real wire."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.is_dead = False
-
-    def post(self, target: TaskId, deliver: Callable[[], bool]) -> None:
-        if not self.is_dead:
-            self.network.post(target, deliver)
 
     def check(self, values: Sequence[Any]) -> None:
         pass
@@ -102,7 +82,7 @@ class NetworkTransfer:
             (t.origin.task, t.origin.stream, list(t.values), t.root, t.edge, dict(t.more) if t.more else None)
             for t in tuples
         ]
-        self.post(target, lambda: any(self._deliver(worker, target, rows) for worker in self.network.workers))
+        self.network.post(lambda: any(self._deliver(worker, target, rows) for worker in self.network.workers))
 
     @staticmethod
     def _deliver(worker: Lanes, target: TaskId, rows: list[tuple[Any, ...]]) -> bool:
@@ -118,12 +98,11 @@ class NetworkTransfer:
 
     def send_tracking(self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int]) -> None:
         packed = pairs.tobytes()
-        self.post(
-            target,
+        self.network.post(
             lambda: any(
                 worker.deliver_tracking(kind, target, source, memoryview(packed).cast("Q"))
                 for worker in self.network.workers
-            ),
+            )
         )
 
     def flush(self) -> None:
@@ -157,38 +136,13 @@ class SeveralWorkers:
         for i, (component, executor) in enumerate(everywhere):
             placed[i % workers if place is None else place(component, executor)].append(executor)
         names = task_components(system, effective)
-        self._rng = rng
-        self._plans = [
-            WorkerPlan(system, effective, "test-1-1", mine, names, port=6700 + i) for i, mine in enumerate(placed)
-        ]
-        self._transfers = [NetworkTransfer(self.network) for _ in placed]
+        for i, mine in enumerate(placed):
+            plan = WorkerPlan(system, effective, "test-1-1", mine, names, port=6700 + i)
+            lanes = Lanes(plan, NetworkTransfer(self.network), self.clock, self, random.Random(rng.getrandbits(64)))
+            self.network.workers.append(lanes)
         self.workers = self.network.workers
-        self.workers += [self._worker(i) for i in range(workers)]
-
-    def _worker(self, i: int) -> Lanes:
-        rng = random.Random(self._rng.getrandbits(64))
-        worker = Lanes(self._plans[i], self._transfers[i], self.clock, self, rng)
-        worker.set_active(True)
-        return worker
-
-    def kill(self, i: int) -> None:
-        """Nothing that this worker does from now on is seen by anybody; it may be called from within it."""
-        self._transfers[i].is_dead = True
-        self.network.died_at.update(dict.fromkeys(self._plans[i].local_tasks, self.clock.now()))
-        self.workers[i].failure = self.workers[i].failure or RuntimeError("killed")
-
-    def restart(self, i: int) -> None:
-        """Another process takes the place of one that was killed, greets the others and gets what waits for it."""
-        died_at = [self.network.died_at.pop(task) for task in self._plans[i].local_tasks]
-        self.workers[i].stop(0)
-        self._transfers[i] = NetworkTransfer(self.network)
-        self.workers[i] = self._worker(i)
         for worker in self.workers:
-            if worker is not self.workers[i]:
-                worker.fail_pending(f"the worker at host:{6700 + i} died or was replaced", max(died_at))
-        kept, self.network.kept = self.network.kept, []
-        for arrive in kept:
-            arrive()
+            worker.set_active(True)
 
     def report_error(self, component_id: str, exception_text: str) -> None:
         self.errors.append((component_id, exception_text))

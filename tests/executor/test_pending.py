@@ -68,20 +68,10 @@ def test_all_fail_whatever_their_age_when_a_worker_died() -> None:
         pending.reset(BASE | counter * 2)
     alive = pending.count
     before = len(pending.failed)
-    pending.fail_all(0.0)
+    pending.fail_all()
     assert pending.count == 0
     assert [tree.kind for tree in pending.failed[before:]] == ["worker-died"] * alive
     assert sorted(tree.message_id for tree in pending.failed) == list(range(1, 9))
-
-
-def test_what_began_when_a_worker_was_dead_already_goes_on() -> None:
-    pending = Pending(2)
-    for counter in range(1, 9):  # some have moved out of the ring
-        pending.add(BASE | counter * 2, 5, counter, OUT, float(counter))
-    for died_at, failed in ((5.0, [1, 2, 3, 4, 5]), (8.0, [1, 2, 3, 4, 5, 6, 7, 8])):
-        pending.fail_all(died_at)
-        assert sorted(tree.message_id for tree in pending.failed) == failed
-        assert pending.count == 8 - len(failed)
 
 
 def test_reset_starts_the_time_anew() -> None:
@@ -174,7 +164,7 @@ class PendingTrees(RuleBasedStateMachine):
 
     @rule()
     def fail_all(self) -> None:
-        self.pending.fail_all(0.0)
+        self.pending.fail_all()
         self.failed |= set(self.model)
         self.model.clear()
 

@@ -221,7 +221,7 @@ def test_a_spout_hears_that_a_worker_died(spout: Any) -> None:
     script = Script(next_tuple=emit_up_to(2))
     one = hearing(script, spout)
     one.settle()
-    one.workers[0].fail_pending("the worker at b:6700 died", one.clock.now())
+    one.workers[0].fail_pending("the worker at b:6700 died")
     one.settle()
     why = Failure("worker-died", None, "the worker at b:6700 died")
     assert sorted(script.made("failed")) == [(1, why), (2, why)]

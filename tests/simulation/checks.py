@@ -39,6 +39,9 @@ FLOWING_SECS = 20.0
 SILENT_SECS_MIN = 5.0  # Nimbus holds a worker without a supervisor for dead after a third of nimbus.task.timeout.secs
 OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
 CUT_OFF_SECS = 1.0
+QUEUED_MAX = (
+    400  # tuples for one task; from 7 on, those who send to it are asked to stop, after the turn that they are in
+)
 CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
 WRITTEN_BY_LEADERS = tuple(f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS))
 
@@ -93,30 +96,17 @@ class Checks:
             self.problem(f"{worker.name} takes in what {before.name} and {sender.name} send, in the same place")
         self._accepted[place] = sender
 
-    def spouts_emitted(self, worker: WorkerProcess, spouts: Collection[TaskId], full: frozenset[TaskId]) -> None:
-        """No spout emits in a turn before which it was known that a task below it has too much to do.
-
-        How long a queue becomes says little: one turn of its sender may put all in it that is under way.
-        """
+    def worker_beats(self, worker: WorkerProcess) -> None:
+        """Nothing that waits in a worker grows without bounds."""
         assert worker.worker is not None
-        plan = worker.worker.lanes.plan
-        for task in spouts:
-            if plan.must_wait(plan.task_components[task], full):
-                self.problem(f"spout task {task} of {worker.name} emits, and of {sorted(full)} one has too much to do")
-
-    def worker_exchanged(self, worker: WorkerProcess) -> None:
-        """Tasks of a worker for which much waits are spared, and what waits for it does not grow without bounds."""
-        assert worker.worker is not None
-        exchange = worker.worker.exchange
-        transfer, mark = exchange._transfer, exchange._transfer._options.queue_sections_mark
-        waiting = {peer: len(outbox.sections) for peer, outbox in transfer._outboxes.items()}
-        if max(waiting.values(), default=0) <= mark:
-            return
-        for task, peer in exchange.view.task_peers.items():
-            if waiting.get(peer, 0) > mark and task not in worker.worker.lanes.throttled:
-                self.problem(f"{waiting[peer]} batches wait in {worker.name} for task {task}, which is not spared")
-        if max(waiting.values()) > DROP_AT_MARKS * mark + 1:
-            self.problem(f"{max(waiting.values())} batches wait in {worker.name} for one other worker")
+        exchange, lanes = worker.worker.exchange, worker.worker.lanes
+        outboxes = exchange._transfer._outboxes.values()
+        waiting = max((len(outbox.sections) for outbox in outboxes), default=0)
+        if waiting > DROP_AT_MARKS * exchange._transfer._options.queue_sections_mark + 1:
+            self.problem(f"{waiting} batches wait in {worker.name} for one other worker")
+        longest = max(lanes.queue_lengths().values(), default=0)
+        if longest > QUEUED_MAX:
+            self.problem(f"{longest} tuples wait for one task of {worker.name}")
 
     def worker_is_ended(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> None:
         """No worker is killed for a silence that was none, nor ended because its supervisor is cut off.

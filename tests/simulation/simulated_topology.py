@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 ITEMS_OPEN_MAX = 20  # of one spout task, before it takes new ones
 BURSTS = 0.03  # the share of items that are followed by others at once
-PAUSE_SECS = (0.5, 3.0)  # after an item, otherwise
 
 
 @dataclass(eq=False, slots=True)
@@ -127,7 +126,6 @@ class SourceSpout(Spout):
         assert record.worker is not None
         self.life = SpoutLife(context.topology_id, context.task_id, record.worker)
         record.lives.append(self.life)
-        record.worker.spouts.append(self.life)
         self.items = record.items.setdefault((context.topology_id, context.task_id), [])
         self.to_do: list[Item] = []  # failed, to be emitted again
         self.position = 0  # in `items`, as somebody has who reads a log
@@ -161,7 +159,7 @@ class SourceSpout(Spout):
             self.burst = record.rng.randint(5, 15)
         self.burst -= 1
         if self.burst < 0:
-            self.quiet_until = now + record.rng.uniform(*PAUSE_SECS)
+            self.quiet_until = now + record.rng.uniform(0.5, 3.0)
         values = record.next_emit()
         number = values[0]
         self.life.attempts[number] = Attempt(item, now)

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from simulated_machines import Host
-    from simulated_topology import SpoutLife
 
-    from storm.executor.lanes import Lanes
-    from storm.ids import TaskId, TopologyId
+    from storm.ids import TopologyId
     from storm.supervisor.slot_runner import WorkerHandle
     from storm.worker.daemon import Worker
 
@@ -49,8 +47,6 @@ class WorkerProcess(Process):
         self.session = host.cluster.zookeeper.session(self, host.name)
         self.heard_at = 0.0  # when its supervisor last took a heartbeat
         self.hung_until = 0.0
-        self.spouts: list[SpoutLife] = []
-        self._over: frozenset[TaskId] = frozenset()  # tasks with more than their mark after the last turn
         self._told = self._launch()
         self._heartbeats: Heartbeats | None = None
         self._ending: tuple[int, str] | None = None
@@ -177,7 +173,7 @@ class WorkerProcess(Process):
         if self._is_hung():
             return self.hung_until - self.events.clock.now()
         record.worker = self
-        did = self._step_watched(worker.lanes)
+        did = worker.lanes.step(self.host.clock.now())
         if worker.lanes.failure is not None:
             self._end(EXIT_EXECUTOR_ERROR, f"an executor failed: {worker.lanes.failure}")
             return None
@@ -187,29 +183,18 @@ class WorkerProcess(Process):
         due = worker.lanes.next_due()
         return None if due is None else due - self.host.clock.now()
 
-    def _step_watched(self, lanes: Lanes) -> bool:
-        """A turn of all lanes; which spouts emitted in it is looked at."""
-        full = self._over | lanes.throttled
-        before = [(life, len(life.attempts)) for life in self.spouts] if full else []
-        did = lanes.step(self.host.clock.now())
-        emitted = [life.task for life, count in before if len(life.attempts) > count]
-        self.host.cluster.checks.spouts_emitted(self, emitted, full)
-        if did:
-            self._over = frozenset(task for task, count in lanes.queue_lengths().items() if count > lanes.high_mark)
-        return did
-
     def _step_exchange(self) -> float | None:
         worker = self.worker
         if worker is None:
             return None
         due = worker.exchange.step()
-        self.host.cluster.checks.worker_exchanged(self)
         return max(EXCHANGE_SECS_MIN, due - self.host.clock.now())
 
     def _beat(self) -> float:
         assert self._heartbeats is not None
         self._heartbeats.beat()
         if self.worker is not None:
+            self.host.cluster.checks.worker_beats(self)
             self.worker.lanes.reports.write_queued()
         return BEAT_SECS
 

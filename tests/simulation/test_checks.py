@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import checks
 import pytest
 import simulated_topology
 import simulated_user
@@ -23,11 +24,10 @@ from storm.executor.acker import AckLedger
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
 from storm.messaging import batch
-from storm.nimbus import assignments, core, remains, service
+from storm.nimbus import assignments, core, remains
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.heartbeats import Heartbeats
-from storm.nimbus.service import NimbusService
 from storm.nimbus.topology_status import Waits
 from storm.scheduler import even
 from storm.supervisor import slot, slot_runner
@@ -36,7 +36,6 @@ from storm.supervisor.core import SupervisorCore
 from storm.supervisor.slot_runner import SlotRunner
 from storm.supervisor.worker_beats import WorkerBeats
 from storm.worker import connections, launch
-from storm.worker.transfer import WorkerTransfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +43,6 @@ if TYPE_CHECKING:
     from storm.topology.failures import FailureKind
 
 SEEDS_MAX = 60
-
-
-# The load
-
-
-def sources_are_busy(patch: pytest.MonkeyPatch) -> None:
-    """Ten times as many items: queues become long soon, and a run takes longer."""
-    patch.setattr(simulated_topology, "PAUSE_SECS", (0.05, 0.3))
 
 
 # The engine
@@ -68,9 +59,9 @@ def never_timed_out(patch: pytest.MonkeyPatch) -> None:
 def told_twice(patch: pytest.MonkeyPatch) -> None:
     fail = Pending.fail
 
-    def twice(self: Pending, *arguments: Any) -> None:
+    def twice(self: Pending, root: int, kind: FailureKind, by: int) -> None:
         before = len(self.failed)
-        fail(self, *arguments)
+        fail(self, root, kind, by)
         self.failed += self.failed[before:]
 
     patch.setattr(Pending, "fail", twice)
@@ -89,7 +80,10 @@ def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def spouts_never_stop(patch: pytest.MonkeyPatch) -> None:
-    sources_are_busy(patch)
+    """While more is under way than queues should hold: a sound core exceeds this bound in one of 300 seeds."""
+    patch.setattr(simulated_topology, "BURSTS", 0.1)
+    patch.setattr(simulated_topology, "ITEMS_OPEN_MAX", 100)
+    patch.setattr(checks, "QUEUED_MAX", 25)
     patch.setattr(Lanes, "_hold", lambda self: None)
 
 
@@ -105,11 +99,6 @@ def frames_of_replaced_workers_pass(patch: pytest.MonkeyPatch) -> None:
 
 def damaged_frames_pass(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(batch, "zlib", SimpleNamespace(crc32=lambda data: 0))
-
-
-def queues_to_other_workers_are_endless(patch: pytest.MonkeyPatch) -> None:
-    sources_are_busy(patch)
-    patch.setattr(WorkerTransfer, "_over", lambda self, outbox, factor: False)
 
 
 def replaced_workers_stay(patch: pytest.MonkeyPatch) -> None:
@@ -172,14 +161,6 @@ def heartbeats_of_replaced_workers_count(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Heartbeats, "slot_of", lambda self, beat, assignment: assignment.executor_slots.get(min(beat.executors))
     )
-
-
-def who_does_not_lead_takes_heartbeats(patch: pytest.MonkeyPatch) -> None:
-    def take(self: NimbusService, heartbeats: Any) -> None:
-        beats = [service._beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
-        self._requests.post(lambda: self._core.record(beats))
-
-    patch.setattr(NimbusService, "sendSupervisorWorkerHeartbeats", take)
 
 
 def a_new_leader_does_not_wait(patch: pytest.MonkeyPatch) -> None:
@@ -275,10 +256,9 @@ OF_THE_ENGINE = [
     Broken(a_tree_may_begin_twice, "not all of its tree was processed", ("frame duplicated",)),
 ]
 BROKEN = [
-    Broken(spouts_never_stop, "has too much to do", ("worker_hangs", "bolt slow")),
+    Broken(spouts_never_stop, "tuples wait for one task", ("worker_hangs", "bolt slow")),
     Broken(frames_of_replaced_workers_pass, "which had been replaced", ("worker_is_a_zombie",)),
     Broken(damaged_frames_pass, "that was damaged", ("frame damaged",)),
-    Broken(queues_to_other_workers_are_endless, "which is not spared", ("link_breaks",)),
     Broken(replaced_workers_stay, "runs where nothing is assigned", ("supervisor_is_lost",)),
     Broken(dead_workers_keep_their_executors, "has no worker on", ("host_is_lost",)),
     Broken(slots_of_a_killed_topology_count_as_free, "is given to"),
@@ -288,7 +268,6 @@ BROKEN = [
     Broken(a_leader_cannot_begin_anew, "no Nimbus leads", ("data_is_lost",)),
     Broken(a_nimbus_is_listed_once, "Nimbuses known", ("all_sessions_expire",)),
     Broken(heartbeats_of_replaced_workers_count, "counts for", ("worker_is_a_zombie",)),
-    Broken(who_does_not_lead_takes_heartbeats, "is given up, and beat", ("nimbus_is_far_from_zookeeper",)),
     Broken(a_new_leader_does_not_wait, "has just taken office", ("nimbuses_are_gone",)),
     Broken(names_are_not_looked_up, "share a name"),
     Broken(remains_stay, "is gone and left", ("disk_of_nimbus_is_full", "nimbuses_are_gone")),

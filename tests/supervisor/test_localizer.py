@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.errors import BlobNotFoundError, BlobStoreError
+from storm.errors import BlobNotFoundError
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.localizer import Localizer
@@ -31,34 +31,18 @@ def package(name: str = "bolt.py") -> bytes:
 
 
 class Store:
-    """Blobs, and who asked for them; a key in `gates` waits until its gate opens.
-
-    `others` are other places to which a blob's download goes first: {key: its bytes there}, cut short where they are
-    None.
-    """
+    """Blobs, and who asked for them; a key in `gates` waits until its gate opens."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.blobs: dict[str, bytes] = {}
-        self.others: list[dict[str, bytes | None]] = []
         self.asked: list[str] = []
         self.gates: dict[str, threading.Event] = {}
         self.changed = threading.Condition()
         self.localizer = self.started()
 
     def started(self) -> Localizer:
-        return Localizer(self.directory, lambda: self.sources, self.woken, threads_max=2)
-
-    def sources(self, key: str, sha256: str) -> Iterator[Callable[[Callable[[bytes], object]], object]]:
-        for other in self.others:
-            yield lambda write, other=other: self.download_elsewhere(other, key, write)
-        yield lambda write: self.download(key, write)
-
-    def download_elsewhere(self, other: dict[str, bytes | None], key: str, write: Callable[[bytes], object]) -> None:
-        found = other.get(key)
-        write(b"part of it" if found is None else found)
-        if found is None:
-            raise BlobStoreError("from n2: nothing more came")
+        return Localizer(self.directory, lambda: self.download, self.woken, threads_max=2)
 
     def download(self, key: str, write: Callable[[bytes], object]) -> None:
         self.asked.append(key)
@@ -160,27 +144,6 @@ def test_a_blob_that_is_missing_or_wrong_is_named_and_nothing_of_it_is_used(
     assert not dist(store).exists()
     store.blobs = good
     assert store.outcome(assignment) == (BlobsState.READY, "")
-
-
-def test_a_blob_comes_from_the_first_place_that_has_it(store: Store) -> None:
-    assignment = store.topology("words-1-1")
-    good: dict[str, bytes | None] = dict(store.blobs)
-    cut, wrong = dict.fromkeys(good), dict.fromkeys(good, b"other bytes")
-    store.others = [cut, wrong, good]
-    store.blobs = {}
-    assert store.outcome(assignment) == (BlobsState.READY, "")
-    assert (dist(store) / "stormcode.ser").read_bytes() == b"code"
-    assert store.asked == []
-
-
-def test_what_each_place_said_is_told_once(store: Store) -> None:
-    assignment = store.topology("words-1-1")
-    store.others = [{}, {}]
-    store.blobs = {}
-    assert store.outcome(assignment) == (
-        BlobsState.FAILED,
-        "could not get its code: from n2: nothing more came; no blob words-1-1-stormcode.ser",
-    )
 
 
 def test_a_bad_package_is_refused(store: Store) -> None:

@@ -167,48 +167,6 @@ def test_trees_under_way_fail_when_a_peer_died_and_not_when_only_its_connection_
     assert left.lanes.failed_pending == 2
 
 
-def test_a_peer_is_dead_from_when_its_connection_was_seen_to_be_gone() -> None:
-    left, old = connected_pair()
-    left.clock.sleep(5.0)
-    turns(left, old)
-    broke_at = left.clock.now()
-    old.transport.close()
-    turns(left)
-    left.clock.sleep(60.0)
-    again = Side(left.network, RIGHT, {2, 3})
-    again.sees(assignment())
-    turns(left, again)
-    assert left.lanes.died_at == [broke_at]
-    left.sees(assignment(version=4, right_epoch=4))  # what waits for it is dropped
-    turns(left)
-    assert left.lanes.died_at == [broke_at, ALWAYS]
-
-
-def test_what_was_given_to_a_process_that_was_never_heard_of_does_not_wait_for_the_next() -> None:
-    left, old = connected_pair()
-    old.transport.close()
-    turns(left)
-    mute = Side(left.network, RIGHT, {2, 3})  # takes frames, and dies before it says a word
-    turns(left)
-    mute.transport.close()
-    broke_at = left.clock.now()
-    turns(left)
-    again = Side(left.network, RIGHT, {2, 3})
-    again.sees(assignment())
-    turns(left, again)
-    assert left.lanes.died_at == [broke_at]
-
-
-def test_a_process_whose_end_nobody_saw_may_have_had_all() -> None:
-    left, old = connected_pair()
-    old.transport.close()
-    again = Side(left.network, RIGHT, {2, 3})
-    again.sees(assignment())
-    noticed_at = left.clock.now()
-    turns(left, again)
-    assert left.lanes.died_at == [noticed_at]
-
-
 def test_trees_under_way_fail_when_a_peer_died_before_it_was_heard_of() -> None:
     """It may have taken tuples: its connection stood. What comes after it is the first that is heard."""
     left, mute = pair()

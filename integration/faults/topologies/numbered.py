@@ -5,8 +5,7 @@ Settings:
     faults.messages       how many numbers there are, 0 .. messages - 1
     faults.rate           how many are sent a second, by all spout tasks together; what was missed is made up for
     faults.spouts, faults.forwards, faults.sinks    how many tasks
-    faults.attempts_max   a number that bolts have failed so often is given up, and one that was sent SENDS_MORE times
-                          more than that; 0: none ever is
+    faults.attempts_max   a number that was sent so often is given up; 0: none ever is
     faults.poison         a number at which the bolt in the middle always raises
     faults.unacked_every  every so many numbers are not acked when they are sent for the first time
 
@@ -34,10 +33,9 @@ from storm import Bolt, Spout, StormTopology, TopologyBuilder, Tuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from storm import Failure, OutputCollector, SpoutOutputCollector, TopologyContext
+    from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
 TRIAL = 10  # numbers of each spout task before the run begins
-SENDS_MORE = 4  # where a bolt ends the spout's own worker, nobody tells the spout which number it was
 LOOK_SECS = 0.1
 SLOW_SECS = 0.02
 MEMORY_MARGIN_BYTES = 64 << 20
@@ -63,10 +61,9 @@ class NumberSpout(Spout):
         self.look_at = 0.0
         numbers = range(index, conf["faults.messages"], count)
         done = self.written("acked", index) | self.written("given-up", index)
-        self.sent = self.counted("sent", index)
-        self.blamed = self.counted("blamed", index)
+        self.sent = Counter(self.numbers_in(self.directory.glob(f"sent-{index}-*"))) if self.attempts_max else Counter()
         self.incarnation = 1 + len(list(self.directory.glob(f"acked-{index}-*")))
-        names = {kind: f"{kind}-{index}-{os.getpid()}" for kind in ("acked", "failed", "given-up", "sent", "blamed")}
+        names = {kind: f"{kind}-{index}-{os.getpid()}" for kind in ("acked", "failed", "given-up", "sent")}
         self.files = {kind: (self.directory / name).open("a", buffering=1) for kind, name in names.items()}
         self.waiting = deque(number for number in numbers if number not in done)
         self.already = len(numbers) - len(self.waiting)  # of what was planned up to now, so much is done
@@ -75,10 +72,6 @@ class NumberSpout(Spout):
 
     def written(self, kind: str, index: int) -> set[int]:
         return set(self.numbers_in(self.directory.glob(f"{kind}-{index}-*")))
-
-    def counted(self, kind: str, index: int) -> Counter[int]:
-        """How often each number was, if that is written down."""
-        return Counter(self.numbers_in(self.directory.glob(f"{kind}-{index}-*")))
 
     def numbers_in(self, paths: Iterable[Path]) -> list[int]:
         return [int(line.split()[0]) for path in paths for line in path.read_text().splitlines()]
@@ -100,8 +93,7 @@ class NumberSpout(Spout):
         return TRIAL if self.started is None else TRIAL + (now - self.started) * self.rate
 
     def send(self, number: int) -> None:
-        most = self.attempts_max
-        if most and (self.blamed[number] >= most or self.sent[number] >= most + SENDS_MORE):
+        if self.attempts_max and self.sent[number] >= self.attempts_max:
             self.write("given-up", number)
             return
         self.sent[number] += 1
@@ -111,14 +103,7 @@ class NumberSpout(Spout):
 
     def ack(self, message_id: int) -> None:
         self.sent.pop(message_id, None)
-        self.blamed.pop(message_id, None)
         self.write("acked", message_id)
-
-    def failed(self, message_id: int, failure: Failure) -> None:
-        if self.attempts_max and failure.kind == "failed":
-            self.blamed[message_id] += 1
-            self.write("blamed", message_id)
-        self.fail(message_id)
 
     def fail(self, message_id: int) -> None:
         self.write("failed", message_id)
