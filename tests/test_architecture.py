@@ -25,20 +25,22 @@ ALLOWED: dict[str, set[str]] = {
     "package_rules": {"errors"},
     "tuples": {"errors", "ids"},
     "config": {"errors"},
+    "hosts": {"clock", "config", "errors", "hot_path"},
     "metrics": {"ids"},
     "scheduler": {"errors", "ids"},
     "topology": {"config", "errors", "ids", "tuples"},
     "messaging": {"errors", "ids", "tuples"},
     "cluster": {"config", "errors", "ids", "clock"},
     "blobstore": {"cluster", "config", "errors", "ids", "clock"},
-    "thrift": {"cluster", "clock", "config", "errors", "ids", "metrics", "topology"},
+    "thrift": {"cluster", "clock", "config", "errors", "hosts", "ids", "metrics", "topology"},
     "client": {"clock", "config", "errors", "ids", "package_rules", "thrift", "topology"},
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
     "supervisor": {
-        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "package_rules", "thrift", "timer",
+        "blobstore", "clock", "cluster", "config", "errors", "hosts", "ids", "metrics", "package_rules", "thrift",
+        "timer",
     },
     "nimbus": {
-        "blobstore", "clock", "cluster", "config", "errors", "ids", "metrics", "scheduler", "thrift", "timer",
+        "blobstore", "clock", "cluster", "config", "errors", "hosts", "ids", "metrics", "scheduler", "thrift", "timer",
         "topology",
     },
     "worker": {
@@ -72,7 +74,8 @@ ONLY_IN: dict[str, set[str]] = {
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
     "errors", "ids", "tuples", "package_rules",
-    "config.near_names",
+    "config.addresses", "config.near_names",
+    "hosts.checks", "hosts.facts",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism", "topology.failures",
     "nimbus.submission", "nimbus.topology_status", "nimbus.cluster_snapshot", "nimbus.heartbeats",

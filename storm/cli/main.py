@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "nimbus": Entry("daemons", "nimbus", "Start the master."),
         "supervisor": Entry("daemons", "supervisor", "Start this machine's supervisor, which runs workers."),
         "dev-zookeeper": Entry("daemons", "dev_zookeeper", "Start a single-node ZooKeeper server, for development."),
+        "doctor": Entry("doctor", "doctor", "Find what is wrong with this host and the cluster, and what to do."),
         "kill-workers": Entry("daemons", "kill_workers", "End all workers of this machine's supervisor."),
     },
     "Configuration": {

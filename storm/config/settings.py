@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from storm.config.addresses import with_port
 from storm.config.option_types import FilePath, Json
 from storm.config.options import OPTIONS
 from storm.errors import ConfigError
@@ -53,6 +54,11 @@ class Settings(Mapping[str, Any]):
     def changed(self) -> dict[str, Any]:
         """What was set, without the defaults: `Settings.of(settings.changed())` has the same values."""
         return {key: self._values[key] for key in self._origins}
+
+    @property
+    def zookeeper_servers(self) -> tuple[str, ...]:
+        """`host:port` of each server of the ensemble."""
+        return tuple(with_port(server, self["storm.zookeeper.port"]) for server in self["storm.zookeeper.servers"])
 
     @property
     def bind_host(self) -> str:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import InvalidTopologyError, TopologyNotAliveError
+from storm.hosts.report import host_report
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.queries import NimbusQueries
 from storm.nimbus.submission import checked_name, unknown
 from storm.thrift import convert
+from storm.thrift.host_convert import host_report_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
@@ -121,6 +123,15 @@ class NimbusService(NimbusQueries):
             raise TopologyNotAliveError(unknown("topology", heatbeat.storm_id, snapshot.bases))
         beats = [_beat(heatbeat, None)]
         self._requests.post(lambda: self._core.record(beats))
+
+    # Hosts
+
+    def getHostReport(self, names: list[str]) -> Struct:
+        """Of this host, whether or not this Nimbus leads."""
+        options = self._options
+        return host_report_to_thrift(
+            host_report(options.advertised_host, (options.local_dir, options.blobstore_dir), names)
+        )
 
     # Files
 

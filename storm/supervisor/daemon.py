@@ -26,6 +26,7 @@ from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.hosts.report import host_report
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
@@ -232,12 +233,11 @@ class SupervisorDaemon:
         Raises NoPermissionError.
         """
         settings = self._settings
-        servers = [_with_port(each, settings["storm.zookeeper.port"]) for each in settings["storm.zookeeper.servers"]]
         scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         while not self._stopping.is_set():
             try:
                 return connect(
-                    servers,
+                    settings.zookeeper_servers,
                     settings["storm.zookeeper.root"],
                     settings["storm.zookeeper.session.timeout"],
                     auth=(scheme, payload) if scheme and payload else None,
@@ -276,8 +276,13 @@ class SupervisorDaemon:
         return self._server(configured)
 
     def _server(self, port: int) -> ThriftServer:
+        options = self._options
         service = SupervisorService(
-            self._core, self._options.artifacts_dir, self._coordination_due.set, self._worker_started
+            self._core,
+            options.artifacts_dir,
+            self._coordination_due.set,
+            self._worker_started,
+            lambda names: host_report(options.host, (options.local_dir, options.log_dir), names),
         )
         limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
         server = ThriftServer(
@@ -365,7 +370,3 @@ def _version() -> str:
         return importlib.metadata.version("storm-cluster")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _with_port(server: str, port: int) -> str:
-    return server if ":" in server else f"{server}:{port}"

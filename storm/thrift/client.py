@@ -11,10 +11,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
-from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
+from storm.errors import NotServedError, StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
-from storm.thrift.exceptions import application_error, application_exception, to_error
+from storm.thrift.exceptions import UNKNOWN_METHOD, application_error, application_exception, to_error
 from storm.thrift.prescan import CALL, EXCEPTION, REPLY, MessageHeader
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class ThriftClient:
             raise ThriftProtocolError(f"{self.address}: answered {header.method!r}, asked was {method!r}")
         if header.kind == EXCEPTION:
             failure = read_scanned(type(application_exception(0, "")), frame, header.body_offset)
+            if failure.type == UNKNOWN_METHOD:
+                raise NotServedError(failure.message or f"{self.address} does not serve {method}")
             raise application_error(failure.message or f"{self.address}: {method} failed, without a reason")
         if header.kind != REPLY:
             raise ThriftProtocolError(f"{self.address}: a message of kind {header.kind} is no reply")

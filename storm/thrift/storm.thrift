@@ -208,6 +208,33 @@ struct TopologySummary {
   528: optional map<string, double> assigned_generic_resources;
 }
 
+// Ours. Space on the disk of a daemon's directory; `why_not`: why it is not known or cannot be used.
+struct DiskSpace {
+  1: required string path;
+  2: required i64 free_bytes;
+  3: required i64 total_bytes;
+  4: required string why_not;
+}
+
+// Ours. A host name as one host resolves it, and the names that its addresses lead back to.
+struct NameResolution {
+  1: required list<string> addresses;
+  2: required list<string> names;
+}
+
+// Ours. What a daemon tells of its host, for `storm doctor`.
+struct HostReport {
+  1: required string host;
+  2: required i64 time_millis;
+  3: required string python;
+  4: required map<string, string> versions;
+  5: required string hot_path;
+  6: required list<DiskSpace> disks;
+  7: required i64 open_files_max;
+  8: required map<string, NameResolution> resolutions;
+  9: optional string illness;
+}
+
 struct SupervisorSummary {
   1: required string host;
   2: required i32 uptime_secs;
@@ -726,6 +753,8 @@ service Nimbus {
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   void processWorkerMetrics(1: WorkerMetrics metrics);
   bool isRemoteBlobExists(1: string blobKey) throws (1: AuthorizationException aze);
+  // Ours. Of the host of the Nimbus that is asked, and how it resolves `names`.
+  HostReport getHostReport(1: list<string> names);
 }
 
 service DistributedRPC {
@@ -749,4 +778,6 @@ service Supervisor {
   // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end.
   LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. Of this host, and how it resolves `names`.
+  HostReport getHostReport(1: list<string> names);
 }

@@ -21,9 +21,11 @@ from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from simulated_cluster import SimulatedCluster
 
+    from storm.hosts.facts import HostReport
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.core import SupervisorCore
@@ -53,7 +55,7 @@ class SupervisorProcess(Process):
         self._coordinate = Loop(self, "coordinates", self._coordinated)
         self._slots = Loop(self, "slots", self._slots_run)
         self._forward = Loop(self, "forwards heartbeats", self._forwarded)
-        self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots)
+        self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report)
         self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake
@@ -312,3 +314,7 @@ def _is_all(code: dict[str, bytes] | None, assignment: LocalAssignment) -> bool:
     return code is not None and all(
         key in code and hashlib.sha256(code[key]).hexdigest() == sha256 for key, sha256 in assignment.blob_hashes
     )
+
+
+def _no_report(names: Sequence[str]) -> HostReport:
+    raise AssertionError(f"nobody asks simulated hosts for {names}")
