@@ -180,6 +180,8 @@ class ClusterSite:
         for name, daemon in self.supervisors.items():
             if not daemon.is_running:
                 self.start_supervisor(name)
+        for drained in self.call("getClusterInfo").drained or []:
+            self.storm("undrain", drained.supervisor_id)
         for summary in self.call("getTopologySummaries"):
             if summary.status != "KILLED":
                 self.storm("kill", summary.name, "-w", "0")

@@ -160,13 +160,18 @@ def _ask_cluster(settings: Settings) -> tuple[ClusterFacts | None, tuple[DaemonF
             troubles = {each.id: _trouble(nimbus, each) for each in summary.topologies}
     except StormError as error:
         return None, (), str(error)
+    drained_ids = {each.supervisor_id for each in summary.drained or []}
+
+    def drained(supervisor: Any) -> str:
+        return "it is drained" if supervisor.supervisor_id in drained_ids else ""
+
     daemons = [DaemonFacts("Nimbus", each.host, each.port, each.version) for each in summary.nimbuses]
     daemons += [DaemonFacts("supervisor", each.host, each.thrift_port, each.version) for each in summary.supervisors]
     cluster = ClusterFacts(
         leader=joined(leader.host, leader.port),
         nimbuses=len(summary.nimbuses),
         supervisors=tuple(
-            SupervisorView(each.host, each.supervisor_id, each.num_workers, each.num_used_workers)
+            SupervisorView(each.host, each.supervisor_id, each.num_workers, each.num_used_workers, drained(each))
             for each in summary.supervisors
         ),
         topologies=tuple(TopologyView(each.name, each.status, troubles[each.id]) for each in summary.topologies),

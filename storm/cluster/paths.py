@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 STORMS = "/storms"
 ASSIGNMENTS = "/assignments"
 SUPERVISORS = "/supervisors"
+DRAINS = "/drains"  # not in Storm
 ERRORS = "/errors"
 LOG_CONFIGS = "/logconfigs"
 NIMBUSES = "/nimbuses"
@@ -23,7 +24,7 @@ LEADER_INFO = "/leader-info"
 BLOBSTORE = "/blobstore"
 CLUSTER_ID = "/cluster-id"
 
-TOP_NODES = (STORMS, ASSIGNMENTS, SUPERVISORS, ERRORS, LOG_CONFIGS, NIMBUSES, LEADER_LOCK, BLOBSTORE)
+TOP_NODES = (STORMS, ASSIGNMENTS, SUPERVISORS, DRAINS, ERRORS, LOG_CONFIGS, NIMBUSES, LEADER_LOCK, BLOBSTORE)
 
 _LAST_ERROR = "-last-error"
 _SEQUENCE_DIGITS = 10  # ZooKeeper's: a sequential node's name ends in its number, padded to ten digits
@@ -53,6 +54,11 @@ def assignment(topology_id: TopologyId) -> str:
 
 def supervisor(node_id: NodeId) -> str:
     return f"{SUPERVISORS}/{node_name(node_id)}"
+
+
+def drain(node_id: NodeId) -> str:
+    """That the supervisor is drained."""
+    return f"{DRAINS}/{node_name(node_id)}"
 
 
 def log_config(topology_id: TopologyId) -> str:

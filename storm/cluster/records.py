@@ -21,11 +21,15 @@ class TopologyStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RebalanceRequest:
-    """What a pending rebalance will change: None or absent keeps what is."""
+    """What a pending rebalance will change: None or absent keeps what is.
+
+    `spread`: the workers are shared out evenly over the nodes; without it nothing moves but what must.
+    """
 
     num_workers: int | None = None
     component_executors: Mapping[ComponentId, int] = field(default_factory=dict)
     conf_overrides: Mapping[str, Any] = field(default_factory=dict)
+    spread: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,20 @@ class SupervisorInfo:
     local_dir: str = ""
     home: str = ""
     incarnation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """That a supervisor is drained: nothing new is assigned to it, and what is there leaves. It outlives sessions.
+
+    Written by the leading Nimbus only. `host` is what the supervisor called itself then. `wait_secs`: how long spouts
+    stand still before their workers move; None: for each topology its message timeout.
+    """
+
+    node_id: NodeId
+    host: str
+    since_wall_secs: int
+    wait_secs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

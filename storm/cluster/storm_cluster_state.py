@@ -4,8 +4,8 @@ A node whose bytes cannot be read is logged once and then treated as absent, so 
 object and no daemon. It still counts in the list of ids: whoever would *remove* something because a record
 is None must ask whether its id is gone from the list too.
 
-The leader's writes (storm bases, assignments, log configs, the cluster's id, removals) go through the `fence` that its
-election gives, so that one that lost leadership without noticing changes nothing.
+The leader's writes (storm bases, assignments, drains, log configs, the cluster's id, removals) go through the `fence`
+that its election gives, so that one that lost leadership without noticing changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from storm.cluster import paths, record_codec
 from storm.cluster.records import (
     Assignment,
     BlobReplica,
+    Drain,
     ErrorInfo,
     LogConfig,
     NimbusInfo,
@@ -38,7 +39,7 @@ ERRORS_KEPT = 10  # per component, as in Storm
 ERROR_CHARS_MAX = 32_768  # a longer text keeps its end, where a traceback names the error
 UNREADABLE_NOTED_MAX = 1_000  # nodes of which it is remembered that they were logged
 
-R = TypeVar("R", StormBase, Assignment, SupervisorInfo, NimbusInfo, ErrorInfo, LogConfig)
+R = TypeVar("R", StormBase, Assignment, SupervisorInfo, Drain, NimbusInfo, ErrorInfo, LogConfig)
 
 
 class StormClusterState:
@@ -166,6 +167,25 @@ class StormClusterState:
 
     def remove_supervisor(self, node_id: NodeId) -> None:
         self._storage.delete(paths.supervisor(node_id))
+
+    # Drained supervisors
+
+    def drains(self) -> dict[NodeId, Drain]:
+        """The supervisors that are drained, whether or not they live."""
+        found = {}
+        for node_id in self._names(paths.DRAINS, None):
+            path = paths.drain(node_id)
+            drain = self._decoded(Drain, path, self._storage.get(path))
+            if drain is not None and (drain := self._own(path, drain, node_id, drain.node_id)) is not None:
+                found[node_id] = drain
+        return found
+
+    def put_drain(self, drain: Drain) -> None:
+        """Raises NotLeaderError, BadVersionError (the fence)."""
+        self._leading().put(paths.drain(drain.node_id), record_codec.encode(drain))
+
+    def remove_drain(self, node_id: NodeId) -> None:
+        self._leading().delete(paths.drain(node_id))
 
     # Errors
 

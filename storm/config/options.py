@@ -201,7 +201,13 @@ SUPERVISOR = (
         "s",
     ),
     Option("supervisor.enable", Bool(), True, "false: it runs no workers."),
-    Option("supervisor.scheduler.meta", MapOf(Text()), {}, "Facts about this host that schedulers see."),
+    Option(
+        "supervisor.scheduler.meta",
+        MapOf(Text()),
+        {},
+        "Facts about this host that schedulers see: its tags, as `tags: gpu, ssd`, and others, as `zone: east`. "
+        "topology.scheduler.tags asks for them.",
+    ),
     Option("supervisor.blobstore.download.thread.count", Int(1, 64), 5, "How many downloads run at once."),
     Option("supervisor.blobstore.download.max_retries", Int(0, 100), 3, "How often a download is repeated."),
     Option("supervisor.localizer.cache.target.size.mb", Int(1), 10_240, "How much downloaded code is kept.", "MB"),

@@ -29,6 +29,13 @@ PARALLELISM = (
         "How executors run in a worker. shared: in turn, on one thread; thread: each on its own; async: on an "
         "event loop (`async def` components always); auto: shared until one is seen to block. (Not in Storm.)",
     ),
+    Option(
+        "topology.scheduler.tags",
+        ListOf(Text()),
+        [],
+        "Its workers run only on hosts that have all of these tags: words of the entry tags of a host's "
+        "supervisor.scheduler.meta, or key=value for any other entry. (Not in Storm.)",
+    ),
     Option("topology.name", Text(), None, "The topology's name; set when it is submitted."),
     Option("topology.version", Text(), None, "A label of your own for what runs."),
     Option("topology.submitter.user", Text(), None, "Who submitted it; set when it is submitted."),

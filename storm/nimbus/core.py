@@ -30,6 +30,7 @@ from storm.errors import (
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
 )
+from storm.nimbus import departures
 from storm.nimbus.assignments import Round, new_assignments
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
@@ -127,7 +128,7 @@ class NimbusCore:
         self._leading = False
         self._term = 0  # the last in which it led
         self._submissions = 0
-        self._spread: set[TopologyId] = set()  # to be shared out over the nodes at the next round
+        self._rebalanced: dict[TopologyId, bool] = {}  # for the next round; whether they are spread over the nodes
         self._remains = Remains(cluster_state, self._blobs)
         self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
         self._clean_up_at = 0.0
@@ -279,6 +280,7 @@ class NimbusCore:
 
     def _lead(self, spoken_of: frozenset[TopologyId]) -> None:
         self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
+        self._begin_departures()
         rebalanced = self._carry_out_due()
         self._schedule()
         for base in rebalanced:
@@ -328,6 +330,19 @@ class NimbusCore:
         log.info("Topology %s is submitted: %d workers.", base.topology_id, base.num_workers)
         self._after_change()
 
+    def _begin_departures(self) -> None:
+        """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
+        begun = departures.begun(self.snapshot, self._scheduler, self._dead, self._departure_delay)
+        for base in begun:
+            self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])
+            log.info("Topology %s leaves hosts that are drained or lack its tags, after %d s.", base.topology_id,
+                     base.wait_secs)  # fmt: skip
+        if begun:
+            self._refresh()
+
+    def _departure_delay(self, base: StormBase, wait_secs: int | None) -> Delay:
+        return self._delay(self._wait(base, wait_secs))
+
     def _carry_out_due(self) -> list[StormBase]:
         """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
         now = self.clock.now()
@@ -340,12 +355,12 @@ class NimbusCore:
                 done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
                 if done is not None:
                     rebalanced.append(done)
+                    self._rebalanced[base.topology_id] = base.rebalance is None or base.rebalance.spread
             elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
                 self._refresh()
         for base in rebalanced:
             self.snapshot = self.snapshot.with_topology(base, self._blobs.plan(base))
-            self._spread.add(base.topology_id)
         return rebalanced
 
     def _finish_rebalance(self, done: StormBase) -> None:
@@ -369,7 +384,8 @@ class NimbusCore:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
         dead = self.heartbeats.dead(self.snapshot.supervisors, now)
-        this = Round(self.clock.wall_secs(), dead, frozenset(self._spread))
+        spread = frozenset(topology_id for topology_id, spreads in self._rebalanced.items() if spreads)
+        this = Round(self.clock.wall_secs(), dead, spread, frozenset(self._rebalanced))
         written: dict[TopologyId, Assignment] = {}
         for assignment in new_assignments(self.snapshot, self._scheduler, this):
             try:
@@ -387,7 +403,7 @@ class NimbusCore:
         for used in dead - self._dead:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
         self._dead = dead
-        self._spread.clear()
+        self._rebalanced.clear()
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)
 

@@ -51,6 +51,7 @@ class NimbusQueries:
         return storm_thrift().ClusterSummary(
             supervisors=self._supervisor_summaries(),
             topologies=self.getTopologySummaries(),
+            drained=[cluster_summaries.drained_supervisor(each) for each in self._core.snapshot.drains.values()],
             nimbuses=[cluster_summaries.nimbus_summary(info, self._clock.wall_secs()) for info in self._nimbuses()],
         )
 

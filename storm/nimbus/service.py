@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import InvalidTopologyError, TopologyNotAliveError
 from storm.hosts.report import host_report
+from storm.nimbus import drains
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.queries import NimbusQueries
@@ -125,6 +126,13 @@ class NimbusService(NimbusQueries):
         self._requests.post(lambda: self._core.record(beats))
 
     # Hosts
+
+    def drainHost(self, host: str, options: Struct | None) -> list[str]:
+        wait_secs = None if options is None else options.wait_secs
+        return self._requests.call(lambda: drains.drain(self._core, host, wait_secs))
+
+    def undrainHost(self, host: str) -> list[str]:
+        return self._requests.call(lambda: drains.undrain(self._core, host))
 
     def getHostReport(self, names: list[str]) -> Struct:
         """Of this host, whether or not this Nimbus leads."""

@@ -38,8 +38,11 @@ SAY_WAITING_SECS = 3.0  # a change of leaders in good order is over by then
 _SYSTEM_CLOCK = SystemClock()
 _READING = ("get", "is", "list")  # methods whose names begin so change nothing and may be called twice
 _REPEATABLE = frozenset(
-    {"activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload"}
-)  # asked twice, they do no more than asked once
+    {
+        "activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload",
+        "drainHost", "undrainHost",
+    }
+)  # fmt: skip  # asked twice, they do no more than asked once
 _LOST = (NotLeaderError, ThriftConnectionError, CoordinationError)  # another Nimbus may do better
 
 

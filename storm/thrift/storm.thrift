@@ -250,6 +250,15 @@ struct SupervisorSummary {
   12: optional bool blacklisted;
   13: optional map<string, double> used_generic_resources;
   1001: optional i32 thrift_port;  // ours; of its Supervisor service
+  1002: optional i32 num_running_workers;  // ours; processes, whether or not anything is assigned to them still
+  1003: optional map<string, string> scheduler_meta;  // ours
+}
+
+// Ours. A supervisor, alive or not, that is drained: nothing new is assigned to it.
+struct DrainedSupervisor {
+  1: required string supervisor_id;
+  2: required string host;
+  3: required i64 since_secs;  // since the epoch
 }
 
 struct NimbusSummary {
@@ -265,6 +274,7 @@ struct ClusterSummary {
   1: required list<SupervisorSummary> supervisors;
   3: required list<TopologySummary> topologies;
   4: required list<NimbusSummary> nimbuses;
+  1001: optional list<DrainedSupervisor> drained;  // ours
 }
 
 struct ErrorInfo {
@@ -513,6 +523,11 @@ struct KillOptions {
   1: optional i32 wait_secs;
 }
 
+// Ours. How long spouts stand still before their workers leave; the topology's message timeout if not set.
+struct DrainOptions {
+  1: optional i32 wait_secs;
+}
+
 struct RebalanceOptions {
   1: optional i32 wait_secs;
   2: optional i32 num_workers;
@@ -755,6 +770,9 @@ service Nimbus {
   bool isRemoteBlobExists(1: string blobKey) throws (1: AuthorizationException aze);
   // Ours. Of the host of the Nimbus that is asked, and how it resolves `names`.
   HostReport getHostReport(1: list<string> names);
+  // Ours. `host` is a host's name or a supervisor's id; answered with the ids of its supervisors.
+  list<string> drainHost(1: string host, 2: DrainOptions options) throws (1: AuthorizationException aze);
+  list<string> undrainHost(1: string host) throws (1: AuthorizationException aze);
 }
 
 service DistributedRPC {

@@ -13,6 +13,7 @@ from storm.cluster.memory import MemoryStorage, MemoryTree
 from storm.cluster.records import (
     Assignment,
     BlobReplica,
+    Drain,
     ErrorInfo,
     LogConfig,
     LoggerLevel,
@@ -364,6 +365,8 @@ LEADERS_WRITES: dict[str, Callable[[StormClusterState], object]] = {
     "rewrite_other_versions": lambda state: state.rewrite_other_versions(),
     "put_assignment": lambda state: state.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
     "remove_assignment": lambda state: state.remove_assignment(ID),
+    "put_drain": lambda state: state.put_drain(Drain("node-2", "h", 1)),
+    "remove_drain": lambda state: state.remove_drain("node-1"),
     "put_log_config": lambda state: state.put_log_config(ID, LogConfig()),
     "remove_log_config": lambda state: state.remove_log_config(ID),
     "remove_errors": lambda state: state.remove_errors(ID),
@@ -388,6 +391,7 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
     "supervisor": lambda state: state.supervisor("node-1"),
     "supervisor_ids": lambda state: state.supervisor_ids(),
     "supervisors": lambda state: state.supervisors(),
+    "drains": lambda state: state.drains(),
     "errors": lambda state: state.errors(ID, "split"),
     "last_error": lambda state: state.last_error(ID, "split"),
     "error_components": lambda state: state.error_components(ID),
@@ -415,6 +419,7 @@ def leading(storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch) -> StormClu
     state = StormClusterState(storage, fence=lambda: FENCE)
     state.create_storm_base(BASE)
     state.put_assignment(ASSIGNMENT)
+    state.put_drain(Drain("node-1", "h", 1))
     state.report_error(ID, "split", ERROR)
     state.put_blob_replica("k", REPLICA)
     write_as_the_next_release(storage, paths.assignment("of-another-release"), replace_id(ASSIGNMENT))

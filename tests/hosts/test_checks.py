@@ -49,7 +49,8 @@ HEALTHY = Facts(
     insecure=True,
     zookeeper=(ZooKeeperServer("z1:2181", True, "leader"), ZooKeeperServer("z2:2181", True, "follower"),
                ZooKeeperServer("z3:2181", True, "follower")),
-    ports=(PortUse(6627, "nimbus.thrift.port", "storm nimbus, process 5", True), PortUse(6700, "supervisor.slots.ports")),
+    ports=(PortUse(6627, "nimbus.thrift.port", "storm nimbus, process 5", True),
+           PortUse(6700, "supervisor.slots.ports")),
     seeds={"h1": ""},
     port_range=(32_768, 60_999),
     cluster=ClusterFacts(

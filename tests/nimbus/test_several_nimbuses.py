@@ -14,6 +14,7 @@ from storm.cluster import paths
 from storm.cluster.memory import Fault
 from storm.cluster.records import DebugOptions, ErrorInfo, LogConfig, RebalanceRequest, TopologyStatus
 from storm.errors import BlobStoreError, NotLeaderError, StormError, TopologyAlreadyAliveError
+from storm.nimbus import drains
 from storm.nimbus.core import SubmitRequest
 
 if TYPE_CHECKING:
@@ -343,6 +344,10 @@ def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cl
     two_nodes.core.step()
     begin(two_nodes.nimbus, two_nodes, count=2)
     two_nodes.settle(follower, two_nodes.nimbus)
+    drains.drain(two_nodes.core, "host-a", 0)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    drains.undrain(two_nodes.core, "host-a")
+    two_nodes.settle(two_nodes.nimbus, follower)
     for what in ("rebalance", "deactivate", "debug", "log config", "kill"):
         ask(two_nodes.nimbus, two_nodes, what)
         two_nodes.settle(two_nodes.nimbus, follower)
@@ -350,6 +355,7 @@ def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cl
     assert writes == {
         "fenced": {
             "create /cluster-id", "create /storms", "set /storms", "delete /storms", "create /assignments",
+            "put /drains", "delete /drains",
             "set /assignments", "delete /assignments", "put /logconfigs", "delete /logconfigs", "delete /errors",
             "delete /blobstore", "put /leader-info",
         },

@@ -38,7 +38,9 @@ def test_too_few_slots_are_told_in_words(cluster: Any) -> None:
     assert view(cluster, topology_id).schedule_problem() == "Not scheduled: no supervisor has a free slot."
     cluster.start_supervisor("a", [6700])
     cluster.core.step()
-    assert view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: there are no more free slots."
+    assert (
+        view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: no supervisor has another free slot."
+    )
     cluster.start_supervisor("b", [6700])
     cluster.core.step()
     assert view(cluster, topology_id).schedule_problem() is None

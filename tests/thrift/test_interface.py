@@ -16,7 +16,7 @@ def test_services_have_storms_methods() -> None:
         name: len(service(name).thrift_services)
         for name in ("Nimbus", "Supervisor", "DistributedRPC", "DistributedRPCInvocations")
     }
-    assert counts == {"Nimbus": 56, "Supervisor": 5, "DistributedRPC": 1, "DistributedRPCInvocations": 4}
+    assert counts == {"Nimbus": 58, "Supervisor": 5, "DistributedRPC": 1, "DistributedRPCInvocations": 4}
 
 
 def test_ids_that_clients_of_storm_rely_on() -> None:
@@ -31,6 +31,7 @@ def test_ids_that_clients_of_storm_rely_on() -> None:
         1: ("supervisors", True),
         3: ("topologies", True),
         4: ("nimbuses", True),
+        1001: ("drained", False),
     }
     assert fields("LogConfig") == {2: ("named_logger_level", False)}
     summary = fields("TopologySummary")
