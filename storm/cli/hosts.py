@@ -33,7 +33,7 @@ class Left(NamedTuple):
 @as_json
 @with_settings
 def hosts(settings: Settings, as_json: bool) -> None:
-    """List the supervisors: hosts, slots, tags, and whether they are drained."""
+    """List the supervisors: hosts, slots, tags, and whether they are drained or ill."""
     with connect_nimbus(settings) as nimbus:
         rows = host_rows(nimbus.call("getClusterInfo"))
     if as_json:
@@ -43,6 +43,9 @@ def hosts(settings: Settings, as_json: bool) -> None:
     else:
         head = ["host", "state", "slots", "used", "running", "uptime", "version", "tags", "id"]
         click.echo(table(head, [[_cell(name, row[name]) for name in head] for row in rows]))
+    for row in rows if not as_json else ():
+        if row["illness"]:
+            click.echo(f"\n{row['host']} is ill, and has ended its workers: {row['illness']}")
 
 
 def _cell(name: str, value: Any) -> object:
@@ -59,7 +62,7 @@ def host_rows(cluster: Any) -> list[dict[str, Any]]:
     rows = [
         {
             "host": each.host,
-            "state": "drained" if drained.pop(each.supervisor_id, None) is not None else "in use",
+            "state": _state(each, drained.pop(each.supervisor_id, None) is not None),
             "slots": each.num_workers,
             "used": each.num_used_workers,
             "running": each.num_running_workers,
@@ -67,22 +70,28 @@ def host_rows(cluster: Any) -> list[dict[str, Any]]:
             "version": each.version,
             "tags": sorted(tags_of(each.scheduler_meta or {})),
             "id": each.supervisor_id,
+            "illness": each.illness or "",
         }
         for each in cluster.supervisors
     ]
     gone = dict.fromkeys(("slots", "used", "running", "uptime", "version"))
     rows += [
-        {"host": each.host, "state": "drained, gone", **gone, "tags": [], "id": each.supervisor_id}
+        {"host": each.host, "state": "drained, gone", **gone, "tags": [], "id": each.supervisor_id, "illness": ""}
         for each in drained.values()
     ]
     return rows
+
+
+def _state(supervisor: Any, is_drained: bool) -> str:
+    words = ["drained"] if is_drained else []
+    return ", ".join([*words, "ill"] if supervisor.illness else words) or "in use"
 
 
 def drained_lines(cluster: Any) -> list[str]:
     """A sentence for each drained supervisor of a ClusterSummary."""
     found = []
     for row in host_rows(cluster):
-        if row["state"] != "in use":
+        if "drained" in row["state"]:
             left = max(row["used"] or 0, row["running"] or 0)
             rest = f"{plural(left, 'worker')} left" if left else "empty"
             found.append(f"{row['host']} is {row['state']}: {rest}; `storm undrain {row['host']}` lets it work again")

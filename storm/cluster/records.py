@@ -117,6 +117,7 @@ class SupervisorInfo:
 
     `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service. `home`
     tells its local directory from every other one, also from a copy; `incarnation` this run of it from others.
+    `illness`: what its health scripts complain of; then it offers no ports, and has ended its workers.
     """
 
     node_id: NodeId
@@ -132,6 +133,7 @@ class SupervisorInfo:
     local_dir: str = ""
     home: str = ""
     incarnation: str = ""
+    illness: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ def supervisor_summary(info: SupervisorInfo, assignments: Mapping[TopologyId, As
         thrift_port=info.thrift_port,
         num_running_workers=len(info.used_ports),
         scheduler_meta=dict(info.meta),
+        illness=info.illness,
     )
 
 

@@ -129,9 +129,10 @@ def view_topology(
 
 def _leaving(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> set[str]:
     hosts = {worker.slot.node_id: worker.host for worker in workers}
-    return {
+    ill = {node_id for node_id, info in snapshot.supervisors.items() if info.illness and node_id in hosts}
+    return {f"{hosts[node_id]} (ill)" for node_id in ill} | {
         f"{hosts[node_id]} ({'drained' if node_id in snapshot.drains else 'without its tags'})"
-        for node_id in unwelcome_nodes(snapshot, topology_id)
+        for node_id in unwelcome_nodes(snapshot, topology_id) - ill
     }
 
 

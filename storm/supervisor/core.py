@@ -97,6 +97,7 @@ class SupervisorCore:
         self._slots_due: float | None = None
         self._holder: Holder | None = None
         self._vanished: set[TopologyId] = set()
+        self._illness = self._heeded_illness = ""
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -150,6 +151,22 @@ class SupervisorCore:
         self._register_at = self._clock.now()
         self.wake()
 
+    def judge(self, illness: str) -> None:
+        """What the health scripts say, empty: nothing. Any thread may call it; the next `coordinate` heeds it."""
+        if illness != self._illness:
+            if illness:
+                log.error("this host is ill, and its workers are ended: %s", illness)
+            else:
+                log.info("this host is well again")
+            self._illness = illness
+            self._register_at = self._clock.now()
+            self.wake()
+
+    @property
+    def illness(self) -> str:
+        """What the health scripts complained of the last time; empty: nothing."""
+        return self._illness
+
     def coordinate(self) -> float:
         """Register, read assignments and write failures, as far as due; when to call again at the latest.
 
@@ -159,6 +176,10 @@ class SupervisorCore:
         """
         assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
+        if self._illness != self._heeded_illness:
+            self._heeded_illness = self._illness
+            self._tell_slots()
+            self.on_wanted()
         if now >= self._retry_at:
             try:
                 if not self._register_if_due(self._cluster_state, now):
@@ -219,7 +240,7 @@ class SupervisorCore:
         return SupervisorInfo(
             node_id=options.node_id,
             host=options.host,
-            slot_ports=options.slot_ports,
+            slot_ports=() if self._illness else options.slot_ports,
             used_ports=tuple(sorted(self.slots.running())),
             thrift_port=self.thrift_port,
             start_wall_secs=self._start_wall_secs,
@@ -229,6 +250,7 @@ class SupervisorCore:
             local_dir=str(options.local_dir),
             home=options.home,
             incarnation=options.incarnation,
+            illness=self._illness[:FAILURE_CHARS_MAX],
         )
 
     def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
@@ -307,9 +329,13 @@ class SupervisorCore:
         is_news = wanted != self._wanted or not self._is_wanted_known
         self._wanted = wanted
         self._is_wanted_known = True
-        self.slots.want(wanted)
+        self._tell_slots()
         if is_news:
             self.on_wanted()
+
+    def _tell_slots(self) -> None:
+        """An ill host runs nothing, and remembers what it should."""
+        self.slots.want({} if self._illness else self._wanted)
 
     def _write_failures(self, cluster_state: StormClusterState) -> None:
         while self._failures:

@@ -4,6 +4,7 @@
     coordination    ZooKeeper: registers, reads assignments when woken by a watch or a period, writes failures
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
+    health          runs the host's health scripts, where there are some
     localizer-*     fetch blobs; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
@@ -26,6 +27,7 @@ from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.hosts.health import illness, run_scripts
 from storm.hosts.report import host_report
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
@@ -41,9 +43,10 @@ from storm.thrift.connection import ServerLimits
 from storm.thrift.server import ThriftServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from storm.config.settings import Settings
+    from storm.hosts.facts import HostReport
     from storm.supervisor.slot_runner import Blobs, Workers
     from storm.supervisor.worker_process import CommandBuilder
 
@@ -51,6 +54,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_WAIT_SECS = 5.0  # without ZooKeeper for so long, a starting supervisor does what it last knew
 LOGS_EVERY_SECS = 1.0
+HEALTH_EVERY_SECS = 30.0  # Storm's
 INTERNAL_ERROR = 20
 
 
@@ -190,6 +194,8 @@ class SupervisorDaemon:
             self._thread("heartbeats", lambda: self._forward_beats(server)),
             self._thread("logs", self._hold_logs),
         ]
+        if options.health_dir is not None:
+            threads.append(self._thread("health", self._look_after_health))
         try:
             with self._signals():
                 self._run_slots()
@@ -210,7 +216,19 @@ class SupervisorDaemon:
             due = self._core.run_slots()
             self._workers.wait(None if due is None else max(0.0, due - self._clock.now()))
 
+    def _look_after_health(self) -> None:
+        while not self._stopping.wait(HEALTH_EVERY_SECS):
+            self._check_health()
+            self._coordination_due.set()
+
+    def _check_health(self) -> None:
+        options = self._options
+        if options.health_dir is not None:
+            results = run_scripts(options.health_dir, options.health_timeout_secs)
+            self._core.judge(illness(results, options.health_fails_on_timeouts))
+
     def _coordinate(self) -> None:
+        self._check_health()  # before anything is promised
         storage = self._connect()
         if storage is None:
             return
@@ -282,7 +300,7 @@ class SupervisorDaemon:
             options.artifacts_dir,
             self._coordination_due.set,
             self._worker_started,
-            lambda names: host_report(options.host, (options.local_dir, options.log_dir), names),
+            self._report,
         )
         limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
         server = ThriftServer(
@@ -290,6 +308,10 @@ class SupervisorDaemon:
         )
         server.start()
         return server
+
+    def _report(self, names: Sequence[str]) -> HostReport:
+        options = self._options
+        return host_report(options.host, (options.local_dir, options.log_dir), names, self._core.illness)
 
     def _worker_started(self) -> None:
         """A worker's first beat: its slot runs from now on, and somebody who submitted waits to hear so from Nimbus."""

@@ -22,7 +22,8 @@ class SupervisorOptions:
     `thrift_port` 0: any free one, but the one that running workers know. `worker_log_max_bytes`: a larger worker.log is
     put aside, also while its worker runs, and five of them are kept. `download_threads` bounds how many topologies'
     code is fetched at the same time; the others wait their turn. `home`, `machine` and `incarnation` tell the
-    supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`.
+    supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`. `health_dir` has the
+    scripts that tell whether the host is well, None: there are none.
     """
 
     local_dir: Path
@@ -37,6 +38,9 @@ class SupervisorOptions:
     worker_heartbeat_secs: float = 1.0
     download_threads: int = 5
     worker_log_max_bytes: int = 100 << 20
+    health_dir: Path | None = None
+    health_timeout_secs: float = 5.0
+    health_fails_on_timeouts: bool = True
     limits: SlotLimits = field(default_factory=SlotLimits)
     meta: tuple[tuple[str, str], ...] = ()
     version: str = ""
@@ -78,6 +82,9 @@ class SupervisorOptions:
             heartbeat_secs=settings["supervisor.heartbeat.frequency.secs"],
             worker_heartbeat_secs=settings["worker.heartbeat.frequency.secs"],
             download_threads=settings["supervisor.blobstore.download.thread.count"],
+            health_dir=None if settings["storm.health.check.dir"] is None else Path(settings["storm.health.check.dir"]),
+            health_timeout_secs=settings["storm.health.check.timeout.ms"] / 1000,
+            health_fails_on_timeouts=settings["storm.health.check.fail.on.timeouts"],
             limits=limits,
             meta=tuple((str(key), str(value)) for key, value in meta.items()),
         )

@@ -252,6 +252,7 @@ struct SupervisorSummary {
   1001: optional i32 thrift_port;  // ours; of its Supervisor service
   1002: optional i32 num_running_workers;  // ours; processes, whether or not anything is assigned to them still
   1003: optional map<string, string> scheduler_meta;  // ours
+  1004: optional string illness;  // ours; what its health scripts complain of, empty: nothing
 }
 
 // Ours. A supervisor, alive or not, that is drained: nothing new is assigned to it.

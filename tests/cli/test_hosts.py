@@ -65,6 +65,16 @@ def test_hosts_have_a_row_each_also_drained_ones_that_are_gone() -> None:
     ]
 
 
+def test_an_ill_host_is_called_so() -> None:
+    summary = cluster(0, 0)
+    for each in summary.supervisors:
+        each.illness = "disk.sh says ERROR sda"
+    assert [(row["state"], row["illness"]) for row in host_rows(summary)[:2]] == [
+        ("drained, ill", "disk.sh says ERROR sda"),
+        ("ill", "disk.sh says ERROR sda"),
+    ]
+
+
 def test_a_worker_that_still_runs_is_left_though_nothing_is_assigned() -> None:
     assert left_on(cluster(0, 1), {"a"}).workers == 1
     assert left_on(cluster(2, 0), {"a"}).workers == 2

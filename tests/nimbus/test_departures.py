@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -161,6 +162,22 @@ def test_a_rebalance_may_change_the_tags(two_nodes: Cluster) -> None:
     two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides=overrides), 0)
     two_nodes.core.step()
     assert nodes(two_nodes, topology_id) == {"c": 2}
+
+
+def test_an_ill_host_is_left_at_once_where_there_is_room(two_nodes: Cluster) -> None:
+    """It offers no port any more, and has ended its workers."""
+    topology_id = two_nodes.submit(conf={"topology.workers": 2})
+    ill = replace(two_nodes.core.snapshot.supervisors["a"], slot_ports=(), illness="disk.sh says ERROR sda")
+    two_nodes.supervisors["a"].put_supervisor(ill)
+    two_nodes.core.step()
+    assert nodes(two_nodes, topology_id) == {"b": 2}
+    other = replace(two_nodes.core.snapshot.supervisors["b"], slot_ports=(), illness="memory.sh says ERROR")
+    two_nodes.supervisors["b"].put_supervisor(other)
+    two_nodes.core.step()
+    assert problem(two_nodes, topology_id) == "Shall leave host-b (ill), and no other supervisor has a free slot."
+    two_nodes.supervisors["a"].put_supervisor(replace(ill, slot_ports=(6700,), illness=""))
+    two_nodes.core.step()
+    assert nodes(two_nodes, topology_id) == {"a": 1}
 
 
 @pytest.mark.parametrize("waits", [(1, 4), (4, 1)])

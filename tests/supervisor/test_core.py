@@ -545,3 +545,47 @@ def test_whatever_happens_each_port_runs_what_is_assigned_once_faults_stop(fault
     assert len(story.cluster.workers.processes) == len(found)
     assert story.cluster.nimbus.supervisors()[NODE].used_ports == tuple(sorted(found))
     assert story.cluster.blobs.kept == set(story.wanted.values())
+
+
+def test_an_ill_host_ends_its_workers_offers_no_port_and_comes_back(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    assert len(cluster.workers.alive()) == 1
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.slot_ports, info.illness, cluster.core.illness) == ((), *["disk.sh says ERROR sda"] * 2)
+    assert cluster.workers.alive() == []
+    cluster.assign("words", PORT, PORT + 1, version=2)
+    cluster.run(15)
+    assert cluster.workers.alive() == [], "what is assigned in the meantime waits"
+    cluster.core.judge("")
+    cluster.run(2)
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.slot_ports, info.illness) == ((PORT, PORT + 1), "")
+    assert sorted(handle.port for handle in cluster.workers.alive()) == [PORT, PORT + 1]
+
+
+def test_an_ill_host_ends_its_workers_without_zookeeper_too(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+
+    def unreachable(*_: object) -> None:
+        raise CoordinationError("nobody answers")
+
+    cluster.tree.faults = unreachable
+    cluster.run(10)
+    assert len(cluster.workers.alive()) == 1
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    assert cluster.workers.alive() == []
+
+
+def test_a_host_that_is_ill_from_the_start_ends_what_it_adopted(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    cluster.core = cluster.started()
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    assert cluster.workers.alive() == []
+    assert cluster.disk.get("assignments").keys() == {str(PORT)}, "what it should run is remembered"
