@@ -184,7 +184,7 @@ def _trouble(nimbus: NimbusClient, topology: Any) -> str:
         failures = nimbus.call("getTopologyPageInfo", topology.id, ":all-time", False).slot_failures or []
     except StormError as error:  # killed meanwhile, or its code is not there
         return topology.sched_status or str(error)
-    failing = [f"its worker on {each.host}:{each.port} {each.reason}" for each in failures]
+    failing = [f"its worker on {joined(each.host, each.port)} {each.reason}" for each in failures]
     return " ".join(filter(None, [topology.sched_status, "; ".join(failing)]))
 
 

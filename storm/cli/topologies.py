@@ -10,6 +10,7 @@ import click
 from storm.cli.hosts import drained_lines
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import duration, print_json, table
+from storm.config.addresses import joined
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def get_errors(settings: Settings, name: str, everything: bool, as_json: bool) -
         click.echo(f"{name}: no errors")
     for component, found in errors.items() if not as_json else ():
         for error in found:
-            head = f"{component}  {format_wall(error.error_time_secs)}  {error.host}:{error.port}"
+            head = f"{component}  {format_wall(error.error_time_secs)}  {joined(error.host, error.port)}"
             click.echo(f"{click.style(head, bold=True)}\n{_indented(error.error)}\n")
 
 

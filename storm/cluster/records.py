@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from storm.config.addresses import joined
 from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot  # noqa: TC001 - so it needs them
 
 
@@ -162,8 +163,8 @@ class NimbusInfo:
 
     @property
     def address(self) -> str:
-        """`host:port`."""
-        return f"{self.host}:{self.port}"
+        """`host:port`, `[host]:port` for an address of IPv6."""
+        return joined(self.host, self.port)
 
 
 class BlobReplica(NamedTuple):

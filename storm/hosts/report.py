@@ -51,6 +51,16 @@ def resolved(names: Iterable[str]) -> dict[str, Resolution]:
     return {name: one.result() if one in done else Resolution() for name, one in running.items()}
 
 
+def name_problem(host: str, daemon: str) -> str | None:
+    """A sentence if this host does not resolve the name by which others are to reach `daemon`; None: it does."""
+    if resolved([host])[host].addresses:
+        return None
+    return (
+        f"{host}, by which others are to reach this {daemon}, does not resolve here: set storm.local.hostname to a "
+        "name or an IP address that every host reaches this one by."
+    )
+
+
 def disk_space(path: Path) -> DiskSpace:
     """Of the nearest directory that is there."""
     there = path

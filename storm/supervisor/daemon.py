@@ -28,7 +28,7 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.hosts.health import illness, run_scripts
-from storm.hosts.report import host_report
+from storm.hosts.report import host_report, name_problem
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
@@ -189,6 +189,8 @@ class SupervisorDaemon:
             "supervisor %s listens on %s:%d, slots %s, %d workers adopted, local directory %s",
             options.node_id, options.bind_host, server.port, list(options.slot_ports), len(adopted), options.local_dir,
         )  # fmt: skip
+        if (problem := name_problem(options.host, "supervisor")) is not None:
+            log.warning("%s", problem)
         threads = [
             self._thread("coordination", self._coordinate),
             self._thread("heartbeats", lambda: self._forward_beats(server)),

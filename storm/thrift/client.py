@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
+from storm.config.addresses import joined
 from storm.errors import NotServedError, StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
@@ -40,7 +41,7 @@ class ThriftClient:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_") or method not in self._service.thrift_services:
@@ -97,7 +98,10 @@ class ThriftClient:
         try:
             sock = socket.create_connection((self.host, self.port), timeout=limit)
         except socket.gaierror as error:
-            raise ThriftConnectionError(f"{self.address}: no such host ({error.strerror})") from error
+            raise ThriftConnectionError(
+                f"{self.address}: no such host ({error.strerror}); if a daemon calls itself so, set "
+                "storm.local.hostname there to a name or an address that every host reaches it by"
+            ) from error
         except TimeoutError as error:
             raise ThriftConnectionError(f"{self.address}: no connection within {limit:g} s") from error
         except ConnectionRefusedError as error:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from storm.clock import Clock, SystemClock
+from storm.config.addresses import joined
 from storm.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -53,7 +54,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
 
 class NimbusClient:

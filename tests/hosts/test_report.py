@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from storm.clock import wall_millis
 from storm.hosts.facts import Resolution
-from storm.hosts.report import disk_space, host_report, resolved
+from storm.hosts.report import disk_space, host_report, name_problem, resolved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,3 +33,10 @@ def test_names_that_do_not_resolve_have_no_address() -> None:
     assert set(found["localhost"].addresses) <= {"127.0.0.1", "::1"}
     assert found["localhost"].addresses
     assert found["name..with..empty.labels"] == Resolution()
+
+
+def test_a_daemon_whose_name_does_not_resolve_is_told_what_to_set() -> None:
+    assert name_problem("127.0.0.1", "Nimbus") is None
+    problem = name_problem("name..with..empty.labels", "Nimbus") or ""
+    assert "name..with..empty.labels" in problem
+    assert "storm.local.hostname" in problem
