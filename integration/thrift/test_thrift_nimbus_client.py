@@ -36,6 +36,7 @@ class Cluster:
     """Which Nimbus leads; None while there is none."""
 
     leader: ThriftServer | None = None
+    leaders_host = "127.0.0.1"  # as it is told
     refusals = 0  # of the leader, which is not ready yet
 
 
@@ -58,8 +59,9 @@ class Nimbus:
         if leader is None:
             raise StormError("no Nimbus leads at the moment")
         return storm_thrift().NimbusSummary(
-            host="127.0.0.1", port=leader.port, uptime_secs=1, isLeader=True, version="0"
-        )
+            host=self.cluster.leaders_host, port=leader.port, uptime_secs=1, isLeader=True, version="0",
+            is_answering=leader is self.server,
+        )  # fmt: skip
 
     def activate(self, name: str) -> None:
         if self.cluster.leader is not self.server or self.cluster.refusals > 0:
@@ -135,6 +137,13 @@ def test_the_leader_is_found_and_followed(nimbuses: list[Nimbus]) -> None:
 
 def test_a_seed_that_is_down_is_passed_over(nimbuses: list[Nimbus]) -> None:
     nimbuses[0].server.stop()
+    with client_of(nimbuses) as client:
+        client.call("activate", "a")
+    assert nimbuses[1].activated == ["a"]
+
+
+def test_a_leader_that_calls_itself_otherwise_is_used_as_the_seed_that_it_is(nimbuses: list[Nimbus]) -> None:
+    nimbuses[0].cluster.leaders_host = "nimbus-2.invalid"
     with client_of(nimbuses) as client:
         client.call("activate", "a")
     assert nimbuses[1].activated == ["a"]

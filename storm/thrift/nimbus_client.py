@@ -219,7 +219,8 @@ class NimbusClient:
                 summary = client.call("getLeader")
                 answered = True
                 leader = Address(summary.host, summary.port)
-                if leader == seed:
+                # By its own word too: who comes from outside may reach it by another address than it knows itself by.
+                if leader == seed or summary.is_answering:
                     return client, True
                 client.close()
                 client = self._client(leader)

@@ -269,6 +269,7 @@ struct NimbusSummary {
   4: required bool isLeader;
   5: required string version;
   6: optional i32 tlsPort;
+  1001: optional bool is_answering;  // ours; of getLeader: whether it is the Nimbus that answers
 }
 
 struct ClusterSummary {
