@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,12 +100,13 @@ def prepare(say: Callable[[str], None], base: str | None, bootstrap: bool) -> Im
         chosen = base or PYTHON_IMAGE
         return Images(_cluster(say, chosen, ()), ZOOKEEPER_IMAGE, chosen)
     _base(say)
-    _wheels(say)
     # Their package managers use this machine's network, which may be the only one that reaches the mirror.
     on_host = ("--network", "host")
-    zookeeper = fingerprint(ROOT, ZOOKEEPER_SOURCES, image_id(MADE_BASE))
-    _build(say, MADE_ZOOKEEPER, zookeeper, ("--build-arg", f"BASE_IMAGE={MADE_BASE}", *on_host), ZOOKEEPER_SOURCES[0])
-    return Images(_cluster(say, MADE_BASE, on_host), MADE_ZOOKEEPER, MADE_BASE)
+    with ThreadPoolExecutor() as side:  # one waits for the network, the other compiles
+        zookeeper = side.submit(_zookeeper, say, on_host)
+        _wheels(say)
+        cluster = _cluster(say, MADE_BASE, on_host)
+        return Images(cluster, zookeeper.result(), MADE_BASE)
 
 
 def _can_have(tag: str, say: Callable[[str], None]) -> bool:
@@ -129,6 +131,12 @@ def _cluster(say: Callable[[str], None], base: str, options: tuple[str, ...]) ->
     inputs = fingerprint(ROOT, SOURCES, image_id(base), *wheels)
     _build(say, CLUSTER_IMAGE, inputs, ("--build-arg", f"BASE_IMAGE={base}", *options), SOURCES[0])
     return CLUSTER_IMAGE
+
+
+def _zookeeper(say: Callable[[str], None], options: tuple[str, ...]) -> str:
+    inputs = fingerprint(ROOT, ZOOKEEPER_SOURCES, image_id(MADE_BASE))
+    _build(say, MADE_ZOOKEEPER, inputs, ("--build-arg", f"BASE_IMAGE={MADE_BASE}", *options), ZOOKEEPER_SOURCES[0])
+    return MADE_ZOOKEEPER
 
 
 def _build(say: Callable[[str], None], tag: str, inputs: str, options: tuple[str, ...], file: str) -> None:

@@ -212,12 +212,16 @@ class ComposeSite:
     def worker_processes(self, node: NodeState) -> int:
         return int(self.within(node, "sh", "-c", COUNT_WORKERS) or -1)
 
-    def hosts(self, topology_id: str) -> set[str]:
-        """Where its workers run, if it is active and all of them are up; else nothing."""
+    def workers(self, topology_id: str) -> list[str]:
+        """The host of each of its workers, if it is active and all of them are up; else nothing."""
         page = self.call("getTopologyPageInfo", topology_id, ":all-time", False)
         workers = page.workers or []
         is_up = page.status == "ACTIVE" and all(worker.uptime_secs is not None for worker in workers)
-        return {worker.host for worker in workers} if is_up else set()
+        return [worker.host for worker in workers] if is_up else []
+
+    def hosts(self, topology_id: str) -> set[str]:
+        """Where its workers run, if it is active and all of them are up; else nothing."""
+        return set(self.workers(topology_id))
 
     def wait_hosts(self, topology_id: str, count: int) -> set[str]:
         """Until it runs on so many hosts."""
