@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "timer": {"clock"},
     "package_rules": {"errors"},
+    "environment_spec": {"errors"},
     "tuples": {"errors", "ids"},
     "config": {"errors"},
     "hosts": {"clock", "config", "errors", "hot_path"},
@@ -33,11 +34,11 @@ ALLOWED: dict[str, set[str]] = {
     "cluster": {"config", "errors", "ids", "clock"},
     "blobstore": {"cluster", "config", "errors", "ids", "clock"},
     "thrift": {"cluster", "clock", "config", "errors", "hosts", "ids", "metrics", "topology"},
-    "client": {"clock", "config", "errors", "ids", "package_rules", "thrift", "topology"},
+    "client": {"clock", "config", "environment_spec", "errors", "ids", "package_rules", "thrift", "topology"},
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
     "supervisor": {
-        "blobstore", "clock", "cluster", "config", "errors", "hosts", "ids", "metrics", "package_rules", "thrift",
-        "timer",
+        "blobstore", "clock", "cluster", "config", "environment_spec", "errors", "hosts", "ids", "metrics",
+        "package_rules", "thrift", "timer",
     },
     "nimbus": {
         "blobstore", "clock", "cluster", "config", "errors", "hosts", "ids", "metrics", "scheduler", "thrift", "timer",
@@ -64,7 +65,7 @@ ONLY_IN: dict[str, set[str]] = {
     "click": {"cli.*"},
     "yaml": {"config.*", "cli.*"},
     "psutil": {"supervisor.worker_process", "cli.*", "dev_zookeeper.daemon"},
-    "subprocess": {"supervisor.worker_process", "hosts.health", "cli.*"},
+    "subprocess": {"supervisor.environment_build", "supervisor.worker_process", "hosts.health", "cli.*"},
     "time": {"clock", "examples.*"},
     "datetime": {"clock", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
     "uuid": {"*.daemon", "messaging.tuple_codec", "executor.groupings", "executor.canonical_hash"},
@@ -73,7 +74,7 @@ ONLY_IN: dict[str, set[str]] = {
 
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
-    "errors", "ids", "tuples", "package_rules",
+    "environment_spec", "errors", "ids", "tuples", "package_rules",
     "config.addresses", "config.near_names",
     "hosts.checks", "hosts.facts",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
@@ -82,7 +83,7 @@ PURE = {
     "nimbus.assignments", "nimbus.cleanup", "nimbus.departures",
     "scheduler.scheduling_state", "scheduler.even", "scheduler.tags",
     "cluster.paths", "cluster.records",
-    "supervisor.assignment_sync", "supervisor.registration", "supervisor.slot",
+    "supervisor.assignment_sync", "supervisor.environments", "supervisor.registration", "supervisor.slot",
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
     "executor.root_table", "executor.tracking", "executor.transfer", "executor.xorshift",
