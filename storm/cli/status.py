@@ -21,6 +21,7 @@ STATES = {
     "running": "runs again",
     "waiting-for-worker-start": "is starting again",
     "waiting-for-blobs": "is waiting for its code",
+    "building-environment": "is waiting for its environment",
     "killing": "is being ended",
 }
 
@@ -116,7 +117,9 @@ def worker_table(page: Any) -> str:
 
 
 def failure_text(failure: Any) -> str:
-    """A slot whose worker died lately: how often, why, its last lines, and when it is tried again."""
+    """A slot whose worker died lately: how often, why, its last lines, when it is tried again. Or what it waits for."""
+    if failure.deaths == 0:
+        return f"{failure.host}:{failure.port} {failure.reason}"
     if failure.retry_secs is not None:
         now = f"is tried again in {duration(failure.retry_secs)}"
     else:

@@ -93,13 +93,17 @@ class Assignment:
         return {slot: tuple(sorted(executors)) for slot, executors in found.items()}
 
 
+BUILDING_ENVIRONMENT = "building-environment"
+
+
 @dataclass(frozen=True, slots=True)
 class SlotFailure:
-    """A slot whose worker died lately, `deaths` times in a row.
+    """A slot whose worker died lately, `deaths` times in a row; or, with 0, one that waits for what takes long.
 
-    `state` is the slot's, in the supervisor's words ("backing-off"); `reason` says how the worker ended the last time,
-    at `wall_secs`; `last_lines` are the end of its log. `retry_wall_secs`: when it is tried again; None: it runs
-    again, or is about to. Both by the supervisor's clock.
+    `state` is the slot's, in the supervisor's words ("backing-off"), or BUILDING_ENVIRONMENT; `reason` says how the
+    worker ended the last time, at `wall_secs`, or what it has been waiting for since then; `last_lines` are the end of
+    its log. `retry_wall_secs`: when it is tried again; None: it runs again, or is about to. Both by the
+    supervisor's clock.
     """
 
     port: int
@@ -118,7 +122,8 @@ class SupervisorInfo:
 
     `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service. `home`
     tells its local directory from every other one, also from a copy; `incarnation` this run of it from others.
-    `illness`: what its health scripts complain of; then it offers no ports, and has ended its workers.
+    `illness`: what its health scripts complain of; then it offers no ports, and has ended its workers. `python` is the
+    version that its workers run on, "3.11"; empty: it does not say.
     """
 
     node_id: NodeId
@@ -135,6 +140,7 @@ class SupervisorInfo:
     home: str = ""
     incarnation: str = ""
     illness: str = ""
+    python: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,20 @@ SUPERVISOR = (
     ),
     Option("supervisor.blobstore.download.thread.count", Int(1, 64), 5, "How many downloads run at once."),
     Option("supervisor.blobstore.download.max_retries", Int(0, 100), 3, "How often a download is repeated."),
+    Option(
+        "supervisor.environments.keep.secs",
+        Int(0),
+        3600,
+        "How long an environment (docs/packages.md) is kept that no topology here uses. (Not in Storm.)",
+        "s",
+    ),
+    Option(
+        "supervisor.environments.build.timeout.secs",
+        Int(1),
+        600,
+        "How long building an environment may take. (Not in Storm.)",
+        "s",
+    ),
     Option("supervisor.localizer.cache.target.size.mb", Int(1), 10_240, "How much downloaded code is kept.", "MB"),
     Option("supervisor.localizer.cleanup.interval.ms", Int(1), 30_000, "How often what nobody uses is removed.", "ms"),
     Option(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storm.cluster.records import Assignment
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment
 from storm.ids import WorkerSlot
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
@@ -95,6 +95,16 @@ def is_welcome(snapshot: ClusterSnapshot, topology_id: TopologyId, node_id: Node
     if node_id in snapshot.drains:
         return False
     return supervisor is None or fits(tags_wanted(snapshot, topology_id), supervisor.meta)
+
+
+def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
+    """The slots whose supervisors build an environment for the first time: a failed one counts as any failure does."""
+    return [
+        AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port))
+        for node_id, info in snapshot.supervisors.items()
+        for failure in info.failures
+        if failure.state == BUILDING_ENVIRONMENT and failure.deaths == 0
+    ]
 
 
 def wanted_executors(snapshot: ClusterSnapshot, topology_id: TopologyId) -> tuple[ExecutorId, ...]:

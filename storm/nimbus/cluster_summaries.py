@@ -49,6 +49,7 @@ def supervisor_summary(info: SupervisorInfo, assignments: Mapping[TopologyId, As
         num_running_workers=len(info.used_ports),
         scheduler_meta=dict(info.meta),
         illness=info.illness,
+        python_version=info.python or None,
     )
 
 

@@ -31,7 +31,7 @@ from storm.errors import (
     TopologyNotAliveError,
 )
 from storm.nimbus import departures
-from storm.nimbus.assignments import Round, new_assignments
+from storm.nimbus.assignments import Round, new_assignments, preparing
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat
@@ -383,6 +383,7 @@ class NimbusCore:
     def _schedule(self) -> None:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
+        self.heartbeats.prepare(preparing(self.snapshot), now)
         dead = self.heartbeats.dead(self.snapshot.supervisors, now)
         spread = frozenset(topology_id for topology_id, spreads in self._rebalanced.items() if spreads)
         this = Round(self.clock.wall_secs(), dead, spread, frozenset(self._rebalanced))

@@ -8,11 +8,18 @@ A simulation calls `step`, which is both, under a clock of its own.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo, TopologyStatus
+from storm.cluster.records import (
+    BUILDING_ENVIRONMENT,
+    ErrorInfo,
+    SlotFailure,
+    SupervisorInfo,
+    TopologyStatus,
+)
 from storm.errors import (
     AlreadyRunningError,
     CoordinationError,
@@ -251,16 +258,25 @@ class SupervisorCore:
             home=options.home,
             incarnation=options.incarnation,
             illness=self._illness[:FAILURE_CHARS_MAX],
+            python=options.python,
         )
 
     def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
         wall_secs = self._clock.wall_secs()
-        for slot, failure in self.slots.failing(now)[:FAILURES_SHOWN_MAX]:
+        preparing = self.slots.preparing()
+        failing = self.slots.failing(now)
+        for slot, text in itertools.islice(preparing.values(), FAILURES_SHOWN_MAX):
+            if slot.assignment is not None and not any(slot.port == other.port for other, _ in failing):
+                since = wall_secs - round(now - slot.entered_at)
+                yield SlotFailure(
+                    slot.port, slot.assignment.topology_id, BUILDING_ENVIRONMENT, 0, f"waits for {text}", "", since
+                )
+        for slot, failure in failing[:FAILURES_SHOWN_MAX]:
             backs_off = slot.state is SlotState.BACKING_OFF
             yield SlotFailure(
                 port=slot.port,
                 topology_id=failure.topology_id,
-                state=slot.state.value,
+                state=BUILDING_ENVIRONMENT if slot.port in preparing else slot.state.value,
                 deaths=slot.deaths,
                 reason=failure.reason[:FAILURE_CHARS_MAX],
                 last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],

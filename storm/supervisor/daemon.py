@@ -5,7 +5,7 @@
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
     health          runs the host's health scripts, where there are some
-    localizer-*     fetch blobs; thrift-* serve workers and Nimbus
+    localizer-*     fetch blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
 """
@@ -17,6 +17,7 @@ import importlib.metadata
 import logging
 import os
 import signal
+import sys
 import threading
 import uuid
 from dataclasses import replace
@@ -30,11 +31,14 @@ from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionErr
 from storm.hosts.health import illness, run_scripts
 from storm.hosts.report import host_report, name_problem
 from storm.supervisor.core import DurableMap, SupervisorCore
+from storm.supervisor.environment_store import EnvironmentStore
+from storm.supervisor.environments import EnvironmentLimits
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
+from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.worker_launch import launched_with, worker_command
 from storm.supervisor.worker_logs import LogCap
@@ -93,6 +97,7 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
                 home=home_fingerprint(lock),
                 machine=machine_fingerprint(),
                 incarnation=str(uuid.uuid4()),
+                python=f"{sys.version_info[0]}.{sys.version_info[1]}",
             )
             daemon = SupervisorDaemon(named, settings, SystemClock(), command)
         except OSError as error:
@@ -149,15 +154,24 @@ class SupervisorDaemon:
         for_workers = _for_workers(options, settings)
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
-        self._blobs = Localizer(
+        self._localizer = Localizer(
             options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
         )
+        self._environments = EnvironmentStore(
+            options.supervisor_dir,
+            clock,
+            self._workers.wake,
+            EnvironmentLimits(keep_secs=options.environment_keep_secs),
+            build_timeout_secs=options.environment_build_secs,
+        )
+        blobs = PreparedCode(self._localizer, self._environments, options.python)
+        self._workers.python_of, self._workers.other_children = blobs.python, self._environments.children
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
         self._core = build_supervisor(
             options,
             clock=clock,
             cluster_state=None,
-            blobs=self._blobs,
+            blobs=blobs,
             workers=self._workers,
             local_state=local_state,
         )
@@ -206,7 +220,8 @@ class SupervisorDaemon:
             server.stop()
             for thread in threads:
                 thread.join(CONNECT_WAIT_SECS)
-            self._blobs.close()
+            self._localizer.close()
+            self._environments.close()
             self._workers.close()
         if self._refused is not None:
             raise self._refused

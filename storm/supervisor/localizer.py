@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from storm.errors import BlobCorruptError, PackageError, StormError
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.package_extraction import extract
-from storm.supervisor.slot import BlobsState
+from storm.supervisor.slot import BlobsSeen, BlobsState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class _Wanted:
 
 
 class Localizer:
-    """Implements `slot_runner.Blobs` on a disk. `request`, `look` and `keep` never wait for a download.
+    """Implements `prepared_code.Code` on a disk. `request`, `look` and `keep` never wait for a download.
 
     `download(key, write)` gives a blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot; each
     thread makes one by `open_download`. `wake` is called from any thread when a download has ended.
@@ -105,15 +105,19 @@ class Localizer:
                 return
         self._run(lambda download: self._fetch(topology_id, wanted, download))
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
         with self._lock:
             wanted = self._wanted.get(assignment.topology_id)
             if wanted is None:
-                return BlobsState.PENDING, ""
+                return BlobsSeen(BlobsState.PENDING)
             if wanted.state is BlobsState.FAILED or wanted.hashes == _known_hashes(assignment):
-                return wanted.state, wanted.failure
-            return BlobsState.FAILED, "could not get its code: a newer one took its place meanwhile"
+                return BlobsSeen(wanted.state, wanted.failure)
+            return BlobsSeen(BlobsState.FAILED, "could not get its code: a newer one took its place meanwhile")
+
+    def code_dir(self, topology_id: TopologyId) -> Path:
+        """Where a topology's package is unpacked."""
+        return self._dist_dir / topology_id / _CODE
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """Remove the code of all other topologies."""

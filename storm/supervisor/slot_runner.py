@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
 from storm.supervisor.slot import (
-    BlobsState,
+    BlobsSeen,
     Command,
     DownloadBlobs,
     ForgetWorker,
@@ -79,12 +79,12 @@ class Workers(Protocol):
 
 
 class Blobs(Protocol):
-    """The code of topologies on this machine. Nothing here waits for a download."""
+    """The code of topologies on this machine, with what it runs in. Nothing here waits for a download or a build."""
 
     def request(self, assignment: LocalAssignment) -> None:
         """Bring it here, or begin again where that failed."""
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
@@ -147,6 +147,7 @@ class SlotRunner:
         self._left: dict[TopologyId, _Left] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._stories: dict[int, deque[str]] = {}
+        self._waits_for: dict[int, str] = {}
         self._kept: frozenset[TopologyId] | None = None
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
@@ -214,6 +215,13 @@ class SlotRunner:
                 found.append((slot, failure))
         return found
 
+    def preparing(self) -> dict[int, tuple[Slot, str]]:
+        """{port: (its slot, what it waits for)}, of slots whose worker waits for what takes long. Any thread may call
+        it.
+        """
+        waiting = {port: text for port, text in dict(self._waits_for).items() if text}
+        return {port: (self._slots[port], text) for port, text in sorted(waiting.items())}
+
     def step(self, now: float) -> float | None:
         """Bring every port forward as far as it goes; when to call again, None: when something happens."""
         wanted = self._wanted
@@ -230,8 +238,10 @@ class SlotRunner:
     def _settle(self, port: int, wanted: LocalAssignment | None, now: float) -> float | None:
         for _ in range(STEPS_MAX):
             before = self._slots[port]
-            after, commands, next_due = step(before, self._look(port, wanted, now), self._limits, now)
+            seen = self._look(port, wanted, now)
+            after, commands, next_due = step(before, seen, self._limits, now)
             self._slots[port] = after
+            self._waits_for[port] = seen.blobs.waits_for
             self._note(before, after, now)
             self._remember(before, after, now)
             for command in commands:
@@ -246,8 +256,7 @@ class SlotRunner:
     def _look_here(self, port: int, wanted: LocalAssignment | None) -> SlotInputs:
         slot = self._slots[port]
         if slot.state is SlotState.WAITING_FOR_BLOBS and slot.assignment is not None:
-            blobs, failure = self._blobs.look(slot.assignment)
-            return SlotInputs(wanted, blobs, failure)
+            return SlotInputs(wanted, self._blobs.look(slot.assignment))
         handle = self._handles.get(port)
         if handle is not None:
             beat_at = self._beats.seen_at(port, handle.worker_id)
@@ -295,7 +304,8 @@ class SlotRunner:
 
     def _fail(self, port: int, report: ReportFailure, now: float) -> None:
         topology_id = report.assignment.topology_id
-        reason, last_lines = _printable(report.reason), _printable(self._workers.log_tail(topology_id, port))
+        said = self._workers.log_tail(topology_id, port) if report.last_lines is None else report.last_lines
+        reason, last_lines = _printable(report.reason), _printable(said)
         failure = Failure(topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now)
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure

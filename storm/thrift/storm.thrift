@@ -253,6 +253,7 @@ struct SupervisorSummary {
   1002: optional i32 num_running_workers;  // ours; processes, whether or not anything is assigned to them still
   1003: optional map<string, string> scheduler_meta;  // ours
   1004: optional string illness;  // ours; what its health scripts complain of, empty: nothing
+  1005: optional string python_version;  // ours; what its workers run on: "3.11"
 }
 
 // Ours. A supervisor, alive or not, that is drained: nothing new is assigned to it.
@@ -418,7 +419,8 @@ struct SupervisorPageInfo {
 }
 
 // Ours: a slot whose worker died lately, as its supervisor tells. `state`: "backing-off" until it is tried again, in
-// `retry_secs`; else where it is on its way back to "running".
+// `retry_secs`; else where it is on its way back to "running". With 0 deaths: a slot that waits for what `reason` says,
+// in `state` "building-environment".
 struct SlotFailure {
   1: required string supervisor_id;
   2: required string host;

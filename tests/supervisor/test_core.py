@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import Fault, MemoryTree
-from storm.cluster.records import Assignment, StormBase, TopologyStatus
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, StormBase, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     AlreadyRunningError,
@@ -25,6 +25,7 @@ from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.options import SupervisorOptions
+from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -144,6 +145,26 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (error.host, error.port) == ("h1", PORT)
     assert "exited with code 1" in error.text
+
+
+def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.assign("words", PORT)
+    cluster.run(6)
+    (waiting,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (waiting.port, waiting.state, waiting.deaths) == (PORT, BUILDING_ENVIRONMENT, 0)
+    assert waiting.reason == "waits for its environment"
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", 3.0)
+    cluster.run(1)
+    (failed,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (failed.state, failed.deaths, failed.last_lines) == ("backing-off", 1, "ERROR: no")
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.run(9)
+    (again,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (again.state, again.deaths, again.reason) == (BUILDING_ENVIRONMENT, 1, "could not build it")
+    del cluster.blobs.states["words"]
+    cluster.run(75)
+    assert cluster.nimbus.supervisors()[NODE].failures == ()
 
 
 def test_a_failing_slot_is_in_the_record_at_once_and_leaves_it_when_it_is_well(cluster: Cluster) -> None:

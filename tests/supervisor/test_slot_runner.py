@@ -7,7 +7,7 @@ from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
-from storm.supervisor.slot import BlobsState, SlotLimits, SlotState
+from storm.supervisor.slot import BlobsSeen, BlobsState, SlotLimits, SlotState
 from storm.supervisor.slot_runner import Failure, SlotRunner
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
@@ -77,10 +77,29 @@ def test_a_worker_that_cannot_be_launched_backs_off(shop: Shop) -> None:
 
 
 def test_one_topology_without_code_delays_no_other_port(shop: Shop) -> None:
-    shop.blobs.states["words"] = (BlobsState.PENDING, "")
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.PENDING)
     shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
     shop.runner.step(0.0)
     assert (shop.state(), len(shop.workers.alive(PORT + 1))) == (SlotState.WAITING_FOR_BLOBS, 1)
+
+
+def test_what_a_slot_waits_for_is_told_and_what_failed_is_told_with_its_own_last_lines(shop: Shop) -> None:
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
+    shop.runner.step(0.0)
+    assert {port: text for port, (_, text) in shop.runner.preparing().items()} == {PORT: "its environment"}
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", retry_secs=5.0)
+    shop.runner.step(1.0)
+    assert shop.runner.preparing() == {}
+    (failure,) = shop.failures
+    assert failure.text == (
+        f"The worker on port {PORT} could not build it; it is tried again in 5 s.\nLast lines of its log:\nERROR: no"
+    )
+    del shop.blobs.states["words"]
+    shop.runner.step(5.9)
+    assert not shop.workers.alive(PORT)
+    shop.runner.step(6.0)
+    assert shop.workers.alive(PORT)
 
 
 def test_code_is_kept_while_wanted_or_running_and_then_removed(shop: Shop) -> None:
