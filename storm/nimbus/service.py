@@ -153,6 +153,12 @@ class NimbusService(NimbusQueries):
     def finishFileUpload(self, location: str) -> None:
         self._uploads.finish(location)
 
+    def uploadPart(self, location: str, offset: int, part: bytes) -> int:
+        return self._uploads.put(location, offset, part)
+
+    def finishUpload(self, location: str, sha256: str) -> None:
+        self._uploads.finish_verified(location, sha256)
+
     def beginBlobDownload(self, key: str) -> Struct:
         session, meta = self._downloads.begin(key)
         return storm_thrift().BeginDownloadResult(version=meta.version, session=session, data_size=meta.size_bytes)

@@ -3,7 +3,7 @@
 // Names, field ids, types, requiredness, defaults, exceptions and method signatures are those of Apache Storm 3.0 (in
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
-// and the method Supervisor.readWorkerLog with its struct LogPart.
+// and the methods Supervisor.readWorkerLog with its struct LogPart, Nimbus.uploadPart and Nimbus.finishUpload.
 //
 // Transport: frames of a 4-byte big-endian length and a message of the binary protocol. One service a port.
 // docs/thrift.md says which methods this release serves.
@@ -736,6 +736,10 @@ service Nimbus {
   string beginFileUpload() throws (1: AuthorizationException aze);
   void uploadChunk(1: string location, 2: binary chunk) throws (1: AuthorizationException aze);
   void finishFileUpload(1: string location) throws (1: AuthorizationException aze);
+  // Ours. A part of an upload that begins at byte `offset`: how many bytes are here after it. May be called again.
+  i64 uploadPart(1: string location, 2: i64 offset, 3: binary part) throws (1: AuthorizationException aze);
+  // Ours. As finishFileUpload, if what came has this hash. May be called again.
+  void finishUpload(1: string location, 2: string sha256) throws (1: AuthorizationException aze);
   binary downloadChunk(1: string id) throws (1: AuthorizationException aze);
   string getNimbusConf() throws (1: AuthorizationException aze);
   ClusterSummary getClusterInfo() throws (1: AuthorizationException aze);

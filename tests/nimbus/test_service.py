@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,9 @@ def topology(two_nodes: Any) -> Any:
 
 def upload(service: NimbusService) -> str:
     location = service.beginFileUpload()
-    service.uploadChunk(location, EMPTY_PACKAGE)
-    service.finishFileUpload(location)
+    service.uploadChunk(location, EMPTY_PACKAGE[:9])
+    assert service.uploadPart(location, 9, EMPTY_PACKAGE[9:]) == len(EMPTY_PACKAGE)
+    service.finishUpload(location, hashlib.sha256(EMPTY_PACKAGE).hexdigest())
     return location
 
 
