@@ -41,8 +41,8 @@ ALLOWED: dict[str, set[str]] = {
         "package_rules", "thrift", "timer",
     },
     "nimbus": {
-        "blobstore", "clock", "cluster", "config", "errors", "hosts", "ids", "metrics", "scheduler", "thrift", "timer",
-        "topology",
+        "blobstore", "clock", "cluster", "config", "environment_spec", "errors", "hosts", "ids", "metrics", "scheduler",
+        "thrift", "timer", "topology",
     },
     "worker": {
         "clock", "cluster", "config", "errors", "executor", "hot_path", "ids", "messaging", "metrics", "thrift",
