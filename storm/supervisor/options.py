@@ -23,9 +23,9 @@ class SupervisorOptions:
     put aside, also while its worker runs, and five of them are kept. `download_threads` bounds how many topologies'
     code is fetched at the same time; the others wait their turn. `home`, `machine` and `incarnation` tell the
     supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`. `health_dir` has the
-    scripts that tell whether the host is well, None: there are none. An environment that no topology here uses any more
-    is kept for `environment_keep_secs`; one that is not built after `environment_build_secs` has failed. `python` is the
-    version that workers run on, "3.11".
+    scripts that tell whether the host is well, None: there are none. An environment that no topology here uses any
+    more is kept for `environment_keep_secs`; one that is not built after `environment_build_secs` has failed. `python`
+    is the version that workers run on, "3.11".
     """
 
     local_dir: Path
