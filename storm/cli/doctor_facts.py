@@ -118,7 +118,7 @@ def _holders(ports: set[int]) -> Mapping[int, int | None]:
     return {
         connection.laddr.port: connection.pid
         for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports
+        if connection.laddr and connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports
     }
 
 
