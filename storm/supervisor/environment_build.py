@@ -50,7 +50,11 @@ LINES_KEPT = 20
 LINE_BYTES_MAX = 2_000
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
-_IMPORTED = "import storm.worker.daemon"
+_IMPORTED = (  # all that a worker imports sooner or later
+    "import cloudpickle, storm.worker.daemon, storm.cluster.zookeeper, storm.messaging.zeromq\n"
+    "from storm.thrift.interface import storm_thrift\n"
+    "storm_thrift()"
+)
 
 
 class BuildError(StormError):
