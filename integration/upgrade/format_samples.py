@@ -49,6 +49,7 @@ RECORDS = [
     records.NimbusInfo("host-1", 6627, 1_700_000_000, "1"),
     records.ErrorInfo("boom", 1_700_000_000, "host-1", 6700),
     records.LogConfig({"ROOT": records.LoggerLevel("DEBUG", 1_700_000_060, "INFO")}),
+    records.UserBlob("words.txt", 2, "h", 3, 1_700_000_000),
 ]  # fmt: skip
 
 

@@ -181,6 +181,22 @@ class BlobReplica(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class UserBlob:
+    """A blob that people made, with the content that it has now; written by the leading Nimbus only.
+
+    `version` counts its contents from 1; `sha256`, in hex, is that of the present one. `replication`: how many of the
+    Nimbuses that live must hold a content before it becomes the present one.
+    """
+
+    key: str
+    version: int
+    sha256: str
+    size_bytes: int
+    updated_wall_secs: int
+    replication: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorInfo:
     """An error that a component reported, or (component `__system`) one of a worker that could not run."""
 
