@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from storm.config.option_types import Bool, Choice, Int, Json, ListOf, MapOf, Number, Option, Text
+from storm.config.option_types import BlobMap, Bool, Choice, Int, Json, ListOf, MapOf, Number, Option, Text
 
 TASKS_MAX = 32_767  # Storm's bound too: a task id has 16 bits
 LANES = ("auto", "shared", "thread", "async")
@@ -153,7 +153,12 @@ STATISTICS = (
 )
 
 STATE = (
-    Option("topology.blobstore.map", MapOf(Json()), {}, "Blobs that its workers want: {key: {localname, uncompress}}."),
+    Option(
+        "topology.blobstore.map",
+        BlobMap(),
+        {},
+        "Blobs that its workers find in their directory: {key: {localname, uncompress, workerRestart}}.",
+    ),
     Option("topology.state.provider", Text(), None, "Where stateful bolts keep their state. null: in memory."),
     Option("topology.state.provider.config", Text(), None, "The provider's own settings."),
     Option("topology.state.checkpoint.interval.ms", Int(100), 1000, "How often state is saved.", "ms"),
