@@ -58,6 +58,7 @@ from storm.nimbus.submission import (
 )
 from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
 from storm.nimbus.topology_status import Action, Delay, Waits, pending_action, transition
+from storm.nimbus.user_blobs import UserBlobs
 from storm.scheduler.by_name import scheduler_named
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class NimbusCore:
         self.election = election
         self.wake = wake
         self.replication = BlobReplication(cluster_state, self._blobs, election, wake)
+        self.user_blobs = UserBlobs(cluster_state, self._blobs, self.replication, clock, options.deletion_delay_secs)
         self._pending = PendingSubmissions()
         self._waits = Waits()
         self._leader: NimbusInfo | None = None  # as of the last step
@@ -157,6 +159,7 @@ class NimbusCore:
             return earlier
         owner = request.owner or conf.get("topology.submitter.user") or ""
         base = initial_base(self._new_id(name), name, owner, self.clock.wall_secs(), request.active)
+        self.user_blobs.check(conf)
         submission = prepared(base, {**conf, CLUSTER_ID_KEY: self._remains.cluster_id}, request.topology, self._limits)
         try:
             encode(largest_assignment(submission))
@@ -195,7 +198,7 @@ class NimbusCore:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
             checked = checked_rebalance(request, base, plan, self._limits)
             try:
-                effective_conf(self.options.cluster_conf, checked.conf_overrides)
+                self.user_blobs.check(effective_conf(self.options.cluster_conf, checked.conf_overrides))
             except ConfigError as error:
                 raise InvalidTopologyError(str(error)) from None
             return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
@@ -224,6 +227,11 @@ class NimbusCore:
             topology_id, change(self.cluster_state.log_config(topology_id) or LogConfig())
         )
 
+    def delete_blob(self, key: str) -> None:
+        """Raises BlobNotFoundError; InvalidTransitionError while a topology wants it; NotLeaderError."""
+        self.require_leadership()
+        self.user_blobs.delete(key, [*self.snapshot.bases.values(), *self._pending.bases()])
+
     def record(self, beats: Iterable[WorkerBeat]) -> None:
         """Take in what supervisors and workers tell; what does not fit the assignments is passed over."""
         now = self.clock.now()
@@ -246,6 +254,7 @@ class NimbusCore:
     def abandon(self) -> None:
         """Nimbus is stopping: whoever waits for a submission is told to ask the next leader."""
         self._pending.fail_all(NotLeaderError("This Nimbus is stopping; the topology is not submitted yet."))
+        self.user_blobs.fail_all(NotLeaderError("This Nimbus is stopping; the blob is as it was."))
 
     @property
     def leads(self) -> bool:
@@ -270,7 +279,9 @@ class NimbusCore:
         self._register()
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
-        spoken_of = self.replication.step(self.snapshot.bases, leads=leads)
+        self.user_blobs.look(self._remains.cluster_id)
+        spoken_of = self.replication.step(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
+        self.user_blobs.step(self.clock.now(), leads=leads)
         if leads:
             self._leading = True
             self._lead(spoken_of)
@@ -431,8 +442,8 @@ class NimbusCore:
 
     def _secs_to_next_step(self) -> float:
         now = self.clock.now()
-        waits = (self.options.monitor_freq_secs, self._waits.next_secs(now), self._pending.next_secs(now))
-        return max(0.0, min(waits))
+        waits = (self._waits.next_secs(now), self._pending.next_secs(now), self.user_blobs.next_secs(now))
+        return max(0.0, min(self.options.monitor_freq_secs, *waits))
 
     # Parts of requests
 

@@ -126,17 +126,28 @@ class Uploads:
         """See `package`."""
         if not location:
             return [EMPTY_PACKAGE]
+        path = self.path(
+            location,
+            "The topology's package is not here: no upload was finished at the location that it names,"
+            " or it was too long ago. Upload it again.",
+        )
+        if not zipfile.is_zipfile(path):
+            raise InvalidTopologyError("The topology's package is not a zip archive.")
+        return file_chunks(path)
+
+    def path(self, location: str, missing: str) -> Path:
+        """The file of a finished upload. Raises UploadNotFoundError, with the text `missing`."""
         with self._lock:
             upload = self._uploads.get(location)
             if upload is None or not upload.finished:
-                raise UploadNotFoundError(
-                    "The topology's package is not here: no upload was finished at the location that it names,"
-                    " or it was too long ago. Upload it again."
-                )
+                raise UploadNotFoundError(missing)
             upload.used_at = self._clock.now()
-        if not zipfile.is_zipfile(upload.path):
-            raise InvalidTopologyError("The topology's package is not a zip archive.")
-        return _chunks(upload.path)
+            return upload.path
+
+    def locations(self) -> set[str]:
+        """Of all uploads that are under way, or finished and not used yet."""
+        with self._lock:
+            return set(self._uploads)
 
     def discard(self, location: str) -> None:
         """Delete the file, if there is one: its bytes are in the blob store."""
@@ -147,7 +158,7 @@ class Uploads:
         if upload.size_bytes + len(chunk) > self._size_max_bytes:
             self._drop(location)
             raise PackageError(
-                f"The package is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
+                f"The upload is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
                 " (nimbus.upload.max.bytes)."
             )
         with _disk_trouble(upload.path), upload.path.open("r+b") as file:
@@ -242,7 +253,8 @@ class Downloads:
         return b"".join(parts)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file."""
     with path.open("rb") as file:
         while chunk := file.read(READ_CHUNK_BYTES):
             yield chunk

@@ -8,42 +8,23 @@ from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import InvalidTopologyError, TopologyNotAliveError
 from storm.hosts.report import host_report
 from storm.nimbus import drains
+from storm.nimbus.blob_service import BlobService
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
-from storm.nimbus.queries import NimbusQueries
 from storm.nimbus.submission import checked_name, unknown
 from storm.thrift import convert
 from storm.thrift.host_convert import host_report_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from storm.blobstore.blob_store import BlobStore
-    from storm.nimbus.core import NimbusCore
-    from storm.nimbus.file_transfers import Downloads, Uploads
-    from storm.nimbus.inbox import Requests
     from storm.thrift.interface import Struct
 
 
-class NimbusService(NimbusQueries):
+class NimbusService(BlobService):
     """Handler of `ThriftServer("Nimbus", ...)`: methods are named as in storm.thrift and may raise StormErrors.
 
-    Methods of storm.thrift that are neither here nor in `NimbusQueries` are not served by this release.
+    Methods of storm.thrift that are neither here nor in its bases are not served by this release.
     """
-
-    def __init__(
-        self,
-        core: NimbusCore,
-        requests: Requests,
-        *,
-        uploads: Uploads,
-        downloads: Downloads,
-        blob_store: BlobStore,
-    ) -> None:
-        super().__init__(core)
-        self._requests = requests
-        self._uploads = uploads
-        self._downloads = downloads
-        self._blobs = blob_store
 
     # Topologies
 
@@ -140,39 +121,6 @@ class NimbusService(NimbusQueries):
         return host_report_to_thrift(
             host_report(options.advertised_host, (options.local_dir, options.blobstore_dir), names)
         )
-
-    # Files
-
-    def beginFileUpload(self) -> str:
-        self._requests.call(self._core.require_leadership)
-        return self._uploads.begin()
-
-    def uploadChunk(self, location: str, chunk: bytes) -> None:
-        self._uploads.append(location, chunk)
-
-    def finishFileUpload(self, location: str) -> None:
-        self._uploads.finish(location)
-
-    def uploadPart(self, location: str, offset: int, part: bytes) -> int:
-        return self._uploads.put(location, offset, part)
-
-    def finishUpload(self, location: str, sha256: str) -> None:
-        self._uploads.finish_verified(location, sha256)
-
-    def beginBlobDownload(self, key: str) -> Struct:
-        session, meta = self._downloads.begin(key)
-        return storm_thrift().BeginDownloadResult(version=meta.version, session=session, data_size=meta.size_bytes)
-
-    def downloadBlobChunk(self, session: str) -> bytes:
-        return self._downloads.next_chunk(session)
-
-    def getBlobMeta(self, key: str) -> Struct:
-        t = storm_thrift()
-        meta = self._blobs.meta(key)
-        return t.ReadableBlobMeta(settable=t.SettableBlobMeta(acl=[]), version=meta.version, sha256=meta.sha256)
-
-    def isRemoteBlobExists(self, blobKey: str) -> bool:
-        return blobKey in self._blobs.keys(blobKey)
 
 
 def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:

@@ -44,7 +44,7 @@ _READING = ("get", "is", "list")  # methods whose names begin so change nothing 
 _REPEATABLE = frozenset(  # asked twice, they do no more than asked once
     {
         "activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload", "uploadPart",
-        "finishUpload", "drainHost", "undrainHost",
+        "finishUpload", "beginCreateBlob", "beginUpdateBlob", "updateBlobReplication", "drainHost", "undrainHost",
     }
 )  # fmt: skip
 _LOST = (NotLeaderError, ThriftConnectionError, CoordinationError)  # another Nimbus may do better

@@ -594,7 +594,11 @@ struct SettableBlobMeta {
 struct ReadableBlobMeta {
   1: required SettableBlobMeta settable;
   2: required i64 version;
-  1001: optional string sha256;  // ours; 64 hexadecimal digits
+  // Ours.
+  1001: optional string sha256;  // 64 hexadecimal digits
+  1002: optional string stored_as;  // a key under which this very content is downloaded, also when there is a newer one
+  1003: optional i64 size_bytes;
+  1004: optional i64 updated_secs;  // since 1970
 }
 
 struct ListBlobsResult {
