@@ -67,11 +67,22 @@ class DurableMap(Protocol):
         """Keep a JSON value."""
 
 
+class BlobContents(Protocol):
+    """What is to be looked up of blobs, and told. Any thread may call."""
+
+    def keys(self) -> frozenset[str]:
+        """The keys of the blobs that somebody here waits for or uses."""
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """{key: the SHA-256 of what it has now; empty: there is no such blob}; what is to be remembered of that."""
+
+
 class SupervisorCore:
     """One supervisor. `options.node_id` names it; `thrift_port` is where its workers and Nimbus reach it.
 
     `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
-    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked.
+    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
+    told which content each blob has that it asks for; None: nobody asks.
     """
 
     def __init__(
@@ -94,6 +105,9 @@ class SupervisorCore:
         self.on_wanted: Callable[[], None] = _nothing
         self.on_failure: Callable[[], None] = _nothing
         self.has_code: Callable[[TopologyId], bool] = _unknown
+        self.blob_contents: BlobContents | None = None
+        self._turns: frozenset[TopologyId] = frozenset()
+        self.slots.has_turn = lambda topology_id: topology_id in self._turns
         self.watch: Watch | None = None
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
@@ -113,6 +127,9 @@ class SupervisorCore:
     def adopt(self) -> list[WorkerHandle]:
         """Take over the workers that a former run left; call it first, before anybody can beat."""
         adopted = self.slots.adopt(self._clock.now(), self._local_state.get("back-offs"))
+        if self.blob_contents is not None:
+            remembered = self._local_state.get("blobs")
+            self.blob_contents.learn(remembered if isinstance(remembered, dict) else {})
         self._wanted = {handle.port: handle.assignment for handle in adopted}
         return adopted
 
@@ -192,6 +209,7 @@ class SupervisorCore:
                 if not self._register_if_due(self._cluster_state, now):
                     return self._register_at
                 self._sync_if_due(self._cluster_state, now)
+                self._take_turns(self._cluster_state)
                 self._write_failures(self._cluster_state)
             except NoPermissionError:
                 raise
@@ -308,10 +326,43 @@ class SupervisorCore:
         for port, assignment_here in held.items():
             if assignment_here.topology_id in kept:
                 wanted.setdefault(port, assignment_here)
+        self._look_up_blobs(cluster_state)
         self._assignments = read
         self._want(wanted)
         self._local_state.put("machine", self._options.machine)
         self._local_state.put("assignments", {str(port): to_plain(each) for port, each in wanted.items()})
+
+    def _look_up_blobs(self, cluster_state: StormClusterState) -> None:
+        if self.blob_contents is None:
+            return
+        found = {}
+        for key in sorted(self.blob_contents.keys()):
+            blob = cluster_state.user_blob(key, self.watch)
+            found[key] = "" if blob is None else blob.sha256
+        self._local_state.put("blobs", self.blob_contents.learn(found))
+
+    def _take_turns(self, cluster_state: StormClusterState) -> None:
+        """Have the turn of topologies whose workers here are to be started again, and give it when they run.
+
+        So workers of a topology are started again one by one in the whole cluster, and a new version of a blob that
+        they cannot live with ends one of them and no more.
+        """
+        wanted, held = self.slots.restarting, set()
+        me = self._options.incarnation or self._options.node_id
+        for topology_id in sorted(wanted | self._turns):
+            holder = cluster_state.restart_turn(topology_id, self.watch)
+            if topology_id not in wanted:
+                if holder == me:
+                    cluster_state.give_restart_turn(topology_id)
+            elif holder == me or (holder is None and cluster_state.take_restart_turn(topology_id, me)):
+                held.add(topology_id)
+        self._have_turns(frozenset(held))
+
+    def _have_turns(self, turns: frozenset[TopologyId]) -> None:
+        is_news = not turns <= self._turns
+        self._turns = turns
+        if is_news:
+            self.on_wanted()
 
     def _not_over(self, cluster_state: StormClusterState, vanished: set[TopologyId]) -> set[TopologyId]:
         """Those of the topologies without an assignment whose end nobody has decided: ZooKeeper may have lost its data.
@@ -367,6 +418,7 @@ class SupervisorCore:
         self._retry_secs = min(COORDINATION_RETRY_MAX_SECS, self._retry_secs * 2 or COORDINATION_RETRY_SECS)
         self._retry_at = now + self._retry_secs
         self._register_at = now
+        self._have_turns(frozenset())
         self.use_remembered(error)
 
     def _remembered(self) -> dict[int, LocalAssignment]:

@@ -5,7 +5,7 @@
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
     health          runs the host's health scripts, where there are some
-    localizer-*     fetch blobs; environments build and remove them; thrift-* serve workers and Nimbus
+    localizer-*     fetch code and blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
 """
@@ -40,6 +40,7 @@ from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, cod
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.service import SupervisorService
+from storm.supervisor.topology_blobs import TopologyBlobs
 from storm.supervisor.worker_launch import launched_with, worker_command
 from storm.supervisor.worker_logs import LogCap
 from storm.supervisor.worker_process import WorkerProcesses
@@ -164,20 +165,32 @@ class SupervisorDaemon:
             EnvironmentLimits(keep_secs=options.environment_keep_secs),
             build_timeout_secs=options.environment_build_secs,
         )
-        blobs = PreparedCode(self._localizer, self._environments, options.python)
-        self._workers.python_of, self._workers.other_children = blobs.python, self._environments.children
+        code = PreparedCode(self._localizer, self._environments, options.python)
+        self._workers.python_of, self._workers.other_children = code.python, self._environments.children
+        self._blobs = TopologyBlobs(
+            code,
+            self._localizer.run,
+            (options.supervisor_dir, options.workers_dir),
+            self._workers.wake,
+            clock,
+            options.blob_keep_secs,
+        )
+        self._workers.link_blobs = self._blobs.link
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
         self._core = build_supervisor(
             options,
             clock=clock,
             cluster_state=None,
-            blobs=blobs,
+            blobs=self._blobs,
             workers=self._workers,
             local_state=local_state,
         )
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
-        self._core.watch = self._woken
+        self._core.watch = self._blobs.on_keys = self._woken
+        self._core.blob_contents = self._blobs
+        self._core.slots.wants_restart = self._blobs.wants_restart
+        self._core.slots.on_restarting = self._coordination_due.set
         self._core.has_code = code_lookup(make_client(seeds, port, clock))
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
 
@@ -230,7 +243,8 @@ class SupervisorDaemon:
 
     def _run_slots(self) -> None:
         while not self._stopping.is_set():
-            due = self._core.run_slots()
+            looks = (self._core.run_slots(), self._blobs.tend(self._core.slots.running().values()))
+            due = min((look for look in looks if look is not None), default=None)
             self._workers.wait(None if due is None else max(0.0, due - self._clock.now()))
 
     def _look_after_health(self) -> None:

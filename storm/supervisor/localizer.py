@@ -103,7 +103,7 @@ class Localizer:
             if _holds(self._dist_dir / topology_id, hashes):
                 wanted.state = BlobsState.READY
                 return
-        self._run(lambda download: self._fetch(topology_id, wanted, download))
+        self.run(lambda download: self._fetch(topology_id, wanted, download))
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
@@ -126,21 +126,24 @@ class Localizer:
                 del self._wanted[topology_id]
             doomed = [self._aside(path.name) for path in self._dist_dir.glob("*") if path.name not in topology_ids]
         for path in filter(None, doomed):
-            self._run(_remover(path))
+            self.run(_remover(path))
 
-    def close(self) -> None:
-        """Begin no further download; one that is under way ends with the process."""
-        self._closed = True
-        for _ in self._threads:
-            self._queue.put(None)
-
-    def _run(self, job: Callable[[Any], None]) -> None:
+    def run(self, job: Callable[[Any], None]) -> None:
+        """Have one of the threads call `job` with its `download`. Any thread may call it; what `job` raises ends its
+        thread.
+        """
         self._queue.put(job)
         with self._lock:
             if len(self._threads) < self._threads_max and not self._closed:
                 thread = threading.Thread(target=self._work, name="localizer", daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def close(self) -> None:
+        """Begin no further download; one that is under way ends with the process."""
+        self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
 
     def _work(self) -> None:
         download = self._open_download()

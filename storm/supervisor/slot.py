@@ -14,6 +14,7 @@ Rules for whoever changes it:
 * A worker is launched only from WAITING_FOR_BLOBS, which is entered only when the port has no process. That is why
   two workers never share a port.
 * A worker is replaced when anything of its assignment differs: executors, epoch or the hashes of its code.
+* One that is outdated ends as one whose assignment changed, and is followed by one with the same assignment.
 * The back-off belongs to the code: the same topology with the same bytes keeps its count of deaths when its executors
   move, also to another port of this supervisor; new bytes start afresh.
 * A worker that had settled and was ended by somebody's signal dies a first death: that says nothing of its code.
@@ -105,7 +106,8 @@ class SlotInputs:
 
     `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
-    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
+    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them. `is_outdated`:
+    a blob that the worker runs with has another version now, and it is the worker's turn to be started again with that.
     """
 
     wanted: LocalAssignment | None
@@ -113,6 +115,7 @@ class SlotInputs:
     worker: WorkerSeen | None = None
     heartbeat_at: float | None = None
     deaths_elsewhere: int = 0
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +300,10 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
                 # It was told to end, or found itself replaced: once, that is no failure.
                 commands = [each for each in commands if not isinstance(each, ReportFailure)]
         return after, forget + commands
-    if seen.wanted != slot.assignment:
+    if seen.wanted != slot.assignment or (seen.is_outdated and slot.state is SlotState.RUNNING):
         reason = "its slot is wanted no more" if seen.wanted is None else "its assignment changed"
+        if seen.wanted == slot.assignment:
+            reason = "a blob that it runs with has a new version"
         well = replace(slot, deaths=0) if is_healthy(slot, limits, now) else slot
         after = _enter_killing(well, None, now + limits.kill_grace_secs, now)
         return after, [KillWorker(reason)]

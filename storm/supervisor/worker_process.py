@@ -84,6 +84,7 @@ class WorkerProcesses:
         self.supervisor_port = options.thrift_port
         self.python_of: Callable[[TopologyId], Path | None] = _own_python
         self.other_children: Callable[[], set[int]] = set
+        self.link_blobs: Callable[[LocalAssignment, Path], None] = _nothing  # into a worker's directory, or raise
         self._held: dict[str, _Held] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -161,8 +162,9 @@ class WorkerProcesses:
         environment = worker_environment(os.environ, conf, directory, python)
         try:
             launch_file = write_launch_file(directory, record)
+            self.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
-        except OSError as error:
+        except (OSError, WorkerStartError) as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise WorkerStartError(str(error)) from error
         self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
@@ -273,6 +275,10 @@ class WorkerProcesses:
 
 def _own_python(topology_id: TopologyId) -> None:
     return None
+
+
+def _nothing(assignment: LocalAssignment, directory: Path) -> None:
+    pass
 
 
 def exit_text(return_code: int, from_outside: bool = False) -> str:

@@ -350,3 +350,23 @@ def test_whatever_happens_the_wanted_state_is_reached_once_faults_stop(
             return
         machine.now = machine.now + 0.1 if due is None else max(due, machine.now)
     raise AssertionError(f"never reached {machine.wanted}: {machine.slot}")
+
+
+# Another version of a blob
+
+
+def test_a_worker_whose_turn_it_is_makes_room_for_one_with_the_new_blob() -> None:
+    story = running().at(20)
+    assert story.look(is_outdated=True) == [KillWorker("a blob that it runs with has a new version")]
+    assert story.look(worker=DEAD, is_outdated=False) == [ForgetWorker(), DownloadBlobs(WORDS)]
+    story.look(worker=None, heartbeat_at=None)
+    assert (story.state, story.slot.deaths) == (SlotState.WAITING_FOR_WORKER_START, 0)
+
+
+def test_a_worker_that_is_just_starting_is_let_start() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    story.look(blobs=BlobsState.READY)
+    assert story.look(worker=ALIVE, is_outdated=True) == []
+    assert story.look(heartbeat_at=1.0) == []
+    assert story.look() == [KillWorker("a blob that it runs with has a new version")]
