@@ -75,7 +75,7 @@ ONLY_IN: dict[str, set[str]] = {
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
     "environment_spec", "errors", "ids", "tuples", "package_rules",
-    "config.addresses", "config.near_names",
+    "config.addresses", "config.blob_map", "config.near_names",
     "hosts.checks", "hosts.facts",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism", "topology.failures",
@@ -84,6 +84,7 @@ PURE = {
     "scheduler.scheduling_state", "scheduler.even", "scheduler.tags",
     "cluster.paths", "cluster.records",
     "supervisor.assignment_sync", "supervisor.environments", "supervisor.registration", "supervisor.slot",
+    "supervisor.blob_versions",
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
     "executor.root_table", "executor.tracking", "executor.transfer", "executor.xorshift",

@@ -106,8 +106,9 @@ class SlotInputs:
 
     `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
-    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them. `is_outdated`:
-    a blob that the worker runs with has another version now, and it is the worker's turn to be started again with that.
+    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
+    `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be started
+    again with that.
     """
 
     wanted: LocalAssignment | None

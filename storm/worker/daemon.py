@@ -276,6 +276,7 @@ def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
         task_components=task_components(topology, conf),
         port=told.port,
         code_dir=told.code_dir,
+        work_dir=told.work_dir,
     )
 
 
