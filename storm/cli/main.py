@@ -41,6 +41,9 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "undrain": Entry("hosts", "undrain", "Let a drained host work again."),
         "doctor": Entry("doctor", "doctor", "Find what is wrong with this host and the cluster, and what to do."),
     },
+    "Files": {
+        "blobstore": Entry("blobs", "blobstore", "Keep files in the cluster, for topologies to use."),
+    },
     "Daemons": {
         "dev": Entry("dev", "dev", "Start a whole cluster on this machine, for development."),
         "nimbus": Entry("daemons", "nimbus", "Start the master."),
