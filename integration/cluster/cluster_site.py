@@ -41,6 +41,7 @@ QUICK = {  # so that tests need not wait long for what comes with time
     "supervisor.heartbeat.frequency.secs": 1,
     "supervisor.monitor.frequency.secs": 1,
     "supervisor.worker.shutdown.sleep.secs": 1,
+    "supervisor.localizer.cleanup.interval.ms": 2_000,
     "topology.message.timeout.secs": 8,
 }
 
