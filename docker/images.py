@@ -98,7 +98,14 @@ def prepare(say: Callable[[str], None], base: str | None, bootstrap: bool) -> Im
     """
     if base is not None or (not bootstrap and _can_have(PYTHON_IMAGE, say) and _can_have(ZOOKEEPER_IMAGE, say)):
         chosen = base or PYTHON_IMAGE
-        return Images(_cluster(say, chosen, ()), ZOOKEEPER_IMAGE, chosen)
+        made = Images(_cluster(say, chosen, ()), ZOOKEEPER_IMAGE, chosen)
+    else:
+        made = _all_made_here(say)
+    docker("image", "prune", "--force", "--filter", f"label={LABEL}")  # those before them
+    return made
+
+
+def _all_made_here(say: Callable[[str], None]) -> Images:
     _base(say)
     # Their package managers use this machine's network, which may be the only one that reaches the mirror.
     on_host = ("--network", "host")
