@@ -116,9 +116,9 @@ def port_uses(settings: Settings) -> Iterator[PortUse]:
 def _holders(ports: set[int]) -> Mapping[int, int | None]:
     """{port: the process that listens there, None where this user may not see it}."""
     return {
-        connection.laddr.port: connection.pid
+        port: connection.pid
         for connection in psutil.net_connections("tcp")
-        if connection.laddr and connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports
+        if connection.status == psutil.CONN_LISTEN and (port := getattr(connection.laddr, "port", 0)) in ports
     }
 
 

@@ -50,10 +50,10 @@ LINES_KEPT = 20
 LINE_BYTES_MAX = 2_000
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
-_IMPORTED = (  # all that a worker imports sooner or later
-    "import cloudpickle, storm.worker.daemon, storm.cluster.zookeeper, storm.messaging.zeromq\n"
-    "from storm.thrift.interface import storm_thrift\n"
-    "storm_thrift()"
+# All that a worker uses in the end: much of it is imported late.
+_IMPORTED = (
+    "import storm.worker.daemon, storm.cluster.zookeeper, storm.messaging.zeromq, storm.messaging.tuple_codec, "
+    "storm.executor.component_loading; from storm.thrift.interface import storm_thrift; storm_thrift()"
 )
 
 

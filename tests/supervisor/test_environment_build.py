@@ -113,9 +113,10 @@ def test_what_cannot_be_installed_is_said_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_packages_that_storm_cannot_be_imported_with_are_found_out_here(tmp_path: Path) -> None:
+@pytest.mark.parametrize("uv", [None, WITH_UV])
+def test_packages_that_storm_cannot_be_imported_with_are_found_out_here(tmp_path: Path, uv: str | None) -> None:
     make_wheel(tmp_path / "wheels", "kazoo", "99.0", body="raise ImportError('not this one')\n")
-    failure = build(tmp_path, spec(tmp_path / "wheels", "kazoo"))
+    failure = build(tmp_path, spec(tmp_path / "wheels", "kazoo"), replace(HOST, uv=uv))
     assert failure is not None
     assert failure.reason == "Storm itself cannot be imported with what it installs"
     assert "ImportError: not this one" in failure.last_lines
