@@ -14,7 +14,7 @@ from compose_site import SUPERVISORS, ComposeSite
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)  # the first waits for images to be made
+pytestmark = pytest.mark.timeout(1_800)  # the first waits for images to be made
 
 RATE = 100.0
 
