@@ -50,13 +50,21 @@ def up(arguments: argparse.Namespace) -> None:
     words = [word for file in files for word in ("-f", str(file))]
     scales = [word for scale in arguments.scale for word in ("--scale", scale)]
     environment = {**os.environ, **made.variables()}
+    before = caches(nodes.nodes(project()))
     say(f"starting the cluster {project()}")
     engine.show(
         [*engine.compose_command(), "-p", project(), *words, "up", "--detach", "--remove-orphans", *scales],
         env=environment,
     )
+    left = before - caches(nodes.nodes(project()))  # of supervisors that are wanted no more
+    if left:
+        docker("volume", "rm", *left)
     wait_ready(READY_SECS)
     say(announcement(nodes.nodes(project())))
+
+
+def caches(present: Sequence[Node]) -> set[str]:
+    return {name for node in present for name in node.caches}
 
 
 def wait_ready(secs: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import Trouble, docker, inspect
@@ -11,12 +12,13 @@ if TYPE_CHECKING:
 
 PROJECT, SERVICE, NUMBER = (f"com.docker.compose.{word}" for word in ("project", "service", "container-number"))
 NETWORK = "storm"
+UNNAMED = re.compile("[0-9a-f]{64}")  # what Docker calls a volume that nobody gave a name
 
 
 class Node(NamedTuple):
     """A container. `state`: Docker's word for it; `health`: healthy, unhealthy, starting, or empty where none is told.
 
-    `is_cut`: it is on no network. `ports`: {its own port: the host's}.
+    `is_cut`: it is on no network. `ports`: {its own port: the host's}. `caches`: volumes without a name of their own.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Node(NamedTuple):
     health: str
     is_cut: bool
     ports: Mapping[int, int]
+    caches: Sequence[str] = ()
 
     @property
     def is_well(self) -> bool:
@@ -46,6 +49,7 @@ def node_of(found: Mapping[str, Any]) -> Node:
         health=state.get("Health", {}).get("Status", ""),
         is_cut=not found["NetworkSettings"]["Networks"],
         ports={int(own.split("/")[0]): int(to[0]["HostPort"]) for own, to in bindings.items() if to},
+        caches=[mount["Name"] for mount in found["Mounts"] if UNNAMED.fullmatch(mount.get("Name", ""))],
     )
 
 

@@ -58,6 +58,7 @@ class NodeState(NamedTuple):
     health: str
     is_cut: bool
     ports: Mapping[str, int]
+    caches: list[str]
 
     @property
     def is_well(self) -> bool:
@@ -208,6 +209,10 @@ class ComposeSite:
         """What a command in the node's container prints; empty if it fails."""
         done = subprocess.run(["docker", "exec", node.id, *words], capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
+
+    def volumes(self) -> set[str]:
+        """All that the engine has."""
+        return set(engine.docker("volume", "ls", "--quiet").split())
 
     def worker_processes(self, node: NodeState) -> int:
         return int(self.within(node, "sh", "-c", COUNT_WORKERS) or -1)

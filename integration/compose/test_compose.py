@@ -95,7 +95,9 @@ def test_supervisors_that_were_added_are_used_after_a_rebalance(cluster: Compose
     cluster.storm("rebalance", load.name, "-w", "1", "-n", "5")
     cluster.wait_hosts(load.topology_id, 5)
     load.wait_progress(200)
+    caches = {name for node in cluster.nodes() for name in node.caches}
     cluster.up("--scale", f"supervisor={SUPERVISORS}")
+    assert cluster.volumes() & caches == {name for node in cluster.nodes() for name in node.caches}
     cluster.wait_well()
     cluster.wait_hosts(load.topology_id, 3)
     load.finish()

@@ -100,6 +100,7 @@ def inspected(service: str, number: int = 1, **changed: Any) -> dict[str, Any]:
         "State": {"Status": "running", "Health": {"Status": "healthy"}},
         "HostConfig": {"PortBindings": {}},
         "NetworkSettings": {"Networks": {"storm_storm": {}}},
+        "Mounts": [],
         **changed,
     }
 
@@ -131,6 +132,13 @@ def test_the_host_is_told_where_nimbus_is() -> None:
     bound = {"PortBindings": {"6627/tcp": [{"HostIp": "127.0.0.1", "HostPort": "7000"}]}}
     found = [nodes.node_of(inspected("nimbus-1", HostConfig=bound)), nodes.node_of(inspected("supervisor"))]
     assert nodes.seeds(found) == ["127.0.0.1:7000"]
+
+
+def test_volumes_without_a_name_are_caches() -> None:
+    mounts = [{"Type": "volume", "Name": "storm_nimbus-1"}, {"Type": "bind", "Source": "/srv"}]
+    assert nodes.node_of(inspected("nimbus-1", Mounts=mounts)).caches == []
+    mounts.append({"Type": "volume", "Name": "ab" * 32})
+    assert nodes.node_of(inspected("supervisor", Mounts=mounts)).caches == ["ab" * 32]
 
 
 # --- compose files
