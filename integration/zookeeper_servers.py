@@ -25,13 +25,10 @@ STOP_SECS = 15.0
 class ZooKeeperProcess:
     """A running server. After `stop` or `kill`, `restart` starts it again: same port, same data directory."""
 
-    def __init__(
-        self, command: list[str], port: int, log: Path, *, alone: bool = True, host: str = "127.0.0.1"
-    ) -> None:
+    def __init__(self, command: list[str], port: int, log: Path, *, alone: bool = True) -> None:
         """`alone` False: it serves only with others, so it is started without waiting for that."""
         self.port = port
-        self.host = host
-        self.hosts = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.hosts = f"127.0.0.1:{port}"
         self.log = log
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +59,7 @@ class ZooKeeperProcess:
     @property
     def mode(self) -> str:
         """ "standalone", "leader" or "follower"; empty while it does not serve."""
-        found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr", self.host), re.MULTILINE)
+        found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr"), re.MULTILINE)
         return "" if found is None else found[1].decode()
 
     def restart(self) -> None:
@@ -221,10 +218,10 @@ def give_to_another(hosts: str, path: str, owner: str = "", *, readable: bool) -
         client.close()
 
 
-def four_letter_word(port: int, word: bytes, host: str = "127.0.0.1") -> bytes:
+def four_letter_word(port: int, word: bytes) -> bytes:
     """The server's answer; empty if it does not answer."""
     try:
-        with socket.create_connection((host, port), timeout=2) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             connection.sendall(word)
             return b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
-from storm.config.addresses import joined
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class LogSource(NamedTuple):
 
     @property
     def label(self) -> str:
-        return joined(self.host, self.port)
+        return f"{self.host}:{self.port}"
 
 
 @click.command()
