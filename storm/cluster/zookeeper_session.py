@@ -123,7 +123,8 @@ class ZooKeeperSession:
         self._session_secs = session_timeout_ms / 1000
         self._call_timeout_secs = call_timeout_secs
         self._closed = threading.Event()
-        self._connected = threading.Event()
+        self._is_refused = False  # for good: ZooKeeper does not accept these credentials
+        self._connected = threading.Event()  # or refused
         self._starting = threading.Lock()  # guards the next
         self._started_at: float | None = None
         self._lock = threading.Lock()  # guards what follows
@@ -231,10 +232,12 @@ class ZooKeeperSession:
 
     def _is_connected_within(self, timeout_secs: float) -> bool:
         self._refuse_if_closed()
-        if self.client.client_state == KeeperState.AUTH_FAILED:
+        if not self._is_refused:
+            self._start_if_ended()
+        is_connected = self._connected.wait(timeout_secs)
+        if self._is_refused:
             raise self._not_accepted()
-        self._start_if_ended()
-        return self._connected.wait(timeout_secs)
+        return is_connected
 
     def _refuse_if_closed(self) -> None:
         if self._closed.is_set():
@@ -263,7 +266,11 @@ class ZooKeeperSession:
         return CoordinationError(f"{self.place} did not answer within {secs:g} s to {action} {path}: {_ADVICE}")
 
     def _state_changed(self, kazoo_state: str) -> None:
+        # Only now: a moment later kazoo's thread ends, and the state is CLOSED as after any other end.
+        self._is_refused |= self.client.client_state == KeeperState.AUTH_FAILED
         self._become(_STATES[kazoo_state])
+        if self._is_refused:
+            self._connected.set()  # nothing more comes: who waits is to hear it at once
 
     def _become(self, state: ConnectionState, suspension: threading.Timer | None = None) -> None:
         # Nothing changes if it is a `suspension` that says so and that is over meanwhile.
@@ -299,6 +306,8 @@ class ZooKeeperSession:
     def _log(self, before: ConnectionState, state: ConnectionState) -> None:
         if state is ConnectionState.CONNECTED:
             logger.info("Connected to %s.", self.place)
+        elif self._is_refused:
+            logger.warning("%s does not accept %s.", self.place, self._user)
         elif before is ConnectionState.CONNECTED:
             logger.warning("The connection to %s is lost; trying again.", self.place)
         elif before is ConnectionState.SUSPENDED:
