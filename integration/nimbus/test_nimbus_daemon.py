@@ -473,7 +473,11 @@ def test_slots_that_come_and_go_are_used_and_left_at_once(site: Any, package: Pa
             return set() if assignment is None else set(assignment.node_hosts)
 
         wait(lambda: nodes() == {"a", "b"}, "two slots are used", 5)
-        assert "2 of 3 workers" in client.call("getTopologySummary", topology_id).sched_status
+
+        def status() -> str:
+            return str(client.call("getTopologySummary", topology_id).sched_status)
+
+        wait(lambda: "2 of 3 workers" in status(), "the status says what is missing", 5)
         site.start_supervisor("c", slots=1)
         wait(lambda: nodes() == {"a", "b", "c"}, "the third is used too", 5)
         beat(client, topology_id, site.state.assignment(topology_id))
