@@ -26,7 +26,7 @@ _STRUCTS = (
     "ComponentCommon", "StormTopology", "TopologySummary", "NimbusSummary", "WorkerSummary", "ClusterSummary",
     "SupervisorWorkerHeartbeat", "SupervisorWorkerHeartbeats",
 )  # fmt: skip
-_RECORDS = ("StormBase", "Assignment", "SupervisorInfo", "NimbusInfo", "ErrorInfo", "LogConfig")
+_RECORDS = ("StormBase", "Assignment", "SupervisorInfo", "Drain", "NimbusInfo", "ErrorInfo", "LogConfig", "UserBlob")
 
 
 def this_release() -> Path:

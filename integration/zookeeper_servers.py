@@ -25,10 +25,13 @@ STOP_SECS = 15.0
 class ZooKeeperProcess:
     """A running server. After `stop` or `kill`, `restart` starts it again: same port, same data directory."""
 
-    def __init__(self, command: list[str], port: int, log: Path, *, alone: bool = True) -> None:
+    def __init__(
+        self, command: list[str], port: int, log: Path, *, alone: bool = True, host: str = "127.0.0.1"
+    ) -> None:
         """`alone` False: it serves only with others, so it is started without waiting for that."""
         self.port = port
-        self.hosts = f"127.0.0.1:{port}"
+        self.host = host
+        self.hosts = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.log = log
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,7 +62,7 @@ class ZooKeeperProcess:
     @property
     def mode(self) -> str:
         """ "standalone", "leader" or "follower"; empty while it does not serve."""
-        found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr"), re.MULTILINE)
+        found = re.search(rb"^Mode: (\w+)", four_letter_word(self.port, b"srvr", self.host), re.MULTILINE)
         return "" if found is None else found[1].decode()
 
     def restart(self) -> None:
@@ -218,10 +221,10 @@ def give_to_another(hosts: str, path: str, owner: str = "", *, readable: bool) -
         client.close()
 
 
-def four_letter_word(port: int, word: bytes) -> bytes:
+def four_letter_word(port: int, word: bytes, host: str = "127.0.0.1") -> bytes:
     """The server's answer; empty if it does not answer."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with socket.create_connection((host, port), timeout=2) as connection:
             connection.sendall(word)
             return b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:

@@ -41,6 +41,7 @@ QUICK = {  # so that tests need not wait long for what comes with time
     "supervisor.heartbeat.frequency.secs": 1,
     "supervisor.monitor.frequency.secs": 1,
     "supervisor.worker.shutdown.sleep.secs": 1,
+    "supervisor.localizer.cleanup.interval.ms": 2_000,
     "topology.message.timeout.secs": 8,
 }
 
@@ -170,7 +171,7 @@ class ClusterSite:
 
     def reset(self) -> None:
         """As it was at first: ZooKeeper, Nimbus and three supervisors run, and no topology does."""
-        if four_letter_word(self.zookeeper.port, b"ruok") != b"imok":
+        if four_letter_word(self.zookeeper.port, b"ruok", self.zookeeper.host) != b"imok":
             self.zookeeper.restart()
         for name in [name for name in self.supervisors if name not in {"a", "b", "c"}]:
             self.end_supervisor(name)
@@ -180,6 +181,8 @@ class ClusterSite:
         for name, daemon in self.supervisors.items():
             if not daemon.is_running:
                 self.start_supervisor(name)
+        for drained in self.call("getClusterInfo").drained or []:
+            self.storm("undrain", drained.supervisor_id)
         for summary in self.call("getTopologySummaries"):
             if summary.status != "KILLED":
                 self.storm("kill", summary.name, "-w", "0")
@@ -229,11 +232,13 @@ class ClusterSite:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Ask Nimbus."""
-        with NimbusClient(["127.0.0.1"], self.settings["nimbus.thrift.port"], 10.0) as nimbus:
+        with NimbusClient(self.settings["nimbus.seeds"], self.settings["nimbus.thrift.port"], 10.0) as nimbus:
             return nimbus.call(method, *arguments)
 
     def call_supervisor(self, name: str, method: str, *arguments: Any) -> Any:
-        client = ThriftClient("Supervisor", "127.0.0.1", self.supervisors[name].settings["supervisor.thrift.port"], 5.0)
+        client = ThriftClient(
+            "Supervisor", self.zookeeper.host, self.supervisors[name].settings["supervisor.thrift.port"], 5.0
+        )
         try:
             return client.call(method, *arguments)
         finally:
@@ -362,7 +367,7 @@ def free_ports() -> Iterator[int]:
 
 
 def listening_ports() -> set[int]:
-    return {c.laddr.port for c in psutil.net_connections("tcp4") if c.status == psutil.CONN_LISTEN}
+    return {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
 def start_site(
@@ -370,8 +375,9 @@ def start_site(
     zookeeper_kind: str,
     supervisors: Sequence[str] = ("a", "b", "c"),
     settings: Mapping[str, Any] = QUICK,
+    host: str = "127.0.0.1",
 ) -> ClusterSite:
-    """A whole cluster over `embedded` or `apache` ZooKeeper."""
+    """A whole cluster over `embedded` or `apache` ZooKeeper, on another address of loopback if `embedded`."""
     home = directory / "zookeeper"
     home.mkdir(parents=True)
     if zookeeper_kind == "apache":
@@ -379,7 +385,16 @@ def start_site(
     else:
         port = next(free_ports())
         command = [*STORM, "dev-zookeeper", "--port", str(port), "--data-dir", str(home / "data")]
-        zookeeper = ZooKeeperProcess(command, port, home / "zookeeper.log")
+        if host != "127.0.0.1":
+            command += ["-c", f"storm.local.hostname={host}"]
+        zookeeper = ZooKeeperProcess(command, port, home / "zookeeper.log", host=host)
+    if host != "127.0.0.1":
+        settings = {
+            **settings,
+            "storm.zookeeper.servers": [host],
+            "nimbus.seeds": [host],
+            "storm.local.hostname": host,
+        }
     site = ClusterSite(directory, zookeeper, supervisors, settings)
     try:
         site.start()

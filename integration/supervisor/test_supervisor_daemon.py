@@ -185,3 +185,27 @@ def test_kill_all_workers_ends_what_a_dead_supervisor_left(site: SupervisorSite)
     assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
+
+
+def test_an_ill_host_runs_no_worker_until_it_is_well(site: SupervisorSite) -> None:
+    checks = site.directory / "checks"
+    checks.mkdir()
+    sign = site.directory / "sda-is-broken"
+    script = checks / "disk.sh"
+    script.write_text(f"#!/bin/sh\n[ ! -e {sign} ] || echo ERROR sda\n")
+    script.chmod(0o755)
+    site.settings["storm.health.check.dir"] = str(checks)
+    run_topology(site, {}, site.ports)
+    wait_until(lambda: site.beating() == set(site.ports), "both workers beat", site)
+    site.stop()
+    assert len(site.workers()) == 2
+    sign.touch()
+    site.start()
+    wait_until(lambda: not site.workers(), "its workers are ended", site)
+    found = site.state.supervisor(site.node_id())
+    assert found is not None
+    assert (found[0].slot_ports, found[0].illness) == ((), "disk.sh says ERROR sda")
+    site.stop()
+    sign.unlink()
+    site.start()
+    wait_until(lambda: len(site.workers()) == 2, "it works again", site)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import random
 import socket
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tcp_proxy import TcpProxy, Truncation
 
+from storm.clock import SystemClock
 from storm.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -19,6 +24,7 @@ from storm.errors import (
     ThriftConnectionError,
     TopologyNotAliveError,
 )
+from storm.nimbus.file_transfers import Uploads
 from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import UPLOAD_CHUNK_BYTES, Address, NimbusClient, parse_address
@@ -36,6 +42,7 @@ class Cluster:
     """Which Nimbus leads; None while there is none."""
 
     leader: ThriftServer | None = None
+    leaders_host = "127.0.0.1"  # as it is told
     refusals = 0  # of the leader, which is not ready yet
 
 
@@ -58,8 +65,9 @@ class Nimbus:
         if leader is None:
             raise StormError("no Nimbus leads at the moment")
         return storm_thrift().NimbusSummary(
-            host="127.0.0.1", port=leader.port, uptime_secs=1, isLeader=True, version="0"
-        )
+            host=self.cluster.leaders_host, port=leader.port, uptime_secs=1, isLeader=True, version="0",
+            is_answering=leader is self.server,
+        )  # fmt: skip
 
     def activate(self, name: str) -> None:
         if self.cluster.leader is not self.server or self.cluster.refusals > 0:
@@ -135,6 +143,13 @@ def test_the_leader_is_found_and_followed(nimbuses: list[Nimbus]) -> None:
 
 def test_a_seed_that_is_down_is_passed_over(nimbuses: list[Nimbus]) -> None:
     nimbuses[0].server.stop()
+    with client_of(nimbuses) as client:
+        client.call("activate", "a")
+    assert nimbuses[1].activated == ["a"]
+
+
+def test_a_leader_that_calls_itself_otherwise_is_used_as_the_seed_that_it_is(nimbuses: list[Nimbus]) -> None:
+    nimbuses[0].cluster.leaders_host = "nimbus-2.invalid"
     with client_of(nimbuses) as client:
         client.call("activate", "a")
     assert nimbuses[1].activated == ["a"]
@@ -227,6 +242,40 @@ def test_a_file_is_uploaded_in_chunks(nimbuses: list[Nimbus], tmp_path: Path, si
     assert last == b"finished"
     assert all(len(chunk) <= UPLOAD_CHUNK_BYTES for chunk in chunks)
     assert told[-1:] == ([(size, size)] if size else [])
+
+
+class Receiver:
+    """A leading Nimbus that takes uploads, behind a proxy."""
+
+    def __init__(self, directory: Path) -> None:
+        self.uploads = Uploads(directory, 1 << 30, 600, clock=SystemClock(), rng=random.Random(1))
+        self.server = ThriftServer("Nimbus", self, host="127.0.0.1", port=0)
+        self.server.start()
+        self.proxy = TcpProxy(("127.0.0.1", self.server.port))
+        self.beginFileUpload, self.uploadPart = self.uploads.begin, self.uploads.put
+        self.finishUpload = self.uploads.finish_verified
+
+    def getLeader(self) -> Any:
+        return storm_thrift().NimbusSummary(
+            host="127.0.0.1", port=self.proxy.port, uptime_secs=1, isLeader=True, version="0"
+        )
+
+
+def test_an_upload_over_a_link_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.bin", random.Random(7).randbytes(20 * UPLOAD_CHUNK_BYTES))
+    path = tmp_path / "package.zip"
+    path.write_bytes(data.getvalue())
+    receiver = Receiver(tmp_path / "inbox")
+    broken = receiver.proxy.to_server.change = Truncation(seed=3, every_bytes=4 * UPLOAD_CHUNK_BYTES)
+    told: list[int] = []
+    with receiver.proxy, NimbusClient([f"127.0.0.1:{receiver.proxy.port}"], 6627, TIMEOUT_SECS) as client:
+        location = client.upload_file(path, lambda done, total: told.append(done))
+    assert broken.cuts >= 2
+    assert told == sorted(told), "nothing was sent anew but the chunk that broke off"
+    assert b"".join(receiver.uploads.package(location)) == data.getvalue()
+    receiver.server.stop()
 
 
 def test_a_blob_is_downloaded(nimbuses: list[Nimbus]) -> None:

@@ -8,6 +8,7 @@ import resource
 import socket
 import struct
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -383,3 +384,17 @@ def test_a_port_is_free_again_after_stop() -> None:
 def test_a_host_that_is_not_ours_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 203\.0\.113\.7"):
         ThriftServer("Nimbus", Nimbus(), host="203.0.113.7", port=0).start()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has not both families")
+def test_every_address_is_of_both_families_and_a_client_of_ipv4_is_called_as_elsewhere() -> None:
+    server = ThriftServer("Nimbus", Nimbus(), host="::", port=0, limits=replace(LIMITS, connections_per_address_max=1))
+    server.start()
+    clients = [ThriftClient("Nimbus", host, server.port, DEADLINE_SECS) for host in ("127.0.0.1", "127.0.0.1", "::1")]
+    try:
+        assert [client.call("isTopologyNameAllowed", "free") for client in clients] == [True] * 3
+        assert server.counts == {}, "loopback is exempt from the limit of one address, in both families"
+    finally:
+        for client in clients:
+            client.close()
+        server.stop()

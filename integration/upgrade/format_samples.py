@@ -45,9 +45,11 @@ RECORDS = [
         {"k": "h"}, "me",
     ),
     records.SupervisorInfo("node-1", "host-1", (6700, 6701), (6700,), 6628, 1_700_000_000, "1", {"a": "b"}, {"c": 1.5}),
+    records.Drain("node-1", "host-1", 1_700_000_000, 5),
     records.NimbusInfo("host-1", 6627, 1_700_000_000, "1"),
     records.ErrorInfo("boom", 1_700_000_000, "host-1", 6700),
     records.LogConfig({"ROOT": records.LoggerLevel("DEBUG", 1_700_000_060, "INFO")}),
+    records.UserBlob("words.txt", 2, "h", 3, 1_700_000_000),
 ]  # fmt: skip
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from zookeeper_servers import REPOSITORY, four_letter_word
+from zookeeper_servers import REPOSITORY, ZooKeeperProcess, four_letter_word, free_port
 
 from storm.dev_zookeeper.daemon import DevZooKeeperOptions, banner, check_options
 from storm.errors import ConfigError
-
-if TYPE_CHECKING:
-    from zookeeper_servers import ZooKeeperProcess
 
 
 def ended(*arguments: str) -> tuple[int, str]:
@@ -70,3 +67,15 @@ def test_loopback_is_open(host: str) -> None:
 def test_the_banner_says_where_the_data_is() -> None:
     assert "in memory" in banner(DevZooKeeperOptions(), 2181)
     assert "in /var/zk" in banner(DevZooKeeperOptions(data_dir=Path("/var/zk")), 2181)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has not both families")
+def test_every_address_is_of_both_families(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "storm.dev_zookeeper", "--host", "::", "--insecure", "--port", str(port)]
+    server = ZooKeeperProcess(command, port, tmp_path / "log")
+    try:
+        for host in ("127.0.0.1", "::1"):
+            assert b"Mode: standalone-dev" in four_letter_word(port, b"srvr", host)
+    finally:
+        server.stop()

@@ -1,7 +1,8 @@
-"""Blobs: the code, configuration and package of each topology, by key.
+"""Blobs: the code, configuration and package of each topology, and what people put there, by key.
 
 Keys of a topology: `<id>-stormcode.ser` (Thrift StormTopology), `<id>-stormconf.ser` (JSON), `<id>-stormjar.jar`
-(zip of the user's code). A blob is never changed: it is created whole, read and deleted.
+(zip of the user's code). A blob is never changed: it is created whole, read and deleted. What people put there can be
+updated, so each content of it is a blob of its own, `<key>.<sha256>`; which one is the present one, ZooKeeper knows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 65_536
 KEY_BYTES_MAX = 250  # a key is a directory's name, and 255 bytes is what file systems take
 
+USER_KEY_BYTES_MAX = KEY_BYTES_MAX - 65  # a dot and a hash follow it
+_VERSION = re.compile(r"\.[0-9a-f]{64}\Z")
 _KEY = re.compile(r"[\w \t._-]+\Z")  # Storm's pattern; letters of any script
 
 
@@ -74,6 +77,16 @@ def jar_key(topology_id: TopologyId) -> str:
 def topology_keys(topology_id: TopologyId) -> tuple[str, str, str]:
     """The keys of a topology's three blobs."""
     return code_key(topology_id), conf_key(topology_id), jar_key(topology_id)
+
+
+def version_key(key: str, sha256: str) -> str:
+    """The key of one content of a blob that people made."""
+    return f"{key}.{sha256}"
+
+
+def is_version_key(key: str) -> bool:
+    """Whether `version_key` made it."""
+    return _VERSION.search(key) is not None
 
 
 def verified(chunks: Iterable[bytes], key: str, sha256: str) -> Iterator[bytes]:

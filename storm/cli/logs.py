@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
+from storm.config.addresses import joined
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class LogSource(NamedTuple):
 
     @property
     def label(self) -> str:
-        return f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
 
 @click.command()

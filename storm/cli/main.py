@@ -35,11 +35,21 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "logs": Entry("logs", "logs", "Print or follow the logs of a topology's workers."),
         "set-log-level": Entry("topologies", "set_log_level", "Change log levels of a running topology."),
     },
+    "Hosts": {
+        "hosts": Entry("hosts", "hosts", "List the supervisors: hosts, slots, tags, whether they are drained or ill."),
+        "drain": Entry("hosts", "drain", "Take a host out of service: its workers move to others."),
+        "undrain": Entry("hosts", "undrain", "Let a drained host work again."),
+        "doctor": Entry("doctor", "doctor", "Find what is wrong with this host and the cluster, and what to do."),
+    },
+    "Files": {
+        "blobstore": Entry("blobs", "blobstore", "Keep files in the cluster, for topologies to use."),
+    },
     "Daemons": {
         "dev": Entry("dev", "dev", "Start a whole cluster on this machine, for development."),
         "nimbus": Entry("daemons", "nimbus", "Start the master."),
         "supervisor": Entry("daemons", "supervisor", "Start this machine's supervisor, which runs workers."),
         "dev-zookeeper": Entry("daemons", "dev_zookeeper", "Start a single-node ZooKeeper server, for development."),
+        "node-health-check": Entry("health", "node_health_check", "Run this host's health scripts."),
         "kill-workers": Entry("daemons", "kill_workers", "End all workers of this machine's supervisor."),
     },
     "Configuration": {

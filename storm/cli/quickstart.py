@@ -18,6 +18,7 @@ from storm.cli.options import read_settings
 from storm.cli.output import Steps
 from storm.cli.version import what_runs
 from storm.clock import SystemClock
+from storm.config.addresses import joined
 from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Ste
     steps.done(topology_id)
     steps.start("waiting for its workers")
     workers = submitter.wait_until_running(nimbus, topology_id, steps)
-    steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
+    steps.done(", ".join(joined(worker.host, worker.port) for worker in workers))
 
 
 def next_steps(cluster: DevCluster) -> str:

@@ -9,6 +9,7 @@ import click
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import duration, plural, print_json, table
 from storm.cli.version import what_runs
+from storm.config.addresses import joined
 
 if TYPE_CHECKING:
     from storm.config.settings import Settings
@@ -20,6 +21,7 @@ STATES = {
     "running": "runs again",
     "waiting-for-worker-start": "is starting again",
     "waiting-for-blobs": "is waiting for its code",
+    "building-environment": "is waiting for its environment",
     "killing": "is being ended",
 }
 
@@ -107,7 +109,7 @@ def _counts(stats: Any) -> list[object]:
 def worker_table(page: Any) -> str:
     """Where it runs."""
     rows = [
-        [f"{w.host}:{w.port}", w.num_executors, duration(w.uptime_secs) if w.uptime_secs is not None else "starting",
+        [joined(w.host, w.port), w.num_executors, duration(w.uptime_secs) if w.uptime_secs is not None else "starting",
          ", ".join(f"{name} x{count}" for name, count in sorted((w.component_to_num_tasks or {}).items()))]
         for w in sorted(page.workers, key=lambda w: (w.host, w.port))
     ]  # fmt: skip
@@ -115,12 +117,14 @@ def worker_table(page: Any) -> str:
 
 
 def failure_text(failure: Any) -> str:
-    """A slot whose worker died lately: how often, why, its last lines, and when it is tried again."""
+    """A slot whose worker died lately: how often, why, its last lines, when it is tried again. Or what it waits for."""
+    if failure.deaths == 0:
+        return f"{failure.host}:{failure.port} {failure.reason}"
     if failure.retry_secs is not None:
         now = f"is tried again in {duration(failure.retry_secs)}"
     else:
         now = STATES.get(failure.state, failure.state)
-    head = f"{failure.host}:{failure.port} died {plural(failure.deaths, 'time')} in a row and {now}"
+    head = f"{joined(failure.host, failure.port)} died {plural(failure.deaths, 'time')} in a row and {now}"
     lines = [f"{click.style(head, fg='red')}: it {failure.reason}"]
     return "\n".join(lines + [f"    {line}" for line in (failure.last_lines or "").splitlines()[-LAST_LINES:]])
 

@@ -14,6 +14,7 @@ from storm.cli.output import Steps, plural, print_json, size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storm.client.code_package import PackedRequirements
     from storm.client.topology_file import LoadedTopology
     from storm.config.settings import Settings
 
@@ -31,10 +32,22 @@ def conf_overrides(settings: Settings) -> dict[str, Any]:
 @click.option(
     "--wait-secs",
     type=click.FloatRange(min=0),
-    default=120.0,
-    show_default=True,
-    help="How long to wait for the workers.",
+    help="How long to wait for the workers: 120 s by default, 720 s where hosts install what it requires.",
 )
+@click.option(
+    "--requirements",
+    "named",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What hosts install: a requirements.txt, pylock.toml, uv.lock or pyproject.toml; by default the project's.",
+)
+@click.option(
+    "--wheelhouse",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Send the wheels that are needed along from DIR: hosts then ask no index.",
+)
+@click.option("--no-env", is_flag=True, help="Run on the hosts' own Python, whatever the project requires.")
 @click.option("--dry-run", is_flag=True, help="Load, check and pack it, but send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
@@ -43,21 +56,54 @@ def submit(settings: Settings, path: Path, args: tuple[str, ...], name: str, as_
 
     FILE has `topology = builder.create_topology()` or `def topology(conf)` at its top level; a directory names its
     file in pyproject.toml under [tool.storm], or has a topology.py. Settings given by -c win over the file's own.
+    What the project requires (uv.lock, pylock.toml, requirements.txt, pyproject.toml) each host installs for it.
     """
     from storm.client.topology_file import load_topology
     from storm.clock import SystemClock
     from storm.topology.validation import validate_name
 
     validate_name(name)
+    if options["no_env"] and (options["wheelhouse"] or options["named"]):
+        raise click.UsageError("--no-env installs nothing: it does not go with --requirements or --wheelhouse.")
     steps = Steps(2 if options["dry_run"] else 4 if options["no_wait"] else 5, SystemClock(), quiet=as_json)
     try:
         steps.start(f"loading {path}")
         loaded = load_topology(path, conf_overrides(settings), args)
         steps.done(f"{plural(len(loaded.topology.spouts), 'spout')}, {plural(len(loaded.topology.bolts), 'bolt')}")
-        _pack_and_send(settings, loaded, name, steps, {**options, "as_json": as_json})
+        _pack_and_send(settings, loaded, name, steps, {**options, "as_json": as_json, "path": path})
     except BaseException:
         steps.failed()
         raise
+
+
+def _requirements(path: Path, named: Path | None, wheelhouse: Path | None) -> tuple[str, PackedRequirements] | None:
+    """In words and as they are packed; None: it needs nothing but the hosts' Python. Raises PackageError."""
+    from storm.cli.uv_export import export_uv_lock
+    from storm.client.code_package import PackedRequirements, python_version
+    from storm.client.requirements import find_requirements
+    from storm.client.wheelhouse import wheels_for
+    from storm.errors import PackageError
+
+    found = find_requirements(path, named, export_uv_lock)
+    if found is None:
+        if wheelhouse is not None:
+            raise PackageError(
+                f"nothing says which wheels of {wheelhouse} the topology needs: write a requirements.txt beside it"
+            )
+        return None
+    wheels = {} if wheelhouse is None else wheels_for(wheelhouse, found.lines, python_version())
+    if wheelhouse is not None and not wheels:
+        raise PackageError(f"{wheelhouse} has no wheel that {found.source} needs")
+    with_wheels = "" if wheelhouse is None else f" with {plural(len(wheels), 'wheel')}"
+    text = f"; {plural(found.projects, 'requirement')} of {found.source.name}{with_wheels}"
+    return text, PackedRequirements(found.lines, wheels)
+
+
+def _without(files: dict[str, Path], wheelhouse: Path | None) -> dict[str, Path]:
+    """The files but for those of a wheelhouse within the project: what is needed of it has its own place."""
+    if wheelhouse is None:
+        return files
+    return {name: path for name, path in files.items() if not path.resolve().is_relative_to(wheelhouse.resolve())}
 
 
 def _pack_and_send(
@@ -67,8 +113,10 @@ def _pack_and_send(
 
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
         steps.start("packing its code")
-        package = build_package(loaded.files, Path(directory) / "package.zip")
-        steps.done(f"{plural(package.files, 'file')}, {size(package.size_bytes)}")
+        found = None if options["no_env"] else _requirements(options["path"], options["named"], options["wheelhouse"])
+        files = _without(loaded.files, options["wheelhouse"])
+        package = build_package(files, Path(directory) / "package.zip", None if found is None else found[1])
+        steps.done(f"{plural(package.files, 'file')}, {size(package.size_bytes)}{'' if found is None else found[0]}")
         if options["dry_run"]:
             return
         from storm.client import submitter
@@ -79,6 +127,7 @@ def _pack_and_send(
         ) as nimbus:
             steps.start("asking Nimbus for the name")
             submitter.check_name_is_free(nimbus, name)
+            submitter.check_python(nimbus, package)
             steps.done(name)
             steps.start(f"uploading {size(package.size_bytes)} and submitting")
             upload: Callable[[int, int], None] = steps.progress
@@ -87,7 +136,9 @@ def _pack_and_send(
             workers = []
             if not options["no_wait"]:
                 steps.start("waiting for its workers")
-                workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=options["wait_secs"])
+                given = options["wait_secs"]
+                limit = submitter.wait_secs(package) if given is None else given
+                workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=limit)
                 steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
     if options["as_json"]:
         print_json({"id": topology_id, "name": name, "workers": [worker._asdict() for worker in workers]})

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from storm.cli.hosts import drained_lines
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import duration, print_json, table
+from storm.config.addresses import joined
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ LEVELS = {"ALL": "DEBUG", "TRACE": "DEBUG", "DEBUG": "DEBUG", "INFO": "INFO", "W
 def list_topologies(settings: Settings, as_json: bool) -> None:
     """List the topologies of the cluster."""
     with connect_nimbus(settings) as nimbus:
-        summaries = nimbus.call("getTopologySummaries")
+        cluster = nimbus.call("getClusterInfo")
+    summaries = cluster.topologies
     if as_json:
         print_json([summary_as_dict(summary) for summary in summaries])
-    elif not summaries:
+        return
+    if not summaries:
         click.echo("no topologies run; `storm submit FILE --name NAME` starts one")
     else:
         rows = [
@@ -44,6 +48,8 @@ def list_topologies(settings: Settings, as_json: bool) -> None:
             for s in summaries
         ]
         click.echo(table(["name", "status", "tasks", "executors", "workers", "uptime", "id", "owner"], rows))
+    for line in drained_lines(cluster):
+        click.echo(f"\n{line}")
 
 
 def summary_as_dict(summary: Any) -> dict[str, Any]:
@@ -211,7 +217,7 @@ def get_errors(settings: Settings, name: str, everything: bool, as_json: bool) -
         click.echo(f"{name}: no errors")
     for component, found in errors.items() if not as_json else ():
         for error in found:
-            head = f"{component}  {format_wall(error.error_time_secs)}  {error.host}:{error.port}"
+            head = f"{component}  {format_wall(error.error_time_secs)}  {joined(error.host, error.port)}"
             click.echo(f"{click.style(head, bold=True)}\n{_indented(error.error)}\n")
 
 

@@ -1,9 +1,10 @@
 """The user's code as one archive: what `storm submit` uploads and workers put on their path.
 
-A package is a zip of the user's files with a manifest, `STORM-MANIFEST.json`. Times and modes in it are fixed, so the
-same files always make the same bytes and the same hash. Files named by `.gitignore` or `.stormignore` stay out, and
-so do version control, virtual environments and caches. Links that lead out of the project are refused, and so is what a
-supervisor would refuse: better here than on every host.
+A package is a zip of the user's files with a manifest, `STORM-MANIFEST.json`, which says what they need: the version of
+Python, requirements, the wheels beside them in `STORM-WHEELS/`, and a hash of all their names and contents. Times and
+modes in it are fixed, so the same files always make the same bytes and the same hash. Files named by `.gitignore` or
+`.stormignore` stay out, and so do version control, virtual environments and caches. Links that lead out of the project
+are refused, and so is what a supervisor would refuse: better here than on every host.
 """
 
 from __future__ import annotations
@@ -13,54 +14,73 @@ import json
 import stat
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storm.environment_spec import MANIFEST, WHEELS, EnvironmentSpec
 from storm.errors import PackageError
 from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-MANIFEST = "STORM-MANIFEST.json"
 SIZE_BYTES_MAX = 256 * 1024 * 1024
 IGNORE_FILES = (".gitignore", ".stormignore")
 NEVER_PACKED = (
-    ".git/", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".venv/", "venv/", ".tox/", ".mypy_cache/", ".ruff_cache/",
+    ".git", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".venv/", "venv/", ".tox/", ".mypy_cache/", ".ruff_cache/",
     ".pytest_cache/", ".hypothesis/", "*.egg-info/", ".DS_Store", "storm-local/",
 )  # fmt: skip
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
 
 @dataclass(frozen=True, slots=True)
+class PackedRequirements:
+    """What hosts shall install: lines of a requirements.txt, and {file name: wheel} that travel in the package."""
+
+    lines: tuple[str, ...]
+    wheels: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class CodePackage:
-    """A package on this machine's disk: its file, how many files are in it, and the sha256 of it in hex."""
+    """A package on this machine's disk: its file, how many files are in it, and the sha256 of it in hex.
+
+    `environment`: what hosts make for it; None: it runs on their own Python.
+    """
 
     path: Path
     files: int
     size_bytes: int
     sha256: str
+    environment: EnvironmentSpec | None = None
 
 
-def build_package(files: dict[str, Path], target: Path) -> CodePackage:
+def build_package(files: dict[str, Path], target: Path, requirements: PackedRequirements | None = None) -> CodePackage:
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
     Raises PackageError where a limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file
     cannot be read or is no regular file, or a name cannot be in a package.
     """
-    if len(files) > FILES_MAX:
+    wheels = {} if requirements is None else {f"{WHEELS}/{name}": path for name, path in requirements.wheels.items()}
+    everything = {**files, **wheels}
+    if len(everything) > FILES_MAX:
         raise PackageError(
-            f"{len(files)} files are too many for a package (the limit is {FILES_MAX}): "
+            f"{len(everything)} files are too many for a package (the limit is {FILES_MAX}): "
             "name what does not belong in .stormignore"
         )
-    _check(files)
-    manifest = {"format": 1, "python": f"{sys.version_info[0]}.{sys.version_info[1]}", "files": len(files)}
+    if taken := wheels.keys() & files.keys():
+        raise PackageError(f"{files[min(taken)]} has the name of a wheel in the package: name it in .stormignore")
+    _check(everything)
     try:
+        hashes = {}
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            _add(archive, MANIFEST, json.dumps(manifest, sort_keys=True).encode())
-            for name in sorted(files):
-                _add(archive, name, files[name].read_bytes())
+            for name in sorted(everything):
+                data = everything[name].read_bytes()
+                hashes[name] = hashlib.sha256(data).hexdigest()
+                _add(archive, name, data, zipfile.ZIP_STORED if name in wheels else zipfile.ZIP_DEFLATED)
+            environment = _environment(requirements, hashes)
+            _add(archive, MANIFEST, json.dumps(_manifest(hashes, environment), sort_keys=True).encode())
     except OSError as error:
         target.unlink(missing_ok=True)
         raise PackageError(f"cannot pack {error.filename or target}: {error.strerror}") from None
@@ -71,7 +91,27 @@ def build_package(files: dict[str, Path], target: Path) -> CodePackage:
         raise PackageError(
             f"the package has {size:,} bytes, more than {SIZE_BYTES_MAX:,}: name large files in .stormignore"
         )
-    return CodePackage(target, len(files), size, hashlib.sha256(target.read_bytes()).hexdigest())
+    with target.open("rb") as packed:
+        sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
+    return CodePackage(target, len(everything), size, sha256, environment)
+
+
+def python_version() -> str:
+    """This Python, as packages name it: "3.11"."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _environment(requirements: PackedRequirements | None, hashes: Mapping[str, str]) -> EnvironmentSpec | None:
+    if requirements is None:
+        return None
+    wheels = sorted((name, hashes[f"{WHEELS}/{name}"]) for name in requirements.wheels)
+    return EnvironmentSpec(python_version(), requirements.lines, tuple(wheels))
+
+
+def _manifest(hashes: Mapping[str, str], environment: EnvironmentSpec | None) -> dict[str, object]:
+    content = hashlib.sha256(json.dumps(sorted(hashes.items())).encode()).hexdigest()
+    manifest = {"format": 1, "python": python_version(), "files": len(hashes), "content": content}
+    return manifest if environment is None else {**manifest, "environment": environment.to_plain()}
 
 
 def _check(files: dict[str, Path]) -> None:
@@ -113,9 +153,9 @@ def _check_ratio(package: Path) -> None:
         )
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
     entry = zipfile.ZipInfo(name, _FIXED_TIME)
-    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.compress_type = compression
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, data)
 
@@ -127,7 +167,7 @@ def project_files(directory: Path) -> dict[str, Path]:
     """
     root = directory.resolve()
     files: dict[str, Path] = {}
-    for path in _walk(root, _ignored(root)):
+    for path in _walk(root):
         if not path.resolve().is_relative_to(root):
             raise PackageError(
                 f"{path} is a link to {path.resolve()}, outside of the project: "
@@ -137,27 +177,45 @@ def project_files(directory: Path) -> dict[str, Path]:
     return files
 
 
-def _ignored(root: Path) -> Iterator[str]:
-    yield from NEVER_PACKED
+def _walk(root: Path) -> Iterator[Path]:
+    """Files that no ignore file above them names; as in git, the nearest one that speaks of a file counts."""
+    stack: list[tuple[Path, _Rules]] = [(root, _Rules(root, NEVER_PACKED, None))]
+    while stack:
+        directory, above = stack.pop()
+        rules = _Rules(directory, _patterns(directory), above)
+        for path in sorted(directory.iterdir()):
+            is_directory = path.is_dir() and not path.is_symlink()
+            if rules.ignores(path, is_directory):
+                continue
+            if is_directory:
+                stack.append((path, rules))
+            else:
+                yield path
+
+
+def _patterns(directory: Path) -> Iterator[str]:
     for name in IGNORE_FILES:
-        file = root / name
+        file = directory / name
         if file.is_file():
             yield from file.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
-def _walk(root: Path, patterns: Iterable[str]) -> Iterator[Path]:
-    from pathspec import GitIgnoreSpec
+class _Rules:
+    """What a directory's ignore files say, and what the directories above it do."""
 
-    spec = GitIgnoreSpec.from_lines(patterns)
-    stack = [root]
-    while stack:
-        for path in sorted(stack.pop().iterdir()):
-            name = path.relative_to(root).as_posix()
-            if path.is_dir() and not path.is_symlink():
-                if not spec.match_file(name + "/"):
-                    stack.append(path)
-            elif not spec.match_file(name):
-                yield path
+    def __init__(self, directory: Path, patterns: Iterable[str], above: _Rules | None) -> None:
+        from pathspec import GitIgnoreSpec
+
+        self._directory = directory
+        self._spec = GitIgnoreSpec.from_lines(patterns)
+        self._above = above
+
+    def ignores(self, path: Path, is_directory: bool) -> bool:
+        name = path.relative_to(self._directory).as_posix() + ("/" if is_directory else "")
+        said = self._spec.check_file(name).include
+        if said is None:
+            return self._above is not None and self._above.ignores(path, is_directory)
+        return said
 
 
 def imported_files(directory: Path) -> dict[str, Path]:

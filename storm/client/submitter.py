@@ -15,15 +15,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from storm.client.code_package import CodePackage, build_package, imported_files
+from storm.client.code_package import CodePackage, PackedRequirements, build_package, imported_files
+from storm.client.requirements import find_requirements
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
 from storm.config.topology_conf import checked_conf
+from storm.environment_spec import NOT_BUILT
 from storm.errors import (
     CoordinationError,
     NimbusUnreachableError,
     NoPermissionError,
     NotLeaderError,
+    PackageError,
     StormError,
     ThriftConnectionError,
     TopologyAlreadyAliveError,
@@ -47,7 +50,9 @@ log = logging.getLogger(__name__)
 
 NIMBUS_TIMEOUT_SECS = 30.0
 WAIT_SECS = 120.0  # as long as a supervisor gives a worker to start (supervisor.worker.start.timeout.secs)
+ENVIRONMENT_WAIT_SECS = 600.0  # and to build an environment (supervisor.environments.build.timeout.secs)
 POLL_SECS = 0.1
+HOSTS_SHOWN = 5
 RETRY_SECS = 120.0  # for a submission that gets no answer: Nimbuses may be restarted, or still fetch its package
 RETRY_PAUSE_SECS = 1.0
 RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
@@ -91,22 +96,30 @@ def submit_topology(
     *,
     settings: Settings | None = None,
     wait: bool = True,
+    no_env: bool = False,
 ) -> TopologyId:
     """Run `topology` on the cluster under `name`, with the modules beside the calling program; return its id.
 
     `conf` holds `topology.*` settings and any keys of the user's own. `settings` None: this machine's configuration.
-    With `wait`, returns when every worker runs. Raises InvalidTopologyError, TopologyAlreadyAliveError,
-    NimbusUnreachableError, TopologyNotRunningError.
+    With `wait`, returns when every worker runs. A requirements.txt beside the program is what hosts install for it,
+    unless `no_env` says that it runs on their own Python. Raises InvalidTopologyError, PackageError,
+    TopologyAlreadyAliveError, NimbusUnreachableError, TopologyNotRunningError.
     """
     chosen = settings if settings is not None else load_settings(None, (), os.environ)
     validate_name(name)
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
-        package = build_package(imported_files(_program_directory()), Path(directory) / "package.zip")
+        required = None if no_env else find_requirements(_program_directory() / "program", None, _no_uv_lock)
+        package = build_package(
+            imported_files(_program_directory()),
+            Path(directory) / "package.zip",
+            None if required is None else PackedRequirements(required.lines),
+        )
         with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
             check_name_is_free(nimbus, name)
+            check_python(nimbus, package)
             topology_id = send(nimbus, name, topology, conf or {}, package)
             if wait:
-                wait_until_running(nimbus, topology_id)
+                wait_until_running(nimbus, topology_id, timeout_secs=wait_secs(package))
     return topology_id
 
 
@@ -115,6 +128,29 @@ def _program_directory() -> Path:
 
     source = getattr(__main__, "__file__", None)
     return Path(source).resolve().parent if source else Path.cwd()
+
+
+def _no_uv_lock(directory: Path) -> str:
+    raise PackageError(f"{directory / 'uv.lock'} is read by `storm submit` only")
+
+
+def wait_secs(package: CodePackage) -> float:
+    """How long its workers may take to run, as far as supervisors give them time."""
+    return WAIT_SECS if package.environment is None else WAIT_SECS + ENVIRONMENT_WAIT_SECS
+
+
+def check_python(nimbus: NimbusClient, package: CodePackage) -> None:
+    """Raises PackageError where an environment is needed and no host has the Python that it is for."""
+    if package.environment is None:
+        return
+    there = {info.host: info.python_version for info in nimbus.call("getClusterInfo").supervisors}
+    wanted = package.environment.python
+    if there and None not in there.values() and wanted not in there.values():
+        hosts = ", ".join(f"{host} has {version}" for host, version in sorted(there.items())[:HOSTS_SHOWN])
+        raise PackageError(
+            f"it is packed by Python {wanted}, which no host runs ({hosts}): submit it with one of theirs, or with "
+            "--no-env if it needs no packages"
+        )
 
 
 def check_name_is_free(nimbus: NimbusClient, name: str) -> None:
@@ -196,7 +232,8 @@ def wait_until_running(
     """Return the topology's workers once all of them run.
 
     Raises TopologyNotRunningError when a worker cannot start, naming its host and the last lines of its log, or when
-    `timeout_secs` have passed.
+    `timeout_secs` have passed. A topology whose environment a host cannot build is removed again: no line of its code
+    has run there, and it would be tried for ever.
     """
     clock, progress = clock or SystemClock(), progress or Silent()
     deadline = clock.now() + timeout_secs
@@ -206,21 +243,36 @@ def wait_until_running(
         up = [worker for worker in workers if worker.uptime_secs is not None]
         if workers and len(up) == len(workers):
             return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
+        _withdraw_if_not_built(nimbus, page)
         _raise_failure(nimbus, topology_id)
         if clock.now() > deadline:
             raise TopologyNotRunningError(_why_waiting(page, workers, timeout_secs))
-        if workers:
+        waiting = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
+        if waiting:
+            progress.note(f"{', '.join(waiting[:HOSTS_SHOWN])} {'build' if waiting[1:] else 'builds'} its environment")
+        elif workers:
             progress.progress(len(up), len(workers))
         else:
             progress.note("no free slot yet")
         clock.sleep(POLL_SECS)
 
 
+def _withdraw_if_not_built(nimbus: NimbusClient, page: Any) -> None:
+    failed = {each.host: each for each in page.slot_failures or [] if each.reason.startswith(NOT_BUILT)}
+    if not failed:
+        return
+    nimbus.call("killTopologyWithOpts", page.name, storm_thrift().KillOptions(wait_secs=0))
+    found = [f"{host} {each.reason}\n{each.last_lines}".rstrip() for host, each in sorted(failed.items())]
+    raise TopologyNotRunningError(
+        f"{page.name} is not started, and was removed again:\n" + "\n".join(found[:HOSTS_SHOWN])
+    )
+
+
 def _raise_failure(nimbus: NimbusClient, topology_id: TopologyId) -> None:
     t = storm_thrift()
     info = nimbus.call("getTopologyInfoWithOpts", topology_id, t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE))
     errors = (info.errors or {}).get(SYSTEM_COMPONENT) or []
-    if errors:
+    if errors and NOT_BUILT not in errors[0].error:  # the supervisor's record tells that in time
         error = errors[0]
         raise TopologyNotRunningError(
             f"{topology_id} is submitted, but a worker on {error.host}:{error.port} does not run:\n{error.error}\n"
@@ -235,5 +287,10 @@ def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
             f"({page.sched_status or 'nothing was assigned'}): start a supervisor or kill another topology; "
             "this one then starts by itself"
         )
-    missing = ", ".join(f"{worker.host}:{worker.port}" for worker in workers if worker.uptime_secs is None)
+    building = {(each.host, each.port): f" ({each.reason})" for each in page.slot_failures or [] if each.deaths == 0}
+    missing = ", ".join(
+        f"{worker.host}:{worker.port}{building.get((worker.host, worker.port), '')}"
+        for worker in workers
+        if worker.uptime_secs is None
+    )
     return f"{page.id} is submitted, but after {timeout_secs:.0f} s these workers have not started: {missing}"

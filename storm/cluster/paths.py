@@ -15,15 +15,30 @@ if TYPE_CHECKING:
 STORMS = "/storms"
 ASSIGNMENTS = "/assignments"
 SUPERVISORS = "/supervisors"
+DRAINS = "/drains"  # not in Storm
 ERRORS = "/errors"
 LOG_CONFIGS = "/logconfigs"
 NIMBUSES = "/nimbuses"
 LEADER_LOCK = "/leader-lock"
 LEADER_INFO = "/leader-info"
 BLOBSTORE = "/blobstore"
+USER_BLOBS = "/userblobs"
+RESTART_TURNS = "/restartturns"
 CLUSTER_ID = "/cluster-id"
 
-TOP_NODES = (STORMS, ASSIGNMENTS, SUPERVISORS, ERRORS, LOG_CONFIGS, NIMBUSES, LEADER_LOCK, BLOBSTORE)
+TOP_NODES = (
+    STORMS,
+    ASSIGNMENTS,
+    SUPERVISORS,
+    DRAINS,
+    ERRORS,
+    LOG_CONFIGS,
+    NIMBUSES,
+    LEADER_LOCK,
+    BLOBSTORE,
+    USER_BLOBS,
+    RESTART_TURNS,
+)
 
 _LAST_ERROR = "-last-error"
 _SEQUENCE_DIGITS = 10  # ZooKeeper's: a sequential node's name ends in its number, padded to ten digits
@@ -53,6 +68,11 @@ def assignment(topology_id: TopologyId) -> str:
 
 def supervisor(node_id: NodeId) -> str:
     return f"{SUPERVISORS}/{node_name(node_id)}"
+
+
+def drain(node_id: NodeId) -> str:
+    """That the supervisor is drained."""
+    return f"{DRAINS}/{node_name(node_id)}"
 
 
 def log_config(topology_id: TopologyId) -> str:
@@ -88,6 +108,16 @@ def replica_of(node: str) -> tuple[str, str]:
     """The address and the hash that `blob_replica` made `node` of."""
     address, _, sha256 = name_of(node).rpartition("-")
     return address, sha256
+
+
+def user_blob(key: str) -> str:
+    """Which content a blob of people's own has now."""
+    return f"{USER_BLOBS}/{node_name(key)}"
+
+
+def restart_turn(topology_id: TopologyId) -> str:
+    """Which supervisor may start workers of the topology again that run well."""
+    return f"{RESTART_TURNS}/{node_name(topology_id)}"
 
 
 def topology_errors(topology_id: TopologyId) -> str:

@@ -17,15 +17,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from storm.cluster.records import Assignment, ErrorInfo, LogConfig, NimbusInfo, StormBase, SupervisorInfo
+from storm.cluster.records import (
+    Assignment,
+    Drain,
+    ErrorInfo,
+    LogConfig,
+    NimbusInfo,
+    StormBase,
+    SupervisorInfo,
+    UserBlob,
+)
 from storm.cluster.storage import NODE_BYTES_MAX
 from storm.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Record = StormBase | Assignment | SupervisorInfo | NimbusInfo | ErrorInfo | LogConfig
-R = TypeVar("R", StormBase, Assignment, SupervisorInfo, NimbusInfo, ErrorInfo, LogConfig)
+Record = StormBase | Assignment | SupervisorInfo | Drain | NimbusInfo | ErrorInfo | LogConfig | UserBlob
+R = TypeVar("R", StormBase, Assignment, SupervisorInfo, Drain, NimbusInfo, ErrorInfo, LogConfig, UserBlob)
 Fields = dict[str, Any]  # as msgpack has them: enums as their values, tuples as lists, but for keys of maps
 
 
@@ -42,9 +51,11 @@ FORMATS: dict[type[Any], Format] = {
     StormBase: Format("StormBase"),
     Assignment: Format("Assignment"),
     SupervisorInfo: Format("SupervisorInfo"),
+    Drain: Format("Drain"),
     NimbusInfo: Format("NimbusInfo"),
     ErrorInfo: Format("ErrorInfo"),
     LogConfig: Format("LogConfig"),
+    UserBlob: Format("UserBlob"),
 }
 
 _header = msgspec.msgpack.Decoder(tuple[str, int, msgspec.Raw])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from storm.config.addresses import joined
 from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId, WorkerSlot  # noqa: TC001 - so it needs them
 
 
@@ -21,11 +22,15 @@ class TopologyStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RebalanceRequest:
-    """What a pending rebalance will change: None or absent keeps what is."""
+    """What a pending rebalance will change: None or absent keeps what is.
+
+    `spread`: the workers are shared out evenly over the nodes; without it nothing moves but what must.
+    """
 
     num_workers: int | None = None
     component_executors: Mapping[ComponentId, int] = field(default_factory=dict)
     conf_overrides: Mapping[str, Any] = field(default_factory=dict)
+    spread: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,17 @@ class Assignment:
         return {slot: tuple(sorted(executors)) for slot, executors in found.items()}
 
 
+BUILDING_ENVIRONMENT = "building-environment"
+
+
 @dataclass(frozen=True, slots=True)
 class SlotFailure:
-    """A slot whose worker died lately, `deaths` times in a row.
+    """A slot whose worker died lately, `deaths` times in a row; or, with 0, one that waits for what takes long.
 
-    `state` is the slot's, in the supervisor's words ("backing-off"); `reason` says how the worker ended the last time,
-    at `wall_secs`; `last_lines` are the end of its log. `retry_wall_secs`: when it is tried again; None: it runs
-    again, or is about to. Both by the supervisor's clock.
+    `state` is the slot's, in the supervisor's words ("backing-off"), or BUILDING_ENVIRONMENT; `reason` says how the
+    worker ended the last time, at `wall_secs`, or what it has been waiting for since then; `last_lines` are the end of
+    its log. `retry_wall_secs`: when it is tried again; None: it runs again, or is about to. Both by the
+    supervisor's clock.
     """
 
     port: int
@@ -113,6 +122,8 @@ class SupervisorInfo:
 
     `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service. `home`
     tells its local directory from every other one, also from a copy; `incarnation` this run of it from others.
+    `illness`: what its health scripts complain of; then it offers no ports, and has ended its workers. `python` is the
+    version that its workers run on, "3.11"; empty: it does not say.
     """
 
     node_id: NodeId
@@ -128,6 +139,22 @@ class SupervisorInfo:
     local_dir: str = ""
     home: str = ""
     incarnation: str = ""
+    illness: str = ""
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """That a supervisor is drained: nothing new is assigned to it, and what is there leaves. It outlives sessions.
+
+    Written by the leading Nimbus only. `host` is what the supervisor called itself then. `wait_secs`: how long spouts
+    stand still before their workers move; None: for each topology its message timeout.
+    """
+
+    node_id: NodeId
+    host: str
+    since_wall_secs: int
+    wait_secs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +169,8 @@ class NimbusInfo:
 
     @property
     def address(self) -> str:
-        """`host:port`."""
-        return f"{self.host}:{self.port}"
+        """`host:port`, `[host]:port` for an address of IPv6."""
+        return joined(self.host, self.port)
 
 
 class BlobReplica(NamedTuple):
@@ -151,6 +178,22 @@ class BlobReplica(NamedTuple):
 
     nimbus_address: str  # host:port
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserBlob:
+    """A blob that people made, with the content that it has now; written by the leading Nimbus only.
+
+    `version` counts its contents from 1; `sha256`, in hex, is that of the present one. `replication`: how many of the
+    Nimbuses that live must hold a content before it becomes the present one.
+    """
+
+    key: str
+    version: int
+    sha256: str
+    size_bytes: int
+    updated_wall_secs: int
+    replication: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ A node whose bytes cannot be read is logged once and then treated as absent, so 
 object and no daemon. It still counts in the list of ids: whoever would *remove* something because a record
 is None must ask whether its id is gone from the list too.
 
-The leader's writes (storm bases, assignments, log configs, the cluster's id, removals) go through the `fence` that its
-election gives, so that one that lost leadership without noticing changes nothing.
+The leader's writes (storm bases, assignments, drains, log configs, people's blobs, the cluster's id, removals) go
+through the `fence` that its election gives, so that one that lost leadership without noticing changes nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from storm.cluster import paths, record_codec
 from storm.cluster.records import (
     Assignment,
     BlobReplica,
+    Drain,
     ErrorInfo,
     LogConfig,
     NimbusInfo,
     StormBase,
     SupervisorInfo,
+    UserBlob,
 )
 from storm.errors import BadVersionError, NodeExistsError, RecordError
 
@@ -38,7 +40,7 @@ ERRORS_KEPT = 10  # per component, as in Storm
 ERROR_CHARS_MAX = 32_768  # a longer text keeps its end, where a traceback names the error
 UNREADABLE_NOTED_MAX = 1_000  # nodes of which it is remembered that they were logged
 
-R = TypeVar("R", StormBase, Assignment, SupervisorInfo, NimbusInfo, ErrorInfo, LogConfig)
+R = TypeVar("R", StormBase, Assignment, SupervisorInfo, Drain, NimbusInfo, ErrorInfo, LogConfig, UserBlob)
 
 
 class StormClusterState:
@@ -90,7 +92,7 @@ class StormClusterState:
         self._leading().delete(paths.storm(topology_id))
 
     def rewrite_other_versions(self) -> None:
-        """Write topologies' records in this release's version where a leader of another one wrote them.
+        """Write the records that stay in this release's version where a leader of another one wrote them.
 
         So that a release that neighbours this one reads them, even if they never change. Raises NotLeaderError.
         """
@@ -98,6 +100,8 @@ class StormClusterState:
             self._rewrite(StormBase, paths.storm(topology_id))
         for topology_id in self.assignment_ids():
             self._rewrite(Assignment, paths.assignment(topology_id))
+        for key in self.user_blob_keys():
+            self._rewrite(UserBlob, paths.user_blob(key))
 
     # Assignments
 
@@ -166,6 +170,42 @@ class StormClusterState:
 
     def remove_supervisor(self, node_id: NodeId) -> None:
         self._storage.delete(paths.supervisor(node_id))
+
+    # Drained supervisors
+
+    def drains(self) -> dict[NodeId, Drain]:
+        """The supervisors that are drained, whether or not they live."""
+        found = {}
+        for node_id in self._names(paths.DRAINS, None):
+            path = paths.drain(node_id)
+            drain = self._decoded(Drain, path, self._storage.get(path))
+            if drain is not None and (drain := self._own(path, drain, node_id, drain.node_id)) is not None:
+                found[node_id] = drain
+        return found
+
+    def put_drain(self, drain: Drain) -> None:
+        """Raises NotLeaderError, BadVersionError (the fence)."""
+        self._leading().put(paths.drain(drain.node_id), record_codec.encode(drain))
+
+    def remove_drain(self, node_id: NodeId) -> None:
+        self._leading().delete(paths.drain(node_id))
+
+    def restart_turn(self, topology_id: TopologyId, watch: Watch | None = None) -> str | None:
+        """Who may start workers of the topology again that run well; None: nobody has the turn."""
+        there = self._storage.get(paths.restart_turn(topology_id), watch)
+        return None if there is None else there.data.decode(errors="replace")
+
+    def take_restart_turn(self, topology_id: TopologyId, holder: str) -> bool:
+        """Take the turn, until it is given or the session ends; False: somebody else has it."""
+        try:
+            self._storage.create(paths.restart_turn(topology_id), holder.encode(), ephemeral=True)
+        except NodeExistsError:
+            return False
+        return True
+
+    def give_restart_turn(self, topology_id: TopologyId) -> None:
+        """Let the next one have it."""
+        self._storage.delete(paths.restart_turn(topology_id))
 
     # Errors
 
@@ -245,6 +285,24 @@ class StormClusterState:
     def remove_blob(self, key: str) -> None:
         """Nobody needs the blob any more."""
         self._leading().delete(paths.blob(key), recursive=True)
+
+    def user_blob_keys(self) -> list[str]:
+        """The keys of the blobs that people made, sorted; also of those whose record cannot be read."""
+        return self._names(paths.USER_BLOBS, None)
+
+    def user_blob(self, key: str, watch: Watch | None = None) -> UserBlob | None:
+        """None: people made no such blob, or its record cannot be read."""
+        path = paths.user_blob(key)
+        found = self._decoded(UserBlob, path, self._storage.get(path, watch))
+        return self._own(path, found, key, found.key) if found is not None else None
+
+    def put_user_blob(self, blob: UserBlob) -> None:
+        """Raises NotLeaderError, BadVersionError (the fence)."""
+        self._leading().put(paths.user_blob(blob.key), record_codec.encode(blob))
+
+    def remove_user_blob(self, key: str) -> None:
+        """Raises NotLeaderError, BadVersionError (the fence)."""
+        self._leading().delete(paths.user_blob(key))
 
     # The cluster itself
 

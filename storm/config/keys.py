@@ -13,6 +13,7 @@ class Config:
     TOPOLOGY_MAX_TASK_PARALLELISM: Final = "topology.max.task.parallelism"
     TOPOLOGY_ACKER_EXECUTORS: Final = "topology.acker.executors"
     TOPOLOGY_EXECUTOR_LANE: Final = "topology.executor.lane"
+    TOPOLOGY_SCHEDULER_TAGS: Final = "topology.scheduler.tags"
     TOPOLOGY_NAME: Final = "topology.name"
     TOPOLOGY_VERSION: Final = "topology.version"
     TOPOLOGY_SUBMITTER_USER: Final = "topology.submitter.user"

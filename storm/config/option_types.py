@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from storm.config.blob_map import blob_uses
+
 INT_MAX = 2**31 - 1  # what Storm's own keys hold, and what fits the Thrift interface
 SHOWN_CHARS_MAX = 60
 
@@ -192,6 +194,18 @@ class Json:
 
     def __str__(self) -> str:
         return "a value that JSON can hold"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobMap:
+    """The blobs of a topology by their keys, see `blob_map.blob_uses`."""
+
+    def checked(self, value: Any) -> dict[str, Any]:
+        blob_uses(value)
+        return {key: dict(fields or {}) for key, fields in value.items()}
+
+    def __str__(self) -> str:
+        return "a mapping (each value: {localname, uncompress, workerRestart})"
 
 
 @dataclass(frozen=True, slots=True)

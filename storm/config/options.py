@@ -126,7 +126,7 @@ NIMBUS = (
         "nimbus.upload.max.bytes",
         Int(1024, 2**40),
         512 * 2**20,
-        "The largest topology package. (Not in Storm.)",
+        "The largest topology package, and the largest blob. (Not in Storm.)",
         "bytes",
     ),
     Option("nimbus.assignments.service.threads", Int(1, 256), 10, "Threads that tell supervisors of new assignments."),
@@ -145,7 +145,8 @@ NIMBUS = (
         "storm.blobstore.replication.factor",
         Int(1, 100),
         3,
-        "Not used: every Nimbus fetches the code of every topology.",
+        "On how many of the Nimbuses that live a blob must be before its creation or update is answered. Every Nimbus "
+        "fetches every blob, and the code of every topology.",
     ),
     Option("storm.blobstore.acl.validation.enabled", Bool(), False, "Whether blobs have owners that matter."),
     Option(
@@ -201,13 +202,43 @@ SUPERVISOR = (
         "s",
     ),
     Option("supervisor.enable", Bool(), True, "false: it runs no workers."),
-    Option("supervisor.scheduler.meta", MapOf(Text()), {}, "Facts about this host that schedulers see."),
+    Option(
+        "supervisor.scheduler.meta",
+        MapOf(Text()),
+        {},
+        "Facts about this host that schedulers see: its tags, as `tags: gpu, ssd`, and others, as `zone: east`. "
+        "topology.scheduler.tags asks for them.",
+    ),
     Option("supervisor.blobstore.download.thread.count", Int(1, 64), 5, "How many downloads run at once."),
     Option("supervisor.blobstore.download.max_retries", Int(0, 100), 3, "How often a download is repeated."),
-    Option("supervisor.localizer.cache.target.size.mb", Int(1), 10_240, "How much downloaded code is kept.", "MB"),
-    Option("supervisor.localizer.cleanup.interval.ms", Int(1), 30_000, "How often what nobody uses is removed.", "ms"),
     Option(
-        "supervisor.localizer.update.blob.interval.secs", Int(1), 30, "How often blobs are looked up for changes.", "s"
+        "supervisor.environments.keep.secs",
+        Int(0),
+        3600,
+        "How long an environment (docs/packages.md) is kept that no topology here uses. (Not in Storm.)",
+        "s",
+    ),
+    Option(
+        "supervisor.environments.build.timeout.secs",
+        Int(1),
+        600,
+        "How long building an environment may take. (Not in Storm.)",
+        "s",
+    ),
+    Option("supervisor.localizer.cache.target.size.mb", Int(1), 10_240, "How much downloaded code is kept.", "MB"),
+    Option(
+        "supervisor.localizer.cleanup.interval.ms",
+        Int(1),
+        30_000,
+        "How long a version of a blob is kept that no worker uses any more.",
+        "ms",
+    ),
+    Option(
+        "supervisor.localizer.update.blob.interval.secs",
+        Int(1),
+        30,
+        "Not used: ZooKeeper tells supervisors of changed blobs at once, and they look every 10 s.",
+        "s",
     ),
     Option("supervisor.run.worker.as.user", Bool(), False, "Whether a worker runs as the user who submitted."),
 )

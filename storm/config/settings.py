@@ -8,13 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from storm.config.addresses import is_ipv6, is_loopback, with_port
 from storm.config.option_types import FilePath, Json
 from storm.config.options import OPTIONS
 from storm.errors import ConfigError
 
 DEFAULT_ORIGIN = "default"
 LOOPBACK = "127.0.0.1"
-EVERY_ADDRESS = "0.0.0.0"
+EVERY_IPV4_ADDRESS = "0.0.0.0"
+EVERY_ADDRESS = "::"  # of both families, where the host has both
 MASK = "********"
 SECRET_WORDS = re.compile(
     r"(?i)passw(or)?d|passphrase|secret|token|credential|payload|private[._-]?key|api[._-]?key|access[._-]?key|keystore"
@@ -55,17 +57,30 @@ class Settings(Mapping[str, Any]):
         return {key: self._values[key] for key in self._origins}
 
     @property
+    def zookeeper_servers(self) -> tuple[str, ...]:
+        """`host:port` of each server of the ensemble."""
+        return tuple(with_port(server, self["storm.zookeeper.port"]) for server in self["storm.zookeeper.servers"])
+
+    @property
     def bind_host(self) -> str:
         """The address that daemons and workers listen on: loopback, unless `storm.security.insecure` is written out."""
-        return EVERY_ADDRESS if self["storm.security.insecure"] else LOOPBACK
+        if not self["storm.security.insecure"]:
+            return self._loopback
+        return EVERY_ADDRESS if socket.has_dualstack_ipv6() else EVERY_IPV4_ADDRESS
 
     @property
     def advertised_host(self) -> str:
         """The name or address by which others reach this host's daemons and workers."""
         if not self["storm.security.insecure"]:
-            return LOOPBACK
+            return self._loopback
         named = self["storm.local.hostname"]
         return str(named) if named is not None else socket.gethostname()
+
+    @property
+    def _loopback(self) -> str:
+        """IPv4's, unless `storm.local.hostname` is IPv6's."""
+        named = str(self["storm.local.hostname"])
+        return named if is_ipv6(named) and is_loopback(named) else LOOPBACK
 
 
 def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:

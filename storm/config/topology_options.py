@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from storm.config.option_types import Bool, Choice, Int, Json, ListOf, MapOf, Number, Option, Text
+from storm.config.option_types import BlobMap, Bool, Choice, Int, Json, ListOf, MapOf, Number, Option, Text
 
 TASKS_MAX = 32_767  # Storm's bound too: a task id has 16 bits
 LANES = ("auto", "shared", "thread", "async")
@@ -28,6 +28,13 @@ PARALLELISM = (
         "auto",
         "How executors run in a worker. shared: in turn, on one thread; thread: each on its own; async: on an "
         "event loop (`async def` components always); auto: shared until one is seen to block. (Not in Storm.)",
+    ),
+    Option(
+        "topology.scheduler.tags",
+        ListOf(Text()),
+        [],
+        "Its workers run only on hosts that have all of these tags: words of the entry tags of a host's "
+        "supervisor.scheduler.meta, or key=value for any other entry. (Not in Storm.)",
     ),
     Option("topology.name", Text(), None, "The topology's name; set when it is submitted."),
     Option("topology.version", Text(), None, "A label of your own for what runs."),
@@ -146,7 +153,12 @@ STATISTICS = (
 )
 
 STATE = (
-    Option("topology.blobstore.map", MapOf(Json()), {}, "Blobs that its workers want: {key: {localname, uncompress}}."),
+    Option(
+        "topology.blobstore.map",
+        BlobMap(),
+        {},
+        "Blobs that its workers find in their directory: {key: {localname, uncompress, workerRestart}}.",
+    ),
     Option("topology.state.provider", Text(), None, "Where stateful bolts keep their state. null: in memory."),
     Option("topology.state.provider.config", Text(), None, "The provider's own settings."),
     Option("topology.state.checkpoint.interval.ms", Int(100), 1000, "How often state is saved.", "ms"),

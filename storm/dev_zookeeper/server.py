@@ -225,7 +225,10 @@ class Server:
     async def _listen(self, port: int, tls: ssl.SSLContext | None) -> int:
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(self._new_connection, self._options.host, port, ssl=tls)
+            host = self._options.host
+            # asyncio gives `::` to IPv6 alone; two sockets could not share a port that the system chooses.
+            hosts = ["0.0.0.0", "::"] if host == "::" and port else host
+            listener = await loop.create_server(self._new_connection, hosts, port, ssl=tls)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AlreadyRunningError(

@@ -24,7 +24,7 @@ class WorkerPlan:
     """`topology` is the system topology, `conf` the topology's effective conf; `executors` are this worker's.
 
     `task_components` names every task of the whole topology. `code_dir`: where the user's package was unpacked, None
-    where it runs in place.
+    where it runs in place. `work_dir`: the worker's own directory, None for the current one.
     """
 
     topology: StormTopology
@@ -34,6 +34,7 @@ class WorkerPlan:
     task_components: Mapping[TaskId, ComponentId]
     port: int = 0
     code_dir: Path | None = None
+    work_dir: Path | None = None
 
     @cached_property
     def local_tasks(self) -> frozenset[TaskId]:
@@ -50,6 +51,7 @@ class WorkerPlan:
             worker_tasks=sorted(self.local_tasks),
             port=self.port,
             code_dir=self.code_dir,
+            work_dir=self.work_dir,
         )
 
     def context(self, task: TaskId) -> TopologyContext:

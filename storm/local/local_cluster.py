@@ -22,6 +22,7 @@ from storm.cluster.leader_election import LeaderElection
 from storm.cluster.memory import MemoryTree
 from storm.cluster.records import NimbusInfo, RebalanceRequest
 from storm.cluster.storm_cluster_state import StormClusterState
+from storm.config.blob_map import KEY as BLOB_MAP_KEY
 from storm.config.settings import Settings
 from storm.errors import StormError
 from storm.local.worker_threads import HOST, LocalBlobs, WorkerThread, WorkerThreads
@@ -96,8 +97,12 @@ class LocalCluster:
     def submit(
         self, name: str, topology: StormTopology, conf: Mapping[str, Any] | None = None, *, active: bool = True
     ) -> TopologyId:
-        """Run a topology; its id. Raises InvalidTopologyError, TopologyAlreadyAliveError."""
-        request = SubmitRequest(name, json.dumps(dict(conf or {})), topology, [b""], active=active, owner="local")
+        """Run a topology; its id. Raises InvalidTopologyError, TopologyAlreadyAliveError.
+
+        It fetches no blobs: its components find files of their local names in the current directory.
+        """
+        chosen = {**(conf or {}), BLOB_MAP_KEY: {}}
+        request = SubmitRequest(name, json.dumps(chosen), topology, [b""], active=active, owner="local")
         with self._lock:
             return self._nimbus.submit(request)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from storm.blobstore.blob_store import code_key, conf_key
 from storm.errors import StormError, WorkerStartError
 from storm.executor.user_traceback import user_traceback
-from storm.supervisor.slot import BlobsState, WorkerSeen
+from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.worker.daemon import EXIT_ORDERLY, Worker, WorkerParts, build_worker
 from storm.worker.launch import Launch
@@ -49,8 +49,8 @@ class LocalBlobs:
         for key, name in ((code_key(topology_id), "stormcode.ser"), (conf_key(topology_id), "stormconf.ser")):
             (directory / name).write_bytes(b"".join(self._store.read(key)))
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
-        return BlobsState.READY, ""
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
+        return BlobsSeen(BlobsState.READY)
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """What is there stays until the cluster ends."""

@@ -3,6 +3,8 @@
 Rules beyond the scheduler's:
 
 * a slot stays with its executors while its worker lives and its supervisor still offers the port;
+* a node that is drained, or has not the tags that a topology asks for, is given nothing new of it; what is there stays
+  until the topology is rebalanced (`departures` sees to that);
 * a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go
 on;
 * a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker
@@ -15,16 +17,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storm.cluster.records import Assignment
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment
 from storm.ids import WorkerSlot
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
+from storm.scheduler.tags import fits
 
 if TYPE_CHECKING:
     from storm.cluster.records import StormBase
-    from storm.ids import ExecutorId, TopologyId
+    from storm.ids import ExecutorId, NodeId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot
     from storm.scheduler.scheduling_state import Placement, Scheduler
+
+
+TAGS_KEY = "topology.scheduler.tags"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,14 @@ class Round:
     """What a round knows beside the snapshot.
 
     `dead`: slots in use whose worker is dead. `spread`: topologies whose workers shall be shared out evenly
-    over the nodes, because they are being rebalanced. `wall_secs`: now, since the epoch.
+    over the nodes, because they are being rebalanced. `moving`: topologies that leave nodes where they should not be,
+    for they wait no longer. `wall_secs`: now, since the epoch.
     """
 
     wall_secs: int
     dead: frozenset[AssignedSlot] = frozenset()
     spread: frozenset[TopologyId] = frozenset()
+    moving: frozenset[TopologyId] = frozenset()
 
 
 def new_assignments(snapshot: ClusterSnapshot, scheduler: Scheduler, this: Round) -> list[Assignment]:
@@ -64,10 +72,39 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         if topology_id not in schedulable and (topology_id in snapshot.bases or topology_id in snapshot.unreadable)
         for slot in assignment.executor_slots.values()
     }
-    offered = {WorkerSlot(node_id, port) for node_id, info in snapshot.supervisors.items() for port in info.slot_ports}
+    offered = {
+        WorkerSlot(node_id, port)
+        for node_id, info in snapshot.supervisors.items()
+        if node_id not in snapshot.drains
+        for port in info.slot_ports
+    }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
     avoid = frozenset(used.slot for used in this.dead)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
+
+
+def tags_wanted(snapshot: ClusterSnapshot, topology_id: TopologyId) -> tuple[str, ...]:
+    """Those that a host must have to run the topology's workers; none where its conf is not known."""
+    plan = snapshot.plans.get(topology_id)
+    return () if plan is None else tuple(plan.conf.get(TAGS_KEY) or ())
+
+
+def is_welcome(snapshot: ClusterSnapshot, topology_id: TopologyId, node_id: NodeId) -> bool:
+    """Whether the topology may have workers on this node: it is not drained, and has the tags, as far as is known."""
+    supervisor = snapshot.supervisors.get(node_id)
+    if node_id in snapshot.drains:
+        return False
+    return supervisor is None or fits(tags_wanted(snapshot, topology_id), supervisor.meta)
+
+
+def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
+    """The slots whose supervisors build an environment for the first time: a failed one counts as any failure does."""
+    return [
+        AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port))
+        for node_id, info in snapshot.supervisors.items()
+        for failure in info.failures
+        if failure.state == BUILDING_ENVIRONMENT and failure.deaths == 0
+    ]
 
 
 def wanted_executors(snapshot: ClusterSnapshot, topology_id: TopologyId) -> tuple[ExecutorId, ...]:
@@ -86,12 +123,19 @@ def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> T
         slots = set(old.executor_slots.values())
         stay = {slot for slot in slots if _may_stay(snapshot, AssignedSlot(topology_id, slot), this)}
         placed = {executor: slot for executor, slot in old.executor_slots.items() if slot in stay}
-    return TopologyNeeds(topology_id, base.num_workers, wanted, placed, topology_id in this.spread)
+    tags = tags_wanted(snapshot, topology_id)
+    nodes = frozenset(node_id for node_id, info in snapshot.supervisors.items() if fits(tags, info.meta))
+    return TopologyNeeds(
+        topology_id, base.num_workers, wanted, placed, topology_id in this.spread, nodes if tags else None
+    )
 
 
 def _may_stay(snapshot: ClusterSnapshot, used: AssignedSlot, this: Round) -> bool:
-    supervisor = snapshot.supervisors.get(used.slot.node_id)
-    return used not in this.dead and (supervisor is None or used.slot.port in supervisor.slot_ports)
+    topology_id, slot = used
+    if used in this.dead or (topology_id in this.moving and not is_welcome(snapshot, topology_id, slot.node_id)):
+        return False
+    supervisor = snapshot.supervisors.get(slot.node_id)
+    return supervisor is None or slot.port in supervisor.slot_ports
 
 
 def _assignment(

@@ -1,17 +1,18 @@
-"""Which blobs of topologies this Nimbus holds, lacks and tells the others about.
+"""Which blobs of topologies and of people this Nimbus holds, lacks and tells the others about.
 
-Every Nimbus wants the blobs that the records of topologies name, and those that the leader has announced and no
-record names yet: of a submission, or a rebalance, that waits until enough hold them. What one lacks it fetches from
-another that announces the same content; what it holds it announces below /blobstore, as long as it lives. So
-/blobstore is at once the request and the answer, and a Nimbus that was away catches up by looking.
+Every Nimbus wants the blobs that the records of topologies and of people's blobs name, and those that the leader has
+announced and no record names yet: of a submission, rebalance or update that waits until enough hold them. What one
+lacks it fetches from another that announces the same content; what it holds it announces below /blobstore, as long as
+it lives. So /blobstore is at once the request and the answer, and a Nimbus that was away catches up by looking.
 """
 
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from storm.blobstore.blob_store import conf_key
+from storm.blobstore.blob_store import conf_key, is_version_key
 from storm.cluster.records import BlobReplica
 from storm.errors import StormError
 from storm.nimbus.topology_blobs import beside, owner_of, owners
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from storm.nimbus.topology_blobs import TopologyBlobs
 
 log = logging.getLogger(__name__)
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class BlobFetcher(Protocol):
@@ -61,25 +64,31 @@ class BlobReplication:
         self._wake = wake
         self._announced: dict[str, str] = {}
 
-    def step(self, bases: Mapping[TopologyId, StormBase], *, leads: bool) -> frozenset[TopologyId]:
-        """Fetch what is lacking, announce what is here; the topologies whose blobs ZooKeeper speaks of."""
+    def step(
+        self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool
+    ) -> frozenset[TopologyId]:
+        """Fetch what is lacking, announce what is here; the topologies whose blobs ZooKeeper speaks of.
+
+        `contents` are those of people's blobs that every Nimbus should hold: {key of a content: its sha256}.
+        """
         for base in bases.values():
             self._settle(base)
         held = self._blobs.held()
         named = {key: sha256 for base in bases.values() for key, sha256 in _not_here(base, held).items()}
         known = self._state.blob_keys(self._wake)
-        asked = {} if leads else self._asked_for(known, bases)
-        for key, sha256 in {**named, **asked}.items():
+        asked = {} if leads else self._asked_for(known, bases, contents)
+        for key, sha256 in {**named, **contents, **asked}.items():
             if held.get(key) != sha256:
                 self._fetch(key, sha256, is_here=key in held)
         if leads:
             self._remove_settled(known, bases)
+            self._remove_replaced(known, contents)
         for key in sorted(self._announced.keys() - held.keys()):
             self._withdraw(key)
         spoken_of = owners(known)
         wanted = spoken_of | bases.keys()
         for key, sha256 in held.items():
-            if owner_of(key) in wanted:
+            if owner_of(key) in wanted or key in contents or key in asked:
                 self._announce(key, sha256)
         return frozenset(spoken_of)
 
@@ -130,10 +139,19 @@ class BlobReplication:
                 self._state.remove_blob(key)
                 self._announced.pop(key, None)
 
-    def _asked_for(self, known: Iterable[str], bases: Mapping[TopologyId, StormBase]) -> dict[str, str]:
+    def _remove_replaced(self, known: Iterable[str], contents: Mapping[str, str]) -> None:
+        """Nobody needs a content any more that its blob has no longer."""
+        for key in known:
+            if is_version_key(key) and key not in contents:
+                self._state.remove_blob(key)
+                self._announced.pop(key, None)
+
+    def _asked_for(
+        self, known: Iterable[str], bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str]
+    ) -> dict[str, str]:
         """{key: sha256} of what the leader has announced and no record names."""
-        named = {key for base in bases.values() for key in base.blob_hashes}
-        keys = [key for key in known if key not in named and owner_of(key)]
+        named = {key for base in bases.values() for key in base.blob_hashes} | contents.keys()
+        keys = [key for key in known if key not in named and (owner_of(key) or is_version_key(key))]
         leader = self._election.leader() if keys else None
         if leader is None:
             return {}

@@ -12,7 +12,7 @@ from storm.topology.system_topology import system_topology
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storm.cluster.records import Assignment, StormBase, SupervisorInfo
+    from storm.cluster.records import Assignment, Drain, StormBase, SupervisorInfo
     from storm.ids import ComponentId, ExecutorId, TaskId, TopologyId
     from storm.topology.structure import StormTopology
 
@@ -66,6 +66,7 @@ class ClusterSnapshot:
     assignments: Mapping[TopologyId, Assignment] = field(default_factory=dict)
     unreadable_assignments: frozenset[TopologyId] = frozenset()
     supervisors: Mapping[str, SupervisorInfo] = field(default_factory=dict)
+    drains: Mapping[str, Drain] = field(default_factory=dict)
     plans: Mapping[TopologyId, TopologyPlan] = field(default_factory=dict)
 
     def id_of(self, name: str) -> TopologyId | None:

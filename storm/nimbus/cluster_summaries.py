@@ -12,7 +12,7 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storm.cluster.records import Assignment, NimbusInfo, SupervisorInfo
+    from storm.cluster.records import Assignment, Drain, NimbusInfo, SupervisorInfo
     from storm.ids import TopologyId
     from storm.nimbus.topology_view import TopologyView, WorkerView
     from storm.thrift.interface import Struct
@@ -46,6 +46,16 @@ def supervisor_summary(info: SupervisorInfo, assignments: Mapping[TopologyId, As
         total_resources=dict(info.resources),
         blacklisted=False,
         thrift_port=info.thrift_port,
+        num_running_workers=len(info.used_ports),
+        scheduler_meta=dict(info.meta),
+        illness=info.illness,
+        python_version=info.python or None,
+    )
+
+
+def drained_supervisor(drain: Drain) -> Struct:
+    return storm_thrift().DrainedSupervisor(
+        supervisor_id=drain.node_id, host=drain.host, since_secs=drain.since_wall_secs
     )
 
 

@@ -30,7 +30,8 @@ from storm.errors import (
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
 )
-from storm.nimbus.assignments import Round, new_assignments
+from storm.nimbus import departures
+from storm.nimbus.assignments import Round, new_assignments, preparing
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat
@@ -57,6 +58,7 @@ from storm.nimbus.submission import (
 )
 from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
 from storm.nimbus.topology_status import Action, Delay, Waits, pending_action, transition
+from storm.nimbus.user_blobs import UserBlobs
 from storm.scheduler.by_name import scheduler_named
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ class NimbusCore:
         self.election = election
         self.wake = wake
         self.replication = BlobReplication(cluster_state, self._blobs, election, wake)
+        self.user_blobs = UserBlobs(cluster_state, self._blobs, self.replication, clock, options.deletion_delay_secs)
         self._pending = PendingSubmissions()
         self._waits = Waits()
         self._leader: NimbusInfo | None = None  # as of the last step
@@ -127,7 +130,7 @@ class NimbusCore:
         self._leading = False
         self._term = 0  # the last in which it led
         self._submissions = 0
-        self._spread: set[TopologyId] = set()  # to be shared out over the nodes at the next round
+        self._rebalanced: dict[TopologyId, bool] = {}  # for the next round; whether they are spread over the nodes
         self._remains = Remains(cluster_state, self._blobs)
         self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
         self._clean_up_at = 0.0
@@ -156,6 +159,7 @@ class NimbusCore:
             return earlier
         owner = request.owner or conf.get("topology.submitter.user") or ""
         base = initial_base(self._new_id(name), name, owner, self.clock.wall_secs(), request.active)
+        self.user_blobs.check(conf)
         submission = prepared(base, {**conf, CLUSTER_ID_KEY: self._remains.cluster_id}, request.topology, self._limits)
         try:
             encode(largest_assignment(submission))
@@ -194,7 +198,7 @@ class NimbusCore:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
             checked = checked_rebalance(request, base, plan, self._limits)
             try:
-                effective_conf(self.options.cluster_conf, checked.conf_overrides)
+                self.user_blobs.check(effective_conf(self.options.cluster_conf, checked.conf_overrides))
             except ConfigError as error:
                 raise InvalidTopologyError(str(error)) from None
             return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
@@ -223,6 +227,11 @@ class NimbusCore:
             topology_id, change(self.cluster_state.log_config(topology_id) or LogConfig())
         )
 
+    def delete_blob(self, key: str) -> None:
+        """Raises BlobNotFoundError; InvalidTransitionError while a topology wants it; NotLeaderError."""
+        self.require_leadership()
+        self.user_blobs.delete(key, [*self.snapshot.bases.values(), *self._pending.bases()])
+
     def record(self, beats: Iterable[WorkerBeat]) -> None:
         """Take in what supervisors and workers tell; what does not fit the assignments is passed over."""
         now = self.clock.now()
@@ -245,6 +254,7 @@ class NimbusCore:
     def abandon(self) -> None:
         """Nimbus is stopping: whoever waits for a submission is told to ask the next leader."""
         self._pending.fail_all(NotLeaderError("This Nimbus is stopping; the topology is not submitted yet."))
+        self.user_blobs.fail_all(NotLeaderError("This Nimbus is stopping; the blob is as it was."))
 
     @property
     def leads(self) -> bool:
@@ -269,7 +279,9 @@ class NimbusCore:
         self._register()
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
-        spoken_of = self.replication.step(self.snapshot.bases, leads=leads)
+        self.user_blobs.look(self._remains.cluster_id)
+        spoken_of = self.replication.step(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
+        self.user_blobs.step(self.clock.now(), leads=leads)
         if leads:
             self._leading = True
             self._lead(spoken_of)
@@ -279,6 +291,7 @@ class NimbusCore:
 
     def _lead(self, spoken_of: frozenset[TopologyId]) -> None:
         self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
+        self._begin_departures()
         rebalanced = self._carry_out_due()
         self._schedule()
         for base in rebalanced:
@@ -328,6 +341,19 @@ class NimbusCore:
         log.info("Topology %s is submitted: %d workers.", base.topology_id, base.num_workers)
         self._after_change()
 
+    def _begin_departures(self) -> None:
+        """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
+        begun = departures.begun(self.snapshot, self._scheduler, self._dead, self._departure_delay)
+        for base in begun:
+            self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])
+            log.info("Topology %s leaves hosts that are drained or lack its tags, after %d s.", base.topology_id,
+                     base.wait_secs)  # fmt: skip
+        if begun:
+            self._refresh()
+
+    def _departure_delay(self, base: StormBase, wait_secs: int | None) -> Delay:
+        return self._delay(self._wait(base, wait_secs))
+
     def _carry_out_due(self) -> list[StormBase]:
         """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
         now = self.clock.now()
@@ -340,12 +366,12 @@ class NimbusCore:
                 done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
                 if done is not None:
                     rebalanced.append(done)
+                    self._rebalanced[base.topology_id] = base.rebalance is None or base.rebalance.spread
             elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
                 self._refresh()
         for base in rebalanced:
             self.snapshot = self.snapshot.with_topology(base, self._blobs.plan(base))
-            self._spread.add(base.topology_id)
         return rebalanced
 
     def _finish_rebalance(self, done: StormBase) -> None:
@@ -368,8 +394,10 @@ class NimbusCore:
     def _schedule(self) -> None:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
+        self.heartbeats.prepare(preparing(self.snapshot), now)
         dead = self.heartbeats.dead(self.snapshot.supervisors, now)
-        this = Round(self.clock.wall_secs(), dead, frozenset(self._spread))
+        spread = frozenset(topology_id for topology_id, spreads in self._rebalanced.items() if spreads)
+        this = Round(self.clock.wall_secs(), dead, spread, frozenset(self._rebalanced))
         written: dict[TopologyId, Assignment] = {}
         for assignment in new_assignments(self.snapshot, self._scheduler, this):
             try:
@@ -387,7 +415,7 @@ class NimbusCore:
         for used in dead - self._dead:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
         self._dead = dead
-        self._spread.clear()
+        self._rebalanced.clear()
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)
 
@@ -414,8 +442,8 @@ class NimbusCore:
 
     def _secs_to_next_step(self) -> float:
         now = self.clock.now()
-        waits = (self.options.monitor_freq_secs, self._waits.next_secs(now), self._pending.next_secs(now))
-        return max(0.0, min(waits))
+        waits = (self._waits.next_secs(now), self._pending.next_secs(now), self.user_blobs.next_secs(now))
+        return max(0.0, min(self.options.monitor_freq_secs, *waits))
 
     # Parts of requests
 

@@ -19,6 +19,7 @@ from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.hosts.report import name_problem
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -169,6 +170,8 @@ def sole_nimbus(directory: Path) -> Iterator[None]:
 
 def _run_connected(options: NimbusOptions) -> int:
     stopping = Stopping()
+    if (problem := name_problem(options.advertised_host, "Nimbus")) is not None:
+        log.warning("%s", problem)
     servers = ", ".join(options.zookeeper_servers)
     log.info("Nimbus %s starts; it looks for ZooKeeper at %s.", storm.__version__, servers)
     try:

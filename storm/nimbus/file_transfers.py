@@ -7,6 +7,7 @@ still for too long is forgotten, and its file deleted.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import threading
 import zipfile
@@ -80,20 +81,38 @@ class Uploads:
             upload = self._upload(location)
             if upload.finished:
                 raise PackageError("This upload is finished: begin another.")
-            if upload.size_bytes + len(chunk) > self._size_max_bytes:
-                self._drop(location)
-                raise PackageError(
-                    f"The package is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
-                    " (nimbus.upload.max.bytes)."
-                )
-            with _disk_trouble(upload.path), upload.path.open("ab") as file:
-                file.write(chunk)
-            upload.size_bytes += len(chunk)
+            self._write(upload, location, chunk)
+
+    def put(self, location: str, offset: int, part: bytes) -> int:
+        """Take what is new of `part`, which begins at byte `offset`; how many bytes of the file are here then.
+
+        Called again, as by a client that got no answer, it does no more; one that is beyond what is here is not taken.
+        Raises PackageError as `append` does.
+        """
+        with self._lock:
+            upload = self._upload(location)
+            new = upload.size_bytes - offset
+            if 0 <= new < len(part):
+                if upload.finished:
+                    raise PackageError("This upload is finished: begin another.")
+                self._write(upload, location, part[new:])
+            return upload.size_bytes
 
     def finish(self, location: str) -> None:
         """No more will come."""
         with self._lock:
             self._upload(location).finished = True
+
+    def finish_verified(self, location: str, sha256: str) -> None:
+        """No more will come. Raises PackageError where what is here does not have this hash, and forgets it then."""
+        with self._lock:
+            path = self._upload(location).path
+        with _disk_trouble(path), path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != sha256:
+            self.discard(location)
+            raise PackageError("The package was damaged on its way: what arrived has another hash. Submit it again.")
+        self.finish(location)
 
     def package(self, location: str) -> Package:
         """The chunks of a finished upload; an empty package for an empty location.
@@ -107,22 +126,45 @@ class Uploads:
         """See `package`."""
         if not location:
             return [EMPTY_PACKAGE]
+        path = self.path(
+            location,
+            "The topology's package is not here: no upload was finished at the location that it names,"
+            " or it was too long ago. Upload it again.",
+        )
+        if not zipfile.is_zipfile(path):
+            raise InvalidTopologyError("The topology's package is not a zip archive.")
+        return file_chunks(path)
+
+    def path(self, location: str, missing: str) -> Path:
+        """The file of a finished upload. Raises UploadNotFoundError, with the text `missing`."""
         with self._lock:
             upload = self._uploads.get(location)
             if upload is None or not upload.finished:
-                raise UploadNotFoundError(
-                    "The topology's package is not here: no upload was finished at the location that it names,"
-                    " or it was too long ago. Upload it again."
-                )
+                raise UploadNotFoundError(missing)
             upload.used_at = self._clock.now()
-        if not zipfile.is_zipfile(upload.path):
-            raise InvalidTopologyError("The topology's package is not a zip archive.")
-        return _chunks(upload.path)
+            return upload.path
+
+    def locations(self) -> set[str]:
+        """Of all uploads that are under way, or finished and not used yet."""
+        with self._lock:
+            return set(self._uploads)
 
     def discard(self, location: str) -> None:
         """Delete the file, if there is one: its bytes are in the blob store."""
         with self._lock:
             self._drop(location)
+
+    def _write(self, upload: _Upload, location: str, chunk: bytes) -> None:
+        if upload.size_bytes + len(chunk) > self._size_max_bytes:
+            self._drop(location)
+            raise PackageError(
+                f"The upload is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
+                " (nimbus.upload.max.bytes)."
+            )
+        with _disk_trouble(upload.path), upload.path.open("r+b") as file:
+            file.seek(upload.size_bytes)  # a full disk may have taken a part of the last one
+            file.write(chunk)
+        upload.size_bytes += len(chunk)
 
     def _upload(self, location: str) -> _Upload:
         upload = self._uploads.get(location)
@@ -211,7 +253,8 @@ class Downloads:
         return b"".join(parts)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file."""
     with path.open("rb") as file:
         while chunk := file.read(READ_CHUNK_BYTES):
             yield chunk

@@ -4,7 +4,7 @@ Hosts' clocks are never compared: a beat says a number, and Nimbus notes when it
 a worker is given before its silence counts against it:
 
 * it was assigned less than `launch_secs` ago (seen by this leader: a new leader starts everybody's grace
-anew);
+anew), or its supervisor said so lately that it builds the environment which it runs in;
 * or its last beat came less than `timeout_secs` ago.
 
 Where the supervisor is missing from ZooKeeper, nobody launches anything, and its session has been silent for
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from storm.cluster.records import Assignment
     from storm.metrics.stats_records import ExecutorStats
@@ -96,6 +96,13 @@ class Heartbeats:
             if known is None or known.epoch != since.epoch:
                 self._assigned[used] = since
                 self._seen.pop(used, None)
+
+    def prepare(self, preparing: Iterable[AssignedSlot], now: float) -> None:
+        """The supervisors of these slots are at what must come before a worker: its time to start begins after that."""
+        for used in preparing:
+            known = self._assigned.get(used)
+            if known is not None:
+                self._assigned[used] = known._replace(since=now)
 
     def slot_of(self, beat: WorkerBeat, assignment: Assignment) -> WorkerSlot | None:
         """The slot whose present executors this beat speaks for; None: it comes from a worker that was replaced."""

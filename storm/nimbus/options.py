@@ -48,7 +48,6 @@ class NimbusOptions:
         """What the settings say. A smaller `nimbus.thrift.max_buffer_size` than our frames need counts for
         nothing.
         """
-        zookeeper_port = settings["storm.zookeeper.port"]
         scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         return cls(
             bind_host=settings.bind_host,
@@ -68,10 +67,7 @@ class NimbusOptions:
             slots_per_topology_max=settings["nimbus.slots.perTopology"],
             executors_per_topology_max=settings["nimbus.executors.perTopology"],
             scheduler=settings["storm.scheduler"],
-            zookeeper_servers=tuple(
-                server if ":" in server else f"{server}:{zookeeper_port}"
-                for server in settings["storm.zookeeper.servers"]
-            ),
+            zookeeper_servers=settings.zookeeper_servers,
             zookeeper_root=settings["storm.zookeeper.root"],
             zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
             zookeeper_auth=(scheme, payload) if scheme and payload else None,

@@ -78,7 +78,10 @@ class PendingSubmissions:
         return found
 
     def topology_ids(self) -> set[TopologyId]:
-        return {submission.base.topology_id for submission in self._by_name.values()}
+        return {base.topology_id for base in self.bases()}
+
+    def bases(self) -> list[StormBase]:
+        return [submission.base for submission in self._by_name.values()]
 
     def finish_ready(
         self, now: float, count: Callable[[Mapping[str, str]], int], make_wanted: Callable[[StormBase], None]

@@ -42,7 +42,10 @@ class NimbusQueries:
         leader = self._election.leader()
         if leader is None:
             raise NotLeaderError("No Nimbus leads at the moment; one will be elected within seconds.")
-        return cluster_summaries.nimbus_summary(leader, self._clock.wall_secs())
+        summary = cluster_summaries.nimbus_summary(leader, self._clock.wall_secs())
+        own = self._election.info
+        summary.is_answering = (leader.host, leader.port) == (own.host, own.port)
+        return summary
 
     def getNimbusConf(self) -> str:
         return json.dumps(redacted(self._options.cluster_conf))
@@ -51,6 +54,7 @@ class NimbusQueries:
         return storm_thrift().ClusterSummary(
             supervisors=self._supervisor_summaries(),
             topologies=self.getTopologySummaries(),
+            drained=[cluster_summaries.drained_supervisor(each) for each in self._core.snapshot.drains.values()],
             nimbuses=[cluster_summaries.nimbus_summary(info, self._clock.wall_secs()) for info in self._nimbuses()],
         )
 

@@ -6,41 +6,25 @@ from typing import TYPE_CHECKING
 
 from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import InvalidTopologyError, TopologyNotAliveError
+from storm.hosts.report import host_report
+from storm.nimbus import drains
+from storm.nimbus.blob_service import BlobService
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
-from storm.nimbus.queries import NimbusQueries
 from storm.nimbus.submission import checked_name, unknown
 from storm.thrift import convert
+from storm.thrift.host_convert import host_report_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from storm.blobstore.blob_store import BlobStore
-    from storm.nimbus.core import NimbusCore
-    from storm.nimbus.file_transfers import Downloads, Uploads
-    from storm.nimbus.inbox import Requests
     from storm.thrift.interface import Struct
 
 
-class NimbusService(NimbusQueries):
+class NimbusService(BlobService):
     """Handler of `ThriftServer("Nimbus", ...)`: methods are named as in storm.thrift and may raise StormErrors.
 
-    Methods of storm.thrift that are neither here nor in `NimbusQueries` are not served by this release.
+    Methods of storm.thrift that are neither here nor in its bases are not served by this release.
     """
-
-    def __init__(
-        self,
-        core: NimbusCore,
-        requests: Requests,
-        *,
-        uploads: Uploads,
-        downloads: Downloads,
-        blob_store: BlobStore,
-    ) -> None:
-        super().__init__(core)
-        self._requests = requests
-        self._uploads = uploads
-        self._downloads = downloads
-        self._blobs = blob_store
 
     # Topologies
 
@@ -122,32 +106,21 @@ class NimbusService(NimbusQueries):
         beats = [_beat(heatbeat, None)]
         self._requests.post(lambda: self._core.record(beats))
 
-    # Files
+    # Hosts
 
-    def beginFileUpload(self) -> str:
-        self._requests.call(self._core.require_leadership)
-        return self._uploads.begin()
+    def drainHost(self, host: str, options: Struct | None) -> list[str]:
+        wait_secs = None if options is None else options.wait_secs
+        return self._requests.call(lambda: drains.drain(self._core, host, wait_secs))
 
-    def uploadChunk(self, location: str, chunk: bytes) -> None:
-        self._uploads.append(location, chunk)
+    def undrainHost(self, host: str) -> list[str]:
+        return self._requests.call(lambda: drains.undrain(self._core, host))
 
-    def finishFileUpload(self, location: str) -> None:
-        self._uploads.finish(location)
-
-    def beginBlobDownload(self, key: str) -> Struct:
-        session, meta = self._downloads.begin(key)
-        return storm_thrift().BeginDownloadResult(version=meta.version, session=session, data_size=meta.size_bytes)
-
-    def downloadBlobChunk(self, session: str) -> bytes:
-        return self._downloads.next_chunk(session)
-
-    def getBlobMeta(self, key: str) -> Struct:
-        t = storm_thrift()
-        meta = self._blobs.meta(key)
-        return t.ReadableBlobMeta(settable=t.SettableBlobMeta(acl=[]), version=meta.version, sha256=meta.sha256)
-
-    def isRemoteBlobExists(self, blobKey: str) -> bool:
-        return blobKey in self._blobs.keys(blobKey)
+    def getHostReport(self, names: list[str]) -> Struct:
+        """Of this host, whether or not this Nimbus leads."""
+        options = self._options
+        return host_report_to_thrift(
+            host_report(options.advertised_host, (options.local_dir, options.blobstore_dir), names)
+        )
 
 
 def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:

@@ -45,6 +45,7 @@ class SnapshotReader:
             assignments={topology_id: one for topology_id, one in assignments.items() if one is not None},
             unreadable_assignments=frozenset(t for t, one in assignments.items() if one is None),
             supervisors=supervisors,
+            drains=self._state.drains(),
             plans={topology_id: plan for topology_id, plan in plans.items() if plan is not None},
         )
 

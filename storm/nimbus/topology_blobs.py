@@ -15,7 +15,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
+from storm.blobstore.blob_store import code_key, conf_key, is_version_key, jar_key, topology_keys
 from storm.errors import BlobCorruptError, BlobNotFoundError, StormError
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
 from storm.thrift.convert import topology_from_bytes, topology_to_bytes
@@ -115,9 +115,15 @@ class TopologyBlobs:
         for other in there:
             self.discard(other)
 
+    def held_versions(self) -> list[str]:
+        """The keys of all contents of people's blobs that are here, damaged ones too."""
+        return [key for key in self._store.keys("") if is_version_key(key)]
+
     def held(self) -> dict[str, str]:
-        """{key: sha256} of the topologies' blobs that are here, as far as is known undamaged."""
-        keys = [key for key in self._store.keys("") if owner_of(key)]
+        """{key: sha256} of the topologies' blobs and the contents of people's that are here, as far as is known
+        undamaged.
+        """
+        keys = [key for key in self._store.keys("") if owner_of(key) or is_version_key(key)]
         for key in self._hashes.keys() - keys:
             del self._hashes[key]
         for key in keys:
@@ -153,7 +159,7 @@ class TopologyBlobs:
         return found if isinstance(found, str) else None
 
     def owners(self) -> set[TopologyId]:
-        """The topologies that have a blob here; users' own blobs belong to none."""
+        """The topologies that have a blob here; people's own blobs belong to none."""
         return owners(self._store.keys())
 
     def _conf(self, base: StormBase) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def owners(keys: Iterable[str]) -> set[TopologyId]:
 
 
 def owner_of(key: str) -> TopologyId:
-    """The topology that the key belongs to; empty: it is a user's own."""
+    """The topology that the key belongs to; empty: it is a blob of people's own."""
     owner = key.rpartition("-storm")[0]
     return owner if owner and key in (*topology_keys(owner), *beside(owner)) else ""
 

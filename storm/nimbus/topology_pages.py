@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import storm
+from storm.config.addresses import joined
 from storm.config.settings import redacted
 from storm.ids import is_system_id
 from storm.metrics.aggregation import component_figures, topology_figures
@@ -57,7 +58,7 @@ def notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]
     problem = view.schedule_problem()
     found = [] if problem is None else [problem]
     return found + [
-        f"{error.host}:{error.port}: {error.text}"
+        f"{joined(error.host, error.port)}: {error.text}"
         for error in system_errors
         if view.wall_secs - error.wall_secs <= NOTICE_SECS
     ]

@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from storm.cluster.records import BUILDING_ENVIRONMENT, TopologyStatus
+from storm.environment_spec import NOT_BUILT
 from storm.errors import StormError
+from storm.ids import WorkerSlot
 from storm.metrics.aggregation import ExecutorReport
+from storm.nimbus.assignments import tags_wanted
+from storm.nimbus.departures import unwelcome_nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from storm.cluster.records import Assignment, StormBase
-    from storm.ids import ComponentId, ExecutorId, TopologyId, WorkerSlot
+    from storm.ids import ComponentId, ExecutorId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot, TopologyPlan
     from storm.nimbus.heartbeats import Heartbeats
 
@@ -30,7 +37,9 @@ class WorkerView(NamedTuple):
 class TopologyView:
     """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at.
 
-    `replicas`: how many Nimbuses hold its code; None: this one does not know.
+    `replicas`: how many Nimbuses hold its code; None: this one does not know. `leaving`: hosts that it uses and should
+    not, each with the reason. `tags` are those that it asks of a host. `not_ready`: which hosts, where its workers do
+    not run yet, lack its environment, in words.
     """
 
     base: StormBase
@@ -40,6 +49,9 @@ class TopologyView:
     reports: tuple[ExecutorReport, ...]
     wall_secs: int
     replicas: int | None = None
+    leaving: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
 
     @property
     def uptime_secs(self) -> int:
@@ -68,11 +80,17 @@ class TopologyView:
     def schedule_problem(self) -> str | None:
         """What the topology lacks to run as it should, as a sentence; None: nothing."""
         wanted = min(self.base.num_workers, sum(self.base.component_executors.values()))
+        supervisor = f"supervisor with the tags {', '.join(self.tags)}" if self.tags else "supervisor"
         if not self.workers:
-            return "Not scheduled: no supervisor has a free slot." if self.plan else "Its code cannot be read here."
+            return f"Not scheduled: no {supervisor} has a free slot." if self.plan else "Its code cannot be read here."
+        if self.leaving and self.base.status is TopologyStatus.REBALANCING:
+            return f"Leaves {', '.join(self.leaving)}, once what is under way is done."
+        if self.leaving:
+            why = f"no other {supervisor} has a free slot" if self.plan else "its code cannot be read here"
+            return f"Shall leave {', '.join(self.leaving)}, and {why}."
         if len(self.workers) < wanted:
-            return f"Runs on {len(self.workers)} of {wanted} workers: there are no more free slots."
-        return None
+            return f"Runs on {len(self.workers)} of {wanted} workers: no {supervisor} has another free slot."
+        return f"Not ready: {', '.join(self.not_ready)}." if self.not_ready else None
 
 
 def view_topology(
@@ -101,7 +119,40 @@ def view_topology(
             )
             for executor in executors
         )
-    return TopologyView(base, plan, assignment, tuple(workers), tuple(sorted(reports, key=_by_executor)), wall_secs)
+    return TopologyView(
+        base,
+        plan,
+        assignment,
+        tuple(workers),
+        tuple(sorted(reports, key=_by_executor)),
+        wall_secs,
+        leaving=tuple(sorted(_leaving(snapshot, topology_id, workers))),
+        tags=tags_wanted(snapshot, topology_id),
+        not_ready=tuple(_not_ready(snapshot, topology_id, workers)),
+    )
+
+
+def _leaving(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> set[str]:
+    hosts = {worker.slot.node_id: worker.host for worker in workers}
+    ill = {node_id for node_id, info in snapshot.supervisors.items() if info.illness and node_id in hosts}
+    return {f"{hosts[node_id]} (ill)" for node_id in ill} | {
+        f"{hosts[node_id]} ({'drained' if node_id in snapshot.drains else 'without its tags'})"
+        for node_id in unwelcome_nodes(snapshot, topology_id) - ill
+    }
+
+
+def _not_ready(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> list[str]:
+    """As supervisors told lately; what a worker tells itself is newer."""
+    waiting = {worker.slot for worker in workers if worker.uptime_secs is None}
+    found = {}
+    for node_id, info in snapshot.supervisors.items():
+        for failure in info.failures:
+            if failure.topology_id == topology_id and WorkerSlot(node_id, failure.port) in waiting:
+                if failure.reason.startswith(NOT_BUILT):
+                    found[info.host] = f"{info.host} {NOT_BUILT}"
+                elif failure.state == BUILDING_ENVIRONMENT:
+                    found[info.host] = f"{info.host} is building its environment"
+    return [text for _, text in sorted(found.items())]
 
 
 def _by_executor(report: ExecutorReport) -> ExecutorId:

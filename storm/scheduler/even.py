@@ -21,7 +21,8 @@ An executor is its range of tasks. Where a component's parallelism changes, thos
 dealt out over the slots that have room. They do not follow their tasks: these start in new processes anyway, and who
 asks for more executors of a component wants it in more processes.
 
-A slot that no supervisor offers may go on, because its worker beats, but nobody could start it anew: if it cannot keep
+Only slots of nodes that the topology may use are given to it. A slot that it has elsewhere may go on, and so may one
+that no supervisor offers, because its worker beats, but nobody could or should start it anew: if it cannot keep
 exactly what it has, it is left, provided that there are as many slots without it.
 """
 
@@ -70,7 +71,8 @@ FREE_RANK: Rank = (3, 0, 0)
 def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
     """A placement for each topology; empty where no slot is left for it.
 
-    Who gives slots up comes first, then who has executors without a slot, then who merely wants more workers.
+    Who gives slots up comes first, then who has executors without a slot, then who merely wants more workers; of
+    equal ones first who may not run everywhere.
     """
     claims = _claims(state.topologies)
     offered = set(state.slots)
@@ -80,7 +82,9 @@ def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
     placements: dict[TopologyId, Placement] = {}
     for needs in sorted(state.topologies, key=lambda needs: _turn(needs, claims[needs.topology_id])):
         held = claims[needs.topology_id]
-        placement = _place(needs, _Choice(held, free, state.avoid), offered)
+        may_take = free if needs.nodes is None else {n: slots for n, slots in free.items() if n in needs.nodes}
+        may_start = offered if needs.nodes is None else {slot for slot in offered if slot.node_id in needs.nodes}
+        placement = _place(needs, _Choice(held, may_take, state.avoid), may_start)
         used = set(placement.values())
         for slot in (held.keys() - used) & offered:
             insort(free.setdefault(slot.node_id, []), slot)
@@ -109,10 +113,10 @@ def _claims(topologies: Iterable[TopologyNeeds]) -> dict[TopologyId, dict[Worker
     return claims
 
 
-def _turn(needs: TopologyNeeds, held: Mapping[WorkerSlot, _Held]) -> tuple[bool, bool]:
+def _turn(needs: TopologyNeeds, held: Mapping[WorkerSlot, _Held]) -> tuple[bool, bool, bool]:
     gives_up = len(held) > min(needs.num_workers, len(needs.executors))
     is_placed = sum(len(there.staying) for there in held.values()) == len(needs.executors)
-    return not gives_up, is_placed
+    return not gives_up, is_placed, needs.nodes is None
 
 
 def _place(needs: TopologyNeeds, choice: _Choice, offered: Collection[WorkerSlot]) -> Placement:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from storm.ids import ExecutorId, TopologyId, WorkerSlot
+from storm.ids import ExecutorId, NodeId, TopologyId, WorkerSlot
 
 Placement: TypeAlias = Mapping[ExecutorId, WorkerSlot]
 
@@ -18,7 +18,7 @@ class TopologyNeeds:
     `num_workers` is how many slots it wants. `executors` are all it must have. `placed` says what runs where and
     may stay, also executors that are wanted no more: their slots change. A slot of a missing supervisor may be
     among them while its worker still beats. `spread` asks for an even share of workers on each node, even if
-    workers must move: a rebalance.
+    workers must move: a rebalance. `nodes` are those whose slots it may be given; None: all.
     """
 
     topology_id: TopologyId
@@ -26,6 +26,7 @@ class TopologyNeeds:
     executors: tuple[ExecutorId, ...]
     placed: Placement = field(default_factory=dict)
     spread: bool = False
+    nodes: frozenset[NodeId] | None = None
 
     def is_placed(self) -> bool:
         """Whether each executor has a slot."""

@@ -8,11 +8,18 @@ A simulation calls `step`, which is both, under a clock of its own.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo, TopologyStatus
+from storm.cluster.records import (
+    BUILDING_ENVIRONMENT,
+    ErrorInfo,
+    SlotFailure,
+    SupervisorInfo,
+    TopologyStatus,
+)
 from storm.errors import (
     AlreadyRunningError,
     CoordinationError,
@@ -60,11 +67,22 @@ class DurableMap(Protocol):
         """Keep a JSON value."""
 
 
+class BlobContents(Protocol):
+    """What is to be looked up of blobs, and told. Any thread may call."""
+
+    def keys(self) -> frozenset[str]:
+        """The keys of the blobs that somebody here waits for or uses."""
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """{key: the SHA-256 of what it has now; empty: there is no such blob}; what is to be remembered of that."""
+
+
 class SupervisorCore:
     """One supervisor. `options.node_id` names it; `thrift_port` is where its workers and Nimbus reach it.
 
     `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
-    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked.
+    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
+    told which content each blob has that it asks for; None: nobody asks.
     """
 
     def __init__(
@@ -87,6 +105,9 @@ class SupervisorCore:
         self.on_wanted: Callable[[], None] = _nothing
         self.on_failure: Callable[[], None] = _nothing
         self.has_code: Callable[[TopologyId], bool] = _unknown
+        self.blob_contents: BlobContents | None = None
+        self._turns: frozenset[TopologyId] = frozenset()
+        self.slots.has_turn = lambda topology_id: topology_id in self._turns
         self.watch: Watch | None = None
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
@@ -97,6 +118,7 @@ class SupervisorCore:
         self._slots_due: float | None = None
         self._holder: Holder | None = None
         self._vanished: set[TopologyId] = set()
+        self._illness = self._heeded_illness = ""
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -105,6 +127,9 @@ class SupervisorCore:
     def adopt(self) -> list[WorkerHandle]:
         """Take over the workers that a former run left; call it first, before anybody can beat."""
         adopted = self.slots.adopt(self._clock.now(), self._local_state.get("back-offs"))
+        if self.blob_contents is not None:
+            remembered = self._local_state.get("blobs")
+            self.blob_contents.learn(remembered if isinstance(remembered, dict) else {})
         self._wanted = {handle.port: handle.assignment for handle in adopted}
         return adopted
 
@@ -150,6 +175,22 @@ class SupervisorCore:
         self._register_at = self._clock.now()
         self.wake()
 
+    def judge(self, illness: str) -> None:
+        """What the health scripts say, empty: nothing. Any thread may call it; the next `coordinate` heeds it."""
+        if illness != self._illness:
+            if illness:
+                log.error("this host is ill, and its workers are ended: %s", illness)
+            else:
+                log.info("this host is well again")
+            self._illness = illness
+            self._register_at = self._clock.now()
+            self.wake()
+
+    @property
+    def illness(self) -> str:
+        """What the health scripts complained of the last time; empty: nothing."""
+        return self._illness
+
     def coordinate(self) -> float:
         """Register, read assignments and write failures, as far as due; when to call again at the latest.
 
@@ -159,11 +200,16 @@ class SupervisorCore:
         """
         assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
+        if self._illness != self._heeded_illness:
+            self._heeded_illness = self._illness
+            self._tell_slots()
+            self.on_wanted()
         if now >= self._retry_at:
             try:
                 if not self._register_if_due(self._cluster_state, now):
                     return self._register_at
                 self._sync_if_due(self._cluster_state, now)
+                self._take_turns(self._cluster_state)
                 self._write_failures(self._cluster_state)
             except NoPermissionError:
                 raise
@@ -219,7 +265,7 @@ class SupervisorCore:
         return SupervisorInfo(
             node_id=options.node_id,
             host=options.host,
-            slot_ports=options.slot_ports,
+            slot_ports=() if self._illness else options.slot_ports,
             used_ports=tuple(sorted(self.slots.running())),
             thrift_port=self.thrift_port,
             start_wall_secs=self._start_wall_secs,
@@ -229,16 +275,26 @@ class SupervisorCore:
             local_dir=str(options.local_dir),
             home=options.home,
             incarnation=options.incarnation,
+            illness=self._illness[:FAILURE_CHARS_MAX],
+            python=options.python,
         )
 
     def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
         wall_secs = self._clock.wall_secs()
-        for slot, failure in self.slots.failing(now)[:FAILURES_SHOWN_MAX]:
+        preparing = self.slots.preparing()
+        failing = self.slots.failing(now)
+        for slot, text in itertools.islice(preparing.values(), FAILURES_SHOWN_MAX):
+            if slot.assignment is not None and not any(slot.port == other.port for other, _ in failing):
+                since = wall_secs - round(now - slot.entered_at)
+                yield SlotFailure(
+                    slot.port, slot.assignment.topology_id, BUILDING_ENVIRONMENT, 0, f"waits for {text}", "", since
+                )
+        for slot, failure in failing[:FAILURES_SHOWN_MAX]:
             backs_off = slot.state is SlotState.BACKING_OFF
             yield SlotFailure(
                 port=slot.port,
                 topology_id=failure.topology_id,
-                state=slot.state.value,
+                state=BUILDING_ENVIRONMENT if slot.port in preparing else slot.state.value,
                 deaths=slot.deaths,
                 reason=failure.reason[:FAILURE_CHARS_MAX],
                 last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],
@@ -270,10 +326,43 @@ class SupervisorCore:
         for port, assignment_here in held.items():
             if assignment_here.topology_id in kept:
                 wanted.setdefault(port, assignment_here)
+        self._look_up_blobs(cluster_state)
         self._assignments = read
         self._want(wanted)
         self._local_state.put("machine", self._options.machine)
         self._local_state.put("assignments", {str(port): to_plain(each) for port, each in wanted.items()})
+
+    def _look_up_blobs(self, cluster_state: StormClusterState) -> None:
+        if self.blob_contents is None:
+            return
+        found = {}
+        for key in sorted(self.blob_contents.keys()):
+            blob = cluster_state.user_blob(key, self.watch)
+            found[key] = "" if blob is None else blob.sha256
+        self._local_state.put("blobs", self.blob_contents.learn(found))
+
+    def _take_turns(self, cluster_state: StormClusterState) -> None:
+        """Have the turn of topologies whose workers here are to be started again, and give it when they run.
+
+        So workers of a topology are started again one by one in the whole cluster, and a new version of a blob that
+        they cannot live with ends one of them and no more.
+        """
+        wanted, held = self.slots.restarting, set()
+        me = self._options.incarnation or self._options.node_id
+        for topology_id in sorted(wanted | self._turns):
+            holder = cluster_state.restart_turn(topology_id, self.watch)
+            if topology_id not in wanted:
+                if holder == me:
+                    cluster_state.give_restart_turn(topology_id)
+            elif holder == me or (holder is None and cluster_state.take_restart_turn(topology_id, me)):
+                held.add(topology_id)
+        self._have_turns(frozenset(held))
+
+    def _have_turns(self, turns: frozenset[TopologyId]) -> None:
+        is_news = not turns <= self._turns
+        self._turns = turns
+        if is_news:
+            self.on_wanted()
 
     def _not_over(self, cluster_state: StormClusterState, vanished: set[TopologyId]) -> set[TopologyId]:
         """Those of the topologies without an assignment whose end nobody has decided: ZooKeeper may have lost its data.
@@ -307,9 +396,13 @@ class SupervisorCore:
         is_news = wanted != self._wanted or not self._is_wanted_known
         self._wanted = wanted
         self._is_wanted_known = True
-        self.slots.want(wanted)
+        self._tell_slots()
         if is_news:
             self.on_wanted()
+
+    def _tell_slots(self) -> None:
+        """An ill host runs nothing, and remembers what it should."""
+        self.slots.want({} if self._illness else self._wanted)
 
     def _write_failures(self, cluster_state: StormClusterState) -> None:
         while self._failures:
@@ -325,6 +418,7 @@ class SupervisorCore:
         self._retry_secs = min(COORDINATION_RETRY_MAX_SECS, self._retry_secs * 2 or COORDINATION_RETRY_SECS)
         self._retry_at = now + self._retry_secs
         self._register_at = now
+        self._have_turns(frozenset())
         self.use_remembered(error)
 
     def _remembered(self) -> dict[int, LocalAssignment]:

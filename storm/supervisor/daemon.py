@@ -4,7 +4,8 @@
     coordination    ZooKeeper: registers, reads assignments when woken by a watch or a period, writes failures
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
-    localizer-*     fetch blobs; thrift-* serve workers and Nimbus
+    health          runs the host's health scripts, where there are some
+    localizer-*     fetch code and blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
 """
@@ -16,6 +17,7 @@ import importlib.metadata
 import logging
 import os
 import signal
+import sys
 import threading
 import uuid
 from dataclasses import replace
@@ -26,13 +28,19 @@ from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.hosts.health import illness, run_scripts
+from storm.hosts.report import host_report, name_problem
 from storm.supervisor.core import DurableMap, SupervisorCore
+from storm.supervisor.environment_store import EnvironmentStore
+from storm.supervisor.environments import EnvironmentLimits
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
+from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.service import SupervisorService
+from storm.supervisor.topology_blobs import TopologyBlobs
 from storm.supervisor.worker_launch import launched_with, worker_command
 from storm.supervisor.worker_logs import LogCap
 from storm.supervisor.worker_process import WorkerProcesses
@@ -40,9 +48,10 @@ from storm.thrift.connection import ServerLimits
 from storm.thrift.server import ThriftServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from storm.config.settings import Settings
+    from storm.hosts.facts import HostReport
     from storm.supervisor.slot_runner import Blobs, Workers
     from storm.supervisor.worker_process import CommandBuilder
 
@@ -50,6 +59,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_WAIT_SECS = 5.0  # without ZooKeeper for so long, a starting supervisor does what it last knew
 LOGS_EVERY_SECS = 1.0
+HEALTH_EVERY_SECS = 30.0  # Storm's
 INTERNAL_ERROR = 20
 
 
@@ -88,6 +98,7 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
                 home=home_fingerprint(lock),
                 machine=machine_fingerprint(),
                 incarnation=str(uuid.uuid4()),
+                python=f"{sys.version_info[0]}.{sys.version_info[1]}",
             )
             daemon = SupervisorDaemon(named, settings, SystemClock(), command)
         except OSError as error:
@@ -144,9 +155,27 @@ class SupervisorDaemon:
         for_workers = _for_workers(options, settings)
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
-        self._blobs = Localizer(
+        self._localizer = Localizer(
             options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
         )
+        self._environments = EnvironmentStore(
+            options.supervisor_dir,
+            clock,
+            self._workers.wake,
+            EnvironmentLimits(keep_secs=options.environment_keep_secs),
+            build_timeout_secs=options.environment_build_secs,
+        )
+        code = PreparedCode(self._localizer, self._environments, options.python)
+        self._workers.python_of, self._workers.other_children = code.python, self._environments.children
+        self._blobs = TopologyBlobs(
+            code,
+            self._localizer.run,
+            (options.supervisor_dir, options.workers_dir),
+            self._workers.wake,
+            clock,
+            options.blob_keep_secs,
+        )
+        self._workers.link_blobs = self._blobs.link
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
         self._core = build_supervisor(
             options,
@@ -158,7 +187,10 @@ class SupervisorDaemon:
         )
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
-        self._core.watch = self._woken
+        self._core.watch = self._blobs.on_keys = self._woken
+        self._core.blob_contents = self._blobs
+        self._core.slots.wants_restart = self._blobs.wants_restart
+        self._core.slots.on_restarting = self._coordination_due.set
         self._core.has_code = code_lookup(make_client(seeds, port, clock))
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
 
@@ -184,11 +216,15 @@ class SupervisorDaemon:
             "supervisor %s listens on %s:%d, slots %s, %d workers adopted, local directory %s",
             options.node_id, options.bind_host, server.port, list(options.slot_ports), len(adopted), options.local_dir,
         )  # fmt: skip
+        if (problem := name_problem(options.host, "supervisor")) is not None:
+            log.warning("%s", problem)
         threads = [
             self._thread("coordination", self._coordinate),
             self._thread("heartbeats", lambda: self._forward_beats(server)),
             self._thread("logs", self._hold_logs),
         ]
+        if options.health_dir is not None:
+            threads.append(self._thread("health", self._look_after_health))
         try:
             with self._signals():
                 self._run_slots()
@@ -197,7 +233,8 @@ class SupervisorDaemon:
             server.stop()
             for thread in threads:
                 thread.join(CONNECT_WAIT_SECS)
-            self._blobs.close()
+            self._localizer.close()
+            self._environments.close()
             self._workers.close()
         if self._refused is not None:
             raise self._refused
@@ -206,10 +243,23 @@ class SupervisorDaemon:
 
     def _run_slots(self) -> None:
         while not self._stopping.is_set():
-            due = self._core.run_slots()
+            looks = (self._core.run_slots(), self._blobs.tend(self._core.slots.running().values()))
+            due = min((look for look in looks if look is not None), default=None)
             self._workers.wait(None if due is None else max(0.0, due - self._clock.now()))
 
+    def _look_after_health(self) -> None:
+        while not self._stopping.wait(HEALTH_EVERY_SECS):
+            self._check_health()
+            self._coordination_due.set()
+
+    def _check_health(self) -> None:
+        options = self._options
+        if options.health_dir is not None:
+            results = run_scripts(options.health_dir, options.health_timeout_secs)
+            self._core.judge(illness(results, options.health_fails_on_timeouts))
+
     def _coordinate(self) -> None:
+        self._check_health()  # before anything is promised
         storage = self._connect()
         if storage is None:
             return
@@ -232,12 +282,11 @@ class SupervisorDaemon:
         Raises NoPermissionError.
         """
         settings = self._settings
-        servers = [_with_port(each, settings["storm.zookeeper.port"]) for each in settings["storm.zookeeper.servers"]]
         scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         while not self._stopping.is_set():
             try:
                 return connect(
-                    servers,
+                    settings.zookeeper_servers,
                     settings["storm.zookeeper.root"],
                     settings["storm.zookeeper.session.timeout"],
                     auth=(scheme, payload) if scheme and payload else None,
@@ -276,8 +325,13 @@ class SupervisorDaemon:
         return self._server(configured)
 
     def _server(self, port: int) -> ThriftServer:
+        options = self._options
         service = SupervisorService(
-            self._core, self._options.artifacts_dir, self._coordination_due.set, self._worker_started
+            self._core,
+            options.artifacts_dir,
+            self._coordination_due.set,
+            self._worker_started,
+            self._report,
         )
         limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
         server = ThriftServer(
@@ -285,6 +339,10 @@ class SupervisorDaemon:
         )
         server.start()
         return server
+
+    def _report(self, names: Sequence[str]) -> HostReport:
+        options = self._options
+        return host_report(options.host, (options.local_dir, options.log_dir), names, self._core.illness)
 
     def _worker_started(self) -> None:
         """A worker's first beat: its slot runs from now on, and somebody who submitted waits to hear so from Nimbus."""
@@ -365,7 +423,3 @@ def _version() -> str:
         return importlib.metadata.version("storm-cluster")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _with_port(server: str, port: int) -> str:
-    return server if ":" in server else f"{server}:{port}"

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from storm.errors import BlobCorruptError, PackageError, StormError
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.package_extraction import extract
-from storm.supervisor.slot import BlobsState
+from storm.supervisor.slot import BlobsSeen, BlobsState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class _Wanted:
 
 
 class Localizer:
-    """Implements `slot_runner.Blobs` on a disk. `request`, `look` and `keep` never wait for a download.
+    """Implements `prepared_code.Code` on a disk. `request`, `look` and `keep` never wait for a download.
 
     `download(key, write)` gives a blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot; each
     thread makes one by `open_download`. `wake` is called from any thread when a download has ended.
@@ -103,17 +103,21 @@ class Localizer:
             if _holds(self._dist_dir / topology_id, hashes):
                 wanted.state = BlobsState.READY
                 return
-        self._run(lambda download: self._fetch(topology_id, wanted, download))
+        self.run(lambda download: self._fetch(topology_id, wanted, download))
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
         with self._lock:
             wanted = self._wanted.get(assignment.topology_id)
             if wanted is None:
-                return BlobsState.PENDING, ""
+                return BlobsSeen(BlobsState.PENDING)
             if wanted.state is BlobsState.FAILED or wanted.hashes == _known_hashes(assignment):
-                return wanted.state, wanted.failure
-            return BlobsState.FAILED, "could not get its code: a newer one took its place meanwhile"
+                return BlobsSeen(wanted.state, wanted.failure)
+            return BlobsSeen(BlobsState.FAILED, "could not get its code: a newer one took its place meanwhile")
+
+    def code_dir(self, topology_id: TopologyId) -> Path:
+        """Where a topology's package is unpacked."""
+        return self._dist_dir / topology_id / _CODE
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """Remove the code of all other topologies."""
@@ -122,21 +126,24 @@ class Localizer:
                 del self._wanted[topology_id]
             doomed = [self._aside(path.name) for path in self._dist_dir.glob("*") if path.name not in topology_ids]
         for path in filter(None, doomed):
-            self._run(_remover(path))
+            self.run(_remover(path))
 
-    def close(self) -> None:
-        """Begin no further download; one that is under way ends with the process."""
-        self._closed = True
-        for _ in self._threads:
-            self._queue.put(None)
-
-    def _run(self, job: Callable[[Any], None]) -> None:
+    def run(self, job: Callable[[Any], None]) -> None:
+        """Have one of the threads call `job` with its `download`. Any thread may call it; what `job` raises ends its
+        thread.
+        """
         self._queue.put(job)
         with self._lock:
             if len(self._threads) < self._threads_max and not self._closed:
                 thread = threading.Thread(target=self._work, name="localizer", daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def close(self) -> None:
+        """Begin no further download; one that is under way ends with the process."""
+        self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
 
     def _work(self) -> None:
         download = self._open_download()

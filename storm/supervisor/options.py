@@ -21,8 +21,12 @@ class SupervisorOptions:
 
     `thrift_port` 0: any free one, but the one that running workers know. `worker_log_max_bytes`: a larger worker.log is
     put aside, also while its worker runs, and five of them are kept. `download_threads` bounds how many topologies'
-    code is fetched at the same time; the others wait their turn. `home`, `machine` and `incarnation` tell the
-    supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`.
+    code and how many blobs are fetched at the same time; the others wait their turn. `blob_keep_secs`: how long a
+    version of a blob is kept that nobody uses any more. `home`, `machine` and `incarnation` tell the
+    supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`. `health_dir` has the
+    scripts that tell whether the host is well, None: there are none. An environment that no topology here uses any
+    more is kept for `environment_keep_secs`; one that is not built after `environment_build_secs` has failed. `python`
+    is the version that workers run on, "3.11".
     """
 
     local_dir: Path
@@ -36,13 +40,20 @@ class SupervisorOptions:
     sync_secs: float = 10.0
     worker_heartbeat_secs: float = 1.0
     download_threads: int = 5
+    environment_keep_secs: float = 3600.0
+    environment_build_secs: float = 600.0
+    blob_keep_secs: float = 30.0
     worker_log_max_bytes: int = 100 << 20
+    health_dir: Path | None = None
+    health_timeout_secs: float = 5.0
+    health_fails_on_timeouts: bool = True
     limits: SlotLimits = field(default_factory=SlotLimits)
     meta: tuple[tuple[str, str], ...] = ()
     version: str = ""
     home: str = ""
     machine: str = ""
     incarnation: str = ""
+    python: str = ""
 
     @property
     def supervisor_dir(self) -> Path:
@@ -78,6 +89,12 @@ class SupervisorOptions:
             heartbeat_secs=settings["supervisor.heartbeat.frequency.secs"],
             worker_heartbeat_secs=settings["worker.heartbeat.frequency.secs"],
             download_threads=settings["supervisor.blobstore.download.thread.count"],
+            health_dir=None if settings["storm.health.check.dir"] is None else Path(settings["storm.health.check.dir"]),
+            health_timeout_secs=settings["storm.health.check.timeout.ms"] / 1000,
+            health_fails_on_timeouts=settings["storm.health.check.fail.on.timeouts"],
+            environment_keep_secs=settings["supervisor.environments.keep.secs"],
+            environment_build_secs=settings["supervisor.environments.build.timeout.secs"],
+            blob_keep_secs=settings["supervisor.localizer.cleanup.interval.ms"] / 1000,
             limits=limits,
             meta=tuple((str(key), str(value)) for key, value in meta.items()),
         )

@@ -74,6 +74,26 @@ def port_holder(port: int) -> str | None:
     return "a process that this user may not look at"
 
 
+def use(directory: Path) -> bool:
+    """Whether a process of this user has a file or directory in `directory` open or mapped, or works in it."""
+    inside = f"{directory.resolve()}/"
+    return any(_uses(PROC / str(pid), inside) for pid in own_pids())
+
+
+def _uses(process: Path, inside: str) -> bool:
+    try:
+        if inside in (process / "maps").read_text(errors="surrogateescape"):
+            return True
+        links = [process / "cwd", *(process / "fd").iterdir()]
+    except OSError:
+        return False
+    for link in links:
+        with contextlib.suppress(OSError):
+            if f"{os.readlink(link)}/".startswith(inside):
+                return True
+    return False
+
+
 def memory_kills() -> int | None:
     """How many processes of this machine the kernel has ended for want of memory, also of a control group's; None where
     it does not count them.

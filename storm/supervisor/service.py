@@ -8,12 +8,14 @@ from storm.errors import NotAuthorizedError, TopologyNotAliveError
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift
+from storm.thrift.host_convert import host_report_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from storm.hosts.facts import HostReport
     from storm.supervisor.core import SupervisorCore
 
 
@@ -21,6 +23,7 @@ class SupervisorService:
     """Handler of `storm.thrift`'s Supervisor; its methods run in the server's threads.
 
     `wake_coordination` is called when Nimbus has news, `worker_started` on a worker's first beat; they only wake.
+    `report` looks at this host, and at how it resolves the names that it is given.
     """
 
     def __init__(
@@ -29,11 +32,13 @@ class SupervisorService:
         artifacts_dir: Path,
         wake_coordination: Callable[[], None],
         worker_started: Callable[[], None],
+        report: Callable[[Sequence[str]], HostReport],
     ) -> None:
         self._core = core
         self._artifacts_dir = artifacts_dir
         self._wake_coordination = wake_coordination
         self._worker_started = worker_started
+        self._report = report
 
     def sendSupervisorAssignments(self, assignments: Any) -> None:
         """Nimbus has news. What it says is not used: the assignments are read where they are kept."""
@@ -65,3 +70,7 @@ class SupervisorService:
         """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
         part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length)
         return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)
+
+    def getHostReport(self, names: list[str]) -> Any:
+        """Of this host."""
+        return host_report_to_thrift(self._report(names))

@@ -14,6 +14,7 @@ Rules for whoever changes it:
 * A worker is launched only from WAITING_FOR_BLOBS, which is entered only when the port has no process. That is why
   two workers never share a port.
 * A worker is replaced when anything of its assignment differs: executors, epoch or the hashes of its code.
+* One that is outdated ends as one whose assignment changed, and is followed by one with the same assignment.
 * The back-off belongs to the code: the same topology with the same bytes keeps its count of deaths when its executors
   move, also to another port of this supervisor; new bytes start afresh.
 * A worker that had settled and was ended by somebody's signal dies a first death: that says nothing of its code.
@@ -71,6 +72,21 @@ class BlobsState(Enum):
     FAILED = "failed"
 
 
+class BlobsSeen(NamedTuple):
+    """An assignment's code and environment as of now. Where they FAILED: why, what a tool said last, and how long to
+    wait at least until they are requested again. `waits_for`: what takes long, in words, while it is PENDING.
+    """
+
+    state: BlobsState
+    failure: str = ""
+    last_lines: str = ""
+    retry_secs: float = 0.0
+    waits_for: str = ""
+
+
+_NOT_ASKED = BlobsSeen(BlobsState.PENDING)
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
     """The slot's process. `exit_text`: None while it lives, else how it ended, in words: "exited with code 1".
@@ -90,15 +106,17 @@ class SlotInputs:
 
     `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
-    wanted code died on a port that it has left lately.
+    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
+    `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be started
+    again with that.
     """
 
     wanted: LocalAssignment | None
-    blobs: BlobsState = BlobsState.PENDING
-    blobs_failure: str = ""
+    blobs: BlobsSeen = _NOT_ASKED
     worker: WorkerSeen | None = None
     heartbeat_at: float | None = None
     deaths_elsewhere: int = 0
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +169,16 @@ class ForgetWorker:
 
 @dataclass(frozen=True, slots=True)
 class ReportFailure:
-    """Tell people that the worker cannot start or does not live; it is tried again in `retry_secs` seconds."""
+    """Tell people that the worker cannot start or does not live; it is tried again in `retry_secs` seconds.
+
+    `last_lines`: of what failed before there was a worker; None: those of the worker's log say more.
+    """
 
     assignment: LocalAssignment
     reason: str
     deaths: int
     retry_secs: float
+    last_lines: str | None = None
 
 
 Command = DownloadBlobs | LaunchWorker | KillWorker | ForgetWorker | ReportFailure
@@ -208,12 +230,14 @@ def _waiting_for_blobs(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: fl
     assert slot.assignment is not None
     if seen.wanted != slot.assignment:
         return _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
-    if seen.blobs is BlobsState.READY:
+    blobs = seen.blobs
+    if blobs.state is BlobsState.READY:
         after = replace(slot, state=SlotState.WAITING_FOR_WORKER_START, entered_at=now)
         return after, [LaunchWorker(slot.assignment)]
-    if seen.blobs is BlobsState.FAILED:
+    if blobs.state is BlobsState.FAILED:
         failed = replace(slot, deaths=slot.deaths + 1)
-        return _back_off(failed, seen.blobs_failure, limits.download_back_off_max_secs, now)
+        wait_secs = max(blobs.retry_secs, back_off_secs(failed.deaths, limits.download_back_off_max_secs))
+        return _wait(failed, wait_secs, now, blobs.failure, blobs.last_lines)
     return slot, []
 
 
@@ -277,8 +301,10 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
                 # It was told to end, or found itself replaced: once, that is no failure.
                 commands = [each for each in commands if not isinstance(each, ReportFailure)]
         return after, forget + commands
-    if seen.wanted != slot.assignment:
+    if seen.wanted != slot.assignment or (seen.is_outdated and slot.state is SlotState.RUNNING):
         reason = "its slot is wanted no more" if seen.wanted is None else "its assignment changed"
+        if seen.wanted == slot.assignment:
+            reason = "a blob that it runs with has a new version"
         well = replace(slot, deaths=0) if is_healthy(slot, limits, now) else slot
         after = _enter_killing(well, None, now + limits.kill_grace_secs, now)
         return after, [KillWorker(reason)]
@@ -297,9 +323,12 @@ def _follow(slot: Slot, wanted: LocalAssignment | None, now: float, deaths_elsew
 
 def _back_off(slot: Slot, reason: str, max_secs: float, now: float) -> Move:
     """The port has no process after the `slot.deaths`-th failure of what is still wanted."""
+    return _wait(slot, back_off_secs(slot.deaths, max_secs), now, reason)
+
+
+def _wait(slot: Slot, wait_secs: float, now: float, reason: str, last_lines: str | None = None) -> Move:
     assert slot.assignment is not None
-    wait_secs = back_off_secs(slot.deaths, max_secs)
-    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs)
+    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs, last_lines)
     if wait_secs == 0.0:
         after, commands = _follow(slot, slot.assignment, now)
         return after, [report, *commands]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
 from storm.supervisor.slot import (
-    BlobsState,
+    BlobsSeen,
     Command,
     DownloadBlobs,
     ForgetWorker,
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 STEPS_MAX = 8  # a port settles in three; more means a fault of the state machine, and the port waits for the next call
 STORY_MAX = 20
+RESTART_PAUSE_SECS = 5.0  # a worker that cannot live with a new version of a blob has mostly died by then
+RESTART_LOOK_SECS = 1.0  # between looks at whether it is the turn of a worker that is to be started again
 LEFT_REMEMBERED_SECS = 600.0  # how often code died on a port that it has left since: it may be given another one here
 
 
@@ -79,12 +81,12 @@ class Workers(Protocol):
 
 
 class Blobs(Protocol):
-    """The code of topologies on this machine. Nothing here waits for a download."""
+    """The code of topologies on this machine, with what it runs in. Nothing here waits for a download or a build."""
 
     def request(self, assignment: LocalAssignment) -> None:
         """Bring it here, or begin again where that failed."""
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
@@ -147,7 +149,15 @@ class SlotRunner:
         self._left: dict[TopologyId, _Left] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._stories: dict[int, deque[str]] = {}
+        self._waits_for: dict[int, str] = {}
         self._kept: frozenset[TopologyId] | None = None
+        # Restarts with another version of a blob: who wants one, for which topologies it is the turn of this
+        # supervisor, and which topologies (to be read by any thread) want or have that turn; told when they change.
+        self.wants_restart: Callable[[WorkerHandle], bool] = lambda worker: False
+        self.has_turn: Callable[[TopologyId], bool] = lambda topology_id: True
+        self.restarting: frozenset[TopologyId] = frozenset()
+        self.on_restarting: Callable[[], None] = lambda: None
+        self._outdated: set[TopologyId] = set()
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
         """Take over the workers of a former run; what runs is wanted until somebody says otherwise.
@@ -214,24 +224,36 @@ class SlotRunner:
                 found.append((slot, failure))
         return found
 
+    def preparing(self) -> dict[int, tuple[Slot, str]]:
+        """{port: (its slot, what it waits for)}, of slots whose worker waits for what takes long. Any thread may call
+        it.
+        """
+        waiting = {port: text for port, text in dict(self._waits_for).items() if text}
+        return {port: (self._slots[port], text) for port, text in sorted(waiting.items())}
+
     def step(self, now: float) -> float | None:
         """Bring every port forward as far as it goes; when to call again, None: when something happens."""
         wanted = self._wanted
         for port in wanted.keys() - self._slots.keys():
             self._slots[port] = Slot(port)
         due: list[float] = []
+        self._outdated.clear()
         for port in list(self._slots):
             next_due = self._settle(port, wanted.get(port), now)
             if next_due is not None:
                 due.append(next_due)
         self._keep_used_blobs(wanted)
+        if self._follow_restarts(now):
+            due.append(now + RESTART_LOOK_SECS)
         return min(due, default=None)
 
     def _settle(self, port: int, wanted: LocalAssignment | None, now: float) -> float | None:
         for _ in range(STEPS_MAX):
             before = self._slots[port]
-            after, commands, next_due = step(before, self._look(port, wanted, now), self._limits, now)
+            seen = self._look(port, wanted, now)
+            after, commands, next_due = step(before, seen, self._limits, now)
             self._slots[port] = after
+            self._waits_for[port] = seen.blobs.waits_for
             self._note(before, after, now)
             self._remember(before, after, now)
             for command in commands:
@@ -241,20 +263,46 @@ class SlotRunner:
         return now + 1.0
 
     def _look(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
-        return replace(self._look_here(port, wanted), deaths_elsewhere=self._deaths_elsewhere(wanted, now))
+        return replace(self._look_here(port, wanted, now), deaths_elsewhere=self._deaths_elsewhere(wanted, now))
 
-    def _look_here(self, port: int, wanted: LocalAssignment | None) -> SlotInputs:
+    def _look_here(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
         slot = self._slots[port]
         if slot.state is SlotState.WAITING_FOR_BLOBS and slot.assignment is not None:
-            blobs, failure = self._blobs.look(slot.assignment)
-            return SlotInputs(wanted, blobs, failure)
+            return SlotInputs(wanted, self._blobs.look(slot.assignment))
         handle = self._handles.get(port)
         if handle is not None:
             beat_at = self._beats.seen_at(port, handle.worker_id)
-            return SlotInputs(wanted, worker=self._workers.look(handle), heartbeat_at=beat_at)
+            is_outdated = slot.state is SlotState.RUNNING and self._is_to_restart(handle, now)
+            return SlotInputs(wanted, worker=self._workers.look(handle), heartbeat_at=beat_at, is_outdated=is_outdated)
         if port in self._start_failures:
             return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
         return SlotInputs(wanted)
+
+    def _is_to_restart(self, worker: WorkerHandle, now: float) -> bool:
+        """Whether it wants a restart and it is its turn: one worker of a topology at a time."""
+        if not self.wants_restart(worker):
+            return False
+        topology_id = worker.assignment.topology_id
+        self._outdated.add(topology_id)
+        return self.has_turn(topology_id) and self._is_calm(topology_id, now, but=worker.port)
+
+    def _is_calm(self, topology_id: TopologyId, now: float, but: int | None = None) -> bool:
+        """Whether the workers of the topology here run for a while, and have not died lately."""
+        return all(
+            slot.state is SlotState.RUNNING
+            and now >= slot.entered_at + RESTART_PAUSE_SECS
+            and (not slot.deaths or is_healthy(slot, self._limits, now))
+            for port, slot in self._slots.items()
+            if port != but and slot.assignment is not None and slot.assignment.topology_id == topology_id
+        )
+
+    def _follow_restarts(self, now: float) -> bool:
+        """Bring `restarting` up to date; whether there are any."""
+        restarting = self._outdated | {each for each in self.restarting if not self._is_calm(each, now)}
+        if restarting != self.restarting:
+            self.restarting = frozenset(restarting)
+            self.on_restarting()
+        return bool(restarting)
 
     def _carry_out(self, port: int, command: Command, now: float) -> None:
         match command:
@@ -295,7 +343,8 @@ class SlotRunner:
 
     def _fail(self, port: int, report: ReportFailure, now: float) -> None:
         topology_id = report.assignment.topology_id
-        reason, last_lines = _printable(report.reason), _printable(self._workers.log_tail(topology_id, port))
+        said = self._workers.log_tail(topology_id, port) if report.last_lines is None else report.last_lines
+        reason, last_lines = _printable(report.reason), _printable(said)
         failure = Failure(topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now)
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure

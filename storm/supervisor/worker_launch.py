@@ -31,7 +31,7 @@ _KEPT_VARIABLES = {
 def worker_command(record: Mapping[str, Any], launch_file: Path) -> list[str]:
     """The command of the worker that `record` describes; its worker id and launch file tell the process apart."""
     return [
-        sys.executable,
+        record.get("python") or sys.executable,
         "-m",
         "storm.worker",
         record["topology_id"],
@@ -75,14 +75,17 @@ def launched_with(workers_dir: Path, name: str) -> list[Any]:
 
 
 def worker_environment(
-    environ: Mapping[str, str], topology_environment: Mapping[str, str], directory: Path
+    environ: Mapping[str, str], topology_environment: Mapping[str, str], directory: Path, python: Path | None = None
 ) -> dict[str, str]:
     """The environment of the worker whose directory this is, named by its id: an allow-list of the supervisor's, then
-    `topology.environment`, then ours.
+    that of its own `python` if it has one, then `topology.environment`, then ours.
 
     Output is unbuffered, so that what a killed worker printed last is in its log.
     """
     kept = {name: value for name, value in environ.items() if name in _KEPT_VARIABLES or name.startswith("LC_")}
+    if python is not None:  # the programs of its packages are found first
+        kept["VIRTUAL_ENV"] = str(python.parent.parent)
+        kept["PATH"] = os.pathsep.join(filter(None, [str(python.parent), kept.get("PATH")]))
     kept.update(topology_environment)
     kept[WORKER_ID_VARIABLE] = directory.name
     kept[WORKER_DIRECTORY_VARIABLE] = str(directory)

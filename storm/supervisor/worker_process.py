@@ -72,12 +72,19 @@ class WorkerProcesses:
         new_worker_id: Callable[[], str],
         command: CommandBuilder = worker_command,
     ) -> None:
-        """`settings`: the daemon settings that a worker must know, as JSON can hold them."""
+        """`settings`: the daemon settings that a worker must know, as JSON can hold them.
+
+        Two attributes may be set: `python_of` says which Python a topology's workers run on, None: this one, and raises
+        WorkerStartError; `other_children` are processes of ours that somebody else waits for.
+        """
         self._options = options
         self._settings = settings
         self._new_worker_id = new_worker_id
         self._command = command
         self.supervisor_port = options.thrift_port
+        self.python_of: Callable[[TopologyId], Path | None] = _own_python
+        self.other_children: Callable[[], set[int]] = set
+        self.link_blobs: Callable[[LocalAssignment, Path], None] = _nothing  # into a worker's directory, or raise
         self._held: dict[str, _Held] = {}
         self._selector = selectors.DefaultSelector()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -133,6 +140,7 @@ class WorkerProcesses:
         worker_id = self._new_worker_id()
         dist_dir = options.supervisor_dir / "stormdist" / assignment.topology_id
         directory = options.workers_dir / worker_id
+        python = self.python_of(assignment.topology_id)
         try:
             log_file = worker_logs.log_path(options.artifacts_dir, assignment.topology_id, port)
         except NotAuthorizedError as error:
@@ -148,12 +156,15 @@ class WorkerProcesses:
             dist_dir=str(dist_dir),
             log_dir=str(log_file.parent),
             settings=dict(self._settings),
+            python=None if python is None else str(python),
         )
-        environment = worker_environment(os.environ, topology_environment(dist_dir / "stormconf.ser"), directory)
+        conf = topology_environment(dist_dir / "stormconf.ser")
+        environment = worker_environment(os.environ, conf, directory, python)
         try:
             launch_file = write_launch_file(directory, record)
+            self.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
-        except OSError as error:
+        except (OSError, WorkerStartError) as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise WorkerStartError(str(error)) from error
         self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
@@ -185,7 +196,8 @@ class WorkerProcesses:
         process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
         shutil.rmtree(self._options.workers_dir / worker.worker_id, ignore_errors=True)
         if os.getpid() == FIRST_PROCESS:
-            process_table.reap_orphans({each.popen.pid for each in self._held.values() if each.popen is not None})
+            own = {each.popen.pid for each in self._held.values() if each.popen is not None}
+            process_table.reap_orphans(own | self.other_children())
 
     def log_tail(self, topology_id: TopologyId, port: int) -> str:
         """The last lines of its log."""
@@ -259,6 +271,14 @@ class WorkerProcesses:
                     directory = self._options.workers_dir / name
                     process_table.kill_all_with_environment(f"{WORKER_DIRECTORY_VARIABLE}={directory}")
                     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _own_python(topology_id: TopologyId) -> None:
+    return None
+
+
+def _nothing(assignment: LocalAssignment, directory: Path) -> None:
+    pass
 
 
 def exit_text(return_code: int, from_outside: bool = False) -> str:

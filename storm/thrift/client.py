@@ -11,10 +11,11 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, Self
 
-from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
+from storm.config.addresses import joined
+from storm.errors import NotServedError, StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
-from storm.thrift.exceptions import application_error, application_exception, to_error
+from storm.thrift.exceptions import UNKNOWN_METHOD, application_error, application_exception, to_error
 from storm.thrift.prescan import CALL, EXCEPTION, REPLY, MessageHeader
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ThriftClient:
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_") or method not in self._service.thrift_services:
@@ -97,7 +98,10 @@ class ThriftClient:
         try:
             sock = socket.create_connection((self.host, self.port), timeout=limit)
         except socket.gaierror as error:
-            raise ThriftConnectionError(f"{self.address}: no such host ({error.strerror})") from error
+            raise ThriftConnectionError(
+                f"{self.address}: no such host ({error.strerror}); if a daemon calls itself so, set "
+                "storm.local.hostname there to a name or an address that every host reaches it by"
+            ) from error
         except TimeoutError as error:
             raise ThriftConnectionError(f"{self.address}: no connection within {limit:g} s") from error
         except ConnectionRefusedError as error:
@@ -145,6 +149,8 @@ class ThriftClient:
             raise ThriftProtocolError(f"{self.address}: answered {header.method!r}, asked was {method!r}")
         if header.kind == EXCEPTION:
             failure = read_scanned(type(application_exception(0, "")), frame, header.body_offset)
+            if failure.type == UNKNOWN_METHOD:
+                raise NotServedError(failure.message or f"{self.address} does not serve {method}")
             raise application_error(failure.message or f"{self.address}: {method} failed, without a reason")
         if header.kind != REPLY:
             raise ThriftProtocolError(f"{self.address}: a message of kind {header.kind} is no reply")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
 
 from storm.clock import Clock, SystemClock
+from storm.config.addresses import joined
 from storm.errors import (
     BlobCorruptError,
     BlobNotFoundError,
@@ -31,15 +33,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UPLOAD_CHUNK_BYTES = 307_200  # Storm's and streamparse's
+UPLOAD_RETRY_SECS = 120.0  # a Nimbus keeps an upload for ten minutes (nimbus.file.copy.expiration.secs)
+UPLOAD_RETRY_PAUSE_SECS = 1.0
 LEADER_WAIT_SECS = 30.0  # a new leader takes a ZooKeeper session (20 s by default) and a few seconds
 LEADER_RETRY_SECS = 0.5
 ATTEMPTS_LEAST = 3  # of a call, however short the wait for a leader
 SAY_WAITING_SECS = 3.0  # a change of leaders in good order is over by then
 _SYSTEM_CLOCK = SystemClock()
 _READING = ("get", "is", "list")  # methods whose names begin so change nothing and may be called twice
-_REPEATABLE = frozenset(
-    {"activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload"}
-)  # asked twice, they do no more than asked once
+_REPEATABLE = frozenset(  # asked twice, they do no more than asked once
+    {
+        "activate", "deactivate", "killTopology", "killTopologyWithOpts", "rebalance", "beginFileUpload", "uploadPart",
+        "finishUpload", "beginCreateBlob", "beginUpdateBlob", "updateBlobReplication", "drainHost", "undrainHost",
+    }
+)  # fmt: skip
 _LOST = (NotLeaderError, ThriftConnectionError, CoordinationError)  # another Nimbus may do better
 
 
@@ -50,7 +57,7 @@ class Address(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return joined(self.host, self.port)
 
 
 class NimbusClient:
@@ -123,18 +130,52 @@ class NimbusClient:
                 self.clock.sleep(LEADER_RETRY_SECS)
 
     def upload_file(self, path: Path, progress: Callable[[int, int], None] | None = None) -> str:
-        """Upload a file; the location that `submitTopology` takes. `progress` is told (bytes done, in all)."""
+        """Upload a file; the location that `submitTopology` takes. `progress` is told (bytes done, in all).
+
+        Where the link breaks it goes on from what has arrived, for UPLOAD_RETRY_SECS after the last progress; Nimbus
+        compares hashes at the end. Raises UploadNotFoundError where another Nimbus leads since, which has none of it.
+        """
         size = path.stat().st_size
         location: str = self.call("beginFileUpload")
-        done = 0
         with path.open("rb") as file:
-            while chunk := file.read(UPLOAD_CHUNK_BYTES):
-                self.call("uploadChunk", location, chunk)
-                done += len(chunk)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            done, is_resumable = 0, True
+            while chunk := _read_at(file, done):
+                held = self._upload_part(location, done, chunk) if is_resumable else None
+                is_resumable = held is not None
+                if held is None:
+                    self.call("uploadChunk", location, chunk)
+                    held = done + len(chunk)
+                done = held
                 if progress is not None:
                     progress(done, size)
-        self.call("finishFileUpload", location)
+        if is_resumable and size:
+            self._patiently("finishUpload", location, sha256)
+        else:
+            self.call("finishFileUpload", location)
         return location
+
+    def _upload_part(self, location: str, offset: int, chunk: bytes) -> int | None:
+        """How many bytes have arrived; None: this Nimbus is of a release that does not know how to go on."""
+        try:
+            return int(self._patiently("uploadPart", location, offset, chunk))
+        except StormError as error:
+            if type(error) is StormError and offset == 0:  # it has no such method
+                return None
+            raise
+
+    def _patiently(self, method: str, *arguments: Any) -> Any:
+        """A call that may be made twice, again and again while the link is broken."""
+        until = self.clock.now() + UPLOAD_RETRY_SECS
+        while True:
+            try:
+                return self.call(method, *arguments)
+            except (ThriftConnectionError, NimbusUnreachableError) as error:
+                if self.clock.now() >= until:
+                    raise
+                log.warning("The upload is interrupted and goes on when Nimbus answers: %s", error)
+                self.close()
+                self.clock.sleep(UPLOAD_RETRY_PAUSE_SECS)
 
     def download_blob(self, key: str, write: Callable[[bytes], object]) -> Struct:
         """Give the blob's bytes to `write`, a chunk at a time; its ReadableBlobMeta (`version`, `sha256`).
@@ -215,7 +256,8 @@ class NimbusClient:
                 summary = client.call("getLeader")
                 answered = True
                 leader = Address(summary.host, summary.port)
-                if leader == seed:
+                # By its own word too: who comes from outside may reach it by another address than it knows itself by.
+                if leader == seed or summary.is_answering:
                     return client, True
                 client.close()
                 client = self._client(leader)
@@ -244,6 +286,11 @@ def parse_address(text: str, default_port: int) -> Address:
     if not host or (port and not port.isdecimal()):
         raise NimbusUnreachableError(f"nimbus.seeds: {text!r} is neither a host nor host:port")
     return Address(host, int(port) if port else default_port)
+
+
+def _read_at(file: BinaryIO, offset: int) -> bytes:
+    file.seek(offset)
+    return file.read(UPLOAD_CHUNK_BYTES)
 
 
 def blob_chunks(client: ThriftClient, key: str) -> Iterator[bytes]:

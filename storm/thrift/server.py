@@ -23,6 +23,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from storm.clock import Clock, SystemClock
+from storm.config.addresses import joined
 from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
 from storm.thrift.connection import Connection, Phase, ServerLimits
 from storm.thrift.prescan import ScanLimits
@@ -195,6 +196,7 @@ class ThriftServer:
                 self._selector.unregister(self._listener)  # or the loop would spin, and nobody be served
                 self._accept_again_at = self._clock.now() + _ACCEPT_PAUSE_SECS
             return
+        address = address.removeprefix("::ffff:")  # of IPv4, at a socket of both families
         if self._has_too_many(address):
             self._count("its address has too many connections", address)
             sock.close()
@@ -343,6 +345,8 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` is every address of IPv4 too
         listener.bind(address)
         listener.listen(512)
     except OSError as error:
@@ -351,6 +355,6 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
             raise AlreadyRunningError(
                 f"port {port} of {host} is taken: another {name} or another program listens there"
             ) from error
-        raise ConfigError(f"{name} cannot listen on {host}:{port}: {error.strerror}") from error
+        raise ConfigError(f"{name} cannot listen on {joined(host, port)}: {error.strerror}") from error
     listener.setblocking(False)
     return listener

@@ -3,7 +3,7 @@
 // Names, field ids, types, requiredness, defaults, exceptions and method signatures are those of Apache Storm 3.0 (in
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
-// and the method Supervisor.readWorkerLog with its struct LogPart.
+// and the methods Supervisor.readWorkerLog with its struct LogPart, Nimbus.uploadPart and Nimbus.finishUpload.
 //
 // Transport: frames of a 4-byte big-endian length and a message of the binary protocol. One service a port.
 // docs/thrift.md says which methods this release serves.
@@ -208,6 +208,33 @@ struct TopologySummary {
   528: optional map<string, double> assigned_generic_resources;
 }
 
+// Ours. Space on the disk of a daemon's directory; `why_not`: why it is not known or cannot be used.
+struct DiskSpace {
+  1: required string path;
+  2: required i64 free_bytes;
+  3: required i64 total_bytes;
+  4: required string why_not;
+}
+
+// Ours. A host name as one host resolves it, and the names that its addresses lead back to.
+struct NameResolution {
+  1: required list<string> addresses;
+  2: required list<string> names;
+}
+
+// Ours. What a daemon tells of its host, for `storm doctor`.
+struct HostReport {
+  1: required string host;
+  2: required i64 time_millis;
+  3: required string python;
+  4: required map<string, string> versions;
+  5: required string hot_path;
+  6: required list<DiskSpace> disks;
+  7: required i64 open_files_max;
+  8: required map<string, NameResolution> resolutions;
+  9: optional string illness;
+}
+
 struct SupervisorSummary {
   1: required string host;
   2: required i32 uptime_secs;
@@ -223,6 +250,17 @@ struct SupervisorSummary {
   12: optional bool blacklisted;
   13: optional map<string, double> used_generic_resources;
   1001: optional i32 thrift_port;  // ours; of its Supervisor service
+  1002: optional i32 num_running_workers;  // ours; processes, whether or not anything is assigned to them still
+  1003: optional map<string, string> scheduler_meta;  // ours
+  1004: optional string illness;  // ours; what its health scripts complain of, empty: nothing
+  1005: optional string python_version;  // ours; what its workers run on: "3.11"
+}
+
+// Ours. A supervisor, alive or not, that is drained: nothing new is assigned to it.
+struct DrainedSupervisor {
+  1: required string supervisor_id;
+  2: required string host;
+  3: required i64 since_secs;  // since the epoch
 }
 
 struct NimbusSummary {
@@ -232,12 +270,14 @@ struct NimbusSummary {
   4: required bool isLeader;
   5: required string version;
   6: optional i32 tlsPort;
+  1001: optional bool is_answering;  // ours; of getLeader: whether it is the Nimbus that answers
 }
 
 struct ClusterSummary {
   1: required list<SupervisorSummary> supervisors;
   3: required list<TopologySummary> topologies;
   4: required list<NimbusSummary> nimbuses;
+  1001: optional list<DrainedSupervisor> drained;  // ours
 }
 
 struct ErrorInfo {
@@ -379,7 +419,8 @@ struct SupervisorPageInfo {
 }
 
 // Ours: a slot whose worker died lately, as its supervisor tells. `state`: "backing-off" until it is tried again, in
-// `retry_secs`; else where it is on its way back to "running".
+// `retry_secs`; else where it is on its way back to "running". With 0 deaths: a slot that waits for what `reason` says,
+// in `state` "building-environment".
 struct SlotFailure {
   1: required string supervisor_id;
   2: required string host;
@@ -486,6 +527,11 @@ struct KillOptions {
   1: optional i32 wait_secs;
 }
 
+// Ours. How long spouts stand still before their workers leave; the topology's message timeout if not set.
+struct DrainOptions {
+  1: optional i32 wait_secs;
+}
+
 struct RebalanceOptions {
   1: optional i32 wait_secs;
   2: optional i32 num_workers;
@@ -548,7 +594,11 @@ struct SettableBlobMeta {
 struct ReadableBlobMeta {
   1: required SettableBlobMeta settable;
   2: required i64 version;
-  1001: optional string sha256;  // ours; 64 hexadecimal digits
+  // Ours.
+  1001: optional string sha256;  // 64 hexadecimal digits
+  1002: optional string stored_as;  // a key under which this very content is downloaded, also when there is a newer one
+  1003: optional i64 size_bytes;
+  1004: optional i64 updated_secs;  // since 1970
 }
 
 struct ListBlobsResult {
@@ -690,6 +740,10 @@ service Nimbus {
   string beginFileUpload() throws (1: AuthorizationException aze);
   void uploadChunk(1: string location, 2: binary chunk) throws (1: AuthorizationException aze);
   void finishFileUpload(1: string location) throws (1: AuthorizationException aze);
+  // Ours. A part of an upload that begins at byte `offset`: how many bytes are here after it. May be called again.
+  i64 uploadPart(1: string location, 2: i64 offset, 3: binary part) throws (1: AuthorizationException aze);
+  // Ours. As finishFileUpload, if what came has this hash. May be called again.
+  void finishUpload(1: string location, 2: string sha256) throws (1: AuthorizationException aze);
   binary downloadChunk(1: string id) throws (1: AuthorizationException aze);
   string getNimbusConf() throws (1: AuthorizationException aze);
   ClusterSummary getClusterInfo() throws (1: AuthorizationException aze);
@@ -726,6 +780,11 @@ service Nimbus {
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   void processWorkerMetrics(1: WorkerMetrics metrics);
   bool isRemoteBlobExists(1: string blobKey) throws (1: AuthorizationException aze);
+  // Ours. Of the host of the Nimbus that is asked, and how it resolves `names`.
+  HostReport getHostReport(1: list<string> names);
+  // Ours. `host` is a host's name or a supervisor's id; answered with the ids of its supervisors.
+  list<string> drainHost(1: string host, 2: DrainOptions options) throws (1: AuthorizationException aze);
+  list<string> undrainHost(1: string host) throws (1: AuthorizationException aze);
 }
 
 service DistributedRPC {
@@ -749,4 +808,6 @@ service Supervisor {
   // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end.
   LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. Of this host, and how it resolves `names`.
+  HostReport getHostReport(1: list<string> names);
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.config.topology_conf import component_conf
@@ -11,7 +12,6 @@ from storm.ids import DEFAULT_STREAM, SYSTEM_COMPONENT, SYSTEM_TASK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from storm.ids import ComponentId, GlobalStreamId, StreamId, TaskId, TopologyId
     from storm.topology.structure import Grouping, StormTopology, StreamInfo
@@ -22,7 +22,8 @@ class WorkerContext:
     """What all tasks of a worker share.
 
     `topology` is the system topology and `conf` the topology's effective conf; `worker_tasks` are this worker's own.
-    `code_dir` is where the user's code was unpacked, None where it runs in place. `data` is for the user's
+    `code_dir` is where the user's code was unpacked, None where it runs in place; `work_dir` the worker's own
+    directory, None for the current one. `data` is for the user's
     components: a connection pool, a model; tasks of one worker may run on several threads.
     """
 
@@ -33,6 +34,7 @@ class WorkerContext:
     worker_tasks: Sequence[TaskId] = ()
     port: int = 0
     code_dir: Path | None = None
+    work_dir: Path | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -93,6 +95,12 @@ class TopologyContext:
     def code_dir(self) -> Path | None:
         """Where the topology's package was unpacked: its data files are there. None where it runs in place."""
         return self._worker.code_dir
+
+    def blob(self, local_name: str) -> Path:
+        """Where the blob is that `topology.blobstore.map` gives this local name: open it anew to see its newest
+        version. Where nobody puts blobs there (`storm local`), a file of that name in the current directory.
+        """
+        return (self._worker.work_dir or Path()) / local_name
 
     def component_ids(self) -> list[ComponentId]:
         """All components, the system's too, sorted."""

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm import hot_path
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
+from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
 from storm.worker import connections, launch, log_levels, output
 from storm.worker.backpressure import Marks
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, IPV6_LOOPBACK = "127.0.0.1", "::1"
 EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR, EXIT_STUCK = 0, 1, 13, 20, 21
 
 PEERS_WAIT_SECS = 30.0
@@ -220,7 +221,7 @@ class Worker:
             return True
         if now - self._started_at < PEERS_WAIT_SECS:
             return False
-        names = ", ".join(f"{peer.host}:{peer.slot.port}" for peer in missing)
+        names = ", ".join(joined(peer.host, peer.slot.port) for peer in missing)
         logger.warning("Going on without peers that were not heard of in %d s: %s", PEERS_WAIT_SECS, names)
         return True
 
@@ -275,6 +276,7 @@ def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
         task_components=task_components(topology, conf),
         port=told.port,
         code_dir=told.code_dir,
+        work_dir=told.work_dir,
     )
 
 
@@ -357,7 +359,8 @@ def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_repl
 
         return NimbusClient(options.nimbus_seeds, options.nimbus_port, answer_secs, leader_wait_secs=0.0)
 
-    supervisor = ThriftClient("Supervisor", LOOPBACK, told.supervisor_port, answer_secs)
+    host = IPV6_LOOPBACK if told.bind_host == IPV6_LOOPBACK else LOOPBACK  # where it listens too
+    supervisor = ThriftClient("Supervisor", host, told.supervisor_port, answer_secs)
     heartbeats = Heartbeats(told, clock, supervisor, nimbus, on_replaced)
     heartbeats.start(options.heartbeat_secs)
     return heartbeats

@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
 
+from storm.config.addresses import joined
 from storm.executor.inquiry import Holding, How
 from storm.messaging.batch import (
     Held,
@@ -370,4 +371,4 @@ class Exchange:
 
 
 def _name(peer: Peer) -> str:
-    return f"{peer.host}:{peer.slot.port}"
+    return joined(peer.host, peer.slot.port)

@@ -21,7 +21,10 @@ LAUNCH_FILE_BYTES_MAX = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The launch file that the supervisor wrote. `settings` are those that differ from the defaults."""
+    """The launch file that the supervisor wrote. `settings` are those that differ from the defaults.
+
+    `work_dir`: the worker's own directory, where its blobs are.
+    """
 
     topology_id: TopologyId
     node_id: NodeId
@@ -35,6 +38,7 @@ class Launch:
     dist_dir: Path
     log_dir: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
+    work_dir: Path | None = None
 
     @property
     def slot(self) -> WorkerSlot:
@@ -68,6 +72,7 @@ def read_launch(path: Path) -> Launch:
             dist_dir=Path(_text(record, "dist_dir")),
             log_dir=Path(_text(record, "log_dir")),
             settings=dict(record.get("settings") or {}),
+            work_dir=path.parent,
         )
     except OSError as error:
         raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from storm.config.addresses import with_port
 from storm.messaging.batch import FRAME_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -36,14 +37,13 @@ class WorkerOptions:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> WorkerOptions:
         zookeeper_port = settings["storm.zookeeper.port"]
-        servers = settings["storm.zookeeper.servers"]
         scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         return cls(
             heartbeat_secs=settings["worker.heartbeat.frequency.secs"],
             refresh_secs=settings["task.refresh.poll.secs"],
             shutdown_secs=settings["supervisor.worker.shutdown.sleep.secs"],
             supervisor_timeout_secs=settings["supervisor.thrift.socket.timeout.ms"] / 1000,
-            zookeeper_servers=tuple(server if ":" in server else f"{server}:{zookeeper_port}" for server in servers),
+            zookeeper_servers=tuple(with_port(each, zookeeper_port) for each in settings["storm.zookeeper.servers"]),
             zookeeper_root=settings["storm.zookeeper.root"],
             zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
             zookeeper_auth=(scheme, payload) if scheme and payload else None,

@@ -48,6 +48,12 @@ def slot_failure(state: str, retry_secs: int | None) -> Any:
     )
 
 
+def test_a_slot_that_waits_says_for_what_and_has_not_died() -> None:
+    waiting = slot_failure("building-environment", None)
+    waiting.deaths, waiting.reason, waiting.last_lines = 0, "waits for its environment, which this host is building", ""
+    assert failure_text(waiting) == "h:6701 waits for its environment, which this host is building"
+
+
 def test_components_have_a_line_each() -> None:
     lines = [line.split() for line in component_table(page()).splitlines()]
     assert lines[1] == ["words", "spout", "2", "4", "1,000", "2,000", "990", "1", "1.500", "-"]

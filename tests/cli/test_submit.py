@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from wheels import make_wheel
 
 import storm.examples.word_count as example
 from storm.cli.main import main
 from storm.cli.submit import conf_overrides
 from storm.config.loading import load_settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -49,3 +47,46 @@ def test_a_users_error_is_the_users_traceback(tmp_path: Path, capsys: pytest.Cap
 def test_only_what_the_command_line_says_wins_over_the_file() -> None:
     settings = load_settings(None, ("topology.workers=3",), {"STORM_TOPOLOGY_DEBUG": "true"})
     assert conf_overrides(settings) == {"topology.workers": 3}
+
+
+def packed_files(out: str) -> list[str]:
+    return re.findall(r"packing its code: (\d+) files", out)
+
+
+def words_project(directory: Path) -> Path:
+    """A project with a topology under a module name of its own, so that tests can import it side by side."""
+    directory.mkdir()
+    name = f"words_of_{directory.parent.name.replace('-', '_')}.py"
+    source = Path(example.__file__ or "").read_text()
+    (directory / name).write_text(source)
+    (directory / "pyproject.toml").write_text(f'[tool.storm]\ntopology = "{name}"\n')
+    return directory
+
+
+def test_requirements_and_their_wheels_are_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = words_project(tmp_path / "project")
+    (root / "requirements.txt").write_text("colours==1.0\n")
+    make_wheel(tmp_path / "wheels", "colours", requires=["shades"])
+    wheels = ("--wheelhouse", str(tmp_path / "wheels"))
+    code, out, err = run(capsys, str(root), "--name", "w", "--dry-run", *wheels)
+    assert code == 1
+    assert re.search(r"\[2/2\] packing its code: failed", out)
+    assert "has no wheel of shades, which colours-1.0-py3-none-any.whl needs" in err
+    make_wheel(tmp_path / "wheels", "shades")
+    code, out, _ = run(capsys, str(root), "--name", "w", "--dry-run", *wheels)
+    assert (code, "; 1 requirement of requirements.txt with 2 wheels" in out) == (0, True)
+    (tmp_path / "wheels").rename(root / "wheels")
+    code, inside, _ = run(capsys, str(root), "--name", "w", "--dry-run", "--wheelhouse", str(root / "wheels"))
+    assert (code, packed_files(inside)) == (0, packed_files(out)), "wheels in the project are not packed twice"
+    code, out, _ = run(capsys, str(root), "--name", "w", "--dry-run")
+    assert (code, "; 1 requirement of requirements.txt  " in out) == (0, True)
+    code, out, _ = run(capsys, str(root), "--name", "w", "--dry-run", "--no-env")
+    assert (code, "; 1 requirement" in out) == (0, False)
+
+
+def test_options_that_contradict_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = words_project(tmp_path / "project")
+    code, _, err = run(capsys, str(root), "--name", "w", "--dry-run", "--no-env", "--wheelhouse", str(tmp_path))
+    assert (code, "--no-env installs nothing" in err) == (2, True)
+    code, _, err = run(capsys, str(root), "--name", "w", "--dry-run", "--wheelhouse", str(tmp_path))
+    assert (code, "nothing says which wheels of" in err) == (1, True)

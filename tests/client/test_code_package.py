@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.client import code_package
-from storm.client.code_package import MANIFEST, build_package, imported_files, project_files
+from storm.client.code_package import PackedRequirements, build_package, imported_files, project_files, python_version
+from storm.environment_spec import MANIFEST, read_manifest
 from storm.errors import PackageError
 
 if TYPE_CHECKING:
@@ -38,6 +40,15 @@ def test_a_project_is_packed_without_what_is_ignored(tmp_path: Path) -> None:
     assert set(project_files(root)) == {"topology.py", "bolts/split.py", ".gitignore", ".stormignore"}
 
 
+def test_an_ignore_file_speaks_of_its_own_directory_and_what_is_below(tmp_path: Path) -> None:
+    names = ["a.log", "src/a.log", "src/keep.log", "src/deep/a.log", "src/deep/b.txt", "src/build/x.py", "build/x.py"]
+    root = project(tmp_path, names)
+    (root / ".gitignore").write_text("*.log\n")
+    (root / "src" / ".gitignore").write_text("!keep.log\n/build\n")
+    (root / "src" / "deep" / ".stormignore").write_text("b.txt\n")
+    assert {name for name in project_files(root) if "ignore" not in name} == {"src/keep.log", "build/x.py"}
+
+
 def test_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
     root = project(tmp_path / "project", ["topology.py"])
     (root / "secret").symlink_to("/etc/hostname")
@@ -52,7 +63,7 @@ def test_the_same_files_make_the_same_package(tmp_path: Path) -> None:
     second = build_package(project_files(root), tmp_path / "2.zip")
     assert first.sha256 == second.sha256
     with zipfile.ZipFile(first.path) as archive:
-        assert archive.namelist() == [MANIFEST, "a.py", "b/c.py"]
+        assert archive.namelist() == ["a.py", "b/c.py", MANIFEST]
         assert json.loads(archive.read(MANIFEST))["files"] == 2
 
 
@@ -112,3 +123,35 @@ def test_modules_beside_a_file_are_found_once_imported(tmp_path: Path, monkeypat
     monkeypatch.syspath_prepend(str(root))
     __import__("beside_for_package_test")
     assert set(imported_files(root)) == {"beside_for_package_test.py"}
+
+
+def test_requirements_and_wheels_travel_with_their_hashes(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    wheel = tmp_path / "colours-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"a wheel")
+    packed = build_package(
+        project_files(root), tmp_path / "1.zip", PackedRequirements(("colours==1.0",), {wheel.name: wheel})
+    )
+    with zipfile.ZipFile(packed.path) as archive:
+        assert archive.namelist() == [f"STORM-WHEELS/{wheel.name}", "topology.py", MANIFEST]
+        spec = read_manifest(archive.read(MANIFEST))
+    assert spec == packed.environment
+    assert spec is not None
+    assert (spec.python, spec.requirements) == (python_version(), ("colours==1.0",))
+    assert spec.wheels == ((wheel.name, hashlib.sha256(b"a wheel").hexdigest()),)
+
+
+def test_the_content_hash_is_that_of_names_and_bytes(tmp_path: Path) -> None:
+    def content(*names: str) -> str:
+        files = project_files(project(tmp_path / "-".join(names), list(names)))
+        with zipfile.ZipFile(build_package(files, tmp_path / "package.zip").path) as archive:
+            return str(json.loads(archive.read(MANIFEST))["content"])
+
+    assert len({content("a.py"), content("b.py"), content("a.py", "b.py")}) == 3
+
+
+def test_a_wheel_may_not_take_the_place_of_a_file(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py", "STORM-WHEELS/x-1-py3-none-any.whl"])
+    wheels = {"x-1-py3-none-any.whl": root / "topology.py"}
+    with pytest.raises(PackageError, match="has the name of a wheel in the package"):
+        build_package(project_files(root), tmp_path / "1.zip", PackedRequirements(("x",), wheels))

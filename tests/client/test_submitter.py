@@ -5,21 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.client.code_package import build_package
+from storm.client.code_package import PackedRequirements, build_package, python_version
 from storm.client.submitter import (
     RETRY_SECS,
+    Silent,
     TopologyNotRunningError,
     Worker,
     check_name_is_free,
+    check_python,
     send,
+    wait_secs,
     wait_until_running,
 )
+from storm.environment_spec import NOT_BUILT
 from storm.errors import (
     CoordinationError,
     InvalidTopologyError,
     NimbusUnreachableError,
     NoPermissionError,
     NotLeaderError,
+    PackageError,
     StormError,
     ThriftConnectionError,
     ThriftTimeoutError,
@@ -44,6 +49,9 @@ class ScriptedNimbus:
         self.submitted: list[Any] = []
         self.uploads = 0
         self.failures: list[StormError] = []  # of the next submissions, in order
+        self.slot_failures: list[Any] = []
+        self.supervisors: list[Any] = []
+        self.killed: list[tuple[str, int]] = []
 
     def upload_file(self, path: Path, progress: Any = None) -> str:
         self.uploads += 1
@@ -54,7 +62,12 @@ class ScriptedNimbus:
         if method == "getTopologyPageInfo":
             workers = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
             self.clock.advance(1)
-            return t.TopologyPageInfo(id=args[0], name="w", workers=workers)
+            return t.TopologyPageInfo(id=args[0], name="w", workers=workers, slot_failures=self.slot_failures)
+        if method == "getClusterInfo":
+            return t.ClusterSummary(supervisors=self.supervisors, topologies=[], nimbuses=[])
+        if method == "killTopologyWithOpts":
+            self.killed.append((args[0], args[1].wait_secs))
+            return None
         if method == "getTopologyInfoWithOpts":
             return t.TopologyInfo(id=args[0], name="w", errors={"__system": self.errors})
         if method == "getTopologySummaryByName":
@@ -97,6 +110,79 @@ def test_waiting_has_an_end_that_says_what_is_missing(workers: list[Any], why: s
     script, clock = nimbus([workers])
     with pytest.raises(TopologyNotRunningError, match=why):
         wait_until_running(script, "w-1-2", timeout_secs=5, clock=clock)
+
+
+def slot_failure(host: str, deaths: int, reason: str, last_lines: str = "") -> Any:
+    return storm_thrift().SlotFailure(
+        supervisor_id=host,
+        host=host,
+        port=1,
+        state="s",
+        deaths=deaths,
+        reason=reason,
+        last_lines=last_lines,
+        time_secs=1,
+    )
+
+
+def test_a_topology_whose_environment_no_host_can_build_is_removed_again() -> None:
+    error = storm_thrift().ErrorInfo(error=f"The worker {NOT_BUILT}: no", error_time_secs=1, host="h", port=1)
+    script, clock = nimbus([[worker(1, None)], [worker(1, None)], []], [error])
+    with pytest.raises(TopologyNotRunningError, match="have not started: h:1"):
+        wait_until_running(script, "w-1-2", timeout_secs=1, clock=clock)  # what the record says decides, not the error
+    script.pages = [[worker(1, None)]]
+    script.slot_failures = [
+        slot_failure("b", 2, f"{NOT_BUILT}: pip says: no colours", "ERROR: no colours"),
+        slot_failure("a", 1, f"{NOT_BUILT}: it is packed for Python 3.9, and this host has 3.11"),
+    ]
+    with pytest.raises(TopologyNotRunningError) as raised:
+        wait_until_running(script, "w-1-2", clock=clock)
+    assert str(raised.value).splitlines() == [
+        "w is not started, and was removed again:",
+        f"a {NOT_BUILT}: it is packed for Python 3.9, and this host has 3.11",
+        f"b {NOT_BUILT}: pip says: no colours",
+        "ERROR: no colours",
+    ]
+    assert script.killed == [("w", 0)]
+
+
+def test_who_builds_an_environment_is_told_while_it_lasts() -> None:
+    class Notes(Silent):
+        said: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.said.append(text)
+
+    script, clock = nimbus([[worker(1, None)]])
+    script.slot_failures = [slot_failure("h", 0, "waits for its environment")]
+    with pytest.raises(TopologyNotRunningError, match=r"have not started: h:1 \(waits for its environment\)"):
+        wait_until_running(script, "w-1-2", Notes(), timeout_secs=2, clock=clock)
+    assert set(Notes.said) == {"h builds its environment"}
+    assert script.killed == []
+
+
+def test_a_python_that_no_host_has_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    script, _ = nimbus([[]])
+    plain = build_package({}, tmp_path / "plain.zip")
+    packed = build_package({}, tmp_path / "package.zip", PackedRequirements(("colours",)))
+    ours = python_version()
+
+    def supervisors(**pythons: str | None) -> list[Any]:
+        return [
+            storm_thrift().SupervisorSummary(
+                host=host, uptime_secs=1, num_workers=1, num_used_workers=0, supervisor_id=host, python_version=version
+            )
+            for host, version in pythons.items()
+        ]
+
+    script.supervisors = supervisors(a="3.98", b="3.99")
+    with pytest.raises(PackageError, match=rf"packed by Python {ours}, which no host runs \(a has 3.98, b has 3.99\)"):
+        check_python(script, packed)
+    check_python(script, plain)
+    for found in (supervisors(), supervisors(a="3.98", b=ours), supervisors(a="3.98", b=None)):
+        script.supervisors = found
+        check_python(script, packed)
+    assert (wait_secs(plain), wait_secs(packed)) == (120, 720)
 
 
 def test_a_taken_name_says_what_to_do() -> None:

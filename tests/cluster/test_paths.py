@@ -17,6 +17,8 @@ def test_the_layout_is_storms() -> None:
     assert paths.nimbus("h", 6627) == "/nimbuses/h%3A6627"
     assert paths.blob("wc-1-1-stormjar.jar") == "/blobstore/wc-1-1-stormjar.jar"
     assert paths.blob_replica("k", "h:6627", "aa") == "/blobstore/k/h%3A6627-aa"
+    assert paths.user_blob("a b.txt") == "/userblobs/a+b.txt"
+    assert paths.restart_turn("wc-1-1") == "/restartturns/wc-1-1"
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.sampled_from(

@@ -12,6 +12,7 @@ from storm.cluster import record_codec
 from storm.cluster.records import (
     Assignment,
     DebugOptions,
+    Drain,
     ErrorInfo,
     LogConfig,
     LoggerLevel,
@@ -21,6 +22,7 @@ from storm.cluster.records import (
     StormBase,
     SupervisorInfo,
     TopologyStatus,
+    UserBlob,
 )
 from storm.errors import RecordError
 from storm.ids import ExecutorId, WorkerSlot
@@ -40,6 +42,7 @@ rebalances = st.builds(
     st.none() | whole,
     st.dictionaries(text, whole, max_size=3),
     st.dictionaries(text, json_values, max_size=3),
+    st.booleans(),
 )
 failures = st.builds(SlotFailure, whole, text, text, whole, text, text, whole, st.none() | whole)
 records = st.one_of(
@@ -59,8 +62,10 @@ records = st.one_of(
         whole, whole, text, hashes, st.dictionaries(text, st.floats(allow_nan=False), max_size=3),
         st.lists(failures, max_size=2).map(tuple), text, text, text,
     ),
+    st.builds(Drain, text, text, whole, st.none() | whole),
     st.builds(NimbusInfo, text, whole, whole, text, st.booleans()),
     st.builds(ErrorInfo, text, whole, text, whole),
+    st.builds(UserBlob, text, whole, text, whole, whole, whole),
     st.builds(
         LogConfig,
         st.dictionaries(text, st.builds(LoggerLevel, text, st.none() | whole, st.none() | text), max_size=3),
@@ -90,6 +95,7 @@ LAST_RELEASE_READS = {
     "ErrorInfo": {1},
     "LogConfig": {1},
 }
+NEW_KINDS = {"Drain"}  # it does not look where they are
 LAST_RELEASE_WROTE = [
     (
         BASE,
@@ -192,8 +198,11 @@ def test_what_the_last_release_wrote_is_read(record: Any, written: str) -> None:
 
 @pytest.mark.parametrize("form", record_codec.FORMATS.values(), ids=lambda form: form.kind)
 def test_what_this_release_writes_the_last_one_reads(form: record_codec.Format) -> None:
-    """One release reads a version before the next one writes it: else no cluster could be upgraded host by host."""
-    assert form.written in LAST_RELEASE_READS[form.kind]
+    """One release reads a version before the next one writes it: else no cluster could be upgraded host by host.
+
+    It looks nowhere for kinds that it has not, which begin with version 1.
+    """
+    assert form.written in LAST_RELEASE_READS.get(form.kind, {1})
 
 
 def with_workers(fields: dict[str, Any]) -> dict[str, Any]:

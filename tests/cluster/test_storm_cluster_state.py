@@ -13,6 +13,7 @@ from storm.cluster.memory import MemoryStorage, MemoryTree
 from storm.cluster.records import (
     Assignment,
     BlobReplica,
+    Drain,
     ErrorInfo,
     LogConfig,
     LoggerLevel,
@@ -20,6 +21,7 @@ from storm.cluster.records import (
     StormBase,
     SupervisorInfo,
     TopologyStatus,
+    UserBlob,
 )
 from storm.cluster.storm_cluster_state import ERROR_CHARS_MAX, ERRORS_KEPT, StormClusterState
 from storm.errors import BadVersionError, NodeExistsError, NoNodeError, NotLeaderError, RecordError
@@ -341,6 +343,37 @@ def test_watches_tell_of_new_blobs_and_of_new_holders(storage: MemoryStorage, st
     assert replicas.calls == 2
 
 
+def test_the_blobs_of_people_are_read_by_key(storage: MemoryStorage, state: StormClusterState) -> None:
+    assert (state.user_blob_keys(), state.user_blob("a b.txt")) == ([], None)
+    watch = Waker()
+    assert state.user_blob("words.txt", watch) is None
+    for blob in (USER_BLOB, dataclasses.replace(USER_BLOB, key="a b.txt")):
+        state.put_user_blob(blob)
+        assert state.user_blob(blob.key) == blob
+    assert (state.user_blob_keys(), watch.calls) == (["a b.txt", "words.txt"], 1)
+    storage.put(paths.user_blob("words.txt"), b"nonsense")
+    assert (state.user_blob_keys(), state.user_blob("words.txt")) == (["a b.txt", "words.txt"], None)
+    state.remove_user_blob("words.txt")
+    assert state.user_blob_keys() == ["a b.txt"]
+
+
+def test_the_turn_is_that_of_one_until_it_is_given_or_its_session_ends(
+    tree: MemoryTree, state: StormClusterState
+) -> None:
+    session = tree.session()
+    other, waker = StormClusterState(session), Waker()
+    assert other.restart_turn(ID) is None
+    assert other.take_restart_turn(ID, "other")
+    assert not state.take_restart_turn(ID, "me")
+    assert state.restart_turn(ID, waker) == "other"
+    other.give_restart_turn(ID)
+    assert waker.calls == 1
+    assert other.take_restart_turn(ID, "other")
+    tree.expire(session)
+    assert state.take_restart_turn(ID, "me")
+    assert state.restart_turn(ID) == "me"
+
+
 def test_a_cluster_is_named_once(state: StormClusterState) -> None:
     assert state.cluster_id() is None
     state.create_cluster_id("nimbus-1:6627-17")
@@ -355,6 +388,7 @@ def test_a_cluster_is_named_once(state: StormClusterState) -> None:
 ERROR = ErrorInfo("e", 1, "h", 1)
 NIMBUS = NimbusInfo("nimbus-1", 6627, 1, "0.1.0")
 REPLICA = BlobReplica("nimbus-1:6627", "aa")
+USER_BLOB = UserBlob("words.txt", 1, "aa", 3, 1_700_000_000)
 
 #: Every method of a StormClusterState, with a call of it, by who may write with it. One that is new belongs here.
 LEADERS_WRITES: dict[str, Callable[[StormClusterState], object]] = {
@@ -364,10 +398,14 @@ LEADERS_WRITES: dict[str, Callable[[StormClusterState], object]] = {
     "rewrite_other_versions": lambda state: state.rewrite_other_versions(),
     "put_assignment": lambda state: state.put_assignment(dataclasses.replace(ASSIGNMENT, version=2)),
     "remove_assignment": lambda state: state.remove_assignment(ID),
+    "put_drain": lambda state: state.put_drain(Drain("node-2", "h", 1)),
+    "remove_drain": lambda state: state.remove_drain("node-1"),
     "put_log_config": lambda state: state.put_log_config(ID, LogConfig()),
     "remove_log_config": lambda state: state.remove_log_config(ID),
     "remove_errors": lambda state: state.remove_errors(ID),
     "remove_blob": lambda state: state.remove_blob("k"),
+    "put_user_blob": lambda state: state.put_user_blob(dataclasses.replace(USER_BLOB, version=2)),
+    "remove_user_blob": lambda state: state.remove_user_blob("words.txt"),
     "create_cluster_id": lambda state: state.create_cluster_id("c"),
 }
 OWN_WRITES: dict[str, Callable[[StormClusterState], object]] = {
@@ -377,6 +415,8 @@ OWN_WRITES: dict[str, Callable[[StormClusterState], object]] = {
     "report_error": lambda state: state.report_error(ID, "split", ERROR),
     "put_nimbus": lambda state: state.put_nimbus(NIMBUS),
     "put_blob_replica": lambda state: state.put_blob_replica("k", REPLICA),
+    "take_restart_turn": lambda state: state.take_restart_turn(ID, "me"),
+    "give_restart_turn": lambda state: state.give_restart_turn(ID),
     "remove_blob_replica": lambda state: state.remove_blob_replica("k", REPLICA),
 }
 READS: dict[str, Callable[[StormClusterState], object]] = {
@@ -388,6 +428,7 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
     "supervisor": lambda state: state.supervisor("node-1"),
     "supervisor_ids": lambda state: state.supervisor_ids(),
     "supervisors": lambda state: state.supervisors(),
+    "drains": lambda state: state.drains(),
     "errors": lambda state: state.errors(ID, "split"),
     "last_error": lambda state: state.last_error(ID, "split"),
     "error_components": lambda state: state.error_components(ID),
@@ -395,7 +436,10 @@ READS: dict[str, Callable[[StormClusterState], object]] = {
     "log_config": lambda state: state.log_config(ID),
     "nimbuses": lambda state: state.nimbuses(),
     "blob_keys": lambda state: state.blob_keys(),
+    "user_blob_keys": lambda state: state.user_blob_keys(),
+    "user_blob": lambda state: state.user_blob("words.txt"),
     "blob_replicas": lambda state: state.blob_replicas("k"),
+    "restart_turn": lambda state: state.restart_turn(ID),
     "cluster_id": lambda state: state.cluster_id(),
 }
 
@@ -415,8 +459,10 @@ def leading(storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch) -> StormClu
     state = StormClusterState(storage, fence=lambda: FENCE)
     state.create_storm_base(BASE)
     state.put_assignment(ASSIGNMENT)
+    state.put_drain(Drain("node-1", "h", 1))
     state.report_error(ID, "split", ERROR)
     state.put_blob_replica("k", REPLICA)
+    state.put_user_blob(USER_BLOB)
     write_as_the_next_release(storage, paths.assignment("of-another-release"), replace_id(ASSIGNMENT))
     return state
 

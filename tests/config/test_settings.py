@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,23 @@ def test_daemons_listen_on_loopback_unless_told_otherwise() -> None:
     safe = Settings.of({"storm.local.hostname": "one.example.org"})
     assert (safe.bind_host, safe.advertised_host) == ("127.0.0.1", "127.0.0.1")
     is_open = Settings.of({"storm.security.insecure": True, "storm.local.hostname": "one.example.org"})
-    assert (is_open.bind_host, is_open.advertised_host) == ("0.0.0.0", "one.example.org")
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+    assert (is_open.bind_host, is_open.advertised_host) == (everywhere, "one.example.org")
     assert Settings.of({"storm.security.insecure": True}).advertised_host
+
+
+def test_loopback_may_be_that_of_ipv6() -> None:
+    settings = Settings.of({"storm.local.hostname": "::1"})
+    assert (settings.bind_host, settings.advertised_host) == ("::1", "::1")
+    for name in ("10.0.0.1", "fd00::2", "one.example.org"):
+        settings = Settings.of({"storm.local.hostname": name})
+        assert (settings.bind_host, settings.advertised_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_servers_of_zookeeper_have_their_ports() -> None:
+    servers = ["a", "b:2182", "::1", "[fd00::2]:2183"]
+    settings = Settings.of({"storm.zookeeper.servers": servers, "storm.zookeeper.port": 2180})
+    assert settings.zookeeper_servers == ("a:2180", "b:2182", "[::1]:2180", "[fd00::2]:2183")
 
 
 def test_secrets_are_masked_wherever_they_are() -> None:

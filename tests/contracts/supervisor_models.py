@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storm.errors import WorkerStartError
-from storm.supervisor.slot import BlobsState, WorkerSeen
+from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
@@ -85,15 +85,15 @@ class ModelBlobs:
     """Code that is here at once, or when `states` says so."""
 
     def __init__(self) -> None:
-        self.states: dict[TopologyId, tuple[BlobsState, str]] = {}
+        self.states: dict[TopologyId, BlobsSeen] = {}
         self.requests: list[LocalAssignment] = []
         self.kept: frozenset[TopologyId] | None = None
 
     def request(self, assignment: LocalAssignment) -> None:
         self.requests.append(assignment)
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
-        return self.states.get(assignment.topology_id, (BlobsState.READY, ""))
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
+        return self.states.get(assignment.topology_id, BlobsSeen(BlobsState.READY))
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         self.kept = topology_ids

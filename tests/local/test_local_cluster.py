@@ -9,6 +9,7 @@ from storm.errors import StormError, TopologyAlreadyAliveError, TopologyNotAlive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from storm import StormTopology
 
@@ -43,6 +44,15 @@ class See(Bolt):
         if tup.number == 13 and "unlucky" in SEEN:  # type: ignore[comparison-overlap]
             raise ValueError("thirteen")
         SEEN.append(tup.number)
+        self.collector.ack(tup)
+
+
+class ReadsBlob(Bolt):
+    def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        self.collector, self.add = collector, int(context.blob("add").read_text())
+
+    def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
+        SEEN.append(tup.number + self.add)
         self.collector.ack(tup)
 
 
@@ -111,6 +121,17 @@ def test_an_inactive_topology_emits_nothing_until_it_is_active(cluster: LocalClu
     assert SEEN == []
     cluster.activate("numbers")
     cluster.wait_for(lambda: len(ACKED) == 100)
+
+
+def test_a_blob_is_a_file_of_the_current_directory(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "add").write_text("1000")
+    conf = {"topology.blobstore.map": {"add.txt": {"localname": "add"}}}
+    cluster.submit("numbers", numbers(ReadsBlob()), conf)
+    cluster.wait_for(lambda: len(ACKED) == 100)
+    assert sorted(SEEN) == list(range(1001, 1101))
 
 
 def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:

@@ -15,7 +15,7 @@ from storm.ids import ExecutorId
 from storm.local.worker_threads import LocalBlobs, WorkerThreads
 from storm.messaging.in_process import InProcessNetwork
 from storm.supervisor.assignment_sync import LocalAssignment
-from storm.supervisor.slot import BlobsState
+from storm.supervisor.slot import BlobsSeen, BlobsState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_worker_finds_its_topology_on_disk(tmp_path: Path) -> None:
     store.create(conf_key("w-1-2"), [b"{}"])
     blobs = LocalBlobs(store, tmp_path)
     blobs.request(ASSIGNMENT)
-    assert blobs.look(ASSIGNMENT) == (BlobsState.READY, "")
+    assert blobs.look(ASSIGNMENT) == BlobsSeen(BlobsState.READY)
     assert (blobs.dist_dir("w-1-2") / "stormcode.ser").read_bytes() == b"code"
     assert (blobs.dist_dir("w-1-2") / "code").is_dir()
 

@@ -158,11 +158,12 @@ class Cluster:
             for nimbus in nimbuses:
                 nimbus.core.step()
 
-    def start_supervisor(self, node_id: str, ports: Iterable[int] = range(6700, 6704)) -> None:
+    def start_supervisor(self, node_id: str, ports: Iterable[int] = range(6700, 6704), **meta: str) -> None:
         storage = self.tree.session()
         state = StormClusterState(storage)
         start = self.clock.wall_secs()
-        state.put_supervisor(SupervisorInfo(node_id, f"host-{node_id}", tuple(ports), (), 6628, start, "0.1.0"))
+        info = SupervisorInfo(node_id, f"host-{node_id}", tuple(ports), (), 6628, start, "0.1.0", meta)
+        state.put_supervisor(info)
         self.supervisors[node_id] = state
 
     def stop_supervisor(self, node_id: str) -> None:

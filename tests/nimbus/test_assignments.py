@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storm.cluster.records import Assignment, StormBase, SupervisorInfo, TopologyStatus
+from storm.cluster.records import (
+    BUILDING_ENVIRONMENT,
+    Assignment,
+    SlotFailure,
+    StormBase,
+    SupervisorInfo,
+    TopologyStatus,
+)
 from storm.ids import ExecutorId, WorkerSlot
-from storm.nimbus.assignments import Round, new_assignments, scheduling_state, wanted_executors
+from storm.nimbus.assignments import Round, new_assignments, preparing, scheduling_state, wanted_executors
 from storm.nimbus.cluster_snapshot import ClusterSnapshot, plan_of
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.even import schedule
@@ -47,6 +54,20 @@ def carried_out(before: ClusterSnapshot, this: Round) -> ClusterSnapshot:
 
 def test_every_executor_of_the_system_topology_is_wanted() -> None:
     assert wanted_executors(snapshot({}, t=(1, 3)), "t") == tuple(ExecutorId(n, n) for n in (1, 2, 3, 4))
+
+
+def test_slots_count_as_prepared_only_at_the_first_try() -> None:
+    first, again, dying = (
+        SlotFailure(port, "t", state, deaths, "waits", "", 0)
+        for port, state, deaths in [
+            (6700, BUILDING_ENVIRONMENT, 0),
+            (6701, BUILDING_ENVIRONMENT, 1),
+            (6702, "backing-off", 0),
+        ]
+    )
+    info = replace(supervisor("a", range(6700, 6704)), failures=(first, again, dying))
+    found = preparing(replace(snapshot({}), supervisors={"a": info}))
+    assert found == [AssignedSlot("t", WorkerSlot("a", 6700))]
 
 
 def test_a_port_that_a_supervisor_no_longer_offers_is_left() -> None:

@@ -15,12 +15,14 @@ from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths, record_codec
 from storm.cluster.memory import Fault
 from storm.cluster.records import (
+    BUILDING_ENVIRONMENT,
     Assignment,
     DebugOptions,
     ErrorInfo,
     LogConfig,
     LoggerLevel,
     RebalanceRequest,
+    SlotFailure,
     TopologyStatus,
 )
 from storm.errors import (
@@ -35,6 +37,7 @@ from storm.errors import (
 )
 from storm.ids import ExecutorId
 from storm.nimbus.core import SubmitRequest
+from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.topology_blobs import TopologyBlobs
 from storm.topology.structure import StormTopology
 
@@ -113,6 +116,34 @@ def test_a_worker_that_hangs_is_started_anew_elsewhere(two_nodes: Cluster) -> No
     after = two_nodes.assignment(topology_id)
     assert slot not in after.slot_epochs
     assert set(after.slot_epochs.values()) == {2}
+
+
+def test_a_worker_whose_environment_is_being_built_is_not_given_up(two_nodes: Cluster) -> None:
+    topology_id = two_nodes.submit()
+    before = two_nodes.assignment(topology_id)
+    (building, running) = sorted(before.slot_epochs)
+    failure = SlotFailure(building.port, topology_id, BUILDING_ENVIRONMENT, 0, "waits for its environment", "", 0)
+    info = two_nodes.core.snapshot.supervisors[building.node_id]
+
+    def beat_of_the_other(secs: int) -> None:
+        for _ in range(secs):
+            two_nodes.clock.secs += 1
+            beat = WorkerBeat(
+                topology_id, frozenset(before.slot_executors()[running]), two_nodes.clock.wall_secs(), uptime_secs=1
+            )
+            two_nodes.core.record([beat])
+            two_nodes.core.step()
+
+    two_nodes.supervisors[building.node_id].put_supervisor(replace(info, failures=(failure,)))
+    beat_of_the_other(500)
+    assert two_nodes.assignment(topology_id) == before
+    two_nodes.supervisors[building.node_id].put_supervisor(info)
+    beat_of_the_other(119)
+    assert two_nodes.assignment(topology_id) == before, "its time to start begins only now"
+    beat_of_the_other(2)
+    after = two_nodes.assignment(topology_id)
+    assert building not in after.slot_epochs
+    assert after.slot_epochs[running] == before.slot_epochs[running]
 
 
 def test_a_hanging_worker_on_the_only_slot_is_started_anew_there(cluster: Cluster) -> None:

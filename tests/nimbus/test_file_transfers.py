@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,38 @@ def test_a_location_is_opaque_and_never_a_path(uploads: Uploads, tmp_path: Path)
             uploads.append(location, b"x")
         with pytest.raises(UploadNotFoundError):
             uploads.finish(location)
+
+
+def test_parts_may_come_twice_and_none_may_lack(uploads: Uploads, archive: bytes) -> None:
+    location = uploads.begin()
+    half = len(archive) // 2
+    assert uploads.put(location, 0, archive[:half]) == half
+    assert uploads.put(location, 0, archive[:half]) == half, "the answer was lost"
+    assert uploads.put(location, half + 1, b"x") == half, "something lacks before it"
+    assert uploads.put(location, half - 10, archive[half - 10 :]) == len(archive)
+    uploads.finish_verified(location, hashlib.sha256(archive).hexdigest())
+    uploads.finish_verified(location, hashlib.sha256(archive).hexdigest())
+    assert uploads.put(location, 0, archive) == len(archive)
+    assert b"".join(uploads.package(location)) == archive
+    with pytest.raises(PackageError, match="finished"):
+        uploads.put(location, len(archive), b"x")
+    with pytest.raises(UploadNotFoundError):
+        uploads.put("unknown", 0, b"x")
+
+
+def test_what_arrived_damaged_is_refused_and_deleted(uploads: Uploads, archive: bytes, tmp_path: Path) -> None:
+    location = uploads.begin()
+    uploads.put(location, 0, archive)
+    with pytest.raises(PackageError, match="damaged on its way"):
+        uploads.finish_verified(location, hashlib.sha256(b"other").hexdigest())
+    assert files(tmp_path) == []
+
+
+def test_a_part_that_would_make_it_too_large_is_refused(uploads: Uploads, tmp_path: Path) -> None:
+    location = uploads.begin()
+    with pytest.raises(PackageError, match=r"nimbus\.upload\.max\.bytes"):
+        uploads.put(location, 0, bytes(200_001))
+    assert files(tmp_path) == []
 
 
 def test_what_is_unfinished_or_no_archive_cannot_be_submitted(uploads: Uploads, archive: bytes) -> None:

@@ -37,6 +37,13 @@ def test_a_worker_has_its_grace_to_be_launched(beats: Heartbeats) -> None:
     assert dead_nodes(beats, BOTH, 121) == BOTH
 
 
+def test_the_grace_of_a_worker_begins_when_its_supervisor_has_prepared_it(beats: Heartbeats) -> None:
+    for now in range(0, 500, 10):
+        beats.prepare([AssignedSlot("wc-1-0", LEFT), AssignedSlot("unknown", RIGHT)], now)
+    assert dead_nodes(beats, BOTH, 609) == {"n2"}
+    assert dead_nodes(beats, BOTH, 611) == BOTH
+
+
 def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats) -> None:
     for now in range(200):
         beats.record(replace(BEAT, reported_secs=now), LEFT, now)

@@ -20,6 +20,7 @@ def test_the_leader_is_named_by_leader_and_follower(two_nodes: Any, queries: Nim
     follower = two_nodes.start_nimbus("nimbus-2")
     follower.core.step()
     assert queries.getLeader().host == NimbusQueries(follower.core).getLeader().host == "nimbus-1"
+    assert [one.getLeader().is_answering for one in (queries, NimbusQueries(follower.core))] == [True, False]
     assert [(one.host, one.isLeader) for one in queries.getClusterInfo().nimbuses] == [
         ("nimbus-1", True),
         ("nimbus-2", False),

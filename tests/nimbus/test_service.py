@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from storm.blobstore.memory import MemoryBlobStore
 from storm.errors import (
     InvalidTopologyError,
     NotLeaderError,
+    StormError,
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
     UploadNotFoundError,
@@ -49,8 +51,9 @@ def topology(two_nodes: Any) -> Any:
 
 def upload(service: NimbusService) -> str:
     location = service.beginFileUpload()
-    service.uploadChunk(location, EMPTY_PACKAGE)
-    service.finishFileUpload(location)
+    service.uploadChunk(location, EMPTY_PACKAGE[:9])
+    assert service.uploadPart(location, 9, EMPTY_PACKAGE[9:]) == len(EMPTY_PACKAGE)
+    service.finishUpload(location, hashlib.sha256(EMPTY_PACKAGE).hexdigest())
     return location
 
 
@@ -198,3 +201,23 @@ def test_how_many_nimbuses_hold_a_topology_is_told_by_the_leader(two_nodes: Any,
     two_nodes.clock.secs += 10
     two_nodes.core.step()
     assert service.getTopologySummaryByName("wc").replication_count == 2
+
+
+def test_a_host_is_drained_and_used_again(two_nodes: Any, service: NimbusService) -> None:
+    assert service.drainHost("host-a", storm_thrift().DrainOptions(wait_secs=3)) == ["a"]
+    assert two_nodes.state.drains()["a"].wait_secs == 3
+    assert service.drainHost("b", None) == ["b"]
+    two_nodes.core.step()
+    assert [each.host for each in service.getClusterInfo().drained] == ["host-a", "host-b"]
+    assert service.undrainHost("host-a") == ["a"]
+    with pytest.raises(StormError, match="hots-b"):
+        service.drainHost("hots-b", None)
+
+
+def test_every_nimbus_tells_of_its_host(two_nodes: Any, tmp_path: Path) -> None:
+    follower = two_nodes.start_nimbus("nimbus-2")
+    report = served(two_nodes, follower.core, tmp_path).getHostReport(["127.0.0.1"])
+    assert (report.host, report.resolutions["127.0.0.1"].addresses) == ("127.0.0.1", ["127.0.0.1"])
+    assert [disk.path for disk in report.disks] == [
+        str(follower.core.options.local_dir), str(follower.core.options.blobstore_dir)
+    ]  # fmt: skip

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.blobstore.blob_store import topology_keys
+from storm.blobstore.blob_store import topology_keys, version_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
 from storm.cluster.memory import Fault
 from storm.cluster.records import DebugOptions, ErrorInfo, LogConfig, RebalanceRequest, TopologyStatus
 from storm.errors import BlobStoreError, NotLeaderError, StormError, TopologyAlreadyAliveError
+from storm.nimbus import drains
 from storm.nimbus.core import SubmitRequest
+from storm.nimbus.user_blobs import BlobChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
     Cluster = Any  # of conftest
     Nimbus = Any
+
+
+K = version_key("k", hashlib.sha256(b"x").hexdigest())  # where a content of the blob "k" is stored
 
 
 def begin(nimbus: Nimbus, cluster: Cluster, submission_id: str = "", count: int = 1, **conf: Any) -> PendingSubmission:
@@ -343,6 +349,12 @@ def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cl
     two_nodes.core.step()
     begin(two_nodes.nimbus, two_nodes, count=2)
     two_nodes.settle(follower, two_nodes.nimbus)
+    drains.drain(two_nodes.core, "host-a", 0)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    drains.undrain(two_nodes.core, "host-a")
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.core.user_blobs.begin(BlobChange("k", two_nodes.blob_store.create(K, [b"x"]).sha256, 1, True, 1))
+    two_nodes.core.delete_blob("k")
     for what in ("rebalance", "deactivate", "debug", "log config", "kill"):
         ask(two_nodes.nimbus, two_nodes, what)
         two_nodes.settle(two_nodes.nimbus, follower)
@@ -350,8 +362,9 @@ def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cl
     assert writes == {
         "fenced": {
             "create /cluster-id", "create /storms", "set /storms", "delete /storms", "create /assignments",
+            "put /drains", "delete /drains",
             "set /assignments", "delete /assignments", "put /logconfigs", "delete /logconfigs", "delete /errors",
-            "delete /blobstore", "put /leader-info",
+            "delete /blobstore", "put /leader-info", "put /userblobs", "delete /userblobs",
         },
         "not": {
             "create /leader-lock", "put_ephemeral /nimbuses", "put_ephemeral /blobstore",

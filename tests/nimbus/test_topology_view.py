@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from storm.cluster.records import BUILDING_ENVIRONMENT, SlotFailure
+from storm.environment_spec import NOT_BUILT
 from storm.errors import StormError
 from storm.ids import ExecutorId
 from storm.metrics.stats_records import ExecutorStats, SpoutStats
@@ -38,7 +40,9 @@ def test_too_few_slots_are_told_in_words(cluster: Any) -> None:
     assert view(cluster, topology_id).schedule_problem() == "Not scheduled: no supervisor has a free slot."
     cluster.start_supervisor("a", [6700])
     cluster.core.step()
-    assert view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: there are no more free slots."
+    assert (
+        view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: no supervisor has another free slot."
+    )
     cluster.start_supervisor("b", [6700])
     cluster.core.step()
     assert view(cluster, topology_id).schedule_problem() is None
@@ -51,3 +55,23 @@ def test_a_topology_whose_code_is_unreadable_is_shown_all_the_same(two_nodes: An
     assert {report.component_id for report in shown.reports} == {"?"}
     with pytest.raises(StormError, match="code of topology"):
         _ = shown.known_plan
+
+
+def test_hosts_that_lack_its_environment_are_told_until_its_workers_run_there(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    slots = {worker.slot.node_id: worker.slot for worker in view(two_nodes, topology_id).workers}
+    assert view(two_nodes, topology_id).schedule_problem() is None
+    for node_id, state, deaths, reason in [
+        ("a", BUILDING_ENVIRONMENT, 0, "waits for its environment"),
+        ("b", "backing-off", 2, f"{NOT_BUILT}: pip says: no"),
+    ]:
+        failure = SlotFailure(slots[node_id].port, topology_id, state, deaths, reason, "", 0)
+        info = replace(two_nodes.core.snapshot.supervisors[node_id], failures=(failure,))
+        two_nodes.supervisors[node_id].put_supervisor(info)
+    two_nodes.core.step()
+    hosts = [two_nodes.core.snapshot.supervisors[node_id].host for node_id in ("a", "b")]
+    assert view(two_nodes, topology_id).schedule_problem() == (
+        f"Not ready: {hosts[0]} is building its environment, {hosts[1]} {NOT_BUILT}."
+    )
+    two_nodes.beat(topology_id, STATS)
+    assert view(two_nodes, topology_id).schedule_problem() is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -143,6 +144,20 @@ def test_of_two_that_claim_a_slot_the_first_keeps_it() -> None:
     assert placements["2"] == {ExecutorId(1, 1): WorkerSlot(A, 6701)}
 
 
+def test_slots_of_other_nodes_are_not_given_and_may_be_kept() -> None:
+    on_a = place(TopologyNeeds("t", 2, executors(4), nodes=frozenset({A})), slots(A, B))
+    assert nodes(on_a) == {A: 2}
+    assert place(TopologyNeeds("t", 2, executors(4), on_a, nodes=frozenset({B})), slots(A, B)) == on_a
+    assert place(TopologyNeeds("t", 2, executors(4), nodes=frozenset({C})), slots(A, B)) == {}
+
+
+def test_who_may_not_run_everywhere_comes_before_who_may() -> None:
+    anywhere, on_b = TopologyNeeds("1", 1, executors(2)), TopologyNeeds("2", 1, executors(2), nodes=frozenset({B}))
+    placements = schedule(SchedulingState((anywhere, on_b), slots(A, B, ports=1)))
+    assert nodes(placements["1"]) == {A: 1}
+    assert nodes(placements["2"]) == {B: 1}
+
+
 available_slots = st.lists(st.integers(1, 5), max_size=5).map(
     lambda counts: tuple(WorkerSlot(f"n{n}", 6700 + p) for n, count in enumerate(counts) for p in range(count))
 )
@@ -178,6 +193,18 @@ def test_every_executor_has_one_live_slot_and_shares_are_even(state: SchedulingS
             assert set(placement.values()) <= set(state.slots)
             assert loads(placement)[-1] - loads(placement)[0] <= 1
             assert len(loads(placement)) <= needs.num_workers
+
+
+@given(states(), st.data())
+def test_a_topology_is_given_only_slots_of_nodes_that_it_may_use(state: SchedulingState, data: st.DataObject) -> None:
+    some = st.frozensets(st.sampled_from([f"n{n}" for n in range(5)]))
+    restricted = tuple(replace(needs, nodes=data.draw(st.none() | some)) for needs in state.topologies)
+    placements = schedule(replace(state, topologies=restricted))
+    used = [slot for placement in placements.values() for slot in set(placement.values())]
+    assert len(used) == len(set(used))
+    for needs in restricted:
+        given = set(placements[needs.topology_id].values()) - set(needs.placed.values())
+        assert needs.nodes is None or {slot.node_id for slot in given} <= needs.nodes
 
 
 @given(states())

@@ -43,7 +43,9 @@ QUEUED_MAX = (
     400  # tuples for one task; from 7 on, those who send to it are asked to stop, after the turn that they are in
 )
 CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
-WRITTEN_BY_LEADERS = tuple(f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.LOG_CONFIGS, paths.ERRORS))
+WRITTEN_BY_LEADERS = tuple(
+    f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.DRAINS, paths.LOG_CONFIGS, paths.ERRORS)
+)
 
 
 class Checks:
@@ -232,11 +234,14 @@ class Checks:
             self.problem(f"Nimbuses known: {nimbuses}")
         if set(snapshot.supervisors) != {host.node_id for host in served}:
             self.problem(f"supervisors known: {sorted(snapshot.supervisors)}")
-        offered = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
+        there = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
+        offered = {slot for slot in there if slot.node_id not in snapshot.drains}
         used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
-        for slot in used - offered:
+        for slot in used - there:
             if slot.node_id in {host.node_id for host in served}:
                 self.problem(f"{slot} is used, and its supervisor does not offer it")
+        if offered - used and (late := used & there - offered):
+            self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(offered - used)} are free")
         running = self._running()
         for stray in running.keys() - used:
             if not running[stray].is_forgotten(snapshot.bases):

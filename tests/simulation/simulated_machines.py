@@ -16,14 +16,16 @@ from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
 from storm.supervisor.service import SupervisorService
-from storm.supervisor.slot import BlobsState, WorkerSeen
+from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from simulated_cluster import SimulatedCluster
 
+    from storm.hosts.facts import HostReport
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.core import SupervisorCore
@@ -53,7 +55,7 @@ class SupervisorProcess(Process):
         self._coordinate = Loop(self, "coordinates", self._coordinated)
         self._slots = Loop(self, "slots", self._slots_run)
         self._forward = Loop(self, "forwards heartbeats", self._forwarded)
-        self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots)
+        self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report)
         self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake
@@ -144,21 +146,21 @@ class HostBlobs:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._states: dict[LocalAssignment, tuple[BlobsState, str]] = {}
+        self._states: dict[LocalAssignment, BlobsSeen] = {}
 
     def request(self, assignment: LocalAssignment) -> None:
         host, events = self._host, self._host.cluster.events
         if _is_all(host.code.get(assignment.topology_id), assignment):
-            self._states[assignment] = (BlobsState.READY, "")
+            self._states[assignment] = BlobsSeen(BlobsState.READY)
             return
-        self._states[assignment] = (BlobsState.PENDING, "")
+        self._states[assignment] = BlobsSeen(BlobsState.PENDING)
         events.after(
             events.soon(DOWNLOAD_SECS), f"download of {assignment.topology_id} by {host.name}",
             lambda: self._downloaded(assignment),
         )  # fmt: skip
 
-    def look(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
-        return self._states.get(assignment, (BlobsState.PENDING, ""))
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
+        return self._states.get(assignment, BlobsSeen(BlobsState.PENDING))
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         host = self._host
@@ -171,9 +173,9 @@ class HostBlobs:
             return
         try:
             host.code[assignment.topology_id] = self._fetched(assignment)
-            self._states[assignment] = (BlobsState.READY, "")
+            self._states[assignment] = BlobsSeen(BlobsState.READY)
         except StormError as error:
-            self._states[assignment] = (BlobsState.FAILED, f"download failed: {error}")
+            self._states[assignment] = BlobsSeen(BlobsState.FAILED, f"download failed: {error}")
         host.supervisor.wake_slots()
 
     def _fetched(self, assignment: LocalAssignment) -> dict[str, bytes]:
@@ -312,3 +314,7 @@ def _is_all(code: dict[str, bytes] | None, assignment: LocalAssignment) -> bool:
     return code is not None and all(
         key in code and hashlib.sha256(code[key]).hexdigest() == sha256 for key, sha256 in assignment.blob_hashes
     )
+
+
+def _no_report(names: Sequence[str]) -> HostReport:
+    raise AssertionError(f"nobody asks simulated hosts for {names}")

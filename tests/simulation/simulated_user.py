@@ -12,6 +12,7 @@ from simulated_topology import random_topology
 
 from storm.cluster.records import RebalanceRequest, TopologyStatus
 from storm.errors import CoordinationError, StormError, TopologyAlreadyAliveError
+from storm.nimbus import drains
 from storm.nimbus.core import SubmitRequest
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SimulatedUser:
         """Anything."""
         actions = [
             self.submit, self.submit, self.kill, self.replace, self.resubmit, self.rebalance, self.rebalance,
-            self.rebalance_often, self.switch,
+            self.rebalance_often, self.switch, self.drain,
         ]  # fmt: skip
         self._rng.choice(actions)()
 
@@ -168,6 +169,20 @@ class SimulatedUser:
         else:
             self._change("deactivate", lambda leader, name: leader.core.deactivate(name), _switched(INACTIVE))
 
+    def drain(self) -> None:
+        """Take a host out of service, but never the last one; later it may be back."""
+        leader, events = self._cluster.leader(), self._cluster.events
+        drained = {} if leader is None else leader.core.snapshot.drains
+        left = [host.node_id for host in self._cluster.hosts if host.node_id not in drained]
+        if len(left) > 1:
+            node_id, wait_secs = self._rng.choice(left), self._rng.choice((None, 0, 1, 4))
+            self._ask(f"drains {node_id}", lambda leader: drains.drain(leader.core, node_id, wait_secs))
+            if self._rng.random() < 0.5:
+                events.after(self._rng.uniform(1.0, 30.0), "the user undrains", lambda: self._undrain(node_id))
+
+    def _undrain(self, node_id: str) -> None:
+        self._ask(f"undrains {node_id}", lambda leader: drains.undrain(leader.core, node_id))
+
     def ensure_work(self) -> None:
         """Somebody wants something to run, now that all is well."""
         leader = self._cluster.leader()
@@ -214,7 +229,7 @@ class SimulatedUser:
             self.promises[topology_id] = promise
         return promise.name
 
-    def _ask(self, what: str, call: Callable[[NimbusProcess], None]) -> Answer:
+    def _ask(self, what: str, call: Callable[[NimbusProcess], object]) -> Answer:
         leader, events = self._cluster.leader(), self._cluster.events
         if leader is None:
             return Answer.NOBODY

@@ -23,8 +23,9 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.executor.acker import AckLedger
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
+from storm.ids import WorkerSlot
 from storm.messaging import batch
-from storm.nimbus import assignments, core, remains
+from storm.nimbus import assignments, core, departures, remains
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.heartbeats import Heartbeats
@@ -190,6 +191,23 @@ def waits_do_not_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Waits, "left_secs", lambda self, topology_id, now: 1.0)
 
 
+def nobody_leaves_a_drained_host(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(departures, "begun", lambda snapshot, scheduler, dead, delay: [])
+
+
+def a_drained_host_is_used_as_any_other(patch: pytest.MonkeyPatch) -> None:
+    """By the scheduler; what is there leaves again and again."""
+    state = assignments.scheduling_state
+
+    def offering(snapshot: Any, this: Any) -> Any:
+        drained = [WorkerSlot(info.node_id, port) for info in snapshot.supervisors.values()
+                   if info.node_id in snapshot.drains for port in info.slot_ports]  # fmt: skip
+        found = state(snapshot, this)
+        return replace(found, slots=tuple(sorted({*found.slots, *drained})))
+
+    patch.setattr(assignments, "scheduling_state", offering)
+
+
 def everybody_moves(patch: pytest.MonkeyPatch) -> None:
     share_out = even._share_out
     patch.setattr(even, "_share_out", lambda executors, mine, slots: share_out(executors, {}, slots))
@@ -272,6 +290,8 @@ BROKEN = [
     Broken(names_are_not_looked_up, "share a name"),
     Broken(remains_stay, "is gone and left", ("disk_of_nimbus_is_full", "nimbuses_are_gone")),
     Broken(waits_do_not_end, "is still", ("clock_jumps",)),
+    Broken(nobody_leaves_a_drained_host, "are on drained hosts and used"),
+    Broken(a_drained_host_is_used_as_any_other, "are on drained hosts and used"),
     Broken(everybody_moves, "executors stay"),
     Broken(a_slot_does_not_wait_for_the_old_worker_to_die, "is given up and lives"),
     Broken(what_dies_is_started_at_once, "that dies each time", ("topology_crashes",)),

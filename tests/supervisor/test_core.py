@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import Fault, MemoryTree
-from storm.cluster.records import Assignment, StormBase, TopologyStatus
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, StormBase, TopologyStatus, UserBlob
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     AlreadyRunningError,
@@ -25,10 +25,13 @@ from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.options import SupervisorOptions
+from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.cluster.memory import MemoryStorage
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.core import SupervisorCore
@@ -144,6 +147,26 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (error.host, error.port) == ("h1", PORT)
     assert "exited with code 1" in error.text
+
+
+def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.assign("words", PORT)
+    cluster.run(6)
+    (waiting,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (waiting.port, waiting.state, waiting.deaths) == (PORT, BUILDING_ENVIRONMENT, 0)
+    assert waiting.reason == "waits for its environment"
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", 3.0)
+    cluster.run(1)
+    (failed,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (failed.state, failed.deaths, failed.last_lines) == ("backing-off", 1, "ERROR: no")
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.run(9)
+    (again,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (again.state, again.deaths, again.reason) == (BUILDING_ENVIRONMENT, 1, "could not build it")
+    del cluster.blobs.states["words"]
+    cluster.run(75)
+    assert cluster.nimbus.supervisors()[NODE].failures == ()
 
 
 def test_a_failing_slot_is_in_the_record_at_once_and_leaves_it_when_it_is_well(cluster: Cluster) -> None:
@@ -545,3 +568,137 @@ def test_whatever_happens_each_port_runs_what_is_assigned_once_faults_stop(fault
     assert len(story.cluster.workers.processes) == len(found)
     assert story.cluster.nimbus.supervisors()[NODE].used_ports == tuple(sorted(found))
     assert story.cluster.blobs.kept == set(story.wanted.values())
+
+
+def test_an_ill_host_ends_its_workers_offers_no_port_and_comes_back(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    assert len(cluster.workers.alive()) == 1
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.slot_ports, info.illness, cluster.core.illness) == ((), *["disk.sh says ERROR sda"] * 2)
+    assert cluster.workers.alive() == []
+    cluster.assign("words", PORT, PORT + 1, version=2)
+    cluster.run(15)
+    assert cluster.workers.alive() == [], "what is assigned in the meantime waits"
+    cluster.core.judge("")
+    cluster.run(2)
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.slot_ports, info.illness) == ((PORT, PORT + 1), "")
+    assert sorted(handle.port for handle in cluster.workers.alive()) == [PORT, PORT + 1]
+
+
+def test_an_ill_host_ends_its_workers_without_zookeeper_too(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+
+    def unreachable(*_: object) -> None:
+        raise CoordinationError("nobody answers")
+
+    cluster.tree.faults = unreachable
+    cluster.run(10)
+    assert len(cluster.workers.alive()) == 1
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    assert cluster.workers.alive() == []
+
+
+def test_a_host_that_is_ill_from_the_start_ends_what_it_adopted(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    cluster.core = cluster.started()
+    cluster.core.judge("disk.sh says ERROR sda")
+    cluster.run(OPTIONS.limits.kill_grace_secs + 2)
+    assert cluster.workers.alive() == []
+    assert cluster.disk.get("assignments").keys() == {str(PORT)}, "what it should run is remembered"
+
+
+# Blobs
+
+
+class AskedBlobs:
+    """Asks for keys and keeps what it is told."""
+
+    def __init__(self, *keys: str) -> None:
+        self.asked = frozenset(keys)
+        self.known: dict[str, str] = {}
+
+    def keys(self) -> frozenset[str]:
+        return self.asked
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        self.known |= contents
+        return dict(contents)
+
+
+def test_what_a_blob_has_now_is_looked_up_and_followed(cluster: Cluster) -> None:
+    blobs = cluster.core.blob_contents = AskedBlobs("words.txt", "none.txt")
+    cluster.nimbus.put_user_blob(UserBlob("words.txt", 1, "a1", 3, 0))
+    cluster.core.step()
+    assert blobs.known == {"words.txt": "a1", "none.txt": ""}
+    cluster.nimbus.put_user_blob(UserBlob("words.txt", 2, "a2", 3, 0))
+    cluster.nimbus.put_user_blob(UserBlob("none.txt", 1, "b1", 3, 0))
+    cluster.core.step()  # at once, by the watch
+    assert blobs.known == {"words.txt": "a2", "none.txt": "b1"}
+
+
+def test_without_zookeeper_a_supervisor_goes_by_what_it_was_told_last(cluster: Cluster) -> None:
+    cluster.core.blob_contents = AskedBlobs("words.txt")
+    cluster.nimbus.put_user_blob(UserBlob("words.txt", 1, "a1", 3, 0))
+    cluster.core.step()
+    core = cluster.started(attached=False)
+    blobs = core.blob_contents = AskedBlobs()
+    core.adopt()
+    assert blobs.known == {"words.txt": "a1"}
+
+
+def wanting_restart(cluster: Cluster) -> set[str]:
+    """Two workers of a topology that want another version of a blob; their ids."""
+    cluster.assign("words", PORT, PORT + 1)
+    cluster.run(10)
+    old = {handle.worker_id for handle in cluster.workers.alive()}
+    cluster.core.slots.wants_restart = lambda handle: handle.worker_id in old
+    return old
+
+
+def alive_of(cluster: Cluster, workers: set[str]) -> int:
+    return sum(handle.worker_id in workers for handle in cluster.workers.alive())
+
+
+def test_workers_are_restarted_while_it_is_the_turn_of_their_supervisor(cluster: Cluster) -> None:
+    old = wanting_restart(cluster)
+    assert cluster.nimbus.take_restart_turn("words", "another supervisor")
+    cluster.run(30)
+    assert alive_of(cluster, old) == 2
+    cluster.nimbus.give_restart_turn("words")
+    cluster.run(1)
+    assert alive_of(cluster, old) == 1
+    assert cluster.nimbus.restart_turn("words") == NODE
+    cluster.run(30)
+    assert (alive_of(cluster, old), len(cluster.workers.alive())) == (0, 2)
+    assert cluster.nimbus.restart_turn("words") is None
+
+
+def test_the_turn_is_kept_while_a_worker_does_not_live(cluster: Cluster) -> None:
+    old = wanting_restart(cluster)
+    for _ in range(100):
+        cluster.run(0.5)
+        for handle in cluster.workers.alive():
+            if handle.worker_id not in old:
+                cluster.workers.die(handle)
+    assert alive_of(cluster, old) == 1
+    assert cluster.nimbus.restart_turn("words") == NODE
+    cluster.assign("words", version=2)
+    cluster.run(15)
+    assert cluster.nimbus.restart_turn("words") is None
+
+
+def test_without_zookeeper_no_worker_is_restarted(cluster: Cluster) -> None:
+    old = wanting_restart(cluster)
+    cluster.tree.faults = lambda storage, method, path: Fault.REFUSED
+    cluster.run(30)
+    assert alive_of(cluster, old) == 2
+    cluster.tree.faults = None
+    cluster.run(40)
+    assert alive_of(cluster, old) == 0

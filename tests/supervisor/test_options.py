@@ -17,10 +17,14 @@ def test_options_are_what_the_settings_say(tmp_path: Path) -> None:
             "supervisor.thrift.port": 0,
             "supervisor.worker.timeout.secs": 7,
             "supervisor.scheduler.meta": {"rack": "a"},
+            "storm.health.check.dir": str(tmp_path / "checks"),
+            "storm.health.check.timeout.ms": 1500,
         }
     )
     options = SupervisorOptions.from_settings(settings)
     assert (options.slot_ports, options.thrift_port, options.meta) == ((1, 2), 0, (("rack", "a"),))
+    assert (options.health_dir, options.health_timeout_secs) == (tmp_path / "checks", 1.5)
+    assert options.health_fails_on_timeouts
     assert options.limits.heartbeat_timeout_secs == 7
     assert (options.host, options.bind_host) == ("127.0.0.1", "127.0.0.1")
     assert options.workers_dir == tmp_path / "workers"

@@ -93,3 +93,31 @@ assert own.wait() == 0
 
 def test_orphans_that_are_handed_to_this_process_are_reaped_and_its_own_children_left() -> None:
     subprocess.run([sys.executable, "-c", ADOPTER], check=True, timeout=60)
+
+
+def test_who_uses_a_directory_is_seen(tmp_path: Path) -> None:
+    used, beside = tmp_path / "used", tmp_path / "used-not"
+    (used / "deep").mkdir(parents=True)
+    beside.mkdir()
+    (used / "file").write_text("x" * 5000)
+    (tmp_path / "link").symlink_to(used)
+    holds = {
+        "opens a file": "file = open(sys.argv[1] + '/file')",
+        "maps a file": "with open(sys.argv[1] + '/file', 'rb') as file:\n"
+        "    held = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)",
+        "works in it": "os.chdir(sys.argv[1] + '/deep')",
+        "has opened it": "held = os.open(sys.argv[1], os.O_RDONLY)",
+    }
+    for what, code in holds.items():
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import mmap, os, sys\n{code}\nprint()\ninput()", str(used)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process_table.use(used), what
+        assert process_table.use(tmp_path / "link"), what
+        assert not process_table.use(beside), what
+        process.communicate(b"\n")
+        assert not process_table.use(used), what

@@ -6,6 +6,7 @@ import pytest
 
 from storm.cluster.records import Assignment
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.hosts.facts import HostReport, Resolution
 from storm.ids import ExecutorId, WorkerSlot
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.worker_logs import log_path
@@ -45,7 +46,11 @@ class Served:
         self.wakes: list[str] = []
         core: Any = self.core
         self.service = SupervisorService(
-            core, directory, lambda: self.wakes.append("coordination"), lambda: self.wakes.append("slots")
+            core,
+            directory,
+            lambda: self.wakes.append("coordination"),
+            lambda: self.wakes.append("slots"),
+            lambda names: HostReport("h", 1_700_000_000_000, "3.11.2", resolutions=dict.fromkeys(names, Resolution())),
         )
 
 
@@ -88,3 +93,8 @@ def test_a_part_of_a_log_is_answered(served: Served, tmp_path: Path) -> None:
     path.write_bytes(b"hello")
     part = served.service.readWorkerLog("words-1-1", "h", 6700, -2, 10)
     assert (part.data, part.offset, part.size) == (b"lo", 3, 5)
+
+
+def test_it_tells_of_its_host(served: Served) -> None:
+    report = served.service.getHostReport(["elsewhere"])
+    assert (report.host, report.python, list(report.resolutions)) == ("h", "3.11.2", ["elsewhere"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.slot import (
+    BlobsSeen,
     BlobsState,
     Command,
     DownloadBlobs,
@@ -65,7 +66,7 @@ def running() -> Story:
     """A worker of WORDS has been running since second 10."""
     story = Story().at(10)
     story.look(wanted=WORDS)
-    story.look(blobs=BlobsState.READY)
+    story.look(blobs=BlobsSeen(BlobsState.READY))
     story.look(worker=ALIVE, heartbeat_at=10.0)
     assert story.state is SlotState.RUNNING
     return story
@@ -75,7 +76,7 @@ def test_an_assignment_is_downloaded_launched_and_runs() -> None:
     story = Story()
     assert story.look(wanted=WORDS) == [DownloadBlobs(WORDS)]
     assert story.look() == []
-    assert story.look(blobs=BlobsState.READY) == [LaunchWorker(WORDS)]
+    assert story.look(blobs=BlobsSeen(BlobsState.READY)) == [LaunchWorker(WORDS)]
     assert (story.look(worker=ALIVE), story.state) == ([], SlotState.WAITING_FOR_WORKER_START)
     assert (story.look(heartbeat_at=0.5), story.state) == ([], SlotState.RUNNING)
     assert story.due == 30.5
@@ -90,14 +91,14 @@ def test_a_first_death_is_followed_by_a_launch_at_once() -> None:
     story = running()
     commands = story.at(20).look(worker=DEAD)
     assert commands == [ForgetWorker(), ReportFailure(WORDS, "exited with code 1", 1, 0.0), DownloadBlobs(WORDS)]
-    assert story.look(worker=None, blobs=BlobsState.READY) == [LaunchWorker(WORDS)]
+    assert story.look(worker=None, blobs=BlobsSeen(BlobsState.READY)) == [LaunchWorker(WORDS)]
 
 
 def test_a_worker_that_dies_again_and_again_waits_longer_and_longer() -> None:
     story = running()
     waits = []
     for _ in range(10):
-        commands = story.look(worker=DEAD, heartbeat_at=None, blobs=BlobsState.READY)
+        commands = story.look(worker=DEAD, heartbeat_at=None, blobs=BlobsSeen(BlobsState.READY))
         (report,) = [each for each in commands if isinstance(each, ReportFailure)]
         waits.append(report.retry_secs)
         story.now += report.retry_secs
@@ -122,7 +123,7 @@ def test_a_settled_worker_that_somebody_killed_dies_a_first_death_each_time() ->
         assert story.slot.deaths == deaths
     starting = Story()
     starting.look(wanted=WORDS)
-    starting.look(blobs=BlobsState.READY)
+    starting.look(blobs=BlobsSeen(BlobsState.READY))
     starting.at(60).look(worker=killed)
     starting.look(worker=None)
     assert starting.look(worker=killed)[1] == ReportFailure(WORDS, "was killed by signal 9", 2, 1.0)
@@ -141,7 +142,7 @@ def test_a_worker_that_a_signal_had_stopped_is_killed_when_it_is_silent_and_that
 def test_code_that_died_on_another_port_keeps_its_count_here() -> None:
     story = Story()
     story.look(wanted=WORDS, deaths_elsewhere=6)
-    story.look(blobs=BlobsState.READY)
+    story.look(blobs=BlobsSeen(BlobsState.READY))
     assert story.look(worker=DEAD, deaths_elsewhere=6)[1] == ReportFailure(WORDS, "exited with code 1", 7, 32.0)
     story.at(100).look(worker=None)
     assert story.slot.deaths == 7
@@ -151,7 +152,7 @@ def test_who_found_itself_replaced_before_the_supervisor_heard_of_it_delays_nobo
     ended = WorkerSeen("exited with code 0", orderly=True)
     story = running()
     story.look(worker=ended)
-    story.look(worker=None, blobs=BlobsState.READY)
+    story.look(worker=None, blobs=BlobsSeen(BlobsState.READY))
     story.look(worker=ended)
     assert (story.state, story.slot.deaths) == (SlotState.BACKING_OFF, 2)
     assert story.look(worker=None, wanted=MOVED) == [DownloadBlobs(MOVED)]
@@ -162,7 +163,7 @@ def test_who_ends_in_order_again_and_again_is_waited_for() -> None:
     story = running()
     for _ in range(2):
         story.look(worker=WorkerSeen("exited with code 0", orderly=True))
-        story.look(worker=None, blobs=BlobsState.READY)
+        story.look(worker=None, blobs=BlobsSeen(BlobsState.READY))
     assert (story.state, story.slot.deaths) == (SlotState.BACKING_OFF, 2)
 
 
@@ -176,7 +177,7 @@ def test_one_orderly_end_is_no_failure() -> None:
 def test_a_worker_that_does_not_start_is_killed_and_told_of() -> None:
     story = Story()
     story.look(wanted=WORDS)
-    story.look(blobs=BlobsState.READY)
+    story.look(blobs=BlobsSeen(BlobsState.READY))
     assert story.at(119.9).look(worker=ALIVE) == []
     (kill,) = story.at(120).look()
     assert kill == KillWorker("did not start within 120 s", force=True)
@@ -217,11 +218,21 @@ def test_the_old_assignment_back_while_killing_still_gets_a_new_worker() -> None
 def test_a_failed_download_backs_off_and_is_tried_again() -> None:
     story = Story()
     story.look(wanted=WORDS)
-    failed = {"blobs": BlobsState.FAILED, "blobs_failure": "Nimbus is away"}
-    assert story.look(**failed) == [ReportFailure(WORDS, "Nimbus is away", 1, 0.0), DownloadBlobs(WORDS)]
-    assert story.look(**failed) == [ReportFailure(WORDS, "Nimbus is away", 2, 1.0)]
+    failed = BlobsSeen(BlobsState.FAILED, "Nimbus is away")
+    assert story.look(blobs=failed) == [ReportFailure(WORDS, "Nimbus is away", 1, 0.0, ""), DownloadBlobs(WORDS)]
+    assert story.look(blobs=failed) == [ReportFailure(WORDS, "Nimbus is away", 2, 1.0, "")]
     assert (story.state, story.due) == (SlotState.BACKING_OFF, 1.0)
-    assert story.at(1).look(blobs=BlobsState.PENDING) == [DownloadBlobs(WORDS)]
+    assert story.at(1).look(blobs=BlobsSeen(BlobsState.PENDING)) == [DownloadBlobs(WORDS)]
+
+
+def test_what_failed_for_longer_is_asked_for_again_when_it_may_be_better() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    failed = BlobsSeen(BlobsState.FAILED, "pip says no", "ERROR: no", retry_secs=7.5)
+    assert story.look(blobs=failed) == [ReportFailure(WORDS, "pip says no", 1, 7.5, "ERROR: no")]
+    assert (story.state, story.due) == (SlotState.BACKING_OFF, 7.5)
+    assert story.at(7).look() == []
+    assert story.at(7.5).look(blobs=BlobsSeen(BlobsState.PENDING)) == [DownloadBlobs(WORDS)]
 
 
 def test_back_off_ends_for_new_code_and_stays_for_moved_executors() -> None:
@@ -275,7 +286,7 @@ class Machine:
         for _ in range(8):
             worker = None if self.worker is None else self.exit or WorkerSeen()
             before = self.slot
-            seen = SlotInputs(self.wanted, self.blobs, "no", worker, self.beat_at)
+            seen = SlotInputs(self.wanted, BlobsSeen(self.blobs, "no"), worker, self.beat_at)
             self.slot, commands, due = step(before, seen, LIMITS, self.now)
             for command in commands:
                 self.carry_out(command)
@@ -339,3 +350,23 @@ def test_whatever_happens_the_wanted_state_is_reached_once_faults_stop(
             return
         machine.now = machine.now + 0.1 if due is None else max(due, machine.now)
     raise AssertionError(f"never reached {machine.wanted}: {machine.slot}")
+
+
+# Another version of a blob
+
+
+def test_a_worker_whose_turn_it_is_makes_room_for_one_with_the_new_blob() -> None:
+    story = running().at(20)
+    assert story.look(is_outdated=True) == [KillWorker("a blob that it runs with has a new version")]
+    assert story.look(worker=DEAD, is_outdated=False) == [ForgetWorker(), DownloadBlobs(WORDS)]
+    story.look(worker=None, heartbeat_at=None)
+    assert (story.state, story.slot.deaths) == (SlotState.WAITING_FOR_WORKER_START, 0)
+
+
+def test_a_worker_that_is_just_starting_is_let_start() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    story.look(blobs=BlobsState.READY)
+    assert story.look(worker=ALIVE, is_outdated=True) == []
+    assert story.look(heartbeat_at=1.0) == []
+    assert story.look() == [KillWorker("a blob that it runs with has a new version")]

@@ -7,7 +7,7 @@ from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
-from storm.supervisor.slot import BlobsState, SlotLimits, SlotState
+from storm.supervisor.slot import BlobsSeen, BlobsState, SlotLimits, SlotState
 from storm.supervisor.slot_runner import Failure, SlotRunner
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
@@ -77,10 +77,29 @@ def test_a_worker_that_cannot_be_launched_backs_off(shop: Shop) -> None:
 
 
 def test_one_topology_without_code_delays_no_other_port(shop: Shop) -> None:
-    shop.blobs.states["words"] = (BlobsState.PENDING, "")
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.PENDING)
     shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
     shop.runner.step(0.0)
     assert (shop.state(), len(shop.workers.alive(PORT + 1))) == (SlotState.WAITING_FOR_BLOBS, 1)
+
+
+def test_what_a_slot_waits_for_is_told_and_what_failed_is_told_with_its_own_last_lines(shop: Shop) -> None:
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
+    shop.runner.step(0.0)
+    assert {port: text for port, (_, text) in shop.runner.preparing().items()} == {PORT: "its environment"}
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", retry_secs=5.0)
+    shop.runner.step(1.0)
+    assert shop.runner.preparing() == {}
+    (failure,) = shop.failures
+    assert failure.text == (
+        f"The worker on port {PORT} could not build it; it is tried again in 5 s.\nLast lines of its log:\nERROR: no"
+    )
+    del shop.blobs.states["words"]
+    shop.runner.step(5.9)
+    assert not shop.workers.alive(PORT)
+    shop.runner.step(6.0)
+    assert shop.workers.alive(PORT)
 
 
 def test_code_is_kept_while_wanted_or_running_and_then_removed(shop: Shop) -> None:
@@ -215,3 +234,71 @@ def test_a_failing_slot_that_turns_to_another_topology_is_not_told_of(shop: Shop
     shop.runner.want({PORT: replace(WORDS, topology_id="other")})
     shop.runner.step(0.5)
     assert shop.runner.failing(0.5) == []
+
+
+# Blobs that restart workers
+
+
+class Outdated:
+    """Workers launched before the blob changed want a restart."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.workers = {handle.worker_id for handle in shop.workers.alive()}
+        shop.runner.wants_restart = lambda handle: handle.worker_id in self.workers
+
+
+def both_running(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS, PORT + 1: WORDS})
+    shop.runner.step(0.0)
+    for port in (PORT, PORT + 1):
+        shop.beat(port, 1.0)
+    shop.runner.step(1.0)
+
+
+def alive_of(shop: Shop, workers: set[str]) -> int:
+    return sum(handle.worker_id in workers for handle in shop.workers.alive())
+
+
+def test_workers_with_an_old_blob_are_replaced_one_by_one(shop: Shop) -> None:
+    both_running(shop)
+    old = Outdated(shop).workers
+    assert shop.runner.step(1.0) == 2.0  # the other one runs too short
+    assert alive_of(shop, old) == 2
+    shop.runner.step(6.0)
+    assert (alive_of(shop, old), len(shop.workers.alive())) == (1, 2)
+    assert shop.state() is SlotState.WAITING_FOR_WORKER_START
+    shop.runner.step(20.0)
+    assert alive_of(shop, old) == 1
+    for port in (PORT, PORT + 1):
+        shop.beat(port, 21.0)
+    shop.runner.step(21.0)
+    assert alive_of(shop, old) == 1
+    shop.runner.step(26.0)
+    assert alive_of(shop, old) == 0
+    assert shop.failures == []
+
+
+def test_a_new_blob_that_ends_its_worker_is_given_to_no_other(shop: Shop) -> None:
+    both_running(shop)
+    old = Outdated(shop).workers
+    shop.runner.step(6.0)
+    for now in range(7, 100):
+        for handle in shop.workers.alive():
+            if handle.worker_id not in old and shop.state(handle.port) is SlotState.RUNNING:
+                shop.workers.die(handle)
+        for handle in shop.workers.alive():
+            shop.beat(handle.port, float(now))
+        shop.runner.step(float(now))
+        assert alive_of(shop, old) == 1
+    assert shop.failures
+
+
+def test_topologies_do_not_wait_for_each_others_restarts(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
+    shop.runner.step(0.0)
+    for port in (PORT, PORT + 1):
+        shop.beat(port, 1.0)
+    shop.runner.step(1.0)
+    old = Outdated(shop).workers
+    shop.runner.step(1.5)
+    assert alive_of(shop, old) == 0

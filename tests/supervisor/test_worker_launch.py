@@ -34,6 +34,15 @@ def test_the_launch_file_says_who_the_worker_is(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_topology_with_an_environment_runs_on_its_python(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    record = launch_record(WORDS, worker_id="w1", port=6700, python=str(python))
+    assert worker_command(record, tmp_path)[:3] == [str(python), "-m", "storm.worker"]
+    found = worker_environment({"PATH": "/bin", "VIRTUAL_ENV": "/ours"}, {}, tmp_path / "w1", python)
+    assert (found["VIRTUAL_ENV"], found["PATH"]) == (str(tmp_path), f"{python.parent}:/bin")
+    assert worker_environment({"PATH": "/bin"}, {"PATH": "/own"}, tmp_path / "w1", python)["PATH"] == "/own"
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"worker_id": "w1", "port": 1}'])
 def test_a_launch_file_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "w1" / "launch.json"

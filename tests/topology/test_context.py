@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from storm.ids import GlobalStreamId
@@ -37,6 +39,12 @@ def test_a_task_knows_its_place(worker: WorkerContext) -> None:
     assert context.worker_tasks == (2, 3, 5)
     assert context.code_dir is None
     assert context.conf["my.key"] == 1
+
+
+def test_a_blob_is_in_the_workers_directory_or_the_current_one(worker: WorkerContext) -> None:
+    assert TopologyContext(worker, 3).blob("words.txt") == Path("words.txt")
+    worker.work_dir = Path("/workers/w")
+    assert TopologyContext(worker, 3).blob("words.txt") == Path("/workers/w/words.txt")
 
 
 def test_a_task_knows_the_others(worker: WorkerContext) -> None:

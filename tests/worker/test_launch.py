@@ -42,6 +42,7 @@ def test_the_file_is_read(tmp_path: Path) -> None:
     assert told.tasks() == {1, 2, 5}
     assert told.code_dir == Path("/dist/code")
     assert told.settings == {"worker.heartbeat.frequency.secs": 2}
+    assert told.work_dir == tmp_path
 
 
 @pytest.mark.parametrize(

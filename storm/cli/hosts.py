@@ -1,0 +1,195 @@
+"""`storm hosts`, `storm drain`, `storm undrain`: the supervisors' hosts, and taking one out of service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from storm.cli.options import as_json, connect_nimbus, with_settings
+from storm.cli.output import duration, plural, print_json, table
+from storm.errors import StormError
+
+if TYPE_CHECKING:
+    from storm.clock import Clock
+    from storm.config.settings import Settings
+    from storm.thrift.nimbus_client import NimbusClient
+
+LOOK_SECS = 1.0  # between two looks at what is left on a host that is drained
+
+
+class Left(NamedTuple):
+    """What is still on hosts that are drained: slots that are assigned, or processes that run, whichever are more.
+
+    `troubles`: what Nimbus says of topologies that leave them, or cannot.
+    """
+
+    workers: int
+    troubles: tuple[str, ...]
+
+
+@click.command("hosts")
+@as_json
+@with_settings
+def hosts(settings: Settings, as_json: bool) -> None:
+    """List the supervisors: hosts, slots, tags, and whether they are drained or ill."""
+    with connect_nimbus(settings) as nimbus:
+        rows = host_rows(nimbus.call("getClusterInfo"))
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        click.echo("Nimbus sees no supervisor; `storm supervisor` starts one, `storm doctor` says more")
+    else:
+        head = ["host", "state", "slots", "used", "running", "uptime", "version", "tags", "id"]
+        click.echo(table(head, [[_cell(name, row[name]) for name in head] for row in rows]))
+    for row in rows if not as_json else ():
+        if row["illness"]:
+            click.echo(f"\n{row['host']} is ill, and has ended its workers: {row['illness']}")
+
+
+def _cell(name: str, value: Any) -> object:
+    if name == "uptime":
+        return None if value is None else duration(value)
+    return (", ".join(value) or None) if isinstance(value, list) else value
+
+
+def host_rows(cluster: Any) -> list[dict[str, Any]]:
+    """A row for each supervisor of a ClusterSummary, and for each drained one that is gone."""
+    from storm.scheduler.tags import tags_of
+
+    drained = {each.supervisor_id: each for each in cluster.drained or []}
+    rows = [
+        {
+            "host": each.host,
+            "state": _state(each, drained.pop(each.supervisor_id, None) is not None),
+            "slots": each.num_workers,
+            "used": each.num_used_workers,
+            "running": each.num_running_workers,
+            "uptime": each.uptime_secs,
+            "version": each.version,
+            "tags": sorted(tags_of(each.scheduler_meta or {})),
+            "id": each.supervisor_id,
+            "illness": each.illness or "",
+        }
+        for each in cluster.supervisors
+    ]
+    gone = dict.fromkeys(("slots", "used", "running", "uptime", "version"))
+    rows += [
+        {"host": each.host, "state": "drained, gone", **gone, "tags": [], "id": each.supervisor_id, "illness": ""}
+        for each in drained.values()
+    ]
+    return rows
+
+
+def _state(supervisor: Any, is_drained: bool) -> str:
+    words = ["drained"] if is_drained else []
+    return ", ".join([*words, "ill"] if supervisor.illness else words) or "in use"
+
+
+def drained_lines(cluster: Any) -> list[str]:
+    """A sentence for each drained supervisor of a ClusterSummary."""
+    found = []
+    for row in host_rows(cluster):
+        if "drained" in row["state"]:
+            left = max(row["used"] or 0, row["running"] or 0)
+            rest = f"{plural(left, 'worker')} left" if left else "empty"
+            found.append(f"{row['host']} is {row['state']}: {rest}; `storm undrain {row['host']}` lets it work again")
+    return found
+
+
+@click.command("drain")
+@click.argument("host", required=False)
+@click.option("--here", is_flag=True, help="The supervisor of this machine, by its storm.local.dir.")
+@click.option(
+    "-w",
+    "--wait-time-secs",
+    "wait_secs",
+    type=click.IntRange(min=0),
+    help="Seconds between deactivating the spouts and moving executors (default: topology.message.timeout.secs).",
+)
+@click.option("--no-wait", is_flag=True, help="Return at once; `storm hosts` shows when it is empty.")
+@click.option("--timeout", "timeout_secs", type=click.IntRange(min=1), help="Give up waiting after so many seconds.")
+@with_settings
+def drain(settings: Settings, host: str | None, here: bool, **options: Any) -> int:
+    """Take HOST, a host's name or a supervisor's id, out of service, and wait until no worker is left on it.
+
+    Nothing new is assigned to it. Topologies with workers there are rebalanced away from it: their spouts stand still
+    until what is under way is done. It stays so until `storm undrain HOST`, also if its supervisor is restarted.
+    Interrupting this command stops only the waiting. Exit code 1 if it is not empty after --timeout.
+    """
+    from storm.clock import SystemClock
+    from storm.thrift.interface import storm_thrift
+
+    name = _host(settings, host, here)
+    with connect_nimbus(settings) as nimbus:
+        ids = nimbus.call("drainHost", name, storm_thrift().DrainOptions(wait_secs=options["wait_secs"]))
+        click.echo(f"{name} is drained: nothing is assigned to it any more")
+        if options["no_wait"]:
+            return 0
+        is_empty = wait_empty(nimbus, set(ids), options["timeout_secs"], SystemClock())
+    if not is_empty:
+        click.echo(f"{name} is not empty yet; it goes on leaving, `storm hosts` shows it", err=True)
+        return 1
+    click.echo(f"{name} is empty: its supervisor can be stopped; `storm undrain {name}` lets it work again")
+    return 0
+
+
+def wait_empty(nimbus: NimbusClient, node_ids: set[str], timeout_secs: int | None, clock: Clock) -> bool:
+    """Until no worker is left on these supervisors, saying what changes; False: not within the time."""
+    until = None if timeout_secs is None else clock.now() + timeout_secs
+    told: Left | None = None
+    while True:
+        left = left_on(nimbus.call("getClusterInfo"), node_ids)
+        if not left.workers:
+            return True
+        if left != told:
+            told = left
+            click.echo("\n".join([f"{plural(left.workers, 'worker')} left", *(f"  {text}" for text in left.troubles)]))
+        if until is not None and clock.now() >= until:
+            return False
+        clock.sleep(LOOK_SECS)
+
+
+def left_on(cluster: Any, node_ids: set[str]) -> Left:
+    """What a ClusterSummary tells of these supervisors."""
+    there = [each for each in cluster.supervisors if each.supervisor_id in node_ids]
+    workers = sum(max(each.num_used_workers, each.num_running_workers or 0) for each in there)
+    hosts = {each.host for each in there}
+    troubles = [
+        f"{each.name}: {each.sched_status}"
+        for each in cluster.topologies
+        if each.sched_status and any(host in each.sched_status for host in hosts)
+    ]
+    return Left(workers, tuple(troubles))
+
+
+@click.command("undrain")
+@click.argument("host", required=False)
+@click.option("--here", is_flag=True, help="The supervisor of this machine, by its storm.local.dir.")
+@with_settings
+def undrain(settings: Settings, host: str | None, here: bool) -> None:
+    """Let HOST, a host's name or a supervisor's id, be used again.
+
+    Topologies that lack workers get them there at once, others with their next `storm rebalance`.
+    """
+    name = _host(settings, host, here)
+    with connect_nimbus(settings) as nimbus:
+        nimbus.call("undrainHost", name)
+    click.echo(f"{name} is in use again; `storm rebalance NAME` moves workers of a topology to it")
+
+
+def _host(settings: Settings, host: str | None, here: bool) -> str:
+    """The name or id that was asked for. Raises StormError, click.UsageError."""
+    if (host is None) != here:
+        raise click.UsageError("name a HOST, or this machine's supervisor by --here")
+    if host is not None:
+        return host
+    path = Path(settings["storm.local.dir"]) / "supervisor" / "node-id"
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise StormError(
+            f"{path} does not tell this machine's supervisor ({error}): give its storm.local.dir by --config or -c, "
+            "or name the host."
+        ) from None

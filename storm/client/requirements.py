@@ -1,0 +1,141 @@
+"""What a project asks of Python package indexes: its lock file, requirements.txt or pyproject.toml as plain lines.
+
+The first of uv.lock, pylock.toml (PEP 751), requirements.txt and pyproject.toml (`[project] dependencies`) counts. Of a
+single file, only a requirements.txt beside it: a pyproject.toml there may be of something else. Files that a
+requirements.txt includes by `-r` become part of it. What asks for this package itself is left out, since a worker has
+its supervisor's.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from storm.environment_spec import OWN_PROJECT, check_line, check_lines, logical_lines, project_of
+from storm.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT = "uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml"
+FILE_BYTES_MAX = 16 << 20
+INCLUDED_MAX = 50  # files by -r, each in the next
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """`lines` as in a requirements.txt, one requirement each; `source` is the file that they come from."""
+
+    source: Path
+    lines: tuple[str, ...]
+
+    @property
+    def projects(self) -> int:
+        """How many projects it names."""
+        return len({project_of(line) for line in self.lines} - {None})
+
+
+def find_requirements(path: Path, named: Path | None, export_uv_lock: Callable[[Path], str]) -> Requirements | None:
+    """What the topology at `path`, a project's directory or a file, needs; None: nothing.
+
+    `named` is a file that its user named for it. `export_uv_lock` makes a requirements.txt of a directory's uv.lock.
+    Raises PackageError naming file, line and reason for what no host could follow.
+    """
+    root = path if path.is_dir() else path.parent
+    candidates = [UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT] if path.is_dir() else [REQUIREMENTS]
+    source = named or next((root / name for name in candidates if (root / name).is_file()), None)
+    if source is None:
+        return None
+    found = [line for line in _lines_of(source, export_uv_lock) if project_of(line) != OWN_PROJECT]
+    try:
+        check_lines(found)
+    except PackageError as error:
+        raise PackageError(f"{source}: {error}") from None
+    wanted = Requirements(source, tuple(found))
+    return wanted if wanted.projects else None
+
+
+def _lines_of(source: Path, export_uv_lock: Callable[[Path], str]) -> list[str]:
+    if source.name == UV_LOCK:
+        return _checked(source, export_uv_lock(source.parent.resolve()))
+    if source.suffix == ".toml":
+        return _pyproject(source) if source.name == PYPROJECT else list(_pylock(source))
+    return list(_requirements(source, source.parent.resolve(), 0))
+
+
+def _requirements(file: Path, root: Path, depth: int) -> Iterator[str]:
+    if not file.resolve().is_relative_to(root):
+        raise PackageError(f"{file} is outside of the project ({root}): copy it there")
+    if depth > INCLUDED_MAX:
+        raise PackageError(f"{file} includes itself, or {INCLUDED_MAX} others in turn")
+    for number, line in logical_lines(_text(file)):
+        option, _, value = line.replace("=", " ", 1).partition(" ") if line.startswith("--r") else line.partition(" ")
+        if option in {"-r", "--requirement"} and value:
+            yield from _requirements(file.parent / value.strip(), root, depth + 1)
+        else:
+            yield _line(file, number, line)
+
+
+def _checked(source: Path, text: str) -> list[str]:
+    return [_line(source, number, line) for number, line in logical_lines(text)]
+
+
+def _line(file: Path, number: int, line: str) -> str:
+    try:
+        check_line(line)
+    except PackageError as error:
+        raise PackageError(f"{file}, line {number}: {error}") from None
+    return line
+
+
+def _pyproject(file: Path) -> list[str]:
+    project = _toml(file).get("project", {})
+    if "dependencies" in project.get("dynamic", []):
+        raise PackageError(
+            f"{file} leaves its dependencies to be computed when it is built (dynamic): write them into "
+            f"{file.with_name(REQUIREMENTS)}"
+        )
+    found = project.get("dependencies", [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise PackageError(f"{file}: [project] dependencies must be a list of texts")
+    return [" ".join(each.split()) for each in found]
+
+
+def _pylock(file: Path) -> Iterator[str]:
+    """PEP 751: every package with its version and marker, and the hashes of all its files."""
+    found = _toml(file)
+    if str(found.get("lock-version", "")).partition(".")[0] != "1" or not isinstance(found.get("packages"), list):
+        raise PackageError(f"{file} is no lock file of version 1 (PEP 751)")
+    for package in found["packages"]:
+        name, version = package.get("name", "?"), package.get("version")
+        files = [*package.get("wheels", []), *filter(None, [package.get("sdist")])]
+        if version is None or not files:
+            raise PackageError(
+                f"{file}: {name} comes from a directory, an archive or a repository, which no host has: put its wheel "
+                "into a directory and name that by --wheelhouse"
+            )
+        marker = f" ; {package['marker']}" if "marker" in package else ""
+        hashes = sorted({f"--hash=sha256:{each['hashes']['sha256']}" for each in files if "sha256" in each["hashes"]})
+        yield " ".join(" ".join([f"{name}=={version}{marker}", *hashes]).split())
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_text(file))
+    except tomllib.TOMLDecodeError as error:
+        raise PackageError(f"{file}: {error}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise PackageError(f"{file} has more than {FILE_BYTES_MAX:,} bytes: it is no list of requirements")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PackageError(f"{file} is not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise PackageError(f"cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,119 @@
+"""Health scripts, as Storm has them: the files of `storm.health.check.dir` that can be executed.
+
+A host is ill if one of them prints a line that begins with ERROR, whatever its exit code (as Storm's documentation
+says; its code heeds the line only beside an exit code other than 0), or takes longer than its time, unless
+`storm.health.check.fail.on.timeouts` is false. Another exit code than 0 alone, or a script that cannot be started,
+tells of a broken script and not of an ill host, as in Hadoop and Storm: it is shown, and nothing is ended for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+OUTPUT_BYTES_MAX = 65_536  # of a script, that are looked at
+SAID_CHARS_MAX = 300  # of a line that is shown
+AT_ONCE = 8
+FAILED = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """How one script ended. `error`: its first line that begins with ERROR.
+
+    `exit_code` None: it took longer than `timeout_secs`, or could not be started, `why_not` says why. `said`: its last
+    line on standard error, for people.
+    """
+
+    name: str
+    exit_code: int | None = None
+    error: str = ""
+    timeout_secs: float = 0.0
+    why_not: str = ""
+    said: str = ""
+
+    @property
+    def timed_out(self) -> bool:
+        return self.exit_code is None and not self.why_not
+
+
+def illness(results: Iterable[ScriptResult], fail_on_timeouts: bool) -> str:
+    """Why the host is ill, for people; empty: it is well."""
+    found = []
+    for result in results:
+        if result.error:
+            found.append(f"{result.name} says {result.error}")
+        elif result.timed_out and fail_on_timeouts:
+            found.append(f"{result.name} took longer than {result.timeout_secs:g} s")
+    return "; ".join(found)
+
+
+def verdict(result: ScriptResult, fail_on_timeouts: bool) -> str:
+    """One script's result in words."""
+    if ill := illness([result], fail_on_timeouts):
+        return f"ill: {ill.removeprefix(result.name).strip()}"
+    if result.timed_out:
+        return f"took longer than {result.timeout_secs:g} s, which counts for nothing here"
+    if result.why_not:
+        return f"cannot be started: {result.why_not}"
+    said = f": {result.said}" if result.said else ""
+    return "well" if result.exit_code == 0 else f"exit code {result.exit_code} without a line ERROR{said}"
+
+
+def run_scripts(directory: Path, timeout_secs: float) -> list[ScriptResult]:
+    """Run all of them, several at once; their results by name. A directory that is not there has none.
+
+    One that takes longer is killed, with what it started.
+    """
+    try:
+        scripts = sorted(path for path in directory.iterdir() if path.is_file() and os.access(path, os.X_OK))
+    except OSError:
+        return []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda script: _run(script, timeout_secs), scripts))
+
+
+def _run(script: Path, timeout_secs: float) -> ScriptResult:
+    try:
+        return _ended(script, timeout_secs)
+    except OSError as error:
+        return ScriptResult(script.name, why_not=error.strerror or str(error))
+
+
+def _ended(script: Path, timeout_secs: float) -> ScriptResult:
+    # Files, not pipes: what it started in the background may hold a pipe open for ever.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            [script], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd="/", start_new_session=True
+        )
+        try:
+            exit_code: int | None = process.wait(timeout_secs)
+        except subprocess.TimeoutExpired:
+            exit_code = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        said = _lines(err)
+        return ScriptResult(
+            script.name,
+            exit_code,
+            next((line for line in _lines(out) if line.startswith(FAILED)), ""),
+            timeout_secs,
+            said=said[-1] if said else "",
+        )
+
+
+def _lines(file: BinaryIO) -> list[str]:
+    file.seek(0)
+    text = file.read(OUTPUT_BYTES_MAX).decode(errors="replace")
+    return [line[:SAID_CHARS_MAX].rstrip() for line in text.splitlines()]

@@ -1,0 +1,104 @@
+"""Looks at the host that this process runs on: versions, clock, disks, limits, and how it resolves names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import socket
+from concurrent.futures import ThreadPoolExecutor, wait
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from storm import hot_path
+from storm.clock import wall_millis
+from storm.hosts.facts import DiskSpace, HostReport, Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+LIBRARIES = ("storm-cluster", "cloudpickle", "kazoo", "msgpack", "msgspec", "pyzmq", "thriftpy2")
+NAMES_MAX = 256  # in one report
+RESOLVE_SECS = 4.0  # for all names together; what a resolver has not answered by then counts as not resolved
+RESOLVING_AT_ONCE = 16
+
+
+def host_report(host: str, paths: Iterable[Path] = (), names: Sequence[str] = (), illness: str = "") -> HostReport:
+    """What there is to tell of this host, which others reach by `host`; the disks of `paths`, and how it resolves
+    `names` (the first NAMES_MAX of them). Takes up to RESOLVE_SECS.
+    """
+    resolutions = resolved(names[:NAMES_MAX])
+    return HostReport(
+        host=host,
+        time_millis=wall_millis(),
+        python=platform.python_version(),
+        versions={name: _version(name) for name in LIBRARIES},
+        hot_path=hot_path.mode(),
+        disks=tuple(disk_space(path) for path in paths),
+        open_files_max=_open_files_max(),
+        resolutions=resolutions,
+        illness=illness,
+    )
+
+
+def resolved(names: Iterable[str]) -> dict[str, Resolution]:
+    """{name: how it resolves here}."""
+    pool = ThreadPoolExecutor(RESOLVING_AT_ONCE, thread_name_prefix="resolve")
+    running = {name: pool.submit(_resolution, name) for name in dict.fromkeys(names)}
+    done, _ = wait(running.values(), RESOLVE_SECS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return {name: one.result() if one in done else Resolution() for name, one in running.items()}
+
+
+def name_problem(host: str, daemon: str) -> str | None:
+    """A sentence if this host does not resolve the name by which others are to reach `daemon`; None: it does."""
+    if resolved([host])[host].addresses:
+        return None
+    return (
+        f"{host}, by which others are to reach this {daemon}, does not resolve here: set storm.local.hostname to a "
+        "name or an IP address that every host reaches this one by."
+    )
+
+
+def disk_space(path: Path) -> DiskSpace:
+    """Of the nearest directory that is there."""
+    there = path
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        found = os.statvfs(there)
+    except OSError as error:
+        return DiskSpace(str(path), why_not=error.strerror or str(error))
+    if not os.access(there, os.W_OK | os.X_OK):
+        return DiskSpace(str(path), why_not="this user cannot write there")
+    return DiskSpace(str(path), found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+
+def _resolution(name: str) -> Resolution:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, ValueError):
+        return Resolution()
+    addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
+    return Resolution(addresses, tuple(dict.fromkeys(each for one in addresses for each in _names_of(one))))
+
+
+def _names_of(address: str) -> list[str]:
+    try:
+        name, aliases, _ = socket.gethostbyaddr(address)
+    except (OSError, UnicodeError):
+        return []
+    return [name, *aliases]
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _open_files_max() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft

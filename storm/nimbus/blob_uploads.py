@@ -1,0 +1,78 @@
+"""Blobs that people send, in pieces: what is not whole is in no store and under no key."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from storm.blobstore.blob_store import verified, version_key
+from storm.errors import BlobAlreadyExistsError, UploadNotFoundError
+from storm.nimbus.file_transfers import file_chunks
+from storm.nimbus.user_blobs import BlobChange
+
+if TYPE_CHECKING:
+    from storm.blobstore.blob_store import BlobStore
+    from storm.nimbus.file_transfers import Uploads
+
+NOT_HERE = "There is no such upload of a blob, or it stood still for too long: begin another."
+
+
+class BlobTarget(NamedTuple):
+    """What is uploaded: a new blob, or the next content of one."""
+
+    key: str
+    is_new: bool
+    replication: int
+
+
+class BlobUploads:
+    """Any thread may call. Methods raise UploadNotFoundError for an unknown session; see `Uploads` for others."""
+
+    def __init__(self, uploads: Uploads, blob_store: BlobStore) -> None:
+        self._uploads = uploads
+        self._store = blob_store
+        self._lock = threading.Lock()
+        self._targets: dict[str, BlobTarget] = {}
+
+    def begin(self, target: BlobTarget) -> str:
+        """A session."""
+        session = self._uploads.begin()
+        with self._lock:
+            known = self._uploads.locations()
+            self._targets = {one: at for one, at in self._targets.items() if one in known}
+            self._targets[session] = target
+        return session
+
+    def append(self, session: str, chunk: bytes) -> None:
+        self._target(session)
+        self._uploads.append(session, chunk)
+
+    def finish(self, session: str) -> BlobChange:
+        """No more will come: what came is in the store now, under the key of this content."""
+        target = self._target(session)
+        self._uploads.finish(session)
+        path = self._uploads.path(session, NOT_HERE)
+        digest, size_bytes = hashlib.sha256(), 0
+        for chunk in file_chunks(path):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+        sha256 = digest.hexdigest()
+        key = version_key(target.key, sha256)
+        with contextlib.suppress(BlobAlreadyExistsError):  # the blob had this content before
+            self._store.create(key, verified(file_chunks(path), key, sha256))
+        return BlobChange(target.key, sha256, size_bytes, target.is_new, target.replication)
+
+    def discard(self, session: str) -> None:
+        """Forget the upload."""
+        with self._lock:
+            self._targets.pop(session, None)
+        self._uploads.discard(session)
+
+    def _target(self, session: str) -> BlobTarget:
+        with self._lock:
+            found = self._targets.get(session)
+        if found is None:
+            raise UploadNotFoundError(NOT_HERE)
+        return found

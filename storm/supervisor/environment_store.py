@@ -1,0 +1,193 @@
+"""The virtual environments of a supervisor's topologies: built, shared, removed when no topology uses them.
+
+    <supervisor dir>/environments/<key>/        an environment; without storm-environment.json it is not whole
+    <supervisor dir>/tmp/                       what is being removed; wiped at each start
+
+Threads of its own build and remove, so that slots and downloads never wait for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+import threading
+from typing import TYPE_CHECKING
+
+from storm.supervisor import process_table
+from storm.supervisor.environment_build import (
+    BUILD_VARIABLE,
+    EnvironmentBuild,
+    HostPython,
+    built_for,
+    host_python,
+    write_host_path,
+)
+from storm.supervisor.environments import (
+    Build,
+    BuildFailure,
+    EnvironmentLimits,
+    Environments,
+    EnvironmentSeen,
+    Remove,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storm.clock import Clock
+    from storm.environment_spec import EnvironmentSpec
+
+log = logging.getLogger(__name__)
+
+BUILD_TIMEOUT_SECS = 600.0
+
+
+class EnvironmentStore:
+    """`want`, `look` and `use` never wait for a build. `wake` is called from any thread when one has ended."""
+
+    def __init__(
+        self,
+        supervisor_dir: Path,
+        clock: Clock,
+        wake: Callable[[], None],
+        limits: EnvironmentLimits | None = None,
+        host: HostPython | None = None,
+        build_timeout_secs: float = BUILD_TIMEOUT_SECS,
+    ) -> None:
+        self._directory = supervisor_dir / "environments"
+        self._tmp_dir = supervisor_dir / "tmp"
+        self._clock = clock
+        self._wake = wake
+        self._limits = limits or EnvironmentLimits()
+        self.host = host or host_python()
+        self._timeout_secs = build_timeout_secs
+        self._environments = Environments(self._limits)
+        self._sources: dict[str, tuple[EnvironmentSpec, Path]] = {}
+        self._builds: dict[str, EnvironmentBuild] = {}
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._numbers = itertools.count()
+        self._closed = False
+        self._take_over()
+
+    def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None:
+        """Build it, unless it is there, or has failed just now. Its wheels are in `wheels_dir`."""
+        with self._changed:
+            self._sources[spec.key] = (spec, wheels_dir)
+            self._environments.want(spec.key, self._clock.now())
+            self._work_is_there()
+
+    def look(self, key: str) -> EnvironmentSeen:
+        """How it is."""
+        with self._changed:
+            return self._environments.look(key, self._clock.now())
+
+    def use(self, keys: frozenset[str]) -> None:
+        """The topologies of this host need these and no others."""
+        with self._changed:
+            self._environments.use(keys, self._clock.now())
+            self._sources = {key: source for key, source in self._sources.items() if key in keys or key in self._builds}
+            if self._environments.due() is not None:
+                self._work_is_there()
+
+    def python(self, key: str) -> Path:
+        """The Python of an environment that is ready."""
+        return self._directory / key / "bin" / "python"
+
+    def children(self) -> set[int]:
+        """The processes that build, which nobody else may wait for."""
+        with self._changed:
+            found = [build.child() for build in self._builds.values()]
+        return {pid for pid in found if pid is not None}
+
+    def close(self) -> None:
+        """End what is being built; nothing of it is left after the next start."""
+        with self._changed:
+            self._closed = True
+            for build in self._builds.values():
+                build.stop("the supervisor ends")
+            self._changed.notify_all()
+
+    def _take_over(self) -> None:
+        """Keep what a former run has built, and throw away what it had not."""
+        found = {path: built_for(path) for path in sorted(self._directory.glob("*"))}
+        broken = [path for path, version in found.items() if version is None]
+        if broken:
+            # What built them may be at it still, if the supervisor was killed.
+            process_table.kill_all_with_environment(f"{BUILD_VARIABLE}={self._directory}")
+        for path in broken:
+            shutil.rmtree(path, ignore_errors=True)
+        for path, version in found.items():
+            if version == self.host.version:
+                # The supervisor may run from another place than the one that built it did.
+                with contextlib.suppress(OSError):
+                    write_host_path(path, self.host)
+        # Also those for another Python, which workers of a former supervisor may run on.
+        with self._changed:
+            self._environments.found([path.name for path in found if path not in broken], self._clock.now())
+
+    def _work_is_there(self) -> None:
+        """One thread a build, and one more so that removals wait for none; started when they are needed."""
+        while len(self._threads) <= self._limits.builds_max and not self._closed:
+            thread = threading.Thread(target=self._work, name="environments", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                now = self._clock.now()
+                command = self._environments.next(now)
+                if command is None:
+                    due = self._environments.due()
+                    self._changed.wait(None if due is None else max(0.0, due - now))
+                    continue
+                doomed = self._aside(command.key) if isinstance(command, Remove) else None
+                build = self._begin(command) if isinstance(command, Build) else None
+            if doomed is not None:
+                shutil.rmtree(doomed, ignore_errors=True)
+            if build is not None:
+                self._run(command.key, build)
+
+    def _begin(self, command: Build) -> EnvironmentBuild:
+        spec, wheels_dir = self._sources[command.key]
+        build = EnvironmentBuild(spec, wheels_dir, self._directory / command.key, self.host)
+        self._builds[command.key] = build
+        log.info("building environment %s of %d requirements", command.key, len(spec.requirements))
+        return build
+
+    def _run(self, key: str, build: EnvironmentBuild) -> None:
+        began = self._clock.now()
+        try:
+            failure = build.run(self._timeout_secs)
+        except Exception as error:  # slots wait for this thread's word
+            log.exception("building environment %s failed", key)
+            failure = BuildFailure(f"{type(error).__name__}: {error}")
+        took = self._clock.now() - began
+        if failure is None:
+            log.info("environment %s is built, in %.1f s", key, took)
+        else:
+            log.warning("environment %s was not built: %s\n%s", key, failure.reason, failure.last_lines)
+        with self._changed:
+            del self._builds[key]
+            self._environments.ended(key, failure, self._clock.now())
+            self._changed.notify_all()
+        self._wake()
+
+    def _aside(self, key: str) -> Path | None:
+        """Move an environment into tmp/, which is one rename; where to."""
+        aside = self._tmp_dir / f"{key}.{next(self._numbers)}.environment"
+        log.info("environment %s is removed: no topology here has used it for %g s", key, self._limits.keep_secs)
+        try:
+            os.replace(self._directory / key, aside)
+        except OSError as error:
+            log.error("environment %s cannot be removed: %s", key, error)
+            return None
+        return aside

@@ -1,0 +1,408 @@
+"""The blobs that topologies name in `topology.blobstore.map`: fetched, linked into workers' directories, updated there.
+
+    <supervisor dir>/blobs/<sha256>/data            a content, as it came
+    <supervisor dir>/blobs/<sha256>.unpacked/data/  the same, unpacked
+    <workers dir>/<worker id>/<local name>          a link to one of them
+
+A version's directory is made whole in tmp/ and renamed into place; its bytes are what the hash says. A link is replaced
+by a rename, so a worker sees the version before or the one after. A version stays until no link leads to it and no
+process has a file of it open, and for a while longer, since who resolved a link may still open what it found.
+`blob_versions` decides what is linked, restarted and removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import os
+import shutil
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from storm.blobstore.blob_store import version_key
+from storm.config.blob_map import KEY, BlobUse, conf_uses
+from storm.errors import BlobCorruptError, StormError, WorkerStartError
+from storm.supervisor import blob_versions, process_table
+from storm.supervisor.blob_unpacking import unpack
+from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
+from storm.supervisor.local_state import write_atomically
+from storm.supervisor.slot import BlobsSeen, BlobsState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from storm.clock import Clock
+    from storm.ids import TopologyId
+    from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.slot_runner import Blobs, WorkerHandle
+
+log = logging.getLogger(__name__)
+
+CONF_MAX_BYTES = 16 << 20
+RETRY_SECS = 5.0  # after a new version could not be fetched for workers that run with the old one
+_DATA, _STAMP = "data", "stamp.json"
+
+
+class _Conf(NamedTuple):
+    """What a topology's conf names; `stamp` tells the file from another one. `failure`: why it cannot be read."""
+
+    stamp: tuple[int, ...] = ()
+    uses: tuple[BlobUse, ...] = ()
+    failure: str = ""
+
+
+class _Failure(NamedTuple):
+    text: str
+    retry_at: float
+
+
+class TopologyBlobs:
+    """Implements `slot_runner.Blobs`: the code that `code` brings, and then the blobs that its conf names.
+
+    The thread of the slots calls it, but for `keys` and `learn`. What takes long is done by `run`, in other threads:
+    it gives a job `download(key, write)`, see `Localizer`. `wake` is called from any thread when something has come,
+    `on_keys` when somebody waits for a key to be looked up.
+    """
+
+    def __init__(
+        self,
+        code: Blobs,
+        run: Callable[[Callable[[Any], None]], None],
+        directories: tuple[Path, Path],
+        wake: Callable[[], None],
+        clock: Clock,
+        keep_secs: float,
+    ) -> None:
+        """`directories`: the supervisor's and that of its workers. `keep_secs`: how long a version is kept after its
+        last use. Raises OSError.
+        """
+        self.on_keys: Callable[[], None] = _nothing
+        self._code = code
+        self._run = run
+        supervisor_dir, self._workers_dir = directories
+        self._dist_dir = supervisor_dir / "stormdist"
+        self._dir = supervisor_dir / "blobs"
+        self._tmp_dir = supervisor_dir / "tmp"
+        self._wake = wake
+        self._clock = clock
+        self._keep_secs = keep_secs
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._confs: dict[TopologyId, _Conf] = {}
+        self._contents: dict[str, str] = {}
+        self._fetching: set[Version] = set()
+        self._failures: dict[Version, _Failure] = {}
+        self._told: dict[Version, str] = {}  # the failure that was logged last
+        self._links: dict[str, dict[str, Version]] = {}  # {worker id: its links}
+        self._unneeded_since: dict[Version, float] = {}
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._here = set(_whole_versions(self._dir))
+
+    # slot_runner.Blobs
+
+    def request(self, assignment: LocalAssignment) -> None:
+        """Bring code and blobs of the assignment here, or begin again where that failed."""
+        self._code.request(assignment)
+        with self._lock:
+            for version in wanted_links(self._conf(assignment.topology_id).uses, self._contents).values():
+                self._failures.pop(version, None)
+
+    def look(self, assignment: LocalAssignment) -> BlobsSeen:
+        """Whether all of it is here, and why not if that failed."""
+        code = self._code.look(assignment)
+        if code.state is not BlobsState.READY:
+            return code
+        with self._lock:
+            conf = self._conf(assignment.topology_id)
+            if conf.failure:
+                return BlobsSeen(BlobsState.FAILED, conf.failure)
+            looks = [self._look_at(use) for use in conf.uses]
+            is_unknown = any(use.key not in self._contents for use in conf.uses)
+        if is_unknown:
+            self.on_keys()
+        for wanted_state in (BlobsState.FAILED, BlobsState.PENDING):
+            for state, failure in looks:
+                if state is wanted_state:
+                    return BlobsSeen(state, failure)
+        return BlobsSeen(BlobsState.READY)
+
+    def keep(self, topology_ids: frozenset[TopologyId]) -> None:
+        """Remove the code of all other topologies; `tend` removes what was theirs only."""
+        self._code.keep(topology_ids)
+        with self._lock:
+            self._confs = {topology_id: self._conf(topology_id) for topology_id in topology_ids}
+            named = {use.key for conf in self._confs.values() for use in conf.uses}
+            self._contents = {key: sha256 for key, sha256 in self._contents.items() if key in named}
+            is_unknown = not named <= self._contents.keys()
+        if is_unknown:
+            self.on_keys()
+
+    # For workers
+
+    def link(self, assignment: LocalAssignment, directory: Path) -> None:
+        """Let the worker that is launched in `directory` find its topology's blobs. Raises WorkerStartError."""
+        with self._lock:
+            links = wanted_links(self._conf(assignment.topology_id).uses, self._contents)
+            for name, version in links.items():
+                place = self._place(version)
+                if not place.exists():
+                    self._here.discard(version)
+                    raise WorkerStartError(f"its blob {name!r} is not in {place} any more")
+                try:
+                    _point(directory / name, place)
+                except OSError as error:
+                    raise WorkerStartError(f"its blob {name!r} cannot be linked ({error})") from error
+            self._links[directory.name] = links
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        """Whether it runs with an old version of a blob that restarts workers, and the new one is here."""
+        with self._lock:
+            uses = self._conf(worker.assignment.topology_id).uses
+            links = self._links.get(worker.worker_id, {})
+            return blob_versions.wants_restart(uses, self._contents, self._here, links)
+
+    def tend(self, workers: Iterable[WorkerHandle]) -> float | None:
+        """Update what `workers`, all that run, find, and remove what nobody needs; when to call again at the latest."""
+        with self._lock:
+            running = {worker.worker_id: worker.assignment.topology_id for worker in workers}
+            self._links = {worker_id: self._links_of(worker_id) for worker_id in running}
+            uses: set[BlobUse] = set()
+            for worker_id, topology_id in running.items():
+                conf, links = self._conf(topology_id), self._links[worker_id]
+                swaps = blob_versions.to_swap(conf.uses, self._contents, self._here, links)
+                for name, version in swaps.items():
+                    self._swap(worker_id, name, version)
+                uses.update(conf.uses)
+            retries = [self._fetch_again(use) for use in uses]
+            self._tidy()
+            due = [since + self._keep_secs for since in self._unneeded_since.values()]
+            return min([*due, *(retry_at for retry_at in retries if retry_at is not None)], default=None)
+
+    # For whoever reads the cluster's state
+
+    def keys(self) -> frozenset[str]:
+        """The keys of the blobs that topologies here name."""
+        with self._lock:
+            return frozenset(use.key for conf in self._confs.values() for use in conf.uses)
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """{key: the SHA-256 of what the blob has now; empty: there is no such blob}; the same as it is held here.
+
+        Nimbus deletes no blob that a topology names. One that is gone all the same was lost with ZooKeeper's data: what
+        is known of it stands.
+        """
+        with self._lock:
+            known = {key: sha256 or self._contents.get(key, "") for key, sha256 in contents.items()}
+            is_news = not known.items() <= self._contents.items()
+            self._contents.update(known)
+        if is_news:
+            self._wake()
+        return known
+
+    # The lock is held in what follows, but in jobs
+
+    def _place(self, version: Version) -> Path:
+        return self._dir / version.name / _DATA
+
+    def _conf(self, topology_id: TopologyId) -> _Conf:
+        """What the topology's conf on the disk names now; nothing where it is not here yet."""
+        file = self._dist_dir / topology_id / "stormconf.ser"
+        try:
+            found = file.stat()
+        except OSError:
+            return _Conf()
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        known = self._confs.get(topology_id)
+        if known is None or known.stamp != stamp:
+            known = self._confs[topology_id] = _read_conf(file)._replace(stamp=stamp)
+        return known
+
+    def _look_at(self, use: BlobUse) -> tuple[BlobsState, str]:
+        version = wanted(use, self._contents)
+        if version is None:
+            if use.key not in self._contents:
+                return BlobsState.PENDING, ""
+            return BlobsState.FAILED, f"could not get its blob {use.key!r}: there is none ({KEY} names it)"
+        if version in self._here:
+            return BlobsState.READY, ""
+        if version in self._failures:
+            return BlobsState.FAILED, self._failures[version].text
+        self._fetch(use.key, version)
+        return BlobsState.PENDING, ""
+
+    def _fetch_again(self, use: BlobUse) -> float | None:
+        """Of a blob whose workers run: its new version, or another try at that; when that is due."""
+        version = wanted(use, self._contents)
+        if version is None or version in self._here:
+            return None
+        failure = self._failures.get(version)
+        if failure is not None and self._clock.now() < failure.retry_at:
+            return failure.retry_at
+        self._fetch(use.key, version)
+        return None
+
+    def _fetch(self, key: str, version: Version) -> None:
+        if version not in self._fetching:
+            self._failures.pop(version, None)
+            self._fetching.add(version)
+            self._run(lambda download: self._make(key, version, download))
+
+    def _links_of(self, worker_id: str) -> dict[str, Version]:
+        """As this run of the supervisor made them, or a former one."""
+        known = self._links.get(worker_id)
+        if known is not None:
+            return known
+        found = {}
+        try:
+            for entry in os.scandir(self._workers_dir / worker_id):
+                if entry.is_symlink():
+                    version = version_of(os.path.basename(os.path.dirname(os.readlink(entry.path))))
+                    if version is not None:
+                        found[entry.name] = version
+        except OSError as error:
+            log.warning("the blobs of worker %s cannot be told: %s", worker_id, error)
+        return found
+
+    def _swap(self, worker_id: str, name: str, version: Version) -> None:
+        try:
+            _point(self._workers_dir / worker_id / name, self._place(version))
+        except OSError as error:
+            log.error("the blob %s of worker %s cannot be updated: %s", name, worker_id, error)
+        else:
+            log.info("worker %s finds a new version of its blob %s", worker_id, name)
+        self._links[worker_id][name] = version
+
+    def _tidy(self) -> None:
+        now = self._clock.now()
+        needed = [wanted_links(conf.uses, self._contents) for conf in self._confs.values()]
+        versions = {version for links in needed for version in links.values()}
+        for kept in (self._failures, self._told):
+            for version in kept.keys() - versions:
+                del kept[version]
+        found = blob_versions.unneeded(self._here, [*needed, *self._links.values()], self._fetching)
+        self._unneeded_since = {version: self._unneeded_since.get(version, now) for version in found}
+        for version, since in self._unneeded_since.items():
+            if now - since >= self._keep_secs:
+                self._unneeded_since[version] = now  # when it is used still, it is looked at again so much later
+                self._run(self._remover(version))
+
+    # Jobs
+
+    def _make(self, key: str, version: Version, download: Any) -> None:
+        """Bring a version here; its outcome is noted afterwards, whatever happens."""
+        made = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
+        failure = ""
+        try:
+            made.mkdir(parents=True)
+            _download(download, version_key(key, version.sha256), made / key, version.sha256)
+            if version.is_unpacked:
+                unpack(made / key, made / _DATA)
+                (made / key).unlink()
+            else:
+                (made / key).chmod(0o444)
+                (made / key).rename(made / _DATA)
+            write_atomically(made / _STAMP, json.dumps(_stamp(made / _DATA)).encode())
+            shutil.rmtree(self._dir / version.name, ignore_errors=True)  # where somebody damaged it
+            self._dir.mkdir(parents=True, exist_ok=True)
+            os.replace(made, self._dir / version.name)
+        except (StormError, OSError) as error:
+            failure = f"could not get its blob {key!r}: {error}"
+        except Exception as error:  # a slot waits for this thread's word
+            log.exception("fetching the blob %s failed", key)
+            failure = f"could not get its blob {key!r}: {type(error).__name__}: {error}"
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        with self._lock:
+            self._fetching.discard(version)
+            is_news = bool(failure) and self._told.get(version) != failure
+            if failure:
+                self._told[version] = failure
+                self._failures[version] = _Failure(failure, self._clock.now() + RETRY_SECS)
+            else:
+                self._here.add(version)
+        if is_news:
+            log.warning("this supervisor %s", failure)
+        self._wake()
+
+    def _remover(self, version: Version) -> Callable[[Any], None]:
+        """Removes a version that nobody needs, unless a process uses it, or it is needed after all."""
+
+        def remove(_: Any) -> None:
+            place = self._dir / version.name
+            if process_table.use(place):
+                return
+            aside = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
+            with self._lock:
+                if version not in self._unneeded_since:
+                    return
+                try:
+                    os.replace(place, aside)
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    log.error("%s cannot be removed: %s", place, error)
+                    return
+                self._here.discard(version)
+                del self._unneeded_since[version]
+            shutil.rmtree(aside, ignore_errors=True)
+
+        return remove
+
+
+def _nothing() -> None:
+    pass
+
+
+def _read_conf(file: Path) -> _Conf:
+    try:
+        with file.open("rb") as opened:
+            conf = json.loads(opened.read(CONF_MAX_BYTES))
+        return _Conf(uses=conf_uses(conf))
+    except (OSError, ValueError, AttributeError) as error:
+        return _Conf(failure=f"could not get its blobs: {KEY} of its conf cannot be read ({error})")
+
+
+def _point(link: Path, target: Path) -> None:
+    """Let `link` lead to `target`, from one moment to the next."""
+    beside = link.with_name(f".{link.name}.new")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    os.replace(beside, link)
+
+
+def _download(download: Any, key: str, path: Path, sha256: str) -> None:
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+
+        def write(chunk: bytes) -> None:
+            digest.update(chunk)
+            file.write(chunk)
+
+        download(key, write)
+        file.flush()
+        os.fsync(file.fileno())
+    if digest.hexdigest() != sha256:
+        raise BlobCorruptError("what came does not have the hash that its record names")
+
+
+def _stamp(data: Path) -> list[int]:
+    """Of a file: its size and time; a directory's tells nothing of what is in it."""
+    found = data.stat()
+    return [] if data.is_dir() else [found.st_size, found.st_mtime_ns]
+
+
+def _whole_versions(directory: Path) -> Iterable[Version]:
+    """Those that a former run of the supervisor left, as it made them; what is not whole is removed."""
+    for path in directory.iterdir():
+        version = version_of(path.name)
+        try:
+            is_whole = version is not None and json.loads((path / _STAMP).read_bytes()) == _stamp(path / _DATA)
+        except (OSError, ValueError):
+            is_whole = False
+        if version is not None and is_whole:
+            yield version
+        else:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,114 @@
+"""Against sockets of this process; a whole cluster is asked in integration/cluster/test_hosts.py."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.cli.doctor_facts import ask_daemon, ask_zookeeper, gather, port_uses
+from storm.config.settings import Settings
+from storm.hosts.facts import DaemonFacts
+from storm.hosts.report import host_report
+from storm.thrift.host_convert import host_report_to_thrift
+from storm.thrift.server import ThriftServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storm.thrift.interface import Struct
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def answering(listening: socket.socket, answer: bytes) -> str:
+    """The address where one client is told this."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4)
+            connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+def test_zookeeper_tells_its_mode(listener: socket.socket) -> None:
+    found = ask_zookeeper(answering(listener, b"Zookeeper version: 3.8.0\nMode: follower\nNode count: 5\n"))
+    assert (found.answers, found.mode, found.problem) == (True, "follower", "")
+
+
+def test_zookeeper_that_may_not_tell_says_so(listener: socket.socket) -> None:
+    found = ask_zookeeper(answering(listener, b"srvr is not executed because it is not in the whitelist.\n"))
+    assert (found.answers, found.mode) == (True, "")
+    assert "whitelist" in found.problem
+
+
+def test_nobody_is_there() -> None:
+    port = closed_port()
+    assert ask_zookeeper(f"127.0.0.1:{port}").problem == "Connection refused"
+    assert ask_zookeeper(f"127.0.0.1:{port}").answers is False
+    assert ask_daemon(DaemonFacts("supervisor", "127.0.0.1", port, "0.1.0"), []).problem == "nothing listens there"
+
+
+class Reporting:
+    """A supervisor of which this is all there is."""
+
+    def getHostReport(self, names: list[str]) -> Struct:
+        return host_report_to_thrift(host_report("h1", names=names))
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_daemon_tells_of_its_host_if_its_release_can(is_old: bool) -> None:
+    server = ThriftServer("Supervisor", object() if is_old else Reporting(), host="127.0.0.1", port=0)
+    server.start()
+    try:
+        found = ask_daemon(DaemonFacts("supervisor", "127.0.0.1", server.port, "0.1.0"), ["127.0.0.1"])
+    finally:
+        server.stop()
+    if is_old:
+        assert (found.report, found.problem) == (None, "it does not tell of its host")
+    else:
+        assert found.report is not None
+        assert found.report.resolutions.keys() == {"127.0.0.1"}
+        assert abs(found.offset_secs) <= found.offset_error_secs + 0.001
+
+
+def test_who_has_a_port_is_told(listener: socket.socket) -> None:
+    taken, free = listener.getsockname()[1], closed_port()
+    settings = Settings.of({"supervisor.slots.ports": [taken, free], "supervisor.thrift.port": 0})
+    uses = {use.port: use for use in port_uses(settings)}
+    assert (uses[free].holder, uses[taken].setting) == ("", "supervisor.slots.ports")
+    assert uses[taken].holder.startswith("process ")
+    assert 0 not in uses
+
+
+def test_without_any_cluster_there_are_facts_all_the_same(tmp_path: Path) -> None:
+    settings = Settings.of(
+        {
+            "storm.local.dir": str(tmp_path),
+            "storm.zookeeper.servers": ["127.0.0.1"],
+            "storm.zookeeper.port": closed_port(),
+            "nimbus.seeds": ["127.0.0.1"],
+            "nimbus.thrift.port": closed_port(),
+        }
+    )
+    facts = gather(settings)
+    assert facts.cluster is None
+    assert "nothing listens there" in facts.seeds["127.0.0.1"]
+    assert [server.answers for server in facts.zookeeper] == [False]
+    assert [disk.path for disk in facts.here.disks] == [str(tmp_path), str(tmp_path / "logs")]

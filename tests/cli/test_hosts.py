@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.cli.hosts import drained_lines, host_rows, left_on, wait_empty
+from storm.cli.main import main
+from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def cluster(used: int, running: int, status: str | None = None) -> Any:
+    """Two supervisors, of which `a` is drained and in use as told, and one that is drained and gone."""
+    t = storm_thrift()
+
+    def supervisor(node: str, used: int, running: int, **meta: str) -> Any:
+        return t.SupervisorSummary(
+            host=f"host-{node}", uptime_secs=60, num_workers=4, num_used_workers=used, supervisor_id=node,
+            version="0.1.0", num_running_workers=running, scheduler_meta=meta,
+        )  # fmt: skip
+
+    return t.ClusterSummary(
+        supervisors=[supervisor("a", used, running), supervisor("b", 1, 1, tags="gpu", zone="east")],
+        topologies=[t.TopologySummary(name="w", sched_status=status), t.TopologySummary(name="other")],
+        nimbuses=[],
+        drained=[t.DrainedSupervisor(supervisor_id=node, host=f"host-{node}", since_secs=1) for node in "ac"],
+    )
+
+
+class Nimbus:
+    """Tells one summary after the other, the last for ever."""
+
+    def __init__(self, *summaries: Any) -> None:
+        self.summaries = list(summaries)
+
+    def call(self, method: str) -> Any:
+        assert method == "getClusterInfo"
+        return self.summaries.pop(0) if len(self.summaries) > 1 else self.summaries[0]
+
+
+class MovedClock:
+    def __init__(self) -> None:
+        self.secs = 0.0
+
+    def now(self) -> float:
+        return self.secs
+
+    def sleep(self, secs: float) -> None:
+        self.secs += secs
+
+
+def test_hosts_have_a_row_each_also_drained_ones_that_are_gone() -> None:
+    rows = host_rows(cluster(2, 2))
+    assert [(row["host"], row["state"], row["used"], row["tags"]) for row in rows] == [
+        ("host-a", "drained", 2, []),
+        ("host-b", "in use", 1, ["gpu", "zone=east"]),
+        ("host-c", "drained, gone", None, []),
+    ]
+    assert drained_lines(cluster(2, 1)) == [
+        "host-a is drained: 2 workers left; `storm undrain host-a` lets it work again",
+        "host-c is drained, gone: empty; `storm undrain host-c` lets it work again",
+    ]
+
+
+def test_an_ill_host_is_called_so() -> None:
+    summary = cluster(0, 0)
+    for each in summary.supervisors:
+        each.illness = "disk.sh says ERROR sda"
+    assert [(row["state"], row["illness"]) for row in host_rows(summary)[:2]] == [
+        ("drained, ill", "disk.sh says ERROR sda"),
+        ("ill", "disk.sh says ERROR sda"),
+    ]
+
+
+def test_a_worker_that_still_runs_is_left_though_nothing_is_assigned() -> None:
+    assert left_on(cluster(0, 1), {"a"}).workers == 1
+    assert left_on(cluster(2, 0), {"a"}).workers == 2
+    assert left_on(cluster(0, 0), {"a"}).workers == 0
+
+
+def test_the_wait_ends_when_nothing_is_left_and_tells_what_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "Leaves host-a (drained), once what is under way is done."
+    clock: Any = MovedClock()
+    nimbus: Any = Nimbus(cluster(2, 2, why), cluster(2, 2, why), cluster(0, 1), cluster(0, 0))
+    assert wait_empty(nimbus, {"a"}, None, clock)
+    assert capsys.readouterr().out.splitlines() == ["2 workers left", f"  w: {why}", "1 worker left"]
+    assert clock.secs == 3
+
+
+def test_the_wait_ends_after_its_time() -> None:
+    clock: Any = MovedClock()
+    nimbus: Any = Nimbus(cluster(1, 1))
+    assert not wait_empty(nimbus, {"a"}, 5, clock)
+    assert clock.secs == 5
+
+
+@pytest.mark.parametrize("words", [["drain"], ["drain", "h", "--here"], ["undrain"]])
+def test_one_host_must_be_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "--here" in capsys.readouterr().err
+
+
+def test_this_machine_is_known_by_its_directory_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["drain", "--here", "-c", f"storm.local.dir={tmp_path}"])
+    assert ended.value.code == 1
+    assert str(tmp_path / "supervisor" / "node-id") in capsys.readouterr().err

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.client.requirements import find_requirements
+from storm.errors import PackageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def no_uv(directory: Path) -> str:
+    raise AssertionError(f"uv was asked for {directory}")
+
+
+def lines(path: Path, named: Path | None = None) -> tuple[str, ...]:
+    found = find_requirements(path, named, no_uv)
+    return () if found is None else found.lines
+
+
+def test_a_project_without_a_list_needs_nothing(tmp_path: Path) -> None:
+    assert find_requirements(tmp_path, None, no_uv) is None
+    (tmp_path / "pyproject.toml").write_text("[tool.storm]\ntopology = 'x.py'\n")
+    (tmp_path / "requirements.txt").write_text("# nothing yet\n--pre\n")
+    assert find_requirements(tmp_path, None, no_uv) is None
+
+
+def test_the_first_of_lock_requirements_and_pyproject_counts(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\ndependencies = ["a >= 1", "Storm_Cluster"]\n')
+    assert lines(tmp_path) == ("a >= 1",)
+    (tmp_path / "requirements.txt").write_text("b==2\nstorm-cluster>=0.1\n")
+    assert lines(tmp_path) == ("b==2",)
+    (tmp_path / "pylock.toml").write_text(
+        'lock-version = "1.0"\n[[packages]]\nname = "c"\nversion = "3"\nmarker = "python_version >= \'3\'"\n'
+        f'[packages.sdist]\nurl = "https://x/c.tar.gz"\nhashes = {{sha256 = "{"a" * 64}"}}\n'
+        f'[[packages.wheels]]\nurl = "https://x/c.whl"\nhashes = {{sha256 = "{"b" * 64}"}}\n'
+    )
+    assert lines(tmp_path) == (f"c==3 ; python_version >= '3' --hash=sha256:{'a' * 64} --hash=sha256:{'b' * 64}",)
+    (tmp_path / "uv.lock").write_text("version = 1\n")
+    found = find_requirements(tmp_path, None, lambda directory: "d==4 \\\n    --hash=sha256:aa\n")
+    assert found is not None
+    assert (found.lines, found.source.name, found.projects) == (("d==4 --hash=sha256:aa",), "uv.lock", 1)
+    assert lines(tmp_path, tmp_path / "requirements.txt") == ("b==2",)
+
+
+def test_beside_a_single_file_only_requirements_txt_counts(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["a"]\n')
+    file = tmp_path / "topology.py"
+    file.touch()
+    assert lines(file) == ()
+    (tmp_path / "requirements.txt").write_text("b\n")
+    assert lines(file) == ("b",)
+
+
+def test_included_files_become_part_and_stay_in_the_project(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "more").mkdir(parents=True)
+    (root / "requirements.txt").write_text("a\n-r more/other.txt\nb\n")
+    (root / "more" / "other.txt").write_text("--requirement=last.txt\n")
+    (root / "more" / "last.txt").write_text("c\n")
+    assert lines(root) == ("a", "c", "b")
+    (root / "more" / "last.txt").write_text("-r ../../secret.txt\n")
+    (tmp_path / "secret.txt").write_text("password")
+    with pytest.raises(PackageError, match=r"secret\.txt is outside of the project"):
+        lines(root)
+    (root / "more" / "last.txt").unlink()
+    (root / "more" / "last.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(PackageError, match=r"last\.txt is outside of the project"):
+        lines(root)
+    (root / "more" / "other.txt").write_text("-r ../requirements.txt\n")
+    with pytest.raises(PackageError, match="includes itself"):
+        lines(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("requirements.txt", "a\n\n-e .\n", r"requirements\.txt, line 3: the requirement '-e \.' names a directory"),
+        ("requirements.txt", "-r gone.txt\n", r"cannot read .*gone\.txt: No such file"),
+        ("requirements.txt", "\xff", r"requirements\.txt is not UTF-8 text"),
+        ("pyproject.toml", "[project", r"pyproject\.toml: Expected"),
+        ("pyproject.toml", "[project]\ndependencies = 'a'\n", "must be a list of texts"),
+        ("pyproject.toml", "[project]\ndynamic = ['dependencies']\n", r"write them into .*requirements\.txt"),
+        (
+            "pyproject.toml",
+            "[project]\ndependencies = ['x @ file:///x']\n",
+            r"pyproject\.toml: the requirement 'x @ file",
+        ),
+        ("pylock.toml", "lock-version = '2'\n", "no lock file of version 1"),
+        ("pylock.toml", "lock-version = '1.0'\n[[packages]]\nname = 'x'\n", "x comes from a directory"),
+    ],
+)
+def test_what_no_host_could_follow_is_refused_with_its_place(
+    tmp_path: Path, name: str, text: str, complaint: str
+) -> None:
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(PackageError, match=complaint):
+        lines(tmp_path)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+from storm.clock import wall_millis
+from storm.hosts.facts import Resolution
+from storm.hosts.report import disk_space, host_report, name_problem, resolved
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_it_tells_of_this_host(tmp_path: Path) -> None:
+    before = wall_millis()
+    report = host_report("h1", [tmp_path / "not" / "there" / "yet"], ["127.0.0.1"], "a disk is broken")
+    assert before <= report.time_millis <= wall_millis()
+    assert (report.host, report.python, report.illness) == ("h1", platform.python_version(), "a disk is broken")
+    assert report.versions["kazoo"][0].isdigit()
+    assert report.open_files_max > 0
+    [disk] = report.disks
+    assert 0 < disk.free_bytes <= disk.total_bytes
+    assert report.resolutions["127.0.0.1"].addresses == ("127.0.0.1",)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert disk_space(tmp_path / "file" / "below").why_not
+
+
+def test_names_that_do_not_resolve_have_no_address() -> None:
+    found = resolved(["localhost", "name..with..empty.labels", ""])
+    assert set(found["localhost"].addresses) <= {"127.0.0.1", "::1"}
+    assert found["localhost"].addresses
+    assert found["name..with..empty.labels"] == Resolution()
+
+
+def test_a_daemon_whose_name_does_not_resolve_is_told_what_to_set() -> None:
+    assert name_problem("127.0.0.1", "Nimbus") is None
+    problem = name_problem("name..with..empty.labels", "Nimbus") or ""
+    assert "name..with..empty.labels" in problem
+    assert "storm.local.hostname" in problem

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.environment_spec import EnvironmentSpec
+from storm.supervisor.environment_build import HostPython
+from storm.supervisor.environment_store import EnvironmentStore
+from storm.supervisor.environments import EnvironmentLimits, EnvironmentSeen, EnvironmentState
+from storm.testing.simulated_clock import SimulatedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT_SECS = 30
+#: Stands in for uv: makes what looks like an environment; `fail` and `hold` in its directory are what it does then.
+UV = """#!/bin/sh
+cd "$(dirname "$0")"
+echo "$1" >> calls
+if [ "$1" = venv ]; then
+    for target; do :; done
+    mkdir -p "$target/bin"
+    printf '#!/bin/sh\\nexit 0\\n' > "$target/bin/python"
+    chmod +x "$target/bin/python"
+    exit 0
+fi
+if [ -p hold ]; then mv hold held; echo > begun; cat held; fi
+if [ -e fail ]; then cat fail; exit 1; fi
+"""
+
+
+class Host:
+    """A supervisor's directory, the uv of its machine, and the store that uses both."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.uv = directory / "uv" / "uv"
+        self.uv.parent.mkdir()
+        self.uv.write_text(UV)
+        self.uv.chmod(0o755)
+        self.clock = SimulatedClock()
+        self.changed = threading.Condition()
+        (directory / "tmp").mkdir()
+        self.store = self.started()
+
+    def started(self) -> EnvironmentStore:
+        host = HostPython("python3", "3.11", ("/srv/site-packages",), (), str(self.uv), False)
+        limits = EnvironmentLimits(keep_secs=100.0)
+        return EnvironmentStore(self.directory, self.clock, self.woken, limits, host)
+
+    def woken(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def outcome(self, spec: EnvironmentSpec) -> EnvironmentSeen:
+        """Want it, and wait until it is there or cannot be."""
+        self.store.want(spec, self.directory)
+        return self.settled(spec)
+
+    def settled(self, spec: EnvironmentSpec) -> EnvironmentSeen:
+        over = {EnvironmentState.READY, EnvironmentState.FAILED}
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.store.look(spec.key).state in over, WAIT_SECS)
+        return self.store.look(spec.key)
+
+    def there(self) -> set[str]:
+        return set(os.listdir(self.directory / "environments"))
+
+    def hold(self) -> None:
+        """Let the next installation wait; `begun` is written to when it is there."""
+        os.mkfifo(self.uv.parent / "hold")
+        os.mkfifo(self.uv.parent / "begun")
+
+    def wait_begun(self) -> None:
+        (self.uv.parent / "begun").read_text()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    found = Host(tmp_path)
+    yield found
+    found.store.close()
+
+
+COLOURS = EnvironmentSpec("3.11", ("colours==1",))
+SHADES = EnvironmentSpec("3.11", ("shades==1",))
+
+
+def test_an_environment_is_built_once_for_all_who_want_it(host: Host) -> None:
+    assert host.outcome(COLOURS).state is EnvironmentState.READY
+    assert host.outcome(replace(COLOURS)).state is EnvironmentState.READY
+    assert (host.uv.parent / "calls").read_text().split() == ["venv", "pip"]
+    assert host.store.python(COLOURS.key).exists()
+    (host_path,) = (host.directory / "environments").rglob("zz_storm_host.pth")
+    assert host_path.read_text() == "/srv/site-packages\n"
+
+
+def test_what_is_whole_is_kept_over_a_restart_and_what_is_not_thrown_away(host: Host) -> None:
+    host.outcome(COLOURS)
+    host.hold()
+    host.store.want(SHADES, host.directory)
+    host.wait_begun()
+    assert host.there() == {COLOURS.key, SHADES.key}
+    (pid,) = host.store.children()
+    # As after kill -9: nobody ends the build, whose directory is there.
+    successor = host.started()
+    assert (host.there(), successor.look(SHADES.key).state) == ({COLOURS.key}, None)
+    assert successor.look(COLOURS.key).state is EnvironmentState.READY
+    assert host.settled(SHADES).reason.startswith("uv exited with code -9"), f"process {pid} was ended"
+    successor.close()
+
+
+def test_a_build_holds_up_no_other_and_ends_with_the_supervisor(host: Host) -> None:
+    host.hold()
+    host.store.want(COLOURS, host.directory)
+    host.wait_begun()
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    assert host.store.look(COLOURS.key).state is EnvironmentState.BUILDING
+    host.store.close()
+    assert host.settled(COLOURS).reason == "the supervisor ends"
+    assert host.there() == {SHADES.key}
+
+
+def test_a_full_disk_fails_a_build_and_makes_room_then_it_is_tried_again(host: Host) -> None:
+    host.outcome(COLOURS)
+    host.store.use(frozenset())
+    full = host.uv.parent / "fail"
+    full.write_text("error: write failed\n  cause: No space left on device (os error 28)\n")
+    seen = host.outcome(SHADES)
+    assert (seen.state, seen.reason) == (
+        EnvironmentState.FAILED,
+        "uv says: write failed: No space left on device (os error 28)",
+    )
+    full.unlink()
+    host.clock.advance(seen.retry_secs)
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    assert host.store.look(COLOURS.key).state is None, "nobody used it, and it took room"
+
+
+def test_what_nobody_uses_is_removed_after_a_while(host: Host) -> None:
+    host.outcome(COLOURS)
+    host.store.use(frozenset())
+    host.clock.advance(99)
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    host.store.use(frozenset({SHADES.key}))
+    assert host.there() == {COLOURS.key, SHADES.key}
+    host.clock.advance(1)
+    host.store.use(frozenset({SHADES.key}))
+    assert host.outcome(EnvironmentSpec("3.11", ("hues",))).state is EnvironmentState.READY
+    assert COLOURS.key not in host.there()
