@@ -131,7 +131,7 @@ class NimbusCore:
         self._term = 0  # the last in which it led
         self._submissions = 0
         self._rebalanced: dict[TopologyId, bool] = {}  # for the next round; whether they are spread over the nodes
-        self._remains = Remains(cluster_state, self._blobs)
+        self._remains = Remains(cluster_state, self._blobs, options.deletion_delay_secs)
         self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
         self._clean_up_at = 0.0
 
@@ -223,9 +223,8 @@ class NimbusCore:
         self.require_leadership()
         if topology_id not in self.snapshot.bases:
             raise TopologyNotAliveError(unknown("topology", topology_id, self.snapshot.bases))
-        self.cluster_state.put_log_config(
-            topology_id, change(self.cluster_state.log_config(topology_id) or LogConfig())
-        )
+        before = self.cluster_state.log_config(topology_id) or LogConfig()
+        self.cluster_state.put_log_config(topology_id, change(before))
 
     def delete_blob(self, key: str) -> None:
         """Raises BlobNotFoundError; InvalidTransitionError while a topology wants it; NotLeaderError."""
@@ -306,7 +305,7 @@ class NimbusCore:
             self._blobs.delete(pending.base.topology_id)
         if self._is_time_to_clean_up():
             alive = self.snapshot.bases.keys() | self.snapshot.unreadable | spoken_of
-            for topology_id in self._due(self._blobs.owners() - alive):
+            for topology_id in self._remains.due(self._blobs.owners() - alive, self.snapshot.lost, self.clock.now()):
                 self._blobs.delete(topology_id)
 
     def _register(self) -> None:
@@ -343,16 +342,14 @@ class NimbusCore:
 
     def _begin_departures(self) -> None:
         """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
-        begun = departures.begun(self.snapshot, self._scheduler, self._dead, self._departure_delay)
+        begun = departures.begun(
+            self.snapshot, self._scheduler, self._dead, lambda base, secs: self._delay(self._wait(base, secs))
+        )
         for base in begun:
             self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])
-            log.info("Topology %s leaves hosts that are drained or lack its tags, after %d s.", base.topology_id,
-                     base.wait_secs)  # fmt: skip
+            log.info("%s leaves hosts that are drained or lack its tags, after %d s.", base.topology_id, base.wait_secs)
         if begun:
             self._refresh()
-
-    def _departure_delay(self, base: StormBase, wait_secs: int | None) -> Delay:
-        return self._delay(self._wait(base, wait_secs))
 
     def _carry_out_due(self) -> list[StormBase]:
         """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
@@ -406,11 +403,10 @@ class NimbusCore:
                 log.error("Topology %s cannot be assigned: %s", assignment.topology_id, error)
                 continue
             written[assignment.topology_id] = assignment
-            slots = assignment.slot_executors()
             log.info(
                 "Assignment %d of %s: %d executors on %d slots of %d nodes.",
-                assignment.version, assignment.topology_id, len(assignment.executor_slots), len(slots),
-                len(assignment.node_hosts),
+                assignment.version, assignment.topology_id, len(assignment.executor_slots),
+                len(assignment.slot_executors()), len(assignment.node_hosts),
             )  # fmt: skip
         for used in dead - self._dead:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
@@ -434,11 +430,8 @@ class NimbusCore:
             *spoken_of,
         }
         alive = {*self.cluster_state.topology_ids(), *self._pending.topology_ids()}
-        for topology_id in self._due(remains - alive):
+        for topology_id in self._remains.due(remains - alive, self.snapshot.lost, self.clock.now()):
             self._remove(topology_id)
-
-    def _due(self, remains: set[TopologyId]) -> list[TopologyId]:
-        return self._remains.due(remains, self.snapshot.lost, self.options.deletion_delay_secs, self.clock.now())
 
     def _secs_to_next_step(self) -> float:
         now = self.clock.now()

@@ -27,11 +27,14 @@ log = logging.getLogger(__name__)
 class Remains:
     """Owned by Nimbus's one thread. Methods may raise CoordinationError."""
 
-    def __init__(self, cluster_state: StormClusterState, blobs: TopologyBlobs) -> None:
-        """`cluster_id` is that of the ZooKeeper as it is now; None: it has none yet."""
+    def __init__(self, cluster_state: StormClusterState, blobs: TopologyBlobs, delay_secs: float) -> None:
+        """`delay_secs`: how long remains must have been there to go.
+
+        `cluster_id` is that of the ZooKeeper as it is now; None: it has none yet."""
         self.cluster_id: str | None = None
         self._state = cluster_state
         self._blobs = blobs
+        self._delay_secs = delay_secs
         self._first_seen: dict[TopologyId, float] = {}
         self._told: set[TopologyId] = set()
 
@@ -55,9 +58,7 @@ class Remains:
         """Begin to count anew how long remains have been there."""
         self._first_seen.clear()
 
-    def due(
-        self, found: AbstractSet[TopologyId], lost: AbstractSet[TopologyId], delay_secs: float, now: float
-    ) -> list[TopologyId]:
+    def due(self, found: AbstractSet[TopologyId], lost: AbstractSet[TopologyId], now: float) -> list[TopologyId]:
         """Those of the `found` remains that may go now; `lost` ones nobody ended, as ZooKeeper itself shows."""
 
         def is_lost(topology_id: TopologyId) -> bool:
@@ -72,6 +73,6 @@ class Remains:
                 )  # fmt: skip
             return True
 
-        self._first_seen, due = orphans(self._first_seen, found, delay_secs, is_lost, now)
+        self._first_seen, due = orphans(self._first_seen, found, self._delay_secs, is_lost, now)
         self._told &= self._first_seen.keys()
         return due
