@@ -64,9 +64,10 @@ def main(words: list[str]) -> None:
     arguments = parse(words)
     cases = collect()
     if arguments.list or not arguments.cases:
+        width = max(map(len, cases)) + 2
         for case in cases.values():
-            print(f"{case.name:28}{case.about}")
-        print(f"{'bars':28}the cases of the bars, and the bars")
+            print(f"{case.name:{width}}{case.about}")
+        print(f"{'bars':{width}}the cases of the bars, and the bars")
         return
     against = rivals.checked(arguments.against)
     options = Options(
