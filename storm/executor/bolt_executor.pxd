@@ -36,6 +36,7 @@ cdef class BoltExecutor(Executor):
     cdef list samples
     cdef list called
     cdef public bint active
+    cdef Py_ssize_t fan_out
     cdef public bint running
     cdef public object tick_secs
     cdef public object tick_due
@@ -43,9 +44,11 @@ cdef class BoltExecutor(Executor):
 
     @cython.locals(task=BoltTask, collector=BoltCollector, did=bint)
     cpdef turn(self, double now)
-    @cython.locals(left=Py_ssize_t, number=Py_ssize_t, ends=double, did=bint)
+    @cython.locals(
+        left=Py_ssize_t, number=Py_ssize_t, first=long, before=long, emitted=long, ends=double, did=bint
+    )
     cdef bint work(self, BoltTask task) except -1
-    @cython.locals(port=Port, batch=list, began=double, ended=double)
+    @cython.locals(port=Port, batch=list, quota=Py_ssize_t, began=double, ended=double)
     cpdef Py_ssize_t run(self, BoltTask task) except -1
     cpdef execute_one(self, BoltTask task, Tuple tup)
     cpdef execute_now(self, BoltTask task, Tuple tup)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from storm.errors import FailedError, ReportedFailedError, SerializationError
 from storm.executor.collectors import BasicCollector, BoltCollector
 from storm.executor.component_loading import load_component, load_grouping
-from storm.executor.executor import TURN_SECS, Executor
+from storm.executor.executor import QUOTA_MAX, TURN_SECS, Executor
 from storm.executor.task import wire_streams
 from storm.executor.transfer import Tracking
 from storm.ids import SYSTEM_TASK, TICK_STREAM, GlobalStreamId
@@ -51,6 +51,10 @@ class BoltTask:
             self.user_collector = self.basic = BasicCollector(collector)
         elif getattr(type(bolt), "execute_batch", Bolt.execute_batch) is not Bolt.execute_batch:
             self.execute_batch = bolt.execute_batch
+
+    def emitted(self) -> int:
+        """How many tuples it has emitted so far, on all streams."""
+        return sum([out.emitted for out in self.collector.streams.values()])
 
     def execute_all(self, batch: list[Tuple]) -> None:
         """Execute these, whatever values that cannot travel some of them make the bolt emit."""
@@ -98,8 +102,8 @@ class BoltExecutor(Executor):
     """Prepared when the topology is first active, or when its first tuple comes."""
 
     __slots__ = (
-        "acked", "active", "called", "execute_secs", "executed", "failed", "only_input", "process_secs", "running",
-        "samples", "tasks", "tick_due", "tick_secs",
+        "acked", "active", "called", "execute_secs", "executed", "failed", "fan_out", "only_input", "process_secs",
+        "running", "samples", "tasks", "tick_due", "tick_secs",
     )  # fmt: skip
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -115,6 +119,7 @@ class BoltExecutor(Executor):
         self.samples: list[tuple[Tuple, float]] = []
         self.called: list[Tuple] = []
         self.active = False
+        self.fan_out = 1  # tuples that it emitted for each of the last batch, at least 1
         self.running = False
         self.tick_secs = options.tick_tuple_freq_secs
         self.tick_due: float | None = None
@@ -141,7 +146,7 @@ class BoltExecutor(Executor):
             if not self.active and not self.has_input():
                 return False
             self.prepare(now)
-        did = False
+        did = self.unfinished = False
         if self.called:
             self.count_called()
         if self.tick_due is not None and now >= self.tick_due:
@@ -159,10 +164,12 @@ class BoltExecutor(Executor):
     def work(self, task: BoltTask) -> bool:
         """Execute what is queued for a task by now, in batches, while its turn lasts; False: not now.
 
-        Each batch is settled and sent on before the next: its tuples are freed while they are still in the cache.
+        Each batch is settled and sent on before the next, and a turn ends when enough was emitted: tuples are executed
+        and freed while they are still in the cache.
         """
         left = len(task.port.items)
         ends = self.clock.now() + TURN_SECS
+        first = before = task.emitted()
         did = False
         while left > 0 and not self.held:
             number = self.run(task)
@@ -170,9 +177,15 @@ class BoltExecutor(Executor):
                 break
             did = True
             left -= number
+            emitted = task.emitted()
+            self.fan_out = max(1, (emitted - before) // number)
+            before = emitted
             if left > 0:
                 self.settle(task.collector)
                 self.flush()
+                if emitted - first >= QUOTA_MAX:
+                    self.unfinished = True
+                    break
                 if self.clock.now() > ends:
                     break
         return did
@@ -216,11 +229,12 @@ class BoltExecutor(Executor):
         """Execute what is queued for a task, at most a quota of it; how many tuples, 0: not now."""
         port = task.port
         batch = port.items
-        if len(batch) <= self.quota:
+        quota = max(1, min(self.quota, QUOTA_MAX // self.fan_out))
+        if len(batch) <= quota:
             port.items = []
         else:
-            batch = batch[: self.quota]
-            del port.items[: self.quota]
+            batch = batch[:quota]
+            del port.items[:quota]
         self.running = True
         began = self.clock.now()
         task.execute_all(batch)

@@ -15,4 +15,5 @@ cdef class Executor:
     cdef public list outgoing
     cdef public bint held
     cdef public bint started
+    cdef public bint unfinished
     cdef public Py_ssize_t quota

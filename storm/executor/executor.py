@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from storm.metrics.executor_stats import Totals
     from storm.tuples import Tuple
 
-QUOTA_MAX = 512  # tuples a turn
+QUOTA_MAX = 512  # tuples that are executed, or emitted, before somebody else has a turn: they stay in the cache
 QUOTA_START = 16  # until it is known how long they take
 TURN_SECS = 0.005  # a turn that takes more gets fewer tuples next time: others in the lane wait for its end
 
@@ -39,9 +39,13 @@ class Surroundings:
 
 
 class Executor:
-    """Called by one thread at a time. `held`: it feeds a task that has too much to do, and stops for now."""
+    """Called by one thread at a time. `held`: it feeds a task that has too much to do, and stops for now.
+
+    `unfinished`: its turn ended because it had emitted QUOTA_MAX tuples, which are to be executed before it goes on.
+    """
 
     is_async = False
+    is_source = False
 
     __slots__ = (
         "clock",
@@ -58,6 +62,7 @@ class Executor:
         "surroundings",
         "throttle",
         "tracking",
+        "unfinished",
     )  # fmt: skip
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -74,6 +79,7 @@ class Executor:
         self.outgoing: list[Port] = []
         self.held = False
         self.started = False
+        self.unfinished = False
         self.quota = QUOTA_START
 
     def enter(self, lane: Lane) -> None:

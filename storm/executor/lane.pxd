@@ -28,7 +28,7 @@ cdef class Lane:
     cdef readonly long long turns
     cdef readonly object busy
 
-    @cython.locals(did=bint)
+    @cython.locals(executors=list, ends=double, did=bint, unfinished=bint)
     cpdef turn(self, double now)
     @cython.locals(began=double, ended=double, did=bint)
     cpdef turn_measured(self, executor, double now)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.clock import thread_cpu_secs
 from storm.executor.blocking import FAST_SECS
+from storm.executor.executor import TURN_SECS
 from storm.executor.task import Port
 from storm.executor.transfer import Tracking
 
@@ -178,17 +179,30 @@ class Lane:
     # By the lane's own thread, or whoever steps it
 
     def turn(self, now: float) -> bool:
-        """Take the mail, then give each executor its turn; False: there was nothing to do."""
+        """Take the mail, then give each executor its turn; False: there was nothing to do.
+
+        Bolts have more of them, for a while, if one of them stopped for the sake of those that it feeds.
+        """
         did = self.take_mail()
         self.turns += 1
         executor = None
+        executors = self.executors
+        ends = now + TURN_SECS
         try:
-            for executor in self.executors:
-                self.busy = executor
-                if executor.gauge is None:
-                    did = executor.turn(now) or did
-                elif self.turn_measured(executor, now):
-                    did = True
+            while executors:
+                unfinished = False
+                for executor in executors:
+                    self.busy = executor
+                    if executor.gauge is None:
+                        did = executor.turn(now) or did
+                    elif self.turn_measured(executor, now):
+                        did = True
+                    unfinished = unfinished or executor.unfinished
+                executors = []
+                if unfinished:
+                    now = self.lanes.clock.now()
+                    if now < ends:
+                        executors = [each for each in self.executors if not each.is_source]
         except ExecutorFailedError:
             return True
         except KeyboardInterrupt:

@@ -65,6 +65,8 @@ class SpoutExecutor(Executor):
     """Calls `next_tuple` only while the topology is active, nothing downstream is full, and fewer than
     `topology.max.spout.pending` tuples a task are under way."""
 
+    is_source = True
+
     __slots__ = (
         "activated",
         "active",

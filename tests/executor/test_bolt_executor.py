@@ -7,6 +7,7 @@ from scripted_components import Script, ScriptedBasicBolt, ScriptedBolt, Scripte
 from several_workers import SeveralWorkers
 
 from storm.errors import FailedError, ReportedFailedError
+from storm.executor.executor import QUOTA_MAX
 from storm.ids import GlobalStreamId
 from storm.metrics.stats_records import ALL_TIME, BoltStats
 from storm.topology.builder import TopologyBuilder
@@ -297,3 +298,33 @@ def test_latencies_are_taken() -> None:
     assert isinstance(bolt.specific, BoltStats)
     assert bolt.specific.execute_ms_avg[ALL_TIME][SOURCE] == pytest.approx(4)
     assert bolt.specific.process_ms_avg[ALL_TIME][SOURCE] == pytest.approx(3000, rel=0.1)
+
+
+def test_what_a_bolt_emits_is_executed_before_it_goes_on() -> None:
+    """Many tuples of one: what waits between two bolts stays in the cache."""
+    waiting, most = 0, 0
+
+    def emit_eight(bolt: Any, tup: Any) -> None:
+        nonlocal waiting, most
+        for i in range(8):
+            bolt.collector.emit([i], anchors=tup)
+        bolt.collector.ack(tup)
+        waiting += 8
+        most = max(most, waiting)
+
+    def take(bolt: Any, tup: Any) -> None:
+        nonlocal waiting
+        waiting -= 1
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(3000))
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    builder.set_bolt("eight", ScriptedBolt(script)).shuffle_grouping("spout")
+    builder.set_bolt("last", ScriptedBolt(script)).shuffle_grouping("eight")
+    script.on["eight", "execute"] = emit_eight
+    script.on["last", "execute"] = take
+    one = SeveralWorkers(builder.create_topology())
+    one.settle()
+    assert len(script.made("ack")) == 3000
+    assert most <= 2 * QUOTA_MAX
