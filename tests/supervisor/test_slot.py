@@ -366,7 +366,7 @@ def test_a_worker_whose_turn_it_is_makes_room_for_one_with_the_new_blob() -> Non
 def test_a_worker_that_is_just_starting_is_let_start() -> None:
     story = Story()
     story.look(wanted=WORDS)
-    story.look(blobs=BlobsState.READY)
+    story.look(blobs=BlobsSeen(BlobsState.READY))
     assert story.look(worker=ALIVE, is_outdated=True) == []
     assert story.look(heartbeat_at=1.0) == []
     assert story.look() == [KillWorker("a blob that it runs with has a new version")]
