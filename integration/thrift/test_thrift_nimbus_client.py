@@ -23,6 +23,7 @@ from storm.errors import (
     StormError,
     ThriftConnectionError,
     TopologyNotAliveError,
+    UploadNotFoundError,
 )
 from storm.nimbus.file_transfers import Uploads
 from storm.testing.simulated_clock import SimulatedClock
@@ -242,6 +243,23 @@ def test_a_file_is_uploaded_in_chunks(nimbuses: list[Nimbus], tmp_path: Path, si
     assert last == b"finished"
     assert all(len(chunk) <= UPLOAD_CHUNK_BYTES for chunk in chunks)
     assert told[-1:] == ([(size, size)] if size else [])
+
+
+def test_a_leader_of_the_former_release_that_comes_meanwhile_has_nothing_of_the_upload(
+    nimbuses: list[Nimbus], tmp_path: Path
+) -> None:
+    path = tmp_path / "package.zip"
+    path.write_bytes(bytes(2 * UPLOAD_CHUNK_BYTES))
+    leader: Any = nimbuses[1]
+
+    def takes_one(location: str, offset: int, part: bytes) -> int:
+        del leader.uploadPart
+        return offset + len(part)
+
+    for upload_part in (takes_one, lambda location, offset, part: offset + len(part)):
+        leader.uploadPart = upload_part
+        with client_of(nimbuses) as client, pytest.raises(UploadNotFoundError, match="begin another"):
+            client.upload_file(path)
 
 
 class Receiver:

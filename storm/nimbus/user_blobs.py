@@ -43,19 +43,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPLICATION_WAIT_SECS = 60.0  # for Nimbuses that do not fetch a content; then it goes on with as many as there are
+READ_ALL_SECS = 300.0  # between looks at all records, also at those of which no watch has told
 CLEAN_UP_SECS = 10.0  # between looks for contents that nobody needs: the whole store is listed
 NAMES_SHOWN_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BlobChange:
-    """A content that is in the store of the leader and shall be that of `key`. `is_new`: the blob is created by it."""
+    """A content that is in the store of the leader and shall be that of `key`. `is_new`: the blob is created by it.
+
+    `replication`: how many Nimbuses must hold it, and the next ones; None: as many as the blob's record says.
+    """
 
     key: str
     sha256: str
     size_bytes: int
     is_new: bool
-    replication: int
+    replication: int | None
 
     @property
     def stored(self) -> dict[str, str]:
@@ -71,6 +75,17 @@ class PendingBlob:
     enough: int
     until: float
     done: Future[None] = field(default_factory=Future)
+
+
+class _Reading:
+    """What was read of a blob's record; `is_old`: it may have changed since, or was never read."""
+
+    def __init__(self) -> None:
+        self.blob: UserBlob | None = None
+        self.is_old = True
+
+    def outdate(self) -> None:
+        self.is_old = True
 
 
 class UserBlobs:
@@ -94,24 +109,37 @@ class UserBlobs:
         self._clock = clock
         self._keep_secs = keep_secs
         self._pending: list[PendingBlob] = []
-        self._cluster_id: str | None = None
-        self._were_named: set[str] = set()  # keys of contents that a record of this ZooKeeper has named
+        self._readings: dict[str, _Reading] = {}
+        self._read_all_at = 0.0
+        self._term = 0
+        self._unreadable: frozenset[str] = frozenset()  # keys of blobs whose records cannot be read
+        self._cluster_id: str | None = ""  # no ZooKeeper's: this one is not looked at yet
+        self._brought: set[str] = set()  # keys of contents that were here before this ZooKeeper was looked at
+        self._were_named: set[str] = set()  # and of those that a record of it has named
         self._first_seen: dict[str, float] = {}
         self._clean_up_at = 0.0
 
     # Steps
 
-    def look(self, cluster_id: str | None) -> None:
-        """Read the records. Of another `cluster_id` than at the last look, it is another ZooKeeper."""
+    def look(self, cluster_id: str | None, term: int) -> None:
+        """Read the records that may have changed.
+
+        Of another `cluster_id` than at the last look, it is another ZooKeeper; in another `term` this Nimbus leads
+        anew, and others have written since.
+        """
+        now = self._clock.now()
         if cluster_id != self._cluster_id:
-            self._cluster_id = cluster_id
+            self._brought = set(self._blobs.held_versions())
             self._were_named.clear()
-        found = {key: self._state.user_blob(key) for key in self._state.user_blob_keys()}
-        unreadable = found.keys() & {key for key, blob in found.items() if blob is None}
+            self._cluster_id, self._read_all_at = cluster_id, now
+        if term != self._term:
+            self._term, self._read_all_at = term, now
+        found = self._read(now)
+        self._unreadable = frozenset(key for key, blob in found.items() if blob is None)
         self.known = {key: blob for key, blob in found.items() if blob is not None} | {
-            key: self.known[key] for key in unreadable & self.known.keys()
+            key: self.known[key] for key in self._unreadable & self.known.keys()
         }
-        self._were_named |= self._named().keys()
+        self._note_named()
 
     def contents(self) -> dict[str, str]:
         """{key of a content: its hash} of all that every Nimbus should hold."""
@@ -165,11 +193,12 @@ class UserBlobs:
         """
         self.refuse_impossible(change.key, is_new=change.is_new)
         stored = change.stored
+        self._blobs.corrupt.difference_update(stored)  # whoever uploaded it has looked at what is in the store
         if not stored.items() <= self._blobs.held().items():
             raise BlobStoreError(
                 f"What was uploaded for the blob {change.key!r} is not here any more: upload it again."
             )
-        enough = min(change.replication, len(self._state.nimbuses()))
+        enough = min(self._replication_of(change), len(self._state.nimbuses()))
         pending = PendingBlob(change, enough, self._clock.now() + REPLICATION_WAIT_SECS)
         self._replication.announce(stored)
         if enough <= 1:
@@ -189,12 +218,11 @@ class UserBlobs:
         return self._replication.count({version_key(key, self._present(key).sha256): self._present(key).sha256})
 
     def delete(self, key: str, bases: Iterable[StormBase]) -> None:
-        """Raises BlobNotFoundError; InvalidTransitionError where one of these topologies wants the blob, or it cannot
-        be known, as its conf is not here.
+        """Raises BlobNotFoundError; InvalidTransitionError where one of these topologies wants the blob, or will after
+        a rebalance that waits, or it cannot be known, as its conf is not here.
         """
         self._present(key)
-        plans = ((base.name, self._blobs.plan(base)) for base in bases)
-        names = sorted(name for name, plan in plans if plan is None or key in (plan.conf.get(KEY) or {}))
+        names = sorted(base.name for base in bases if self._may_want(base, key))
         if names:
             more = "" if len(names) <= NAMES_SHOWN_MAX else f" and {len(names) - NAMES_SHOWN_MAX} more"
             raise InvalidTransitionError(
@@ -213,6 +241,13 @@ class UserBlobs:
                     f"{KEY} names the blob {use.key!r}, which does not exist: "
                     f"`storm blobstore create -f FILE {use.key}` makes it, `storm blobstore list` shows all."
                 )
+
+    def _may_want(self, base: StormBase, key: str) -> bool:
+        plan = self._blobs.plan(base)
+        if plan is None:
+            return True
+        overrides = {} if base.rebalance is None else base.rebalance.conf_overrides
+        return any(key in (conf.get(KEY) or {}) for conf in (plan.conf, overrides))
 
     def _present(self, key: str) -> UserBlob:
         there = self.known.get(key)
@@ -235,18 +270,22 @@ class UserBlobs:
     def _write(self, change: BlobChange) -> None:
         """Name the content in the blob's record, which may have changed since the change began."""
         self.refuse_impossible(change.key, is_new=change.is_new)
-        there = self.known.get(change.key)
-        if there is not None and (there.sha256, there.replication) == (change.sha256, change.replication):
+        there, replication = self.known.get(change.key), self._replication_of(change)
+        if there is not None and (there.sha256, there.replication) == (change.sha256, replication):
             return
         version = 1 if there is None else there.version + (there.sha256 != change.sha256)
         wall_secs = self._clock.wall_secs()
-        self._put(UserBlob(change.key, version, change.sha256, change.size_bytes, wall_secs, change.replication))
+        self._put(UserBlob(change.key, version, change.sha256, change.size_bytes, wall_secs, replication))
         log.info("The blob %r has version %d now, %d bytes.", change.key, version, change.size_bytes)
 
+    def _replication_of(self, change: BlobChange) -> int:
+        return self._present(change.key).replication if change.replication is None else change.replication
+
     def _put(self, blob: UserBlob) -> None:
+        self._readings.pop(blob.key, None)  # the watch may tell of this only after the next look
         self._fenced(lambda: self._state.put_user_blob(blob))
         self.known = {**self.known, blob.key: blob}
-        self._were_named |= self._named().keys()
+        self._note_named()
 
     def _fenced(self, write: Callable[[], None]) -> None:
         try:
@@ -257,13 +296,42 @@ class UserBlobs:
     def _named(self) -> dict[str, str]:
         return {version_key(blob.key, blob.sha256): blob.sha256 for blob in self.known.values()}
 
+    def _read(self, now: float) -> dict[str, UserBlob | None]:
+        """Every record, None where it cannot be read. Only those are asked for that may have changed since."""
+        keys = self._state.user_blob_keys()
+        self._readings = {key: self._readings.get(key) or _Reading() for key in keys}
+        if now >= self._read_all_at:
+            self._read_all_at = now + READ_ALL_SECS
+            for reading in self._readings.values():
+                reading.outdate()
+        for key, reading in self._readings.items():
+            if reading.is_old:
+                reading.is_old = False  # before it is read: what changes from here on makes it old again
+                try:
+                    reading.blob = self._state.user_blob(key, reading.outdate)
+                except BaseException:
+                    reading.is_old = True
+                    raise
+        return {key: reading.blob for key, reading in self._readings.items()}
+
+    def _note_named(self) -> None:
+        """They were needed now: how long they are not, if they are replaced, counts from then."""
+        named = self._named().keys()
+        self._were_named |= named
+        for key in named & self._first_seen.keys():
+            del self._first_seen[key]
+
     def _clean_up(self, now: float) -> None:
         needed = self.contents().keys()
-        unneeded = [key for key in self._blobs.held_versions() if key not in needed]
+        unneeded = [
+            key
+            for key in self._blobs.held_versions()
+            if key not in needed and key.rpartition(".")[0] not in self._unreadable
+        ]
 
         def is_lost(key: str) -> bool:
-            """Nobody deleted or replaced it, as far as is known, and ZooKeeper knows no blob at all."""
-            return not self.known and key not in self._were_named
+            """It is of before this ZooKeeper, as far as is known: nobody replaced or deleted it, or gave it up."""
+            return key in self._brought and key not in self._were_named
 
         self._first_seen, due = orphans(self._first_seen, unneeded, self._keep_secs, is_lost, now)
         for key in due:

@@ -16,11 +16,13 @@ from storm.errors import (
     NimbusUnreachableError,
     NoPermissionError,
     NotLeaderError,
+    NotServedError,
     StormError,
     ThriftConnectionError,
     ThriftProtocolError,
     ThriftTimeoutError,
     TopologyNotAliveError,
+    UploadNotFoundError,
 )
 from storm.thrift.client import ThriftClient
 
@@ -149,20 +151,23 @@ class NimbusClient:
                 done = held
                 if progress is not None:
                     progress(done, size)
-        if is_resumable and size:
-            self._patiently("finishUpload", location, sha256)
-        else:
+        if not is_resumable or not size:
             self.call("finishFileUpload", location)
+            return location
+        try:
+            self._patiently("finishUpload", location, sha256)
+        except NotServedError:
+            raise _begun_elsewhere() from None
         return location
 
     def _upload_part(self, location: str, offset: int, chunk: bytes) -> int | None:
         """How many bytes have arrived; None: this Nimbus is of a release that does not know how to go on."""
         try:
             return int(self._patiently("uploadPart", location, offset, chunk))
-        except StormError as error:
-            if type(error) is StormError and offset == 0:  # it has no such method
-                return None
-            raise
+        except NotServedError:
+            if offset:
+                raise _begun_elsewhere() from None
+            return None
 
     def _patiently(self, method: str, *arguments: Any) -> Any:
         """A call that may be made twice, again and again while the link is broken."""
@@ -312,6 +317,12 @@ def _download(client: ThriftClient, key: str, write: Callable[[bytes], object]) 
     for chunk in blob_chunks(client, key):
         write(chunk)
     return meta
+
+
+def _begun_elsewhere() -> UploadNotFoundError:
+    return UploadNotFoundError(
+        "Another Nimbus leads since the upload began, of a release that has nothing of it: begin another."
+    )
 
 
 def _may_be_done(error: StormError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,18 +12,21 @@ import pytest
 from storm.blobstore.blob_store import version_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
+from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, UserBlob
+from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     BlobAlreadyExistsError,
     BlobNotFoundError,
     BlobStoreError,
+    CoordinationError,
     InvalidTopologyError,
     InvalidTransitionError,
     NotLeaderError,
 )
 from storm.nimbus.cleanup import KEEP_LOST_SECS
 from storm.nimbus.core import SubmitRequest
-from storm.nimbus.user_blobs import CLEAN_UP_SECS, REPLICATION_WAIT_SECS, BlobChange
+from storm.nimbus.user_blobs import CLEAN_UP_SECS, READ_ALL_SECS, REPLICATION_WAIT_SECS, BlobChange, UserBlobs
 
 if TYPE_CHECKING:
     from storm.nimbus.user_blobs import PendingBlob
@@ -34,7 +38,7 @@ KEEP_SECS = 300
 LOOK_SECS = int(2 * CLEAN_UP_SECS)
 
 
-def change(nimbus: Nimbus, key: str, data: bytes, *, is_new: bool = True, replication: int = 1) -> BlobChange:
+def change(nimbus: Nimbus, key: str, data: bytes, *, is_new: bool = True, replication: int | None = 1) -> BlobChange:
     """A content that was uploaded to this Nimbus."""
     sha256 = hashlib.sha256(data).hexdigest()
     if version_key(key, sha256) not in nimbus.blob_store.keys(key):
@@ -132,12 +136,131 @@ def test_contents_of_a_zookeeper_that_was_lost_are_kept_for_long(cluster: Cluste
     assert contents(cluster.nimbus) == []
 
 
+def test_bringing_one_blob_back_after_zookeeper_lost_all_costs_no_other(two_nodes: Cluster, follower: Nimbus) -> None:
+    for data in (b"one", b"two", b"three"):
+        put(two_nodes.nimbus, data.decode(), data)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    storage = two_nodes.tree.session()
+    for path in (paths.USER_BLOBS, paths.BLOBSTORE):
+        storage.delete(path, recursive=True)
+    storage.delete(paths.CLUSTER_ID)
+    two_nodes.clock.secs += 1
+    two_nodes.settle(two_nodes.nimbus, follower)
+    put(two_nodes.nimbus, "two", b"two")
+    change(two_nodes.nimbus, "four", b"four")  # an upload that nobody finishes
+    for _ in range(KEEP_SECS + LOOK_SECS):
+        two_nodes.clock.secs += 1
+        two_nodes.settle(two_nodes.nimbus, follower, rounds=1)
+    assert contents(two_nodes.nimbus) == contents(follower) == [b"one", b"three", b"two"]
+    two_nodes.clock.secs += KEEP_LOST_SECS
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert contents(two_nodes.nimbus) == contents(follower) == [b"two"]
+
+
+def test_a_content_that_was_brought_back_and_replaced_is_kept_for_as_long_as_any(cluster: Cluster) -> None:
+    put(cluster.nimbus, "words.txt", b"one")
+    storage = cluster.tree.session()
+    storage.delete(paths.USER_BLOBS, recursive=True)
+    storage.delete(paths.CLUSTER_ID)
+    cluster.pass_time(KEEP_SECS + LOOK_SECS)
+    put(cluster.nimbus, "words.txt", b"one")
+    put(cluster.nimbus, "words.txt", b"two", is_new=False)
+    cluster.pass_time(KEEP_SECS)
+    assert contents(cluster.nimbus) == [b"one", b"two"]
+    cluster.pass_time(LOOK_SECS)
+    assert contents(cluster.nimbus) == [b"two"]
+
+
+def test_a_record_that_could_never_be_read_loses_nothing(cluster: Cluster) -> None:
+    put(cluster.nimbus, "words.txt", b"one")
+    cluster.tree.session().put(paths.user_blob("words.txt"), b"nonsense")
+    cluster.kill_nimbus(cluster.nimbus)
+    later = cluster.start_nimbus("nimbus-2")
+    later.core.step()
+    cluster.clock.secs += KEEP_LOST_SECS
+    later.core.step()
+    assert (dict(later.core.user_blobs.known), contents(later)) == ({}, [b"one"])
+
+
 def test_a_record_that_cannot_be_read_loses_nothing(cluster: Cluster) -> None:
     put(cluster.nimbus, "words.txt", b"one")
     known = dict(cluster.core.user_blobs.known)
     cluster.tree.session().put(paths.user_blob("words.txt"), b"nonsense")
     cluster.pass_time(KEEP_SECS + LOOK_SECS)
     assert (dict(cluster.core.user_blobs.known), contents(cluster.nimbus)) == (known, [b"one"])
+
+
+def reads(cluster: Cluster, *, secs: int) -> list[str]:
+    """Which records the cluster's Nimbuses read in a time without requests."""
+    found: list[str] = []
+
+    def note(storage: Any, method: str, path: str) -> None:
+        if method == "get" and path.startswith(f"{paths.USER_BLOBS}/"):
+            found.append(path)
+
+    cluster.tree.faults = note
+    cluster.pass_time(secs)
+    cluster.tree.faults = None
+    return found
+
+
+def test_records_are_read_when_they_change_and_else_rarely(cluster: Cluster) -> None:
+    for key in ("a", "b"):
+        put(cluster.nimbus, key, b"one")
+    cluster.core.step()
+    assert reads(cluster, secs=10) == []
+    there = cluster.state.user_blob("a")
+    assert there is not None
+    cluster.state.put_user_blob(replace(there, replication=7))  # as another leader would
+    assert reads(cluster, secs=10) == [paths.user_blob("a")]
+    assert cluster.core.user_blobs.known["a"].replication == 7
+    cluster.state.remove_user_blob("b")
+    cluster.core.step()
+    assert cluster.core.user_blobs.known.keys() == {"a"}
+    assert reads(cluster, secs=int(READ_ALL_SECS)) == [paths.user_blob("a")]
+
+
+def test_a_record_whose_reading_failed_is_read_again(cluster: Cluster) -> None:
+    put(cluster.nimbus, "a", b"one")
+    cluster.core.step()
+    there = cluster.state.user_blob("a")
+    assert there is not None
+    cluster.state.put_user_blob(replace(there, replication=7))
+    cluster.tree.faults = lambda storage, method, path: Fault.ANSWER_LOST if path == paths.user_blob("a") else None
+    with pytest.raises(CoordinationError):
+        cluster.core.step()
+    cluster.tree.faults = None
+    cluster.core.step()
+    assert cluster.core.user_blobs.known["a"].replication == 7
+
+
+class DeafStorage:
+    """One whose watches tell nothing yet."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def get(self, path: str, watch: Any = None) -> Any:
+        return self._storage.get(path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+
+def test_what_no_watch_has_told_yet(cluster: Cluster) -> None:
+    nimbus = cluster.nimbus
+    state: Any = StormClusterState(DeafStorage(nimbus.storage), nimbus.election.fence)
+    blobs = UserBlobs(state, nimbus.core._blobs, nimbus.core.replication, cluster.clock, KEEP_SECS)
+    for data in (b"one", b"two"):
+        blobs.look("c", 1)
+        blobs.begin(change(nimbus, "a", data, is_new=data == b"one"))
+    blobs.look("c", 1)
+    assert blobs.known["a"].version == 2, "its own writes it knows"
+    for term, secs, replication in ((2, 0, 5), (2, READ_ALL_SECS, 6)):
+        cluster.state.put_user_blob(replace(blobs.known["a"], replication=replication))
+        cluster.clock.secs += secs
+        blobs.look("c", term)
+        assert blobs.known["a"].replication == replication, "when it leads anew, and some time"
 
 
 # Topologies
@@ -183,6 +306,22 @@ def test_a_blob_that_a_topology_wants_which_waits_for_nimbuses_is_not_deleted(tw
     assert not two_nodes.core.begin_submission(request).done.done()
     with pytest.raises(InvalidTransitionError, match="wc"):
         two_nodes.core.delete_blob("words.txt")
+
+
+def test_a_blob_that_a_topology_will_want_after_its_rebalance_is_not_deleted(two_nodes: Cluster) -> None:
+    for key in ("before.txt", "after.txt"):
+        put(two_nodes.nimbus, key, b"one")
+    submit(two_nodes, "before.txt")
+    two_nodes.core.step()
+    override = RebalanceRequest(conf_overrides={"topology.blobstore.map": {"after.txt": {}}})
+    two_nodes.core.rebalance("wc", override, 30)
+    for key in ("before.txt", "after.txt"):
+        with pytest.raises(InvalidTransitionError, match="wc"):
+            two_nodes.core.delete_blob(key)
+    two_nodes.pass_time(31)
+    two_nodes.core.delete_blob("before.txt")
+    with pytest.raises(InvalidTransitionError, match="wc"):
+        two_nodes.core.delete_blob("after.txt")
 
 
 # Several Nimbuses
@@ -305,3 +444,15 @@ def test_how_many_must_hold_the_next_content_can_be_set(two_nodes: Cluster, foll
     there = two_nodes.state.user_blob("words.txt")
     assert isinstance(there, UserBlob)
     assert (there.version, there.replication) == (1, 2)
+
+
+def test_a_number_that_is_set_while_an_update_is_under_way_stays(two_nodes: Cluster, follower: Nimbus) -> None:
+    put(two_nodes.nimbus, "words.txt", b"one", replication=2)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    pending = put(two_nodes.nimbus, "words.txt", b"two", is_new=False, replication=None)
+    assert not pending.done.done()
+    two_nodes.core.user_blobs.set_replication("words.txt", 3)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert pending.done.result(0) is None
+    there = two_nodes.core.user_blobs.known["words.txt"]
+    assert (there.version, there.size_bytes, there.replication) == (2, 3, 3)
