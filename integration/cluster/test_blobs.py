@@ -123,13 +123,11 @@ def test_an_upload_that_is_cut_off_changes_nothing(cluster: ClusterSite, blobs: 
     blobs.put("create", "words.txt", b"one")
     uploads = cluster.nimbus.local_dir / "nimbus" / "inbox"
     words = [*STORM, "blobstore", "update", "words.txt"]
-    update = subprocess.Popen(words, env=environment(cluster.conf_dir), stdin=subprocess.PIPE)
-    assert update.stdin is not None
-    update.stdin.write(bytes(1_000_000))
-    update.stdin.flush()
-    cluster.wait(lambda: any(each.stat().st_size for each in uploads.iterdir()), "some of it has come")
-    update.kill()
-    update.wait()
+    with subprocess.Popen(words, env=environment(cluster.conf_dir), stdin=subprocess.PIPE, bufsize=0) as update:
+        assert update.stdin is not None
+        update.stdin.write(bytes(1_000_000))
+        cluster.wait(lambda: any(each.stat().st_size for each in uploads.iterdir()), "some of it has come")
+        update.kill()
     assert cluster.storm("blobstore", "cat", "words.txt").stdout == "one"
     assert cluster.read("blobstore", "list", "words.txt")[0]["version"] == 1
     cluster.nimbus.stop()

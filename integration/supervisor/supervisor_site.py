@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -174,8 +175,9 @@ class SupervisorSite:
         """{port: process id} of the workers that run, by their launch files."""
         found = {}
         for launch_file in (self.directory / "local" / "workers").glob("*/launch.json"):
-            for pid in pids_with(str(launch_file)):
-                found[json.loads(launch_file.read_bytes())["port"]] = pid
+            with contextlib.suppress(FileNotFoundError):  # its worker has just been found dead
+                port = json.loads(launch_file.read_bytes())["port"]
+                found.update((port, pid) for pid in pids_with(str(launch_file)))
         return found
 
     def failures(self) -> dict[int, SlotFailure]:
