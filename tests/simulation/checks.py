@@ -153,7 +153,8 @@ class Checks:
         """The scheduler of a Nimbus; what it is asked, and what it answers, is looked at."""
 
         def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
-            self._given_up(nimbus, state.avoid)
+            drained = nimbus.core.snapshot.drains
+            self._given_up(nimbus, [slot for slot in state.avoid if slot.node_id not in drained])
             placements = scheduler(state)
             self._placed(state, placements)
             return placements
