@@ -94,8 +94,10 @@ class UserBlobs:
         self._clock = clock
         self._keep_secs = keep_secs
         self._pending: list[PendingBlob] = []
-        self._cluster_id: str | None = None
-        self._were_named: set[str] = set()  # keys of contents that a record of this ZooKeeper has named
+        self._unreadable: frozenset[str] = frozenset()  # keys of blobs whose records cannot be read
+        self._cluster_id: str | None = ""  # no ZooKeeper's: this one is not looked at yet
+        self._brought: set[str] = set()  # keys of contents that were here before this ZooKeeper was looked at
+        self._were_named: set[str] = set()  # and of those that a record of it has named
         self._first_seen: dict[str, float] = {}
         self._clean_up_at = 0.0
 
@@ -104,14 +106,15 @@ class UserBlobs:
     def look(self, cluster_id: str | None) -> None:
         """Read the records. Of another `cluster_id` than at the last look, it is another ZooKeeper."""
         if cluster_id != self._cluster_id:
-            self._cluster_id = cluster_id
+            self._brought = set(self._blobs.held_versions())
             self._were_named.clear()
+            self._cluster_id = cluster_id
         found = {key: self._state.user_blob(key) for key in self._state.user_blob_keys()}
-        unreadable = found.keys() & {key for key, blob in found.items() if blob is None}
+        self._unreadable = frozenset(key for key, blob in found.items() if blob is None)
         self.known = {key: blob for key, blob in found.items() if blob is not None} | {
-            key: self.known[key] for key in unreadable & self.known.keys()
+            key: self.known[key] for key in self._unreadable & self.known.keys()
         }
-        self._were_named |= self._named().keys()
+        self._note_named()
 
     def contents(self) -> dict[str, str]:
         """{key of a content: its hash} of all that every Nimbus should hold."""
@@ -246,7 +249,7 @@ class UserBlobs:
     def _put(self, blob: UserBlob) -> None:
         self._fenced(lambda: self._state.put_user_blob(blob))
         self.known = {**self.known, blob.key: blob}
-        self._were_named |= self._named().keys()
+        self._note_named()
 
     def _fenced(self, write: Callable[[], None]) -> None:
         try:
@@ -257,13 +260,24 @@ class UserBlobs:
     def _named(self) -> dict[str, str]:
         return {version_key(blob.key, blob.sha256): blob.sha256 for blob in self.known.values()}
 
+    def _note_named(self) -> None:
+        """They were needed now: how long they are not, if they are replaced, counts from then."""
+        named = self._named().keys()
+        self._were_named |= named
+        for key in named & self._first_seen.keys():
+            del self._first_seen[key]
+
     def _clean_up(self, now: float) -> None:
         needed = self.contents().keys()
-        unneeded = [key for key in self._blobs.held_versions() if key not in needed]
+        unneeded = [
+            key
+            for key in self._blobs.held_versions()
+            if key not in needed and key.rpartition(".")[0] not in self._unreadable
+        ]
 
         def is_lost(key: str) -> bool:
-            """Nobody deleted or replaced it, as far as is known, and ZooKeeper knows no blob at all."""
-            return not self.known and key not in self._were_named
+            """It is of before this ZooKeeper, as far as is known: nobody replaced or deleted it, or gave it up."""
+            return key in self._brought and key not in self._were_named
 
         self._first_seen, due = orphans(self._first_seen, unneeded, self._keep_secs, is_lost, now)
         for key in due:

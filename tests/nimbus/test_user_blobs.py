@@ -132,6 +132,52 @@ def test_contents_of_a_zookeeper_that_was_lost_are_kept_for_long(cluster: Cluste
     assert contents(cluster.nimbus) == []
 
 
+def test_bringing_one_blob_back_after_zookeeper_lost_all_costs_no_other(two_nodes: Cluster, follower: Nimbus) -> None:
+    for data in (b"one", b"two", b"three"):
+        put(two_nodes.nimbus, data.decode(), data)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    storage = two_nodes.tree.session()
+    for path in (paths.USER_BLOBS, paths.BLOBSTORE):
+        storage.delete(path, recursive=True)
+    storage.delete(paths.CLUSTER_ID)
+    two_nodes.clock.secs += 1
+    two_nodes.settle(two_nodes.nimbus, follower)
+    put(two_nodes.nimbus, "two", b"two")
+    change(two_nodes.nimbus, "four", b"four")  # an upload that nobody finishes
+    for _ in range(KEEP_SECS + LOOK_SECS):
+        two_nodes.clock.secs += 1
+        two_nodes.settle(two_nodes.nimbus, follower, rounds=1)
+    assert contents(two_nodes.nimbus) == contents(follower) == [b"one", b"three", b"two"]
+    two_nodes.clock.secs += KEEP_LOST_SECS
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert contents(two_nodes.nimbus) == contents(follower) == [b"two"]
+
+
+def test_a_content_that_was_brought_back_and_replaced_is_kept_for_as_long_as_any(cluster: Cluster) -> None:
+    put(cluster.nimbus, "words.txt", b"one")
+    storage = cluster.tree.session()
+    storage.delete(paths.USER_BLOBS, recursive=True)
+    storage.delete(paths.CLUSTER_ID)
+    cluster.pass_time(KEEP_SECS + LOOK_SECS)
+    put(cluster.nimbus, "words.txt", b"one")
+    put(cluster.nimbus, "words.txt", b"two", is_new=False)
+    cluster.pass_time(KEEP_SECS)
+    assert contents(cluster.nimbus) == [b"one", b"two"]
+    cluster.pass_time(LOOK_SECS)
+    assert contents(cluster.nimbus) == [b"two"]
+
+
+def test_a_record_that_could_never_be_read_loses_nothing(cluster: Cluster) -> None:
+    put(cluster.nimbus, "words.txt", b"one")
+    cluster.tree.session().put(paths.user_blob("words.txt"), b"nonsense")
+    cluster.kill_nimbus(cluster.nimbus)
+    later = cluster.start_nimbus("nimbus-2")
+    later.core.step()
+    cluster.clock.secs += KEEP_LOST_SECS
+    later.core.step()
+    assert (dict(later.core.user_blobs.known), contents(later)) == ({}, [b"one"])
+
+
 def test_a_record_that_cannot_be_read_loses_nothing(cluster: Cluster) -> None:
     put(cluster.nimbus, "words.txt", b"one")
     known = dict(cluster.core.user_blobs.known)
