@@ -192,12 +192,11 @@ class UserBlobs:
         return self._replication.count({version_key(key, self._present(key).sha256): self._present(key).sha256})
 
     def delete(self, key: str, bases: Iterable[StormBase]) -> None:
-        """Raises BlobNotFoundError; InvalidTransitionError where one of these topologies wants the blob, or it cannot
-        be known, as its conf is not here.
+        """Raises BlobNotFoundError; InvalidTransitionError where one of these topologies wants the blob, or will after
+        a rebalance that waits, or it cannot be known, as its conf is not here.
         """
         self._present(key)
-        plans = ((base.name, self._blobs.plan(base)) for base in bases)
-        names = sorted(name for name, plan in plans if plan is None or key in (plan.conf.get(KEY) or {}))
+        names = sorted(base.name for base in bases if self._may_want(base, key))
         if names:
             more = "" if len(names) <= NAMES_SHOWN_MAX else f" and {len(names) - NAMES_SHOWN_MAX} more"
             raise InvalidTransitionError(
@@ -216,6 +215,13 @@ class UserBlobs:
                     f"{KEY} names the blob {use.key!r}, which does not exist: "
                     f"`storm blobstore create -f FILE {use.key}` makes it, `storm blobstore list` shows all."
                 )
+
+    def _may_want(self, base: StormBase, key: str) -> bool:
+        plan = self._blobs.plan(base)
+        if plan is None:
+            return True
+        overrides = {} if base.rebalance is None else base.rebalance.conf_overrides
+        return any(key in (conf.get(KEY) or {}) for conf in (plan.conf, overrides))
 
     def _present(self, key: str) -> UserBlob:
         there = self.known.get(key)

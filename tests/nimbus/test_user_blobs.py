@@ -231,6 +231,22 @@ def test_a_blob_that_a_topology_wants_which_waits_for_nimbuses_is_not_deleted(tw
         two_nodes.core.delete_blob("words.txt")
 
 
+def test_a_blob_that_a_topology_will_want_after_its_rebalance_is_not_deleted(two_nodes: Cluster) -> None:
+    for key in ("before.txt", "after.txt"):
+        put(two_nodes.nimbus, key, b"one")
+    submit(two_nodes, "before.txt")
+    two_nodes.core.step()
+    override = RebalanceRequest(conf_overrides={"topology.blobstore.map": {"after.txt": {}}})
+    two_nodes.core.rebalance("wc", override, 30)
+    for key in ("before.txt", "after.txt"):
+        with pytest.raises(InvalidTransitionError, match="wc"):
+            two_nodes.core.delete_blob(key)
+    two_nodes.pass_time(31)
+    two_nodes.core.delete_blob("before.txt")
+    with pytest.raises(InvalidTransitionError, match="wc"):
+        two_nodes.core.delete_blob("after.txt")
+
+
 # Several Nimbuses
 
 
