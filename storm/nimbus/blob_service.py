@@ -73,8 +73,7 @@ class BlobService(NimbusQueries):
         return self._begin(key, True, self._replication(meta))
 
     def beginUpdateBlob(self, key: str) -> str:
-        there = self._core.user_blobs.known.get(key)
-        return self._begin(key, False, 1 if there is None else there.replication)
+        return self._begin(key, False, None)
 
     def uploadBlobChunk(self, session: str, chunk: bytes) -> None:
         self._blob_uploads.append(session, chunk)
@@ -146,7 +145,7 @@ class BlobService(NimbusQueries):
         except BlobNotFoundError:
             raise unknown_blob(key, self._core.user_blobs.known) from None
 
-    def _begin(self, key: str, is_new: bool, replication: int) -> str:
+    def _begin(self, key: str, is_new: bool, replication: int | None) -> str:
         self._leading(lambda: self._core.user_blobs.refuse_impossible(key, is_new=is_new))
         return self._blob_uploads.begin(BlobTarget(key, is_new, replication))
 

@@ -20,11 +20,11 @@ NOT_HERE = "There is no such upload of a blob, or it stood still for too long: b
 
 
 class BlobTarget(NamedTuple):
-    """What is uploaded: a new blob, or the next content of one."""
+    """What is uploaded: a new blob, or the next content of one. `replication` as in BlobChange."""
 
     key: str
     is_new: bool
-    replication: int
+    replication: int | None
 
 
 class BlobUploads:

@@ -49,13 +49,16 @@ NAMES_SHOWN_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class BlobChange:
-    """A content that is in the store of the leader and shall be that of `key`. `is_new`: the blob is created by it."""
+    """A content that is in the store of the leader and shall be that of `key`. `is_new`: the blob is created by it.
+
+    `replication`: how many Nimbuses must hold it, and the next ones; None: as many as the blob's record says.
+    """
 
     key: str
     sha256: str
     size_bytes: int
     is_new: bool
-    replication: int
+    replication: int | None
 
     @property
     def stored(self) -> dict[str, str]:
@@ -172,7 +175,7 @@ class UserBlobs:
             raise BlobStoreError(
                 f"What was uploaded for the blob {change.key!r} is not here any more: upload it again."
             )
-        enough = min(change.replication, len(self._state.nimbuses()))
+        enough = min(self._replication_of(change), len(self._state.nimbuses()))
         pending = PendingBlob(change, enough, self._clock.now() + REPLICATION_WAIT_SECS)
         self._replication.announce(stored)
         if enough <= 1:
@@ -244,13 +247,16 @@ class UserBlobs:
     def _write(self, change: BlobChange) -> None:
         """Name the content in the blob's record, which may have changed since the change began."""
         self.refuse_impossible(change.key, is_new=change.is_new)
-        there = self.known.get(change.key)
-        if there is not None and (there.sha256, there.replication) == (change.sha256, change.replication):
+        there, replication = self.known.get(change.key), self._replication_of(change)
+        if there is not None and (there.sha256, there.replication) == (change.sha256, replication):
             return
         version = 1 if there is None else there.version + (there.sha256 != change.sha256)
         wall_secs = self._clock.wall_secs()
-        self._put(UserBlob(change.key, version, change.sha256, change.size_bytes, wall_secs, change.replication))
+        self._put(UserBlob(change.key, version, change.sha256, change.size_bytes, wall_secs, replication))
         log.info("The blob %r has version %d now, %d bytes.", change.key, version, change.size_bytes)
+
+    def _replication_of(self, change: BlobChange) -> int:
+        return self._present(change.key).replication if change.replication is None else change.replication
 
     def _put(self, blob: UserBlob) -> None:
         self._fenced(lambda: self._state.put_user_blob(blob))

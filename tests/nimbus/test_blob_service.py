@@ -112,6 +112,10 @@ def test_replication_is_shown_and_set(service: NimbusService) -> None:
     assert service.getBlobReplication("words.txt") == 1
     assert service.updateBlobReplication("words.txt", 5) == 1
     assert service.getBlobMeta("words.txt").settable.replication_factor == 5
+    session = service.beginUpdateBlob("words.txt")
+    service.updateBlobReplication("words.txt", 4)
+    service.finishBlobUpload(session)
+    assert service.getBlobMeta("words.txt").settable.replication_factor == 4
     with pytest.raises(BlobStoreError, match="1 to 100"):
         service.updateBlobReplication("words.txt", 0)
 

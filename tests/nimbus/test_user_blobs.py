@@ -34,7 +34,7 @@ KEEP_SECS = 300
 LOOK_SECS = int(2 * CLEAN_UP_SECS)
 
 
-def change(nimbus: Nimbus, key: str, data: bytes, *, is_new: bool = True, replication: int = 1) -> BlobChange:
+def change(nimbus: Nimbus, key: str, data: bytes, *, is_new: bool = True, replication: int | None = 1) -> BlobChange:
     """A content that was uploaded to this Nimbus."""
     sha256 = hashlib.sha256(data).hexdigest()
     if version_key(key, sha256) not in nimbus.blob_store.keys(key):
@@ -367,3 +367,15 @@ def test_how_many_must_hold_the_next_content_can_be_set(two_nodes: Cluster, foll
     there = two_nodes.state.user_blob("words.txt")
     assert isinstance(there, UserBlob)
     assert (there.version, there.replication) == (1, 2)
+
+
+def test_a_number_that_is_set_while_an_update_is_under_way_stays(two_nodes: Cluster, follower: Nimbus) -> None:
+    put(two_nodes.nimbus, "words.txt", b"one", replication=2)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    pending = put(two_nodes.nimbus, "words.txt", b"two", is_new=False, replication=None)
+    assert not pending.done.done()
+    two_nodes.core.user_blobs.set_replication("words.txt", 3)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert pending.done.result(0) is None
+    there = two_nodes.core.user_blobs.known["words.txt"]
+    assert (there.version, there.size_bytes, there.replication) == (2, 3, 3)
