@@ -8,11 +8,13 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.blobstore.blob_store import verified, version_key
-from storm.errors import BlobAlreadyExistsError, UploadNotFoundError
+from storm.errors import BlobAlreadyExistsError, BlobCorruptError, BlobNotFoundError, UploadNotFoundError
 from storm.nimbus.file_transfers import file_chunks
 from storm.nimbus.user_blobs import BlobChange
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storm.blobstore.blob_store import BlobStore
     from storm.nimbus.file_transfers import Uploads
 
@@ -59,9 +61,7 @@ class BlobUploads:
             digest.update(chunk)
             size_bytes += len(chunk)
         sha256 = digest.hexdigest()
-        key = version_key(target.key, sha256)
-        with contextlib.suppress(BlobAlreadyExistsError):  # the blob had this content before
-            self._store.create(key, verified(file_chunks(path), key, sha256))
+        self._keep(version_key(target.key, sha256), sha256, path)
         return BlobChange(target.key, sha256, size_bytes, target.is_new, target.replication)
 
     def discard(self, session: str) -> None:
@@ -69,6 +69,20 @@ class BlobUploads:
         with self._lock:
             self._targets.pop(session, None)
         self._uploads.discard(session)
+
+    def _keep(self, key: str, sha256: str, path: Path) -> None:
+        """Store the content, in the place of a damaged one too."""
+        try:
+            self._store.create(key, verified(file_chunks(path), key, sha256))
+        except BlobAlreadyExistsError:  # the blob had this content before
+            try:
+                for _ in self._store.read(key):
+                    pass
+            except (BlobCorruptError, BlobNotFoundError):
+                with contextlib.suppress(BlobNotFoundError):
+                    self._store.delete(key)
+                with contextlib.suppress(BlobAlreadyExistsError):  # another Nimbus has given it meanwhile
+                    self._store.create(key, verified(file_chunks(path), key, sha256))
 
     def _target(self, session: str) -> BlobTarget:
         with self._lock:

@@ -171,6 +171,7 @@ class UserBlobs:
         """
         self.refuse_impossible(change.key, is_new=change.is_new)
         stored = change.stored
+        self._blobs.corrupt.difference_update(stored)  # whoever uploaded it has looked at what is in the store
         if not stored.items() <= self._blobs.held().items():
             raise BlobStoreError(
                 f"What was uploaded for the blob {change.key!r} is not here any more: upload it again."

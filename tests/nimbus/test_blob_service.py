@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.blobstore.blob_store import version_key
+from storm.blobstore.local_fs import LocalFsBlobStore
 from storm.errors import (
     BlobAlreadyExistsError,
+    BlobCorruptError,
     BlobNotFoundError,
     BlobStoreError,
     InvalidTransitionError,
@@ -40,6 +42,18 @@ def put(service: NimbusService, key: str, data: bytes, *, is_new: bool = True) -
     session = service.beginCreateBlob(key, None) if is_new else service.beginUpdateBlob(key)
     service.uploadBlobChunk(session, data)
     service.finishBlobUpload(session)
+
+
+@pytest.fixture
+def on_disk(new_cluster: Any, tmp_path: Path) -> tuple[NimbusService, Any]:
+    """A Nimbus with its files on a disk, and its cluster."""
+    store = LocalFsBlobStore(tmp_path / "blobs")
+    cluster, rng = new_cluster(store), random.Random(1)
+    downloads = Downloads(store, 600, clock=cluster.clock, rng=rng)
+    downloads.on_corrupt = cluster.core.distrust
+    uploads = Uploads(tmp_path / "inbox", 1 << 20, 600, clock=cluster.clock, rng=rng)
+    service = NimbusService(cluster.core, DirectRequests(), uploads=uploads, downloads=downloads, blob_store=store)
+    return service, cluster
 
 
 def read(service: NimbusService, key: str) -> bytes:
@@ -83,6 +97,25 @@ def test_what_cannot_be_is_refused_before_the_upload(service: NimbusService) -> 
         service.beginCreateBlob("a/b", None)
     with pytest.raises(BlobNotFoundError, match="use letters, digits"):
         service.getBlobMeta("a/b")
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_damaged_content_is_mended_by_its_right_bytes(
+    on_disk: tuple[NimbusService, Any], tmp_path: Path, is_noticed: bool
+) -> None:
+    service, cluster = on_disk
+    put(service, "words.txt", b"one")
+    [data] = (tmp_path / "blobs").glob("*/words.txt.*/data")
+    data.write_bytes(b"two")
+    if is_noticed:
+        with pytest.raises(BlobCorruptError):
+            read(service, "words.txt")
+        assert service.getBlobReplication("words.txt") == 1
+        cluster.core.step()
+    put(service, "words.txt", b"one", is_new=False)
+    assert (read(service, "words.txt"), service.getBlobMeta("words.txt").version) == (b"one", 1)
+    cluster.core.step()
+    assert service.getBlobReplication("words.txt") == 1
 
 
 def test_the_blobs_of_topologies_are_nimbuss_own(two_nodes: Any, service: NimbusService) -> None:
