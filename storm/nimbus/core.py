@@ -278,7 +278,7 @@ class NimbusCore:
         self._register()
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
-        self.user_blobs.look(self._remains.cluster_id)
+        self.user_blobs.look(self._remains.cluster_id, self._term)
         spoken_of = self.replication.step(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
         self.user_blobs.step(self.clock.now(), leads=leads)
         if leads:

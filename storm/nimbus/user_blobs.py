@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPLICATION_WAIT_SECS = 60.0  # for Nimbuses that do not fetch a content; then it goes on with as many as there are
+READ_ALL_SECS = 300.0  # between looks at all records, also at those of which no watch has told
 CLEAN_UP_SECS = 10.0  # between looks for contents that nobody needs: the whole store is listed
 NAMES_SHOWN_MAX = 5
 
@@ -76,6 +77,17 @@ class PendingBlob:
     done: Future[None] = field(default_factory=Future)
 
 
+class _Reading:
+    """What was read of a blob's record; `is_old`: it may have changed since, or was never read."""
+
+    def __init__(self) -> None:
+        self.blob: UserBlob | None = None
+        self.is_old = True
+
+    def outdate(self) -> None:
+        self.is_old = True
+
+
 class UserBlobs:
     """Owned by Nimbus's one thread; `known` may be read by any, it is replaced whole. Methods may raise
     CoordinationError, and NotLeaderError where the leader's fence does not hold.
@@ -97,6 +109,9 @@ class UserBlobs:
         self._clock = clock
         self._keep_secs = keep_secs
         self._pending: list[PendingBlob] = []
+        self._readings: dict[str, _Reading] = {}
+        self._read_all_at = 0.0
+        self._term = 0
         self._unreadable: frozenset[str] = frozenset()  # keys of blobs whose records cannot be read
         self._cluster_id: str | None = ""  # no ZooKeeper's: this one is not looked at yet
         self._brought: set[str] = set()  # keys of contents that were here before this ZooKeeper was looked at
@@ -106,13 +121,20 @@ class UserBlobs:
 
     # Steps
 
-    def look(self, cluster_id: str | None) -> None:
-        """Read the records. Of another `cluster_id` than at the last look, it is another ZooKeeper."""
+    def look(self, cluster_id: str | None, term: int) -> None:
+        """Read the records that may have changed.
+
+        Of another `cluster_id` than at the last look, it is another ZooKeeper; in another `term` this Nimbus leads
+        anew, and others have written since.
+        """
+        now = self._clock.now()
         if cluster_id != self._cluster_id:
             self._brought = set(self._blobs.held_versions())
             self._were_named.clear()
-            self._cluster_id = cluster_id
-        found = {key: self._state.user_blob(key) for key in self._state.user_blob_keys()}
+            self._cluster_id, self._read_all_at = cluster_id, now
+        if term != self._term:
+            self._term, self._read_all_at = term, now
+        found = self._read(now)
         self._unreadable = frozenset(key for key, blob in found.items() if blob is None)
         self.known = {key: blob for key, blob in found.items() if blob is not None} | {
             key: self.known[key] for key in self._unreadable & self.known.keys()
@@ -260,6 +282,7 @@ class UserBlobs:
         return self._present(change.key).replication if change.replication is None else change.replication
 
     def _put(self, blob: UserBlob) -> None:
+        self._readings.pop(blob.key, None)  # the watch may tell of this only after the next look
         self._fenced(lambda: self._state.put_user_blob(blob))
         self.known = {**self.known, blob.key: blob}
         self._note_named()
@@ -272,6 +295,24 @@ class UserBlobs:
 
     def _named(self) -> dict[str, str]:
         return {version_key(blob.key, blob.sha256): blob.sha256 for blob in self.known.values()}
+
+    def _read(self, now: float) -> dict[str, UserBlob | None]:
+        """Every record, None where it cannot be read. Only those are asked for that may have changed since."""
+        keys = self._state.user_blob_keys()
+        self._readings = {key: self._readings.get(key) or _Reading() for key in keys}
+        if now >= self._read_all_at:
+            self._read_all_at = now + READ_ALL_SECS
+            for reading in self._readings.values():
+                reading.outdate()
+        for key, reading in self._readings.items():
+            if reading.is_old:
+                reading.is_old = False  # before it is read: what changes from here on makes it old again
+                try:
+                    reading.blob = self._state.user_blob(key, reading.outdate)
+                except BaseException:
+                    reading.is_old = True
+                    raise
+        return {key: reading.blob for key, reading in self._readings.items()}
 
     def _note_named(self) -> None:
         """They were needed now: how long they are not, if they are replaced, counts from then."""

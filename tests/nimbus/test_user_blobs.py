@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,18 +12,21 @@ import pytest
 from storm.blobstore.blob_store import version_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
+from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, UserBlob
+from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     BlobAlreadyExistsError,
     BlobNotFoundError,
     BlobStoreError,
+    CoordinationError,
     InvalidTopologyError,
     InvalidTransitionError,
     NotLeaderError,
 )
 from storm.nimbus.cleanup import KEEP_LOST_SECS
 from storm.nimbus.core import SubmitRequest
-from storm.nimbus.user_blobs import CLEAN_UP_SECS, REPLICATION_WAIT_SECS, BlobChange
+from storm.nimbus.user_blobs import CLEAN_UP_SECS, READ_ALL_SECS, REPLICATION_WAIT_SECS, BlobChange, UserBlobs
 
 if TYPE_CHECKING:
     from storm.nimbus.user_blobs import PendingBlob
@@ -184,6 +188,79 @@ def test_a_record_that_cannot_be_read_loses_nothing(cluster: Cluster) -> None:
     cluster.tree.session().put(paths.user_blob("words.txt"), b"nonsense")
     cluster.pass_time(KEEP_SECS + LOOK_SECS)
     assert (dict(cluster.core.user_blobs.known), contents(cluster.nimbus)) == (known, [b"one"])
+
+
+def reads(cluster: Cluster, *, secs: int) -> list[str]:
+    """Which records the cluster's Nimbuses read in a time without requests."""
+    found: list[str] = []
+
+    def note(storage: Any, method: str, path: str) -> None:
+        if method == "get" and path.startswith(f"{paths.USER_BLOBS}/"):
+            found.append(path)
+
+    cluster.tree.faults = note
+    cluster.pass_time(secs)
+    cluster.tree.faults = None
+    return found
+
+
+def test_records_are_read_when_they_change_and_else_rarely(cluster: Cluster) -> None:
+    for key in ("a", "b"):
+        put(cluster.nimbus, key, b"one")
+    cluster.core.step()
+    assert reads(cluster, secs=10) == []
+    there = cluster.state.user_blob("a")
+    assert there is not None
+    cluster.state.put_user_blob(replace(there, replication=7))  # as another leader would
+    assert reads(cluster, secs=10) == [paths.user_blob("a")]
+    assert cluster.core.user_blobs.known["a"].replication == 7
+    cluster.state.remove_user_blob("b")
+    cluster.core.step()
+    assert cluster.core.user_blobs.known.keys() == {"a"}
+    assert reads(cluster, secs=int(READ_ALL_SECS)) == [paths.user_blob("a")]
+
+
+def test_a_record_whose_reading_failed_is_read_again(cluster: Cluster) -> None:
+    put(cluster.nimbus, "a", b"one")
+    cluster.core.step()
+    there = cluster.state.user_blob("a")
+    assert there is not None
+    cluster.state.put_user_blob(replace(there, replication=7))
+    cluster.tree.faults = lambda storage, method, path: Fault.ANSWER_LOST if path == paths.user_blob("a") else None
+    with pytest.raises(CoordinationError):
+        cluster.core.step()
+    cluster.tree.faults = None
+    cluster.core.step()
+    assert cluster.core.user_blobs.known["a"].replication == 7
+
+
+class DeafStorage:
+    """One whose watches tell nothing yet."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def get(self, path: str, watch: Any = None) -> Any:
+        return self._storage.get(path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+
+def test_what_no_watch_has_told_yet(cluster: Cluster) -> None:
+    nimbus = cluster.nimbus
+    state: Any = StormClusterState(DeafStorage(nimbus.storage), nimbus.election.fence)
+    blobs = UserBlobs(state, nimbus.core._blobs, nimbus.core.replication, cluster.clock, KEEP_SECS)
+    for data in (b"one", b"two"):
+        blobs.look("c", 1)
+        blobs.begin(change(nimbus, "a", data, is_new=data == b"one"))
+    blobs.look("c", 1)
+    assert blobs.known["a"].version == 2, "its own writes it knows"
+    for term, secs, replication in ((2, 0, 5), (2, READ_ALL_SECS, 6)):
+        cluster.state.put_user_blob(replace(blobs.known["a"], replication=replication))
+        cluster.clock.secs += secs
+        blobs.look("c", term)
+        assert blobs.known["a"].replication == replication, "when it leads anew, and some time"
 
 
 # Topologies
