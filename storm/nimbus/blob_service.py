@@ -6,7 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 from storm.blobstore.blob_store import version_key
-from storm.errors import BlobNotFoundError, BlobStoreError, InvalidTransitionError
+from storm.errors import (
+    BlobNotFoundError,
+    BlobStoreError,
+    CoordinationError,
+    InvalidTransitionError,
+    NotLeaderError,
+)
 from storm.nimbus.blob_uploads import BlobTarget, BlobUploads
 from storm.nimbus.queries import NimbusQueries
 from storm.nimbus.topology_blobs import owner_of
@@ -49,6 +55,11 @@ class BlobService(NimbusQueries):
         self._blobs = blob_store
         self._blob_uploads = BlobUploads(uploads, blob_store)
 
+    def forget_old_transfers(self) -> None:
+        """Forget what has stood still for too long; called now and then."""
+        self._uploads.forget_old()
+        self._downloads.forget_old()
+
     # Packages
 
     def beginFileUpload(self) -> str:
@@ -79,9 +90,15 @@ class BlobService(NimbusQueries):
         self._blob_uploads.append(session, chunk)
 
     def finishBlobUpload(self, session: str) -> None:
-        change = self._blob_uploads.finish(session)
-        pending = self._leading(lambda: self._core.user_blobs.begin(change))
-        self._requests.wait(pending.done)
+        try:
+            change = self._blob_uploads.finish(session)
+            pending = self._leading(lambda: self._core.user_blobs.begin(change))
+            self._requests.wait(pending.done)
+        except (NotLeaderError, CoordinationError):
+            raise  # it may be asked for again
+        except BaseException:
+            self._blob_uploads.discard(session)
+            raise
         self._blob_uploads.discard(session)
 
     def cancelBlobUpload(self, session: str) -> None:

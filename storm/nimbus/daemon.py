@@ -80,6 +80,7 @@ class Nimbus:
 
     def _step(self) -> float:
         """Seconds until the next one."""
+        self.service.forget_old_transfers()
         try:
             wait_secs = self.core.step()
         except NoPermissionError:

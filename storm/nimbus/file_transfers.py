@@ -65,8 +65,8 @@ class Uploads:
 
     def begin(self) -> str:
         """A new file's location."""
+        self.forget_old()
         with self._lock:
-            self._forget_old()
             if len(self._uploads) >= TRANSFERS_MAX:
                 raise PackageError(f"{TRANSFERS_MAX} uploads are under way; try again when one of them is done.")
             location = f"{self._rng.getrandbits(128):032x}"
@@ -150,9 +150,16 @@ class Uploads:
             return set(self._uploads)
 
     def discard(self, location: str) -> None:
-        """Delete the file, if there is one: its bytes are in the blob store."""
+        """Delete the file, if there is one: its bytes are in the blob store, or nobody wants them."""
         with self._lock:
             self._drop(location)
+
+    def forget_old(self) -> None:
+        """Delete the files of uploads that have stood still for too long."""
+        with self._lock:
+            oldest = self._clock.now() - self._expiry_secs
+            for location in [location for location, upload in self._uploads.items() if upload.used_at < oldest]:
+                self._drop(location)
 
     def _write(self, upload: _Upload, location: str, chunk: bytes) -> None:
         if upload.size_bytes + len(chunk) > self._size_max_bytes:
@@ -172,11 +179,6 @@ class Uploads:
             raise UploadNotFoundError("There is no such upload, or it stood still for too long: begin another.")
         upload.used_at = self._clock.now()
         return upload
-
-    def _forget_old(self) -> None:
-        oldest = self._clock.now() - self._expiry_secs
-        for location in [location for location, upload in self._uploads.items() if upload.used_at < oldest]:
-            self._drop(location)
 
     def _drop(self, location: str) -> None:
         upload = self._uploads.pop(location, None)
@@ -219,15 +221,20 @@ class Downloads:
         except BlobCorruptError:
             self.on_corrupt(key)
             raise
+        self.forget_old()
         with self._lock:
-            oldest = self._clock.now() - self._expiry_secs
-            for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
-                del self._downloads[session]
             if len(self._downloads) >= TRANSFERS_MAX:
                 raise BlobStoreError(f"{TRANSFERS_MAX} downloads are under way; try again when one of them is done.")
             session = f"{self._rng.getrandbits(128):032x}"
             self._downloads[session] = _Download(key, chunks, self._clock.now())
         return session, meta
+
+    def forget_old(self) -> None:
+        """End downloads that have stood still for too long, each of which holds a file open."""
+        with self._lock:
+            oldest = self._clock.now() - self._expiry_secs
+            for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
+                del self._downloads[session]
 
     def next_chunk(self, session: str) -> bytes:
         """The next bytes; none at the end, which also ends the session. Raises BlobStoreError for an unknown one."""

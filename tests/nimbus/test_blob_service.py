@@ -12,6 +12,7 @@ from storm.errors import (
     BlobCorruptError,
     BlobNotFoundError,
     BlobStoreError,
+    CoordinationError,
     InvalidTransitionError,
     NotLeaderError,
     UploadNotFoundError,
@@ -116,6 +117,25 @@ def test_a_damaged_content_is_mended_by_its_right_bytes(
     assert (read(service, "words.txt"), service.getBlobMeta("words.txt").version) == (b"one", 1)
     cluster.core.step()
     assert service.getBlobReplication("words.txt") == 1
+
+
+def test_an_upload_that_is_refused_in_the_end_leaves_no_file(
+    on_disk: tuple[NimbusService, Any], tmp_path: Path
+) -> None:
+    service, cluster = on_disk
+    first, second = (service.beginCreateBlob("words.txt", None) for _ in range(2))
+    service.finishBlobUpload(first)
+    with pytest.raises(BlobAlreadyExistsError):
+        service.finishBlobUpload(second)
+    assert list((tmp_path / "inbox").iterdir()) == []
+    third = service.beginUpdateBlob("words.txt")
+    cluster.tree.suspend(cluster.nimbus.storage)
+    with pytest.raises((NotLeaderError, CoordinationError)):
+        service.finishBlobUpload(third)
+    cluster.tree.resume(cluster.nimbus.storage)
+    cluster.core.step()
+    service.finishBlobUpload(third)
+    assert list((tmp_path / "inbox").iterdir()) == []
 
 
 def test_the_blobs_of_topologies_are_nimbuss_own(two_nodes: Any, service: NimbusService) -> None:

@@ -155,6 +155,22 @@ def test_uploads_that_stand_still_make_room_for_others(uploads: Uploads, cluster
     assert len(files(tmp_path)) == 1
 
 
+def test_what_stands_still_can_be_forgotten_without_another(
+    uploads: Uploads, downloads: Downloads, cluster: Any, tmp_path: Path
+) -> None:
+    cluster.blob_store.create("key", [b"x"])
+    old, session = uploads.begin(), downloads.begin("key")[0]
+    cluster.clock.secs += 300
+    used = uploads.begin()
+    cluster.clock.secs += 301
+    uploads.forget_old()
+    downloads.forget_old()
+    assert (uploads.locations(), len(files(tmp_path))) == ({used}, 1)
+    assert old != used
+    with pytest.raises(BlobStoreError, match="no such download"):
+        downloads.next_chunk(session)
+
+
 def test_what_an_earlier_nimbus_left_is_deleted(uploads: Uploads, cluster: Any, tmp_path: Path) -> None:
     uploads.begin()
     Uploads(tmp_path / "inbox", 1, 1, clock=cluster.clock, rng=random.Random(2))
