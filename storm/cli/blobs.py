@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -64,6 +65,8 @@ def cat(settings: Settings, key: str, file: Path | None) -> None:
             read_blob(nimbus, key, sys.stdout.buffer.write)
             sys.stdout.buffer.flush()
             return
+        if os.path.isdir(file):
+            raise StormError(f"{file} is a directory: give -f the name of a file")
         beside = file.with_name(f".{file.name}.part")
         try:
             with beside.open("wb") as target:
@@ -72,7 +75,8 @@ def cat(settings: Settings, key: str, file: Path | None) -> None:
         except OSError as error:
             raise StormError(f"{file} cannot be written: {error.strerror or error}") from None
         finally:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where it could not be made, it cannot be removed either
+                beside.unlink(missing_ok=True)
 
 
 @blobstore.command()

@@ -39,8 +39,9 @@ def create_blob(
     """Make a blob of all that `source` gives. `replication`: how many Nimbuses must hold it before this returns; None:
     as the cluster says. `progress` is told how many bytes are sent.
 
-    Raises BlobAlreadyExistsError; BlobStoreError for a key that no blob can have. Then, and whatever else is raised,
-    there is no such blob, but for ThriftConnectionError: the answer may be what was lost.
+    Raises BlobAlreadyExistsError; BlobStoreError for a key that no blob can have; StormError where `source` cannot be
+    read. Then, and whatever else is raised, there is no such blob, but for ThriftConnectionError: the answer may be
+    what was lost.
     """
     meta = storm_thrift().SettableBlobMeta(acl=[], replication_factor=replication)
     _send(nimbus, key, nimbus.call("beginCreateBlob", key, meta), source, progress)
@@ -89,7 +90,7 @@ def _send(
 ) -> None:
     digest, done = hashlib.sha256(), 0
     try:
-        while chunk := source.read(UPLOAD_CHUNK_BYTES):
+        while chunk := _read(source):
             nimbus.call("uploadBlobChunk", session, chunk)
             digest.update(chunk)
             done += len(chunk)
@@ -107,3 +108,10 @@ def _send(
         return  # it was carried out, and the answer lost
     if nimbus.call("getBlobMeta", key).sha256 != digest.hexdigest():
         raise BlobCorruptError(f"The blob {key!r} does not have what was sent: somebody else has updated it since.")
+
+
+def _read(source: BinaryIO) -> bytes:
+    try:
+        return source.read(UPLOAD_CHUNK_BYTES)
+    except OSError as error:
+        raise StormError(f"What is to be sent cannot be read: {error.strerror or error}") from None

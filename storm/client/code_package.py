@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import stat
 import sys
 import zipfile
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 SIZE_BYTES_MAX = 256 * 1024 * 1024
+DIRECTORIES_MAX = 10 * FILES_MAX  # that are looked through: links can multiply what there is
 IGNORE_FILES = (".gitignore", ".stormignore")
 NEVER_PACKED = (
     ".git", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".venv/", "venv/", ".tox/", ".mypy_cache/", ".ruff_cache/",
@@ -163,34 +166,57 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zi
 def project_files(directory: Path) -> dict[str, Path]:
     """The files of a project that belong into its package, {name in the package: file}.
 
-    Raises PackageError for a link that leads out of the project.
+    A link to a directory stands for what is in it. Raises PackageError for a link that leads out of the project, in a
+    circle or nowhere, and for what cannot be read.
     """
     root = directory.resolve()
-    files: dict[str, Path] = {}
-    for path in _walk(root):
-        if not path.resolve().is_relative_to(root):
-            raise PackageError(
-                f"{path} is a link to {path.resolve()}, outside of the project: "
-                "copy the file, or name it in .stormignore"
-            )
-        files[path.relative_to(root).as_posix()] = path
-    return files
+    try:
+        return {path.relative_to(root).as_posix(): path for path in _walk(root)}
+    except OSError as error:
+        raise PackageError(f"cannot pack {error.filename or root}: {error.strerror or error}") from None
 
 
 def _walk(root: Path) -> Iterator[Path]:
     """Files that no ignore file above them names; as in git, the nearest one that speaks of a file counts."""
-    stack: list[tuple[Path, _Rules]] = [(root, _Rules(root, NEVER_PACKED, None))]
+    stack: list[tuple[Path, _Rules, frozenset[Path]]] = [(root, _Rules(root, NEVER_PACKED, None), frozenset())]
+    walked = 0
     while stack:
-        directory, above = stack.pop()
-        rules = _Rules(directory, _patterns(directory), above)
+        directory, above, within = stack.pop()
+        rules, within = _Rules(directory, _patterns(directory), above), within | {_real(directory)}
+        walked += 1
+        if walked > DIRECTORIES_MAX:
+            raise PackageError(
+                f"{root} has more than {DIRECTORIES_MAX:,} directories, with those that links lead to: "
+                "name what does not belong in .stormignore"
+            )
         for path in sorted(directory.iterdir()):
-            is_directory = path.is_dir() and not path.is_symlink()
+            is_directory = path.is_dir()
             if rules.ignores(path, is_directory):
                 continue
+            if path.is_symlink():
+                _check_link(path, root, within)
             if is_directory:
-                stack.append((path, rules))
+                stack.append((path, rules, within))
             else:
                 yield path
+
+
+def _check_link(link: Path, root: Path, within: frozenset[Path]) -> None:
+    """`within`: the directories on the way to it, as they are without links."""
+    target = _real(link)
+    if not target.is_relative_to(root):
+        raise PackageError(
+            f"{link} is a link to {target}, outside of the project: copy the file, or name it in .stormignore"
+        )
+    if not link.exists():
+        raise PackageError(f"{link} is a link that leads nowhere: mend it, or name it in .stormignore")
+    if target in within:
+        raise PackageError(f"{link} is a link to a directory that it is in: name it in .stormignore")
+
+
+def _real(path: Path) -> Path:
+    """Without links; `Path.resolve` raises RuntimeError for one that leads to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _patterns(directory: Path) -> Iterator[str]:
@@ -207,7 +233,7 @@ class _Rules:
         from pathspec import GitIgnoreSpec
 
         self._directory = directory
-        self._spec = GitIgnoreSpec.from_lines(patterns)
+        self._spec = GitIgnoreSpec.from_lines(filter(_is_pattern, patterns))
         self._above = above
 
     def ignores(self, path: Path, is_directory: bool) -> bool:
@@ -216,6 +242,17 @@ class _Rules:
         if said is None:
             return self._above is not None and self._above.ignores(path, is_directory)
         return said
+
+
+def _is_pattern(line: str) -> bool:
+    """Whether it can match anything; git passes over a line that cannot, such as "!"."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except (ValueError, re.error):
+        return False
+    return True
 
 
 def imported_files(directory: Path) -> dict[str, Path]:

@@ -8,8 +8,10 @@ its supervisor's.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.environment_spec import OWN_PROJECT, check_line, check_lines, logical_lines, project_of
@@ -17,7 +19,6 @@ from storm.errors import PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT = "uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml"
 FILE_BYTES_MAX = 16 << 20
@@ -66,7 +67,7 @@ def _lines_of(source: Path, export_uv_lock: Callable[[Path], str]) -> list[str]:
 
 
 def _requirements(file: Path, root: Path, depth: int) -> Iterator[str]:
-    if not file.resolve().is_relative_to(root):
+    if not Path(os.path.realpath(file)).is_relative_to(root):  # `resolve` raises RuntimeError for a circle of links
         raise PackageError(f"{file} is outside of the project ({root}): copy it there")
     if depth > INCLUDED_MAX:
         raise PackageError(f"{file} includes itself, or {INCLUDED_MAX} others in turn")
@@ -92,7 +93,10 @@ def _line(file: Path, number: int, line: str) -> str:
 
 def _pyproject(file: Path) -> list[str]:
     project = _toml(file).get("project", {})
-    if "dependencies" in project.get("dynamic", []):
+    if not isinstance(project, dict):
+        raise PackageError(f"{file}: [project] must be a table, got {project!r:.60}")
+    dynamic = project.get("dynamic", [])
+    if isinstance(dynamic, list) and "dependencies" in dynamic:
         raise PackageError(
             f"{file} leaves its dependencies to be computed when it is built (dynamic): write them into "
             f"{file.with_name(REQUIREMENTS)}"
@@ -106,19 +110,31 @@ def _pyproject(file: Path) -> list[str]:
 def _pylock(file: Path) -> Iterator[str]:
     """PEP 751: every package with its version and marker, and the hashes of all its files."""
     found = _toml(file)
-    if str(found.get("lock-version", "")).partition(".")[0] != "1" or not isinstance(found.get("packages"), list):
+    packages = found.get("packages")
+    if str(found.get("lock-version", "")).partition(".")[0] != "1" or not isinstance(packages, list):
         raise PackageError(f"{file} is no lock file of version 1 (PEP 751)")
-    for package in found["packages"]:
+    for package in packages:
+        if not isinstance(package, dict):
+            raise PackageError(f"{file}: each of [[packages]] must be a table, got {package!r:.60}")
         name, version = package.get("name", "?"), package.get("version")
-        files = [*package.get("wheels", []), *filter(None, [package.get("sdist")])]
+        wheels = package.get("wheels", [])
+        files = [*(wheels if isinstance(wheels, list) else [wheels]), *filter(None, [package.get("sdist")])]
         if version is None or not files:
             raise PackageError(
                 f"{file}: {name} comes from a directory, an archive or a repository, which no host has: put its wheel "
                 "into a directory and name that by --wheelhouse"
             )
         marker = f" ; {package['marker']}" if "marker" in package else ""
-        hashes = sorted({f"--hash=sha256:{each['hashes']['sha256']}" for each in files if "sha256" in each["hashes"]})
+        hashes = sorted({f"--hash=sha256:{each['sha256']}" for each in _hashes(file, name, files) if "sha256" in each})
         yield " ".join(" ".join([f"{name}=={version}{marker}", *hashes]).split())
+
+
+def _hashes(file: Path, name: str, files: list[Any]) -> Iterator[dict[str, Any]]:
+    for each in files:
+        hashes = each.get("hashes") if isinstance(each, dict) else None
+        if not isinstance(hashes, dict):
+            raise PackageError(f"{file}: {name} has a file without hashes, which PEP 751 asks for: lock it anew")
+        yield hashes
 
 
 def _toml(file: Path) -> dict[str, Any]:

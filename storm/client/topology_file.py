@@ -47,9 +47,13 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     """Import `path`, a Python file or a project directory, and make its topology.
 
     `conf` are the settings given by whoever submits: they win over the file's own. Raises TopologyFileError where the
-    user's code fails, InvalidTopologyError where it makes no topology or a wrong one.
+    user's code fails, InvalidTopologyError where it makes no topology or a wrong one, PackageError where its project
+    cannot be packed.
     """
-    file = _entry_file(path)
+    try:
+        file = _entry_file(path)
+    except OSError as error:
+        raise InvalidTopologyError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
     root = path.resolve() if path.is_dir() else file.parent
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(file), *args]
@@ -75,6 +79,8 @@ def _entry_file(path: Path) -> Path:
     if not file.is_file():
         where = "pyproject.toml names" if named else "a project without [tool.storm] topology in pyproject.toml needs"
         raise InvalidTopologyError(f"{path}: {where} {file.name}, and there is no {file}")
+    if not file.resolve().is_relative_to(path.resolve()):
+        raise InvalidTopologyError(f"{path}: {file} is outside of the project: copy it there")
     return file.resolve()
 
 
@@ -82,9 +88,11 @@ def _named_in_pyproject(file: Path) -> str | None:
     if not file.is_file():
         return None
     try:
-        named = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("storm", {}).get("topology")
+        named: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidTopologyError(f"{file}: {error}") from None
+    for key in ("tool", "storm", "topology"):
+        named = named.get(key) if isinstance(named, dict) else None
     if named is not None and not isinstance(named, str):
         raise InvalidTopologyError(f"{file}: [tool.storm] topology must be the name of a file, got {named!r}")
     return named

@@ -33,6 +33,23 @@ def test_a_file_that_cannot_be_read_is_named(command: str, capsys: pytest.Captur
         assert f"{file} cannot be read" in err
 
 
+def test_where_a_blob_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target, complaint in (
+        (".", ". is a directory"),
+        ("/", "/ is a directory"),
+        ("", ". is a directory"),
+        (str(tmp_path), f"{tmp_path} is a directory"),
+        (str(tmp_path / "file" / "x"), "cannot be written: Not a directory"),
+        (str(tmp_path / "missing" / "x"), "cannot be written: No such file or directory"),
+        (str(tmp_path / ("x" * 255)), "cannot be written: File name too long"),
+    ):
+        code, out, err = run(capsys, "cat", "-f", target, "key")
+        assert (code, out) == (1, "")
+        assert complaint in err
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
 @pytest.mark.parametrize(
     "words",
     [["--update"], ["-r", "2"], ["--read", "-r", "2"], ["--read", "--update", "-r", "2"], ["--update", "-r", "0"]],

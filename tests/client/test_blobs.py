@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from storm.errors import (
     BlobAlreadyExistsError,
     BlobCorruptError,
     BlobNotFoundError,
+    StormError,
     ThriftConnectionError,
     UploadNotFoundError,
 )
@@ -129,6 +131,14 @@ def test_an_upload_that_fails_is_given_up(nimbus: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         create_blob(nimbus, "words.txt", Broken(b"one"))
     assert (nimbus.uploads, nimbus.blobs) == ({}, {})
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+
+    with pytest.raises(StormError, match="cannot be read: Is a directory"):
+        create_blob(nimbus, "words.txt", Failing())
+    assert nimbus.uploads == {}
     nimbus.refused = True
     with pytest.raises(UploadNotFoundError):
         create_blob(nimbus, "words.txt", io.BytesIO(b"one"))

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,6 @@ from storm.client import code_package
 from storm.client.code_package import PackedRequirements, build_package, imported_files, project_files, python_version
 from storm.environment_spec import MANIFEST, read_manifest
 from storm.errors import PackageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def project(root: Path, names: list[str]) -> Path:
@@ -54,6 +52,77 @@ def test_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
     (root / "secret").symlink_to("/etc/hostname")
     with pytest.raises(PackageError, match=r"secret is a link to /etc/hostname"):
         project_files(root)
+
+
+def test_a_link_within_the_project_stands_for_what_it_leads_to(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["topology.py", "shared/a.py", "shared/deep/b.py", "shared/c.log"])
+    (root / "shared" / ".gitignore").write_text("*.log\n")
+    (root / "orders").mkdir()
+    (root / "orders" / "lib").symlink_to("../shared")
+    (root / "orders" / "main.py").symlink_to("../topology.py")
+    (root / "left-out").symlink_to("shared")
+    (root / ".stormignore").write_text("left-out/\n")
+    files = project_files(root)
+    assert {name for name in files if "ignore" not in name} == {
+        "topology.py", "shared/a.py", "shared/deep/b.py", "orders/main.py", "orders/lib/a.py", "orders/lib/deep/b.py",
+    }  # fmt: skip
+    with zipfile.ZipFile(build_package(files, tmp_path / "1.zip").path) as archive:
+        assert archive.read("orders/lib/deep/b.py") == b"# shared/deep/b.py"
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "complaint"),
+    [
+        ("itself", "itself", "itself is a link that leads nowhere"),
+        ("gone", "nothing-there", "gone is a link that leads nowhere"),
+        ("here", ".", "here is a link to a directory that it is in"),
+        ("a/up", "../a", "up is a link to a directory that it is in"),
+        ("a/other", "../b", "is a link to a directory that it is in"),  # where b leads back to a
+        ("out", "..", "out is a link to .*, outside of the project"),
+    ],
+)
+def test_a_link_that_leads_in_a_circle_or_nowhere_is_refused(
+    tmp_path: Path, link: str, target: str, complaint: str
+) -> None:
+    root = project(tmp_path / "project", ["topology.py", "a/x.py", "b/y.py"])
+    (root / "b" / "back").symlink_to("../a")
+    (root / link).symlink_to(target)
+    with pytest.raises(PackageError, match=complaint):
+        project_files(root)
+    (root / ".stormignore").write_text(Path(link).name)
+    assert "topology.py" in project_files(root)
+
+
+def test_links_that_multiply_what_there_is_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    for depth in range(8):
+        (root / str(depth)).mkdir()
+        for name in "ab":
+            (root / str(depth) / name).symlink_to(f"../{depth + 1}")
+    (root / "8").mkdir()
+    monkeypatch.setattr(code_package, "DIRECTORIES_MAX", 100)
+    with pytest.raises(PackageError, match=r"more than 100 directories.*\.stormignore"):
+        project_files(root)
+
+
+@pytest.mark.parametrize("method", ["iterdir", "read_text"])
+def test_a_directory_or_an_ignore_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    root = project(tmp_path / "project", ["topology.py", ".gitignore"])
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, method, refused)  # by the system: for root there is no such file
+    with pytest.raises(PackageError, match=r"cannot pack .*project.*: Permission denied"):
+        project_files(root)
+
+
+def test_a_line_of_an_ignore_file_that_is_no_pattern_is_passed_over(tmp_path: Path) -> None:
+    root = project(tmp_path, ["topology.py", "a.log"])
+    (root / ".gitignore").write_text("!\nx\\\n*.log\n")
+    assert set(project_files(root)) == {"topology.py", ".gitignore"}
 
 
 def test_the_same_files_make_the_same_package(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from storm.errors import PackageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+PYLOCK_OF_X = "lock-version = '1.0'\n[[packages]]\nname = 'x'\nversion = '1'\n"
+
 
 def no_uv(directory: Path) -> str:
     raise AssertionError(f"uv was asked for {directory}")
@@ -88,6 +90,12 @@ def test_included_files_become_part_and_stay_in_the_project(tmp_path: Path) -> N
             "[project]\ndependencies = ['x @ file:///x']\n",
             r"pyproject\.toml: the requirement 'x @ file",
         ),
+        ("pyproject.toml", "project = 3\n", r"pyproject\.toml: \[project\] must be a table, got 3"),
+        ("pylock.toml", "lock-version = '1.0'\npackages = [3]\n", "must be a table, got 3"),
+        ("pylock.toml", PYLOCK_OF_X + "wheels = [{url = 'https://x'}]\n", "x has a file without hashes"),
+        ("pylock.toml", PYLOCK_OF_X + "wheels = ['https://x']\n", "x has a file without hashes"),
+        ("pylock.toml", PYLOCK_OF_X + "wheels = 3\n", "x has a file without hashes"),
+        ("pylock.toml", PYLOCK_OF_X + "sdist = {hashes = 3}\n", "x has a file without hashes"),
         ("pylock.toml", "lock-version = '2'\n", "no lock file of version 1"),
         ("pylock.toml", "lock-version = '1.0'\n[[packages]]\nname = 'x'\n", "x comes from a directory"),
     ],
@@ -97,4 +105,11 @@ def test_what_no_host_could_follow_is_refused_with_its_place(
 ) -> None:
     (tmp_path / name).write_bytes(text.encode("latin-1"))
     with pytest.raises(PackageError, match=complaint):
+        lines(tmp_path)
+
+
+def test_a_list_that_is_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("-r more.txt\n")
+    (tmp_path / "more.txt").symlink_to("more.txt")
+    with pytest.raises(PackageError, match=r"cannot read .*more\.txt: Too many levels"):
         lines(tmp_path)

@@ -123,3 +123,21 @@ def test_the_path_and_the_arguments_of_this_process_stay_as_they_were(tmp_path: 
         ["x"],
     )
     assert (sys.path, sys.argv) == (path, argv)
+
+
+def test_a_project_whose_topology_is_elsewhere_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (tmp_path / "orders.py").touch()
+    (root / "pyproject.toml").write_text('[tool.storm]\ntopology = "../orders.py"\n')
+    with pytest.raises(InvalidTopologyError, match=r"orders\.py is outside of the project"):
+        load_topology(root, {})
+    (root / "pyproject.toml").write_text("tool = 3\n")
+    (root / "topology.py").symlink_to("../orders.py")
+    with pytest.raises(InvalidTopologyError, match=r"topology\.py is outside of the project"):
+        load_topology(root, {})
+
+
+def test_a_file_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTopologyError, match=r"cannot read .*: File name too long"):
+        load_topology(tmp_path / f"{'x' * 300}.py", {})
