@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,16 +19,23 @@ if TYPE_CHECKING:
     from storm.thrift.nimbus_client import NimbusClient
 
 LOOK_SECS = 1.0  # between two looks at what is left on a host that is drained
+UNSEEN_SECS = 60.0  # how long a supervisor is waited for that Nimbus does not see: a restart is over by then
 
 
 class Left(NamedTuple):
     """What is still on hosts that are drained: slots that are assigned, or processes that run, whichever are more.
 
-    `troubles`: what Nimbus says of topologies that leave them, or cannot.
+    `troubles`: what Nimbus says of topologies that leave them, or cannot. `unseen`: the supervisors that Nimbus does
+    not see, so that nobody knows what is left there.
     """
 
     workers: int
     troubles: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.workers and not self.unseen
 
 
 @click.command("hosts")
@@ -94,6 +103,8 @@ def drained_lines(cluster: Any) -> list[str]:
         if "drained" in row["state"]:
             left = max(row["used"] or 0, row["running"] or 0)
             rest = f"{plural(left, 'worker')} left" if left else "empty"
+            if row["used"] is None:
+                rest = "what is left there is not known"
             found.append(f"{row['host']} is {row['state']}: {rest}; `storm undrain {row['host']}` lets it work again")
     return found
 
@@ -116,7 +127,8 @@ def drain(settings: Settings, host: str | None, here: bool, **options: Any) -> i
 
     Nothing new is assigned to it. Topologies with workers there are rebalanced away from it: their spouts stand still
     until what is under way is done. It stays so until `storm undrain HOST`, also if its supervisor is restarted.
-    Interrupting this command stops only the waiting. Exit code 1 if it is not empty after --timeout.
+    Interrupting this command stops only the waiting. Exit code 1 if it is not empty after --timeout, or Nimbus does not
+    see its supervisor for a minute, so that nobody knows.
     """
     from storm.clock import SystemClock
     from storm.thrift.interface import storm_thrift
@@ -127,27 +139,46 @@ def drain(settings: Settings, host: str | None, here: bool, **options: Any) -> i
         click.echo(f"{name} is drained: nothing is assigned to it any more")
         if options["no_wait"]:
             return 0
-        is_empty = wait_empty(nimbus, set(ids), options["timeout_secs"], SystemClock())
-    if not is_empty:
-        click.echo(f"{name} is not empty yet; it goes on leaving, `storm hosts` shows it", err=True)
-        return 1
-    click.echo(f"{name} is empty: its supervisor can be stopped; `storm undrain {name}` lets it work again")
-    return 0
+        left = wait_empty(nimbus, set(ids), options["timeout_secs"], SystemClock())
+    click.echo(result(name, left), err=not left.is_empty)
+    return 0 if left.is_empty else 1
 
 
-def wait_empty(nimbus: NimbusClient, node_ids: set[str], timeout_secs: int | None, clock: Clock) -> bool:
-    """Until no worker is left on these supervisors, saying what changes; False: not within the time."""
-    until = None if timeout_secs is None else clock.now() + timeout_secs
+def result(name: str, left: Left) -> str:
+    """What a drain of `name` came to, as a sentence."""
+    if left.is_empty:
+        return f"{name} is empty: its supervisor can be stopped; `storm undrain {name}` lets it work again"
+    if not left.unseen:
+        return f"{name} is not empty yet; it goes on leaving, `storm hosts` shows it"
+    are = "are" if left.unseen[1:] else "is"
+    return (
+        f"{', '.join(left.unseen)} {are} not seen by Nimbus, so that workers may be left there: start the supervisor, "
+        "or look for them. `storm undrain ID` forgets one that is gone for good."
+    )
+
+
+def wait_empty(nimbus: NimbusClient, node_ids: set[str], timeout_secs: int | None, clock: Clock) -> Left:
+    """Until no worker is left on these supervisors, saying what changes; what is left then.
+
+    That is something if `timeout_secs` were not enough, or Nimbus has not seen one of them for UNSEEN_SECS.
+    """
+    all_seen_at = clock.now()
+    until = inf if timeout_secs is None else all_seen_at + timeout_secs
     told: Left | None = None
     while True:
         left = left_on(nimbus.call("getClusterInfo"), node_ids)
-        if not left.workers:
-            return True
+        if left.is_empty:
+            return left
         if left != told:
             told = left
-            click.echo("\n".join([f"{plural(left.workers, 'worker')} left", *(f"  {text}" for text in left.troubles)]))
-        if until is not None and clock.now() >= until:
-            return False
+            workers = [f"{plural(left.workers, 'worker')} left"] if left.workers else []
+            unseen = [f"waiting for {each}, which Nimbus does not see" for each in left.unseen]
+            click.echo("\n".join([*workers, *(f"  {text}" for text in left.troubles), *unseen]))
+        now = clock.now()
+        if left.workers or not left.unseen:
+            all_seen_at = now
+        if now >= until or now - all_seen_at >= UNSEEN_SECS:
+            return left
         clock.sleep(LOOK_SECS)
 
 
@@ -159,9 +190,16 @@ def left_on(cluster: Any, node_ids: set[str]) -> Left:
     troubles = [
         f"{each.name}: {each.sched_status}"
         for each in cluster.topologies
-        if each.sched_status and any(host in each.sched_status for host in hosts)
+        if each.sched_status and any(_names(each.sched_status, host) for host in hosts)
     ]
-    return Left(workers, tuple(troubles))
+    names = {each.supervisor_id: f"{each.host} ({each.supervisor_id})" for each in cluster.drained or []}
+    unseen = node_ids - {each.supervisor_id for each in there}
+    return Left(workers, tuple(troubles), tuple(sorted(names.get(each, each) for each in unseen)))
+
+
+def _names(text: str, host: str) -> bool:
+    """Whether `text` has the name of this host, and not only in that of another: "h1" is not in "h10" or "h1.east"."""
+    return re.search(rf"(?<![\w.:-]){re.escape(host)}(?![\w-]|\.\w)", text) is not None
 
 
 @click.command("undrain")

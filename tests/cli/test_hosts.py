@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.cli.hosts import drained_lines, host_rows, left_on, wait_empty
+from storm.cli.hosts import UNSEEN_SECS, Left, drained_lines, host_rows, left_on, result, wait_empty
 from storm.cli.main import main
 from storm.thrift.interface import storm_thrift
 
@@ -61,7 +61,7 @@ def test_hosts_have_a_row_each_also_drained_ones_that_are_gone() -> None:
     ]
     assert drained_lines(cluster(2, 1)) == [
         "host-a is drained: 2 workers left; `storm undrain host-a` lets it work again",
-        "host-c is drained, gone: empty; `storm undrain host-c` lets it work again",
+        "host-c is drained, gone: what is left there is not known; `storm undrain host-c` lets it work again",
     ]
 
 
@@ -85,7 +85,7 @@ def test_the_wait_ends_when_nothing_is_left_and_tells_what_changes(capsys: pytes
     why = "Leaves host-a (drained), once what is under way is done."
     clock: Any = MovedClock()
     nimbus: Any = Nimbus(cluster(2, 2, why), cluster(2, 2, why), cluster(0, 1), cluster(0, 0))
-    assert wait_empty(nimbus, {"a"}, None, clock)
+    assert wait_empty(nimbus, {"a"}, None, clock).is_empty
     assert capsys.readouterr().out.splitlines() == ["2 workers left", f"  w: {why}", "1 worker left"]
     assert clock.secs == 3
 
@@ -93,8 +93,39 @@ def test_the_wait_ends_when_nothing_is_left_and_tells_what_changes(capsys: pytes
 def test_the_wait_ends_after_its_time() -> None:
     clock: Any = MovedClock()
     nimbus: Any = Nimbus(cluster(1, 1))
-    assert not wait_empty(nimbus, {"a"}, 5, clock)
+    assert wait_empty(nimbus, {"a"}, 5, clock) == Left(1, ())
     assert clock.secs == 5
+
+
+def test_a_supervisor_that_nimbus_does_not_see_is_not_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    clock: Any = MovedClock()
+    nimbus: Any = Nimbus(cluster(1, 1), cluster(0, 0))
+    left = wait_empty(nimbus, {"a", "c"}, None, clock)
+    assert left == Left(0, (), ("host-c (c)",))
+    assert clock.secs == UNSEEN_SECS
+    assert capsys.readouterr().out.splitlines() == [
+        "1 worker left",
+        "waiting for host-c (c), which Nimbus does not see",
+        "waiting for host-c (c), which Nimbus does not see",
+    ]
+    assert result("host-c", left).startswith("host-c (c) is not seen by Nimbus, so that workers may be left there")
+    assert not left.is_empty
+    restarted = cluster(0, 0)
+    restarted.supervisors[0].supervisor_id = "c"
+    nimbus = Nimbus(*[cluster(0, 0)] * 10, restarted)
+    left = wait_empty(nimbus, {"c"}, None, clock)
+    assert result("host-c", left).startswith("host-c is empty: its supervisor can be stopped")
+
+
+def test_a_host_is_not_taken_for_another_whose_name_begins_so() -> None:
+    for status, is_told in (
+        ("Leaves host-a (drained), once what is under way is done.", True),
+        ("Not ready: host-b, host-a.", True),
+        ("host-a:6700 does not run", True),
+        ("Leaves host-a0 (drained), once what is under way is done.", False),
+        ("Leaves other-host-a, host-a-1 and host-a.east.", False),
+    ):
+        assert left_on(cluster(1, 1, status), {"a"}).troubles == ((f"w: {status}",) if is_told else ())
 
 
 @pytest.mark.parametrize("words", [["drain"], ["drain", "h", "--here"], ["undrain"]])
