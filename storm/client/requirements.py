@@ -44,12 +44,23 @@ def find_requirements(path: Path, named: Path | None, export_uv_lock: Callable[[
     `named` is a file that its user named for it. `export_uv_lock` makes a requirements.txt of a directory's uv.lock.
     Raises PackageError naming file, line and reason for what no host could follow.
     """
-    root = path if path.is_dir() else path.parent
-    candidates = [UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT] if path.is_dir() else [REQUIREMENTS]
-    source = named or next((root / name for name in candidates if (root / name).is_file()), None)
-    if source is None:
-        return None
-    found = [line for line in _lines_of(source, export_uv_lock) if project_of(line) != OWN_PROJECT]
+    if named is not None:
+        return _wanted(named, _lines_of(named, export_uv_lock))
+    if not path.is_dir():
+        return requirements_beside(path.parent)
+    candidates = (path / name for name in (UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT))
+    source = next((each for each in candidates if each.is_file()), None)
+    return None if source is None else _wanted(source, _lines_of(source, export_uv_lock))
+
+
+def requirements_beside(directory: Path) -> Requirements | None:
+    """What a single file in `directory` needs; raises PackageError as above."""
+    source = directory / REQUIREMENTS
+    return _wanted(source, _list(source)) if source.is_file() else None
+
+
+def _wanted(source: Path, lines: list[str]) -> Requirements | None:
+    found = [line for line in lines if project_of(line) != OWN_PROJECT]
     try:
         check_lines(found)
     except PackageError as error:
@@ -63,6 +74,10 @@ def _lines_of(source: Path, export_uv_lock: Callable[[Path], str]) -> list[str]:
         return _checked(source, export_uv_lock(source.parent.resolve()))
     if source.suffix == ".toml":
         return _pyproject(source) if source.name == PYPROJECT else list(_pylock(source))
+    return _list(source)
+
+
+def _list(source: Path) -> list[str]:
     return list(_requirements(source, source.parent.resolve(), 0))
 
 

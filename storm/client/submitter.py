@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from storm.client.code_package import CodePackage, PackedRequirements, build_package, imported_files
-from storm.client.requirements import find_requirements
+from storm.client.requirements import requirements_beside
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
 from storm.config.topology_conf import checked_conf
@@ -108,7 +108,7 @@ def submit_topology(
     chosen = settings if settings is not None else load_settings(None, (), os.environ)
     validate_name(name)
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
-        required = None if no_env else find_requirements(_program_directory() / "program", None, _no_uv_lock)
+        required = None if no_env else requirements_beside(_program_directory())
         package = build_package(
             imported_files(_program_directory()),
             Path(directory) / "package.zip",
@@ -128,10 +128,6 @@ def _program_directory() -> Path:
 
     source = getattr(__main__, "__file__", None)
     return Path(source).resolve().parent if source else Path.cwd()
-
-
-def _no_uv_lock(directory: Path) -> str:
-    raise PackageError(f"{directory / 'uv.lock'} is read by `storm submit` only")
 
 
 def wait_secs(package: CodePackage) -> float:

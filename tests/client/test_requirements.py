@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.client.requirements import find_requirements
+from storm.client.requirements import find_requirements, requirements_beside
 from storm.errors import PackageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def test_beside_a_single_file_only_requirements_txt_counts(tmp_path: Path) -> No
     file = tmp_path / "topology.py"
     file.touch()
     assert lines(file) == ()
+    assert requirements_beside(tmp_path) is None
     (tmp_path / "requirements.txt").write_text("b\n")
     assert lines(file) == ("b",)
+    assert requirements_beside(tmp_path) == find_requirements(file, None, no_uv)
 
 
 def test_included_files_become_part_and_stay_in_the_project(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,9 +16,11 @@ from storm.client.submitter import (
     check_name_is_free,
     check_python,
     send,
+    submit_topology,
     wait_secs,
     wait_until_running,
 )
+from storm.config.settings import Settings
 from storm.environment_spec import NOT_BUILT
 from storm.errors import (
     CoordinationError,
@@ -268,3 +272,20 @@ def test_where_no_nimbus_is_there_at_first_nothing_is_repeated(tmp_path: Path) -
     with pytest.raises(NimbusUnreachableError):
         send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
     assert (script.submitted, clock.now()) == ([], 0)
+
+
+def test_a_program_needs_what_is_beside_it_whatever_directories_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "run.py"), raising=False)
+    (tmp_path / "run.py").touch()
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "uv.lock").write_text("version = 1\n")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    settings = Settings.of({"nimbus.seeds": ["127.0.0.1"], "nimbus.thrift.port": port})
+    with pytest.raises(NimbusUnreachableError):
+        submit_topology("w", StormTopology(), settings=settings)
+    (tmp_path / "requirements.txt").write_text("-e .\n")
+    with pytest.raises(PackageError, match=r"requirements\.txt, line 1"):
+        submit_topology("w", StormTopology(), settings=settings)
