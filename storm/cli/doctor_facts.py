@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from storm.clock import wall_millis
+from storm.clock import SystemClock, wall_millis
 from storm.config.addresses import joined, split
 from storm.errors import NotLeaderError, NotServedError, StormError
 from storm.hosts.facts import (
@@ -31,13 +31,17 @@ from storm.thrift.nimbus_client import NimbusClient, parse_address
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from storm.clock import Clock
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
 
 ANSWER_SECS = 3.0  # of ZooKeeper, and of a seed
 LEADER_SECS = 5.0  # of the leader, which looks over all topologies for one of the answers
 REPORT_SECS = RESOLVE_SECS + 3.0
+SAID_BYTES_MAX = 65_536  # of ZooKeeper's answer to srvr, which has about 300
+SHOWN_CHARS = 200
 ASKED_AT_ONCE = 16
+_SYSTEM_CLOCK = SystemClock()
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -63,20 +67,28 @@ def gather(settings: Settings) -> Facts:
         )
 
 
-def ask_zookeeper(address: str) -> ZooKeeperServer:
-    """By its command `srvr`, the only one that it answers unless told otherwise."""
+def ask_zookeeper(address: str, clock: Clock = _SYSTEM_CLOCK) -> ZooKeeperServer:
+    """By its command `srvr`, the only one that it answers unless told otherwise.
+
+    What listens there may be anything: no more than SAID_BYTES_MAX are read of it, within ANSWER_SECS.
+    """
+    until = clock.now() + ANSWER_SECS
+    said = b""
     try:
         with socket.create_connection(split(address), ANSWER_SECS) as connection:
             connection.sendall(b"srvr")
-            said = b""
-            while data := connection.recv(4096):
+            while len(said) < SAID_BYTES_MAX and (data := connection.recv(4096)):
                 said += data
+                if (left := until - clock.now()) <= 0:
+                    raise TimeoutError(f"no whole answer within {ANSWER_SECS:g} s")
+                connection.settimeout(left)
     except OSError as error:
         return ZooKeeperServer(address, False, problem=error.strerror or str(error))
-    mode = re.search(r"^Mode: (\S+)", said.decode(errors="replace"), re.MULTILINE)
+    text = said.decode(errors="replace")
+    mode = re.search(r"^Mode: (\S+)", text, re.MULTILINE)
     if mode is not None:
         return ZooKeeperServer(address, True, mode[1])
-    return ZooKeeperServer(address, True, problem=said.decode(errors="replace").strip() or "it said nothing")
+    return ZooKeeperServer(address, True, problem=text.strip()[:SHOWN_CHARS] or "it said nothing")
 
 
 def ask_daemon(daemon: DaemonFacts, names: Sequence[str]) -> DaemonFacts:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from storm.cli import doctor_facts
 from storm.cli.doctor_facts import ask_daemon, ask_zookeeper, gather, port_uses
 from storm.config.settings import Settings
 from storm.hosts.facts import DaemonFacts
 from storm.hosts.report import host_report
+from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.host_convert import host_report_to_thrift
 from storm.thrift.server import ThriftServer
 
@@ -41,6 +44,19 @@ def answering(listening: socket.socket, answer: bytes) -> str:
     return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
+def talking(listening: socket.socket) -> str:
+    """The address where one client is told "x" until it has had enough."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"x")
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
@@ -56,6 +72,22 @@ def test_zookeeper_that_may_not_tell_says_so(listener: socket.socket) -> None:
     found = ask_zookeeper(answering(listener, b"srvr is not executed because it is not in the whitelist.\n"))
     assert (found.answers, found.mode) == (True, "")
     assert "whitelist" in found.problem
+
+
+def test_what_never_stops_talking_is_heard_out_by_bytes_or_by_time(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ask_zookeeper(talking(listener), SimulatedClock())
+    assert (found.answers, found.problem) == (True, "x" * doctor_facts.SHOWN_CHARS)
+
+    class Running(SimulatedClock):
+        def now(self) -> float:
+            self.advance(1)
+            return super().now()
+
+    monkeypatch.setattr(doctor_facts, "SAID_BYTES_MAX", 1 << 60)
+    found = ask_zookeeper(talking(listener), Running())
+    assert (found.answers, found.problem) == (False, "no whole answer within 3 s")
 
 
 def test_nobody_is_there() -> None:
