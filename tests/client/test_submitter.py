@@ -278,6 +278,7 @@ def test_a_program_needs_what_is_beside_it_whatever_directories_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "run.py"), raising=False)
+    (tmp_path / "run.py").touch()
     (tmp_path / "program").mkdir()
     (tmp_path / "program" / "uv.lock").write_text("version = 1\n")
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -415,7 +415,7 @@ def test_of_two_who_create_one_key_one_wins(two_nodes: Cluster, follower: Nimbus
 
 def test_a_leader_without_a_term_changes_nothing(two_nodes: Cluster) -> None:
     put(two_nodes.nimbus, "words.txt", b"one")
-    two_nodes.tree.session().delete(two_nodes.core.election.fence())
+    two_nodes.tree.session().delete(two_nodes.nimbus.election.fence())
     for refused in (
         lambda: put(two_nodes.nimbus, "words.txt", b"two", is_new=False),
         lambda: two_nodes.core.user_blobs.delete("words.txt", []),
