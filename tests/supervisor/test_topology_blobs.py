@@ -17,7 +17,7 @@ from supervisor_models import ModelBlobs
 from storm.errors import NimbusUnreachableError, WorkerStartError
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import LocalAssignment
-from storm.supervisor.slot import BlobsState
+from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.topology_blobs import RETRY_SECS, TopologyBlobs
 from storm.testing.simulated_clock import SimulatedClock
@@ -93,7 +93,7 @@ class Machine:
         self.blobs.request(assignment)
         self.blobs.look(assignment)
         self.run_jobs()
-        return self.blobs.look(assignment)
+        return self.blobs.look(assignment)[:2]
 
     def launch(self, assignment: LocalAssignment, port: int = 6700) -> Path:
         """A worker; its directory."""
@@ -124,11 +124,11 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_a_topology_without_blobs_waits_for_its_code_only(machine: Machine) -> None:
     words = machine.has_code("words", {})
-    machine.code.states["words"] = (PENDING, "")
+    machine.code.states["words"] = BlobsSeen(PENDING, "")
     assert machine.settle(words) == (PENDING, "")
-    machine.code.states["words"] = (FAILED, "no code")
+    machine.code.states["words"] = BlobsSeen(FAILED, "no code")
     assert machine.settle(words) == (FAILED, "no code")
-    machine.code.states["words"] = (READY, "")
+    machine.code.states["words"] = BlobsSeen(READY, "")
     assert machine.settle(words) == (READY, "")
     assert machine.code.requests == [words] * 3
     assert machine.looked_up == 0
@@ -257,7 +257,7 @@ def test_a_worker_that_runs_finds_the_new_version(machine: Machine) -> None:
         assert (directory / "words").read_bytes() == b"three"
         assert opened.read() == "one two"
     assert not machine.blobs.wants_restart(machine.workers[0])
-    assert machine.blobs.look(words) == (READY, "")
+    assert machine.blobs.look(words)[:2] == (READY, "")
     assert sorted(path.name for path in directory.iterdir()) == ["words"]
 
 
