@@ -81,8 +81,9 @@ class PreparedCode:
                 retry_secs=WRONG_PYTHON_RETRY_SECS,
             )
         seen = self._environments.look(needs.key)
-        if seen.state is None:
+        if seen.state is not EnvironmentState.FAILED:  # also one that is there: who left it may have been its only user
             self._want(assignment.topology_id)
+            seen = self._environments.look(needs.key)
         return _as_blobs(seen)
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
