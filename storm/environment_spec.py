@@ -38,7 +38,9 @@ _OPTIONS = {  # {option of requirements.txt that both pip and uv know: whether i
 }  # fmt: skip
 _FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--no-index"}
 _NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*")
-_VERSION = re.compile(r"\(?\s*(?:(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+*_-]*\s*,?\s*)*\)?")
+_ONE_VERSION = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+*_-]*"
+# A comma between any two: were it optional, the blanks around it could be matched in many ways.
+_VERSION = re.compile(rf"\(?\s*(?:{_ONE_VERSION}(?:\s*,\s*{_ONE_VERSION})*)?\s*,?\s*\)?")
 _ADDRESS = re.compile(r"(https?|git\+https?|git\+ssh)://[^\s]+")
 _HASH = re.compile(r"\s+--hash[= ](sha256|sha384|sha512):[0-9a-f]+(?=\s|$)")
 _PYTHON = re.compile(r"3\.\d{1,3}")

@@ -26,6 +26,7 @@ WHEEL = "colours-1.0-py3-none-any.whl"
     [
         "requests",
         "requests>=2,<3",
+        "requests (>=2 , <3,)",
         "requests [socks, use_chardet_on_py3] >= 2.8.1, == 2.8.* ; python_version < '3.12'",
         "a_b.c==1.0+local.1",
         "x===1.0",
@@ -71,11 +72,18 @@ def test_what_pip_and_uv_both_understand_passes(line: str) -> None:
         ("x==1" + " " * 200_000 + "!", "has blanks that none needs"),
         ("x" * 300_000, "has more than 262,144 characters"),
         ("=1", "is none that pip understands"),
+        ("x>=1 <2", "is none that pip understands"),
     ],
 )
 def test_what_no_host_could_or_should_follow_is_refused_by_name(line: str, complaint: str) -> None:
     with pytest.raises(PackageError, match=complaint):
         check_line(line)
+
+
+@pytest.mark.parametrize("part", [" ==1", "==1, ", "==1!", ",==1!!"])
+def test_a_long_line_is_looked_at_once(part: str) -> None:
+    with pytest.raises(PackageError):  # at once: what goes through all ways to match it never comes to an end
+        check_line("x" + part * 10_000 + "?")
 
 
 @given(st.text(max_size=40) | st.text("ax1.[],;@ -=<>!~#:/${}\"'", max_size=40))
