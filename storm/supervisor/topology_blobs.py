@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.blobstore.blob_store import version_key
 from storm.config.blob_map import KEY, BlobUse, conf_uses
-from storm.errors import BlobCorruptError, StormError, WorkerStartError
+from storm.errors import BlobCorruptError, PackageError, StormError, WorkerStartError
 from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_unpacking import unpack
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONF_MAX_BYTES = 16 << 20
-RETRY_SECS = 5.0  # after a new version could not be fetched for workers that run with the old one
-_DATA, _STAMP = "data", "stamp.json"
+RETRY_SECS = 5.0  # after a new version could not be fetched, or linked, for workers that run with the old one
+BAD_ARCHIVE_SECS = 600.0  # until one that cannot be unpacked is fetched again: its bytes never change
+_DATA, _STAMP, _PACKED = "data", "stamp.json", "packed"
 
 
 class _Conf(NamedTuple):
@@ -55,8 +56,11 @@ class _Conf(NamedTuple):
 
 
 class _Failure(NamedTuple):
+    """`retry_at`: before that running workers do not ask for it again, and nobody where `is_lasting`."""
+
     text: str
     retry_at: float
+    is_lasting: bool = False
 
 
 class TopologyBlobs:
@@ -108,7 +112,9 @@ class TopologyBlobs:
         self._code.request(assignment)
         with self._lock:
             for version in wanted_links(self._conf(assignment.topology_id).uses, self._contents).values():
-                self._failures.pop(version, None)
+                failure = self._failures.get(version)
+                if failure is not None and not (failure.is_lasting and self._clock.now() < failure.retry_at):
+                    del self._failures[version]
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether all of it is here, and why not if that failed."""
@@ -294,22 +300,26 @@ class TopologyBlobs:
     def _make(self, key: str, version: Version, download: Any) -> None:
         """Bring a version here; its outcome is noted afterwards, whatever happens."""
         made = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
-        failure = ""
+        packed = made / _PACKED / key  # by its own name, for errors
+        failure, is_lasting = "", False
         try:
-            made.mkdir(parents=True)
-            _download(download, version_key(key, version.sha256), made / key, version.sha256)
+            packed.parent.mkdir(parents=True)
+            _download(download, version_key(key, version.sha256), packed, version.sha256)
             if version.is_unpacked:
-                unpack(made / key, made / _DATA)
-                (made / key).unlink()
+                unpack(packed, made / _DATA)
+                shutil.rmtree(packed.parent)
+                os.sync()  # the stamp must not outlive what it stands for in a power cut
             else:
-                (made / key).chmod(0o444)
-                (made / key).rename(made / _DATA)
+                packed.chmod(0o444)
+                packed.rename(made / _DATA)
+                packed.parent.rmdir()
             write_atomically(made / _STAMP, json.dumps(_stamp(made / _DATA)).encode())
             shutil.rmtree(self._dir / version.name, ignore_errors=True)  # where somebody damaged it
             self._dir.mkdir(parents=True, exist_ok=True)
             os.replace(made, self._dir / version.name)
         except (StormError, OSError) as error:
             failure = f"could not get its blob {key!r}: {error}"
+            is_lasting = isinstance(error, PackageError)
         except Exception as error:  # a slot waits for this thread's word
             log.exception("fetching the blob %s failed", key)
             failure = f"could not get its blob {key!r}: {type(error).__name__}: {error}"
@@ -320,7 +330,8 @@ class TopologyBlobs:
             is_news = bool(failure) and self._told.get(version) != failure
             if failure:
                 self._told[version] = failure
-                self._failures[version] = _Failure(failure, self._clock.now() + RETRY_SECS)
+                wait_secs = BAD_ARCHIVE_SECS if is_lasting else RETRY_SECS
+                self._failures[version] = _Failure(failure, self._clock.now() + wait_secs, is_lasting)
             else:
                 self._here.add(version)
         if is_news:

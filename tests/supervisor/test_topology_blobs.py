@@ -19,7 +19,7 @@ from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import LocalAssignment
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
-from storm.supervisor.topology_blobs import RETRY_SECS, TopologyBlobs
+from storm.supervisor.topology_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, TopologyBlobs
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
@@ -237,6 +237,53 @@ def test_a_disk_that_is_full_leaves_nothing_and_recovers(machine: Machine, monke
     assert machine.settle(words) == (READY, "")
 
 
+def test_a_bad_archive_is_fetched_again_after_a_while_only(machine: Machine) -> None:
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", b"one two")
+    for _ in range(3):
+        state, failure = machine.settle(words)
+        assert (state, "cannot be unpacked" in failure, len(machine.asked)) == (FAILED, True, 1)
+    machine.clock.advance(BAD_ARCHIVE_SECS)
+    machine.settle(words)
+    assert len(machine.asked) == 2
+
+
+@pytest.mark.parametrize("key", ["data", "stamp.json", "packed"])
+def test_a_key_may_be_a_name_of_our_own(machine: Machine, key: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {key: {"localname": "archive", "uncompress": True}})
+    plain = machine.has_code("plain", {key: {"localname": "words"}})
+    machine.has_blob(key, packed.getvalue())
+    assert machine.settle(words) == machine.settle(plain) == (READY, "")
+    assert (machine.launch(words) / "archive" / "a").read_text() == "b"
+    assert (machine.launch(plain, 6701) / "words").read_bytes() == packed.getvalue()
+    machine.blobs = machine.started()
+    machine.has_blob(key, packed.getvalue())
+    assert machine.settle(words) == machine.settle(plain) == (READY, "")
+    assert len(machine.asked) == 2
+
+
+def test_what_was_unpacked_is_on_the_disk_before_what_says_so(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", packed.getvalue())
+    synced: list[list[str]] = []
+
+    def sync() -> None:
+        [made] = (machine.directory / "supervisor" / "tmp").iterdir()
+        synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
+
+    monkeypatch.setattr(os, "sync", sync)
+    assert machine.settle(words) == (READY, "")
+    assert synced == [["data", "data/a"]]
+
+
 # Updates
 
 
@@ -288,6 +335,21 @@ def test_a_blob_that_restarts_workers_is_left_to_the_next_one(machine: Machine) 
     later = machine.launch(words, 6701)
     assert (later / "words").read_bytes() == b"three"
     assert not machine.blobs.wants_restart(machine.workers[0])
+
+
+def test_a_new_version_that_is_no_archive_is_not_fetched_over_and_over(machine: Machine) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", packed.getvalue())
+    assert machine.settle(words) == (READY, "")
+    directory = machine.launch(words)
+    machine.has_blob("words.txt", b"no archive")
+    assert machine.tend() == machine.clock.now() + BAD_ARCHIVE_SECS
+    machine.tend(RETRY_SECS)
+    assert len(machine.asked) == 2
+    assert (directory / "words.txt" / "a").read_text() == "b"
 
 
 def test_a_record_that_zookeeper_lost_changes_nothing(machine: Machine) -> None:
