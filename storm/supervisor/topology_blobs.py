@@ -101,6 +101,7 @@ class TopologyBlobs:
         self._failures: dict[Version, _Failure] = {}
         self._told: dict[Version, str] = {}  # the failure that was logged last
         self._links: dict[str, dict[str, Version]] = {}  # {worker id: its links}
+        self._swap_at: dict[tuple[str, str], float] = {}  # {(worker id, local name): when a swap that failed is due}
         self._unneeded_since: dict[Version, float] = {}
         self._dir.mkdir(parents=True, exist_ok=True)
         self._here = set(_whole_versions(self._dir))
@@ -182,9 +183,10 @@ class TopologyBlobs:
                 for name, version in swaps.items():
                     self._swap(worker_id, name, version)
                 uses.update(conf.uses)
+            self._swap_at = {link: at for link, at in self._swap_at.items() if link[0] in running}
             retries = [self._fetch_again(use) for use in uses]
             self._tidy()
-            due = [since + self._keep_secs for since in self._unneeded_since.values()]
+            due = [*self._swap_at.values(), *(since + self._keep_secs for since in self._unneeded_since.values())]
             return min([*due, *(retry_at for retry_at in retries if retry_at is not None)], default=None)
 
     # For whoever reads the cluster's state
@@ -273,22 +275,33 @@ class TopologyBlobs:
         return found
 
     def _swap(self, worker_id: str, name: str, version: Version) -> None:
+        link, now = (worker_id, name), self._clock.now()
+        if now < self._swap_at.get(link, now):
+            return
         try:
             _point(self._workers_dir / worker_id / name, self._place(version))
         except OSError as error:
-            log.error("the blob %s of worker %s cannot be updated: %s", name, worker_id, error)
+            if link not in self._swap_at:
+                log.error("the blob %s of worker %s cannot be updated: %s", name, worker_id, error)
+            self._swap_at[link] = now + RETRY_SECS
         else:
             log.info("worker %s finds a new version of its blob %s", worker_id, name)
-        self._links[worker_id][name] = version
+            self._swap_at.pop(link, None)
+            self._links[worker_id][name] = version
+
+    def _wanted(self) -> list[dict[str, Version]]:
+        return [wanted_links(conf.uses, self._contents) for conf in self._confs.values()]
+
+    def _unneeded(self) -> set[Version]:
+        return blob_versions.unneeded(self._here, [*self._wanted(), *self._links.values()], self._fetching)
 
     def _tidy(self) -> None:
         now = self._clock.now()
-        needed = [wanted_links(conf.uses, self._contents) for conf in self._confs.values()]
-        versions = {version for links in needed for version in links.values()}
+        versions = {version for links in self._wanted() for version in links.values()}
         for kept in (self._failures, self._told):
             for version in kept.keys() - versions:
                 del kept[version]
-        found = blob_versions.unneeded(self._here, [*needed, *self._links.values()], self._fetching)
+        found = self._unneeded()
         self._unneeded_since = {version: self._unneeded_since.get(version, now) for version in found}
         for version, since in self._unneeded_since.items():
             if now - since >= self._keep_secs:
@@ -347,7 +360,7 @@ class TopologyBlobs:
                 return
             aside = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
             with self._lock:
-                if version not in self._unneeded_since:
+                if version not in self._unneeded():  # since the slots' thread looked
                     return
                 try:
                     os.replace(place, aside)
@@ -357,7 +370,7 @@ class TopologyBlobs:
                     log.error("%s cannot be removed: %s", place, error)
                     return
                 self._here.discard(version)
-                del self._unneeded_since[version]
+                self._unneeded_since.pop(version, None)
             shutil.rmtree(aside, ignore_errors=True)
 
         return remove

@@ -352,6 +352,23 @@ def test_a_new_version_that_is_no_archive_is_not_fetched_over_and_over(machine: 
     assert (directory / "words.txt" / "a").read_text() == "b"
 
 
+def test_a_link_that_could_not_be_replaced_is_tried_again(machine: Machine) -> None:
+    _, directory = running(machine)
+    [old] = machine.versions()
+    (directory / "words").unlink()
+    (directory / "words").mkdir()
+    machine.has_blob("words.txt", b"three")
+    assert machine.tend() == machine.clock.now() + RETRY_SECS
+    machine.tend(KEEP_SECS)
+    assert old in machine.versions(), "for all that is known the worker has a link to it"
+    (directory / "words").rmdir()
+    machine.tend(RETRY_SECS)
+    assert (directory / "words").read_bytes() == b"three"
+    machine.tend()
+    machine.tend(KEEP_SECS)
+    assert old not in machine.versions()
+
+
 def test_a_record_that_zookeeper_lost_changes_nothing(machine: Machine) -> None:
     words, _ = running(machine)
     assert machine.blobs.learn({"words.txt": ""}) == {"words.txt": sha256(b"one two")}
@@ -464,6 +481,20 @@ def test_a_version_that_is_wanted_again_stays(machine: Machine) -> None:
     machine.tend()
     assert old in machine.versions()
     assert (machine.workers_dir / "worker-6700" / "words").read_bytes() == b"one two"
+
+
+def test_a_version_that_a_worker_is_launched_with_stays(machine: Machine) -> None:
+    words, _ = running(machine)
+    [old] = machine.versions()
+    machine.has_blob("words.txt", b"three")
+    machine.tend()
+    machine.clock.advance(KEEP_SECS)
+    machine.blobs.tend(machine.workers)  # begins the removal
+    machine.has_blob("words.txt", b"one two")
+    directory = machine.launch(words, 6701)
+    machine.run_jobs()
+    assert (directory / "words").read_bytes() == b"one two"
+    assert old in machine.versions()
 
 
 def test_the_blobs_of_a_topology_that_is_gone_go(machine: Machine) -> None:
