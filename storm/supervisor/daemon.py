@@ -5,7 +5,7 @@
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
     health          runs the host's health scripts, where there are some
-    localizer-*     fetch code and blobs; environments build and remove them; thrift-* serve workers and Nimbus
+    localizer       fetch code, or blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
 """
