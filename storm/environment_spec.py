@@ -188,6 +188,20 @@ def project_of(line: str) -> str | None:
     return None if found is None else normalised(found[1])
 
 
+def from_wheels(line: str, wheels: Iterable[tuple[str, str]]) -> str:
+    """A requirement as it holds where nothing but these wheels, (file name, sha256), is installed: its address, from
+    which nobody is to fetch it, is left out. It is the version of its wheel, if there is one only.
+    """
+    found = None if line.startswith("-") else _NAME.match(line)
+    if found is None or not line[found.end() :].startswith("@"):
+        return line
+    _, _, more = line[found.end() + 1 :].strip().partition(" ")
+    parts = [name.split("-") for name, _ in wheels]
+    versions = {each[1] for each in parts if normalised(each[0]) == normalised(found[1])}
+    pin = f"=={min(versions)}" if len(versions) == 1 else ""
+    return f"{found[1]}{found[2] or ''}{pin} {more}".strip()
+
+
 def normalised(name: str) -> str:
     """A project's name as indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -12,6 +12,7 @@ from storm.environment_spec import (
     check_line,
     check_lines,
     from_plain,
+    from_wheels,
     logical_lines,
     project_of,
     read_manifest,
@@ -146,6 +147,29 @@ def test_a_manifest_without_an_environment_wants_none() -> None:
     assert read_manifest(b"[]") is None
     with pytest.raises(PackageError, match="its manifest is not readable"):
         read_manifest(b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("line", "as_wheel"),
+    [
+        ("colours", "colours"),
+        ("--pre", "--pre"),
+        ("x==1 ; python_version >= '3'", "x==1 ; python_version >= '3'"),
+        ("Colours @ https://example.org/colours.zip", "Colours==1.0"),
+        ("colours@https://example.org/colours.zip;x", "colours==1.0"),
+        (
+            "colours[all] @ git+https://example.org/x.git@abc ; python_version >= '3' --hash=sha256:aa",
+            "colours[all]==1.0 ; python_version >= '3' --hash=sha256:aa",
+        ),
+        ("two @ https://example.org/two.zip", "two"),
+        ("none @ https://example.org/none.zip", "none"),
+    ],
+)
+def test_where_wheels_travel_an_address_is_its_wheel(line: str, as_wheel: str) -> None:
+    check_line(line)
+    wheels = [(name, "a" * 64) for name in (WHEEL, "two-1-py3-none-any.whl", "two-2-py3-none-any.whl")]
+    assert from_wheels(line, wheels) == as_wheel
+    check_line(as_wheel)
 
 
 def test_names_are_compared_as_indexes_do() -> None:

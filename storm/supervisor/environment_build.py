@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.environment_spec import OWN_PROJECT, normalised
+from storm.environment_spec import OWN_PROJECT, from_wheels, normalised
 from storm.errors import StormError
 from storm.supervisor.environments import BuildFailure
 from storm.supervisor.local_state import write_atomically
@@ -174,7 +174,9 @@ class EnvironmentBuild:
         for what, command in creation(host, target):
             self._command(what, command, environment)
         required, constraints = target / "requirements.txt", target / "constraints.txt"
-        lines = [line for line in spec.requirements if not (spec.wheels and _is_index_option(line))]
+        lines = spec.requirements
+        if spec.wheels:
+            lines = tuple(from_wheels(line, spec.wheels) for line in lines if not _is_index_option(line))
         required.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         constraints.write_text("".join(f"{line}\n" for line in host.constraints), encoding="utf-8")
         command = [*installer(host, python), "-r", str(required), "-c", str(constraints)]
