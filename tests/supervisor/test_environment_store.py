@@ -48,8 +48,8 @@ class Host:
         (directory / "tmp").mkdir()
         self.store = self.started()
 
-    def started(self) -> EnvironmentStore:
-        host = HostPython("python3", "3.11", ("/srv/site-packages",), (), str(self.uv), False)
+    def started(self, constraints: tuple[str, ...] = ()) -> EnvironmentStore:
+        host = HostPython("python3", "3.11", ("/srv/site-packages",), constraints, str(self.uv), False)
         limits = EnvironmentLimits(keep_secs=100.0)
         return EnvironmentStore(self.directory, self.clock, self.woken, limits, host)
 
@@ -155,3 +155,24 @@ def test_what_nobody_uses_is_removed_after_a_while(host: Host) -> None:
     host.store.use(frozenset({SHADES.key}))
     assert host.outcome(EnvironmentSpec("3.11", ("hues",))).state is EnvironmentState.READY
     assert COLOURS.key not in host.there()
+
+
+def test_after_an_upgrade_of_storm_it_is_built_anew_beside_the_one_that_workers_run_in(host: Host) -> None:
+    host.outcome(COLOURS)
+    former = host.store.python(COLOURS.key)
+    host.store.close()
+    host.store = host.started(("msgpack>=2",))
+    assert host.store.look(COLOURS.key).state is None, "what Storm needs may not be in it"
+    host.store.use(frozenset({COLOURS.key}))
+    host.clock.advance(1000)
+    assert host.outcome(COLOURS).state is EnvironmentState.READY
+    assert host.store.python(COLOURS.key) != former
+    host.store.use(frozenset({COLOURS.key}))
+    host.clock.advance(1000)
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    assert (former.exists(), host.store.python(COLOURS.key).exists()) == (True, True)
+    host.store.use(frozenset({SHADES.key}))
+    host.clock.advance(100)
+    host.store.use(frozenset({SHADES.key}))
+    assert host.outcome(EnvironmentSpec("3.11", ("hues",))).state is EnvironmentState.READY
+    assert (former.exists(), host.store.python(COLOURS.key).exists()) == (False, False)

@@ -155,6 +155,7 @@ def test_a_manifest_that_no_client_wrote_starts_nothing(shop: Shop) -> None:
 def test_environments_of_topologies_that_stay_are_used_also_after_a_restart(shop: Shop) -> None:
     shop.prepared.keep(frozenset({"words", "plain"}))
     assert (shop.code.kept, shop.environments.used) == ({"words", "plain"}, {SPEC.key})
+    assert [spec for spec, _ in shop.environments.wanted] == [SPEC], "it may be built before the next worker needs it"
     (shop.code.code_dir("words") / MANIFEST).unlink()
     shop.prepared.keep(frozenset({"words"}))
     assert shop.environments.used == {SPEC.key}, "a damaged disk takes nobody's environment away"
