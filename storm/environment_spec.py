@@ -38,7 +38,9 @@ _OPTIONS = {  # {option of requirements.txt that both pip and uv know: whether i
 }  # fmt: skip
 _FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--no-index"}
 _NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*")
-_VERSION = re.compile(r"\(?\s*(?:(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+*_-]*\s*,?\s*)*\)?")
+_ONE_VERSION = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+*_-]*"
+# A comma between any two: were it optional, the blanks around it could be matched in many ways.
+_VERSION = re.compile(rf"\(?\s*(?:{_ONE_VERSION}(?:\s*,\s*{_ONE_VERSION})*)?\s*,?\s*\)?")
 _ADDRESS = re.compile(r"(https?|git\+https?|git\+ssh)://[^\s]+")
 _HASH = re.compile(r"\s+--hash[= ](sha256|sha384|sha512):[0-9a-f]+(?=\s|$)")
 _PYTHON = re.compile(r"3\.\d{1,3}")
@@ -184,6 +186,20 @@ def project_of(line: str) -> str | None:
     """The project that a requirement names, as indexes compare names (PEP 503); None for an option."""
     found = None if line.startswith("-") else _NAME.match(line)
     return None if found is None else normalised(found[1])
+
+
+def from_wheels(line: str, wheels: Iterable[tuple[str, str]]) -> str:
+    """A requirement as it holds where nothing but these wheels, (file name, sha256), is installed: its address, from
+    which nobody is to fetch it, is left out. It is the version of its wheel, if there is one only.
+    """
+    found = None if line.startswith("-") else _NAME.match(line)
+    if found is None or not line[found.end() :].startswith("@"):
+        return line
+    _, _, more = line[found.end() + 1 :].strip().partition(" ")
+    parts = [name.split("-") for name, _ in wheels]
+    versions = {each[1] for each in parts if normalised(each[0]) == normalised(found[1])}
+    pin = f"=={min(versions)}" if len(versions) == 1 else ""
+    return f"{found[1]}{found[2] or ''}{pin} {more}".strip()
 
 
 def normalised(name: str) -> str:

@@ -12,6 +12,7 @@ from storm.environment_spec import (
     check_line,
     check_lines,
     from_plain,
+    from_wheels,
     logical_lines,
     project_of,
     read_manifest,
@@ -26,6 +27,7 @@ WHEEL = "colours-1.0-py3-none-any.whl"
     [
         "requests",
         "requests>=2,<3",
+        "requests (>=2 , <3,)",
         "requests [socks, use_chardet_on_py3] >= 2.8.1, == 2.8.* ; python_version < '3.12'",
         "a_b.c==1.0+local.1",
         "x===1.0",
@@ -71,11 +73,18 @@ def test_what_pip_and_uv_both_understand_passes(line: str) -> None:
         ("x==1" + " " * 200_000 + "!", "has blanks that none needs"),
         ("x" * 300_000, "has more than 262,144 characters"),
         ("=1", "is none that pip understands"),
+        ("x>=1 <2", "is none that pip understands"),
     ],
 )
 def test_what_no_host_could_or_should_follow_is_refused_by_name(line: str, complaint: str) -> None:
     with pytest.raises(PackageError, match=complaint):
         check_line(line)
+
+
+@pytest.mark.parametrize("part", [" ==1", "==1, ", "==1!", ",==1!!"])
+def test_a_long_line_is_looked_at_once(part: str) -> None:
+    with pytest.raises(PackageError):  # at once: what goes through all ways to match it never comes to an end
+        check_line("x" + part * 10_000 + "?")
 
 
 @given(st.text(max_size=40) | st.text("ax1.[],;@ -=<>!~#:/${}\"'", max_size=40))
@@ -138,6 +147,29 @@ def test_a_manifest_without_an_environment_wants_none() -> None:
     assert read_manifest(b"[]") is None
     with pytest.raises(PackageError, match="its manifest is not readable"):
         read_manifest(b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("line", "as_wheel"),
+    [
+        ("colours", "colours"),
+        ("--pre", "--pre"),
+        ("x==1 ; python_version >= '3'", "x==1 ; python_version >= '3'"),
+        ("Colours @ https://example.org/colours.zip", "Colours==1.0"),
+        ("colours@https://example.org/colours.zip;x", "colours==1.0"),
+        (
+            "colours[all] @ git+https://example.org/x.git@abc ; python_version >= '3' --hash=sha256:aa",
+            "colours[all]==1.0 ; python_version >= '3' --hash=sha256:aa",
+        ),
+        ("two @ https://example.org/two.zip", "two"),
+        ("none @ https://example.org/none.zip", "none"),
+    ],
+)
+def test_where_wheels_travel_an_address_is_its_wheel(line: str, as_wheel: str) -> None:
+    check_line(line)
+    wheels = [(name, "a" * 64) for name in (WHEEL, "two-1-py3-none-any.whl", "two-2-py3-none-any.whl")]
+    assert from_wheels(line, wheels) == as_wheel
+    check_line(as_wheel)
 
 
 def test_names_are_compared_as_indexes_do() -> None:

@@ -25,6 +25,10 @@ OUTPUT_BYTES_MAX = 65_536  # of a script, that are looked at
 SAID_CHARS_MAX = 300  # of a line that is shown
 AT_ONCE = 8
 FAILED = "ERROR"
+KILL_WAIT_SECS = 5.0  # a process that waits for a disk, or for a file server that is gone, does not even die
+
+
+Stuck = dict["Path", "subprocess.Popen[bytes]"]  # {script: its process, which could not be ended}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +74,33 @@ def verdict(result: ScriptResult, fail_on_timeouts: bool) -> str:
     return "well" if result.exit_code == 0 else f"exit code {result.exit_code} without a line ERROR{said}"
 
 
-def run_scripts(directory: Path, timeout_secs: float) -> list[ScriptResult]:
+def run_scripts(directory: Path, timeout_secs: float, stuck: Stuck | None = None) -> list[ScriptResult]:
     """Run all of them, several at once; their results by name. A directory that is not there has none.
 
-    One that takes longer is killed, with what it started.
+    One that takes longer is killed, with what it started. Where even that does not end it, it is noted in `stuck`, and
+    not started again as long as it is there.
     """
+    unended: Stuck = {} if stuck is None else stuck
     try:
         scripts = sorted(path for path in directory.iterdir() if path.is_file() and os.access(path, os.X_OK))
     except OSError:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda script: _run(script, timeout_secs), scripts))
+        return list(pool.map(lambda script: _run(script, timeout_secs, unended), scripts))
 
 
-def _run(script: Path, timeout_secs: float) -> ScriptResult:
+def _run(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
+    former = stuck.get(script)
+    if former is not None and former.poll() is None:
+        return ScriptResult(script.name, timeout_secs=timeout_secs)
+    stuck.pop(script, None)
     try:
-        return _ended(script, timeout_secs)
+        return _ended(script, timeout_secs, stuck)
     except OSError as error:
         return ScriptResult(script.name, why_not=error.strerror or str(error))
 
 
-def _ended(script: Path, timeout_secs: float) -> ScriptResult:
+def _ended(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
     # Files, not pipes: what it started in the background may hold a pipe open for ever.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
@@ -102,7 +112,10 @@ def _ended(script: Path, timeout_secs: float) -> ScriptResult:
             exit_code = None
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            try:
+                process.wait(KILL_WAIT_SECS)
+            except subprocess.TimeoutExpired:
+                stuck[script] = process
         said = _lines(err)
         return ScriptResult(
             script.name,

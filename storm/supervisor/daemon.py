@@ -5,7 +5,7 @@
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
     health          runs the host's health scripts, where there are some
-    localizer-*     fetch code and blobs; environments build and remove them; thrift-* serve workers and Nimbus
+    localizer       fetch code, or blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
 """
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
+    from storm.hosts.health import Stuck
     from storm.supervisor.slot_runner import Blobs, Workers
     from storm.supervisor.worker_process import CommandBuilder
 
@@ -152,6 +153,7 @@ class SupervisorDaemon:
         self._refused: AlreadyRunningError | NoPermissionError | None = None
         self._coordination_due = threading.Event()
         self._beats_due = threading.Event()
+        self._stuck_scripts: Stuck = {}
         for_workers = _for_workers(options, settings)
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
@@ -255,7 +257,7 @@ class SupervisorDaemon:
     def _check_health(self) -> None:
         options = self._options
         if options.health_dir is not None:
-            results = run_scripts(options.health_dir, options.health_timeout_secs)
+            results = run_scripts(options.health_dir, options.health_timeout_secs, self._stuck_scripts)
             self._core.judge(illness(results, options.health_fails_on_timeouts))
 
     def _coordinate(self) -> None:

@@ -7,7 +7,7 @@ installation: a pin that they exclude is a conflict that the installer explains,
 The `.pth` comes last, so that the installer sees an empty environment: what is on one host by chance decides nothing.
 
 It is built at its place, since programs in it name their interpreter by its path; a file that is written last says
-that it is whole.
+that it is whole. Beside it is `<its name>.tmp` while it is built, for what pip, uv and builds of sources put aside.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from storm.environment_spec import OWN_PROJECT, normalised
+from storm.environment_spec import OWN_PROJECT, from_wheels, normalised
 from storm.errors import StormError
+from storm.supervisor import process_table
 from storm.supervisor.environments import BuildFailure
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.worker_launch import WORKER_ID_VARIABLE, worker_environment
@@ -129,6 +130,7 @@ class EnvironmentBuild:
         self._spec = spec
         self._wheels_dir = wheels_dir
         self._target = target
+        self._tmp_dir = target.with_name(f"{target.name}.tmp")  # beside it, since a target must be empty
         self._host = host
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -140,6 +142,7 @@ class EnvironmentBuild:
         timer.daemon = True
         timer.start()
         try:
+            self._tmp_dir.mkdir(parents=True, exist_ok=True)
             self._build()
         except BuildError as error:
             shutil.rmtree(self._target, ignore_errors=True)
@@ -149,6 +152,9 @@ class EnvironmentBuild:
             return BuildFailure(str(error), no_room=error.errno in {errno.ENOSPC, errno.EDQUOT})
         finally:
             timer.cancel()
+            # A session that a source's build began is out of killpg's reach.
+            process_table.kill_all_with_environment(f"TMPDIR={self._tmp_dir}")
+            shutil.rmtree(self._tmp_dir, ignore_errors=True)
         return None
 
     def stop(self, why: str) -> None:
@@ -167,14 +173,15 @@ class EnvironmentBuild:
     def _build(self) -> None:
         spec, host, target = self._spec, self._host, self._target
         shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
         self._check_wheels()
         python = target / "bin" / "python"
-        environment = build_environment(os.environ, target.parent, is_offline=bool(spec.wheels))
+        environment = build_environment(os.environ, target.parent, self._tmp_dir, is_offline=bool(spec.wheels))
         for what, command in creation(host, target):
             self._command(what, command, environment)
         required, constraints = target / "requirements.txt", target / "constraints.txt"
-        lines = [line for line in spec.requirements if not (spec.wheels and _is_index_option(line))]
+        lines = spec.requirements
+        if spec.wheels:
+            lines = tuple(from_wheels(line, spec.wheels) for line in lines if not _is_index_option(line))
         required.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         constraints.write_text("".join(f"{line}\n" for line in host.constraints), encoding="utf-8")
         command = [*installer(host, python), "-r", str(required), "-c", str(constraints)]
@@ -199,7 +206,7 @@ class EnvironmentBuild:
     def _check_import(self, python: Path) -> None:
         environment = worker_environment(os.environ, {}, self._target)
         del environment[WORKER_ID_VARIABLE]
-        environment[BUILD_VARIABLE] = str(self._target.parent)
+        environment |= {BUILD_VARIABLE: str(self._target.parent), "TMPDIR": str(self._tmp_dir)}
         ended = self._run([str(python), "-c", _IMPORTED], environment)
         if ended.code != 0:
             raise self._error("Storm itself cannot be imported with what it installs", ended)
@@ -216,34 +223,36 @@ class EnvironmentBuild:
         return BuildError(self._stopped or reason, text, no_room)
 
     def _run(self, command: list[str], environment: Mapping[str, str]) -> Ended:
-        """Run a command in a session of its own, and end all that it leaves behind."""
-        with self._lock:
-            if self._stopped:
-                raise BuildError(self._stopped)
-            self._process = process = subprocess.Popen(
-                command,
-                cwd=self._target.parent,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        lines: deque[str] = deque(maxlen=LINES_KEPT)
-        assert process.stdout is not None
-        with process.stdout:
-            while line := process.stdout.readline(LINE_BYTES_MAX):
-                if line.strip():
-                    lines.append(line.decode("utf-8", "replace").rstrip())
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        with self._lock:  # while it is not reaped its id is its own
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait()
-            self._process = None
-        return Ended(code, list(lines))
+        """Run a command in a session of its own, and end what it leaves behind in that."""
+        # A file, not a pipe: what it leaves behind elsewhere may hold a pipe open for ever.
+        with tempfile.TemporaryFile(dir=self._tmp_dir) as output:
+            with self._lock:
+                if self._stopped:
+                    raise BuildError(self._stopped)
+                self._process = process = subprocess.Popen(
+                    command,
+                    cwd=self._target.parent,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            with self._lock:  # while it is not reaped its id is its own
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                code = process.wait()
+                self._process = None
+            return Ended(code, _last_lines(output))
+
+
+def _last_lines(output: IO[bytes]) -> list[str]:
+    output.seek(max(0, output.seek(0, os.SEEK_END) - LINES_KEPT * LINE_BYTES_MAX))
+    lines = output.read(LINES_KEPT * LINE_BYTES_MAX).decode("utf-8", "replace").split("\n")
+    return [line[:LINE_BYTES_MAX].rstrip() for line in lines if line.strip()][-LINES_KEPT:]
 
 
 def creation(host: HostPython, target: Path) -> list[tuple[str, list[str]]]:
@@ -263,8 +272,11 @@ def installer(host: HostPython, python: Path) -> list[str]:
     return [*pip, "install", "--progress-bar", "off"]
 
 
-def build_environment(environ: Mapping[str, str], directory: Path, *, is_offline: bool) -> dict[str, str]:
-    """The environment of a build's programs: the supervisor's, without what is about its own Python.
+def build_environment(
+    environ: Mapping[str, str], directory: Path, tmp_dir: Path, *, is_offline: bool
+) -> dict[str, str]:
+    """The environment of a build's programs: the supervisor's, without what is about its own Python. What they leave in
+    `tmp_dir` is removed with that, also where they are killed.
 
     Settings of pip and uv on this host hold (indexes, proxies, caches), but where wheels travel: then only these count.
     """
@@ -274,6 +286,7 @@ def build_environment(environ: Mapping[str, str], directory: Path, *, is_offline
         kept |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
     return kept | {
         BUILD_VARIABLE: str(directory),
+        "TMPDIR": str(tmp_dir),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INPUT": "1",
         "NO_COLOR": "1",

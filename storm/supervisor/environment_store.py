@@ -1,14 +1,17 @@
 """The virtual environments of a supervisor's topologies: built, shared, removed when no topology uses them.
 
-    <supervisor dir>/environments/<key>/        an environment; without storm-environment.json it is not whole
-    <supervisor dir>/tmp/                       what is being removed; wiped at each start
+    <supervisor dir>/environments/<key>.<of Storm>/   an environment; without storm-environment.json it is not whole
+    <supervisor dir>/tmp/                             what is being removed; wiped at each start
 
+What Storm itself requires bounds what is in one, and so has its part in the name: after an upgrade another one is built
+for the same key, and the one of before stays as long as a topology here needs that key, whose workers may run in it.
 Threads of its own build and remove, so that slots and downloads never wait for them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import logging
 import os
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BUILD_TIMEOUT_SECS = 600.0
+SUFFIX_CHARS = 8
 
 
 class EnvironmentStore:
@@ -64,10 +68,13 @@ class EnvironmentStore:
         self._wake = wake
         self._limits = limits or EnvironmentLimits()
         self.host = host or host_python()
+        self._suffix = "." + hashlib.sha256("\n".join(self.host.constraints).encode()).hexdigest()[:SUFFIX_CHARS]
         self._timeout_secs = build_timeout_secs
         self._environments = Environments(self._limits)
+        # By names of directories, as all that is not public here.
         self._sources: dict[str, tuple[EnvironmentSpec, Path]] = {}
         self._builds: dict[str, EnvironmentBuild] = {}
+        self._former: frozenset[str] = frozenset()
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._numbers = itertools.count()
@@ -77,26 +84,29 @@ class EnvironmentStore:
     def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None:
         """Build it, unless it is there, or has failed just now. Its wheels are in `wheels_dir`."""
         with self._changed:
-            self._sources[spec.key] = (spec, wheels_dir)
-            self._environments.want(spec.key, self._clock.now())
+            self._sources[self._name(spec.key)] = (spec, wheels_dir)
+            self._environments.want(self._name(spec.key), self._clock.now())
             self._work_is_there()
 
     def look(self, key: str) -> EnvironmentSeen:
         """How it is."""
         with self._changed:
-            return self._environments.look(key, self._clock.now())
+            return self._environments.look(self._name(key), self._clock.now())
 
     def use(self, keys: frozenset[str]) -> None:
         """The topologies of this host need these and no others."""
         with self._changed:
-            self._environments.use(keys, self._clock.now())
-            self._sources = {key: source for key, source in self._sources.items() if key in keys or key in self._builds}
+            former = (name for name in self._former if name.partition(".")[0] in keys)
+            names = {*map(self._name, keys), *former}
+            self._environments.use(names, self._clock.now())
+            kept = names.union(self._builds)
+            self._sources = {name: source for name, source in self._sources.items() if name in kept}
             if self._environments.due() is not None:
                 self._work_is_there()
 
     def python(self, key: str) -> Path:
         """The Python of an environment that is ready."""
-        return self._directory / key / "bin" / "python"
+        return self._directory / self._name(key) / "bin" / "python"
 
     def children(self) -> set[int]:
         """The processes that build, which nobody else may wait for."""
@@ -111,6 +121,9 @@ class EnvironmentStore:
             for build in self._builds.values():
                 build.stop("the supervisor ends")
             self._changed.notify_all()
+
+    def _name(self, key: str) -> str:
+        return key + self._suffix
 
     def _take_over(self) -> None:
         """Keep what a former run has built, and throw away what it had not."""
@@ -128,7 +141,8 @@ class EnvironmentStore:
                     write_host_path(path, self.host)
         # Also those for another Python, which workers of a former supervisor may run on.
         with self._changed:
-            self._environments.found([path.name for path in found if path not in broken], self._clock.now())
+            self._former = frozenset(path.name for path in found if path not in broken)
+            self._environments.found(self._former, self._clock.now())
 
     def _work_is_there(self) -> None:
         """One thread a build, and one more so that removals wait for none; started when they are needed."""
@@ -163,31 +177,31 @@ class EnvironmentStore:
         log.info("building environment %s of %d requirements", command.key, len(spec.requirements))
         return build
 
-    def _run(self, key: str, build: EnvironmentBuild) -> None:
+    def _run(self, name: str, build: EnvironmentBuild) -> None:
         began = self._clock.now()
         try:
             failure = build.run(self._timeout_secs)
         except Exception as error:  # slots wait for this thread's word
-            log.exception("building environment %s failed", key)
+            log.exception("building environment %s failed", name)
             failure = BuildFailure(f"{type(error).__name__}: {error}")
         took = self._clock.now() - began
         if failure is None:
-            log.info("environment %s is built, in %.1f s", key, took)
+            log.info("environment %s is built, in %.1f s", name, took)
         else:
-            log.warning("environment %s was not built: %s\n%s", key, failure.reason, failure.last_lines)
+            log.warning("environment %s was not built: %s\n%s", name, failure.reason, failure.last_lines)
         with self._changed:
-            del self._builds[key]
-            self._environments.ended(key, failure, self._clock.now())
+            del self._builds[name]
+            self._environments.ended(name, failure, self._clock.now())
             self._changed.notify_all()
         self._wake()
 
-    def _aside(self, key: str) -> Path | None:
+    def _aside(self, name: str) -> Path | None:
         """Move an environment into tmp/, which is one rename; where to."""
-        aside = self._tmp_dir / f"{key}.{next(self._numbers)}.environment"
-        log.info("environment %s is removed: no topology here has used it for %g s", key, self._limits.keep_secs)
+        aside = self._tmp_dir / f"{name}.{next(self._numbers)}.environment"
+        log.info("environment %s is removed: no topology here has used it for %g s", name, self._limits.keep_secs)
         try:
-            os.replace(self._directory / key, aside)
+            os.replace(self._directory / name, aside)
         except OSError as error:
-            log.error("environment %s cannot be removed: %s", key, error)
+            log.error("environment %s cannot be removed: %s", name, error)
             return None
         return aside

@@ -5,7 +5,8 @@
 
 A topology's directory is made whole in tmp/ and renamed into place, so there is never half of one. blobs.json
 says what it holds (hash, size and time of each file), so a restart trusts it without reading it all again.
-A few threads fetch; a topology whose download fails or hangs holds one of them and delays no other slot.
+A few threads fetch; a topology whose download fails or hangs holds one of them and delays no other slot. As many others
+do what `run` is given, so that code never waits for that.
 """
 
 from __future__ import annotations
@@ -73,15 +74,12 @@ class Localizer:
         """Raises OSError if the directory cannot be made or written."""
         self._dist_dir = supervisor_dir / "stormdist"
         self._tmp_dir = supervisor_dir / "tmp"
-        self._open_download = open_download
         self._wake = wake
-        self._threads_max = threads_max
-        self._threads: list[threading.Thread] = []
-        self._queue: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        self._threads = _Threads(open_download, threads_max)
+        self._other_threads = _Threads(open_download, threads_max)
         self._lock = threading.Lock()
         self._wanted: dict[TopologyId, _Wanted] = {}
         self._numbers = itertools.count()
-        self._closed = False
         shutil.rmtree(self._tmp_dir, ignore_errors=True)
         self._tmp_dir.mkdir(parents=True, exist_ok=True)
         self._dist_dir.mkdir(parents=True, exist_ok=True)
@@ -103,7 +101,7 @@ class Localizer:
             if _holds(self._dist_dir / topology_id, hashes):
                 wanted.state = BlobsState.READY
                 return
-        self.run(lambda download: self._fetch(topology_id, wanted, download))
+        self._threads.run(lambda download: self._fetch(topology_id, wanted, download))
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
@@ -126,29 +124,18 @@ class Localizer:
                 del self._wanted[topology_id]
             doomed = [self._aside(path.name) for path in self._dist_dir.glob("*") if path.name not in topology_ids]
         for path in filter(None, doomed):
-            self.run(_remover(path))
+            self._threads.run(_remover(path))
 
     def run(self, job: Callable[[Any], None]) -> None:
-        """Have one of the threads call `job` with its `download`. Any thread may call it; what `job` raises ends its
-        thread.
+        """Have a thread that fetches no code call `job` with its `download`. Any thread may call it; what `job` raises
+        ends its thread.
         """
-        self._queue.put(job)
-        with self._lock:
-            if len(self._threads) < self._threads_max and not self._closed:
-                thread = threading.Thread(target=self._work, name="localizer", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+        self._other_threads.run(job)
 
     def close(self) -> None:
         """Begin no further download; one that is under way ends with the process."""
-        self._closed = True
-        for _ in self._threads:
-            self._queue.put(None)
-
-    def _work(self) -> None:
-        download = self._open_download()
-        while (job := self._queue.get()) is not None:
-            job(download)
+        self._threads.close()
+        self._other_threads.close()
 
     def _fetch(self, topology_id: TopologyId, wanted: _Wanted, download: Any) -> None:
         """Make the topology's directory; its outcome is in `wanted` afterwards, whatever happens."""
@@ -206,6 +193,37 @@ class Localizer:
             log.error("%s cannot be removed: %s", self._dist_dir / name, error)
             return None
         return aside
+
+
+class _Threads:
+    """At most `threads_max` of them, each with a download of its own; they do what comes in its order."""
+
+    def __init__(self, open_download: Callable[[], Any], threads_max: int) -> None:
+        self._open_download = open_download
+        self._threads_max = threads_max
+        self._threads: list[threading.Thread] = []
+        self._queue: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, job: Callable[[Any], None]) -> None:
+        self._queue.put(job)
+        with self._lock:
+            if len(self._threads) < self._threads_max and not self._closed:
+                thread = threading.Thread(target=self._work, name="localizer", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for _ in self._threads:
+                self._queue.put(None)
+
+    def _work(self) -> None:
+        download = self._open_download()
+        while (job := self._queue.get()) is not None:
+            job(download)
 
 
 def _remover(path: Path) -> Callable[[Any], None]:

@@ -81,8 +81,9 @@ class PreparedCode:
                 retry_secs=WRONG_PYTHON_RETRY_SECS,
             )
         seen = self._environments.look(needs.key)
-        if seen.state is None:
+        if seen.state is not EnvironmentState.FAILED:  # also one that is there: who left it may have been its only user
             self._want(assignment.topology_id)
+            seen = self._environments.look(needs.key)
         return _as_blobs(seen)
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
@@ -94,6 +95,8 @@ class PreparedCode:
         self._known = {topology_id: needs for topology_id, needs in self._known.items() if topology_id in topology_ids}
         self._code.keep(topology_ids)
         self._environments.use(frozenset(needs.key for needs in self._known.values() if needs is not None))
+        for topology_id in self._known:  # after an upgrade of Storm: before its next worker waits for it
+            self._want(topology_id)
 
     def python(self, topology_id: TopologyId) -> Path | None:
         """The Python of its environment; None: it runs on the supervisor's. Raises WorkerStartError."""

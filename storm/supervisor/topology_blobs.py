@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.blobstore.blob_store import version_key
 from storm.config.blob_map import KEY, BlobUse, conf_uses
-from storm.errors import BlobCorruptError, StormError, WorkerStartError
+from storm.errors import BlobCorruptError, PackageError, StormError, WorkerStartError
 from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_unpacking import unpack
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONF_MAX_BYTES = 16 << 20
-RETRY_SECS = 5.0  # after a new version could not be fetched for workers that run with the old one
-_DATA, _STAMP = "data", "stamp.json"
+RETRY_SECS = 5.0  # after a new version could not be fetched, or linked, for workers that run with the old one
+BAD_ARCHIVE_SECS = 600.0  # until one that cannot be unpacked is fetched again: its bytes never change
+_DATA, _STAMP, _PACKED = "data", "stamp.json", "packed"
 
 
 class _Conf(NamedTuple):
@@ -55,8 +56,11 @@ class _Conf(NamedTuple):
 
 
 class _Failure(NamedTuple):
+    """`retry_at`: before that running workers do not ask for it again, and nobody where `is_lasting`."""
+
     text: str
     retry_at: float
+    is_lasting: bool = False
 
 
 class TopologyBlobs:
@@ -97,6 +101,7 @@ class TopologyBlobs:
         self._failures: dict[Version, _Failure] = {}
         self._told: dict[Version, str] = {}  # the failure that was logged last
         self._links: dict[str, dict[str, Version]] = {}  # {worker id: its links}
+        self._swap_at: dict[tuple[str, str], float] = {}  # {(worker id, local name): when a swap that failed is due}
         self._unneeded_since: dict[Version, float] = {}
         self._dir.mkdir(parents=True, exist_ok=True)
         self._here = set(_whole_versions(self._dir))
@@ -108,7 +113,9 @@ class TopologyBlobs:
         self._code.request(assignment)
         with self._lock:
             for version in wanted_links(self._conf(assignment.topology_id).uses, self._contents).values():
-                self._failures.pop(version, None)
+                failure = self._failures.get(version)
+                if failure is not None and not (failure.is_lasting and self._clock.now() < failure.retry_at):
+                    del self._failures[version]
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether all of it is here, and why not if that failed."""
@@ -176,9 +183,10 @@ class TopologyBlobs:
                 for name, version in swaps.items():
                     self._swap(worker_id, name, version)
                 uses.update(conf.uses)
+            self._swap_at = {link: at for link, at in self._swap_at.items() if link[0] in running}
             retries = [self._fetch_again(use) for use in uses]
             self._tidy()
-            due = [since + self._keep_secs for since in self._unneeded_since.values()]
+            due = [*self._swap_at.values(), *(since + self._keep_secs for since in self._unneeded_since.values())]
             return min([*due, *(retry_at for retry_at in retries if retry_at is not None)], default=None)
 
     # For whoever reads the cluster's state
@@ -267,22 +275,33 @@ class TopologyBlobs:
         return found
 
     def _swap(self, worker_id: str, name: str, version: Version) -> None:
+        link, now = (worker_id, name), self._clock.now()
+        if now < self._swap_at.get(link, now):
+            return
         try:
             _point(self._workers_dir / worker_id / name, self._place(version))
         except OSError as error:
-            log.error("the blob %s of worker %s cannot be updated: %s", name, worker_id, error)
+            if link not in self._swap_at:
+                log.error("the blob %s of worker %s cannot be updated: %s", name, worker_id, error)
+            self._swap_at[link] = now + RETRY_SECS
         else:
             log.info("worker %s finds a new version of its blob %s", worker_id, name)
-        self._links[worker_id][name] = version
+            self._swap_at.pop(link, None)
+            self._links[worker_id][name] = version
+
+    def _wanted(self) -> list[dict[str, Version]]:
+        return [wanted_links(conf.uses, self._contents) for conf in self._confs.values()]
+
+    def _unneeded(self) -> set[Version]:
+        return blob_versions.unneeded(self._here, [*self._wanted(), *self._links.values()], self._fetching)
 
     def _tidy(self) -> None:
         now = self._clock.now()
-        needed = [wanted_links(conf.uses, self._contents) for conf in self._confs.values()]
-        versions = {version for links in needed for version in links.values()}
+        versions = {version for links in self._wanted() for version in links.values()}
         for kept in (self._failures, self._told):
             for version in kept.keys() - versions:
                 del kept[version]
-        found = blob_versions.unneeded(self._here, [*needed, *self._links.values()], self._fetching)
+        found = self._unneeded()
         self._unneeded_since = {version: self._unneeded_since.get(version, now) for version in found}
         for version, since in self._unneeded_since.items():
             if now - since >= self._keep_secs:
@@ -294,22 +313,26 @@ class TopologyBlobs:
     def _make(self, key: str, version: Version, download: Any) -> None:
         """Bring a version here; its outcome is noted afterwards, whatever happens."""
         made = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
-        failure = ""
+        packed = made / _PACKED / key  # by its own name, for errors
+        failure, is_lasting = "", False
         try:
-            made.mkdir(parents=True)
-            _download(download, version_key(key, version.sha256), made / key, version.sha256)
+            packed.parent.mkdir(parents=True)
+            _download(download, version_key(key, version.sha256), packed, version.sha256)
             if version.is_unpacked:
-                unpack(made / key, made / _DATA)
-                (made / key).unlink()
+                unpack(packed, made / _DATA)
+                shutil.rmtree(packed.parent)
+                os.sync()  # the stamp must not outlive what it stands for in a power cut
             else:
-                (made / key).chmod(0o444)
-                (made / key).rename(made / _DATA)
+                packed.chmod(0o444)
+                packed.rename(made / _DATA)
+                packed.parent.rmdir()
             write_atomically(made / _STAMP, json.dumps(_stamp(made / _DATA)).encode())
             shutil.rmtree(self._dir / version.name, ignore_errors=True)  # where somebody damaged it
             self._dir.mkdir(parents=True, exist_ok=True)
             os.replace(made, self._dir / version.name)
         except (StormError, OSError) as error:
             failure = f"could not get its blob {key!r}: {error}"
+            is_lasting = isinstance(error, PackageError)
         except Exception as error:  # a slot waits for this thread's word
             log.exception("fetching the blob %s failed", key)
             failure = f"could not get its blob {key!r}: {type(error).__name__}: {error}"
@@ -320,7 +343,8 @@ class TopologyBlobs:
             is_news = bool(failure) and self._told.get(version) != failure
             if failure:
                 self._told[version] = failure
-                self._failures[version] = _Failure(failure, self._clock.now() + RETRY_SECS)
+                wait_secs = BAD_ARCHIVE_SECS if is_lasting else RETRY_SECS
+                self._failures[version] = _Failure(failure, self._clock.now() + wait_secs, is_lasting)
             else:
                 self._here.add(version)
         if is_news:
@@ -336,7 +360,7 @@ class TopologyBlobs:
                 return
             aside = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
             with self._lock:
-                if version not in self._unneeded_since:
+                if version not in self._unneeded():  # since the slots' thread looked
                     return
                 try:
                     os.replace(place, aside)
@@ -346,7 +370,7 @@ class TopologyBlobs:
                     log.error("%s cannot be removed: %s", place, error)
                     return
                 self._here.discard(version)
-                del self._unneeded_since[version]
+                self._unneeded_since.pop(version, None)
             shutil.rmtree(aside, ignore_errors=True)
 
         return remove

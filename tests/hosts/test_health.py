@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,8 @@ from storm.hosts.health import ScriptResult, illness, run_scripts, verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from storm.hosts.health import Stuck
 
 
 def script(directory: Path, name: str, text: str, mode: int = 0o755) -> None:
@@ -46,6 +49,28 @@ def test_one_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path, f
     results = run_scripts(tmp_path, 0.2)
     assert [one.timed_out for one in results] == [True]
     assert illness(results, fails) == ("hangs took longer than 0.2 s" if fails else "")
+
+
+def test_one_that_does_not_die_is_not_waited_for_nor_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path, "hangs", "#!/bin/sh\nsleep 600\n")
+    stuck: Stuck = {}
+    with monkeypatch.context() as patch:  # no test can make a process that SIGKILL does not end
+        patch.setattr(subprocess.Popen, "wait", not_ended)
+        patch.setattr(subprocess.Popen, "poll", lambda process: None)
+        assert [one.timed_out for one in run_scripts(tmp_path, 0.2, stuck)] == [True]
+        script(tmp_path, "hangs", "#!/bin/sh\necho ERROR at last\n")
+        assert [one.timed_out for one in run_scripts(tmp_path, 60, stuck)] == [True]
+        assert list(stuck) == [tmp_path / "hangs"]
+    stuck[tmp_path / "hangs"].wait()
+    assert [one.error for one in run_scripts(tmp_path, 60, stuck)] == ["ERROR at last"]
+    assert stuck == {}
+
+
+def not_ended(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+    assert timeout is not None, "it would be waited for without end"
+    raise subprocess.TimeoutExpired(process.args, timeout)
 
 
 def test_what_it_leaves_in_the_background_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import storm
 from storm.environment_spec import EnvironmentSpec
 from storm.supervisor.environment_build import (
     BUILD_VARIABLE,
+    LINES_KEPT,
     EnvironmentBuild,
     HostPython,
     build_environment,
@@ -180,12 +183,58 @@ def test_a_build_can_be_ended_by_another_thread(tmp_path: Path) -> None:
     assert again is not None, "what was ended does not begin again"
 
 
+def test_what_a_build_leaves_in_a_session_of_its_own_is_not_waited_for_but_ended(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    host = program(
+        tmp_path / "uv", f"setsid sh -c 'echo $$ > {child}.new; mv {child}.new {child}; exec sleep 1000' &",
+        f"until [ -e {child} ]; do sleep 0.01; done", "echo 'error: no'; exit 1",
+    )  # fmt: skip
+    failure = build(tmp_path, spec(tmp_path, "x"), host)
+    assert failure is not None
+    assert failure.reason == "uv says: no"
+    wait_ended(int(child.read_text()))
+
+
+def wait_ended(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        assert select.select([pidfd], [], [], LONG_SECS)[0]
+        os.close(pidfd)
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -9 $$"])
+def test_what_a_build_puts_aside_goes_with_it(tmp_path: Path, end: str) -> None:
+    host = program(tmp_path / "uv", f"mktemp -d > {tmp_path / 'aside'}", end)
+    assert build(tmp_path, spec(tmp_path, "x"), host) is not None
+    aside = Path((tmp_path / "aside").read_text().strip())
+    assert aside.parent.parent == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aside", "uv"]
+
+
+def test_of_what_a_program_prints_the_last_lines_are_kept(tmp_path: Path) -> None:
+    host = program(tmp_path / "uv", "yes 'a line of no interest' | head -n 100000", "printf '\\n\\377last'", "exit 1")
+    failure = build(tmp_path, spec(tmp_path, "x"), host)
+    assert failure is not None
+    lines = failure.last_lines.split("\n")
+    assert (len(lines), lines[0], lines[-1]) == (LINES_KEPT, "a line of no interest", "\ufffdlast")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("uv", [None, WITH_UV])
+def test_where_wheels_travel_nothing_is_fetched_from_an_address(tmp_path: Path, uv: str | None) -> None:
+    make_wheel(tmp_path / "wheels", "colours", "2.0")
+    wanted = spec(tmp_path / "wheels", "colours @ http://127.0.0.1:1/colours-2.0.zip")
+    assert build(tmp_path, wanted, replace(HOST, uv=uv)) is None
+    assert python(tmp_path, "import colours; print(colours.version)") == "2.0"
+
+
 def test_the_programs_get_the_hosts_settings_but_where_wheels_travel() -> None:
     environ = {"PATH": "/bin", "PIP_INDEX_URL": "u", "UV_INDEX_URL": "u", "PYTHONPATH": "/x", "VIRTUAL_ENV": "/v"}
-    online = build_environment(environ, Path("/envs"), is_offline=False)
+    online = build_environment(environ, Path("/envs"), Path("/envs/x.tmp"), is_offline=False)
     assert {"PATH", "PIP_INDEX_URL", "UV_INDEX_URL", BUILD_VARIABLE} <= online.keys()
     assert not {"PYTHONPATH", "VIRTUAL_ENV"} & online.keys()
-    offline = build_environment(environ, Path("/envs"), is_offline=True)
+    assert online["TMPDIR"] == "/envs/x.tmp"
+    offline = build_environment(environ, Path("/envs"), Path("/envs/x.tmp"), is_offline=True)
     assert not {"PIP_INDEX_URL", "UV_INDEX_URL"} & offline.keys()
     assert (offline["PIP_CONFIG_FILE"], offline["UV_NO_CONFIG"]) == (os.devnull, "1")
 

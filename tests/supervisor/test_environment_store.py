@@ -48,8 +48,8 @@ class Host:
         (directory / "tmp").mkdir()
         self.store = self.started()
 
-    def started(self) -> EnvironmentStore:
-        host = HostPython("python3", "3.11", ("/srv/site-packages",), (), str(self.uv), False)
+    def started(self, constraints: tuple[str, ...] = ()) -> EnvironmentStore:
+        host = HostPython("python3", "3.11", ("/srv/site-packages",), constraints, str(self.uv), False)
         limits = EnvironmentLimits(keep_secs=100.0)
         return EnvironmentStore(self.directory, self.clock, self.woken, limits, host)
 
@@ -68,8 +68,10 @@ class Host:
             assert self.changed.wait_for(lambda: self.store.look(spec.key).state in over, WAIT_SECS)
         return self.store.look(spec.key)
 
-    def there(self) -> set[str]:
-        return set(os.listdir(self.directory / "environments"))
+    def there(self) -> list[str]:
+        """Keys and other endings than those of environments."""
+        names = (path.name for path in (self.directory / "environments").iterdir())
+        return sorted(name.partition(".")[0] + (".tmp" if name.endswith(".tmp") else "") for name in names)
 
     def hold(self) -> None:
         """Let the next installation wait; `begun` is written to when it is there."""
@@ -105,11 +107,11 @@ def test_what_is_whole_is_kept_over_a_restart_and_what_is_not_thrown_away(host: 
     host.hold()
     host.store.want(SHADES, host.directory)
     host.wait_begun()
-    assert host.there() == {COLOURS.key, SHADES.key}
+    assert host.there() == sorted([COLOURS.key, SHADES.key, f"{SHADES.key}.tmp"])
     (pid,) = host.store.children()
     # As after kill -9: nobody ends the build, whose directory is there.
     successor = host.started()
-    assert (host.there(), successor.look(SHADES.key).state) == ({COLOURS.key}, None)
+    assert (host.there(), successor.look(SHADES.key).state) == ([COLOURS.key], None)
     assert successor.look(COLOURS.key).state is EnvironmentState.READY
     assert host.settled(SHADES).reason.startswith("uv exited with code -9"), f"process {pid} was ended"
     successor.close()
@@ -123,7 +125,7 @@ def test_a_build_holds_up_no_other_and_ends_with_the_supervisor(host: Host) -> N
     assert host.store.look(COLOURS.key).state is EnvironmentState.BUILDING
     host.store.close()
     assert host.settled(COLOURS).reason == "the supervisor ends"
-    assert host.there() == {SHADES.key}
+    assert host.there() == [SHADES.key]
 
 
 def test_a_full_disk_fails_a_build_and_makes_room_then_it_is_tried_again(host: Host) -> None:
@@ -148,8 +150,29 @@ def test_what_nobody_uses_is_removed_after_a_while(host: Host) -> None:
     host.clock.advance(99)
     assert host.outcome(SHADES).state is EnvironmentState.READY
     host.store.use(frozenset({SHADES.key}))
-    assert host.there() == {COLOURS.key, SHADES.key}
+    assert host.there() == sorted([COLOURS.key, SHADES.key])
     host.clock.advance(1)
     host.store.use(frozenset({SHADES.key}))
     assert host.outcome(EnvironmentSpec("3.11", ("hues",))).state is EnvironmentState.READY
     assert COLOURS.key not in host.there()
+
+
+def test_after_an_upgrade_of_storm_it_is_built_anew_beside_the_one_that_workers_run_in(host: Host) -> None:
+    host.outcome(COLOURS)
+    former = host.store.python(COLOURS.key)
+    host.store.close()
+    host.store = host.started(("msgpack>=2",))
+    assert host.store.look(COLOURS.key).state is None, "what Storm needs may not be in it"
+    host.store.use(frozenset({COLOURS.key}))
+    host.clock.advance(1000)
+    assert host.outcome(COLOURS).state is EnvironmentState.READY
+    assert host.store.python(COLOURS.key) != former
+    host.store.use(frozenset({COLOURS.key}))
+    host.clock.advance(1000)
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    assert (former.exists(), host.store.python(COLOURS.key).exists()) == (True, True)
+    host.store.use(frozenset({SHADES.key}))
+    host.clock.advance(100)
+    host.store.use(frozenset({SHADES.key}))
+    assert host.outcome(EnvironmentSpec("3.11", ("hues",))).state is EnvironmentState.READY
+    assert (former.exists(), host.store.python(COLOURS.key).exists()) == (False, False)

@@ -116,6 +116,18 @@ def test_what_was_touched_or_lost_is_fetched_anew(store: Store, name: str) -> No
     assert path.exists()
 
 
+def test_code_waits_for_nothing_else_that_is_fetched(store: Store) -> None:
+    gate = threading.Event()
+    for _ in range(9):
+        store.localizer.run(lambda _: assert_open(gate))
+    assert store.outcome(store.topology("words-1-1")) == (BlobsState.READY, "")
+    gate.set()
+
+
+def assert_open(gate: threading.Event) -> None:
+    assert gate.wait(2 * WAIT_SECS)
+
+
 def test_new_conf_replaces_the_old_whole(store: Store) -> None:
     store.outcome(store.topology("words-1-1"))
     changed = store.topology("words-1-1", stormconf_ser=b'{"a": 1}')

@@ -10,7 +10,7 @@ from storm.environment_spec import MANIFEST, NOT_BUILT, WHEELS, EnvironmentSpec
 from storm.errors import WorkerStartError
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import LocalAssignment
-from storm.supervisor.environments import EnvironmentSeen, EnvironmentState
+from storm.supervisor.environments import Build, EnvironmentLimits, Environments, EnvironmentSeen, EnvironmentState
 from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.slot import BlobsSeen, BlobsState
 
@@ -70,9 +70,30 @@ class ModelEnvironments:
         return Path("/environments") / key / "bin" / "python"
 
 
+class LivingEnvironments(ModelEnvironments):
+    """Environments that are built at once, and live as on a host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.life = Environments(EnvironmentLimits(keep_secs=100.0))
+
+    def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None:
+        self.life.want(spec.key, self.now)
+        command = self.life.next(self.now)
+        if isinstance(command, Build):
+            self.life.ended(command.key, None, self.now)
+
+    def look(self, key: str) -> EnvironmentSeen:
+        return self.life.look(key, self.now)
+
+    def use(self, keys: frozenset[str]) -> None:
+        self.life.use(keys, self.now)
+
+
 class Shop:
-    def __init__(self, directory: Path) -> None:
-        self.code, self.environments = ModelCode(directory), ModelEnvironments()
+    def __init__(self, directory: Path, environments: ModelEnvironments | None = None) -> None:
+        self.code, self.environments = ModelCode(directory), environments or ModelEnvironments()
         self.prepared = PreparedCode(self.code, self.environments, "3.11")
         self.code.put("words", {"format": 1, "environment": SPEC.to_plain()})
 
@@ -134,8 +155,26 @@ def test_a_manifest_that_no_client_wrote_starts_nothing(shop: Shop) -> None:
 def test_environments_of_topologies_that_stay_are_used_also_after_a_restart(shop: Shop) -> None:
     shop.prepared.keep(frozenset({"words", "plain"}))
     assert (shop.code.kept, shop.environments.used) == ({"words", "plain"}, {SPEC.key})
+    assert [spec for spec, _ in shop.environments.wanted] == [SPEC], "it may be built before the next worker needs it"
     (shop.code.code_dir("words") / MANIFEST).unlink()
     shop.prepared.keep(frozenset({"words"}))
     assert shop.environments.used == {SPEC.key}, "a damaged disk takes nobody's environment away"
     shop.prepared.keep(frozenset({"plain"}))
     assert shop.environments.used == frozenset()
+
+
+@pytest.mark.parametrize("is_found", [False, True])
+def test_an_environment_that_was_left_and_is_used_again_stays(tmp_path: Path, is_found: bool) -> None:
+    environments = LivingEnvironments()
+    shop = Shop(tmp_path, environments)
+    if is_found:  # by a supervisor that was started again
+        environments.life.found([SPEC.key], environments.now)
+    else:
+        assert shop.prepared.look(WORDS) == READY
+        shop.prepared.keep(frozenset())
+    environments.now = 50.0
+    # The code of a topology comes after slots have said whose code is to be kept.
+    shop.prepared.keep(frozenset({"other"}))
+    shop.code.put("other", {"environment": SPEC.to_plain()})
+    assert shop.prepared.look(LocalAssignment("other", (ExecutorId(1, 1),), 1)) == READY
+    assert environments.life.next(1e9) is None

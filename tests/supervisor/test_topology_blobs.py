@@ -19,7 +19,7 @@ from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import LocalAssignment
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
-from storm.supervisor.topology_blobs import RETRY_SECS, TopologyBlobs
+from storm.supervisor.topology_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, TopologyBlobs
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ class Machine:
         self.blobs.request(assignment)
         self.blobs.look(assignment)
         self.run_jobs()
-        seen = self.blobs.look(assignment)
-        return seen.state, seen.failure
+        return self.blobs.look(assignment)[:2]
 
     def launch(self, assignment: LocalAssignment, port: int = 6700) -> Path:
         """A worker; its directory."""
@@ -125,11 +124,11 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_a_topology_without_blobs_waits_for_its_code_only(machine: Machine) -> None:
     words = machine.has_code("words", {})
-    machine.code.states["words"] = BlobsSeen(PENDING)
+    machine.code.states["words"] = BlobsSeen(PENDING, "")
     assert machine.settle(words) == (PENDING, "")
     machine.code.states["words"] = BlobsSeen(FAILED, "no code")
     assert machine.settle(words) == (FAILED, "no code")
-    machine.code.states["words"] = BlobsSeen(READY)
+    machine.code.states["words"] = BlobsSeen(READY, "")
     assert machine.settle(words) == (READY, "")
     assert machine.code.requests == [words] * 3
     assert machine.looked_up == 0
@@ -238,6 +237,53 @@ def test_a_disk_that_is_full_leaves_nothing_and_recovers(machine: Machine, monke
     assert machine.settle(words) == (READY, "")
 
 
+def test_a_bad_archive_is_fetched_again_after_a_while_only(machine: Machine) -> None:
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", b"one two")
+    for _ in range(3):
+        state, failure = machine.settle(words)
+        assert (state, "cannot be unpacked" in failure, len(machine.asked)) == (FAILED, True, 1)
+    machine.clock.advance(BAD_ARCHIVE_SECS)
+    machine.settle(words)
+    assert len(machine.asked) == 2
+
+
+@pytest.mark.parametrize("key", ["data", "stamp.json", "packed"])
+def test_a_key_may_be_a_name_of_our_own(machine: Machine, key: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {key: {"localname": "archive", "uncompress": True}})
+    plain = machine.has_code("plain", {key: {"localname": "words"}})
+    machine.has_blob(key, packed.getvalue())
+    assert machine.settle(words) == machine.settle(plain) == (READY, "")
+    assert (machine.launch(words) / "archive" / "a").read_text() == "b"
+    assert (machine.launch(plain, 6701) / "words").read_bytes() == packed.getvalue()
+    machine.blobs = machine.started()
+    machine.has_blob(key, packed.getvalue())
+    assert machine.settle(words) == machine.settle(plain) == (READY, "")
+    assert len(machine.asked) == 2
+
+
+def test_what_was_unpacked_is_on_the_disk_before_what_says_so(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", packed.getvalue())
+    synced: list[list[str]] = []
+
+    def sync() -> None:
+        [made] = (machine.directory / "supervisor" / "tmp").iterdir()
+        synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
+
+    monkeypatch.setattr(os, "sync", sync)
+    assert machine.settle(words) == (READY, "")
+    assert synced == [["data", "data/a"]]
+
+
 # Updates
 
 
@@ -258,7 +304,7 @@ def test_a_worker_that_runs_finds_the_new_version(machine: Machine) -> None:
         assert (directory / "words").read_bytes() == b"three"
         assert opened.read() == "one two"
     assert not machine.blobs.wants_restart(machine.workers[0])
-    assert machine.blobs.look(words) == BlobsSeen(READY)
+    assert machine.blobs.look(words)[:2] == (READY, "")
     assert sorted(path.name for path in directory.iterdir()) == ["words"]
 
 
@@ -289,6 +335,38 @@ def test_a_blob_that_restarts_workers_is_left_to_the_next_one(machine: Machine) 
     later = machine.launch(words, 6701)
     assert (later / "words").read_bytes() == b"three"
     assert not machine.blobs.wants_restart(machine.workers[0])
+
+
+def test_a_new_version_that_is_no_archive_is_not_fetched_over_and_over(machine: Machine) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a", "b")
+    words = machine.has_code("words", {"words.txt": {"uncompress": True}})
+    machine.has_blob("words.txt", packed.getvalue())
+    assert machine.settle(words) == (READY, "")
+    directory = machine.launch(words)
+    machine.has_blob("words.txt", b"no archive")
+    assert machine.tend() == machine.clock.now() + BAD_ARCHIVE_SECS
+    machine.tend(RETRY_SECS)
+    assert len(machine.asked) == 2
+    assert (directory / "words.txt" / "a").read_text() == "b"
+
+
+def test_a_link_that_could_not_be_replaced_is_tried_again(machine: Machine) -> None:
+    _, directory = running(machine)
+    [old] = machine.versions()
+    (directory / "words").unlink()
+    (directory / "words").mkdir()
+    machine.has_blob("words.txt", b"three")
+    assert machine.tend() == machine.clock.now() + RETRY_SECS
+    machine.tend(KEEP_SECS)
+    assert old in machine.versions(), "for all that is known the worker has a link to it"
+    (directory / "words").rmdir()
+    machine.tend(RETRY_SECS)
+    assert (directory / "words").read_bytes() == b"three"
+    machine.tend()
+    machine.tend(KEEP_SECS)
+    assert old not in machine.versions()
 
 
 def test_a_record_that_zookeeper_lost_changes_nothing(machine: Machine) -> None:
@@ -403,6 +481,20 @@ def test_a_version_that_is_wanted_again_stays(machine: Machine) -> None:
     machine.tend()
     assert old in machine.versions()
     assert (machine.workers_dir / "worker-6700" / "words").read_bytes() == b"one two"
+
+
+def test_a_version_that_a_worker_is_launched_with_stays(machine: Machine) -> None:
+    words, _ = running(machine)
+    [old] = machine.versions()
+    machine.has_blob("words.txt", b"three")
+    machine.tend()
+    machine.clock.advance(KEEP_SECS)
+    machine.blobs.tend(machine.workers)  # begins the removal
+    machine.has_blob("words.txt", b"one two")
+    directory = machine.launch(words, 6701)
+    machine.run_jobs()
+    assert (directory / "words").read_bytes() == b"one two"
+    assert old in machine.versions()
 
 
 def test_the_blobs_of_a_topology_that_is_gone_go(machine: Machine) -> None:
