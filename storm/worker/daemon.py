@@ -20,7 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm import hot_path
+from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
 from storm.errors import CoordinationError, StormError, WorkerStartError
@@ -282,6 +282,7 @@ def run(launch_file: Path) -> int:
     """The worker process; its exit code."""
     configure_logging()
     log_versions()
+    open_files.raise_limit()
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL_SECS)
     try:
