@@ -324,9 +324,10 @@ def _run(told: Launch) -> int:
             auth=options.zookeeper_auth,
             stopped=lambda: not ending.empty(),
         )
-        transport = ZeroMqTransport(
-            ZeroMqLimits(options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads)
+        limits = ZeroMqLimits(
+            options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads
         )
+        transport = ZeroMqTransport(limits, clock)
         parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
         worker = build_worker(told, settings, parts)
         worker.on_switch = freeze_objects
