@@ -13,6 +13,8 @@ import socket
 import stat
 import struct
 
+# Else the system keeps a closed connection of somebody who reads nothing for a minute, and leaves him waiting to send.
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 _BYTES_RECEIVED = struct.Struct("=128xQ")  # tcpi_bytes_received of Linux's struct tcp_info
 
 
@@ -31,6 +33,7 @@ class AcceptedConnections:
         try:
             if not self._pinned(descriptor):
                 return False
+            self._pin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
             self._pin.shutdown(socket.SHUT_RDWR)
         except OSError:
             return False

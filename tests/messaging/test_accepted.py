@@ -52,6 +52,13 @@ def test_both_ends_see_that_a_connection_was_shut(port: Port) -> None:
     assert port.server.recv(1) == b""
 
 
+def test_nothing_is_left_of_it_when_its_owner_closes_it(port: Port) -> None:
+    port.accepted.shut(port.server.fileno())
+    port.server.close()
+    with pytest.raises(ConnectionError):
+        port.client.send(b"x")
+
+
 def test_the_number_stays_its_owners(port: Port) -> None:
     number = port.server.fileno()
     port.accepted.shut(number)
