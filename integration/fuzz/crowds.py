@@ -1,4 +1,4 @@
-"""Attacks by numbers: idle connections, a byte a second, and no file descriptor left.
+"""Attacks by numbers: idle connections, a byte a second, messages without an end, and no file descriptor left.
 
 None needs a byte that is wrong. While they last the neighbour must be served as before, and a new client must get in;
 where a daemon has a cap, the crowd is what it closes.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from surface import Surface
 
 SLOW_CONNECTIONS = 300
+ENDLESS_CONNECTIONS, ENDLESS_BYTES = 8, 1 << 16
 DESCRIPTORS, CROWD_OF_DESCRIPTORS = 64, 200
 RECOVERY_SECS = 5.0
 ROOM_SECS = 10.0  # half-sent frames may hold all places of the Thrift ports for 5 s
@@ -31,13 +32,16 @@ SPARE_DESCRIPTORS = 200  # for the attacker itself
 
 
 def idle(surface: Surface, plan: Plan) -> Outcome:
-    """Connections that say nothing, held for a while; then they go."""
+    """Connections that say nothing, or half of them no more than the handshake, held for a while; then they go."""
     wanted = min(plan.crowd, raise_descriptors() - SPARE_DESCRIPTORS)
 
     def attack(outcome: Outcome) -> None:
         with contextlib.ExitStack() as stack:
             crowd = [connect(surface, number, stack) for number in range(wanted)]
             outcome.cases = len([sock for sock in crowd if sock is not None])
+            for sock in crowd[: wanted // 2]:
+                with contextlib.suppress(OSError, AttributeError):
+                    sock.send(surface.handshake)  # type: ignore[union-attr]
             hold(surface, min(plan.secs or 10.0, 10.0), outcome)
             left = sum(1 for sock in crowd if sock is not None and is_open(sock))
             outcome.notes.append(f"{outcome.cases} idle connections were made, {left} were still open at the end")
@@ -66,6 +70,46 @@ def slow(surface: Surface, plan: Plan) -> Outcome:
     return crowd_run(surface, "slow", plan, attack)
 
 
+def endless(surface: Surface, plan: Plan) -> Outcome:
+    """Connections that each send one message for ever, as fast as they can; who is cut off begins anew."""
+    assert surface.endless is not None
+    begin, more = surface.endless
+    more *= ENDLESS_BYTES // len(more)
+
+    def attack(outcome: Outcome) -> None:
+        socks: dict[int, socket.socket] = {}
+        until = time.monotonic() + min(plan.secs or 10.0, 10.0)
+        sent_bytes = 0
+        while time.monotonic() < until:
+            if len(socks) < ENDLESS_CONNECTIONS:
+                with contextlib.suppress(OSError):
+                    socks[outcome.cases] = begun(surface.ports[outcome.cases % len(surface.ports)], begin)
+                outcome.cases += 1
+            for number, sock in [*socks.items()]:
+                try:
+                    sent_bytes += sock.send(more)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    socks.pop(number).close()
+        if not gets_in(surface, ROOM_SECS):
+            outcome.trouble.append(f"no new client got in within {ROOM_SECS:.0f} s")
+        outcome.notes.append(f"{sent_bytes >> 20} MB were sent by {outcome.cases} connections")
+        for sock in socks.values():
+            sock.close()
+
+    return crowd_run(surface, "endless", plan, attack)
+
+
+def begun(port: int, begin: bytes) -> socket.socket:
+    """A connection that has said how it begins, and was answered: what comes earlier is a part of the handshake."""
+    sock = socket.create_connection((HOST, port), timeout=10.0)
+    sock.sendall(begin)
+    sock.recv(ENDLESS_BYTES)
+    sock.setblocking(False)
+    return sock
+
+
 def descriptors(surface: Surface, plan: Plan) -> Outcome:
     """The process gets a limit of 64 open files while 200 idle connections come; then they go, and it recovers."""
 
@@ -92,7 +136,12 @@ def descriptors(surface: Surface, plan: Plan) -> Outcome:
     return crowd_run(surface, "descriptors", plan, attack)
 
 
-CROWDS: dict[str, Callable[[Surface, Plan], Outcome]] = {"idle": idle, "slow": slow, "descriptors": descriptors}
+CROWDS: dict[str, Callable[[Surface, Plan], Outcome]] = {
+    "idle": idle,
+    "slow": slow,
+    "endless": endless,
+    "descriptors": descriptors,
+}
 
 
 def crowd_run(surface: Surface, name: str, plan: Plan, attack: Callable[[Outcome], None]) -> Outcome:

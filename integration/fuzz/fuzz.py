@@ -1,8 +1,9 @@
 """Hostile bytes at every port: `run [SURFACE...] [--attack A] [--seconds N | --cases N] [--seed N] [--list]`.
 
 For each surface real daemons are started, beside them a well-behaved neighbour that calls all the time, and the attacks
-are made one after the other: `bytes` (the corpus, then changed cases), `idle` (10,000 silent connections), `slow` (a
-byte a second) and `descriptors` (64 open files for the daemon). The table says how daemon and neighbour took it. The
+are made one after the other: `bytes` (the corpus, then changed cases), `idle` (10,000 connections that say
+nothing), `slow` (a byte a second), `endless` (messages without an end, where the protocol has no limit to them) and
+`descriptors` (64 open files for the daemon). The table says how daemon and neighbour took it. The
 exit code is 1 where one died, stalled the neighbour or failed it, or grew by more than 64 MB.
 """
 
@@ -74,7 +75,7 @@ def fuzz(name: str, plan: Plan, attacks: list[str]) -> list[Outcome]:
         for attack in attacks:
             if attack == "bytes":
                 outcomes.append(campaign.run(surface, plan))
-            elif surface.ports:
+            elif surface.ports and (attack != "endless" or surface.endless):
                 outcomes.append(crowds.CROWDS[attack](surface, plan))
             if outcomes and outcomes[-1].deaths:
                 break

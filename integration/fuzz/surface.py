@@ -37,6 +37,8 @@ class Surface:
     about = ""
     ports: tuple[int, ...] = ()  # where the bytes go; none where they go another way
     has_neighbour = True
+    handshake = b""  # what makes a guest of one who connects, where the port knows such
+    endless: tuple[bytes, bytes] | None = None  # how a message without an end begins, and what it goes on with
 
     def __init__(self) -> None:
         self.closing = contextlib.ExitStack()  # what was started, also where the rest could not be

@@ -53,6 +53,8 @@ class SteadySite(worker_site.Site):
 class ZeroMq(Surface):
     name = "zeromq"
     about = "the ports of two workers"
+    handshake = SHAKEN
+    endless = (SHAKEN, b"\x01\x00")  # empty parts, each with more to come
 
     def start(self, directory: Path) -> None:
         zookeeper = directory / "zookeeper"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import socket
 import struct
 import threading
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storm import open_files
 from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift.binary_protocol import encode_message
 from storm.thrift.client import ThriftClient
@@ -145,3 +148,21 @@ def test_a_connection_that_the_server_closed_is_opened_anew() -> None:
     finally:
         server.stop()
     assert server.counts["room was needed"] >= 8
+
+
+def test_a_process_with_thousands_of_open_files_calls_too() -> None:
+    """Descriptors above 1,023, which `select` does not take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if open_files.raise_limit() < 1500:
+        pytest.skip("a process may not have so many open files here")
+    server = ThriftServer("Nimbus", Conf(), host="127.0.0.1", port=0)
+    server.start()
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(1100):
+                stack.callback(os.close, os.dup(0))
+            client = stack.enter_context(ThriftClient("Nimbus", "127.0.0.1", server.port, DEADLINE_SECS))
+            assert client.getNimbusConf() == client.getNimbusConf() == "{}"
+    finally:
+        server.stop()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from storm import open_files
 from storm.cli.options import with_settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def nimbus(settings: Settings) -> int:
     from storm.nimbus.daemon import run
 
     log_to_stderr()
+    open_files.raise_limit()
     return run(settings)
 
 
@@ -47,6 +49,7 @@ def supervisor(settings: Settings) -> int:
     from storm.supervisor.daemon import run
 
     log_to_stderr()
+    open_files.raise_limit()
     return run(settings)
 
 
@@ -79,6 +82,7 @@ def dev_zookeeper(settings: Settings, port: int | None, data_dir: Path | None, v
     from storm.dev_zookeeper.daemon import DevZooKeeperOptions, run
 
     log_to_stderr()
+    open_files.raise_limit()
     where = None if volatile else data_dir or Path(settings["storm.local.dir"]) / "zookeeper"
     options = DevZooKeeperOptions(
         host=settings.bind_host,

@@ -12,13 +12,12 @@ import contextlib
 import errno
 import logging
 import os
-import resource
 import ssl
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from storm import clock
+from storm import clock, open_files
 from storm.dev_zookeeper import four_letter_words
 from storm.dev_zookeeper.connection import ClientConnection
 from storm.dev_zookeeper.database import Database, first_zxid_at
@@ -85,7 +84,7 @@ class Server:
         self.requests_per_turn_max = options.requests_per_turn_max
         self.turn_secs = options.turn_secs
         self.unsent_size_max_bytes = options.unsent_size_max_bytes
-        self._connections_max = min(options.connections_max, _descriptors_max() // 2)
+        self._connections_max = min(options.connections_max, open_files.limit() // 2)  # the data directory needs some
         self._notes = 0  # in this tick
         self._options = options
         self._journal = journal
@@ -294,12 +293,6 @@ class Server:
             session_timeouts_ms={session.session_id: session.timeout_ms for session in database.sessions},
             ephemeral_paths=database.tree.ephemerals(),
         )
-
-
-def _descriptors_max() -> int:
-    """How many files and sockets this process may have open. Connections get half: the data directory needs some."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def tls_context(options: DevZooKeeperOptions) -> ssl.SSLContext:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class Sender(Protocol):
@@ -32,7 +32,12 @@ class Sender(Protocol):
 
 
 class Transport(Protocol):
-    """One worker's bound port and its connections."""
+    """One worker's bound port and its connections.
+
+    `is_from_peer` may be set to say whether a frame is from somebody who may stay connected, also in a crowd.
+    """
+
+    is_from_peer: Callable[[bytes], bool]
 
     def bind(self, host: str, port: int) -> int:
         """Take frames at this port (0: any); return it. Raises WorkerStartError when another process has it."""
@@ -53,6 +58,10 @@ class Transport(Protocol):
     @property
     def dropped(self) -> int:
         """Messages dropped because no frame looks like that: many parts."""
+
+    @property
+    def shut(self) -> int:
+        """Connections to the port that were shut: of strangers, for want of room or for what they sent."""
 
     def close(self) -> None:
         """Close all; returns within a bounded time."""

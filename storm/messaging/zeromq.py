@@ -1,25 +1,33 @@
 """Frames over ZeroMQ: a PULL socket bound to the worker's port, and a PUSH socket for each worker it sends to.
 
 The settings below are chosen against what libzmq does by default: it would keep 1,000 messages a side for a peer that
-dies (all lost), wait for ever at close, accept messages of any size, keep silent connections for 30 s, and not
-notice a peer that vanished without a word.
+dies (all lost), wait for ever at close, accept messages of any size, keep silent connections for 30 s and any number
+of others, and not notice a peer that vanished without a word.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zmq
 
+from storm import open_files
+from storm.clock import Clock, SystemClock
 from storm.errors import WorkerStartError
+from storm.messaging.accepted import AcceptedConnections
 from storm.messaging.batch import FRAME_BYTES_MAX
+from storm.messaging.crowd import STRANGERS_MAX, Crowd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+logger = logging.getLogger(__name__)
 
 # What is in the pipes when a peer dies is lost, so the pipes are short: as long as they must be for a receiver that
 # gets its turn of the interpreter every 5 ms.
@@ -32,20 +40,30 @@ RECEIVER_SILENCE_MS_MAX = 6_000  # after a heartbeat: a link that is down withou
 # A receiver whose pipes are full does not read heartbeats either. Were it to give up its senders as soon, one whose
 # interpreter is held up for some seconds would lose all connections, and the frames in them.
 SENDER_SILENCE_MS_MAX = 60_000
+RECEIVER_MONITOR = "inproc://receiver-monitor"
+EVENT = struct.Struct("=HI")  # of a monitor: what happened, and to which descriptor
+EVENTS_A_TURN = 1_000
+WEIGH_EVERY_SECS = 0.1
+TELL_EVERY_SECS = 60.0
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
 
 
 class ZeroMqLimits(NamedTuple):
-    """`frames_on_the_way_max` holds for each peer, on each side; `linger_ms` is how long `close` may go on sending."""
+    """`frames_on_the_way_max` holds for each peer, on each side; `linger_ms` is how long `close` may go on sending.
+
+    `strangers_max`: connections from which no frame of ours came yet. All together have half of the process's files.
+    """
 
     frames_on_the_way_max: int = FRAMES_ON_THE_WAY_MAX
     linger_ms: int = LINGER_MS
     frame_bytes_max: int = FRAME_BYTES_MAX
     io_threads: int = 1
+    strangers_max: int = STRANGERS_MAX
 
 
 DEFAULT_LIMITS = ZeroMqLimits()
+SYSTEM_CLOCK = SystemClock()
 
 
 class ZeroMqSender:
@@ -93,13 +111,135 @@ class ZeroMqSender:
             self.socket.close()
 
 
+class ZeroMqReceiver:
+    """A PULL socket bound to a port, and its door-keeper: see `crowd`.
+
+    While every connection is known to be a peer's, a frame costs nothing but its receipt.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], limits: ZeroMqLimits, clock: Clock) -> None:
+        self.socket = context.socket(zmq.PULL)
+        self.dropped = 0
+        self.shut = 0
+        self._clock = clock
+        self._crowd = Crowd(limits.strangers_max, open_files.limit() // 2)
+        self._weigh_at = self._tell_at = float("-inf")
+        _set_options(self.socket, SENDER_SILENCE_MS_MAX)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVHWM, limits.frames_on_the_way_max)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, limits.frame_bytes_max)
+        self.socket.monitor(RECEIVER_MONITOR, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self.monitor = context.socket(zmq.PAIR)
+        # Without a limit: libzmq waits for room with all its connections, and for ever where its reader closes.
+        self.monitor.setsockopt(zmq.RCVHWM, 0)
+        self.monitor.connect(RECEIVER_MONITOR)
+
+    def bind(self, host: str, port: int) -> int:
+        try:
+            self.socket.bind(_address(host, port or "*"))
+        except zmq.ZMQError as error:
+            self._close_sockets()
+            raise WorkerStartError(f"cannot listen on {host}:{port}: {error}") from error
+        self.port = int(self.socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        self._accepted = AcceptedConnections(self.port)
+        return self.port
+
+    @property
+    def watches(self) -> bool:
+        """Whether somebody is connected who may be no peer."""
+        return bool(self._crowd.strangers)
+
+    def receive(self, frames_max: int, is_from_peer: Callable[[bytes], bool]) -> list[bytes]:
+        self.read_monitor()
+        if self._crowd.strangers:
+            return self._receive_watching(frames_max, is_from_peer)
+        frames: list[bytes] = []
+        with contextlib.suppress(zmq.Again):
+            while len(frames) < frames_max:
+                frame = self.socket.recv(zmq.NOBLOCK)
+                if self.socket.getsockopt(zmq.RCVMORE):
+                    self._drop_rest()
+                else:
+                    frames.append(frame)
+        return frames
+
+    def _receive_watching(self, frames_max: int, is_from_peer: Callable[[bytes], bool]) -> list[bytes]:
+        """As `receive`, while there are strangers: who sends a frame of ours is none any more."""
+        self._weigh()
+        strangers = self._crowd.strangers
+        frames: list[bytes] = []
+        dropped, emptied = self.dropped, False
+        try:
+            while len(frames) < frames_max:
+                message = self.socket.recv(zmq.NOBLOCK, copy=False)
+                if message.more:
+                    self._drop_rest()
+                    continue
+                frame = message.bytes
+                frames.append(frame)
+                connection = _connection_of(message)
+                if connection in strangers and is_from_peer(frame):
+                    self._crowd.is_peer(connection)
+        except zmq.Again:
+            emptied = True
+        self._crowd.received(len(frames) + self.dropped - dropped, emptied=emptied)
+        self._shut(self._crowd.surplus(), "was one of too many that no worker has sent anything by")
+        return frames
+
+    def _drop_rest(self) -> None:
+        """Of a message in parts: it is there as a whole, and nobody sends such."""
+        self.dropped += 1
+        while self.socket.getsockopt(zmq.RCVMORE):
+            self.socket.recv(zmq.NOBLOCK)
+
+    def read_monitor(self) -> None:
+        """Note who came and went since."""
+        if not self.monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            return
+        with contextlib.suppress(zmq.Again):
+            for _ in range(EVENTS_A_TURN):
+                event, connection = EVENT.unpack(self.monitor.recv_multipart(zmq.NOBLOCK)[0])
+                if event == zmq.EVENT_ACCEPTED:
+                    self._crowd.accepted(connection)
+                else:
+                    self._crowd.gone(connection)
+
+    def _weigh(self) -> None:
+        now = self._clock.now()
+        if now < self._weigh_at:
+            return
+        self._weigh_at = now + WEIGH_EVERY_SECS
+        sizes_bytes = {one: self._accepted.received_bytes(one) for one in self._crowd.strangers}
+        self._shut(self._crowd.weighed(sizes_bytes), "sent much, and nothing that a worker would send")
+
+    def _shut(self, connections: list[int], why: str) -> None:
+        if not connections:
+            return
+        self.shut += sum(map(self._accepted.shut, connections))
+        now = self._clock.now()
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY_SECS
+            logger.warning("Port %d: %d connections of strangers shut so far. The last %s.", self.port, self.shut, why)
+
+    def close(self) -> None:
+        self._close_sockets()
+        self._accepted.close()
+
+    def _close_sockets(self) -> None:
+        self.socket.monitor(None, 0)
+        self.monitor.close(0)
+        self.socket.close(0)
+
+
 class ZeroMqTransport:
     """See `transport.Transport`."""
 
-    def __init__(self, limits: ZeroMqLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: ZeroMqLimits = DEFAULT_LIMITS, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.is_from_peer: Callable[[bytes], bool] = _anybody
         self._limits = limits
+        self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(limits.io_threads)
-        self._receiver: zmq.Socket[bytes] | None = None
+        self._receiver: ZeroMqReceiver | None = None
         self._senders: dict[Any, ZeroMqSender] = {}  # by monitor
         self._watched: set[Any] = set()
         self._poller = zmq.Poller()
@@ -108,22 +248,22 @@ class ZeroMqTransport:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._poller.register(self._wake_read, zmq.POLLIN)
-        self.dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        return 0 if self._receiver is None else self._receiver.dropped
+
+    @property
+    def shut(self) -> int:
+        return 0 if self._receiver is None else self._receiver.shut
 
     def bind(self, host: str, port: int) -> int:
-        receiver = self._context.socket(zmq.PULL)
-        _set_options(receiver, SENDER_SILENCE_MS_MAX)
-        receiver.setsockopt(zmq.LINGER, 0)
-        receiver.setsockopt(zmq.RCVHWM, self._limits.frames_on_the_way_max)
-        receiver.setsockopt(zmq.MAXMSGSIZE, self._limits.frame_bytes_max)
-        try:
-            receiver.bind(_address(host, port or "*"))
-        except zmq.ZMQError as error:
-            receiver.close(0)
-            raise WorkerStartError(f"cannot listen on {host}:{port}: {error}") from error
+        receiver = ZeroMqReceiver(self._context, self._limits, self._clock)
+        bound = receiver.bind(host, port)
         self._receiver = receiver
-        self._poller.register(receiver, zmq.POLLIN)
-        return int(receiver.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+        self._poller.register(receiver.socket, zmq.POLLIN)
+        self._poller.register(receiver.monitor, zmq.POLLIN)
+        return bound
 
     def connect(self, host: str, port: int) -> ZeroMqSender:
         sender = ZeroMqSender(self._context.socket(zmq.PUSH), self._limits, _address(host, port))
@@ -132,26 +272,20 @@ class ZeroMqTransport:
         return sender
 
     def receive(self, frames_max: int) -> list[bytes]:
-        frames: list[bytes] = []
-        if self._receiver is None:
-            return frames
-        with contextlib.suppress(zmq.Again):
-            while len(frames) < frames_max:
-                parts = self._receiver.recv_multipart(zmq.NOBLOCK)
-                if len(parts) == 1:
-                    frames.append(parts[0])
-                else:
-                    self.dropped += 1
-        return frames
+        return [] if self._receiver is None else self._receiver.receive(frames_max, self.is_from_peer)
 
     def wait(self, timeout_secs: float, blocked: Iterable[Any] = ()) -> None:
         self._watch({sender.socket for sender in blocked})
+        if self._receiver is not None and self._receiver.watches:
+            timeout_secs = min(timeout_secs, WEIGH_EVERY_SECS)
         for ready, _ in self._poller.poll(max(0, math.ceil(timeout_secs * 1000))):
             if ready == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
             elif ready in self._senders:
                 self._senders[ready].read_monitor()
+            elif self._receiver is not None and ready is self._receiver.monitor:
+                self._receiver.read_monitor()
         for monitor in [monitor for monitor in self._senders if monitor.closed]:
             self._poller.unregister(monitor)
             del self._senders[monitor]
@@ -175,11 +309,23 @@ class ZeroMqTransport:
         for sender in self._senders.values():
             sender.close()
         if self._receiver is not None:
-            self._receiver.close(0)
+            self._receiver.close()
         self._context.term()
         with self._wake_lock:  # or a late wake would write into whatever has the descriptor's number next
             os.close(self._wake_read)
             os.close(self._wake_write)
+
+
+def _connection_of(message: zmq.Frame) -> int:
+    """The descriptor that it came by; -1 where it is not known: of who speaks ZMTP of before 2013."""
+    try:
+        return int(message.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return -1
+
+
+def _anybody(frame: bytes) -> bool:
+    return True
 
 
 def _address(host: str, port: int | str) -> str:

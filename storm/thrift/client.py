@@ -87,7 +87,7 @@ class ThriftClient:
 
     def _connected(self) -> socket.socket:
         """The connection. One that the server has closed while it was idle is opened anew."""
-        if self._socket is not None and select.select([self._socket], [], [], 0)[0]:
+        if self._socket is not None and _has_news(self._socket):
             self.close()
         if self._socket is None:
             self._socket = self._connect()
@@ -164,3 +164,10 @@ class ThriftClient:
         if result.success is None:
             raise StormError(f"{self.address}: {method} was answered without a result")
         return result.success
+
+
+def _has_news(sock: socket.socket) -> bool:
+    """Whether anything can be read, the end of the connection too. `select` takes no descriptor above 1,023."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import ipaddress
 import logging
-import resource
 import selectors
 import socket
 import threading
@@ -22,6 +21,7 @@ from operator import itemgetter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+from storm import open_files
 from storm.clock import Clock, SystemClock
 from storm.config.addresses import joined
 from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
@@ -79,7 +79,7 @@ class ThriftServer:
         self._clock = clock
         self._clients: set[_Client] = set()
         self._per_address: Counter[str] = Counter()
-        self._connections_max = min(limits.connections_max, _descriptors_max() // 2)
+        self._connections_max = min(limits.connections_max, open_files.limit() // 2)  # a daemon needs some itself
         self._calls: SimpleQueue[tuple[_Client, bytes | Call] | None] = SimpleQueue()
         self._long_frames: SimpleQueue[tuple[_Client, bytes] | None] = SimpleQueue()
         self._replies: deque[tuple[_Client, bytes | None, str]] = deque()
@@ -325,12 +325,6 @@ _ORDINARY = frozenset({"its client left", "it was idle", "the server stops"})
 def _bytes_to_gain(client: _Client) -> int:
     """What is free once the client is closed; what is being handled stays until that is done."""
     return 0 if client.connection.phase is Phase.HANDLING else client.connection.buffered_bytes
-
-
-def _descriptors_max() -> int:
-    """How many files and sockets this process may have open. Connections get half: a daemon needs some itself."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def _listen(name: str, host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm import hot_path
+from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
 from storm.config.addresses import joined
@@ -284,6 +284,7 @@ def run(launch_file: Path) -> int:
     """The worker process; its exit code."""
     configure_logging()
     log_versions()
+    open_files.raise_limit()
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL_SECS)
     try:
@@ -325,9 +326,10 @@ def _run(told: Launch) -> int:
             auth=options.zookeeper_auth,
             stopped=lambda: not ending.empty(),
         )
-        transport = ZeroMqTransport(
-            ZeroMqLimits(options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads)
+        limits = ZeroMqLimits(
+            options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads
         )
+        transport = ZeroMqTransport(limits, clock)
         parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
         worker = build_worker(told, settings, parts)
         worker.on_switch = freeze_objects

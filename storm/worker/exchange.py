@@ -129,6 +129,7 @@ class Exchange:
         self._sent_at = float("-inf")
         self._sleeping_until = float("-inf")
         transfer.wake = self.wake_by
+        transport.is_from_peer = receive.is_from_peer
         self._running = False
         self._thread: threading.Thread | None = None
         self.failure: BaseException | None = None
@@ -197,6 +198,7 @@ class Exchange:
             "dropped before sending": dict(self._transfer.dropped),
             "dropped on arrival": dict(self._receive.dropped),
             "messages of several parts": self._transport.dropped,
+            "connections of strangers shut": self._transport.shut,
         }
 
     # The owner's thread

@@ -109,6 +109,17 @@ class Receive:
             logger.exception("A frame of %d bytes could not be delivered; it is dropped.", len(data))
         return None
 
+    def is_from_peer(self, data: bytes) -> bool:
+        """Whether a frame is whole and of this topology.
+
+        Whether its sender was replaced does not matter: a worker that has just started takes many for that, until it
+        has read its assignment.
+        """
+        try:
+            return read_frame(data).source.topology_hash == self.view.topology_hash
+        except FrameError:
+            return False
+
     def drop(self, reason: str, count: int = 1) -> None:
         """Count, and log at each power of two: bounded, however many there are."""
         kind = reason.partition(":")[0]

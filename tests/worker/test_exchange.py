@@ -370,6 +370,13 @@ def test_a_fault_of_the_thread_is_told() -> None:
     left.exchange.stop(10)
 
 
+def test_the_port_keeps_who_sends_frames_of_the_topology() -> None:
+    left, _ = connected_pair()
+    assert left.transport.is_from_peer(hello_frame(address(RIGHT), Hello(False, 7)))
+    assert not left.transport.is_from_peer(b"hello")
+    assert left.exchange.statistics()["connections of strangers shut"] == 0
+
+
 def test_a_hello_of_nobody_known_changes_nothing() -> None:
     left, right = connected_pair()
     before = left.exchange.statistics()

@@ -76,6 +76,21 @@ def test_a_worker_that_the_assignment_does_not_have_yet_is_heard_but_is_no_peer(
     assert receive.unheard_of
 
 
+def test_peers_are_told_from_strangers_by_their_frames() -> None:
+    receive, lanes = receiver()
+    hello = Hello(False, 7)
+    assert receive.is_from_peer(hello_frame(address(LEFT), hello))
+    assert receive.is_from_peer(batch_frame(address(LEFT), [section()]))
+    assert receive.is_from_peer(hello_frame(address(WorkerSlot("new", 1), epoch=4), hello))  # not yet assigned
+    assert receive.is_from_peer(hello_frame(address(LEFT, epoch=2), hello))  # replaced, or so it seems
+    assert not receive.is_from_peer(hello_frame(OTHER_TOPOLOGY, hello))
+    damaged = bytearray(hello_frame(address(LEFT), hello))
+    damaged[-1] ^= 1
+    assert not receive.is_from_peer(bytes(damaged))
+    assert lanes == NotingLanes()
+    assert receive.dropped == {}
+
+
 OTHER_TOPOLOGY = address(LEFT)._replace(topology_hash=topology_hash("wc-2-0"))
 
 
