@@ -106,12 +106,12 @@ def prepare(say: Callable[[str], None], base: str | None, bootstrap: bool) -> Im
 
 
 def _all_made_here(say: Callable[[str], None]) -> Images:
-    _base(say)
+    make_base(say)
     # Their package managers use this machine's network, which may be the only one that reaches the mirror.
     on_host = ("--network", "host")
     with ThreadPoolExecutor() as side:  # one waits for the network, the other compiles
         zookeeper = side.submit(_zookeeper, say, on_host)
-        _wheels(say)
+        fetch_wheels(say)
         cluster = _cluster(say, MADE_BASE, on_host)
         return Images(cluster, zookeeper.result(), MADE_BASE)
 
@@ -136,17 +136,18 @@ def _cluster(say: Callable[[str], None], base: str, options: tuple[str, ...]) ->
     if not is_there(base):
         docker("pull", "--quiet", base)
     inputs = fingerprint(ROOT, SOURCES, image_id(base), *wheels)
-    _build(say, CLUSTER_IMAGE, inputs, ("--build-arg", f"BASE_IMAGE={base}", *options), SOURCES[0])
+    build(say, CLUSTER_IMAGE, inputs, ("--build-arg", f"BASE_IMAGE={base}", *options), SOURCES[0])
     return CLUSTER_IMAGE
 
 
 def _zookeeper(say: Callable[[str], None], options: tuple[str, ...]) -> str:
     inputs = fingerprint(ROOT, ZOOKEEPER_SOURCES, image_id(MADE_BASE))
-    _build(say, MADE_ZOOKEEPER, inputs, ("--build-arg", f"BASE_IMAGE={MADE_BASE}", *options), ZOOKEEPER_SOURCES[0])
+    build(say, MADE_ZOOKEEPER, inputs, ("--build-arg", f"BASE_IMAGE={MADE_BASE}", *options), ZOOKEEPER_SOURCES[0])
     return MADE_ZOOKEEPER
 
 
-def _build(say: Callable[[str], None], tag: str, inputs: str, options: tuple[str, ...], file: str) -> None:
+def build(say: Callable[[str], None], tag: str, inputs: str, options: tuple[str, ...], file: str) -> None:
+    """Build the image by this Dockerfile unless there is one of these inputs. Raises Trouble."""
     if label_of(tag) == inputs:
         return
     say(f"building the image {tag}")
@@ -168,7 +169,7 @@ def suite(os_release: Path = Path("/etc/os-release")) -> str:
     return found["VERSION_CODENAME"] if found.get("ID") == "debian" and "VERSION_CODENAME" in found else "bookworm"
 
 
-def _base(say: Callable[[str], None]) -> None:
+def make_base(say: Callable[[str], None]) -> None:
     """Make MADE_BASE: a minimal Debian with Python. Raises Trouble."""
     release = suite()
     inputs = fingerprint(ROOT, (), release, MIRROR, *PACKAGES)
@@ -195,10 +196,9 @@ def _base(say: Callable[[str], None]) -> None:
             raise Trouble(f"docker import failed: {done.stderr.strip()}")
 
 
-def _wheels(say: Callable[[str], None]) -> None:
+def fetch_wheels(say: Callable[[str], None]) -> None:
     """Fill the wheelhouse for the base's Python with what the package needs. Raises Trouble."""
-    of_base = docker("run", "--rm", MADE_BASE, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
-    version = of_base.strip()
+    version = base_python()
     wanted = requirements(ROOT)
     inputs, marker = fingerprint(ROOT, (), version, *wanted), WHEELHOUSE / "inputs"
     if marker.exists() and marker.read_text() == inputs:
@@ -222,6 +222,12 @@ def _wheels(say: Callable[[str], None]) -> None:
         ]
     )
     marker.write_text(inputs)
+
+
+def base_python() -> str:
+    """MADE_BASE's version of Python, such as 3.11. Raises Trouble."""
+    asks = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return docker("run", "--rm", MADE_BASE, "python3", "-c", asks).strip()
 
 
 def python_with_pip(version: str) -> str:
