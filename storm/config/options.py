@@ -209,7 +209,12 @@ SUPERVISOR = (
         "Facts about this host that schedulers see: its tags, as `tags: gpu, ssd`, and others, as `zone: east`. "
         "topology.scheduler.tags asks for them.",
     ),
-    Option("supervisor.blobstore.download.thread.count", Int(1, 64), 5, "How many downloads of code run at once; as many of blobs."),
+    Option(
+        "supervisor.blobstore.download.thread.count",
+        Int(1, 64),
+        5,
+        "How many downloads run at once, of code and of blobs.",
+    ),
     Option("supervisor.blobstore.download.max_retries", Int(0, 100), 3, "How often a download is repeated."),
     Option(
         "supervisor.environments.keep.secs",
