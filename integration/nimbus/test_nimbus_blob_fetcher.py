@@ -115,7 +115,7 @@ def test_what_fails_leaves_nothing_is_told_once_and_can_be_asked_for_again(
     peers[0].damaged = True
     for asked in (1, 2):
         here.fetch(peers[0].address)
-        here.fetcher.fetch("other", SHA256, (peers[1].address,))  # one that follows: then the first has been tried
+        here.fetcher.fetch(f"other-{asked}", SHA256, (peers[1].address,))  # it follows: then the first has been tried
         _until(lambda asked=asked: peers[1].begun == asked)  # type: ignore[misc]
     assert here.store.keys() == []
     assert caplog.text.count(f"The blob {KEY} cannot be fetched yet") == 1
