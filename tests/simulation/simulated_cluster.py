@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 START_SECS = 8.0
 STORMY_SECS = (30.0, 70.0)
-QUIET_SECS_MIN, QUIET_SECS_MAX = 45.0, 100.0
-QUIET_CHECK_SECS = 15.0
-QUIET_TO_THE_END = 4  # one in so many seeds is not over as soon as all is well
+QUIET_SECS_MIN, QUIET_SECS_MAX = 30.0, 100.0
+QUIET_CHECK_SECS = 10.0
+QUIET_TO_THE_END = 10  # one in so many seeds is not over as soon as all is well
 ALWAYS_TIMES = 5
 FAULTS = (*faults_of_processes.FAULTS, *faults_of_surroundings.FAULTS)
 
