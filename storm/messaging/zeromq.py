@@ -194,7 +194,7 @@ class ZeroMqReceiver:
 
     def read_monitor(self) -> None:
         """Note who came and went since."""
-        if not self.monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        if not int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             return
         with contextlib.suppress(zmq.Again):
             for _ in range(EVENTS_A_TURN):
