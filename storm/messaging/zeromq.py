@@ -41,9 +41,13 @@ RECEIVER_SILENCE_MS_MAX = 6_000  # after a heartbeat: a link that is down withou
 # interpreter is held up for some seconds would lose all connections, and the frames in them.
 SENDER_SILENCE_MS_MAX = 60_000
 RECEIVER_MONITOR = "inproc://receiver-monitor"
+# As plain numbers: pyzmq's own constants cost as much as what they are used for.
+NOBLOCK, RCVMORE, EVENTS, POLLIN = map(int, (zmq.NOBLOCK, zmq.RCVMORE, zmq.EVENTS, zmq.POLLIN))
 EVENT = struct.Struct("=HI")  # of a monitor: what happened, and to which descriptor
 EVENTS_A_TURN = 1_000
-WEIGH_EVERY_SECS = 0.1
+# A stranger has between once and twice that for what it sends, on loopback some 100 MB of memory. A peer needs it where
+# the I/O threads are late with its first frame. A whole crowd takes a twentieth of a core to weigh.
+WEIGH_EVERY_SECS = 0.05
 TELL_EVERY_SECS = 60.0
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
@@ -129,7 +133,7 @@ class ZeroMqReceiver:
         self.socket.setsockopt(zmq.RCVHWM, limits.frames_on_the_way_max)
         self.socket.setsockopt(zmq.MAXMSGSIZE, limits.frame_bytes_max)
         self.socket.monitor(RECEIVER_MONITOR, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        self.monitor = context.socket(zmq.PAIR)
+        self.monitor: Any = context.socket(zmq.PAIR)
         # Without a limit: libzmq waits for room with all its connections, and for ever where its reader closes.
         self.monitor.setsockopt(zmq.RCVHWM, 0)
         self.monitor.connect(RECEIVER_MONITOR)
@@ -154,10 +158,11 @@ class ZeroMqReceiver:
         if self._crowd.strangers:
             return self._receive_watching(frames_max, is_from_peer)
         frames: list[bytes] = []
+        recv, option = self.socket.recv, self.socket.getsockopt
         with contextlib.suppress(zmq.Again):
             while len(frames) < frames_max:
-                frame = self.socket.recv(zmq.NOBLOCK)
-                if self.socket.getsockopt(zmq.RCVMORE):
+                frame = recv(NOBLOCK)
+                if option(RCVMORE):
                     self._drop_rest()
                 else:
                     frames.append(frame)
@@ -171,7 +176,7 @@ class ZeroMqReceiver:
         dropped, emptied = self.dropped, False
         try:
             while len(frames) < frames_max:
-                message = self.socket.recv(zmq.NOBLOCK, copy=False)
+                message = self.socket.recv(NOBLOCK, copy=False)
                 if message.more:
                     self._drop_rest()
                     continue
@@ -189,16 +194,16 @@ class ZeroMqReceiver:
     def _drop_rest(self) -> None:
         """Of a message in parts: it is there as a whole, and nobody sends such."""
         self.dropped += 1
-        while self.socket.getsockopt(zmq.RCVMORE):
-            self.socket.recv(zmq.NOBLOCK)
+        while self.socket.getsockopt(RCVMORE):
+            self.socket.recv(NOBLOCK)
 
     def read_monitor(self) -> None:
         """Note who came and went since."""
-        if not int(self.monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        if not self.monitor.getsockopt(EVENTS) & POLLIN:
             return
         with contextlib.suppress(zmq.Again):
             for _ in range(EVENTS_A_TURN):
-                event, connection = EVENT.unpack(self.monitor.recv_multipart(zmq.NOBLOCK)[0])
+                event, connection = EVENT.unpack(self.monitor.recv_multipart(NOBLOCK)[0])
                 if event == zmq.EVENT_ACCEPTED:
                     self._crowd.accepted(connection)
                 else:
