@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import socket
 from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from storm import hot_path
+from storm import hot_path, open_files
 from storm.clock import wall_millis
 from storm.hosts.facts import DiskSpace, HostReport, Resolution
 
@@ -36,7 +35,7 @@ def host_report(host: str, paths: Iterable[Path] = (), names: Sequence[str] = ()
         versions={name: _version(name) for name in LIBRARIES},
         hot_path=hot_path.mode(),
         disks=tuple(disk_space(path) for path in paths),
-        open_files_max=_open_files_max(),
+        open_files_max=open_files.limit(),
         resolutions=resolutions,
         illness=illness,
     )
@@ -97,8 +96,3 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _open_files_max() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 30 if soft == resource.RLIM_INFINITY else soft

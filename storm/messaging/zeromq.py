@@ -42,7 +42,8 @@ RECEIVER_SILENCE_MS_MAX = 6_000  # after a heartbeat: a link that is down withou
 SENDER_SILENCE_MS_MAX = 60_000
 RECEIVER_MONITOR = "inproc://receiver-monitor"
 # As plain numbers: pyzmq's own constants cost as much as what they are used for.
-NOBLOCK, RCVMORE, EVENTS, POLLIN = map(int, (zmq.NOBLOCK, zmq.RCVMORE, zmq.EVENTS, zmq.POLLIN))
+NOBLOCK, POLLIN = int(zmq.NOBLOCK), int(zmq.POLLIN)
+RCVMORE, EVENTS = int(zmq.RCVMORE), int(zmq.EVENTS)
 EVENT = struct.Struct("=HI")  # of a monitor: what happened, and to which descriptor
 EVENTS_A_TURN = 1_000
 # A stranger has between once and twice that for what it sends, on loopback some 100 MB of memory. A peer needs it where

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import select
-import shutil
 import subprocess
 import sys
 import threading
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 HOST = replace(host_python(), uv=None)
 LONG_SECS = 100.0
-UV = shutil.which("uv")
+UV = host_python().uv
 WITH_UV = pytest.param(UV, marks=pytest.mark.skipif(UV is None, reason="uv is not installed"))
 
 
