@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 TOPOLOGIES = Path(__file__).parent / "topologies"
 
 
-@pytest.fixture(scope="session", params=["embedded", pytest.param("apache", marks=pytest.mark.apache_zookeeper)])
+EMBEDDED = pytest.param("embedded", marks=pytest.mark.embedded_twin)
+APACHE = pytest.param("apache", marks=pytest.mark.apache_zookeeper)
+
+
+@pytest.fixture(scope="session", params=[EMBEDDED, APACHE])
 def shared_cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSite]:
     if request.param == "apache" and (reason := apache_missing()) is not None:
         pytest.skip(f"Apache ZooKeeper: {reason}")
