@@ -91,7 +91,7 @@ def test_kill_leaves_nothing(cluster: ClusterSite, ledger: Ledger, topologies: P
     assert cluster.remains(topology_id)
 
     cluster.storm("kill", "doomed", "-w", "2")
-    assert [found["status"] for found in cluster.read("list")] == ["KILLED"]
+    assert {found["status"] for found in cluster.read("list")} <= {"KILLED"}  # on a busy machine it is gone by then
     cluster.wait(lambda: not cluster.remains(topology_id), "nothing is left of it")
     assert cluster.read("list") == []
     assert ledger.failed() == 0
