@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from storm.cli.options import as_json, connect_nimbus, with_settings
+from storm.cli.options import as_json, connect_nimbus, wait_before, with_settings
 from storm.cli.output import duration, plural, print_json, table
 from storm.errors import StormError
 
@@ -112,13 +112,7 @@ def drained_lines(cluster: Any) -> list[str]:
 @click.command("drain")
 @click.argument("host", required=False)
 @click.option("--here", is_flag=True, help="The supervisor of this machine, by its storm.local.dir.")
-@click.option(
-    "-w",
-    "--wait-time-secs",
-    "wait_secs",
-    type=click.IntRange(min=0),
-    help="Seconds between deactivating the spouts and moving executors (default: topology.message.timeout.secs).",
-)
+@wait_before("moving executors")
 @click.option("--no-wait", is_flag=True, help="Return at once; `storm hosts` shows when it is empty.")
 @click.option("--timeout", "timeout_secs", type=click.IntRange(min=1), help="Give up waiting after so many seconds.")
 @with_settings

@@ -58,4 +58,15 @@ def connect_nimbus(settings: Settings, timeout_secs: float = NIMBUS_TIMEOUT_SECS
     return NimbusClient(settings["nimbus.seeds"], settings["nimbus.thrift.port"], timeout_secs)
 
 
+def wait_before(what: str) -> Callable[[F], F]:
+    """`-w SECS`, how long spouts stand still before `what` begins; the command gets `wait_secs`."""
+    return click.option(
+        "-w",
+        "--wait-time-secs",
+        "wait_secs",
+        type=click.IntRange(min=0),
+        help=f"Seconds between deactivating the spouts and {what} (default: topology.message.timeout.secs).",
+    )
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from storm.cli.hosts import drained_lines
-from storm.cli.options import as_json, connect_nimbus, with_settings
+from storm.cli.options import as_json, connect_nimbus, wait_before, with_settings
 from storm.cli.output import duration, print_json, table
 from storm.config.addresses import joined
 from storm.errors import StormError
@@ -70,13 +70,7 @@ def summary_as_dict(summary: Any) -> dict[str, Any]:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option(
-    "-w",
-    "--wait-time-secs",
-    "wait_secs",
-    type=click.IntRange(min=0),
-    help="Seconds between deactivating the spouts and stopping the workers (default: topology.message.timeout.secs).",
-)
+@wait_before("stopping the workers")
 @click.option("-i", "--ignore-errors", is_flag=True, help="Go on with the next name after an error.")
 @with_settings
 def kill(settings: Settings, names: tuple[str, ...], wait_secs: int | None, ignore_errors: bool) -> int:
@@ -125,13 +119,7 @@ def deactivate(settings: Settings, name: str) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "-w",
-    "--wait-time-secs",
-    "wait_secs",
-    type=click.IntRange(min=0),
-    help="Seconds between deactivating the spouts and moving executors (default: topology.message.timeout.secs).",
-)
+@wait_before("moving executors")
 @click.option("-n", "--num-workers", type=click.IntRange(min=1), help="How many workers it shall have.")
 @click.option(
     "-e",
