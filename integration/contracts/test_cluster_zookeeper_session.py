@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from kazoo.protocol.states import KeeperState
 from state_storage_contract import WAIT_SECS, States, Waker
 from tcp_proxy import TcpProxy
 from zookeeper_servers import free_port
@@ -18,7 +19,7 @@ from storm.cluster import zookeeper_session
 from storm.cluster.storage import ConnectionState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.cluster.zookeeper_session import ZooKeeperSession
-from storm.errors import BadVersionError, CoordinationError, NodeExistsError
+from storm.errors import BadVersionError, CoordinationError, NodeExistsError, NoPermissionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -292,6 +293,21 @@ def test_a_host_without_an_address_is_named() -> None:
 def test_waiting_for_the_first_connection_stops_when_told() -> None:
     with pytest.raises(CoordinationError, match="did not answer"):
         connect([f"127.0.0.1:{free_port()}"], "/storm", 10_000, stopped=lambda: True)
+
+
+def test_who_was_refused_is_told_so_whenever_he_calls(zookeeper: ZooKeeperProcess) -> None:
+    """Also after kazoo's thread has ended, whose state is then as after any other end."""
+    refused = ("nonsense", "x:y")
+    session = ZooKeeperSession([zookeeper.hosts], SESSION_MS, SystemClock(), auth=refused, call_timeout_secs=WAIT_SECS)
+    try:
+        with contextlib.suppress(NoPermissionError):
+            session.open(WAIT_SECS, lambda: False)  # it may be connected for a moment
+        until(lambda: session.client.client_state == KeeperState.CLOSED)
+        for _ in range(2):
+            with pytest.raises(NoPermissionError, match="does not accept the nonsense user 'x'"):
+                session.call("read", "/", lambda call: None)
+    finally:
+        session.close()
 
 
 def until(condition: Callable[[], bool]) -> None:
