@@ -31,7 +31,8 @@ def settings(name: str) -> dict[str, str]:
 
 
 def test_each_daemon_has_its_unit() -> None:
-    assert NAMES == ["storm-dev-zookeeper.service", "storm-nimbus.service", "storm-supervisor.service"]
+    daemons = ("dev-zookeeper", "nimbus", "supervisor", "ui")
+    assert [f"storm-{name}.service" for name in daemons] == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

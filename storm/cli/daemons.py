@@ -1,4 +1,6 @@
-"""`storm nimbus`, `storm supervisor`, `storm dev-zookeeper`: daemons in the foreground, to be run under supervision."""
+"""Daemons in the foreground, to be run under supervision: `storm nimbus`, `storm supervisor`, `storm ui` and
+`storm dev-zookeeper`.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +52,19 @@ def supervisor(settings: Settings) -> int:
 
     log_to_stderr()
     open_files.raise_limit()
+    return run(settings)
+
+
+@click.command()
+@with_settings
+def ui(settings: Settings) -> int:
+    """Start the UI's server: Storm's REST API at http://ui.host:ui.port/api/v1/, /health, and /metrics for Prometheus.
+
+    Runs in the foreground until SIGTERM or Ctrl-C. It asks Nimbus for everything, and keeps nothing.
+    """
+    from storm.ui.daemon import run
+
+    log_to_stderr()
     return run(settings)
 
 

@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "dev": Entry("dev", "dev", "Start a whole cluster on this machine, for development."),
         "nimbus": Entry("daemons", "nimbus", "Start the master."),
         "supervisor": Entry("daemons", "supervisor", "Start this machine's supervisor, which runs workers."),
+        "ui": Entry("daemons", "ui", "Start the UI's server: the REST API."),
         "dev-zookeeper": Entry("daemons", "dev_zookeeper", "Start a single-node ZooKeeper server, for development."),
         "node-health-check": Entry("health", "node_health_check", "Run this host's health scripts."),
         "kill-workers": Entry("daemons", "kill_workers", "End all workers of this machine's supervisor."),

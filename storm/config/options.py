@@ -289,8 +289,19 @@ DRPC = (
 )
 
 UI = (
-    Option("ui.host", Text(), "127.0.0.1", "The address that the UI listens on. (Storm: 0.0.0.0.)"),
+    Option(
+        "ui.host",
+        Text(),
+        "127.0.0.1",
+        "The address that the UI listens on; other than loopback only with storm.security.insecure. (Storm: 0.0.0.0.)",
+    ),
     Option("ui.port", PORT, 8080, "The UI's port."),
+    Option(
+        "ui.allowed.hosts",
+        NAMES,
+        [],
+        "Names besides the host's own by which browsers may call the UI, such as a proxy's. (Not in Storm.)",
+    ),
     Option("ui.title", Text(), "Storm UI", "What stands at the top of its pages."),
     Option("ui.pagination", Int(1, 10_000), 20, "Rows of a table on one page.", "rows"),
     Option("ui.users", NAMES, [], "Users who may see the UI. Empty: everybody."),

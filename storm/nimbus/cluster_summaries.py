@@ -77,6 +77,26 @@ def topology_summary(view: TopologyView) -> Struct:
     )
 
 
+def owner_summaries(views: Iterable[TopologyView], owner: str | None = None) -> list[Struct]:
+    """An OwnerResourceSummary for each owner, or for `owner` only if he has a topology; by name. Memory and CPU are not
+    counted, nor guaranteed to anybody.
+    """
+    by_owner: dict[str, list[TopologyView]] = {}
+    for view in views:
+        if not owner or view.base.owner == owner:
+            by_owner.setdefault(view.base.owner, []).append(view)
+    return [
+        storm_thrift().OwnerResourceSummary(
+            owner=name,
+            total_topologies=len(own),
+            total_executors=sum(len(view.reports) for view in own),
+            total_workers=sum(len(view.workers) for view in own),
+            total_tasks=sum(view.plan.num_tasks() for view in own if view.plan is not None),
+        )
+        for name, own in sorted(by_owner.items())
+    ]
+
+
 def worker_summary(view: TopologyView, worker: WorkerView, include_system: bool) -> Struct:
     tasks = view.component_tasks_on(worker)
     return storm_thrift().WorkerSummary(

@@ -105,6 +105,15 @@ class NimbusQueries:
         views = [self._view(topology_id) for topology_id in self._core.snapshot.launch_order()]
         return cluster_summaries.supervisor_page(supervisors, views, is_include_sys)
 
+    def getTopologyHistory(self, user: str) -> Struct:
+        """Ids of the topologies that are there: what is gone is not remembered, and everybody may see everything."""
+        return storm_thrift().TopologyHistoryInfo(topo_ids=self._core.snapshot.launch_order())
+
+    def getOwnerResourceSummaries(self, owner: str) -> list[Struct]:
+        """Of everybody who owns a topology, or of `owner` only."""
+        views = [self._view(topology_id) for topology_id in self._core.snapshot.launch_order()]
+        return cluster_summaries.owner_summaries(views, owner)
+
     def getTopologyConf(self, id: str) -> str:
         return json.dumps(redacted(self._view(id).known_plan.conf))
 

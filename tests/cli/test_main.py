@@ -41,7 +41,7 @@ def test_underscores_do_as_well(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = {"thriftpy2", "kazoo", "zmq", "yaml", "msgspec", "msgpack", "psutil", "asyncio"}
+    heavy = {"thriftpy2", "kazoo", "zmq", "yaml", "msgspec", "msgpack", "psutil", "asyncio", "starlette", "uvicorn"}
     script = f"import sys\nimport storm.cli.main\nprint(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

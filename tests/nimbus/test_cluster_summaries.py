@@ -47,3 +47,14 @@ def test_times_of_day_beyond_32_bits_can_be_sent(two_nodes: Any) -> None:
     worker = cluster_summaries.worker_summary(view, view.workers[0], include_system=True)
     assert worker.time_secs == 2**31 - 1
     assert convert.deserialize(type(worker), convert.serialize(worker)) == worker
+
+
+def test_an_owner_has_the_sum_of_his_topologies(two_nodes: Any) -> None:
+    for name in ("one", "two"):
+        two_nodes.submit(name)
+    snapshot = two_nodes.core.snapshot
+    views = [view_topology(snapshot, two_nodes.core.heartbeats, one, 0) for one in snapshot.launch_order()]
+    [summary] = cluster_summaries.owner_summaries(views)
+    assert (summary.owner, summary.total_topologies) == (views[0].base.owner, 2)
+    assert (summary.total_executors, summary.total_workers, summary.total_tasks) == (14, 4, 14)
+    assert convert.deserialize(type(summary), convert.serialize(summary)) == summary

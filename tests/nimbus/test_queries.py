@@ -100,3 +100,17 @@ def test_a_page_tells_of_failing_slots_as_soon_as_their_supervisor_does(two_node
         state.put_supervisor(SupervisorInfo(each, each, (6700,), (), 6628, 0, "1", failures=(told,)))
     (failure,) = queries.getTopologyPageInfo(topology_id, "600", False).slot_failures
     assert (failure.supervisor_id, failure.last_lines) == (node, "last words")
+
+
+def test_owners_are_told_of_their_topologies(two_nodes: Any, queries: NimbusQueries) -> None:
+    ids = [
+        two_nodes.submit(name, conf={"topology.submitter.user": owner, "topology.workers": 1})
+        for name, owner in (("one", "ann"), ("two", "bob"), ("three", "ann"))
+    ]
+    assert [(one.owner, one.total_topologies) for one in queries.getOwnerResourceSummaries("")] == [
+        ("ann", 2),
+        ("bob", 1),
+    ]
+    assert [one.owner for one in queries.getOwnerResourceSummaries("bob")] == ["bob"]
+    assert queries.getOwnerResourceSummaries("eve") == []
+    assert sorted(queries.getTopologyHistory("").topo_ids) == sorted(ids)

@@ -1,0 +1,196 @@
+"""The UI as an ASGI application: its routes, and thin handlers between HTTP and the REST API's table."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+import storm
+from storm.errors import StormError
+from storm.ui import measures as prometheus
+from storm.ui.guard import ROUTE, Guard, read_body
+from storm.ui.request_guard import HARMLESS, TOKEN_COOKIE
+from storm.ui.responses import HEADERS, Json, problem_answer
+from storm.ui.rest import openapi, requests
+from storm.ui.rest.calls import PREFIX, Call
+from storm.ui.rest.endpoints import ENDPOINTS
+from storm.ui.rest.formats import LogLinks
+from storm.ui.rest.problems import REASONS, Problem, problem_of
+from storm.ui.rest.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from storm.clock import Clock
+    from storm.ui.measures import Measures
+    from storm.ui.nimbus_link import NimbusLink
+    from storm.ui.options import UiOptions
+    from storm.ui.request_guard import Tokens
+    from storm.ui.rest.calls import Endpoint
+
+    Handler = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ui:
+    """What handlers work with. `random_text` makes text that nobody can guess, of letters, digits, `-` and `_`."""
+
+    options: UiOptions
+    nimbus: NimbusLink
+    clock: Clock
+    measures: Measures
+    tokens: Tokens
+    random_text: Callable[[], str]
+
+    def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
+        """`names`: what of the query counts. Raises Problem."""
+        options = self.options
+        return View(
+            wall_secs=self.clock.wall_secs(),
+            window=requests.window(query if "window" in names else {}),
+            include_system=requests.include_system(query if "sys" in names else {}),
+            links=LogLinks(options.logviewer_port),
+            version=storm.__version__,
+            seeds=options.nimbus_seeds,
+            nimbus_port=options.nimbus_port,
+        )
+
+
+def build_app(ui: Ui) -> ASGIApp:
+    """Everything that the UI's port serves."""
+    pages: list[tuple[str, Handler]] = [
+        ("/", _to_the_api),
+        (f"{PREFIX}/", _api_page(ui)),
+        (f"{PREFIX}/openapi.json", _api_document),
+        ("/health", _health(ui)),
+        ("/live", _live),
+        ("/metrics", _metrics(ui)),
+    ]
+    routes = [_route(path, "GET", handler) for path, handler in pages]
+    routes += [_route(PREFIX + one.path, one.method, _handler(ui, one)) for one in ENDPOINTS]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            Problem: _answer_problem,
+            StormError: _answer_error,
+            HTTPException: _answer_http_error,
+            Exception: _answer_bug,
+        },
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, ui.options.names, ui.tokens, ui.clock, ui.measures)
+
+
+def _route(path: str, method: str, handler: Handler) -> Route:
+    async def measured(request: Request) -> Response:
+        request.scope[ROUTE] = path
+        return await handler(request)
+
+    return Route(path, measured, methods=[method])
+
+
+def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
+    async def handle(request: Request) -> Response:
+        view = ui.view(request.query_params, endpoint.query)
+        body = b"" if request.method in HARMLESS else await read_body(request)
+        return Json(await endpoint.answer(Call(ui.nimbus, view, request.path_params, request.query_params, body)))
+
+    async def handle_and_tell(request: Request) -> Response:
+        """One line in the log for every change that somebody asked for."""
+        outcome = "failed"
+        try:
+            answer = await handle(request)
+            outcome = "done"
+        except (Problem, StormError) as error:
+            outcome = f"refused, {' '.join(str(error).split())}"
+            raise
+        finally:
+            who = request.client.host if request.client else "unknown"
+            log.info("%s %r from %s: %s", request.method, request.url.path, who, outcome)
+        return answer
+
+    return handle if endpoint.method in HARMLESS else handle_and_tell
+
+
+async def _to_the_api(request: Request) -> Response:
+    return RedirectResponse(f"{PREFIX}/")
+
+
+def _api_page(ui: Ui) -> Handler:
+    async def api_page(request: Request) -> Response:
+        token = request.cookies.get(TOKEN_COOKIE, "")
+        if not ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
+            token = ui.tokens.made_of(ui.random_text())
+        nonce = ui.random_text()
+        answer = HTMLResponse(openapi.page(ENDPOINTS, storm.__version__, nonce, token))
+        answer.headers["content-security-policy"] = f"{HEADERS['content-security-policy']}; style-src 'nonce-{nonce}'"
+        answer.set_cookie(TOKEN_COOKIE, token, httponly=True, samesite="strict")
+        return answer
+
+    return api_page
+
+
+async def _api_document(request: Request) -> Response:
+    return Json(openapi.document(ENDPOINTS, storm.__version__))
+
+
+def _health(ui: Ui) -> Handler:
+    async def health(request: Request) -> Response:
+        """Whether the UI can do its work: 503 while Nimbus does not answer."""
+        try:
+            leader = await ui.nimbus.read("getLeader")
+        except StormError as error:
+            raise Problem(503, str(error), status="failing") from None
+        return Json({"status": "ok", "nimbus": f"{leader.host}:{leader.port}", "stormVersion": storm.__version__})
+
+    return health
+
+
+async def _live(request: Request) -> Response:
+    """That this process answers: one that does not is to be started again, which helps nothing where Nimbus is gone."""
+    return Json({"status": "ok"})
+
+
+def _metrics(ui: Ui) -> Handler:
+    async def metrics(request: Request) -> Response:
+        return Response(ui.measures.text(), headers={"content-type": prometheus.CONTENT_TYPE})
+
+    return metrics
+
+
+async def _answer_problem(request: Request, error: Any) -> Response:
+    return problem_answer(error)
+
+
+async def _answer_error(request: Request, error: Any) -> Response:
+    return problem_answer(problem_of(error))
+
+
+async def _answer_http_error(request: Request, error: Any) -> Response:
+    """The router's: no such path, or not by this method."""
+    allowed = (error.headers or {}).get("Allow")
+    sentence = REASONS.get(error.status_code, str(error.detail))
+    if error.status_code == 404:
+        sentence = f"There is nothing at this path; {PREFIX}/ lists what there is."
+    elif error.status_code == 405:
+        sentence = f"This path is asked for by {allowed or 'another method'}, not by {request.method[:20]}."
+    answer = problem_answer(Problem(error.status_code, sentence))
+    if allowed:
+        answer.headers["allow"] = allowed
+    return answer
+
+
+async def _answer_bug(request: Request, error: Any) -> Response:
+    """Starlette raises it again after the answer, and the server writes it to the log with its traceback."""
+    return problem_answer(Problem(500, "The UI failed at this; its log says at what. Please report it."))

@@ -1,0 +1,118 @@
+"""What every request passes: who may ask, how much at a time, and what is measured of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+
+from storm.ui import request_guard
+from storm.ui.measures import NO_ROUTE
+from storm.ui.responses import HEADERS, problem_answer
+from storm.ui.rest.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from storm.clock import Clock
+    from storm.ui.measures import Measures
+    from storm.ui.request_guard import Tokens
+
+ACTIVE_MAX = 200  # requests that are being answered
+BODY_SECS = 10.0  # until a body is complete
+DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
+ROUTE = "storm.route"  # the key of a scope that holds the path as it stands in the table, for what is measured
+
+
+class Guard:
+    """An ASGI application in front of another."""
+
+    def __init__(self, app: ASGIApp, names: Set[str], tokens: Tokens, clock: Clock, measures: Measures) -> None:
+        self._app = app
+        self._names = names
+        self._tokens = tokens
+        self._clock = clock
+        self._measures = measures
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = self._clock.now(), 500
+        request = Request(scope, receive)
+        closes = scope["method"] in request_guard.HARMLESS and _has_body(request)
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if closes or status == 413:
+                    headers["connection"] = "close"
+            await send(message)
+
+        self._active += 1
+        try:
+            await self._answered(request, sending)
+        finally:
+            self._active -= 1
+            self._measures.request(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
+
+    async def _answered(self, request: Request, send: Send) -> None:
+        try:
+            self._check(request)
+        except Problem as problem:
+            if problem.status == 413:
+                await _drain(request)
+            await problem_answer(problem)(request.scope, request.receive, send)
+        else:
+            await self._app(request.scope, request.receive, send)
+
+    def _check(self, request: Request) -> None:
+        headers = request.headers
+        if self._active > ACTIVE_MAX:
+            raise Problem(503, f"{ACTIVE_MAX} requests are being answered: ask again in a moment.")
+        request_guard.check_host(headers.get("host"), self._names)
+        request_guard.check_size(request.scope.get("raw_path") or b"", headers)
+        request_guard.check_query(request.query_params)
+        cookie = request.cookies.get(request_guard.TOKEN_COOKIE, "")
+        request_guard.check_origin(request.method, headers, cookie, self._tokens.is_ours)
+
+
+async def read_body(request: Request) -> bytes:
+    """Raises Problem 413 where it is too long, 408 where it takes too long."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECS):
+            async for part in request.stream():
+                size += len(part)
+                if size <= request_guard.BODY_BYTES_MAX:
+                    parts.append(part)
+                elif size > DRAINED_BYTES_MAX:
+                    break
+    except TimeoutError:
+        raise Problem(408, f"The body has not come within {BODY_SECS:g} s.") from None
+    except ClientDisconnect:
+        raise Problem(400, "The client went away before its body had come.") from None
+    if size > request_guard.BODY_BYTES_MAX:
+        raise request_guard.too_large()
+    return b"".join(parts)
+
+
+async def _drain(request: Request) -> None:
+    try:
+        await read_body(request)
+    except Problem:
+        return
+
+
+def _has_body(request: Request) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"

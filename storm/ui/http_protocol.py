@@ -1,0 +1,111 @@
+"""HTTP/1.1 for clients of every kind: uvicorn's protocol, with time limits for those who are slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from storm.ui.responses import json_bytes
+from storm.ui.rest import problems
+from storm.ui.rest.problems import Problem
+
+if TYPE_CHECKING:
+    import asyncio
+
+HEAD_SECS = 10.0  # until a request's head is complete, from its first byte or the connection's beginning
+WRITE_SECS = 30.0  # until a client has taken something of an answer that waits for it
+CONNECTIONS_MAX = 1_000
+
+
+class UiProtocol(H11Protocol):
+    """One connection. At CONNECTIONS_MAX the one that has let the server wait for its request longest is closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._expect_head()
+        if len(self.connections) > CONNECTIONS_MAX:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            self._expect_head()  # a part of a head has come, and more has to
+        else:
+            self._stop_head_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(WRITE_SECS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """In the form of all other answers, where none is under way."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.abort()
+            return
+        body = json_bytes(problems.body(Problem(400, "The request is not HTTP/1.1, or its head is longer than 64 kB.")))
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        events = (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage())
+        for event in events:
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    @property
+    def waits_since(self) -> float | None:
+        """When it began to let the server wait for a request's head, on the loop's clock; None: it does not."""
+        return None if self._head_timer is None else self._head_timer.when() - HEAD_SECS
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECS, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        self.transport.abort()
+
+    def _make_room(self) -> None:
+        waiting = [one for one in self.connections if isinstance(one, UiProtocol) and one.waits_since is not None]
+        if waiting:
+            left = min(waiting, key=_since)
+            self.connections.discard(left)  # at once: others may come before it is gone
+            left._stop_timers()
+            left.transport.abort()
+
+    def _stop_timers(self) -> None:
+        self._stop_head_timer()
+        self._stop_write_timer()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+
+def _since(connection: UiProtocol) -> float:
+    return connection.waits_since or 0.0

@@ -1,0 +1,68 @@
+"""How Storm's REST API writes times, figures, ids and links; pure.
+
+Storm writes latencies and capacities as text with three decimals, uptimes in words beside their seconds, and every id
+twice: once as it is, once as it stands in a URL.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from storm.metrics.stats_records import ALL_TIME
+
+UNITS = ((60, "s"), (60, "m"), (24, "h"))
+ERROR_CHARS = 200  # of a component's last error, as in Storm; its page has the whole text
+
+
+class LogLinks(NamedTuple):
+    """Addresses of log files, for browsers: the log viewer of each host listens on `port`."""
+
+    port: int
+
+    def worker(self, host: str, worker_port: int, topology_id: str) -> str:
+        return self._link(host, "log", f"{topology_id}/{worker_port}/worker.log")
+
+    def daemon(self, host: str, name: str) -> str:
+        """Of the daemon `name` on that host: "nimbus", "supervisor"."""
+        return self._link(host, "daemonlog", f"{name}.log")
+
+    def _link(self, host: str, page: str, file: str) -> str:
+        at = f"[{host}]" if ":" in host else encoded(host)
+        return f"http://{at}:{self.port}/api/v1/{page}?file={encoded(file)}"
+
+
+def pretty_secs(secs: int | None) -> str:
+    """`1d 2h 3m 4s`, without the units in front that are 0; None (not known yet) is as 0."""
+    left = max(0, int(secs or 0))
+    parts: list[str] = []
+    for size, unit in UNITS:
+        parts.append(f"{left % size}{unit}")
+        left //= size
+        if left == 0:
+            return " ".join(reversed(parts))
+    return " ".join([f"{left}d", *reversed(parts)])
+
+
+def pretty_window(window: str) -> str:
+    """`10m 0s`, `3h 0m 0s`, `1d 0h 0m 0s`, `All time`."""
+    return "All time" if window == ALL_TIME else pretty_secs(int(window))
+
+
+def decimals(value: float | None) -> str:
+    """Three of them: "0.000"."""
+    return f"{value or 0.0:.3f}"
+
+
+def encoded(text: str) -> str:
+    """As a part of a URL, in its path or its query: no character of it means anything there."""
+    return quote(text, safe="*")
+
+
+def headline(error: str) -> str:
+    """What a person sees first of an error: of a Python traceback its last line, which says what happened."""
+    text = error.strip()
+    lines = text.splitlines()
+    if lines and lines[0].startswith("Traceback"):
+        text = lines[-1]
+    return text[:ERROR_CHARS]

@@ -1,0 +1,153 @@
+"""The OpenAPI document of the REST API, and a plain page of it; pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from storm.metrics.stats_records import ALL_TIME, WINDOWS
+from storm.ui.rest.calls import PREFIX
+from storm.ui.rest.problems import REASONS
+from storm.ui.rest.shapes import PROBLEM, json_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storm.ui.rest.calls import Endpoint
+
+TITLE = "Storm REST API"
+ABOUT = (
+    "The paths, keys and types of Apache Storm's REST API. Latencies, in milliseconds, and capacities are text with "
+    "three decimals. Programs may POST as they are; a page in a browser sends the token of its page in X-Storm-Token."
+)
+QUERY = {
+    "window": (
+        "The time that figures are of, in seconds.",
+        {"type": "string", "enum": list(WINDOWS), "default": ALL_TIME},
+    ),
+    "sys": ("Whether the system's components and streams are in it.", {"type": "boolean", "default": False}),
+    "id": ("The id of a supervisor.", {"type": "string"}),
+    "host": ("The name of a host.", {"type": "string"}),
+}
+PATH = {
+    "id": "The id of a topology.",
+    "component": "The id of a component.",
+    "owner": "The name of an owner.",
+    "wait": "Seconds.",
+    "action": "enable or disable.",
+    "percent": "The share of tuples, 0 to 100.",
+    "host_port": "A worker, host:port.",
+    "minutes": "How long.",
+}
+WHOLE_IN_PATH, NUMBER_IN_PATH = {"wait", "minutes"}, {"percent"}
+PROBLEMS_OF_ALL = (400, 403, 500, 503)
+STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+code { font-family: ui-monospace, monospace } section { border-top: 1px solid; padding: .5rem 0 }
+h2 { font-size: 1rem; margin: 0 } p { margin: .25rem 0 } pre { overflow-x: auto }
+"""
+
+
+def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
+    """OpenAPI 3.1."""
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(PREFIX + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": version, "description": ABOUT},
+        "paths": paths,
+        "components": {"schemas": {"Problem": json_schema(PROBLEM)}},
+    }
+
+
+def page(endpoints: Iterable[Endpoint], version: str, nonce: str, token: str) -> str:
+    """HTML whose style has this nonce; scripts of the page would send this token."""
+    sections = "\n".join(_section(endpoint) for endpoint in endpoints)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="storm-token" content="{escape(token)}">
+<title>{escape(TITLE)}</title>
+<style nonce="{escape(nonce)}">{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{escape(TITLE)}</h1>
+<p>Storm {escape(version)}. {escape(ABOUT)}</p>
+<p>For programs: <a href="{PREFIX}/openapi.json"><code>openapi.json</code></a>.</p>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    in_path = re.findall(r"\{(\w+)\}", endpoint.path)
+    problems = [*PROBLEMS_OF_ALL, *((404,) if in_path or endpoint.query else ()), *_of_changes(endpoint)]
+    found: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "operationId": _operation_id(endpoint),
+        "parameters": [_in_path(name) for name in in_path] + [_in_query(name) for name in endpoint.query],
+        "responses": {
+            "200": {"description": "OK", "content": _json(json_schema(endpoint.shape))},
+            **{
+                str(status): {
+                    "description": REASONS[status],
+                    "content": _json({"$ref": "#/components/schemas/Problem"}),
+                }
+                for status in sorted(problems)
+            },
+        },
+    }
+    if endpoint.body is not None:
+        found["requestBody"] = {
+            "required": endpoint.path.endswith("logconfig"),
+            "content": {"application/json": {"schema": {"type": "object"}, "example": dict(endpoint.body)}},
+        }
+    return found
+
+
+def _of_changes(endpoint: Endpoint) -> tuple[int, ...]:
+    if endpoint.method == "GET":
+        return ()
+    return (401, 409, 413, 501) if "profiling" in endpoint.path else (401, 409, 413)
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    words = re.findall(r"\w+", endpoint.path)
+    return "-".join([endpoint.method.lower(), *words])
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    kind = "integer" if name in WHOLE_IN_PATH else "number" if name in NUMBER_IN_PATH else "string"
+    schema = {"type": kind} if kind == "string" else {"type": kind, "minimum": 0}
+    return {"name": name, "in": "path", "required": True, "description": PATH[name], "schema": schema}
+
+
+def _in_query(name: str) -> dict[str, Any]:
+    description, schema = QUERY[name]
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _section(endpoint: Endpoint) -> str:
+    query = (
+        f"<p>Query: {', '.join(f'<code>{escape(name)}</code>' for name in endpoint.query)}</p>"
+        if endpoint.query
+        else ""
+    )
+    body = "" if endpoint.body is None else f"<p>Body:</p><pre>{escape(json.dumps(endpoint.body, indent=1))}</pre>"
+    return (
+        f"<section><h2><code>{endpoint.method} {escape(PREFIX + endpoint.path)}</code></h2>"
+        f"<p>{escape(endpoint.summary)}</p>{query}{body}</section>"
+    )

@@ -1,0 +1,103 @@
+"""What Storm's REST API answers for one topology: ours has the same keys and types. Subclasses say who answers.
+
+storm_rest_answers/ holds what a Storm 2.8.3 answered while a word count ran in two workers: `words`, a spout of 2 tasks
+with a stream `side` beside its own; `split`, 4 tasks in 2 executors, which fails every 50th line and reports an error
+every 500th; `count`, 2 tasks, by fields of `split` and all of `side`. The configuration in topology_page.json is cut.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ANSWERS = Path(__file__).with_name("storm_rest_answers")
+PATHS = {
+    "cluster_summary": "/cluster/summary",
+    "nimbus_summary": "/nimbus/summary",
+    "supervisor_summary": "/supervisor/summary",
+    "topology_summary": "/topology/summary",
+    "history_summary": "/history/summary",
+    "topology_page": "/topology/{id}",
+    "topology_workers": "/topology-workers/{id}",
+    "component_words": "/topology/{id}/component/words",
+    "component_split": "/topology/{id}/component/split",
+    "component_count": "/topology/{id}/component/count",
+    "viz": "/topology/{id}/visualization",
+    "logconfig": "/topology/{id}/logconfig",
+}
+# Keys whose values are mappings by names that are data.
+BY_NAME = {"componentNumTasks", "configuration", "namedLoggerLevels", ":transferred"}
+DEEP = {":transferred"}  # and the values of those mappings are such mappings too
+LEFT_OUT = {"configuration"}  # what stands in it is the settings', not the API's
+
+
+def storm_answer(name: str) -> Any:
+    return json.loads((ANSWERS / f"{name}.json").read_text())
+
+
+def kinds(name: str, answer: Any) -> dict[str, set[str]]:
+    """{path of keys: the types found there}: `[]` stands for the items of a list, `{}` for any name."""
+    found: dict[str, set[str]] = {}
+    for path, kind in _kinds(answer, "", by_name=name == "viz"):
+        found.setdefault(path, set()).add(kind)
+    return found
+
+
+def _kinds(value: Any, path: str, *, by_name: bool = False, deep: bool = False) -> Iterator[tuple[str, str]]:
+    yield path, type(value).__name__
+    if isinstance(value, list):
+        for item in value:
+            yield from _kinds(item, f"{path}[]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if by_name:
+                yield from _kinds(item, path + "{}", by_name=deep)
+            elif key in LEFT_OUT:
+                yield f"{path}.{key}", type(item).__name__
+            else:
+                yield from _kinds(item, f"{path}.{key}", by_name=key in BY_NAME, deep=key in DEEP)
+
+
+def differences(name: str, ours: Any) -> list[str]:
+    """Where `ours` is not as Storm's answer of that name. What is empty on one side says nothing of what is in it."""
+    theirs, own = kinds(name, storm_answer(name)), kinds(name, ours)
+    found = [f"{path} is missing" for path in theirs.keys() - own.keys() if not _is_below_nothing(path, own)]
+    found += [f"{path} is not Storm's" for path in own.keys() - theirs.keys() if not _is_below_nothing(path, theirs)]
+    for path in own.keys() & theirs.keys():
+        # Where Storm had nothing to tell, null, it may tell something another time.
+        if theirs[path] != {"NoneType"} and not own[path] <= theirs[path]:
+            found.append(f"{path} is {own[path] - theirs[path]}, not {theirs[path]}")
+    return sorted(found)
+
+
+def _is_below_nothing(path: str, there: dict[str, set[str]]) -> bool:
+    """Whether a list or mapping above it is there, and nothing in it."""
+    above = [path[:i] for i in range(len(path)) if path[i : i + 2] in {"[]", "{}"}]
+    return any(one in there and one + path[len(one) : len(one) + 2] not in there for one in above)
+
+
+class StormRestContract:
+    """`get` answers a path below /api/v1; `topology_id` is that of the topology above."""
+
+    @pytest.fixture
+    def topology_id(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def get(self) -> Callable[[str], Any]:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("name", PATHS)
+    def test_keys_and_types_are_storms(self, name: str, get: Callable[[str], Any], topology_id: str) -> None:
+        found = differences(name, get(PATHS[name].format(id=topology_id)))
+        assert not found, "\n".join(found)
+
+    def test_metrics_are_the_page(self, get: Callable[[str], Any], topology_id: str) -> None:
+        found = differences("topology_page", get(f"/topology/{topology_id}/metrics?window=600"))
+        assert not found, "\n".join(found)

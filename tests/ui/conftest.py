@@ -1,0 +1,212 @@
+"""A Nimbus in memory, on which the word count runs whose answers of Storm are known, and the UI in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from storm.cluster.records import ErrorInfo
+from storm.ids import GlobalStreamId
+from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
+from storm.nimbus.file_transfers import Downloads, Uploads
+from storm.nimbus.inbox import DirectRequests
+from storm.nimbus.service import NimbusService
+from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
+from storm.ui.app import Ui, build_app
+from storm.ui.measures import Measures
+from storm.ui.nimbus_link import NimbusLink
+from storm.ui.options import UiOptions
+from storm.ui.request_guard import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from storm.errors import StormError
+
+NAMES = frozenset({"ui.example.org"})
+LINES, SIDE, WORDS = GlobalStreamId("words", "default"), GlobalStreamId("words", "side"), "default"
+
+
+def _clusters() -> Any:
+    """The module of tests/nimbus that has clusters in memory."""
+    path = Path(__file__).parents[1] / "nimbus" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("nimbus_clusters", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def word_count() -> StormTopology:
+    """As docs of tests/contracts/storm_rest_contract.py say."""
+    word = StreamInfo(("word",))
+    return StormTopology(
+        {"words": ComponentSpec(PythonObject(b"s"), {}, {"default": StreamInfo(("line",)), "side": word}, 2)},
+        {
+            "split": ComponentSpec(
+                PythonObject(b"b"),
+                {LINES: Grouping(GroupingKind.SHUFFLE)},
+                {"default": word},
+                2,
+                {"topology.tasks": 4},
+            ),
+            "count": ComponentSpec(
+                PythonObject(b"b"),
+                {
+                    GlobalStreamId("split", "default"): Grouping(GroupingKind.FIELDS, ("word",)),
+                    SIDE: Grouping(GroupingKind.ALL),
+                },
+                {},
+                2,
+            ),
+        },
+    )
+
+
+def everywhere(figures: Any) -> Any:
+    """The same in all windows."""
+    return dict.fromkeys(WINDOWS, figures)
+
+
+def spout_stats() -> ExecutorStats:
+    return ExecutorStats(
+        everywhere({"default": 50, "side": 5, "__metrics": 7}),
+        everywhere({"default": 50, "side": 10, "__metrics": 7}),
+        SpoutStats(everywhere({"default": 49}), everywhere({"default": 1}), everywhere({"default": 2.5})),
+    )
+
+
+def split_stats() -> ExecutorStats:
+    return ExecutorStats(
+        everywhere({"default": 300}),
+        everywhere({"default": 300, "__ack_ack": 49}),
+        BoltStats(
+            everywhere({LINES: 49}),
+            everywhere({LINES: 1}),
+            everywhere({LINES: 50}),
+            everywhere({LINES: 0.25}),
+            everywhere({LINES: 0.125}),
+        ),
+    )
+
+
+def count_stats() -> ExecutorStats:
+    inputs = {GlobalStreamId("split", "default"): 300, SIDE: 10}
+    latencies = dict.fromkeys(inputs, 0.5)
+    return ExecutorStats(
+        everywhere({}),
+        everywhere({}),
+        BoltStats(everywhere(inputs), everywhere({}), everywhere(inputs), everywhere(latencies), everywhere(latencies)),
+    )
+
+
+class Site:
+    """Nimbus with two supervisors, and its Thrift service without Thrift. While `failure` is set every call raises it.
+
+    `calls` are the methods that were called, in order.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.cluster = _clusters().Cluster()
+        for node in ("a", "b"):
+            self.cluster.start_supervisor(node)
+        self.cluster.core.step()
+        rng, clock = random.Random(1), self.cluster.clock
+        self.service = NimbusService(
+            self.cluster.core,
+            DirectRequests(),
+            uploads=Uploads(directory, 1 << 20, 600, clock=clock, rng=rng),
+            downloads=Downloads(self.cluster.blob_store, 600, clock=clock, rng=rng),
+            blob_store=self.cluster.blob_store,
+        )
+        self.failure: StormError | None = None
+        self.calls: list[str] = []
+
+    def run_word_count(self, name: str = "wordcount", owner: str = "storm") -> str:
+        """Its id; every executor has told figures, and `split` two errors."""
+        topology_id = self.cluster.submit(name, word_count(), {"topology.submitter.user": owner})
+        stats = {"words": spout_stats(), "split": split_stats(), "count": count_stats()}
+        plan = self.cluster.core.snapshot.plans[topology_id]
+        executors = self.cluster.assignment(topology_id).executor_slots
+        self.cluster.beat(
+            topology_id,
+            {executor: stats[name] for executor in executors if (name := plan.component_of(executor)) in stats},
+        )
+        for secs, port in ((20, 6701), (10, 6700)):
+            text = "Traceback (most recent call last):\n  File ...\nValueError: bad line 500\n"
+            told = ErrorInfo(text, self.cluster.clock.wall_secs() - secs, "host-a", port)
+            self.cluster.state.report_error(topology_id, "split", told)
+        return topology_id
+
+    # As a client of Nimbus
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        self.calls.append(method)
+        if self.failure is not None:
+            raise self.failure
+        return getattr(self.service, method)(*arguments)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def topology_id(site: Site) -> str:
+    return site.run_word_count()
+
+
+@pytest.fixture
+def ui(site: Site) -> Iterator[Ui]:
+    clock, measures = site.cluster.clock, Measures()
+    link = NimbusLink(lambda: site, clock, measures)
+    options = UiOptions(names=NAMES, nimbus_seeds=("nimbus-1", "localhost"))
+    numbers = iter(range(1_000))
+    yield Ui(options, link, clock, measures, Tokens(b"secret"), lambda: f"random{next(numbers)}")
+    link.close()
+
+
+class Client:
+    """A program's requests, which have no Origin, to the application in this process."""
+
+    def __init__(self, app: Any) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(
+            transport=transport, base_url="http://127.0.0.1:8080", follow_redirects=True, timeout=60
+        )
+        self.cookies = self._client.cookies
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **more))
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def head(self, path: str) -> httpx.Response:
+        return self.request("HEAD", path)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("POST", path, **more)
+
+    def close(self) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@pytest.fixture
+def client(ui: Ui) -> Iterator[Client]:
+    client = Client(build_app(ui))
+    yield client
+    client.close()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+API = "/api/v1"
+
+
+def status(site: Any, topology_id: str) -> str:
+    site.cluster.core.step()
+    return str(site.service.getTopologySummary(topology_id).status)
+
+
+def test_a_topology_goes_to_sleep_and_wakes(site: Any, topology_id: str, client: Any) -> None:
+    for operation, after in (("deactivate", "INACTIVE"), ("activate", "ACTIVE"), ("activate", "ACTIVE")):
+        answer = client.post(f"{API}/topology/{topology_id}/{operation}")
+        assert answer.json() == {"topologyOperation": operation, "topologyId": topology_id, "status": "success"}
+        assert status(site, topology_id) == after
+
+
+def test_who_looks_after_a_change_sees_it(site: Any, topology_id: str, client: Any) -> None:
+    page = f"{API}/topology/{topology_id}"
+    assert client.get(page).json()["status"] == "ACTIVE"
+    client.post(f"{page}/deactivate")
+    site.cluster.core.step()
+    assert client.get(page).json()["status"] == "INACTIVE"
+
+
+def test_a_kill_waits_as_long_as_it_is_told(site: Any, topology_id: str, client: Any) -> None:
+    assert client.post(f"{API}/topology/{topology_id}/kill/7").json()["topologyOperation"] == "kill"
+    assert status(site, topology_id) == "KILLED"
+    assert site.cluster.core.snapshot.bases[topology_id].wait_secs == 7
+    refused = client.post(f"{API}/topology/{topology_id}/activate")
+    assert (refused.status_code, refused.json()["error"]) == (409, "409 Conflict")
+
+
+def test_a_rebalance_takes_numbers_or_none(site: Any, topology_id: str, client: Any) -> None:
+    body = {"rebalanceOptions": {"numWorkers": 1, "executors": {"split": 4}}}
+    assert client.post(f"{API}/topology/{topology_id}/rebalance/0", json=body).status_code == 200
+    site.cluster.core.step()
+    base = site.cluster.core.snapshot.bases[topology_id]
+    assert (base.num_workers, base.component_executors["split"]) == (1, 4)
+    assert client.post(f"{API}/topology/{topology_id}/rebalance/5").status_code == 200
+    assert status(site, topology_id) == "REBALANCING"
+
+
+def test_a_rebalance_that_nimbus_refuses_is_a_bad_request(topology_id: str, client: Any) -> None:
+    body = {"rebalanceOptions": {"executors": {"split": 5}}}
+    answer = client.post(f"{API}/topology/{topology_id}/rebalance/0", json=body)
+    assert (answer.status_code, "split" in answer.json()["errorMessage"]) == (400, True)
+
+
+def test_tuples_are_logged_of_all_or_of_one_component(site: Any, topology_id: str, client: Any) -> None:
+    page = f"{API}/topology/{topology_id}"
+    answer = client.post(f"{page}/debug/enable/20")
+    assert answer.json()["topologyOperation"] == "debug/enable"
+    assert client.post(f"{page}/component/split/debug/enable/2.5").status_code == 200
+    site.cluster.core.step()
+    assert (client.get(page).json()["debug"], client.get(page).json()["samplingPct"]) == (True, 20.0)
+    assert client.get(f"{page}/component/split").json()["samplingPct"] == 2.5
+    client.post(f"{page}/debug/disable/20")
+    site.cluster.core.step()
+    assert client.get(page).json()["debug"] is False
+    assert client.post(f"{page}/component/nope/debug/enable/1").status_code == 404
+
+
+def test_log_levels_are_merged(topology_id: str, client: Any) -> None:
+    path = f"{API}/topology/{topology_id}/logconfig"
+    one = {"namedLoggerLevels": {"ROOT": {"target_level": "DEBUG", "reset_level": "INFO", "timeout": 60}}}
+    answer = client.post(path, json=one).json()
+    assert (answer["namedLoggerLevels"]["ROOT"]["target_level"], answer["namedLoggerLevels"]["ROOT"]["timeout"]) == (
+        "DEBUG",
+        60,
+    )
+    client.post(path, json={"namedLoggerLevels": {"x": {"target_level": "ERROR"}}})
+    assert set(client.get(path).json()["namedLoggerLevels"]) == {"ROOT", "x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("kill/x", b""),
+        ("kill/-1", b""),
+        ("rebalance/99999999999", b""),
+        ("rebalance/0", b"{"),
+        ("debug/on/10", b""),
+        ("debug/enable/101", b""),
+        ("logconfig", b""),
+        ("logconfig", b'{"namedLoggerLevels": {"ROOT": {"target_level": "LOUD"}}}'),
+        ("profiling/start/h:1/x", b""),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_nimbus_hears_of_it(
+    site: Any, topology_id: str, client: Any, path: str, body: bytes
+) -> None:
+    answer = client.post(f"{API}/topology/{topology_id}/{path}", content=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "400 Bad Request")
+    assert site.calls == []
+
+
+@pytest.mark.parametrize(
+    "path", ["start/h:6700/10", *(f"{one}/h:6700" for one in ("stop", "dumpprofile", "dumpjstack", "restartworker"))]
+)
+def test_profiling_is_not_enabled(topology_id: str, client: Any, path: str) -> None:
+    answer = client.post(f"{API}/topology/{topology_id}/profiling/{path}")
+    assert answer.status_code == 501
+    assert answer.json() == {
+        "status": "disabled",
+        "message": "Profiling is not enabled on this server",
+        "error": "501 Not Implemented",
+        "errorMessage": "Profiling is not enabled on this server.",
+    }
+
+
+def test_nothing_changes_by_get(site: Any, topology_id: str, client: Any) -> None:
+    for path in ("activate", "deactivate", "kill/0", "rebalance/0", "debug/enable/1", "profiling/stop/h:1"):
+        assert client.get(f"{API}/topology/{topology_id}/{path}").status_code == 405
+    assert site.calls == []

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+from storm.cluster.records import DebugOptions, ErrorInfo
+from storm.ui.rest.component_page import component_page
+from storm.ui.rest.view import View
+
+
+def shown(site: Any, topology_id: str, component: str, window: str = ":all-time", system: bool = False) -> Any:
+    page = site.service.getComponentPageInfo(topology_id, component, window, system)
+    return component_page(page, View(site.cluster.clock.wall_secs(), window))
+
+
+def test_a_spout_shows_its_streams_and_executors(site: Any, topology_id: str) -> None:
+    page = shown(site, topology_id, "words")
+    assert (page["componentType"], page["executors"], page["tasks"]) == ("spout", 2, 2)
+    assert [(one["stream"], one["emitted"], one["transferred"], one["acked"]) for one in page["outputStats"]] == [
+        ("default", 100, 100, 98),
+        ("side", 10, 20, 0),
+    ]
+    assert page["spoutSummary"][3]["completeLatency"] == 2.5
+    assert page["spoutSummary"][3]["windowPretty"] == "All time"
+    assert [one["emitted"] for one in page["executorStats"]] == [55, 55]
+    assert "boltStats" not in page
+    assert "inputStats" not in page
+
+
+def test_a_bolt_shows_its_inputs(site: Any, topology_id: str) -> None:
+    page = shown(site, topology_id, "count", "600")
+    assert [(one["component"], one["stream"], one["executed"]) for one in page["inputStats"]] == [
+        ("split", "default", 600),
+        ("words", "side", 20),
+    ]
+    assert page["outputStats"] == []
+    assert page["boltStats"][0]["executed"] == 620
+    assert all(one["id"].startswith("[") and one["encodedId"].startswith("%5B") for one in page["executorStats"])
+
+
+def test_errors_are_whole_and_in_order_of_time(site: Any, topology_id: str) -> None:
+    errors = shown(site, topology_id, "split")["componentErrors"]
+    assert [(one["errorPort"], one["errorLapsedSecs"]) for one in errors] == [(6701, 20), (6700, 10)]
+    assert errors[0]["error"].startswith("Traceback")
+
+
+def test_an_error_from_a_host_with_a_faster_clock_is_not_of_tomorrow(site: Any, topology_id: str) -> None:
+    late = ErrorInfo("x", site.cluster.clock.wall_secs() + 60, "host-a", 6700)
+    site.cluster.state.report_error(topology_id, "count", late)
+    assert shown(site, topology_id, "count")["componentErrors"][0]["errorLapsedSecs"] == 0
+
+
+def test_the_systems_streams_are_there_on_request(site: Any, topology_id: str) -> None:
+    plain, whole = (shown(site, topology_id, "words", system=system)["outputStats"] for system in (False, True))
+    assert {one["stream"] for one in whole} - {one["stream"] for one in plain} == {"__metrics"}
+
+
+def test_a_system_component_has_a_page(site: Any, topology_id: str) -> None:
+    assert shown(site, topology_id, "__acker", system=True)["componentType"] == "bolt"
+
+
+def test_an_executor_that_told_nothing_has_no_figures(site: Any) -> None:
+    page = shown(site, site.cluster.submit(), "count")
+    assert [one["executed"] for one in page["executorStats"]] == [0, 0, 0]
+    assert page["inputStats"] == page["componentErrors"] == []
+
+
+def test_whether_its_tuples_are_logged_is_shown(site: Any, topology_id: str) -> None:
+    site.cluster.core.debug("wordcount", "split", DebugOptions(True, 50.0))
+    site.cluster.core.step()
+    pages = [shown(site, topology_id, name) for name in ("split", "count")]
+    assert [(page["debug"], page["samplingPct"]) for page in pages] == [(True, 50.0), (False, 10.0)]

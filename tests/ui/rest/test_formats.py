@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from storm.ui.rest.formats import ERROR_CHARS, LogLinks, decimals, encoded, headline, pretty_secs, pretty_window
+
+
+@pytest.mark.parametrize(
+    ("secs", "text"),
+    [
+        (None, "0s"),
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m 0s"),
+        (115, "1m 55s"),
+        (3_600, "1h 0m 0s"),
+        (86_399, "23h 59m 59s"),
+        (86_400, "1d 0h 0m 0s"),
+        (93_784, "1d 2h 3m 4s"),
+        (8_640_000, "100d 0h 0m 0s"),
+    ],
+)
+def test_an_uptime_in_words(secs: int | None, text: str) -> None:
+    assert pretty_secs(secs) == text
+
+
+def test_windows_are_called_as_storm_calls_them() -> None:
+    assert [pretty_window(window) for window in ("600", "10800", "86400", ":all-time")] == [
+        "10m 0s",
+        "3h 0m 0s",
+        "1d 0h 0m 0s",
+        "All time",
+    ]
+
+
+def test_figures_have_three_decimals() -> None:
+    assert [decimals(value) for value in (None, 0, 2.68828, 1234.5)] == ["0.000", "0.000", "2.688", "1234.500"]
+
+
+def test_ids_stand_in_urls_without_meaning_anything() -> None:
+    assert encoded("[5-6]") == "%5B5-6%5D"
+    assert encoded("a b/../<c>&é") == "a%20b%2F..%2F%3Cc%3E%26%C3%A9"
+
+
+def test_links_lead_to_the_log_viewer_of_the_host() -> None:
+    links = LogLinks(8000)
+    assert links.worker("node-1", 6700, "wc-1-2") == "http://node-1:8000/api/v1/log?file=wc-1-2%2F6700%2Fworker.log"
+    assert links.daemon("fe80::1", "nimbus") == "http://[fe80::1]:8000/api/v1/daemonlog?file=nimbus.log"
+    assert links.daemon('"><script>', "nimbus").startswith("http://%22%3E%3Cscript%3E:8000/")
+
+
+def test_the_last_line_of_a_traceback_says_most() -> None:
+    assert headline("Traceback (most recent call last):\n  File ...\nValueError: bad\n") == "ValueError: bad"
+    assert headline("it timed out\nsecond line") == "it timed out\nsecond line"
+    assert len(headline("x" * 1_000)) == ERROR_CHARS
+    assert headline("") == ""

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import pytest
+
+from storm.ui.request_guard import (
+    BODY_BYTES_MAX,
+    PATH_BYTES_MAX,
+    TOKEN_HEADER,
+    Tokens,
+    check_host,
+    check_origin,
+    check_query,
+    check_size,
+    host_name,
+)
+from storm.ui.rest.problems import Problem
+
+NAMES = frozenset({"ui.example.org"})
+TOKENS = Tokens(b"secret")
+TOKEN = TOKENS.made_of("nonce")
+PAGE = {
+    "host": "ui.example.org:8080",
+    "origin": "http://ui.example.org:8080",
+    "sec-fetch-site": "same-origin",
+    TOKEN_HEADER: TOKEN,
+}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:8080", "LOCALHOST", "127.0.0.1", "127.9.9.9:1", "[::1]:8080", "10.0.0.5:8080", "[fe80::1]",
+     "ui.example.org", "UI.example.org.:8080"],
+)  # fmt: skip
+def test_addresses_and_own_names_may_stand_in_host(host: str) -> None:
+    check_host(host, NAMES)
+
+
+@pytest.mark.parametrize(
+    "host", [None, "", ":8080", "evil.example.org", "localhost.evil.org", "127.0.0.1.evil.org", "ui", "[::1", "a b"]
+)
+def test_other_names_may_not(host: str | None) -> None:
+    if host == "[::1":
+        check_host(host, NAMES)  # an address after all
+        return
+    with pytest.raises(Problem, match=r"ui\.allowed\.hosts") as refused:
+        check_host(host, NAMES)
+    assert refused.value.status == 403
+
+
+def test_a_host_has_a_name_without_port() -> None:
+    assert [host_name(host) for host in ("A.b:80", "[2001:db8::1]:80", "x")] == ["a.b", "2001:db8::1", "x"]
+
+
+def allowed(method: str, headers: dict[str, str], cookie: str = TOKEN) -> bool:
+    try:
+        check_origin(method, headers, cookie, TOKENS.is_ours)
+    except Problem as problem:
+        return problem.status != 403
+    return True
+
+
+def test_programs_and_own_pages_may_change_something() -> None:
+    assert allowed("POST", {"host": "ui.example.org:8080"}, "")
+    assert allowed("POST", PAGE)
+    assert allowed("POST", {**PAGE, "origin": "https://UI.example.org:8080"})
+    assert allowed("GET", {"origin": "http://evil.example.org", "sec-fetch-site": "cross-site"}, "")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"origin": "http://evil.example.org"},
+        {"origin": "http://ui.example.org"},
+        {"origin": "null"},
+        {"origin": "ftp://ui.example.org:8080"},
+        {"origin": "http://[ui"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+        {TOKEN_HEADER: ""},
+        {TOKEN_HEADER: "nonce.0000"},
+        {TOKEN_HEADER: Tokens(b"another secret").made_of("nonce")},
+    ],
+)
+def test_a_page_of_another_site_may_not(changed: dict[str, str]) -> None:
+    headers = {**PAGE, **changed}
+    assert not allowed("POST", headers, headers[TOKEN_HEADER] if TOKEN_HEADER in changed else TOKEN)
+
+
+def test_the_token_must_be_that_of_the_cookie() -> None:
+    assert not allowed("POST", PAGE, "")
+    assert not allowed("POST", PAGE, TOKENS.made_of("another nonce"))
+
+
+def test_an_origin_without_a_host_is_foreign() -> None:
+    assert not allowed("POST", {**PAGE, "origin": "http://", "host": ""})
+
+
+def test_tokens_are_known_by_their_signature() -> None:
+    assert TOKENS.is_ours(TOKEN)
+    assert not any(TOKENS.is_ours(text) for text in ("", ".", TOKEN[:-1], f"x{TOKEN}", "nonce", "é.é"))
+
+
+@pytest.mark.parametrize("length", [str(BODY_BYTES_MAX + 1), "-1", "1e3", "9" * 30, "²"])
+def test_a_body_that_is_too_long_is_refused_before_it_comes(length: str) -> None:
+    with pytest.raises(Problem) as refused:
+        check_size(b"/", {"content-length": length})
+    assert refused.value.status == 413
+
+
+def test_a_path_has_a_limit() -> None:
+    check_size(b"/" * PATH_BYTES_MAX, {"content-length": str(BODY_BYTES_MAX)})
+    with pytest.raises(Problem) as refused:
+        check_size(b"/" * (PATH_BYTES_MAX + 1), {})
+    assert refused.value.status == 414
+
+
+@pytest.mark.parametrize(("name", "status"), [("callback", 400), ("doAsUser", 401)])
+def test_jsonp_and_impersonation_are_refused(name: str, status: int) -> None:
+    check_query({"window": "600"})
+    with pytest.raises(Problem) as refused:
+        check_query({name: "x"})
+    assert refused.value.status == status
