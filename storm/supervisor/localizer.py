@@ -11,7 +11,6 @@ do what `run` is given, so that code never waits for that.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import logging
@@ -23,7 +22,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import BlobCorruptError, PackageError, StormError
+from storm.errors import PackageError, StormError
+from storm.supervisor.blob_download import download_verified
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsSeen, BlobsState
@@ -160,7 +160,7 @@ class Localizer:
     def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, download: Any) -> None:
         made.mkdir(parents=True)  # also where somebody removed all of the supervisor's directory meanwhile
         for name, sha256 in wanted.hashes.items():
-            _download(download, f"{topology_id}-{name}", made / name, sha256)
+            download_verified(download, f"{topology_id}-{name}", made / name, sha256, BLOB_MAX_BYTES)
         if _PACKAGE in wanted.hashes:
             extract(made / _PACKAGE, made / _CODE)
         else:
@@ -247,26 +247,6 @@ def _file_hashes(assignment: LocalAssignment) -> Hashes:
     if missing:
         raise PackageError(f"the assignment of {assignment.topology_id} has no hash of {', '.join(missing)}")
     return hashes
-
-
-def _download(download: Any, key: str, path: Path, sha256: str) -> None:
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("wb") as file:
-
-        def write(chunk: bytes) -> None:
-            nonlocal size
-            size += len(chunk)
-            if size > BLOB_MAX_BYTES:
-                raise PackageError(f"blob {key} has more than {BLOB_MAX_BYTES} bytes")
-            digest.update(chunk)
-            file.write(chunk)
-
-        download(key, write)
-        file.flush()
-        os.fsync(file.fileno())
-    if digest.hexdigest() != sha256:
-        raise BlobCorruptError(f"blob {key}: its {size} bytes do not have the hash that the assignment names")
 
 
 def _stamp(path: Path) -> list[int]:

@@ -12,7 +12,6 @@ process has a file of it open, and for a while longer, since who resolved a link
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import logging
@@ -23,8 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.blobstore.blob_store import version_key
 from storm.config.blob_map import KEY, BlobUse, conf_uses
-from storm.errors import BlobCorruptError, PackageError, StormError, WorkerStartError
+from storm.errors import PackageError, StormError, WorkerStartError
 from storm.supervisor import blob_versions, process_table
+from storm.supervisor.blob_download import download_verified
 from storm.supervisor.blob_unpacking import unpack
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
 from storm.supervisor.local_state import write_atomically
@@ -317,7 +317,7 @@ class TopologyBlobs:
         failure, is_lasting = "", False
         try:
             packed.parent.mkdir(parents=True)
-            _download(download, version_key(key, version.sha256), packed, version.sha256)
+            download_verified(download, version_key(key, version.sha256), packed, version.sha256)
             if version.is_unpacked:
                 unpack(packed, made / _DATA)
                 shutil.rmtree(packed.parent)
@@ -395,21 +395,6 @@ def _point(link: Path, target: Path) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
     os.replace(beside, link)
-
-
-def _download(download: Any, key: str, path: Path, sha256: str) -> None:
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-
-        def write(chunk: bytes) -> None:
-            digest.update(chunk)
-            file.write(chunk)
-
-        download(key, write)
-        file.flush()
-        os.fsync(file.fileno())
-    if digest.hexdigest() != sha256:
-        raise BlobCorruptError("what came does not have the hash that its record names")
 
 
 def _stamp(data: Path) -> list[int]:

@@ -192,7 +192,8 @@ def test_bytes_that_are_not_those_of_the_record_are_no_version(machine: Machine)
     state, failure = machine.settle(words)
     assert (state, failure) == (
         FAILED,
-        "could not get its blob 'words.txt': what came does not have the hash that its record names",
+        f"could not get its blob 'words.txt': blob words.txt.{sha256(b'one two')}: "
+        "its 7 bytes do not have the hash that its record names",
     )
     assert (machine.versions(), machine.left_in_tmp()) == ([], [])
 
