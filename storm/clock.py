@@ -15,12 +15,17 @@ class Clock(Protocol):
     def wall_secs(self) -> int:
         """Seconds since the Unix epoch: for what other hosts or people read."""
 
-    def thread_busy_secs(self) -> float:
-        """Seconds in which the calling thread ran, or could not because others did.
+    def process_secs(self) -> float:
+        """CPU seconds that this process has used: all of its threads, which share one interpreter.
 
-        That is the CPU time of the whole process (its threads share one interpreter), and what the thread spent in
-        line for a core. What a stretch of wall time has more than this, the thread has waited: for a disk, a network,
-        a lock. Only differences mean anything.
+        What a stretch of wall time has more than this, the process was not served, or waited: for a disk, a network, a
+        lock. Only differences mean anything.
+        """
+
+    def queued_secs(self) -> float:
+        """Seconds in which the calling thread was ready to run and had no core; 0 where the kernel does not tell.
+
+        It costs tens of microseconds, and lets other threads have the interpreter.
         """
 
     def sleep(self, secs: float) -> None:
@@ -36,20 +41,18 @@ class SystemClock:
     def wall_secs(self) -> int:
         return int(time.time())
 
-    def thread_busy_secs(self) -> float:
-        return time.process_time() + _queued_secs()
+    def process_secs(self) -> float:
+        return time.process_time()
+
+    def queued_secs(self) -> float:
+        try:
+            with open("/proc/thread-self/schedstat", "rb") as schedstat:
+                return int(schedstat.read().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            return 0.0
 
     def sleep(self, secs: float) -> None:
         time.sleep(secs)
-
-
-def _queued_secs() -> float:
-    """How long this thread was ready to run and had no core; 0 where the kernel does not tell."""
-    try:
-        with open("/proc/thread-self/schedstat", "rb") as schedstat:
-            return int(schedstat.read().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
-        return 0.0
 
 
 def thread_cpu_secs() -> float:

@@ -24,7 +24,10 @@ class StoppedClock:
     def wall_secs(self) -> int:
         return int(self.secs)
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

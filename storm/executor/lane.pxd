@@ -30,8 +30,9 @@ cdef class Lane:
 
     @cython.locals(executors=list, ends=double, did=bint, unfinished=bint)
     cpdef turn(self, double now)
-    @cython.locals(began=double, ended=double, did=bint)
+    @cython.locals(began=double, ended=double, busy=double, did=bint, samples=bint, is_suspect=bint)
     cpdef turn_measured(self, executor, double now)
+    cdef double busy_secs(self, bint is_suspect) except -1.0
     @cython.locals(port=Port)
     cpdef take_mail(self)
     @cython.locals(pending=Pending)

@@ -226,16 +226,22 @@ class Lane:
         gauge = executor.gauge
         assert gauge is not None
         clock = self.lanes.clock
-        busy = clock.thread_busy_secs() if gauge.is_sampling else None
+        samples, is_suspect = gauge.is_sampling, gauge.is_suspect
+        busy = self.busy_secs(is_suspect) if samples else 0.0
         began = clock.now()
         did = executor.turn(now)
         ended = clock.now()
-        if busy is None and ended - began < FAST_SECS:
+        if not samples and ended - began < FAST_SECS:
             return did
-        share = gauge.add(ended, ended - began, None if busy is None else clock.thread_busy_secs() - busy)
+        share = gauge.add(ended, ended - began, self.busy_secs(is_suspect) - busy if samples else None)
         if share is not None:
             self.blocked = executor, share
         return did
+
+    def busy_secs(self, is_suspect: bool) -> float:
+        """How long this thread ran, or could not because others of the process did; `is_suspect`: or of the machine."""
+        clock = self.lanes.clock
+        return clock.process_secs() + (clock.queued_secs() if is_suspect else 0.0)
 
     def next_due(self) -> float | None:
         """When to turn again even if nothing comes; None: not before something comes."""

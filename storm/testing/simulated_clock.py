@@ -19,8 +19,11 @@ class SimulatedClock:
     def wall_secs(self) -> int:
         return self._epoch_secs + int(self._now)
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
         return self._cpu_secs
+
+    def queued_secs(self) -> float:
+        return 0.0
 
     def sleep(self, secs: float) -> None:
         self.advance(secs)

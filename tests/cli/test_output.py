@@ -43,7 +43,10 @@ class StepClock:
     def wall_secs(self) -> int:
         return 0
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

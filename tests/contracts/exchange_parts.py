@@ -42,7 +42,10 @@ class StandingClock:
     def wall_secs(self) -> int:
         return 1_700_000_000 + int(self.secs)
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

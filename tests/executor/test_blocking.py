@@ -38,3 +38,22 @@ def test_waiting_half_of_the_time_is_not_enough() -> None:
 
 def test_now_and_then_harms_nobody() -> None:
     assert shares(0.01, 0.0, 1.0)[0] == []
+
+
+def test_a_thread_that_waits_for_a_core_is_suspected_and_found_to_be_busy() -> None:
+    gauge, now, suspected = BlockingGauge(), 100.0, 0
+    for _ in range(400):
+        now += 0.01
+        suspected += gauge.is_suspect
+        busy_secs = 0.01 if gauge.is_suspect else 0.001  # a suspect's time in line for a core is counted
+        assert gauge.add(now, 0.01, busy_secs if gauge.is_sampling else None) is None
+    assert 0 < suspected < 300
+
+
+def test_a_suspicion_does_not_last_over_a_pause() -> None:
+    gauge = BlockingGauge()
+    for turn in range(30):
+        gauge.add(100 + 0.01 * turn, 0.01, 0.0 if gauge.is_sampling else None)
+    assert gauge.is_suspect
+    gauge.add(200.0, 0.01, 0.0)
+    assert not gauge.is_suspect

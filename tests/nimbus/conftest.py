@@ -51,7 +51,10 @@ class MovedClock:
     def wall_secs(self) -> int:
         return int(self.secs) + self.wall_offset
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

@@ -101,7 +101,10 @@ class HostClock:
         """Somebody sets the wall clock."""
         self._wall_off_secs += secs
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
     def sleep(self, secs: float) -> None:

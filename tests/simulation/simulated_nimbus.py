@@ -154,7 +154,10 @@ class CallersClock:
     def sleep(self, secs: float) -> None:
         pass
 
-    def thread_busy_secs(self) -> float:
+    def process_secs(self) -> float:
+        return 0.0
+
+    def queued_secs(self) -> float:
         return 0.0
 
 

@@ -19,7 +19,7 @@ def test_work_uses_the_cpu_and_waiting_does_not() -> None:
     clock = SimulatedClock()
     clock.sleep(2.0)
     clock.work(1.0)
-    assert (clock.now(), clock.thread_busy_secs()) == (3.0, 1.0)
+    assert (clock.now(), clock.process_secs()) == (3.0, 1.0)
 
 
 def test_time_does_not_go_back() -> None:
