@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import random
 import socket
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tcp_proxy import TcpProxy, Truncation
 
+from storm.client.blobs import create_blob
 from storm.clock import SystemClock
 from storm.errors import (
     BlobCorruptError,
@@ -263,7 +265,7 @@ def test_a_leader_of_the_former_release_that_comes_meanwhile_has_nothing_of_the_
 
 
 class Receiver:
-    """A leading Nimbus that takes uploads, behind a proxy."""
+    """A leading Nimbus that takes uploads, behind a proxy; a blob's goes under the key `blob` when it is finished."""
 
     def __init__(self, directory: Path) -> None:
         self.uploads = Uploads(directory, 1 << 30, 600, clock=SystemClock(), rng=random.Random(1))
@@ -272,10 +274,24 @@ class Receiver:
         self.proxy = TcpProxy(("127.0.0.1", self.server.port))
         self.beginFileUpload, self.uploadPart = self.uploads.begin, self.uploads.put
         self.finishUpload = self.uploads.finish_verified
+        self.blob = b""
 
     def getLeader(self) -> Any:
         return storm_thrift().NimbusSummary(
             host="127.0.0.1", port=self.proxy.port, uptime_secs=1, isLeader=True, version="0"
+        )
+
+    def beginCreateBlob(self, key: str, meta: Any) -> str:
+        return self.uploads.begin()
+
+    def finishBlobUpload(self, session: str) -> None:
+        self.uploads.finish(session)
+        self.blob = self.uploads.path(session, "").read_bytes()
+
+    def getBlobMeta(self, key: str) -> Any:
+        settable = storm_thrift().SettableBlobMeta(acl=[])
+        return storm_thrift().ReadableBlobMeta(
+            settable=settable, version=1, sha256=hashlib.sha256(self.blob).hexdigest()
         )
 
 
@@ -293,6 +309,17 @@ def test_an_upload_over_a_link_that_breaks_goes_on_where_it_was(tmp_path: Path) 
     assert broken.cuts >= 2
     assert told == sorted(told), "nothing was sent anew but the chunk that broke off"
     assert b"".join(receiver.uploads.package(location)) == data.getvalue()
+    receiver.server.stop()
+
+
+def test_a_blob_from_a_pipe_over_a_link_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
+    data = random.Random(7).randbytes(12 * UPLOAD_CHUNK_BYTES + 5)
+    receiver = Receiver(tmp_path / "inbox")
+    broken = receiver.proxy.to_server.change = Truncation(seed=3, every_bytes=4 * UPLOAD_CHUNK_BYTES)
+    with receiver.proxy, NimbusClient([f"127.0.0.1:{receiver.proxy.port}"], 6627, TIMEOUT_SECS) as client:
+        create_blob(client, "words.txt", io.BytesIO(data))
+    assert broken.cuts >= 2
+    assert receiver.blob == data
     receiver.server.stop()
 
 

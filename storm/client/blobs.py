@@ -36,8 +36,10 @@ def create_blob(
     replication: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Make a blob of all that `source` gives. `replication`: how many Nimbuses must hold it before this returns; None:
-    as the cluster says. `progress` is told how many bytes are sent.
+    """Make a blob of all that `source` gives; where the link breaks it goes on from what has arrived.
+
+    `replication`: how many Nimbuses must hold it before this returns; None: as the cluster says. `progress` is told how
+    many bytes are sent.
 
     Raises BlobAlreadyExistsError; BlobStoreError for a key that no blob can have; StormError where `source` cannot be
     read. Then, and whatever else is raised, there is no such blob, but for ThriftConnectionError: the answer may be
@@ -88,10 +90,12 @@ def blob_info(nimbus: NimbusClient, key: str) -> BlobInfo:
 def _send(
     nimbus: NimbusClient, key: str, session: Any, source: BinaryIO, progress: Callable[[int], None] | None
 ) -> None:
-    digest, done = hashlib.sha256(), 0
+    digest, done, is_resumable = hashlib.sha256(), 0, True
     try:
         while chunk := _read(source):
-            nimbus.call("uploadBlobChunk", session, chunk)
+            is_resumable = is_resumable and nimbus.upload_part(session, done, chunk) is not None
+            if not is_resumable:
+                nimbus.call("uploadBlobChunk", session, chunk)
             digest.update(chunk)
             done += len(chunk)
             if progress is not None:

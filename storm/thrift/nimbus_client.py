@@ -143,7 +143,7 @@ class NimbusClient:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             done, is_resumable = 0, True
             while chunk := _read_at(file, done):
-                held = self._upload_part(location, done, chunk) if is_resumable else None
+                held = self.upload_part(location, done, chunk) if is_resumable else None
                 is_resumable = held is not None
                 if held is None:
                     self.call("uploadChunk", location, chunk)
@@ -160,8 +160,12 @@ class NimbusClient:
             raise _begun_elsewhere() from None
         return location
 
-    def _upload_part(self, location: str, offset: int, chunk: bytes) -> int | None:
-        """How many bytes have arrived; None: this Nimbus is of a release that does not know how to go on."""
+    def upload_part(self, location: str, offset: int, chunk: bytes) -> int | None:
+        """Send the bytes of an upload (of a blob: its session) that begin at `offset`; how many have arrived then.
+
+        Where the link breaks it tries again for UPLOAD_RETRY_SECS. None: this Nimbus is of a release that does not know
+        how to go on. Raises UploadNotFoundError where another Nimbus leads since.
+        """
         try:
             return int(self._patiently("uploadPart", location, offset, chunk))
         except NotServedError:

@@ -26,12 +26,15 @@ LARGE = bytes(UPLOAD_CHUNK_BYTES) + b"rest"
 
 
 class ModelNimbus:
-    """Blobs by key, in one thread. `lost`: the answer of finishBlobUpload does not come, though it is carried out."""
+    """Blobs by key, in one thread. `lost`: the answer of finishBlobUpload does not come, though it is carried out.
+
+    `is_former`: it does not know how an upload goes on.
+    """
 
     def __init__(self) -> None:
         self.blobs: dict[str, list[bytes]] = {}  # {key: its contents, the present one last}
         self.uploads: dict[str, tuple[str, list[bytes]]] = {}
-        self.lost = self.refused = False
+        self.lost = self.refused = self.is_former = False
         self.replication: int | None = None
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -56,6 +59,13 @@ class ModelNimbus:
         if session not in self.uploads or self.refused:
             raise UploadNotFoundError(session)
         self.uploads[session][1].append(chunk)
+
+    def upload_part(self, session: str, offset: int, chunk: bytes) -> int | None:
+        if self.is_former:
+            return None
+        assert offset == sum(map(len, self.uploads[session][1]))
+        self.uploadBlobChunk(session, chunk)
+        return offset + len(chunk)
 
     def finishBlobUpload(self, session: str) -> None:
         key, chunks = self.uploads.pop(session)
@@ -93,7 +103,9 @@ def nimbus() -> Any:
     return ModelNimbus()
 
 
-def test_a_blob_is_sent_in_pieces_and_read_back(nimbus: Any) -> None:
+@pytest.mark.parametrize("is_former", [False, True])
+def test_a_blob_is_sent_in_pieces_and_read_back(nimbus: Any, is_former: bool) -> None:
+    nimbus.is_former = is_former
     told: list[int] = []
     create_blob(nimbus, "words.txt", io.BytesIO(LARGE), 2, told.append)
     assert (nimbus.replication, told) == (2, [UPLOAD_CHUNK_BYTES, len(LARGE)])
