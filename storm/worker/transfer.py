@@ -50,7 +50,7 @@ FRAME_BYTES = 1024 * 1024
 # be so much late: waking it with every first tuple would cost as much as sending it.
 LATE_SECS = 0.01
 SECTION_BYTES_AROUND = 64  # a section's header, msgpack's headers of rows, and one tuple's root and edge
-READY_ITEMS = 256  # so many tuples and acks leave without waiting for a flush
+READY_ITEMS = 1024  # so many tuples and acks leave without waiting for a flush: each time the exchange is woken
 QUEUE_BYTES_MARK = 4 * 1024 * 1024
 RELIEVED_AT = 0.25  # of the marks
 DROP_AT_MARKS = 16
