@@ -14,7 +14,7 @@ import pytest
 from storm.cli.main import cli
 
 UNITS = Path(__file__).parents[1] / "conf" / "systemd"
-NAMES = sorted(path.name for path in UNITS.glob("*.service"))
+NAMES = sorted(path.name for path in UNITS.glob("storm-*.service"))
 STORM = "/opt/storm/bin/storm"
 
 
@@ -60,6 +60,16 @@ def test_workers_outlive_their_supervisor() -> None:
     unit = settings("storm-supervisor.service")
     assert (unit["Service.KillMode"], unit["Service.OOMPolicy"]) == ("process", "continue")
     assert "Service.PrivateTmp" not in unit
+
+
+def test_zookeeper_of_the_distribution_is_started_again_for_ever() -> None:
+    unit = settings("zookeeper.service")
+    assert (unit["Service.User"], unit["Service.Restart"], unit["Unit.StartLimitIntervalSec"]) == (
+        "zookeeper",
+        "always",
+        "0",
+    )
+    assert unit["Service.ExecStart"].endswith("QuorumPeerMain /etc/zookeeper/conf/zoo.cfg")
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
