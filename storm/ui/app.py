@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from storm.errors import StormError
 from storm.ui import measures as prometheus
 from storm.ui.guard import ROUTE, Guard, read_body
 from storm.ui.pages.serving import Pages
+from storm.ui.pages.streams import Streams
 from storm.ui.request_guard import HARMLESS
 from storm.ui.responses import Json
 from storm.ui.rest import openapi, requests
@@ -54,6 +55,7 @@ class Ui:
     measures: Measures
     tokens: Tokens
     random_text: Callable[[], str]
+    streams: Streams = field(default_factory=Streams)
 
     def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
         """`names`: what of the query counts. Raises Problem."""
@@ -148,6 +150,7 @@ async def _live(request: Request) -> Response:
 
 def _metrics(ui: Ui) -> Handler:
     async def metrics(request: Request) -> Response:
+        ui.measures.streams(ui.streams.count)
         return Response(ui.measures.text(), headers={"content-type": prometheus.CONTENT_TYPE})
 
     return metrics

@@ -9,6 +9,7 @@ from storm.ui.rest.formats import pretty_secs
 
 NOTHING = "–"  # what is not known
 UNITS_SHOWN = 2
+HOUR_SECS, DAY_SECS = 3_600, 86_400
 
 
 def number(value: float | str | None) -> str:
@@ -36,6 +37,14 @@ def duration(secs: float | None) -> str:
     if secs is None:
         return NOTHING
     return " ".join(pretty_secs(int(secs)).split()[:UNITS_SHOWN])
+
+
+def coarse(secs: float | None) -> int | None:
+    """As exact as `duration` shows it, to sort by: what looks the same is the same, and need not be sent again."""
+    if secs is None:
+        return None
+    found = int(secs)
+    return found - found % (1 if found < HOUR_SECS else 60 if found < DAY_SECS else HOUR_SECS)
 
 
 def percent(value: float | str | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.metrics.stats_records import ALL_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
@@ -25,13 +27,15 @@ class PageCall:
 class Page(NamedTuple):
     """`context` makes what `template` shows, or raises Problem or StormError. `query`: names that it may be asked with.
 
-    A page with `template` "x.html" is called "x"; its links and figures are of `view.window` where `query` has it.
+    Where `query` has "window" and "sys", `view` and the frame's links are of them. `lives`: whoever watches it is
+    sent its regions, `<section data-live="NAME">` in the template, whenever they have changed.
     """
 
     path: str
     template: str
     context: Callable[[PageCall], Awaitable[dict[str, Any]]]
     query: tuple[str, ...] = ()
+    lives: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Frame:
     version: str
     token: str = ""
     events: str = ""
-    window: str = ""
+    window: str = ALL_TIME
     include_system: bool = False
     silent_since: int | None = None
     as_of: int | None = None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import storm
+from storm.errors import StormError
+from storm.ui.guard import EVENTS
 from storm.ui.pages.last_known import LastKnown
 from storm.ui.pages.links import PAGES_OF_STORM, of_storm
 from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
-from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, STATIC, Site
+from storm.ui.pages.regions import regions
+from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, Site
 from storm.ui.pages.table import PAGES
 from storm.ui.request_guard import TOKEN_COOKIE
 from storm.ui.responses import problem_answer
@@ -28,9 +34,10 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request], Awaitable[Response]]
 
-FOR_PROGRAMS = (f"{PREFIX}/", "/health", "/live", "/metrics", f"{STATIC}/")  # paths whose errors are JSON
+log = logging.getLogger(__name__)
+
+FOR_PROGRAMS = {"/health", "/live", "/metrics"}  # their errors are JSON, as those of the API
 FOR_EVER = "public, max-age=31536000, immutable"
-EVENTS = "/events"  # in front of a page's path: the stream of its changes
 PAGE = "storm.page"  # the key of a scope that holds the Page
 
 
@@ -44,33 +51,17 @@ class Pages:
 
     def routes(self) -> list[tuple[str, Handler]]:
         return [
-            *((page.path, self._handler(page)) for page in PAGES),
+            *((page.path, self._shown(page)) for page in PAGES),
+            *((EVENTS + page.path, self._watched(page)) for page in PAGES if page.lives),
             *((path, _to_our_own) for path in PAGES_OF_STORM),
             (f"{STATIC}/{{version}}/{{name}}", self._static),
         ]
 
-    async def render(self, page: Page, path: Mapping[str, str], query: Mapping[str, str], frame: Frame) -> str:
-        """HTML. Raises Problem or StormError."""
-        view = self._ui.view(query, page.query)
-        reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
-        context = await page.context(PageCall(reader, view, path, query))
-        shown = Frame(
-            version=frame.version,
-            token=frame.token,
-            events=frame.events,
-            window=view.window if "window" in page.query else "",
-            include_system=view.include_system,
-            silent_since=None if reader.as_of is None else self._ui.nimbus.silent_since_wall_secs,
-            as_of=reader.as_of,
-        )
-        return self._site.page(page.template, context, shown)
-
     def problem(self, request: Request, problem: Problem) -> Response:
         """JSON where programs ask, else a page."""
-        path = request.url.path
-        if path.startswith(FOR_PROGRAMS) and path != f"{PREFIX}/":
+        if _is_for_programs(request.url.path):
             return problem_answer(problem)
-        frame = self._frame(request)
+        frame = self._frame(request, events=_events(request) if problem.status == 503 else "")
         shown = {
             "status": problem.status,
             "reason": REASONS.get(problem.status, "Error"),
@@ -78,19 +69,61 @@ class Pages:
         }
         return self._answer(self._site.page(ERROR_TEMPLATE, shown, frame), frame, problem.status)
 
-    def _handler(self, page: Page) -> Handler:
-        async def handle(request: Request) -> Response:
+    def _shown(self, page: Page) -> Handler:
+        async def show(request: Request) -> Response:
             request.scope[PAGE] = page
-            frame = self._frame(request)
-            return self._answer(await self.render(page, request.path_params, request.query_params, frame), frame)
+            frame = self._frame(request, events=_events(request))
+            html = await self._render(page, request.path_params, _query(page, request), frame)
+            return self._answer(html, frame)
 
-        return handle
+        return show
 
-    def _frame(self, request: Request) -> Frame:
+    def _watched(self, page: Page) -> Handler:
+        async def watch(request: Request) -> Response:
+            self._ui.streams.check()
+            path, query = request.path_params, _query(page, request)
+            self._ui.view(query, page.query)  # what makes no sense is refused here
+
+            async def render() -> dict[str, str]:
+                return await self._regions(page, path, query)
+
+            return self._ui.streams.stream((page.path, *sorted(path.items()), *sorted(query.items())), render)
+
+        return watch
+
+    async def _render(self, page: Page, path: Mapping[str, str], query: Mapping[str, str], frame: Frame) -> str:
+        """HTML. Raises Problem or StormError."""
+        view = self._ui.view(query, page.query)
+        reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
+        context = await page.context(PageCall(reader, view, path, query))
+        shown = replace(
+            frame,
+            window=view.window,
+            include_system=view.include_system,
+            silent_since=None if reader.as_of is None else self._ui.nimbus.silent_since_wall_secs,
+            as_of=reader.as_of,
+        )
+        return self._site.page(page.template, context, shown)
+
+    async def _regions(self, page: Page, path: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
+        """Of a page that somebody watches. Where it cannot be rendered, its notice says why, and the rest stays."""
+        frame = Frame(version=storm.__version__)
+        try:
+            return regions(await self._render(page, path, query, frame))
+        except Problem as problem:
+            sentence = problem.sentence
+        except StormError as error:
+            sentence = str(error)
+        except Exception:
+            log.exception("The page %s cannot be rendered", page.path)
+            sentence = "The UI failed at this page; its log says at what. Please report it."
+        return {NOTICE: self._site.notice(replace(frame, problem=" ".join(sentence.split())))}
+
+    def _frame(self, request: Request, events: str) -> Frame:
         token = request.cookies.get(TOKEN_COOKIE, "")
         if not self._ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
             token = self._ui.tokens.made_of(self._ui.random_text())
-        return Frame(version=storm.__version__, token=token)
+        return Frame(version=storm.__version__, token=token, events=events)
 
     def _answer(self, html: str, frame: Frame, status: int = 200) -> Response:
         answer = HTMLResponse(html, status)
@@ -106,6 +139,25 @@ class Pages:
         if request.path_params["version"] == self._site.version:
             answer.headers["cache-control"] = FOR_EVER
         return answer
+
+
+def _is_for_programs(path: str) -> bool:
+    return path in FOR_PROGRAMS or (
+        path != f"{PREFIX}/" and path.startswith((f"{PREFIX}/", f"{EVENTS}/", f"{STATIC}/"))
+    )
+
+
+def _query(page: Page, request: Request) -> dict[str, str]:
+    return {name: request.query_params[name] for name in page.query if name in request.query_params}
+
+
+def _events(request: Request) -> str:
+    """Where the changes of the page are that is asked for; empty: it has none, or there is no such page."""
+    page = request.scope.get(PAGE)
+    if page is None or not page.lives:
+        return ""
+    query = urlencode(_query(page, request))
+    return EVENTS + quote(request.scope["path"]) + (f"?{query}" if query else "")
 
 
 async def _to_our_own(request: Request) -> Response:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from storm.clock import format_wall
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
-from storm.ui.rest.formats import encoded, pretty_secs, pretty_window
+from storm.ui.rest.formats import encoded, pretty_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 STATIC = "/static"
 MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-ERROR_TEMPLATE, NOTICE_TEMPLATE = "problem.html", "notice.html"
+ERROR_TEMPLATE = "problem.html"
+NOTICE = "notice"  # a region that every page has, and its template: what is wrong with the page itself
 # Scripts, styles and pictures of our own, never such as stand in a page: text that came in from outside does nothing.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -47,7 +48,7 @@ class Site:
         for name, file in self.files.items():
             digest.update(name.encode() + b"\0" + file.content)
         self.version = digest.hexdigest()[:12]
-        self._templates = _environment()
+        self._templates = environment()
         self._templates.globals["static"] = self.address
         for name in self._templates.list_templates():
             self._templates.get_template(name)  # compiled now, not at the first request
@@ -59,15 +60,16 @@ class Site:
 
     def page(self, template: str, context: Mapping[str, Any], frame: Frame) -> str:
         """HTML. Templates see `context`, and `frame`, `link` and `static`; a name that is none of these is an error."""
-        link = Links(frame.window, frame.include_system) if frame.window else Links()
+        link = Links(frame.window, frame.include_system)
         return self._templates.get_template(template).render(context, frame=frame, link=link)
 
     def notice(self, frame: Frame) -> str:
-        """The region `notice`, which every page has: what is wrong with the page itself."""
-        return self.page(NOTICE_TEMPLATE, {}, frame)
+        """The HTML in the region NOTICE."""
+        return self.page(f"{NOTICE}.html", {}, frame)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where templates come from: everything in them is escaped, and a name that does not exist is an error."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -81,7 +83,7 @@ def _environment() -> Environment:
         "latency": figures.latency,
         "duration": figures.duration,
         "percent": figures.percent,
-        "exact_duration": pretty_secs,
+        "coarse": figures.coarse,
         "window": pretty_window,
         "time_of_day": format_wall,
         "encoded": encoded,

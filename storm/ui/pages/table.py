@@ -11,5 +11,5 @@ PAGES = (
     Page("/owners", "owners.html", owners.all_owners),
     Page("/owners/{owner:path}", "owner.html", owners.one_owner),
     Page("/settings", "settings.html", settings.context),
-    Page("/api/v1/", "api.html", api.context),
+    Page("/api/v1/", "api.html", api.context, lives=False),
 )

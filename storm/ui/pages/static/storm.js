@@ -169,7 +169,7 @@ function show(name, html) {
   const region = document.querySelector(`section[data-live="${CSS.escape(name)}"]`);
   if (!region) {
     // A page that could not be shown before can be shown now.
-    if (document.querySelector("[data-problem]")) location.reload();
+    if (name !== "notice" && document.querySelector("[data-problem]")) location.reload();
     return;
   }
   if (isSelectedIn(region)) {
