@@ -142,9 +142,7 @@ class Pages:
 
 
 def _is_for_programs(path: str) -> bool:
-    return path in FOR_PROGRAMS or (
-        path != f"{PREFIX}/" and path.startswith((f"{PREFIX}/", f"{EVENTS}/", f"{STATIC}/"))
-    )
+    return path in FOR_PROGRAMS or (path != f"{PREFIX}/" and path.startswith(("/api", EVENTS, STATIC)))
 
 
 def _query(page: Page, request: Request) -> dict[str, str]:
