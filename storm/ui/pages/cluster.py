@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
-RATES_WINDOW, RATES_WINDOW_SECS = "600", 600
+RATES_WINDOW, RATES_WINDOW_SECS = troubles.LATELY, 600
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
 RATES_MAX = 100  # topologies; the others show none
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time

@@ -30,7 +30,7 @@ def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, clien
     site.cluster.core.step()
     text = client.get("/").text
     assert row(text, "a")[:3] == ["host-a", "Well", "1 of 4"]
-    assert row(text, "c")[4] == "gpu zone=eu"
+    assert row(text, "c")[5] == "gpu zone=eu"
     assert row(text, "nimbus-1:6627")[2] == "Leader"
 
 

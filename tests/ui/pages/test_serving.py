@@ -250,6 +250,11 @@ def test_streams_take_no_places_of_requests(ui: Any, monkeypatch: pytest.MonkeyP
     asyncio.run(story())
 
 
+def test_a_page_of_another_site_watches_nothing(ui: Any, client: Any) -> None:
+    answer = client.get("/events/", headers={"sec-fetch-site": "cross-site"})
+    assert (answer.status_code, ui.streams.count) == (403, 0)
+
+
 def test_a_stream_too_many_is_refused(ui: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ui.streams.count = streams.STREAMS_MAX
     answer = client.get("/events/")

@@ -179,6 +179,20 @@ def test_whoever_asks_for_the_head_gets_that_only() -> None:
     run(story)
 
 
+def test_after_a_change_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LIVE_SECS", 1e6)
+
+    async def story(streams: Streams, page: Page) -> None:
+        watcher = await Watcher(streams, page).begun()
+        page.next.put_nowait({"a": "1"})
+        await watcher.told()
+        streams.hurry()
+        page.next.put_nowait({"a": "2"})
+        assert await watcher.told() == {"a": "2"}
+
+    run(story)
+
+
 def test_many_dear_pages_are_rendered_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert period_secs(0.01, 1) == LIVE_SECS

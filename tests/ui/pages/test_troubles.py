@@ -22,7 +22,7 @@ def shown(nimbuses: Any = (LEADER,), supervisors: Any = None, topologies: Any = 
     return {"nimbuses": list(nimbuses), "supervisors": found, "topologies": list(topologies)}
 
 
-def page(age_secs: int | None = None, notices: Any = None) -> Any:
+def page(age_secs: int | None = None, notices: Any = None, capacity: float = 0.1) -> Any:
     """A TopologyPageInfo whose bolt `split` had an error so long ago."""
     t = storm_thrift()
     error = (
@@ -30,7 +30,8 @@ def page(age_secs: int | None = None, notices: Any = None) -> Any:
         if age_secs is None
         else t.ErrorInfo(error="Traceback\n  x\nValueError: bad", error_time_secs=NOW - age_secs)
     )
-    stats = t.ComponentAggregateStats(last_error=error)
+    specific = t.SpecificAggregateStats(bolt=t.BoltAggregateStats(capacity=capacity))
+    stats = t.ComponentAggregateStats(last_error=error, specific_stats=specific)
     return t.TopologyPageInfo(id="t-1", id_to_bolt_agg_stats={"split": stats}, notices=notices)
 
 
@@ -75,7 +76,13 @@ def test_what_a_topology_lacks_and_loses() -> None:
         (BAD, "t: split had an error 40s ago: ValueError: bad"),
         (WARN, "t: 1,234 tuples failed in the last 10 minutes."),
     ]
-    assert found[2]["href"] == "/topology/t-1/component/split"
+    assert found[2]["href"] == "/topology/t-1/component/split?window=600"
+
+
+def test_a_bolt_that_does_nothing_but_execute() -> None:
+    [found] = of_cluster(shown(topologies=[topology()]), {"t-1": page(capacity=0.97)}, NOW)
+    assert found["text"] == "t: split is busy 97 % of the time: more executors would let more flow."
+    assert found["href"] == "/topology/t-1/component/split?window=600"
 
 
 def test_an_old_error_is_no_trouble_and_nor_is_what_a_killed_topology_lacks() -> None:

@@ -300,9 +300,8 @@ async function submit(form) {
     return;
   }
   form.closest("dialog").close();
-  if (form.dataset.then) location.assign(form.dataset.then);
-  else if (!document.body.dataset.events) location.reload();
-  else say("Done.");
+  if (document.body.dataset.events) say(`${form.querySelector("h2").textContent}: done.`);
+  else location.reload();
 }
 
 function say(words) {
@@ -319,7 +318,7 @@ function say(words) {
   say.timer = setTimeout(() => { place.hidden = true; }, 4000);
 }
 
-function open(dialog) {
+function openDialog(dialog) {
   const form = dialog.querySelector("form");
   form.reset();
   refuse(form, "");
@@ -337,7 +336,7 @@ function isTyping(target) {
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) open(document.getElementById(opener.dataset.opens));
+  if (opener) openDialog(document.getElementById(opener.dataset.opens));
   const closer = event.target.closest("[data-closes]");
   if (closer) closer.closest("dialog").close();
   const sorter = event.target.closest(".sort");
@@ -361,9 +360,6 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("DOMContentLoaded", () => {
   setUpTheme();
-  for (const link of document.querySelectorAll(".bar nav a")) {
-    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
-  }
   prepare(document);
   setUpStream();
 });
