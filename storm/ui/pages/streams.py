@@ -24,7 +24,7 @@ LIVE_SECS = 2.0  # from one rendering of a page to its next
 SHARE_MAX = 0.25  # of the time may go into renderings; where more pages are watched, they come less often
 TICK_SECS = 5.0  # a page that does not change is told so: scripts notice a stream that is broken
 RETRY = b"retry: 2000\n\n"  # milliseconds after which a browser tries again
-TICK = b"event: tick\ndata:\n\n"
+TICK = b"event: tick\ndata: 1\n\n"
 HEADERS = {"content-type": "text/event-stream", "x-accel-buffering": "no"}  # a proxy must not wait for more
 
 

@@ -195,7 +195,7 @@ function tellLive(isLive) {
   const place = document.getElementById("live");
   place.hidden = false;
   place.classList.toggle("lost", !isLive);
-  const words = isLive ? "Live" : "Not live: the UI does not answer";
+  const words = isLive ? "Live" : "Not live, trying again";
   if (place.textContent !== words) place.textContent = words;
 }
 
