@@ -60,7 +60,7 @@ class Pages:
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """JSON where programs ask, else a page."""
-        if _is_for_programs(request.url.path):
+        if _is_for_programs(request.scope["path"]):
             return problem_answer(problem)
         frame = self._frame(request, events=_events(request) if problem.status == 503 else "")
         shown = {
@@ -126,7 +126,7 @@ class Pages:
         token = request.cookies.get(TOKEN_COOKIE, "")
         if not self._ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
             token = self._ui.tokens.made_of(self._ui.random_text())
-        return Frame(version=storm.__version__, path=request.url.path, token=token, events=events)
+        return Frame(version=storm.__version__, path=request.scope["path"], token=token, events=events)
 
     def _answer(self, html: str, frame: Frame, status: int = 200) -> Response:
         answer = HTMLResponse(html, status)

@@ -53,6 +53,8 @@ function prepare(root) {
       button.append(...head.childNodes);
       head.append(button);
     }
+    // Blanks between rows would be in the way of rows that change places.
+    for (const node of [...table.tBodies[0].childNodes]) if (node.nodeType === Node.TEXT_NODE) node.remove();
     arrange(table);
   }
 }
