@@ -195,7 +195,7 @@ const stream = { source: null, heardAt: 0, timer: 0 };
 
 function tellLive(isLive) {
   const place = document.getElementById("live");
-  const isOld = Boolean(document.querySelector('[data-live="notice"] .notice'));
+  const isOld = Boolean(document.querySelector('[data-live="notice"] .notice, [data-problem]'));
   const words = !isLive ? "Not live, trying again" : isOld ? "Not up to date" : "Live";
   place.hidden = false;
   place.classList.toggle("lost", !isLive || isOld);
