@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "rebalance": Entry("topologies", "rebalance", "Change a topology's workers and executors while it runs."),
         "monitor": Entry("monitor", "monitor", "Print a topology's throughput every few seconds."),
         "get-errors": Entry("topologies", "get_errors", "Print the last errors of a topology's components."),
+        "failures": Entry("insight", "failures", "Print the tuples that failed last, and who failed or held them."),
         "logs": Entry("logs", "logs", "Print or follow the logs of a topology's workers."),
         "set-log-level": Entry("topologies", "set_log_level", "Change log levels of a running topology."),
     },

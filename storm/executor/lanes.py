@@ -278,6 +278,11 @@ class Lanes:
         """{task of this worker: tuples that wait for it}."""
         return {task: lane.queue_length(task) for task, lane in list(self.lane_of.items())}
 
+    def full_tasks(self) -> frozenset[TaskId]:
+        """The tasks of this worker that have too much to do: what leads to them stops, here and elsewhere."""
+        with self._lock:
+            return frozenset(self.full)
+
     def stats(self) -> dict[ExecutorId, ExecutorStats]:
         """What every executor of user components counted, up to now."""
         found = {}

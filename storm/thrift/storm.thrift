@@ -321,6 +321,7 @@ struct ExecutorInsight {
   11: optional i64 queue_mark;  // of a bolt: a longer queue of one task causes back pressure
   12: optional bool full;  // of a bolt: it causes back pressure now
   13: optional i64 unsettled;  // of a bolt: tuples that it executed and has neither acked nor failed
+  14: optional string call_at;  // where that call is: "words.py, line 31, in next_tuple"
 }
 
 // Ours. The insights of a component's executors together.

@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
-from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
 from storm.worker import connections, launch, log_levels, output
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
-from storm.worker.exchange import Exchange, ExchangeOptions
+from storm.worker.exchange import Exchange, ExchangeOptions, name_of
 from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
 from storm.worker.options import WorkerOptions
 from storm.worker.receive import Receive
@@ -109,6 +108,12 @@ class Worker:
         if self.ending is None:
             self.ending = (code, reason)
         self._wakes.put(None)
+
+    def awaited_peers(self) -> list[str]:
+        """Without whom the spouts of a topology that is active do not begin yet, for people."""
+        if self._peers_ready or self._status is not TopologyStatus.ACTIVE:
+            return []
+        return [name_of(peer) for peer in self.exchange.missing_peers()]
 
     # Its own thread
 
@@ -221,7 +226,7 @@ class Worker:
             return True
         if now - self._started_at < PEERS_WAIT_SECS:
             return False
-        names = ", ".join(joined(peer.host, peer.slot.port) for peer in missing)
+        names = ", ".join(map(name_of, missing))
         logger.warning("Going on without peers that were not heard of in %d s: %s", PEERS_WAIT_SECS, names)
         return True
 
@@ -302,6 +307,7 @@ def _run(told: Launch) -> int:
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
     from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
+    from storm.worker.insight import Insights
 
     clock = SystemClock()
     settings = Settings.of(told.settings, "the launch file")
@@ -338,7 +344,9 @@ def _run(told: Launch) -> int:
         if not ending.empty():
             return EXIT_ORDERLY
         raise
-    heartbeats.stats = worker.lanes.stats
+    insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
+    heartbeats.insight = insights.worker
+    heartbeats.stats = insights.executor_stats
     if not ending.empty():
         worker.end(*ending.get())
     try:
