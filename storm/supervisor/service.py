@@ -66,10 +66,14 @@ class SupervisorService:
         if self._core.receive_beat(beat):
             self._worker_started()
 
-    def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
-        """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
-        part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length)
-        return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)
+    def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int, file: str | None = None) -> Any:
+        """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's.
+
+        `file` None: of worker.log.
+        """
+        name = worker_logs.WORKER_LOG if file is None else file
+        part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length, name)
+        return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size, file=name)
 
     def getHostReport(self, names: list[str]) -> Any:
         """Of this host."""

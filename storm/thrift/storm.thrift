@@ -760,6 +760,7 @@ struct LogPart {
   1: required binary data;
   2: required i64 offset;  // where `data` begins in the file, bytes
   3: required i64 size;  // of the whole file, bytes
+  4: optional string file;  // which one it is of; a release without it knows worker.log only
 }
 
 // ---- Services
@@ -872,8 +873,9 @@ service Supervisor {
       throws (1: NotAliveException e, 2: AuthorizationException aze);
   void sendSupervisorWorkerHeartbeat(1: SupervisorWorkerHeartbeat heartbeat)
       throws (1: AuthorizationException aze);
-  // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end.
-  LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
+  // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end. `file`:
+  // "worker.log", which is meant where there is none, or "events.log".
+  LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length, 6: string file)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. Of this host, and how it resolves `names`.
   HostReport getHostReport(1: list<string> names);

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from storm.messaging.transport import Transport
     from storm.worker.heartbeats import Caller
     from storm.worker.launch import Launch
+    from storm.worker.sampling import Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,13 @@ class Worker:
     """`run` until told to end. `start`, `turn` and `shut_down` are its parts, for whoever owns the only thread."""
 
     def __init__(
-        self, told: Launch, parts: WorkerParts, lanes: Lanes, exchange: Exchange, reports: ErrorReports
+        self,
+        told: Launch,
+        parts: WorkerParts,
+        lanes: Lanes,
+        exchange: Exchange,
+        reports: ErrorReports,
+        sampling: Sampling,
     ) -> None:
         self.launch = told
         self.lanes = lanes
@@ -85,6 +92,7 @@ class Worker:
         self._state = parts.state
         self._reports = reports
         self._log_levels = log_levels.LogLevels()
+        self.sampling = sampling
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
@@ -161,6 +169,7 @@ class Worker:
     def shut_down(self, timeout_secs: float) -> None:
         """End executors and close sockets, within about this time."""
         until = self._clock.now() + timeout_secs
+        self.sampling.stop()
         self.lanes.set_active(False)
         self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
         self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
@@ -203,6 +212,7 @@ class Worker:
         self._log_levels.apply(log_levels.wanted_levels(log_config, self._clock.wall_secs()))
         if base is not None:
             self._status = base.status
+            self.sampling.want(base.component_debug, topology_id)
         elif assignment is None and self._status is TopologyStatus.KILLED:
             # Its supervisor ends it, if there is one. Of a topology that was not being killed this may be a ZooKeeper
             # that lost its data: then what runs well goes on.
@@ -238,6 +248,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     """
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.lanes import Lanes
+    from storm.worker.sampling import FILE_NAME, EventLog, Samples, Sampling
 
     plan = plan or load_plan(told, settings)
     options = TopologyOptions.from_conf(plan.conf)
@@ -257,7 +268,8 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     receive = Receive(lanes, told.tasks(), alone)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)
-    return Worker(told, parts, lanes, exchange, reports)
+    sampling = Sampling(lanes, Samples(parts.clock, parts.rng), EventLog(told.log_dir / FILE_NAME))
+    return Worker(told, parts, lanes, exchange, reports, sampling)
 
 
 def load_plan(told: Launch, settings: Settings) -> WorkerPlan:

@@ -183,8 +183,9 @@ def test_an_id_that_cannot_be_shown_and_a_long_reason_do_no_harm() -> None:
     site.workers.settle()
     [one, _] = failures(site.executor("spout"), site.workers.clock.now(), 1_700_000_000)
     assert one == FailedTuple(
-        one.task, "an id that cannot be shown", "worker-died", None, "x" * TEXT_CHARS_MAX, one.age_secs, 1_700_000_000
+        one.task, one.message_id, "worker-died", None, "x" * TEXT_CHARS_MAX, one.age_secs, 1_700_000_000
     )
+    assert "Unspeakable" in one.message_id
 
 
 class Gate:

@@ -92,7 +92,10 @@ def test_a_part_of_a_log_is_answered(served: Served, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"hello")
     part = served.service.readWorkerLog("words-1-1", "h", 6700, -2, 10)
-    assert (part.data, part.offset, part.size) == (b"lo", 3, 5)
+    assert (part.data, part.offset, part.size, part.file) == (b"lo", 3, 5, "worker.log")
+    path.with_name("events.log").write_bytes(b"{}")
+    part = served.service.readWorkerLog("words-1-1", "h", 6700, 0, 10, "events.log")
+    assert (part.data, part.file) == (b"{}", "events.log")
 
 
 def test_it_tells_of_its_host(served: Served) -> None:
