@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from storm.metrics.insight_records import Obstacles
 
 NO_TASKS: frozenset[TaskId] = frozenset()
-TEXT_CHARS_MAX = 500  # of why a tuple failed: it may name many components
+TEXT_CHARS_MAX = 300  # of why a tuple failed: it may name many components
+NAMES_MAX = 10  # of components and of workers that an executor waits for: a heartbeat has its limits
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 100
@@ -138,7 +139,7 @@ class _Look:
             return Hindrance(IN_CALL, call_secs=self._now - call.since, call_at=call.at)
         if not executor.active:
             awaited = self._obstacles.awaited
-            return Hindrance(MISSING_PEERS, held_by_workers=awaited) if awaited else Hindrance(INACTIVE)
+            return Hindrance(MISSING_PEERS, (), _first(awaited)) if awaited else Hindrance(INACTIVE)
         if call is not None:
             return self._waits_for(call)
         if not executor.activated or executor.changing:
@@ -185,7 +186,7 @@ class _Look:
             if tasks:
                 components = {self._plan.task_components[task] for task in tasks}
                 workers = [worker for worker, found in holding.items() if found]
-                return Hindrance(reason, tuple(sorted(components)), tuple(sorted(workers)))
+                return Hindrance(reason, _first(components), _first(workers))
         return None
 
     def _those_that_hold(self, component: ComponentId, full: Iterable[TaskId]) -> frozenset[TaskId]:
@@ -218,6 +219,10 @@ def place(stack: Sequence[FrameType]) -> str:
         if not is_ours(name):
             return f"{os.path.basename(name)}, line {frame.f_lineno}, in {frame.f_code.co_name}"
     return ""
+
+
+def _first(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(names)[:NAMES_MAX])
 
 
 def _shown(message_id: Any) -> str:

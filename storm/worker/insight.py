@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.executor.lanes import Lanes
     from storm.ids import ComponentId, ExecutorId, TaskId
+    from storm.metrics.insight_records import FailedTuple
     from storm.metrics.stats_records import ExecutorStats
     from storm.worker.exchange import Exchange
 
 logger = logging.getLogger(__name__)
+
+FAILURES_MAX = 100  # of all executors together: a heartbeat has its limits
 
 T = TypeVar("T")
 
@@ -73,12 +76,28 @@ class Insights:
         now, wall_secs = self._clock.now(), self._clock.wall_secs()
         obstacles = self._exchange.obstacles()._replace(awaited=tuple(self._awaited()))
         found = self._watch.look(now, obstacles)
-        failed = {executor.id: insight_watch.failures(executor, now, wall_secs) for executor in self._lanes.executors}
+        failed = newest(
+            (executor.id, failure)
+            for executor in self._lanes.executors
+            for failure in insight_watch.failures(executor, now, wall_secs)
+        )
         return {
-            executor: replace(one, insight=found.get(executor), failures=failed.get(executor, ()))
+            executor: replace(one, insight=found.get(executor), failures=tuple(failed.get(executor, ())))
             for executor, one in stats.items()
         }
 
     def _components(self, tasks: Iterable[TaskId]) -> tuple[ComponentId, ...]:
         known = self._lanes.plan.task_components  # another worker may name any task
         return tuple(sorted({known[task] for task in tasks if task in known}))
+
+
+def newest(failures: Iterable[tuple[ExecutorId, FailedTuple]]) -> dict[ExecutorId, list[FailedTuple]]:
+    """{executor: those of its failures that are among the newest FAILURES_MAX of all}, in the order that they came."""
+    found: dict[ExecutorId, list[FailedTuple]] = {}
+    for executor, failure in sorted(failures, key=_failed_at)[-FAILURES_MAX:]:
+        found.setdefault(executor, []).append(failure)
+    return found
+
+
+def _failed_at(failure: tuple[ExecutorId, FailedTuple]) -> int:
+    return failure[1].wall_secs

@@ -8,11 +8,12 @@ from exchange_parts import LEFT, RIGHT, Side, assignment, turns
 from one_worker import OneWorker
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, emit_up_to
 
+from storm.ids import ExecutorId
 from storm.messaging.in_process import InProcessNetwork
-from storm.metrics.insight_records import BACK_PRESSURE, MAX_PENDING, MISSING_PEERS, WorkerInsight
+from storm.metrics.insight_records import BACK_PRESSURE, MAX_PENDING, MISSING_PEERS, FailedTuple, WorkerInsight
 from storm.topology.builder import TopologyBuilder
 from storm.worker.backpressure import EXPIRY_SECS
-from storm.worker.insight import Insights
+from storm.worker.insight import Insights, newest
 
 PEER = f"127.0.0.1:{RIGHT.port}"
 
@@ -103,3 +104,11 @@ def test_a_fault_costs_what_people_see_and_no_heartbeat(
             assert story.insights.worker() is None
     assert len(caplog.records) == 1
     assert "heartbeats go on without it" in caplog.text
+
+
+def test_of_very_many_failures_the_newest_are_told() -> None:
+    one, other = ExecutorId(1, 1), ExecutorId(2, 2)
+    told = [(each, FailedTuple(1, "", "failed", None, "", 0.0, secs)) for secs in range(60) for each in (one, other)]
+    found = newest(told)
+    assert [len(found[each]) for each in (one, other)] == [50, 50]
+    assert [failure.wall_secs for failure in found[one]] == list(range(10, 60))
