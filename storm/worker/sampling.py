@@ -71,7 +71,7 @@ class Samples:
         self._rng = rng
         self._queue: deque[str] = deque(maxlen=QUEUE_MAX)
         self._lock = threading.Lock()
-        self._second = 0
+        self._second: int | None = None
         self._left = 0
         self._dropped = 0
         self.shares: Mapping[ComponentId, float] = {}

@@ -74,7 +74,7 @@ def test_a_spout_at_its_limit_says_how_many_are_under_way() -> None:
 
 
 def test_a_spout_without_a_limit_has_none() -> None:
-    site = Site(Script(next_tuple=emit_up_to(3)))
+    site = Site(Script(next_tuple=emit_up_to(3)), max_spout_pending=None)
     site.workers.run_for(1)
     assert (site.look("spout").pending, site.look("spout").pending_max) == (6, None)
 
@@ -83,7 +83,7 @@ def test_a_spout_that_emits_is_hindered_by_nothing_and_one_that_has_nothing_is_s
     script = Script(next_tuple=emit_up_to(3), execute=ack_it)
     site = Site(script)
     site.workers.run_for(1)
-    assert site.look("spout") == ExecutorInsight(silent=False, pending=0)
+    assert site.look("spout") == ExecutorInsight(silent=False, pending=0, pending_max=10_000)
     site.workers.run_for(1)
     assert site.look("spout").hindrance == Hindrance(NOTHING_TO_EMIT)
     script.on["next_tuple"] = emit_up_to(4)

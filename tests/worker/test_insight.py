@@ -79,6 +79,7 @@ def test_a_worker_tells_whom_it_holds_back_and_who_it_is_held_back_by(story: Sto
     assert found is not None
     assert (found.peers, found.missing_peers) == (1, (PEER,))
     story.connect()
+    story.worker.run(lambda: len(story.script.made("execute")) == 7)
     [bolt] = story.lanes.plan.tasks_of("bolt")
     story.lanes.note_full(bolt)
     story.right.lanes.lengths = {bolt: 1_000, 999: 1_000}  # one of them is a task that nobody knows
