@@ -9,12 +9,11 @@ import click
 
 from storm.cli.logs import FOLLOW_SECS, LOOK_SECS, LogReader, LogSource, log_sources
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
-from storm.errors import StormError, TopologyNotAliveError
+from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 if TYPE_CHECKING:
     from storm.config.settings import Settings
 
-EVENT_LOG = "events.log"
 CHUNK_BYTES = 64 * 1024
 
 
@@ -95,14 +94,14 @@ class EventReader(LogReader):
             return super().more()
         except TopologyNotAliveError:
             return []
+        except NotServedError as error:
+            where = self.source.host
+            raise StormError(f"the supervisor on {where} is of an older release, which cannot show samples") from error
 
     def _read(self, offset: int) -> Any:
         source = self.source
-        where = (source.topology_id, source.host, source.port, offset, CHUNK_BYTES, EVENT_LOG)
-        part = self._supervisor.call("readWorkerLog", *where)
-        if part.file != EVENT_LOG:
-            raise StormError(f"the supervisor on {source.host} is of an older release, which cannot show samples")
-        return part
+        where = (source.topology_id, source.host, source.port, offset, CHUNK_BYTES)
+        return self._supervisor.call("readWorkerEvents", *where)
 
 
 def event_lines(lines: list[str], worker: str, component: str | None, as_json: bool) -> list[str]:

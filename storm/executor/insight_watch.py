@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId, ExecutorId, TaskId
     from storm.metrics.insight_records import Obstacles
 
+STANDS_STILL = {INACTIVE, MISSING_PEERS, OPENING}  # a spout, whatever it has emitted since the look before
 NO_TASKS: frozenset[TaskId] = frozenset()
 TEXT_CHARS_MAX = 300  # of why a tuple failed: it may name many components
 NAMES_MAX = 10  # of components and of workers that an executor waits for: a heartbeat has its limits
@@ -114,9 +115,10 @@ class _Look:
 
     def spout(self, executor: SpoutExecutor, silent: bool) -> ExecutorInsight:
         limit = executor.options.max_spout_pending
+        found = self._why_spout(executor, silent)
         return ExecutorInsight(
-            self._why_spout(executor, silent),
-            silent=silent,
+            found,
+            silent=silent or found.reason in STANDS_STILL,
             pending=sum([task.pending.count for task in executor.tasks]) + executor.waiting,
             pending_max=None if limit is None else limit * len(executor.tasks),
         )

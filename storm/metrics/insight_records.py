@@ -49,10 +49,11 @@ class Hindrance:
 class ExecutorInsight:
     """One executor when its worker looked last.
 
-    Of a spout: `silent`, whether it has emitted nothing since the look before; `pending`, its trees under way and its
-    failures that wait for their time; `pending_max`, how many there may be, None: any number. Of a bolt: `queued`, the
-    tuples that wait for its tasks; `queue_max`, the longest queue of a task; `queue_mark`, how long one may be; `full`,
-    whether it causes back pressure; `unsettled`, tuples that it executed and has neither acked nor failed.
+    Of a spout: `silent`, whether it has emitted nothing since the look before, or may not emit now; `pending`, its
+    trees under way and its failures that wait for their time; `pending_max`, how many there may be, None: any number.
+    Of a bolt: `queued`, the tuples that wait for its tasks; `queue_max`, the longest queue of a task; `queue_mark`, how
+    long one may be; `full`, whether it causes back pressure; `unsettled`, tuples that it executed and has neither acked
+    nor failed.
     """
 
     hindrance: Hindrance = Hindrance()

@@ -66,14 +66,16 @@ class SupervisorService:
         if self._core.receive_beat(beat):
             self._worker_started()
 
-    def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int, file: str | None = None) -> Any:
-        """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's.
+    def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
+        """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length))
 
-        `file` None: of worker.log.
-        """
-        name = worker_logs.WORKER_LOG if file is None else file
-        part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length, name)
-        return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size, file=name)
+    def readWorkerEvents(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
+        """Part of the samples of tuples that a worker has written."""
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, worker_logs.EVENT_LOG))
+
+    def _part(self, part: worker_logs.LogPart) -> Any:
+        return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)
 
     def getHostReport(self, names: list[str]) -> Any:
         """Of this host."""

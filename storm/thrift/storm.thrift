@@ -3,7 +3,8 @@
 // Names, field ids, types, requiredness, defaults, exceptions and method signatures are those of Apache Storm 3.0 (in
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
-// and the methods Supervisor.readWorkerLog with its struct LogPart, Nimbus.uploadPart and Nimbus.finishUpload.
+// and the methods Supervisor.readWorkerLog and readWorkerEvents with their struct LogPart, Nimbus.uploadPart and
+// Nimbus.finishUpload.
 //
 // Transport: frames of a 4-byte big-endian length and a message of the binary protocol. One service a port.
 // docs/thrift.md says which methods this release serves.
@@ -310,7 +311,7 @@ union ExecutorSpecificStats {
 struct ExecutorInsight {
   1: optional string reason;  // what keeps it from working: "max-pending", "back-pressure", ...; absent: nothing
   2: optional string text;  // the same for people, as a sentence without a full stop; absent: nothing
-  3: optional bool silent;  // of a spout: it has emitted nothing since the look before, about 3 s
+  3: optional bool silent;  // of a spout: it has emitted nothing since the look before, about 3 s, or may not
   4: optional list<string> held_by;  // components it waits for: full queues, or who is in a call on its thread
   5: optional list<string> held_by_workers;  // "host:port", where these are not in its own worker
   6: optional double call_secs;  // how long one call of the user's code has gone on, at least
@@ -558,8 +559,8 @@ struct ComponentPageInfo {
   14: optional DebugOptions debug_options;
   15: optional string topology_status;
   16: optional map<string, double> resources_map;
-  1001: optional ComponentInsight insight;  // ours
-  1002: optional list<TupleFailure> failures;  // ours; of a spout: the last ones of each executor, newest first
+  1002: optional ComponentInsight insight;  // ours
+  1003: optional list<TupleFailure> failures;  // ours; of a spout: the last ones of each executor, newest first
 }
 
 struct OwnerResourceSummary {
@@ -714,7 +715,7 @@ struct SupervisorWorkerHeartbeat {
   1002: optional map<ExecutorInfo, ExecutorStats> executor_stats;
   1003: optional i32 uptime_secs;
   1004: optional string worker_id;
-  1005: optional WorkerInsight insight;
+  1006: optional WorkerInsight insight;
 }
 
 struct SupervisorWorkerHeartbeats {
@@ -760,7 +761,6 @@ struct LogPart {
   1: required binary data;
   2: required i64 offset;  // where `data` begins in the file, bytes
   3: required i64 size;  // of the whole file, bytes
-  4: optional string file;  // which one it is of; a release without it knows worker.log only
 }
 
 // ---- Services
@@ -873,9 +873,11 @@ service Supervisor {
       throws (1: NotAliveException e, 2: AuthorizationException aze);
   void sendSupervisorWorkerHeartbeat(1: SupervisorWorkerHeartbeat heartbeat)
       throws (1: AuthorizationException aze);
-  // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end. `file`:
-  // "worker.log", which is meant where there is none, or "events.log".
-  LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length, 6: string file)
+  // Ours. A part of the log of the worker of topology `id` on `port`; a negative `offset` counts from the end.
+  LogPart readWorkerLog(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
+      throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. As readWorkerLog, of the samples of tuples that the worker has written.
+  LogPart readWorkerEvents(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. Of this host, and how it resolves `names`.
   HostReport getHostReport(1: list<string> names);

@@ -8,7 +8,7 @@ import pytest
 
 from storm.cli.events import EventReader, event_lines
 from storm.cli.logs import LogSource
-from storm.errors import StormError, TopologyNotAliveError
+from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 SOURCE = LogSource("w-1-2", "h", 6700, 6628)
 SPLIT = json.dumps({"time": 1_700_000_000, "component": "split", "task": 3, "stream": "default", "values": "['a', 1]"})
@@ -20,22 +20,25 @@ class Part(NamedTuple):
     data: bytes
     offset: int
     size: int
-    file: str | None
 
 
 class Supervisor:
-    """Answers readWorkerLog; `name` is the file that it knows, None: its release knows none."""
+    """Answers readWorkerEvents; `data` None: nothing was sampled yet."""
 
-    def __init__(self, data: bytes | None, name: str | None = "events.log") -> None:
+    def __init__(self, data: bytes | None) -> None:
         self.data = data
-        self.name = name
 
     def call(self, method: str, *arguments: Any) -> Part:
-        assert (method, arguments[:3], arguments[5]) == ("readWorkerLog", ("w-1-2", "h", 6700), "events.log")
+        assert (method, arguments[:3]) == ("readWorkerEvents", ("w-1-2", "h", 6700))
         if self.data is None:
             raise TopologyNotAliveError("no worker has logged")
         offset = max(0, len(self.data) + arguments[3]) if arguments[3] < 0 else min(arguments[3], len(self.data))
-        return Part(self.data[offset:], offset, len(self.data), self.name)
+        return Part(self.data[offset:], offset, len(self.data))
+
+
+class OlderSupervisor:
+    def call(self, method: str, *arguments: Any) -> Part:
+        raise NotServedError(f"Supervisor has no method {method!r}")
 
 
 def test_samples_are_read_once_there_are_any() -> None:
@@ -48,9 +51,9 @@ def test_samples_are_read_once_there_are_any() -> None:
     assert reader.more() == [WORDS]
 
 
-def test_a_supervisor_that_answers_with_another_file_is_of_an_older_release() -> None:
+def test_a_supervisor_of_an_older_release_is_told_as_such() -> None:
     with pytest.raises(StormError, match="older release"):
-        EventReader(SOURCE, Supervisor(b"2026 INFO worker\n", None), lines=2).more()
+        EventReader(SOURCE, OlderSupervisor(), lines=2).more()
 
 
 def shown(component: str | None = None, as_json: bool = False) -> list[str]:

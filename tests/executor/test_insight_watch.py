@@ -65,6 +65,14 @@ def test_a_spout_that_may_not_emit_yet_says_for_whom_it_waits() -> None:
     assert site.look("spout").hindrance == Hindrance(OPENING)
 
 
+def test_a_spout_that_may_not_emit_any_more_is_silent_at_once() -> None:
+    site = Site(Script(next_tuple=emit_up_to(3)))
+    site.workers.run_for(1)
+    site.lanes.set_active(False)
+    found = site.look("spout")
+    assert (found.hindrance.reason, found.silent, found.pending) == (INACTIVE, True, 6)
+
+
 def test_a_spout_at_its_limit_says_how_many_are_under_way() -> None:
     site = Site(Script(next_tuple=emit_up_to(1000)), max_spout_pending=5)
     site.workers.run_for(1)

@@ -92,10 +92,17 @@ def test_a_part_of_a_log_is_answered(served: Served, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"hello")
     part = served.service.readWorkerLog("words-1-1", "h", 6700, -2, 10)
-    assert (part.data, part.offset, part.size, part.file) == (b"lo", 3, 5, "worker.log")
-    path.with_name("events.log").write_bytes(b"{}")
-    part = served.service.readWorkerLog("words-1-1", "h", 6700, 0, 10, "events.log")
-    assert (part.data, part.file) == (b"{}", "events.log")
+    assert (part.data, part.offset, part.size) == (b"lo", 3, 5)
+
+
+def test_a_part_of_the_samples_of_tuples_is_answered(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(TopologyNotAliveError):
+        served.service.readWorkerEvents("words-1-1", "h", 6700, 0, 10)
+    path = log_path(tmp_path, "words-1-1", 6700, "events.log")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"{}")
+    part = served.service.readWorkerEvents("words-1-1", "h", 6700, -1, 10)
+    assert (part.data, part.offset, part.size) == (b"}", 1, 2)
 
 
 def test_it_tells_of_its_host(served: Served) -> None:
