@@ -126,13 +126,14 @@ class _Look:
     def bolt(self, executor: BoltExecutor) -> ExecutorInsight:
         tasks = executor.id.tasks()
         queues = [self._lengths.get(task, 0) for task in tasks]
+        awaiting: dict[TaskId, int] = getattr(executor, "under_way", {})  # counted as executed only once they are
         return ExecutorInsight(
             self._why_bolt(executor, sum(queues)),
             queued=sum(queues),
             queue_max=max(queues),
             queue_mark=self._mark,
             full=not self._full.isdisjoint(tasks),
-            unsettled=max(0, executor.unsettled()),
+            unsettled=max(0, executor.unsettled() + sum(list(awaiting.values()))),
         )
 
     def _why_spout(self, executor: SpoutExecutor, silent: bool) -> Hindrance:

@@ -53,7 +53,7 @@ class ExecutorInsight:
     trees under way and its failures that wait for their time; `pending_max`, how many there may be, None: any number.
     Of a bolt: `queued`, the tuples that wait for its tasks; `queue_max`, the longest queue of a task; `queue_mark`, how
     long one may be; `full`, whether it causes back pressure; `unsettled`, tuples that it executed and has neither acked
-    nor failed.
+    nor failed; of an async one, with those that it awaits.
     """
 
     hindrance: Hindrance = Hindrance()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,28 @@ def test_a_bolt_tells_its_queue_and_what_it_has_not_settled() -> None:
     assert site.lanes.deliver(site.bolt_task, waiting[:3])
     found = site.look("bolt")
     assert (found.queued, found.queue_max, found.full) == (3, 3, False)
+
+
+def test_what_an_async_bolt_awaits_is_in_its_hands() -> None:
+    class Awaiting(ScriptedBolt):
+        async def execute(self, tup: Any) -> None:
+            await super().execute(tup)
+
+    async def hold(bolt: Any, tup: Any) -> None:
+        while not released:
+            await asyncio.sleep(0)
+        bolt.collector.ack(tup)
+
+    released: list[bool] = []
+    site = Site(Script(next_tuple=emit_up_to(4), execute=hold), bolt=Awaiting)
+    try:
+        site.workers.settle()
+        assert site.look("bolt").unsettled == 8
+        released.append(True)
+        site.workers.run_for(1)
+        assert site.look("bolt").unsettled == 0
+    finally:
+        site.workers.stop()
 
 
 def test_a_bolt_that_is_not_prepared_and_has_a_queue_is_opening() -> None:
