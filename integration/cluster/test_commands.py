@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -73,6 +74,32 @@ def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger:
     assert logged("a line for those who look closely") == 0
     cluster.storm("set-log-level", "loud", "-l", "ledger=DEBUG")
     cluster.wait(lambda: logged("a line for those who look closely") > 2, "the spouts log at DEBUG")
+
+
+def test_what_goes_on_inside_is_shown(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
+    topology_id = ledger.submit(cluster, topologies, "looked-into", workers=2)
+    cluster.storm("debug", "looked-into", "forward", "--sample", "50")
+
+    def samples() -> list[dict[str, Any]]:
+        lines = cluster.storm("events", "looked-into", "--json", "-n", "1000").stdout.splitlines()
+        return [sample for sample in map(json.loads, lines) if "dropped" not in sample]
+
+    cluster.wait(lambda: len({sample["worker"] for sample in samples()}) == 2, "both workers have samples")
+    assert {(sample["component"], sample["stream"]) for sample in samples()} == {("forward", "default")}
+    cluster.storm("debug", "looked-into", "forward", "--off")
+
+    def spout() -> dict[str, Any]:
+        found: dict[str, Any] = cluster.read("status", "looked-into")["spouts"]["numbers"].get("insight", {})
+        return found
+
+    cluster.wait(lambda: spout().get("known") == 2, "both executors tell what they do")
+    assert "no tuple has failed" in cluster.storm("failures", "looked-into").stdout
+    os.kill(next(iter(cluster.worker_pids(topology_id))), signal.SIGKILL)
+    cluster.wait(lambda: cluster.read("failures", "looked-into")["numbers"], "what was lost with a worker is told")
+    assert cluster.read("failures", "looked-into")["numbers"][0]["kind"] in {"worker-died", "timeout"}
+    cluster.storm("deactivate", "looked-into")
+    cluster.wait(lambda: spout().get("reasons") == {"inactive": 2}, "both executors tell that they stand still")
+    assert "numbers emits nothing: the topology is not active" in cluster.storm("status", "looked-into").stdout
 
 
 def test_what_cannot_be_done_is_refused_with_a_hint(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:

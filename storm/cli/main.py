@@ -32,7 +32,10 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "rebalance": Entry("topologies", "rebalance", "Change a topology's workers and executors while it runs."),
         "monitor": Entry("monitor", "monitor", "Print a topology's throughput every few seconds."),
         "get-errors": Entry("topologies", "get_errors", "Print the last errors of a topology's components."),
+        "failures": Entry("insight", "failures", "Print the tuples that failed last, and who failed or held them."),
         "logs": Entry("logs", "logs", "Print or follow the logs of a topology's workers."),
+        "debug": Entry("events", "debug", "Sample the tuples that components emit, or stop that."),
+        "events": Entry("events", "events", "Print or follow the tuples that were sampled."),
         "set-log-level": Entry("topologies", "set_log_level", "Change log levels of a running topology."),
     },
     "Hosts": {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from storm.cli.insight import insight_lines
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import duration, plural, print_json, table
 from storm.cli.version import what_runs
@@ -33,7 +34,7 @@ STATES = {
 @as_json
 @with_settings
 def status(settings: Settings, name: str, window: str, system: bool, as_json: bool) -> None:
-    """Show topology NAME: its components with rates, latencies and last errors, its workers, and those that fail."""
+    """Show topology NAME: its components, what keeps its spouts from emitting, its workers, and those that fail."""
     from storm.thrift.interface import storm_thrift
 
     t = storm_thrift()
@@ -58,6 +59,8 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
     if page.workers:
         click.echo()
         click.echo(worker_table(page))
+    for line in insight_lines(page):
+        click.echo(f"\n{line}")
     for failure in page.slot_failures or []:
         click.echo()
         click.echo(failure_text(failure))
@@ -150,7 +153,8 @@ def page_as_dict(page: Any) -> dict[str, Any]:
     def aggregate(stats: Any) -> dict[str, Any]:
         common, specific = stats.common_stats, stats.specific_stats
         inner = (specific.bolt or specific.spout) if specific else None
-        return {**_public(common), **(_public(inner) if inner else {})}
+        insight = {} if stats.insight is None else {"insight": _public(stats.insight)}
+        return {**_public(common), **(_public(inner) if inner else {}), **insight}
 
     return {
         **{
@@ -166,4 +170,5 @@ def page_as_dict(page: Any) -> dict[str, Any]:
 
 
 def _public(struct: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(struct).items() if value is not None and not key.startswith("_")}
+    found = {key: value for key, value in vars(struct).items() if value is not None and not key.startswith("_")}
+    return {key: _public(value) if hasattr(value, "thrift_spec") else value for key, value in found.items()}

@@ -142,7 +142,7 @@ STATISTICS = (
         "topology.eventlogger.executors",
         Int(0),
         0,
-        "Executors that log sampled tuples. null: one a worker.",
+        "Storm's executors that log sampled tuples: without effect, workers do that (storm debug).",
         nullable=True,
     ),
     Option("topology.metrics.consumer.register", ListOf(Json()), [], "Who is given a topology's metrics."),

@@ -39,6 +39,15 @@ class Holding(NamedTuple):
     how: How
 
 
+class LastFailure(NamedTuple):
+    """What the spout's `task` was told at `at`, by the clock's seconds: kept for people."""
+
+    task: TaskId
+    tree: FailedTree
+    failure: Failure
+    at: float
+
+
 class Inquiry:
     """One question: who holds these roots?
 

@@ -20,6 +20,7 @@ cdef class Lane:
     cdef public list tuples_in
     cdef public list tracking_in
     cdef public dict waiting
+    cdef public list errands
     cdef public object thread
     cdef public object blocked
     cdef readonly double poll_pause_secs

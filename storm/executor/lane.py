@@ -17,6 +17,7 @@ from storm.executor.transfer import Tracking
 
 if TYPE_CHECKING:
     from array import array
+    from collections.abc import Callable
 
     from storm.executor.acker_executor import AckerExecutor
     from storm.executor.bolt_executor import BoltExecutor
@@ -64,6 +65,7 @@ class Lane:
         self.tuples_in: list[tuple[TaskId, list[Tuple]]] = []
         self.tracking_in: list[tuple[Tracking, TaskId, array[int]]] = []
         self.waiting: dict[TaskId, int] = {}  # tuples in `tuples_in`, by task
+        self.errands: list[Callable[[], None]] = []  # to be done between two turns
         self.thread: threading.Thread | None = None
         self.blocked: tuple[Executor, float] | None = None  # found in the last turn, and how much of its time
         self.poll_pause_secs = POLL_PAUSE_MAX_SECS
@@ -147,6 +149,12 @@ class Lane:
             self.tracking_in.append((kind, task, pairs))
             self.wake_locked()
         return True
+
+    def post_errand(self, errand: Callable[[], None]) -> None:
+        """Have this lane's thread call it before its next turn. It must not raise."""
+        with self.lock:
+            self.errands.append(errand)
+            self.wake_locked()
 
     def wake(self) -> None:
         with self.lock:
@@ -255,8 +263,9 @@ class Lane:
     def take_mail(self) -> bool:
         with self.lock:
             self.woken = False
-            if not self.tuples_in and not self.tracking_in:
+            if not self.tuples_in and not self.tracking_in and not self.errands:
                 return False
+            errands, self.errands = self.errands, []
             tuples_in, self.tuples_in = self.tuples_in, []
             tracking_in, self.tracking_in = self.tracking_in, []
             self.waiting = {}
@@ -268,6 +277,8 @@ class Lane:
                 port.items = tuples
         for kind, task, pairs in tracking_in:
             self.apply(kind, task, pairs)
+        for errand in errands:
+            errand()
         return True
 
     def apply(self, kind: Tracking, task: TaskId, pairs: array[int]) -> None:

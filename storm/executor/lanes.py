@@ -278,6 +278,26 @@ class Lanes:
         """{task of this worker: tuples that wait for it}."""
         return {task: lane.queue_length(task) for task, lane in list(self.lane_of.items())}
 
+    def between_turns(self, executor: Executor, errand: Callable[[], None]) -> None:
+        """Have the thread of an executor's lane call this when none of its code runs, wherever it moves meanwhile."""
+        lane = executor.lane
+
+        def run() -> None:
+            if executor.lane is not lane:
+                self.between_turns(executor, errand)
+                return
+            try:
+                errand()
+            except Exception:
+                logger.exception("What should be done between the turns of %s failed.", lane_name(executor))
+
+        lane.post_errand(run)
+
+    def full_tasks(self) -> frozenset[TaskId]:
+        """The tasks of this worker that have too much to do: what leads to them stops, here and elsewhere."""
+        with self._lock:
+            return frozenset(self.full)
+
     def stats(self) -> dict[ExecutorId, ExecutorStats]:
         """What every executor of user components counted, up to now."""
         found = {}

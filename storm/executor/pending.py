@@ -45,12 +45,16 @@ def spout_of(root: int) -> TaskId:
 
 
 class FailedTree(NamedTuple):
-    """A tree that failed. `by` is the task that failed it, as another worker may have said; 0: none did."""
+    """A tree that failed. `by` is the task that failed it, as another worker may have said; 0: none did.
+
+    `since`: when it was emitted, by the clock's seconds.
+    """
 
     message_id: Any
     root: int
     kind: FailureKind
     by: int
+    since: float = 0.0
 
 
 class OldTree:
@@ -159,7 +163,7 @@ class Pending:
         tree = self.remove(root)
         if tree is not None:
             tree.out.failed += 1
-            self.failed.append(FailedTree(tree.message_id, root, kind, by))
+            self.failed.append(FailedTree(tree.message_id, root, kind, by, tree.since))
 
     def remove(self, root: int) -> OldTree | None:
         if not root:

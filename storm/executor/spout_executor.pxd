@@ -27,6 +27,7 @@ cdef class SpoutExecutor(Executor):
     cdef public bint fail_pending
     cdef public object died
     cdef public object inquiry
+    cdef public object last_failures
     cdef public Py_ssize_t waiting
 
     @cython.locals(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import SerializationError
 from storm.executor.collectors import SpoutCollector
 from storm.executor.component_loading import load_component, load_grouping
 from storm.executor.executor import Executor
-from storm.executor.inquiry import Inquiry, failure_of, summary
+from storm.executor.inquiry import Inquiry, LastFailure, failure_of, summary
 from storm.executor.pending import Pending, root_base
 from storm.executor.retries import RetrySchedule
 from storm.executor.task import wire_streams
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 IDLE_PAUSES = 500  # in a row: after so many the lane may make them longer
+FAILURES_KEPT = 10  # for people, of each executor: they go to Nimbus with its figures
 
 
 class SpoutTask:
@@ -77,6 +79,7 @@ class SpoutExecutor(Executor):
         "idle_secs",
         "idle_until",
         "inquiry",
+        "last_failures",
         "rotate_due",
         "tasks",
         "timeout_secs",
@@ -98,6 +101,7 @@ class SpoutExecutor(Executor):
         self.died = ""  # which worker did last, for people
         self.inquiry: Inquiry | None = None  # until it is answered nothing that failed is told
         self.waiting = 0  # failures that wait for their time, of all tasks
+        self.last_failures: deque[LastFailure] = deque(maxlen=FAILURES_KEPT)
 
     def _task(self, task_id: TaskId) -> SpoutTask:
         plan, rng = self.surroundings.plan, self.surroundings.rng
@@ -279,6 +283,9 @@ class SpoutExecutor(Executor):
             failures = [
                 (tree.message_id, failure_of(tree, inquiry, components, self.died, self.timeout_secs)) for tree in trees
             ]
+            kept = max(0, len(trees) - FAILURES_KEPT)
+            for tree, (_, failure) in zip(trees[kept:], failures[kept:], strict=True):
+                self.last_failures.append(LastFailure(task.id, tree, failure, now))
             if inquiry is not None:
                 for component, text in summary(failures, self.component).items():
                     if self.throttle.allows(now):

@@ -19,7 +19,7 @@ from storm.executor.user_traceback import user_stack
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
     from types import FrameType
     from typing import TypeAlias
 
@@ -44,6 +44,34 @@ class Work(NamedTuple):
     executor: Executor
     task: TaskId
     tuples: list[Tuple]
+
+
+class UnderWay(NamedTuple):
+    """A turn in the midst of `executor`'s: the stack from the call of users' code on, and that call's frame `first`.
+
+    `first` None: it is in no code of theirs, or in none that can be seen; then the stack is the whole one.
+    """
+
+    executor: Executor
+    stack: list[FrameType]
+    first: FrameType | None
+
+
+def is_in_turn(lane: Lane) -> bool:
+    """Whether a lane's thread may be in the midst of a turn; an event loop's is, or waits."""
+    return lane.busy is not None and lane.thread is not None and (lane.runs_coroutines or not lane.asleep)
+
+
+def call_under_way(lane: Lane, frames: Mapping[int, FrameType]) -> UnderWay | None:
+    """What a lane's thread is at, of `sys._current_frames()`; None: nothing, its event loop waits."""
+    assert lane.busy is not None
+    assert lane.thread is not None
+    stack = _from(frames.get(lane.thread.ident or 0))
+    begin = _begin_of_call(stack, _components(lane.executors))
+    if begin is None:
+        return None if lane.runs_coroutines else UnderWay(lane.busy, stack, None)
+    executor, place = begin
+    return UnderWay(executor, stack[place:], stack[place])
 
 
 class StuckWatch:
@@ -91,19 +119,14 @@ class StuckWatch:
         before, self._turns = self._turns, {lane: lane.turns for lane in lanes}
         frames: dict[int, FrameType] | None = None
         for lane in lanes:
-            if before.get(lane) != self._turns[lane] or lane.busy is None or lane.thread is None:
-                continue
-            if lane.asleep and not lane.runs_coroutines:
+            if before.get(lane) != self._turns[lane] or not is_in_turn(lane):
                 continue
             frames = frames or sys._current_frames()
-            stack = _from(frames.get(lane.thread.ident or 0))
-            begin = _begin_of_call(stack, _components(lane.executors))
-            if begin is None and lane.runs_coroutines:  # its event loop waits
-                continue
-            executor, stack = (lane.busy, stack) if begin is None else (begin[0], stack[begin[1] :])
-            identity = (lane.turns, lane.busy, None if begin is None else stack[0])
-            calls[lane] = Call(identity, lane, executor.options.executor_stuck_secs)
-            stacks[lane] = partial(list, stack)
+            found = call_under_way(lane, frames)
+            if found is not None:
+                identity = (lane.turns, lane.busy, found.first)
+                calls[lane] = Call(identity, lane, found.executor.options.executor_stuck_secs)
+                stacks[lane] = partial(list, found.stack)
 
     def _add_coroutines(self, calls: dict[Hashable, Call], stacks: dict[Hashable, Stack], now: float) -> None:
         """Those that should end soon. While one call blocks the event loop the time of the others begins anew."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from storm.ids import GlobalStreamId, StreamId
+    from storm.metrics.insight_records import ExecutorInsight, FailedTuple
 
 Window: TypeAlias = str  # "600", "10800", "86400" (seconds) or ":all-time": Storm's keys
 ALL_TIME: Window = ":all-time"
@@ -42,10 +43,13 @@ class SpoutStats:
 class ExecutorStats:
     """Tuples emitted (one per emit) and transferred (one per task reached), and what its kind counts.
 
-    `rate` is the sampling rate that the figures were made with (1.0: every tuple was counted).
+    `rate` is the sampling rate that the figures were made with (1.0: every tuple was counted). `insight`: what it did
+    when it was looked at; None: nobody looked. `failures`: of a spout, the last ones, oldest first.
     """
 
     emitted: Mapping[Window, Mapping[StreamId, int]]
     transferred: Mapping[Window, Mapping[StreamId, int]]
     specific: BoltStats | SpoutStats
     rate: float = 1.0
+    insight: ExecutorInsight | None = None
+    failures: tuple[FailedTuple, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import storm
 from storm.ids import is_system_id
 from storm.thrift import convert
+from storm.thrift.insight_convert import worker_insight_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def worker_summary(view: TopologyView, worker: WorkerView, include_system: bool)
         time_secs=convert.time_of_day(view.wall_secs),
         uptime_secs=worker.uptime_secs,
         owner=view.base.owner,
+        insight=worker_insight_to_thrift(worker.insight),
     )
 
 

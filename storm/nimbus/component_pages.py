@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storm.errors import TopologyNotAliveError
 from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
+from storm.metrics.insight_records import together
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.submission import unknown
 from storm.thrift import convert
+from storm.thrift.insight_convert import component_insight_to_thrift, executor_insight_to_thrift, failures_to_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from storm.cluster.records import ErrorInfo
     from storm.ids import ComponentId
     from storm.metrics.aggregation import ExecutorReport, Figures
+    from storm.metrics.insight_records import ComponentInsight
     from storm.metrics.stats_records import Window
     from storm.nimbus.topology_view import TopologyView
     from storm.thrift.interface import Struct
 
 
+FAILURES_MAX = 100  # of a spout's page
+
+
 def executor_summary(report: ExecutorReport, with_stats: bool = True) -> Struct:
+    """What a worker tells with an executor's figures stands beside them."""
     stats = report.stats
+    figures = None
+    if with_stats and stats is not None:
+        figures = convert.executor_stats_to_thrift(replace(stats, insight=None, failures=()))
+    insight = None if stats is None else stats.insight
     return storm_thrift().ExecutorSummary(
         executor_info=convert.executor_to_thrift(report.executor),
         component_id=report.component_id,
         host=report.host,
         port=report.port,
         uptime_secs=report.uptime_secs,
-        stats=convert.executor_stats_to_thrift(stats) if with_stats and stats is not None else None,
+        stats=figures,
+        insight=None if insight is None else executor_insight_to_thrift(insight, with_text=True),
     )
 
 
@@ -40,6 +53,7 @@ def aggregate_stats(
     is_spout: bool,
     counts: tuple[int, int] | None = None,
     last_error: ErrorInfo | None = None,
+    insight: ComponentInsight | None = None,
 ) -> Struct:
     """A ComponentAggregateStats; `counts` are numbers of executors and tasks."""
     t = storm_thrift()
@@ -68,7 +82,28 @@ def aggregate_stats(
         common_stats=common,
         specific_stats=specific,
         last_error=None if last_error is None else convert.error_to_thrift(last_error),
+        insight=component_insight_to_thrift(insight),
     )
+
+
+def component_insight(reports: Iterable[ExecutorReport]) -> ComponentInsight | None:
+    """Of the executors of a component; None where no worker has told anything."""
+    return together([one.stats.insight for one in reports if one.stats is not None and one.stats.insight is not None])
+
+
+def last_failures(reports: Iterable[ExecutorReport]) -> list[Struct]:
+    """The tuples of a spout that failed lately, newest first; FAILURES_MAX at most."""
+    found = [
+        failure
+        for one in reports
+        if one.stats is not None
+        for failure in failures_to_thrift(one.stats.failures, one.host, one.port)[::-1]
+    ]
+    return sorted(found, key=_failed_at, reverse=True)[:FAILURES_MAX]
+
+
+def _failed_at(failure: Struct) -> int:
+    return int(failure.time_secs)
 
 
 def component_page(
@@ -111,4 +146,6 @@ def component_page(
         errors=[convert.error_to_thrift(error) for error in errors],
         debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
         topology_status=base.status.value,
+        insight=component_insight_to_thrift(component_insight(reports)),
+        failures=last_failures(reports) if is_spout else None,
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
     from storm.cluster.records import Assignment
+    from storm.metrics.insight_records import WorkerInsight
     from storm.metrics.stats_records import ExecutorStats
 
 
@@ -38,7 +39,8 @@ class AssignedSlot(NamedTuple):
 class WorkerBeat:
     """What was told of a worker. `reported_secs` is its own clock: only a change of it means anything.
 
-    `node_id` and `port` are None where the sender did not say. `uptime_secs` None: its executors do not run yet.
+    `node_id` and `port` are None where the sender did not say. `uptime_secs` None: its executors do not run yet;
+    then `insight`, how it and its peers get on, is None too.
     """
 
     topology_id: TopologyId
@@ -48,6 +50,7 @@ class WorkerBeat:
     port: int | None = None
     uptime_secs: int | None = None
     stats: Mapping[ExecutorId, ExecutorStats] = field(default_factory=dict)
+    insight: WorkerInsight | None = None
 
 
 @dataclass(frozen=True, slots=True)

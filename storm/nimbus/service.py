@@ -14,6 +14,7 @@ from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.submission import checked_name, unknown
 from storm.thrift import convert
 from storm.thrift.host_convert import host_report_to_thrift
+from storm.thrift.insight_convert import worker_insight_from_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
@@ -132,4 +133,5 @@ def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:
         port=struct.port,
         uptime_secs=struct.uptime_secs,
         stats=convert.all_executor_stats_from_thrift(struct.executor_stats),
+        insight=worker_insight_from_thrift(struct.insight),
     )

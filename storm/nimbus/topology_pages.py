@@ -12,7 +12,7 @@ from storm.ids import is_system_id
 from storm.metrics.aggregation import component_figures, topology_figures
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.cluster_summaries import worker_summary
-from storm.nimbus.component_pages import aggregate_stats, executor_summary
+from storm.nimbus.component_pages import aggregate_stats, component_insight, executor_summary
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
 
@@ -101,6 +101,7 @@ def topology_page(
                 is_spout=component_id in plan.topology.spouts,
                 counts=(len(view.reports_of(component_id)), len(plan.component_tasks[component_id])),
                 last_error=last_errors.get(component_id),
+                insight=component_insight(view.reports_of(component_id)),
             )
             for component_id in ids
             if include_system or not is_system_id(component_id)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from storm.cluster.records import Assignment, StormBase
     from storm.ids import ComponentId, ExecutorId, TopologyId
+    from storm.metrics.insight_records import WorkerInsight
     from storm.nimbus.cluster_snapshot import ClusterSnapshot, TopologyPlan
     from storm.nimbus.heartbeats import Heartbeats
 
@@ -25,12 +26,16 @@ UNKNOWN_COMPONENT = "?"  # where the code cannot be read
 
 
 class WorkerView(NamedTuple):
-    """A slot in use; `uptime_secs` is as its worker told, None until it tells that its executors run."""
+    """A slot in use; `uptime_secs` is as its worker told, None until it tells that its executors run.
+
+    `insight`: how it and its peers get on, None where it has told nothing of that.
+    """
 
     slot: WorkerSlot
     host: str
     executors: tuple[ExecutorId, ...]
     uptime_secs: int | None
+    insight: WorkerInsight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def view_topology(
         host = assignment.node_hosts.get(slot.node_id, slot.node_id)
         start = min(assignment.executor_start_wall_secs.get(executor, wall_secs) for executor in executors)
         uptime_secs = None if beat is None else beat.uptime_secs
-        workers.append(WorkerView(slot, host, executors, uptime_secs))
+        workers.append(WorkerView(slot, host, executors, uptime_secs, None if beat is None else beat.insight))
         reports.extend(
             ExecutorReport(
                 executor,

@@ -68,7 +68,13 @@ class SupervisorService:
 
     def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
         """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
-        part = worker_logs.read_part(self._artifacts_dir, id, port, offset, length)
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length))
+
+    def readWorkerEvents(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
+        """Part of the samples of tuples that a worker has written."""
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, worker_logs.EVENT_LOG))
+
+    def _part(self, part: worker_logs.LogPart) -> Any:
         return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)
 
     def getHostReport(self, names: list[str]) -> Any:

@@ -1,4 +1,7 @@
-"""The logs of workers on this machine: <artifacts>/<topology id>/<port>/worker.log, and older worker.log.1 to .5."""
+"""The logs of workers on this machine: <artifacts>/<topology id>/<port>/worker.log, and older worker.log.1 to .5.
+
+Beside it workers write events.log, with samples of tuples.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 OLD_LOGS_KEPT = 5
 PART_MAX_BYTES = 256 << 10  # of one answer; a reader asks again for the rest
 _CHUNK_BYTES = 1 << 20
+WORKER_LOG, EVENT_LOG = "worker.log", "events.log"
 TAIL_LINES = 20
 TAIL_BYTES = 4096
 _TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
@@ -34,11 +38,14 @@ class LogPart(NamedTuple):
     size: int
 
 
-def log_path(artifacts: Path, topology_id: TopologyId, port: int) -> Path:
-    """Where the port's worker of this topology logs. Raises NotAuthorizedError if the id is none: it may be a path."""
+def log_path(artifacts: Path, topology_id: TopologyId, port: int, name: str = WORKER_LOG) -> Path:
+    """Where the port's worker of this topology logs. Raises NotAuthorizedError if the id or name is none: it may be a
+    path."""
     if not _TOPOLOGY_ID.fullmatch(topology_id) or not 0 < port < 65536:
         raise NotAuthorizedError(f"{topology_id[:200]!r} with port {port} names no worker's log")
-    return artifacts / topology_id / str(port) / "worker.log"
+    if name not in (WORKER_LOG, EVENT_LOG):
+        raise NotAuthorizedError(f"{name[:200]!r} is no log; there are {WORKER_LOG} and {EVENT_LOG}")
+    return artifacts / topology_id / str(port) / name
 
 
 def open_log(path: Path, max_bytes: int) -> int:
@@ -120,12 +127,14 @@ def tail(path: Path) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def read_part(artifacts: Path, topology_id: TopologyId, port: int, offset: int, length: int) -> LogPart:
+def read_part(
+    artifacts: Path, topology_id: TopologyId, port: int, offset: int, length: int, name: str = WORKER_LOG
+) -> LogPart:
     """At most `length` bytes from `offset` on; a negative offset counts from the end. One answer has at most 256 KiB.
 
     Raises NotAuthorizedError if the id or a link leads out of the logs, TopologyNotAliveError if there is no log.
     """
-    path = log_path(artifacts, topology_id, port)
+    path = log_path(artifacts, topology_id, port, name)
     root = os.path.realpath(artifacts)
     if os.path.commonpath([root, os.path.realpath(path)]) != root:
         raise NotAuthorizedError(f"the log of {topology_id} on port {port} is not among the workers' logs")

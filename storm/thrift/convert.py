@@ -11,6 +11,12 @@ from storm.ids import ExecutorId, GlobalStreamId, WorkerSlot
 from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
 from storm.thrift.binary_protocol import deserialize as deserialize
 from storm.thrift.binary_protocol import serialize as serialize
+from storm.thrift.insight_convert import (
+    executor_insight_from_thrift,
+    executor_insight_to_thrift,
+    failures_from_thrift,
+    failures_to_thrift,
+)
 from storm.thrift.interface import storm_thrift
 from storm.thrift.topology_convert import topology_from_bytes as topology_from_bytes
 from storm.thrift.topology_convert import topology_from_thrift as topology_from_thrift
@@ -119,7 +125,12 @@ def executor_stats_to_thrift(stats: ExecutorStats) -> Struct:
         spout = {name: _copy(getattr(stats.specific, name)) for name in ("acked", "failed", "complete_ms_avg")}
         specific = t.ExecutorSpecificStats(spout=t.SpoutStats(**spout))
     return t.ExecutorStats(
-        emitted=_copy(stats.emitted), transferred=_copy(stats.transferred), specific=specific, rate=stats.rate
+        emitted=_copy(stats.emitted),
+        transferred=_copy(stats.transferred),
+        specific=specific,
+        rate=stats.rate,
+        insight=None if stats.insight is None else executor_insight_to_thrift(stats.insight),
+        failures=failures_to_thrift(stats.failures) or None,
     )
 
 
@@ -139,7 +150,14 @@ def executor_stats_from_thrift(struct: Struct) -> ExecutorStats:
         specific = SpoutStats(spout.acked, spout.failed, spout.complete_ms_avg)
     else:
         raise ThriftProtocolError("ExecutorStats.specific is neither a bolt's nor a spout's")
-    return ExecutorStats(struct.emitted, struct.transferred, specific, struct.rate)
+    return ExecutorStats(
+        struct.emitted,
+        struct.transferred,
+        specific,
+        struct.rate,
+        executor_insight_from_thrift(struct.insight),
+        failures_from_thrift(struct.failures),
+    )
 
 
 def all_executor_stats_to_thrift(stats: Mapping[ExecutorId, ExecutorStats]) -> dict[Struct, Struct]:

@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
-from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
 from storm.worker import connections, launch, log_levels, output
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
-from storm.worker.exchange import Exchange, ExchangeOptions
+from storm.worker.exchange import Exchange, ExchangeOptions, name_of
 from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
 from storm.worker.options import WorkerOptions
 from storm.worker.receive import Receive
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from storm.messaging.transport import Transport
     from storm.worker.heartbeats import Caller
     from storm.worker.launch import Launch
+    from storm.worker.sampling import Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,13 @@ class Worker:
     """`run` until told to end. `start`, `turn` and `shut_down` are its parts, for whoever owns the only thread."""
 
     def __init__(
-        self, told: Launch, parts: WorkerParts, lanes: Lanes, exchange: Exchange, reports: ErrorReports
+        self,
+        told: Launch,
+        parts: WorkerParts,
+        lanes: Lanes,
+        exchange: Exchange,
+        reports: ErrorReports,
+        sampling: Sampling,
     ) -> None:
         self.launch = told
         self.lanes = lanes
@@ -88,6 +94,7 @@ class Worker:
         self._state = parts.state
         self._reports = reports
         self._log_levels = log_levels.LogLevels()
+        self.sampling = sampling
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
@@ -111,6 +118,12 @@ class Worker:
         if self.ending is None:
             self.ending = (code, reason)
         self._wakes.put(None)
+
+    def awaited_peers(self) -> list[str]:
+        """Without whom the spouts of a topology that is active do not begin yet, for people."""
+        if self._peers_ready or self._status is not TopologyStatus.ACTIVE:
+            return []
+        return [name_of(peer) for peer in self.exchange.missing_peers()]
 
     # Its own thread
 
@@ -158,6 +171,7 @@ class Worker:
     def shut_down(self, timeout_secs: float) -> None:
         """End executors and close sockets, within about this time."""
         until = self._clock.now() + timeout_secs
+        self.sampling.stop()
         self.lanes.set_active(False)
         self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
         self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
@@ -200,6 +214,7 @@ class Worker:
         self._log_levels.apply(log_levels.wanted_levels(log_config, self._clock.wall_secs()))
         if base is not None:
             self._status = base.status
+            self.sampling.want(base.component_debug, topology_id)
         elif assignment is None and self._status is TopologyStatus.KILLED:
             # Its supervisor ends it, if there is one. Of a topology that was not being killed this may be a ZooKeeper
             # that lost its data: then what runs well goes on.
@@ -223,7 +238,7 @@ class Worker:
             return True
         if now - self._started_at < PEERS_WAIT_SECS:
             return False
-        names = ", ".join(joined(peer.host, peer.slot.port) for peer in missing)
+        names = ", ".join(map(name_of, missing))
         logger.warning("Going on without peers that were not heard of in %d s: %s", PEERS_WAIT_SECS, names)
         return True
 
@@ -235,6 +250,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     """
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.lanes import Lanes
+    from storm.worker.sampling import FILE_NAME, EventLog, Samples, Sampling
 
     plan = plan or load_plan(told, settings)
     options = TopologyOptions.from_conf(plan.conf)
@@ -254,7 +270,8 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     receive = Receive(lanes, told.tasks(), alone)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)
-    return Worker(told, parts, lanes, exchange, reports)
+    sampling = Sampling(lanes, Samples(parts.clock, parts.rng), EventLog(told.log_dir / FILE_NAME))
+    return Worker(told, parts, lanes, exchange, reports, sampling)
 
 
 def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
@@ -304,6 +321,7 @@ def _run(told: Launch) -> int:
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
     from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
+    from storm.worker.insight import Insights
 
     clock = SystemClock()
     settings = Settings.of(told.settings, "the launch file")
@@ -340,7 +358,9 @@ def _run(told: Launch) -> int:
         if not ending.empty():
             return EXIT_ORDERLY
         raise
-    heartbeats.stats = worker.lanes.stats
+    insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
+    heartbeats.insight = insights.worker
+    heartbeats.stats = insights.executor_stats
     if not ending.empty():
         worker.end(*ending.get())
     try:

@@ -26,6 +26,7 @@ from storm.messaging.batch import (
     inquiry_frame,
     throttle_frame,
 )
+from storm.metrics.insight_records import Obstacles
 from storm.worker import backpressure, connections
 from storm.worker.connections import Connect, Disconnect, Peer
 from storm.worker.transfer import LATE_SECS
@@ -122,6 +123,7 @@ class Exchange:
         self._own_queues = backpressure.OwnQueues()
         self._announced = backpressure.Announced()
         self._throttled: frozenset[TaskId] = frozenset()
+        self._slow: frozenset[Peer] = frozenset()
         self._checked_at = float("-inf")
         self._delivered_at_check = -1
         self._inquiries: deque[bytes] = deque()  # frames for every peer
@@ -152,7 +154,7 @@ class Exchange:
         if peers:
             self._inquiries.append(inquiry_frame(self._own, Inquiry(number, tuple(roots))))
             self._transport.wake()
-        return [_name(peer) for peer in peers]
+        return [name_of(peer) for peer in peers]
 
     @property
     def view(self) -> View:
@@ -187,6 +189,31 @@ class Exchange:
             self._thread.join(timeout_secs)
         else:
             self._finish()
+
+    def obstacles(self) -> Obstacles:
+        """What of the peers holds this worker's executors back, as of the last turn; by any thread."""
+        now = self._clock.now()
+        task_peers = self._receive.view.task_peers
+        return Obstacles(
+            {name_of(peer): tasks for peer, (tasks, expires) in self._announced.by_peer.items() if expires > now},
+            {name_of(peer): frozenset(task for task in task_peers if task_peers[task] == peer) for peer in self._slow},
+        )
+
+    def reconnects(self) -> int:
+        """How often peers were connected to anew, the present ones; by any thread."""
+        return sum(max(0, each.sender.connects - 1) for each in list(self._connections.values()))
+
+    def dropped(self) -> dict[str, int]:
+        """{why: how many tuples, acks or frames}; by any thread."""
+        found = {f"before sending: {why}": count for why, count in dict(self._transfer.dropped).items()}
+        found |= {f"on arrival: {why}": count for why, count in dict(self._receive.dropped).items()}
+        if self._transport.dropped:
+            found["messages of several parts"] = self._transport.dropped
+        return found
+
+    def peers(self) -> int:
+        """How many are connected to, or being connected to; by any thread."""
+        return len(self._connections)
 
     def statistics(self) -> Mapping[str, object]:
         """For logs and tests."""
@@ -282,7 +309,7 @@ class Exchange:
                     connection.control.append(held_frame(self._own, held))
             case Held(number, entries):
                 known = [Holding(root, task, How(how)) for root, task, how in entries if how in HOWS]
-                self._flow.answered(number, _name(peer), known)
+                self._flow.answered(number, name_of(peer), known)
             case _:
                 assert_never(message)
 
@@ -305,8 +332,8 @@ class Exchange:
                 connection.control.append(throttle_frame(self._own, told))
 
     def _lost(self, peer: Peer) -> None:
-        logger.info("The worker at %s died or was replaced; what was under way is replayed.", _name(peer))
-        self._flow.fail_pending(f"the worker at {_name(peer)} died or was replaced, and may have held a part of it")
+        logger.info("The worker at %s died or was replaced; what was under way is replayed.", name_of(peer))
+        self._flow.fail_pending(f"the worker at {name_of(peer)} died or was replaced, and may have held a part of it")
 
     def _greet(self, now: float) -> None:
         for connection in self._connections.values():
@@ -363,7 +390,7 @@ class Exchange:
         return self._transfer.sent_frames != before
 
     def _throttle(self, now: float) -> None:
-        full = self._transfer.full_peers()
+        full = self._slow = self._transfer.full_peers()
         tasks = backpressure.spared(self._announced, now)
         if full:
             tasks |= {task for task, peer in self._receive.view.task_peers.items() if peer in full}
@@ -372,5 +399,6 @@ class Exchange:
             self._flow.throttle(tasks)
 
 
-def _name(peer: Peer) -> str:
+def name_of(peer: Peer) -> str:
+    """For people."""
     return joined(peer.host, peer.slot.port)

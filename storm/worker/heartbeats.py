@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from storm.clock import Clock
     from storm.ids import ExecutorId
+    from storm.metrics.insight_records import WorkerInsight
     from storm.metrics.stats_records import ExecutorStats
     from storm.worker.launch import Launch
 
@@ -39,8 +40,8 @@ class Caller(Protocol):
 class Heartbeats:
     """`beat` is one heartbeat; `start` sends them on a thread of its own, the first one at once.
 
-    `stats` is to be set once the executors run: from then on beats tell figures and the uptime. `on_replaced` is
-    called when another worker owns the slot.
+    `stats` is to be set once the executors run: from then on beats tell figures and the uptime, and `insight`, if it is
+    set, how the worker and its peers get on. `on_replaced` is called when another worker owns the slot.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Heartbeats:
         self._misses = 0
         self._stopped = threading.Event()
         self.stats: Callable[[], Mapping[ExecutorId, ExecutorStats]] | None = None
+        self.insight: Callable[[], WorkerInsight | None] | None = None
 
     def start(self, every_secs: float) -> None:
         """A beat each `every_secs`, however long the one before had to wait for answers."""
@@ -111,6 +113,7 @@ class Heartbeats:
 
     def _message(self) -> Any:
         from storm.thrift import convert
+        from storm.thrift.insight_convert import worker_insight_to_thrift
         from storm.thrift.interface import storm_thrift
 
         now = self._clock.now()
@@ -125,4 +128,6 @@ class Heartbeats:
         if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:
             self._stats_at = now
             message.executor_stats = convert.all_executor_stats_to_thrift(self.stats())
+        if self.insight is not None:  # with each beat: a supervisor passes on the newest only
+            message.insight = worker_insight_to_thrift(self.insight())
         return message

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -101,6 +102,17 @@ def test_last_errors_are_by_component() -> None:
 )
 def test_one_line_tells_of_an_error(error: str, line: str) -> None:
     assert headline(error) == line
+
+
+def test_what_components_and_workers_do_is_plain_data_too() -> None:
+    t = storm_thrift()
+    found = page()
+    found.id_to_bolt_agg_stats["split"].insight = t.ComponentInsight(reasons={"in-call": 1}, known=2, queued=0)
+    found.workers[0].insight = t.WorkerInsight(slow_peers=["h:6701"], dropped={"why": 3})
+    shown = json.loads(json.dumps(page_as_dict(found)))
+    assert shown["bolts"]["split"]["insight"] == {"reasons": {"in-call": 1}, "known": 2, "queued": 0}
+    assert shown["workers"][0]["insight"] == {"slow_peers": ["h:6701"], "dropped": {"why": 3}}
+    assert "insight" not in shown["spouts"]["words"]
 
 
 def test_as_plain_data() -> None:

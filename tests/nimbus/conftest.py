@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from storm.cluster.memory import MemoryStorage
     from storm.cluster.records import Assignment
+    from storm.metrics.insight_records import WorkerInsight
     from storm.metrics.stats_records import ExecutorStats
 
 
@@ -189,13 +190,18 @@ class Cluster:
         assert found is not None
         return found
 
-    def beat(self, topology_id: str, stats: Mapping[ExecutorId, ExecutorStats] | None = None) -> None:
+    def beat(
+        self,
+        topology_id: str,
+        stats: Mapping[ExecutorId, ExecutorStats] | None = None,
+        insight: WorkerInsight | None = None,
+    ) -> None:
         """Every worker that should run tells that it does; those of missing supervisors tell nothing."""
         for slot, executors in self.assignment(topology_id).slot_executors().items():
             if slot.node_id in self.supervisors:
                 own = {executor: one for executor, one in (stats or {}).items() if executor in executors}
                 beat = WorkerBeat(
-                    topology_id, frozenset(executors), self.clock.wall_secs(), slot.node_id, slot.port, 60, own
+                    topology_id, frozenset(executors), self.clock.wall_secs(), slot.node_id, slot.port, 60, own, insight
                 )
                 self.core.record([beat])
 

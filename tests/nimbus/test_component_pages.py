@@ -7,8 +7,9 @@ import pytest
 from storm.cluster.records import ErrorInfo
 from storm.errors import TopologyNotAliveError
 from storm.ids import ExecutorId, GlobalStreamId
-from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
-from storm.nimbus.component_pages import component_page
+from storm.metrics.insight_records import BACK_PRESSURE, ExecutorInsight, FailedTuple, Hindrance
+from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats, SpoutStats
+from storm.nimbus.component_pages import component_page, executor_summary
 from storm.nimbus.topology_view import TopologyView, view_topology
 from storm.thrift.interface import storm_thrift
 
@@ -29,8 +30,12 @@ BOLT = ExecutorStats(
 def view(two_nodes: Any) -> TopologyView:
     topology_id = two_nodes.submit()
     two_nodes.beat(topology_id, {ExecutorId(3, 3): BOLT})
-    core = two_nodes.core
-    return view_topology(core.snapshot, core.heartbeats, topology_id, two_nodes.clock.wall_secs())
+    return seen(two_nodes, topology_id)
+
+
+def seen(cluster: Any, topology_id: str) -> TopologyView:
+    core = cluster.core
+    return view_topology(core.snapshot, core.heartbeats, topology_id, cluster.clock.wall_secs())
 
 
 def test_a_bolts_page_has_its_inputs_outputs_and_executors(view: TopologyView) -> None:
@@ -51,6 +56,54 @@ def test_a_spouts_page_says_so(view: TopologyView) -> None:
     assert page.component_type == storm_thrift().ComponentType.SPOUT
     assert page.gsid_to_input_stats == {}
     assert page.window_to_stats["600"].specific_stats.spout.complete_latency_ms == 0.0
+
+
+def failed(task: int, number: int, wall_secs: int) -> FailedTuple:
+    return FailedTuple(task, repr(number), "failed", "count", "'count' (task 3) failed it", 1.5, wall_secs)
+
+
+def told(insight: ExecutorInsight, *failures: FailedTuple) -> ExecutorStats:
+    return ExecutorStats({}, {}, SpoutStats(), 1.0, insight, failures)
+
+
+def test_what_executors_do_and_what_failed_is_on_a_spouts_page(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    held = ExecutorInsight(Hindrance(BACK_PRESSURE, ("count",), ("b:6700",)), silent=True, pending=4, pending_max=5)
+    one, two = (
+        told(held, failed(6, 1, 100), failed(6, 2, 120)),
+        told(ExecutorInsight(silent=False, pending=1, pending_max=5), failed(7, 3, 110)),
+    )
+    two_nodes.beat(topology_id, {ExecutorId(6, 6): one, ExecutorId(7, 7): two})
+    page = component_page(seen(two_nodes, topology_id), "words", ALL_TIME, False, [])
+    insight = page.insight
+    assert (insight.known, insight.silent, insight.pending, insight.pending_max) == (2, 1, 5, 10)
+    assert (insight.reasons, insight.held_by_workers) == ({BACK_PRESSURE: 1}, ["b:6700"])
+    assert insight.text == "back pressure: the queues of 'count' at b:6700 are full"
+    summaries = [one.exec_summary.insight for one in page.exec_stats]
+    assert [(each.reason, each.silent, each.pending) for each in summaries] == [
+        (BACK_PRESSURE, True, 4),
+        (None, False, 1),
+    ]
+    assert [(each.message_id, each.task, each.time_secs) for each in page.failures] == [
+        ("2", 6, 120),
+        ("3", 7, 110),
+        ("1", 6, 100),
+    ]
+    assert {(each.host, each.port) for each in page.failures} <= {("host-a", 6700), ("host-b", 6700)}
+
+
+def test_of_executors_that_told_nothing_of_it_nothing_is_said(view: TopologyView) -> None:
+    page = component_page(view, "count", ALL_TIME, False, [])
+    assert (page.insight, page.failures) == (None, None)
+    assert [one.exec_summary.insight for one in page.exec_stats] == [None, None, None]
+
+
+def test_what_stands_beside_an_executors_figures_is_not_in_them(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.beat(topology_id, {ExecutorId(6, 6): told(ExecutorInsight(pending=4), failed(6, 1, 100))})
+    [report] = [one for one in seen(two_nodes, topology_id).reports if one.stats is not None]
+    summary = executor_summary(report)
+    assert (summary.insight.pending, summary.stats.insight, summary.stats.failures) == (4, None, None)
 
 
 def test_the_acker_has_a_page_too(view: TopologyView) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from storm.cluster.records import Assignment
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, WorkerSlot
+from storm.metrics.insight_records import WorkerInsight
 from storm.metrics.stats_records import ExecutorStats, SpoutStats
 from storm.nimbus.heartbeats import AssignedSlot, Heartbeats, Limits, WorkerBeat
 
@@ -98,11 +99,12 @@ def test_what_is_no_longer_assigned_is_forgotten(beats: Heartbeats) -> None:
 
 
 def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
-    beats.record(replace(BEAT, stats=STATS, uptime_secs=7), LEFT, 1)
-    beats.record(replace(BEAT, reported_secs=1001, uptime_secs=8), LEFT, 2)
+    beats.record(replace(BEAT, stats=STATS, uptime_secs=7, insight=WorkerInsight(peers=1)), LEFT, 1)
+    beats.record(replace(BEAT, reported_secs=1001, uptime_secs=8, insight=WorkerInsight(peers=2)), LEFT, 2)
     last = beats.last("wc-1-0", LEFT)
     assert last is not None
     assert (last.stats, last.uptime_secs, last.reported_secs) == (STATS, 8, 1001)
+    assert last.insight == WorkerInsight(peers=2)  # it comes with every beat
 
 
 def test_a_worker_that_starts_anew_has_no_uptime_until_it_says_so(beats: Heartbeats) -> None:

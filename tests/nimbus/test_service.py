@@ -16,6 +16,7 @@ from storm.errors import (
     TopologyNotAliveError,
     UploadNotFoundError,
 )
+from storm.metrics.insight_records import WorkerInsight
 from storm.nimbus.file_transfers import EMPTY_PACKAGE, Downloads, Uploads
 from storm.nimbus.inbox import DirectRequests, Inbox
 from storm.nimbus.service import NimbusService
@@ -136,9 +137,11 @@ def test_a_worker_without_supervisor_learns_that_its_topology_is_gone(
         executors=[convert.executor_to_thrift(executor) for executor in executors],
         time_secs=5,
         port=slot.port,
+        insight=t.WorkerInsight(peers=2),
     )
     service.sendSupervisorWorkerHeartbeat(beat)
-    assert two_nodes.core.heartbeats.last(topology_id, slot) is not None
+    last = two_nodes.core.heartbeats.last(topology_id, slot)
+    assert last.insight == WorkerInsight(peers=2)
     beat.storm_id = "gone-1-1"
     with pytest.raises(TopologyNotAliveError, match="gone-1-1"):
         service.sendSupervisorWorkerHeartbeat(beat)

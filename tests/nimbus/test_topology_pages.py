@@ -4,7 +4,8 @@ from typing import Any
 
 from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
 from storm.ids import ExecutorId
-from storm.metrics.stats_records import ALL_TIME, ExecutorStats, SpoutStats
+from storm.metrics.insight_records import ExecutorInsight, WorkerInsight
+from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.topology_pages import notices, slot_failures, topology_info, topology_page
 from storm.nimbus.topology_view import TopologyView, view_topology
 
@@ -32,6 +33,22 @@ def test_a_page_shows_the_spouts_acks_and_everybodys_emits(two_nodes: Any) -> No
     words = page.id_to_spout_agg_stats["words"]
     assert (words.common_stats.num_executors, words.common_stats.num_tasks, words.common_stats.failed) == (2, 2, 2)
     assert page.notices == ["look"]
+
+
+def test_a_page_shows_what_components_and_workers_do(two_nodes: Any) -> None:
+    topology_id = two_nodes.submit()
+    full = ExecutorInsight(queued=300, queue_max=200, queue_mark=100, full=True, unsettled=2)
+    stats = ExecutorStats({}, {}, BoltStats(), insight=full)
+    two_nodes.beat(topology_id, {ExecutorId(3, 3): stats}, WorkerInsight(slow_peers=("b:6700",), peers=1))
+    core = two_nodes.core
+    shown = view_topology(core.snapshot, core.heartbeats, topology_id, two_nodes.clock.wall_secs())
+    page = topology_page(shown, ALL_TIME, False, {}, [])
+    count = page.id_to_bolt_agg_stats["count"].insight
+    assert (count.known, count.full, count.queued, count.queue_max, count.queue_mark) == (1, 1, 300, 200, 100)
+    assert page.id_to_spout_agg_stats["words"].insight is None
+    assert [(worker.insight.slow_peers, worker.insight.peers) for worker in page.workers] == [(["b:6700"], 1)] * 2
+    info = topology_info(shown, {}, [])
+    assert [one.insight.queued for one in info.executors if one.insight is not None] == [300]
 
 
 def test_system_components_are_shown_on_request(two_nodes: Any) -> None:

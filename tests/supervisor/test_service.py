@@ -95,6 +95,16 @@ def test_a_part_of_a_log_is_answered(served: Served, tmp_path: Path) -> None:
     assert (part.data, part.offset, part.size) == (b"lo", 3, 5)
 
 
+def test_a_part_of_the_samples_of_tuples_is_answered(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(TopologyNotAliveError):
+        served.service.readWorkerEvents("words-1-1", "h", 6700, 0, 10)
+    path = log_path(tmp_path, "words-1-1", 6700, "events.log")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"{}")
+    part = served.service.readWorkerEvents("words-1-1", "h", 6700, -1, 10)
+    assert (part.data, part.offset, part.size) == (b"}", 1, 2)
+
+
 def test_it_tells_of_its_host(served: Served) -> None:
     report = served.service.getHostReport(["elsewhere"])
     assert (report.host, report.python, list(report.resolutions)) == ("h", "3.11.2", ["elsewhere"])

@@ -45,6 +45,19 @@ def test_a_log_is_appended_to_until_it_is_too_large(tmp_path: Path) -> None:
     assert kept == ["worker.log", *(f"worker.log.{n}" for n in range(1, OLD_LOGS_KEPT + 1))]
 
 
+def test_the_samples_of_a_worker_are_beside_its_log_and_no_other_file_is_shown(tmp_path: Path) -> None:
+    write(tmp_path, b"log")
+    events = log_path(tmp_path, "words-1-1", 6700, "events.log")
+    with pytest.raises(TopologyNotAliveError):
+        read_part(tmp_path, "words-1-1", 6700, 0, 10, "events.log")
+    events.write_bytes(b"events")
+    assert read_part(tmp_path, "words-1-1", 6700, 0, 10, "events.log").data == b"events"
+    assert read_part(tmp_path, "words-1-1", 6700, 0, 10).data == b"log"
+    for name in ("", "worker.log.1", "../6700/events.log", "/etc/passwd"):
+        with pytest.raises(NotAuthorizedError):
+            read_part(tmp_path, "words-1-1", 6700, 0, 10, name)
+
+
 def test_a_running_workers_log_is_put_aside_and_its_worker_writes_on(tmp_path: Path) -> None:
     path = log_path(tmp_path, "words-1-1", 6700)
     log = open_log(path, 100)

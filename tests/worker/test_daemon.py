@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from exchange_parts import StandingClock
 
 from storm.cluster.memory import MemoryTree
-from storm.cluster.records import Assignment, LogConfig, LoggerLevel, StormBase, TopologyStatus
+from storm.cluster.records import Assignment, DebugOptions, LogConfig, LoggerLevel, StormBase, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
@@ -105,6 +106,13 @@ class Story:
         found = self.state.storm_base_versioned(TOPOLOGY_ID)
         assert found is not None
         self.state.update_storm_base(StormBase(TOPOLOGY_ID, "wc", status, 2, {}, 0), found[1])
+
+    def sample(self, percent: float | None) -> None:
+        """Of all components; None: no more."""
+        options = {} if percent is None else {TOPOLOGY_ID: DebugOptions(True, percent)}
+        found = self.state.storm_base_versioned(TOPOLOGY_ID)
+        assert found is not None
+        self.state.update_storm_base(replace(found[0], component_debug=options), found[1])
 
     def worker(self, slot: WorkerSlot, epoch: int = 1, state: StormClusterState | None = None) -> Worker:
         told = Launch(
@@ -256,3 +264,18 @@ def test_a_port_that_is_taken_is_named(story: Story) -> None:
     story.worker(A)
     with pytest.raises(WorkerStartError, match="6700"):
         story.worker(A)
+
+
+def test_tuples_are_sampled_while_the_topologys_record_says_so(story: Story) -> None:
+    story.sample(100.0)
+    a, b = story.worker(A), story.worker(B)
+    story.turns(a, b)
+    assert len(acked) == 50
+    writer = a.sampling.writer
+    assert writer is not None
+    story.sample(None)
+    story.turns(a, b)
+    assert a.sampling.writer is None
+    writer.join(30)
+    lines = [json.loads(line) for line in (story.directory / "events.log").read_text().splitlines()]
+    assert [(line["component"], line["values"]) for line in lines] == [("numbers", f"[{n}]") for n in range(1, 51)]

@@ -4,7 +4,7 @@ import threading
 from array import array
 from typing import TYPE_CHECKING
 
-from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, Side, address, assignment, turns
+from exchange_parts import COUNT, LEFT, MARKS, RIGHT, SPLIT, Side, address, assignment, turns
 
 from storm.executor.inquiry import Holding, How
 from storm.executor.transfer import Tracking
@@ -22,6 +22,7 @@ from storm.messaging.batch import (
 from storm.messaging.columns import columns
 from storm.messaging.in_process import FRAMES_ON_THE_WAY_MAX, InProcessNetwork
 from storm.messaging.tuple_codec import encode_rows
+from storm.metrics.insight_records import Obstacles
 from storm.tuples import Tuple
 from storm.worker.backpressure import EXPIRY_SECS
 from storm.worker.exchange import ASK_AGAIN_SECS
@@ -221,6 +222,44 @@ def test_a_peer_that_changed_while_the_link_was_cut_is_noticed() -> None:
     again.sees(assignment())
     turns(left, again)
     assert left.lanes.failed_pending == 1
+
+
+def test_who_holds_this_worker_back_is_told_until_it_does_no_more() -> None:
+    left, right = connected_pair()
+    name = f"127.0.0.1:{RIGHT.port}"
+    assert left.exchange.obstacles() == Obstacles()
+    right.lanes.lengths = {2: MARKS.high + 1}
+    right.receive.delivered += 1
+    turns(left, right, count=12)
+    assert left.exchange.obstacles() == Obstacles(announced={name: frozenset({2})})
+    left.clock.sleep(EXPIRY_SECS + 1)
+    assert left.exchange.obstacles() == Obstacles()
+
+
+def test_a_peer_that_takes_less_than_it_is_sent_is_told() -> None:
+    left, _ = connected_pair()
+    for i in range(FRAMES_ON_THE_WAY_MAX + 10):
+        send(left, 2, str(i))
+        turns(left, count=1)
+    assert left.exchange.obstacles() == Obstacles(slow={f"127.0.0.1:{RIGHT.port}": frozenset({2, 3})})
+
+
+def test_connections_and_what_was_dropped_are_counted() -> None:
+    left, right = connected_pair()
+    assert (left.exchange.peers(), left.exchange.reconnects(), left.exchange.dropped()) == (1, 0, {})
+    right.transport.close()
+    turns(left)
+    again = Side(left.network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert left.exchange.reconnects() == 1
+    send(left, 99, "a", "b")
+    left.receive.take(b"noise")
+    left.receive.take(b"noise")
+    assert left.exchange.dropped() == {
+        "before sending: no worker has the task": 2,
+        "on arrival: a malformed frame": 2,
+    }
 
 
 def test_peers_are_asked_what_they_hold_and_answer() -> None:

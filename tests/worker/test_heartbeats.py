@@ -9,8 +9,10 @@ from exchange_parts import StandingClock
 
 from storm.errors import NotAuthorizedError, StormError, ThriftConnectionError
 from storm.ids import ExecutorId
+from storm.metrics.insight_records import WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
 from storm.thrift import convert
+from storm.thrift.insight_convert import worker_insight_from_thrift
 from storm.worker.heartbeats import STATS_EVERY_SECS, Heartbeats
 from storm.worker.launch import Launch
 
@@ -81,6 +83,16 @@ def test_stats_go_along_every_few_seconds_once_there_are_any(story: Story) -> No
         story.clock.sleep(STATS_EVERY_SECS / 2)
     found = [convert.all_executor_stats_from_thrift(message.executor_stats) for message in story.supervisor.messages]
     assert found == [{}, STATS, {}, STATS, {}]
+
+
+def test_how_the_worker_gets_on_goes_with_every_beat(story: Story) -> None:
+    story.heartbeats.beat()
+    told = iter([WorkerInsight(peers=3, dropped={"why": 2}), None])
+    story.heartbeats.insight = lambda: next(told)
+    story.heartbeats.beat()
+    story.heartbeats.beat()
+    found = [worker_insight_from_thrift(message.insight) for message in story.supervisor.messages]
+    assert found == [None, WorkerInsight(peers=3, dropped={"why": 2}), None]
 
 
 def test_nimbus_is_told_while_the_supervisor_is_away(story: Story) -> None:

@@ -9,6 +9,7 @@ from storm.thrift.interface import storm_thrift
 from storm.ui.rest import (
     cluster,
     component_page,
+    insight,
     log_levels,
     shapes,
     supervisors,
@@ -102,6 +103,19 @@ async def _lag(call: Call) -> Any:
     return {}
 
 
+async def _insight(call: Call) -> Any:
+    page = await call.nimbus.read("getTopologyPageInfo", call.path["id"], call.view.window, call.view.include_system)
+    return insight.insight(page, await _topology_info(call))
+
+
+async def _failures(call: Call) -> Any:
+    topology_id, view = call.path["id"], call.view
+    page = await call.nimbus.read("getTopologyPageInfo", topology_id, view.window, False)
+    spouts = sorted(page.id_to_spout_agg_stats or {})
+    pages = [await call.nimbus.read("getComponentPageInfo", topology_id, one, view.window, False) for one in spouts]
+    return insight.failures(pages)
+
+
 async def _log_config(call: Call) -> Any:
     return log_levels.log_config(await call.nimbus.read("getLogConfig", call.path["id"]))
 
@@ -137,5 +151,9 @@ READING = (
              shapes.VISUALIZATION, WINDOW_AND_SYSTEM),
     Endpoint("GET", "/topology/{id}/component/{component}", "One component: streams, executors, errors.",
              _component_page, (shapes.SPOUT_PAGE, shapes.BOLT_PAGE), WINDOW_AND_SYSTEM),
+    Endpoint("GET", "/topology/{id}/insight", "What executors and workers do at the moment; Storm has no such path.",
+             _insight, shapes.INSIGHT, ("sys",)),
+    Endpoint("GET", "/topology/{id}/failures", "The tuples that failed last, and why; Storm has no such path.",
+             _failures, shapes.FAILURES),
     Endpoint("GET", "/topology/{id}/logconfig", "Log levels that were set.", _log_config, shapes.LOG_CONFIG),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 Shape: TypeAlias = "str | list[Any] | tuple[Any, ...] | dict[str, Any]"
 
 TEXT, WHOLE, NUMBER, FLAG, ANY = "string", "integer", "number", "boolean", "any"
-TEXT_OR_NULL, WHOLE_OR_NULL = "string?", "integer?"
+TEXT_OR_NULL, WHOLE_OR_NULL, NUMBER_OR_NULL, FLAG_OR_NULL = "string?", "integer?", "number?", "boolean?"
 AS_TEXT = TEXT  # a number with three decimals, as text
 
 SHOWS_RESOURCES = {"schedulerDisplayResource": FLAG}
@@ -223,6 +223,66 @@ LOG_CONFIG = {
     }
 }
 LAG = {"*": ANY}
+
+# Ours: Storm has nothing like it. Null: not known, or, of a reason, none.
+HINDRANCE = {"text": TEXT_OR_NULL, "heldBy": [TEXT], "heldByWorkers": [TEXT]}
+QUEUES = {"queued": WHOLE_OR_NULL, "queueMax": WHOLE_OR_NULL, "queueMark": WHOLE_OR_NULL, "unsettled": WHOLE_OR_NULL}
+PENDING = {"pending": WHOLE_OR_NULL, "pendingMax": WHOLE_OR_NULL}
+COMPONENT_INSIGHT = {
+    "component": TEXT,
+    "executors": WHOLE,
+    "known": WHOLE,
+    "reasons": {"*": WHOLE},
+    **HINDRANCE,
+}
+EXECUTOR_INSIGHT = {
+    "id": TEXT,
+    "component": TEXT,
+    "host": TEXT,
+    "port": WHOLE,
+    "reason": TEXT_OR_NULL,
+    **HINDRANCE,
+    "callSecs": NUMBER_OR_NULL,
+    "callAt": TEXT_OR_NULL,
+    "silent": FLAG_OR_NULL,
+    "full": FLAG_OR_NULL,
+    **PENDING,
+    **QUEUES,
+}
+WORKER_INSIGHT = {
+    "host": TEXT,
+    "port": WHOLE,
+    "known": FLAG,
+    "fullComponents": [TEXT],
+    "heldBy": {"*": [TEXT]},
+    "slowPeers": [TEXT],
+    "missingPeers": [TEXT],
+    "peers": WHOLE,
+    "reconnects": WHOLE,
+    "dropped": {"*": WHOLE},
+}
+INSIGHT = {
+    "spouts": [{**COMPONENT_INSIGHT, "silent": WHOLE_OR_NULL, **PENDING}],
+    "bolts": [{**COMPONENT_INSIGHT, "full": WHOLE_OR_NULL, **QUEUES}],
+    "executors": [EXECUTOR_INSIGHT],
+    "workers": [WORKER_INSIGHT],
+}
+FAILURES = {
+    "failures": [
+        {
+            "spout": TEXT,
+            "task": WHOLE,
+            "messageId": TEXT,
+            "kind": TEXT,
+            "component": TEXT_OR_NULL,
+            "text": TEXT,
+            "ageSecs": NUMBER,
+            "time": WHOLE,
+            "host": TEXT,
+            "port": WHOLE,
+        }
+    ]
+}
 OWNER = {
     "owner": TEXT,
     **dict.fromkeys(("totalTopologies", "totalExecutors", "totalWorkers", "totalTasks", "isolatedNodes"), WHOLE),
