@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from storm.errors import TopologyNotAliveError
 from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
+from storm.metrics.component_metrics import component_metrics
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.submission import unknown
 from storm.thrift import convert
@@ -111,4 +112,5 @@ def component_page(
         errors=[convert.error_to_thrift(error) for error in errors],
         debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
         topology_status=base.status.value,
+        metrics=component_metrics(view.metrics, component_id) or None,
     )

@@ -30,7 +30,9 @@ from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions
 from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
+from storm.worker.metric_reports import MetricReports
 from storm.worker.options import WorkerOptions
+from storm.worker.process_figures import process_figures
 from storm.worker.receive import Receive
 from storm.worker.transfer import TransferOptions, WorkerTransfer
 
@@ -82,6 +84,7 @@ class Worker:
         self.launch = told
         self.lanes = lanes
         self.exchange = exchange
+        self.metrics = MetricReports(told, lanes, exchange.statistics, process_figures, parts.clock)
         self._clock = parts.clock
         self._state = parts.state
         self._reports = reports
@@ -133,6 +136,7 @@ class Worker:
         self.exchange.start(lambda: self.end(EXIT_INTERNAL_ERROR, "the exchange with other workers failed"))
         self.lanes.ask_peers = self.exchange.ask
         self.lanes.start()
+        self.metrics.start()
         threading.Thread(target=self._watch_lanes, name="executor-watch", daemon=True).start()
 
     def turn(self, refresh_secs: float) -> float:
@@ -156,6 +160,7 @@ class Worker:
     def shut_down(self, timeout_secs: float) -> None:
         """End executors and close sockets, within about this time."""
         until = self._clock.now() + timeout_secs
+        self.metrics.stop()
         self.lanes.set_active(False)
         self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
         self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
@@ -339,6 +344,7 @@ def _run(told: Launch) -> int:
             return EXIT_ORDERLY
         raise
     heartbeats.stats = worker.lanes.stats
+    heartbeats.metrics = lambda: worker.metrics.text
     if not ending.empty():
         worker.end(*ending.get())
     try:

@@ -98,11 +98,15 @@ def test_what_is_no_longer_assigned_is_forgotten(beats: Heartbeats) -> None:
 
 
 def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
-    beats.record(replace(BEAT, stats=STATS, uptime_secs=7), LEFT, 1)
+    beats.record(replace(BEAT, stats=STATS, uptime_secs=7, metrics="first"), LEFT, 1)
     beats.record(replace(BEAT, reported_secs=1001, uptime_secs=8), LEFT, 2)
     last = beats.last("wc-1-0", LEFT)
     assert last is not None
-    assert (last.stats, last.uptime_secs, last.reported_secs) == (STATS, 8, 1001)
+    assert (last.stats, last.uptime_secs, last.reported_secs, last.metrics) == (STATS, 8, 1001, "first")
+    beats.record(replace(BEAT, reported_secs=1002, metrics="second"), LEFT, 3)
+    newest = beats.last("wc-1-0", LEFT)
+    assert newest is not None
+    assert (newest.stats, newest.metrics) == (STATS, "second")
 
 
 def test_a_worker_that_starts_anew_has_no_uptime_until_it_says_so(beats: Heartbeats) -> None:
