@@ -174,7 +174,8 @@ class MetricReports:
         }
         queues = self._lanes.queue_lengths()
         for executor in self._lanes.executors:
-            if (totals := executor.totals()) is not None:
+            totals = executor.totals()
+            if totals is not None and not is_consumer(executor.component):
                 first = executor.id.start_task
                 points[executor.component, first] = [
                     *executor_points(self._totals.get(executor.id), totals),
