@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     )
     from storm.topology.context import TopologyContext
     from storm.topology.failures import Failure, Retries
+    from storm.topology.metrics_consumer import MetricsConsumer, metrics_consumer
     from storm.topology.output_fields import DirectStream, OutputFieldsDeclarer
     from storm.topology.structure import StormTopology
+    from storm.topology.task_hooks import TaskHook
     from storm.tuples import Tuple
 
 __version__ = "0.1.0"
@@ -57,6 +59,7 @@ _MODULES = {
     "Failure": "storm.topology.failures",
     "InvalidTopologyError": "storm.errors",
     "LocalCluster": "storm.local.local_cluster",
+    "MetricsConsumer": "storm.topology.metrics_consumer",
     "OutputCollector": "storm.topology.component",
     "OutputFieldsDeclarer": "storm.topology.output_fields",
     "ReportedFailedError": "storm.errors",
@@ -66,9 +69,11 @@ _MODULES = {
     "SpoutOutputCollector": "storm.topology.component",
     "StormError": "storm.errors",
     "StormTopology": "storm.topology.structure",
+    "TaskHook": "storm.topology.task_hooks",
     "TopologyBuilder": "storm.topology.builder",
     "TopologyContext": "storm.topology.context",
     "Tuple": "storm.tuples",
+    "metrics_consumer": "storm.topology.metrics_consumer",
     "register_type": "storm.messaging.tuple_codec",
     "submit_topology": "storm.client.submitter",
 }
@@ -86,6 +91,7 @@ __all__ = [
     "Failure",
     "InvalidTopologyError",
     "LocalCluster",
+    "MetricsConsumer",
     "OutputCollector",
     "OutputFieldsDeclarer",
     "ReportedFailedError",
@@ -95,9 +101,11 @@ __all__ = [
     "SpoutOutputCollector",
     "StormError",
     "StormTopology",
+    "TaskHook",
     "TopologyBuilder",
     "TopologyContext",
     "Tuple",
+    "metrics_consumer",
     "register_type",
     "submit_topology",
 ]

@@ -117,6 +117,7 @@ class ClusterSite:
             "storm.zookeeper.port": zookeeper.port,
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": next(self._ports),
+            "nimbus.metrics.port": next(self._ports),
             **settings,
         }
         self.conf_dir = directory / "conf"
@@ -133,6 +134,7 @@ class ClusterSite:
         settings = {
             **self.settings,
             "supervisor.thrift.port": next(self._ports),
+            "supervisor.metrics.port": next(self._ports),
             "supervisor.slots.ports": [next(self._ports) for _ in range(SLOTS)],
         }
         daemon = Daemon(f"supervisor-{name}", "supervisor", self.directory / f"supervisor-{name}", settings)

@@ -188,6 +188,10 @@ class ZooKeeperStorage:
         view._fence = self._place(fence)
         return view
 
+    def watch_calls(self, on_call: Callable[[float, bool], None]) -> None:
+        """Have `on_call` told of each call how many seconds it took, and whether ZooKeeper answered; in any thread."""
+        self._session.on_call = on_call
+
     def add_listener(self, listener: Listener) -> None:
         self._session.add_listener(listener)
 

@@ -119,6 +119,7 @@ class ZooKeeperSession:
             default_acl=CREATOR_ALL_ACL if auth else None,
             logger=_quiet_logger(),
         )
+        self.on_call: Callable[[float, bool], None] = lambda secs, is_answered: None
         self._clock = clock
         self._session_secs = session_timeout_ms / 1000
         self._call_timeout_secs = call_timeout_secs
@@ -193,10 +194,22 @@ class ZooKeeperSession:
             return self._watches.setdefault(key, changed)
 
     def call(self, action: str, path: str, attempt: Callable[[Call], T]) -> T:
-        """`attempt`, repeated while connections are lost, until the call's deadline.
+        """`attempt`, repeated while connections are lost, until the call's deadline; `on_call` hears how it went.
 
         Raises NoNodeError, NodeExistsError, BadVersionError, NoPermissionError, CoordinationError for kazoo's.
         """
+        began, is_answered = self._clock.now(), False
+        try:
+            found = self._repeated(action, path, attempt)
+            is_answered = True
+            return found
+        except (NoNodeError, NodeExistsError, BadVersionError):
+            is_answered = True
+            raise
+        finally:
+            self.on_call(self._clock.now() - began, is_answered)
+
+    def _repeated(self, action: str, path: str, attempt: Callable[[Call], T]) -> T:
         call = Call(self._clock, self._clock.now() + self._call_timeout_secs, self._closed)
         while True:
             if not self._is_connected_within(call.remaining_secs()):

@@ -11,6 +11,7 @@ from storm.config.option_types import Bool, Choice, FilePath, Int, Json, ListOf,
 from storm.config.topology_options import TOPOLOGY_SECTIONS
 
 PORT = Int(1, 65_535)
+ANY_PORT = Int(0, 65_535)
 HOSTS = ListOf(Text(), least=1)
 NAMES = ListOf(Text())
 SLOTS_LEAST = 4
@@ -80,6 +81,13 @@ CLUSTER = (
 NIMBUS = (
     Option("nimbus.seeds", HOSTS, ["localhost"], "The hosts that are asked for the leading Nimbus."),
     Option("nimbus.thrift.port", PORT, 6627, "Nimbus's Thrift port."),
+    Option(
+        "nimbus.metrics.port",
+        ANY_PORT,
+        9627,
+        "Where Nimbus shows /health and /metrics, for Prometheus. null: nowhere; 0: any free port. (Not in Storm.)",
+        nullable=True,
+    ),
     Option("nimbus.thrift.threads", Int(1, 1024), 64, "How many calls are served at once."),
     Option(
         "nimbus.thrift.max_buffer_size", Int(65_536), 16_777_216, "The largest Thrift message that is taken.", "bytes"
@@ -173,6 +181,14 @@ NIMBUS = (
 
 SUPERVISOR = (
     Option(
+        "supervisor.metrics.port",
+        ANY_PORT,
+        9628,
+        "Where a supervisor shows /health and /metrics of itself and its workers, for Prometheus. null: nowhere; 0: "
+        "any free port. (Not in Storm.)",
+        nullable=True,
+    ),
+    Option(
         "supervisor.slots.ports",
         ListOf(PORT, least=1, unique=True),
         default_slot_ports(os.cpu_count() or 1),
@@ -258,7 +274,7 @@ WORKER = (
         "worker.log.level.reset.poll.secs", Int(1), 30, "How often it looks for log levels whose time is over.", "s"
     ),
     Option("worker.blob.update.poll.interval.secs", Int(1), 10, "How often it looks for changed blobs.", "s"),
-    Option("executor.metrics.frequency.secs", Int(1), 60, "How often metrics are reported.", "s"),
+    Option("executor.metrics.frequency.secs", Int(1), 60, "Not used: heartbeats carry metrics every 10 s.", "s"),
     Option("num.stat.buckets", Int(1, 1000), 20, "Into how many parts each window of the statistics is cut."),
     Option("zmq.threads", Int(1, 64), 1, "ZeroMQ's I/O threads of a worker."),
     Option("zmq.linger.millis", Int(0), 5000, "How long a closing worker goes on sending.", "ms"),
@@ -314,11 +330,18 @@ UI = (
     Option("logs.users", NAMES, [], "Users who may read workers' logs. Empty: everybody."),
     Option("logs.groups", NAMES, [], "Groups whose members may read workers' logs. Empty: everybody."),
     Option(
-        "storm.daemon.metrics.reporter.interval.secs", Number(0.1), 10, "How often daemons report their metrics.", "s"
+        "storm.metrics.host",
+        Text(),
+        "127.0.0.1",
+        "The address on which Nimbus and supervisors show /health and /metrics, so that Prometheus on another host "
+        "reaches them: it sees the names of topologies, and can change nothing. (Not in Storm.)",
     ),
-    Option("storm.daemon.metrics.reporter.plugins", ListOf(Json()), [], "Where to."),
-    Option("storm.cluster.metrics.consumer.register", ListOf(Json()), [], "Who is given Nimbus's cluster metrics."),
-    Option("storm.cluster.metrics.consumer.publish.interval.secs", Number(0.1), 60, "How often.", "s"),
+    Option(
+        "storm.daemon.metrics.reporter.interval.secs", Number(0.1), 10, "Not used: Prometheus asks daemons itself.", "s"
+    ),
+    Option("storm.daemon.metrics.reporter.plugins", ListOf(Json()), [], "Not used: see nimbus.metrics.port."),
+    Option("storm.cluster.metrics.consumer.register", ListOf(Json()), [], "Not used: see nimbus.metrics.port."),
+    Option("storm.cluster.metrics.consumer.publish.interval.secs", Number(0.1), 60, "Not used.", "s"),
     Option(
         "transactional.zookeeper.root", Text("/"), "/transactional", "Where transactional topologies keep their state."
     ),

@@ -137,7 +137,9 @@ QUEUES = (
 
 STATISTICS = (
     Option("topology.stats.sample.rate", Number(0.0001, 1), 0.05, "The share of tuples whose times are taken."),
-    Option("topology.builtin.metrics.bucket.size.secs", Int(1), 60, "How often built-in metrics are reported.", "s"),
+    Option(
+        "topology.builtin.metrics.bucket.size.secs", Int(1), 60, "How often metrics consumers are given metrics.", "s"
+    ),
     Option(
         "topology.eventlogger.executors",
         Int(0),
@@ -145,11 +147,22 @@ STATISTICS = (
         "Storm's executors that log sampled tuples: without effect, workers do that (storm debug).",
         nullable=True,
     ),
-    Option("topology.metrics.consumer.register", ListOf(Json()), [], "Who is given a topology's metrics."),
-    Option("topology.metrics.reporters", ListOf(Json()), [], "Where workers report metrics to."),
-    Option("topology.enable.v2.metrics.tick", Bool(), False, "Whether metrics of reporters also travel as tuples."),
-    Option("topology.v2.metrics.tick.interval.seconds", Int(1), 60, "How often.", "s"),
-    Option("topology.auto.task.hooks", ListOf(Text()), [], "Hooks of every task."),
+    Option(
+        "topology.metrics.consumer.register",
+        ListOf(Json()),
+        [],
+        "Who is given a topology's metrics: {class, argument, parallelism.hint, max.retain.metric.tuples, whitelist, "
+        "blacklist, expandMapType, metricNameSeparator} each; docs/metrics.md.",
+    ),
+    Option("topology.metrics.reporters", ListOf(Json()), [], "Not used: Prometheus asks supervisors."),
+    Option("topology.enable.v2.metrics.tick", Bool(), False, "Not used: consumers get components' metrics always."),
+    Option("topology.v2.metrics.tick.interval.seconds", Int(1), 60, "Not used.", "s"),
+    Option(
+        "topology.auto.task.hooks",
+        ListOf(Text()),
+        [],
+        "Classes, such as my_module.MyHook, that are told of all that every task does; docs/topologies.md.",
+    ),
 )
 
 STATE = (

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT, SYSTEM_TASK, TICK_STREAM, ExecutorId, GlobalStreamId
+from storm.ids import (
+    ACKER_COMPONENT,
+    METRICS_STREAM,
+    SYSTEM_COMPONENT,
+    SYSTEM_TASK,
+    TICK_STREAM,
+    ExecutorId,
+    GlobalStreamId,
+)
 from storm.topology.context import TopologyContext, WorkerContext
 from storm.topology.structure import GroupingKind
 from storm.tuples import Origin
@@ -17,6 +25,9 @@ if TYPE_CHECKING:
 
     from storm.ids import ComponentId, StreamId, TaskId, TopologyId
     from storm.topology.structure import Grouping, StormTopology
+
+#: The fields of what the worker itself, task -1, emits.
+SYSTEM_STREAMS = {TICK_STREAM: ("rate_secs",), METRICS_STREAM: ("task-info", "data-points")}
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,12 @@ class WorkerPlan:
         return self.worker_context.component_tasks.get(component_id, ())
 
     def subscriptions(self, component_id: ComponentId, stream: StreamId) -> Iterator[tuple[ComponentId, Grouping]]:
-        """Who subscribes to a stream and has tasks, in the order of ids; what the ackers exchange is none of these."""
+        """Who subscribes to a stream and has tasks, in the order of ids; what the ackers exchange is none of these.
+
+        Nor are metrics: their consumers are given them beside the tuples' path, so that no executor pays for them.
+        """
+        if stream == METRICS_STREAM:
+            return
         wanted = GlobalStreamId(component_id, stream)
         for subscriber, spec in sorted(self.topology.components().items()):
             if (
@@ -96,8 +112,8 @@ class WorkerPlan:
 
     def origin(self, task: TaskId, stream: StreamId) -> Origin:
         """Raises KeyError if there is no such task or stream."""
-        if task == SYSTEM_TASK and stream == TICK_STREAM:
-            return Origin(SYSTEM_COMPONENT, TICK_STREAM, SYSTEM_TASK, ("rate_secs",))
+        if task == SYSTEM_TASK:
+            return Origin(SYSTEM_COMPONENT, stream, SYSTEM_TASK, SYSTEM_STREAMS[stream])
         component_id = self.task_components[task]
         fields = self.topology.component(component_id).streams[stream].fields
         return Origin(component_id, stream, task, fields)
@@ -111,6 +127,8 @@ class WorkerPlan:
         for subscriber in self.topology.components():
             if subscriber != ACKER_COMPONENT:
                 for source in self.user_inputs(subscriber):
+                    if source.stream_id == METRICS_STREAM:  # nobody waits for a consumer that has too much to do
+                        continue
                     found.setdefault(source.component_id, set()).add(subscriber)
         return {component_id: frozenset(subscribers) for component_id, subscribers in found.items()}
 

@@ -27,6 +27,7 @@ from storm.config.settings import Settings
 from storm.errors import StormError
 from storm.local.worker_threads import HOST, LocalBlobs, WorkerThread, WorkerThreads
 from storm.messaging.in_process import InProcessNetwork
+from storm.metrics.series import components_part
 from storm.nimbus.core import NimbusCore, SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat as NimbusBeat
 from storm.nimbus.options import NimbusOptions
@@ -253,6 +254,7 @@ class LocalCluster:
             launch.port,
             int(self._clock.now() - thread.started_at),
             thread.worker.lanes.stats(),
+            components_part(thread.worker.metrics.text),
         )
 
     def _is_gone(self, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from storm.errors import TopologyNotAliveError
 from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
 from storm.metrics.insight_records import together
+from storm.metrics.component_metrics import component_metrics
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.submission import unknown
 from storm.thrift import convert
@@ -148,4 +149,5 @@ def component_page(
         topology_status=base.status.value,
         insight=component_insight_to_thrift(component_insight(reports)),
         failures=last_failures(reports) if is_spout else None,
+        metrics=component_metrics(view.metrics, component_id) or None,
     )

@@ -95,7 +95,7 @@ class SubmitRequest:
 class NimbusCore:
     """Requests raise StormErrors that say what is wrong; CoordinationError where ZooKeeper cannot be reached.
 
-    `snapshot`, `heartbeats.last` and `replication.counts` may be read by any thread: each is replaced whole.
+    `snapshot`, `silent`, `heartbeats.last` and `replication.counts` may be read by any thread: each is replaced whole.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class NimbusCore:
         self._submissions = 0
         self._rebalanced: dict[TopologyId, bool] = {}  # for the next round; whether they are spread over the nodes
         self._remains = Remains(cluster_state, self._blobs, options.deletion_delay_secs)
-        self._dead: frozenset[AssignedSlot] = frozenset()  # at the last round
+        self.silent: frozenset[AssignedSlot] = frozenset()  # dead at the last round
         self._clean_up_at = 0.0
 
     # Requests
@@ -343,7 +343,7 @@ class NimbusCore:
     def _begin_departures(self) -> None:
         """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
         begun = departures.begun(
-            self.snapshot, self._scheduler, self._dead, lambda base, secs: self._delay(self._wait(base, secs))
+            self.snapshot, self._scheduler, self.silent, lambda base, secs: self._delay(self._wait(base, secs))
         )
         for base in begun:
             self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])
@@ -408,9 +408,9 @@ class NimbusCore:
                 assignment.version, assignment.topology_id, len(assignment.executor_slots),
                 len(assignment.slot_executors()), len(assignment.node_hosts),
             )  # fmt: skip
-        for used in dead - self._dead:
+        for used in dead - self.silent:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
-        self._dead = dead
+        self.silent = dead
         self._rebalanced.clear()
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)

@@ -19,7 +19,12 @@ from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.exposition.call_times import CallTimes
+from storm.exposition.daemon_pages import DaemonPages, serve
 from storm.hosts.report import name_problem
+from storm.metrics.families import NIMBUS
+from storm.metrics.series import Series
+from storm.nimbus import measures
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -53,6 +58,10 @@ class Nimbus:
         self._inbox = inbox
         self._clock = core.clock
         self._failures = 0
+        self._failed_steps = 0
+        self._done_at = core.clock.now()
+        self._last_error = ""
+        self.zookeeper = CallTimes()
 
     def run(self, is_served: Callable[[], bool] = lambda: True) -> None:
         """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored.
@@ -78,6 +87,22 @@ class Nimbus:
         """End `run` soon; may be called from any thread and from a signal handler."""
         self._inbox.close()
 
+    def problem(self) -> str:
+        """What keeps it from its work, as a sentence; empty: nothing. Any thread may call it."""
+        age_secs = self._clock.now() - self._done_at
+        return measures.problem(self._last_error, age_secs, self.core.options.monitor_freq_secs)
+
+    def series(self) -> Iterator[Series]:
+        """What it shows to Prometheus. Any thread may call it."""
+        core = self.core
+        info = {"host": core.options.advertised_host, "version": storm.__version__}
+        yield Series("storm_nimbus_info", info, 1)
+        yield Series("storm_nimbus_leader", {}, int(core.leads))
+        yield Series("storm_nimbus_failed_steps_total", {}, self._failed_steps)
+        yield Series("storm_nimbus_step_age_seconds", {}, self._clock.now() - self._done_at)
+        yield from measures.cluster_series(core.snapshot, len(core.silent))
+        yield from self.zookeeper.series()
+
     def _step(self) -> float:
         """Seconds until the next one."""
         self.service.forget_old_transfers()
@@ -87,6 +112,8 @@ class Nimbus:
             raise
         except StormError as error:
             self._failures += 1
+            self._failed_steps += 1
+            self._last_error = str(error)
             wait_secs = min(0.5 * 2.0 ** min(self._failures, 10), RETRY_SECS_MAX)
             if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, ... in a row
                 log.warning("Nimbus cannot go on (%d times now) and tries again: %s", self._failures, error)
@@ -94,6 +121,8 @@ class Nimbus:
         if self._failures:
             log.info("Nimbus goes on after %d failures.", self._failures)
             self._failures = 0
+        self._last_error = ""
+        self._done_at = self._clock.now()
         return wait_secs
 
 
@@ -240,12 +269,16 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
         rng=rng,
     )
     relay.to = nimbus.core.wake
+    storage.watch_calls(nimbus.zookeeper.note)
+    facts = {"daemon": "nimbus", "host": options.advertised_host, "stormVersion": storm.__version__}
+    pages = DaemonPages(NIMBUS, nimbus.series, nimbus.problem, facts)
     limits = replace(NIMBUS_LIMITS, frame_max_bytes=options.frame_max_bytes, threads=options.threads)
     server = ThriftServer(
         "Nimbus", nimbus.service, host=options.bind_host, port=options.port, limits=limits, clock=clock
     )
     server.start()
     log.info("Nimbus listens on %s:%d; its files are in %s.", options.bind_host, server.port, options.local_dir)
+    shown = serve(options.metrics_place, pages, clock)
     stopping.tell.to = nimbus.stop
     if stopping.asked:
         nimbus.stop()
@@ -254,5 +287,7 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
         nimbus.run(lambda: server.running)
     finally:
         server.stop()
+        if shown is not None:
+            shown.stop()
     log.info("Nimbus has stopped.")
     return EXIT_OK

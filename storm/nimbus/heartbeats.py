@@ -41,6 +41,7 @@ class WorkerBeat:
 
     `node_id` and `port` are None where the sender did not say. `uptime_secs` None: its executors do not run yet;
     then `insight`, how it and its peers get on, is None too.
+    `metrics`: what its components measure (`storm.metrics.series`), empty where nothing is told.
     """
 
     topology_id: TopologyId
@@ -51,6 +52,7 @@ class WorkerBeat:
     uptime_secs: int | None = None
     stats: Mapping[ExecutorId, ExecutorStats] = field(default_factory=dict)
     insight: WorkerInsight | None = None
+    metrics: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,8 @@ class Heartbeats:
         used = AssignedSlot(beat.topology_id, slot)
         before = self._seen.get(used)
         if before is None or before.beat.reported_secs != beat.reported_secs:
-            if before is not None and not beat.stats:
-                beat = _with_stats_of(before.beat, beat)
+            if before is not None:
+                beat = _with_figures_of(before.beat, beat)
             self._seen[used] = SeenBeat(beat, now)
 
     def last(self, topology_id: TopologyId, slot: WorkerSlot) -> WorkerBeat | None:
@@ -152,6 +154,8 @@ def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[
             yield AssignedSlot(topology_id, slot), since
 
 
-def _with_stats_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
-    """Beats carry stats every few seconds only: in between the last ones stand."""
-    return replace(beat, stats=before.stats)
+def _with_figures_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
+    """Beats carry stats and metrics every few seconds only: in between the last ones stand."""
+    if beat.stats and beat.metrics:
+        return beat
+    return replace(beat, stats=beat.stats or before.stats, metrics=beat.metrics or before.metrics)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.exposition.place import Place
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,6 +43,7 @@ class NimbusOptions:
     zookeeper_root: str = "/storm"
     zookeeper_session_timeout_ms: int = 20_000
     zookeeper_auth: tuple[str, str] | None = None
+    metrics_place: Place = field(default_factory=Place)
     cluster_conf: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -71,5 +74,6 @@ class NimbusOptions:
             zookeeper_root=settings["storm.zookeeper.root"],
             zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
             zookeeper_auth=(scheme, payload) if scheme and payload else None,
+            metrics_place=Place.from_settings(settings, "nimbus.metrics.port"),
             cluster_conf=settings,
         )

@@ -18,6 +18,7 @@ from storm.nimbus.submission import unknown
 from storm.nimbus.topology_view import TopologyView, view_topology
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
+from storm.topology.consumer_registration import without_consumers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +122,7 @@ class NimbusQueries:
         return convert.topology_to_thrift(self._view(id).known_plan.system)
 
     def getUserTopology(self, id: str) -> Struct:
-        return convert.topology_to_thrift(self._view(id).known_plan.topology)
+        return convert.topology_to_thrift(without_consumers(self._view(id).known_plan.topology))
 
     def getLogConfig(self, name: str) -> Struct:
         """`name` is an id, as in Storm."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import InvalidTopologyError, TopologyNotAliveError
 from storm.hosts.report import host_report
+from storm.metrics.series import LINE_BYTES_MAX
 from storm.nimbus import drains
 from storm.nimbus.blob_service import BlobService
 from storm.nimbus.core import SubmitRequest
@@ -134,4 +135,5 @@ def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:
         uptime_secs=struct.uptime_secs,
         stats=convert.all_executor_stats_from_thrift(struct.executor_stats),
         insight=worker_insight_from_thrift(struct.insight),
+        metrics=(struct.metrics or "")[:LINE_BYTES_MAX],
     )

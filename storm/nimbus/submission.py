@@ -15,6 +15,7 @@ from storm.cluster.records import Assignment, RebalanceRequest, StormBase, Topol
 from storm.errors import InvalidTopologyError
 from storm.ids import WorkerSlot
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
+from storm.topology.consumer_registration import REGISTER_KEY, with_consumers
 from storm.topology.parallelism import component_executors, normalise, normalise_conf
 from storm.topology.validation import validate, validate_name
 
@@ -36,6 +37,7 @@ FIXED_KEYS = (
     "topology.tasks",
     "topology.acker.executors",
     "topology.max.task.parallelism",
+    REGISTER_KEY,
     "topology.name",
     "storm.id",
     SUBMISSION_ID_KEY,
@@ -93,6 +95,7 @@ def prepared(base: StormBase, conf: Mapping[str, Any], topology: StormTopology, 
     Raises InvalidTopologyError.
     """
     validate(topology, conf)
+    topology = with_consumers(topology, conf)
     settled = normalise_conf({**conf, "topology.name": base.name, "storm.id": base.topology_id})
     plan = plan_of(normalise(topology, settled), settled)
     executors = component_executors(plan.system, settled)

@@ -44,7 +44,7 @@ class TopologyView:
 
     `replicas`: how many Nimbuses hold its code; None: this one does not know. `leaving`: hosts that it uses and should
     not, each with the reason. `tags` are those that it asks of a host. `not_ready`: which hosts, where its workers do
-    not run yet, lack its environment, in words.
+    not run yet, lack its environment, in words. `metrics`: what the components of each worker measure.
     """
 
     base: StormBase
@@ -57,6 +57,7 @@ class TopologyView:
     leaving: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     not_ready: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
 
     @property
     def uptime_secs(self) -> int:
@@ -106,12 +107,14 @@ def view_topology(
     assignment = snapshot.assignments.get(topology_id)
     workers: list[WorkerView] = []
     reports: list[ExecutorReport] = []
+    metrics: list[str] = []
     for slot, executors in sorted(assignment.slot_executors().items()) if assignment is not None else ():
         assert assignment is not None
         beat = heartbeats.last(topology_id, slot)
         host = assignment.node_hosts.get(slot.node_id, slot.node_id)
         start = min(assignment.executor_start_wall_secs.get(executor, wall_secs) for executor in executors)
         uptime_secs = None if beat is None else beat.uptime_secs
+        metrics += [beat.metrics] if beat is not None and beat.metrics else []
         workers.append(WorkerView(slot, host, executors, uptime_secs, None if beat is None else beat.insight))
         reports.extend(
             ExecutorReport(
@@ -134,6 +137,7 @@ def view_topology(
         leaving=tuple(sorted(_leaving(snapshot, topology_id, workers))),
         tags=tags_wanted(snapshot, topology_id),
         not_ready=tuple(_not_ready(snapshot, topology_id, workers)),
+        metrics=tuple(metrics),
     )
 
 

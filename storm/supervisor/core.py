@@ -119,6 +119,7 @@ class SupervisorCore:
         self._holder: Holder | None = None
         self._vanished: set[TopologyId] = set()
         self._illness = self._heeded_illness = ""
+        self.deaths = 0  # of workers, also of those that did not start; any thread may read it
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -190,6 +191,11 @@ class SupervisorCore:
     def illness(self) -> str:
         """What the health scripts complained of the last time; empty: nothing."""
         return self._illness
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the cluster's state could not be reached the last time. Any thread may call it."""
+        return self._retry_secs > 0
 
     def coordinate(self) -> float:
         """Register, read assignments and write failures, as far as due; when to call again at the latest.
@@ -437,6 +443,7 @@ class SupervisorCore:
 
     def _note_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
+        self.deaths += 1
         self._register_at = self._clock.now()
         self.on_failure()
 

@@ -5,6 +5,7 @@
     heartbeats      gives the workers' beats to Nimbus
     logs            keeps the logs of running workers below their size
     health          runs the host's health scripts, where there are some
+    exposition      shows /health and /metrics
     localizer       fetch code, or blobs; environments build and remove them; thrift-* serve workers and Nimbus
 
 The daemon may die at any line: its workers run on, and the next one adopts them.
@@ -28,14 +29,17 @@ from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import ZooKeeperStorage, connect
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
+from storm.exposition.daemon_pages import DaemonPages, serve
 from storm.hosts.health import illness, run_scripts
 from storm.hosts.report import host_report, name_problem
+from storm.metrics.families import SUPERVISOR
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.environment_store import EnvironmentStore
 from storm.supervisor.environments import EnvironmentLimits
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
+from storm.supervisor.measures import SupervisorMeasures
 from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.prepared_code import PreparedCode
@@ -195,6 +199,7 @@ class SupervisorDaemon:
         self._core.slots.on_restarting = self._coordination_due.set
         self._core.has_code = code_lookup(make_client(seeds, port, clock))
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
+        self._measures = SupervisorMeasures(self._core, self._forwarder, options, clock)
 
     def stop(self) -> None:
         """Let `run` return; any thread and a signal handler may call it."""
@@ -227,12 +232,15 @@ class SupervisorDaemon:
         ]
         if options.health_dir is not None:
             threads.append(self._thread("health", self._look_after_health))
+        shown = serve(options.metrics_place, self._pages(), self._clock)
         try:
             with self._signals():
                 self._run_slots()
         finally:
             self.stop()
             server.stop()
+            if shown is not None:
+                shown.stop()
             for thread in threads:
                 thread.join(CONNECT_WAIT_SECS)
             self._localizer.close()
@@ -267,6 +275,7 @@ class SupervisorDaemon:
             return
         try:
             storage.add_listener(self._connection_changed)
+            storage.watch_calls(self._measures.zookeeper.note)
             cluster_state = StormClusterState(storage)
             with contextlib.suppress(CoordinationError):
                 cluster_state.prepare()
@@ -341,6 +350,11 @@ class SupervisorDaemon:
         )
         server.start()
         return server
+
+    def _pages(self) -> DaemonPages:
+        options, measures = self._options, self._measures
+        facts = {"daemon": "supervisor", "host": options.host, "stormVersion": options.version}
+        return DaemonPages(SUPERVISOR, measures.series, measures.problem, facts)
 
     def _report(self, names: Sequence[str]) -> HostReport:
         options = self._options

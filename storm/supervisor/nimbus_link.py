@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.blobstore.blob_store import code_key
 from storm.errors import StormError
+from storm.metrics.series import components_part
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
 
@@ -30,13 +31,17 @@ class Caller(Protocol):
 
 
 class HeartbeatForwarder:
-    """Gives the workers' beats to Nimbus, those of all ports in one call. One thread uses it."""
+    """Gives the workers' beats to Nimbus, those of all ports in one call. One thread uses it.
+
+    `is_taken`: whether Nimbus took the last ones; any thread may read it.
+    """
 
     def __init__(self, node_id: NodeId, beats: WorkerBeats, client: NimbusClient) -> None:
         self._node_id = node_id
         self._beats = beats
         self._client = client
         self._complained = False
+        self.is_taken = True
 
     def forward(self) -> bool:
         """Send what has come since the last time, also if that is nothing: Nimbus learns that the node is there.
@@ -48,6 +53,7 @@ class HeartbeatForwarder:
             self._client.call("sendSupervisorWorkerHeartbeats", _to_thrift(self._node_id, beats))
         except StormError as error:
             self._beats.give_back(beats)
+            self.is_taken = False
             if not self._complained:
                 log.warning("Nimbus does not take heartbeats, workers run on: %s", error)
             self._complained = True
@@ -55,6 +61,7 @@ class HeartbeatForwarder:
         if self._complained:
             log.info("Nimbus takes heartbeats again")
         self._complained = False
+        self.is_taken = True
         return True
 
     def close(self) -> None:
@@ -84,5 +91,6 @@ def _to_thrift(node_id: NodeId, beats: Sequence[WorkerBeat]) -> Any:
     for beat in beats:
         if beat.message.executor_stats is None:
             beat.message.executor_stats = beat.stats
+        beat.message.metrics = None if beat.metrics is None else components_part(beat.metrics) or None
         messages.append(beat.message)
     return storm_thrift().SupervisorWorkerHeartbeats(supervisor_id=node_id, worker_heartbeats=messages)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.exposition.place import Place
 from storm.supervisor.slot import SlotLimits
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class SupervisorOptions:
     health_timeout_secs: float = 5.0
     health_fails_on_timeouts: bool = True
     limits: SlotLimits = field(default_factory=SlotLimits)
+    metrics_place: Place = field(default_factory=Place)
     meta: tuple[tuple[str, str], ...] = ()
     version: str = ""
     home: str = ""
@@ -96,6 +98,7 @@ class SupervisorOptions:
             environment_build_secs=settings["supervisor.environments.build.timeout.secs"],
             blob_keep_secs=settings["supervisor.localizer.cleanup.interval.ms"] / 1000,
             limits=limits,
+            metrics_place=Place.from_settings(settings, "supervisor.metrics.port"),
             meta=tuple((str(key), str(value)) for key, value in meta.items()),
         )
 

@@ -62,6 +62,7 @@ class SupervisorService:
             port=heartbeat.port,
             message=heartbeat,
             stats=heartbeat.executor_stats,
+            metrics=heartbeat.metrics,
         )
         if self._core.receive_beat(beat):
             self._worker_started()

@@ -158,6 +158,7 @@ class SlotRunner:
         self.restarting: frozenset[TopologyId] = frozenset()
         self.on_restarting: Callable[[], None] = lambda: None
         self._outdated: set[TopologyId] = set()
+        self.launches = 0  # so far; any thread may read it
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
         """Take over the workers of a former run; what runs is wanted until somebody says otherwise.
@@ -331,6 +332,7 @@ class SlotRunner:
             self._start_failures[port] = f"could not be launched: {error}"
             return
         self._handles[port] = handle
+        self.launches += 1
         log.info("port %d: launched worker %s of %s", port, handle.worker_id, assignment.topology_id)
 
     def _kill(self, port: int, reason: str, *, force: bool) -> None:

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WorkerBeat:
-    """`message` is what goes on to Nimbus, opaque here; `stats` the executors' figures that came with it, or None."""
+    """`message` is what goes on to Nimbus, opaque here; `stats` the executors' figures that came with it, or None, and
+    `metrics` what it measures, as text, or None.
+    """
 
     worker_id: str
     topology_id: TopologyId
     port: int
     message: Any
     stats: Any = None
+    metrics: str | None = None
 
 
 class WorkerBeats:
@@ -30,6 +33,7 @@ class WorkerBeats:
         self._lock = threading.Lock()
         self._seen: dict[int, tuple[str, float]] = {}
         self._for_nimbus: dict[int, WorkerBeat] = {}
+        self._metrics: dict[int, tuple[TopologyId, str]] = {}
         self._pardoned_at = float("-inf")
 
     def receive(self, beat: WorkerBeat, now: float) -> bool:
@@ -37,8 +41,11 @@ class WorkerBeats:
         with self._lock:
             before = self._seen.get(beat.port)
             self._seen[beat.port] = (beat.worker_id, now)
+            is_first = before is None or before[0] != beat.worker_id
+            if is_first or beat.metrics is not None:
+                self._metrics[beat.port] = (beat.topology_id, beat.metrics or "")
             self._keep(beat)
-            return before is None or before[0] != beat.worker_id
+            return is_first
 
     def seen_at(self, port: int, worker_id: str) -> float | None:
         """When this worker last beat, or was pardoned after a beat; None if it has not beaten."""
@@ -56,6 +63,12 @@ class WorkerBeats:
         with self._lock:
             self._seen.pop(port, None)
             self._for_nimbus.pop(port, None)
+            self._metrics.pop(port, None)
+
+    def measured(self) -> dict[int, tuple[TopologyId, str, float]]:
+        """{port: (topology, what its worker measures, when it last beat)}; the text is empty until there is some."""
+        with self._lock:
+            return {port: (*self._metrics[port], at) for port, (_, at) in self._seen.items()}
 
     def take_for_nimbus(self) -> list[WorkerBeat]:
         """The newest beat of each worker that has beaten since the last call."""
@@ -78,6 +91,8 @@ class WorkerBeats:
     def _keep(self, beat: WorkerBeat) -> None:
         """Figures come with every few beats only: a later beat without any must not lose them."""
         before = self._for_nimbus.get(beat.port)
+        if before is not None and before.worker_id == beat.worker_id and beat.metrics is None:
+            beat = replace(beat, metrics=before.metrics)
         if beat.stats is None and before is not None and before.worker_id == beat.worker_id:
             beat = replace(beat, stats=before.stats)
         self._for_nimbus[beat.port] = beat

@@ -559,6 +559,8 @@ struct ComponentPageInfo {
   14: optional DebugOptions debug_options;
   15: optional string topology_status;
   16: optional map<string, double> resources_map;
+  // What the component measures by itself, of all its workers: JSON, see storm/metrics/component_metrics.py.
+  1001: optional string metrics;
   1002: optional ComponentInsight insight;  // ours
   1003: optional list<TupleFailure> failures;  // ours; of a spout: the last ones of each executor, newest first
 }
@@ -715,6 +717,9 @@ struct SupervisorWorkerHeartbeat {
   1002: optional map<ExecutorInfo, ExecutorStats> executor_stats;
   1003: optional i32 uptime_secs;
   1004: optional string worker_id;
+  // What the worker and its components measure, a line of JSON each; Nimbus gets the second only: see
+  // storm/metrics/series.py.
+  1005: optional string metrics;
   1006: optional WorkerInsight insight;
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from storm.topology.context import TopologyContext
     from storm.topology.failures import Failure, Retries
     from storm.topology.output_fields import OutputFieldsDeclarer, Outputs
+    from storm.topology.task_hooks import TaskHook
     from storm.tuples import Tuple
 
     Anchors: TypeAlias = Tuple | Sequence[Tuple] | None
@@ -136,9 +137,13 @@ class Component:
 
     An object is pickled when its topology is built and each task gets a copy: what cannot be pickled, such as a
     connection, is made in `open` or `prepare`.
+
+    `task_hooks` are told of all that its tasks do, each task's copies of that task; a list, even an empty one, allows
+    `context.add_task_hook`.
     """
 
     outputs: Outputs = ()
+    task_hooks: Sequence[TaskHook] | None = None
 
     def declare_output_fields(self, declarer: OutputFieldsDeclarer) -> None:
         """Declare the streams; by default what `outputs` says."""

@@ -7,14 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.clock import SystemClock
 from storm.config.topology_conf import component_conf
 from storm.ids import DEFAULT_STREAM, SYSTEM_COMPONENT, SYSTEM_TASK
+from storm.metrics.instruments import TaskMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from storm.ids import ComponentId, GlobalStreamId, StreamId, TaskId, TopologyId
     from storm.topology.structure import Grouping, StormTopology, StreamInfo
+    from storm.topology.task_hooks import TaskHook
 
 
 @dataclass
@@ -24,7 +27,8 @@ class WorkerContext:
     `topology` is the system topology and `conf` the topology's effective conf; `worker_tasks` are this worker's own.
     `code_dir` is where the user's code was unpacked, None where it runs in place; `work_dir` the worker's own
     directory, None for the current one. `data` is for the user's
-    components: a connection pool, a model; tasks of one worker may run on several threads.
+    components: a connection pool, a model; tasks of one worker may run on several threads. `now`: seconds of a
+    monotonic clock; `metrics`: of the tasks that have any.
     """
 
     topology: StormTopology
@@ -36,6 +40,8 @@ class WorkerContext:
     code_dir: Path | None = None
     work_dir: Path | None = None
     data: dict[str, Any] = field(default_factory=dict)
+    now: Callable[[], float] = field(default_factory=lambda: SystemClock().now)
+    metrics: dict[TaskId, TaskMetrics] = field(default_factory=dict)
 
     @cached_property
     def component_tasks(self) -> dict[ComponentId, tuple[TaskId, ...]]:
@@ -53,6 +59,7 @@ class TopologyContext:
         self._worker = worker
         self.task_id = task_id
         self.component_id = self.component_of(task_id)
+        self.hooks: list[TaskHook] | None = None  # None: the component was not wrapped for hooks
         self.data: dict[str, Any] = {}
 
     @property
@@ -90,6 +97,27 @@ class TopologyContext:
     def worker_data(self) -> dict[str, Any]:
         """Shared by all tasks of this worker, which may run on several threads."""
         return self._worker.data
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        """What this task counts and measures by itself: `context.metrics.counter("lines").inc()`."""
+        found = self._worker.metrics.get(self.task_id)
+        if found is None:
+            found = self._worker.metrics[self.task_id] = TaskMetrics(self.component_id, self.task_id, self._worker.now)
+        return found
+
+    def add_task_hook(self, hook: TaskHook) -> None:
+        """Tell this hook, too, of all that the task does from now on; to be called in `prepare` or `open`.
+
+        Raises ValueError where the component has no hooks at all, so that tasks without any cost nothing.
+        """
+        if self.hooks is None:
+            raise ValueError(
+                f"component {self.component_id!r} is run without hooks: set task_hooks = [] in its class, or "
+                "topology.auto.task.hooks, so that it is prepared for them"
+            )
+        hook.prepare(self.conf, self)
+        self.hooks.append(hook)
 
     @property
     def code_dir(self) -> Path | None:

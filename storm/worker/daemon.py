@@ -29,7 +29,9 @@ from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions, name_of
 from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
+from storm.worker.metric_reports import MetricReports
 from storm.worker.options import WorkerOptions
+from storm.worker.process_figures import process_figures
 from storm.worker.receive import Receive
 from storm.worker.transfer import TransferOptions, WorkerTransfer
 
@@ -90,6 +92,7 @@ class Worker:
         self.launch = told
         self.lanes = lanes
         self.exchange = exchange
+        self.metrics = MetricReports(told, lanes, exchange.statistics, process_figures, parts.clock)
         self._clock = parts.clock
         self._state = parts.state
         self._reports = reports
@@ -148,6 +151,7 @@ class Worker:
         self.exchange.start(lambda: self.end(EXIT_INTERNAL_ERROR, "the exchange with other workers failed"))
         self.lanes.ask_peers = self.exchange.ask
         self.lanes.start()
+        self.metrics.start()
         threading.Thread(target=self._watch_lanes, name="executor-watch", daemon=True).start()
 
     def turn(self, refresh_secs: float) -> float:
@@ -172,6 +176,7 @@ class Worker:
         """End executors and close sockets, within about this time."""
         until = self._clock.now() + timeout_secs
         self.sampling.stop()
+        self.metrics.stop()
         self.lanes.set_active(False)
         self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
         self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
@@ -360,6 +365,7 @@ def _run(told: Launch) -> int:
         raise
     insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
     heartbeats.insight = insights.worker
+    heartbeats.metrics = lambda: worker.metrics.text
     heartbeats.stats = insights.executor_stats
     if not ending.empty():
         worker.end(*ending.get())

@@ -220,6 +220,7 @@ class Exchange:
         return {
             "peers": len(self._connections),
             "missing": len(self.missing_peers()),
+            "reconnects": sum(max(0, each.sender.connects - 1) for each in list(self._connections.values())),
             "frames sent": self._transfer.sent_frames,
             "tuples received": self._receive.delivered,
             "dropped before sending": dict(self._transfer.dropped),

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.errors import NotAuthorizedError, StormError
+from storm.metrics.series import components_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,8 +41,9 @@ class Caller(Protocol):
 class Heartbeats:
     """`beat` is one heartbeat; `start` sends them on a thread of its own, the first one at once.
 
-    `stats` is to be set once the executors run: from then on beats tell figures and the uptime, and `insight`, if it is
-    set, how the worker and its peers get on. `on_replaced` is called when another worker owns the slot.
+    `stats` is to be set once the executors run: from then on beats tell figures and the uptime. So is `metrics`, what
+    the supervisor shows to Prometheus, and `insight`, how the worker and its peers get on. `on_replaced` is called when
+    another worker owns the slot.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Heartbeats:
         self._stopped = threading.Event()
         self.stats: Callable[[], Mapping[ExecutorId, ExecutorStats]] | None = None
         self.insight: Callable[[], WorkerInsight | None] | None = None
+        self.metrics: Callable[[], str] = str
+        self._metrics_told = ""  # each text is told once
 
     def start(self, every_secs: float) -> None:
         """A beat each `every_secs`, however long the one before had to wait for answers."""
@@ -85,7 +89,12 @@ class Heartbeats:
     def beat(self) -> None:
         """One heartbeat. It does not raise: what is wrong is logged when it begins and when it ends."""
         try:
-            self._supervisor.call("sendSupervisorWorkerHeartbeat", self._message())
+            message = self._message()
+        except Exception:
+            logger.exception("A heartbeat could not be made.")
+            return
+        try:
+            self._supervisor.call("sendSupervisorWorkerHeartbeat", message)
         except NotAuthorizedError as error:
             logger.warning("The supervisor says that this worker was replaced: %s", error)
             self.stop()
@@ -94,19 +103,21 @@ class Heartbeats:
             if self._misses == 0:
                 logger.warning("The supervisor does not take the heartbeat: %s", error)
             self._misses += 1
-            self._beat_nimbus()
+            self._beat_nimbus(message)
         except Exception:
-            logger.exception("A heartbeat could not be made.")
+            logger.exception("A heartbeat could not be sent.")
         else:
             if self._misses:
                 logger.info("The supervisor takes heartbeats again, after %d misses.", self._misses)
             self._misses = 0
+            self._metrics_told = message.metrics or self._metrics_told
 
-    def _beat_nimbus(self) -> None:
+    def _beat_nimbus(self, message: Any) -> None:
         try:
             if self._nimbus is None:
                 self._nimbus = self._make_nimbus()
-            self._nimbus.call("sendSupervisorWorkerHeartbeat", self._message())
+            message.metrics = components_part(message.metrics or "") or None
+            self._nimbus.call("sendSupervisorWorkerHeartbeat", message)
         except StormError as error:
             if self._misses & (self._misses - 1) == 0:
                 logger.warning("Nor does Nimbus: %s", error)
@@ -128,6 +139,8 @@ class Heartbeats:
         if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:
             self._stats_at = now
             message.executor_stats = convert.all_executor_stats_to_thrift(self.stats())
+            text = self.metrics()
+            message.metrics = text if text is not self._metrics_told else None
         if self.insight is not None:  # with each beat: a supervisor passes on the newest only
             message.insight = worker_insight_to_thrift(self.insight())
         return message

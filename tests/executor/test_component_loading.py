@@ -44,3 +44,7 @@ def test_other_languages_do_not_run_here() -> None:
         load_component("count", ShellObject("node", "count.js"))
     with pytest.raises(WorkerStartError, match="'count' is no Python component: a Java object"):
         load_component("count", ForeignObject("a Java object"))
+
+
+def test_a_metrics_consumers_bolt_is_known_here() -> None:
+    assert type(load_component("__metrics_log", PythonObject(b""))).__name__ == "MetricsConsumerBolt"

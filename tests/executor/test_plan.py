@@ -11,6 +11,7 @@ from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, Pyth
 from storm.topology.system_topology import system_topology
 
 NOTHING = PythonObject(b"")
+SHUFFLE = Grouping(GroupingKind.SHUFFLE)
 STREAMS = {"default": StreamInfo(("word",))}
 
 
@@ -103,3 +104,13 @@ def test_fused_sources_are_those_of_none_grouping() -> None:
     found = plan({"a": bolt("s1"), "b": bolt("a", kind=GroupingKind.NONE)})
     assert found.fused_sources("b") == ["a"]
     assert found.fused_sources("a") == []
+
+
+def test_metrics_are_in_nobodys_way() -> None:
+    whole = plan({**CHAIN, "__metrics_log": ComponentSpec(NOTHING, {GlobalStreamId("a", "__metrics"): SHUFFLE}, {})})
+    assert list(whole.subscriptions("a", "__metrics")) == []
+    assert "__metrics_log" not in whole.reaches["s1"]
+    assert not whole.must_wait("s1", [task(whole, "__metrics_log")])
+    assert whole.origin(-1, "__metrics").fields == ("task-info", "data-points")
+    with pytest.raises(KeyError):
+        whole.origin(-1, "default")

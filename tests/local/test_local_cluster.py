@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm import Bolt, LocalCluster, Spout, TopologyBuilder
+from storm import Bolt, LocalCluster, MetricsConsumer, Spout, TopologyBuilder, metrics_consumer
 from storm.errors import StormError, TopologyAlreadyAliveError, TopologyNotAliveError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SEEN: list[int] = []
 ACKED: list[int] = []
+MEASURED: dict[tuple[str, int], dict[str, object]] = {}
 
 
 class Numbers(Spout):
@@ -56,6 +57,21 @@ class ReadsBlob(Bolt):
         self.collector.ack(tup)
 
 
+class Counts(See):
+    def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        super().prepare(conf, context, collector)
+        self.seen = context.metrics.counter("seen")
+
+    def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
+        self.seen.inc()
+        super().execute(tup)
+
+
+class Keeps(MetricsConsumer):
+    def handle_data_points(self, task_info, data_points) -> None:  # type: ignore[no-untyped-def]
+        MEASURED[task_info.component_id, task_info.task_id] = dict(data_points)
+
+
 class Broken(Bolt):
     def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
         raise ValueError("no database here")
@@ -94,6 +110,25 @@ def test_figures_are_true(cluster: LocalCluster) -> None:
     stats = cluster.page("numbers").id_to_bolt_agg_stats["see"]
     assert stats.common_stats.acked == 100
     assert stats.specific_stats.bolt.executed == 100
+
+
+def test_a_consumer_is_given_what_tasks_of_all_workers_measure(cluster: LocalCluster) -> None:
+    MEASURED.clear()
+    conf = {
+        "topology.workers": 3,
+        "topology.builtin.metrics.bucket.size.secs": 1,
+        "topology.metrics.consumer.register": [metrics_consumer(Keeps)],
+    }
+    cluster.submit("numbers", numbers(Counts(), 4), conf)
+
+    def seen() -> int:
+        return sum(
+            int(str(points.get("seen", 0))) for (component, _), points in list(MEASURED.items()) if component == "see"
+        )
+
+    cluster.wait_for(lambda: seen() == 100)
+    assert {component for component, _ in MEASURED} == {"numbers", "see", "__system"}
+    assert "__metrics_" not in str(sorted(cluster.page("numbers").id_to_bolt_agg_stats))
 
 
 def test_a_rebalance_loses_nothing(cluster: LocalCluster) -> None:

@@ -107,6 +107,18 @@ def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
     assert last.insight == WorkerInsight(peers=2)  # it comes with every beat
 
 
+def test_metrics_stand_until_newer_ones_come(beats: Heartbeats) -> None:
+    beats.record(replace(BEAT, stats=STATS, uptime_secs=7, metrics="first"), LEFT, 1)
+    beats.record(replace(BEAT, reported_secs=1001, uptime_secs=8), LEFT, 2)
+    last = beats.last("wc-1-0", LEFT)
+    assert last is not None
+    assert (last.stats, last.uptime_secs, last.reported_secs, last.metrics) == (STATS, 8, 1001, "first")
+    beats.record(replace(BEAT, reported_secs=1002, metrics="second"), LEFT, 3)
+    newest = beats.last("wc-1-0", LEFT)
+    assert newest is not None
+    assert (newest.stats, newest.metrics) == (STATS, "second")
+
+
 def test_a_worker_that_starts_anew_has_no_uptime_until_it_says_so(beats: Heartbeats) -> None:
     beats.record(replace(BEAT, uptime_secs=7), LEFT, 1)
     beats.record(replace(BEAT, reported_secs=1001), LEFT, 2)

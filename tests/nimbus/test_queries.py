@@ -114,3 +114,11 @@ def test_owners_are_told_of_their_topologies(two_nodes: Any, queries: NimbusQuer
     assert [one.owner for one in queries.getOwnerResourceSummaries("bob")] == ["bob"]
     assert queries.getOwnerResourceSummaries("eve") == []
     assert sorted(queries.getTopologyHistory("").topo_ids) == sorted(ids)
+
+
+def test_a_users_topology_is_as_he_built_it_and_the_systems_has_consumers(
+    two_nodes: Any, queries: NimbusQueries
+) -> None:
+    topology_id = two_nodes.submit(conf={"topology.metrics.consumer.register": [{"class": "log"}]})
+    assert sorted(queries.getUserTopology(topology_id).bolts) == ["count"]
+    assert sorted(queries.getTopology(topology_id).bolts) == ["__acker", "__metrics_log", "count"]

@@ -92,3 +92,21 @@ def test_an_unknown_name_is_answered_with_what_there_is() -> None:
     assert unknown("topology", "wcc", ["wc", "other"]) == ("No topology 'wcc'. Did you mean 'wc'? There is: other, wc.")
     assert unknown("topology", "wc", []) == "No topology 'wc'. There is no topology at all."
     assert unknown("topology", "x", map(str, range(30))).endswith("....")
+
+
+def test_metrics_consumers_are_stored_with_the_topology_and_stay_for_life(cluster: Any) -> None:
+    base = initial_base("wc-1-100", "wc", "me", 100, active=True)
+    register = {"topology.metrics.consumer.register": [{"class": "log", "parallelism.hint": 2}]}
+    conf = {"topology.workers": 1, **register}
+    found = prepared(base, conf, cluster.word_count(), NO_LIMITS)
+    assert found.base.component_executors["__metrics_log"] == 2
+    assert list(found.plan.component_tasks) == ["__acker", "__metrics_log", "count", "words"]
+    assert "__metrics_log" in found.plan.topology.bolts
+    with pytest.raises(InvalidTopologyError, match=r"topology\.metrics.consumer.register cannot change"):
+        checked_rebalance(RebalanceRequest(conf_overrides=register), found.base, found.plan, NO_LIMITS)
+
+
+def test_a_consumer_that_cannot_be_is_refused(cluster: Any) -> None:
+    base = initial_base("wc-1-100", "wc", "me", 100, active=True)
+    with pytest.raises(InvalidTopologyError, match=r"topology\.metrics.consumer.register: class must name a class"):
+        prepared(base, {"topology.metrics.consumer.register": [{"argument": 1}]}, cluster.word_count(), NO_LIMITS)

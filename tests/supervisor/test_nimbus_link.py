@@ -68,3 +68,18 @@ def test_nimbus_is_asked_for_a_topologys_code_and_may_be_away() -> None:
     client.is_away = True
     with pytest.raises(NimbusUnreachableError):
         has_code("words-1-1")
+
+
+def test_of_what_workers_measure_nimbus_gets_the_components_part() -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    client.is_away = True
+    message = storm_thrift().SupervisorWorkerHeartbeat(storm_id="words", executors=[], time_secs=1, metrics="own\nall")
+    beats.receive(WorkerBeat("w1", "words", 6700, message, None, "own\nall"), 1.0)
+    assert not forwarder.forward()
+    assert not forwarder.is_taken
+    client.is_away = False
+    assert forwarder.forward()
+    assert forwarder.is_taken
+    (message,) = client.taken[0].worker_heartbeats
+    assert message.metrics == "all"

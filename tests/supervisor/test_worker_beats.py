@@ -51,3 +51,19 @@ def test_a_pardon_counts_as_a_beat_of_who_has_beaten() -> None:
     assert (beats.seen_at(6700, "w1"), beats.seen_at(6701, "w2")) == (9.0, None)
     beats.receive(beat("2"), 10.0)
     assert beats.seen_at(6700, "w1") == 10.0
+
+
+def test_what_a_worker_measures_is_kept_until_it_is_gone_and_goes_to_nimbus_once() -> None:
+    beats = WorkerBeats()
+    beats.receive(WorkerBeat("w1", "words", 6700, "1"), 1.0)
+    assert beats.measured() == {6700: ("words", "", 1.0)}
+    beats.receive(WorkerBeat("w1", "words", 6700, "2", metrics="text"), 2.0)
+    beats.receive(WorkerBeat("w1", "words", 6700, "3"), 3.0)
+    assert beats.measured() == {6700: ("words", "text", 3.0)}
+    assert beats.take_for_nimbus() == [WorkerBeat("w1", "words", 6700, "3", metrics="text")]
+    beats.receive(WorkerBeat("w1", "words", 6700, "4"), 4.0)
+    assert beats.take_for_nimbus() == [WorkerBeat("w1", "words", 6700, "4")]
+    beats.receive(WorkerBeat("w2", "words", 6700, "5"), 5.0)
+    assert beats.measured() == {6700: ("words", "", 5.0)}
+    beats.forget(6700)
+    assert beats.measured() == {}

@@ -75,3 +75,12 @@ def test_data_is_shared_by_the_tasks_of_a_worker(worker: WorkerContext) -> None:
     one.data["mine"] = 1
     assert other.worker_data == {"pool": "pool"}
     assert other.data == {}
+
+
+def test_a_tasks_metrics_are_the_same_whoever_looks(worker: WorkerContext) -> None:
+    TopologyContext(worker, 3).metrics.counter("lines").inc()
+    assert TopologyContext(worker, 3).metrics.counter("lines").count == 1
+    assert TopologyContext(worker, 5).metrics.counter("lines").count == 0
+    assert sorted(worker.metrics) == [3, 5]
+    with pytest.raises(ValueError, match="component 'count', task 3, metric 'lines' is a counter already"):
+        TopologyContext(worker, 3).metrics.timer("lines")

@@ -143,3 +143,29 @@ def test_the_first_beat_comes_at_once_and_faults_end_nothing(story: Story) -> No
     story.heartbeats.start(every_secs=3600)
     assert story.supervisor.called.wait(10)
     story.heartbeats.stop()
+
+
+def test_what_is_measured_is_told_once_and_again_where_nobody_took_it(story: Story) -> None:
+    texts = ["own 1\ncomponents 1"]
+    story.heartbeats.stats, story.heartbeats.metrics = (lambda: STATS), (lambda: texts[-1])
+
+    def told() -> list[str | None]:
+        story.heartbeats.beat()
+        story.clock.sleep(STATS_EVERY_SECS)
+        return [each.messages[-1].metrics for each in (story.supervisor, story.nimbus) if each.messages]
+
+    assert told() == ["own 1\ncomponents 1"]
+    assert told() == [None]
+    texts.append("own 2\ncomponents 2")
+    story.supervisor.answer = ThriftConnectionError("away")
+    story.heartbeats.beat()
+    assert story.nimbus.messages[-1].metrics == "components 2"
+    story.clock.sleep(STATS_EVERY_SECS)
+    story.supervisor.answer = None
+    assert told()[0] == "own 2\ncomponents 2"
+
+
+def test_before_anything_was_measured_nothing_is_told(story: Story) -> None:
+    story.heartbeats.stats = lambda: STATS
+    story.heartbeats.beat()
+    assert story.supervisor.messages[-1].metrics is None

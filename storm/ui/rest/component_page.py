@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from storm.metrics.stats_records import WINDOWS
@@ -42,6 +43,7 @@ def component_page(page: Struct, view: View) -> dict[str, Any]:
         "profilerActive": [],
         **(_spout(page, view) if is_spout else _bolt(page, view)),
         "componentErrors": component_errors(page.errors or [], page.topology_id, view),
+        **({"metrics": json.loads(page.metrics)} if page.metrics else {}),
     }
 
 

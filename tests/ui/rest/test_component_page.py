@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from storm.cluster.records import DebugOptions, ErrorInfo
+from storm.metrics.series import Series, components_part, encode
+from storm.nimbus.heartbeats import WorkerBeat
 from storm.ui.rest.component_page import component_page
 from storm.ui.rest.view import View
 
@@ -69,3 +71,22 @@ def test_whether_its_tuples_are_logged_is_shown(site: Any, topology_id: str) -> 
     site.cluster.core.step()
     pages = [shown(site, topology_id, name) for name in ("split", "count")]
     assert [(page["debug"], page["samplingPct"]) for page in pages] == [(True, 50.0), (False, 10.0)]
+
+
+def test_what_a_component_measures_is_shown_where_there_is_some(site: Any, topology_id: str) -> None:
+    assert "metrics" not in shown(site, topology_id, "split")
+    series = [Series("storm_metric_count_total", {"component": "split", "name": "lines"}, 3)]
+    [slot, other] = site.cluster.assignment(topology_id).slot_executors().items()
+    for (node_id, port), executors in (slot, other):
+        site.cluster.clock.secs += 1
+        beat = WorkerBeat(
+            topology_id,
+            frozenset(executors),
+            site.cluster.clock.wall_secs(),
+            node_id,
+            port,
+            metrics=components_part(encode([], series)),
+        )
+        site.cluster.core.record([beat])
+    assert shown(site, topology_id, "split")["metrics"] == [{"name": "lines", "kind": "count", "value": 6.0}]
+    assert "metrics" not in shown(site, topology_id, "count")

@@ -1,0 +1,103 @@
+"""What real daemons show to Prometheus, and what a consumer on the other side of HTTP is given."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cluster_site import ClusterSite
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)]
+
+TOTAL = 200  # two spout tasks, a hundred numbers each
+
+
+class Reports:
+    """A web service that keeps what it is sent: {(component, task): {name: value}}, the latest."""
+
+    def __init__(self) -> None:
+        self.points: dict[tuple[str, int], dict[str, Any]] = {}
+        reports = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                for line in self.rfile.read(int(self.headers["content-length"])).splitlines():
+                    told = json.loads(line)
+                    named = {point["name"]: point["value"] for point in told["data_points"]}
+                    reports.points[told["component_id"], told["task_id"]] = named
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def total(self, name: str) -> int:
+        return sum(
+            points.get(name, 0) for (component, _), points in list(self.points.items()) if component == "measure"
+        )
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def reports() -> Iterator[Reports]:
+    found = Reports()
+    yield found
+    found.close()
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topologies: Path, reports: Reports) -> None:
+    settings = {"measures.url": reports.url, "topology.workers": 2}
+    words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    topology_id = cluster.read("submit", str(topologies / "measures.py"), "--name", "measures", *words)["id"]
+    ports = [daemon.settings["supervisor.metrics.port"] for daemon in cluster.supervisors.values()]
+
+    def shown(family: str) -> list[tuple[str, float]]:
+        lines = [line for port in ports for line in asked(port, "/metrics")[1].splitlines()]
+        found = [line.rpartition(" ") for line in lines if line.startswith(family + "{")]
+        return [(labels, float(value)) for labels, _, value in found if f'topology="{topology_id}"' in labels]
+
+    def counted() -> bool:
+        return sum(value for _, value in shown("storm_metric_count_total")) == TOTAL
+
+    cluster.wait(counted, "supervisors show what the bolt counted")
+    assert sum(value for _, value in shown("storm_spout_acked_total")) == TOTAL
+    assert (
+        sum(value for labels, value in shown("storm_bolt_executed_total") if 'component="measure"' in labels) == TOTAL
+    )
+    assert sum(value for _, value in shown("storm_metric_seconds_count")) == TOTAL
+    assert sorted(value for _, value in shown("storm_metric_value")) == [0.0, 1.0]
+    assert len(shown("storm_worker_resident_bytes")) == 2
+
+    cluster.wait(lambda: reports.total("lines") == TOTAL, "the consumer is told what the bolt counted")
+    assert {component for component, _ in reports.points} == {"numbers", "measure", "__system"}
+
+    status, text = asked(cluster.settings["nimbus.metrics.port"], "/metrics")
+    assert (status, "\nstorm_nimbus_leader 1.0\n" in text) == (200, True)
+    assert f'storm_topology_workers{{topology="{topology_id}"}} 2.0' in text
+    assert "storm_zookeeper_call_seconds_bucket" in text
+    for port in (*ports, cluster.settings["nimbus.metrics.port"]):
+        assert json.loads(asked(port, "/health")[1])["status"] == "ok"
+    page = cluster.call("getComponentPageInfo", topology_id, "measure", ":all-time", False)
+    lines = [one for one in json.loads(page.metrics) if one["name"] == "lines"]
+    assert lines == [{"name": "lines", "kind": "count", "value": float(TOTAL)}]

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from storm.clock import SystemClock
+from storm.errors import AlreadyRunningError, ConfigError
+from storm.exposition import server as served
+from storm.exposition.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, Answer, ExpositionServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAIT_SECS = 10.0
+LARGE = b"x" * (32 << 20)  # more than the kernel takes without a reader
+
+
+def broken() -> Answer:
+    raise ZeroDivisionError
+
+
+PAGES = {
+    "/metrics": lambda: Answer(200, "text/plain", b"storm 1\n"),
+    "/large": lambda: Answer(200, "text/plain", LARGE),
+    "/broken": broken,
+}
+
+
+@pytest.fixture
+def server() -> Iterator[ExpositionServer]:
+    found = ExpositionServer("127.0.0.1", 0, PAGES, SystemClock())
+    found.start()
+    yield found
+    found.stop()
+
+
+def connected(server: ExpositionServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), WAIT_SECS)
+
+
+def answer_to(server: ExpositionServer, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
+    with connected(server) as client:
+        for part in parts:
+            client.sendall(part)
+        data = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split(" ")[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+def test_a_page_is_answered_and_the_connection_closed(server: ExpositionServer) -> None:
+    status, headers, body = answer_to(server, b"GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n", b"\r\n")
+    assert (status, body) == (200, b"storm 1\n")
+    assert (headers["content-length"], headers["content-type"], headers["connection"]) == ("8", "text/plain", "close")
+
+
+def test_head_has_no_body(server: ExpositionServer) -> None:
+    status, headers, body = answer_to(server, b"HEAD /metrics HTTP/1.0\r\n\r\n")
+    assert (status, headers["content-length"], body) == (200, "8", b"")
+
+
+def test_a_large_page_comes_whole(server: ExpositionServer) -> None:
+    assert answer_to(server, b"GET /large HTTP/1.1\r\n\r\n")[2] == LARGE
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "sentence"),
+    [
+        (b"GET /other HTTP/1.1\r\n\r\n", 404, "There is nothing at this path; there is /broken, /large, /metrics."),
+        (b"POST /metrics HTTP/1.1\r\n\r\n", 405, "This port only shows; ask by GET."),
+        (b"\x16\x03\x01\r\n\r\n", 400, "A request is a line and at most 8192 bytes of headers."),
+        (b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * HEAD_BYTES_MAX, 400, "A request is a line and at most 8192"),
+        (b"GET /broken HTTP/1.1\r\n\r\n", 500, "The daemon failed at this; its log says at what. Please report it."),
+    ],
+)
+def test_what_is_not_served_is_said(server: ExpositionServer, request_bytes: bytes, status: int, sentence: str) -> None:
+    if status == 400 and len(request_bytes) > HEAD_BYTES_MAX:
+        request_bytes = request_bytes[: HEAD_BYTES_MAX + 1]  # what is not read would reset the connection
+    found, _, body = answer_to(server, request_bytes)
+    assert found == status
+    assert json.loads(body)["errorMessage"].startswith(sentence)
+
+
+def test_of_too_many_the_oldest_goes_and_who_asks_is_answered(server: ExpositionServer) -> None:
+    silent = [connected(server) for _ in range(CONNECTIONS_MAX)]
+    assert answer_to(server, b"GET /metrics HTTP/1.1\r\n\r\n")[0] == 200
+    assert silent[0].recv(1) == b""
+    for each in silent:
+        each.close()
+
+
+def test_who_is_too_slow_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "CLIENT_SECS", 0.05)
+    found = ExpositionServer("127.0.0.1", 0, PAGES, SystemClock())
+    found.start()
+    with connected(found) as silent, connected(found) as reads_nothing:
+        reads_nothing.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        assert silent.recv(1) == b""
+        rest = b"".join(iter(lambda: reads_nothing.recv(1 << 20), b""))
+    assert len(rest) < len(LARGE)
+    found.stop()
+
+
+def test_a_port_that_is_taken_or_an_address_that_is_not_here(server: ExpositionServer) -> None:
+    with pytest.raises(AlreadyRunningError, match=rf"cannot listen on 127.0.0.1:{server.port}: Address already in use"):
+        ExpositionServer("127.0.0.1", server.port, PAGES, SystemClock())
+    with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:9627: "):
+        ExpositionServer("192.0.2.1", 9627, PAGES, SystemClock())
+
+
+def test_it_ends_with_clients_that_are_still_there(server: ExpositionServer) -> None:
+    client = connected(server)
+    assert answer_to(server, b"GET /metrics HTTP/1.1\r\n\r\n")[0] == 200
+    server.stop()
+    assert client.recv(1) == b""
+    client.close()

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from storm.metrics.distribution import Distribution
+from storm.metrics.series import LINE_BYTES_MAX, Series, Summary, components_part, decode, encode
+
+OWN = [
+    Series("storm_worker_uptime_seconds", {}, 12.5),
+    Series("storm_bolt_execute_seconds", {"component": "zähler", "source": "a", "stream": "s"}, Summary(1.5, 3)),
+]
+TIMER = Series("storm_metric_seconds", {"component": "b", "name": "db"}, Distribution(2, 3.0, 1.0, 2.0, {8: 1, 16: 1}))
+
+
+def test_what_is_encoded_is_decoded_the_same() -> None:
+    text = encode(OWN, [TIMER])
+    assert text.isascii()
+    assert decode(text) == [*OWN, TIMER]
+    assert decode(components_part(text)) == [TIMER]
+    assert components_part(encode(OWN, [])) == ""
+
+
+def test_a_line_is_bounded_and_tells_how_much_it_lacks() -> None:
+    many = [
+        Series("storm_metric_value", {"component": "b" * 100, "name": f"n{i}", "task": "1"}, i) for i in range(2_000)
+    ]
+    text = encode(OWN, many)
+    assert len(components_part(text)) <= LINE_BYTES_MAX
+    found = decode(text)
+    kept = [each for each in found if each.name == "storm_metric_value"]
+    assert kept == [Series(each.name, each.labels, float(str(each.value))) for each in many[: len(kept)]]
+    assert found[-1] == Series("storm_worker_series_left_out", {}, 2_000 - len(kept))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "{}", "[1, [], null]", "[" * 60_000, '[["of another release", {}, 1]]', "x" * (LINE_BYTES_MAX + 1)]
+    + [json.dumps([["storm_worker_peers", {}, value]]) for value in (None, "many", [1, 2, 3], {})]
+    + [json.dumps([["storm_metric_seconds", {}, value]]) for value in (1, [1, 2], [1, 2, 3, 4, [5]])]
+    + ['[["storm_worker_peers", [], 1]]', '[["storm_worker_peers", 1]]'],
+)  # fmt: skip
+def test_what_cannot_be_read_is_passed_over(text: str) -> None:
+    assert decode(text) == []
+
+
+def test_what_can_be_read_beside_it_is_not() -> None:
+    assert decode('[["of another release",{},1],["storm_worker_peers",{},3]]\nnonsense') == [
+        Series("storm_worker_peers", {}, 3.0)
+    ]
