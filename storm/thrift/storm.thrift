@@ -498,6 +498,17 @@ struct SlotFailure {
   9: optional i32 retry_secs;
 }
 
+// Ours. What a bolt took of one of its input streams, over the window that was asked for.
+struct InputFigures {
+  1: required string component;  // the bolt
+  2: required GlobalStreamId stream;
+  3: required string grouping;  // "shuffle", "fields", "all", "global", "none", "direct", "local_or_shuffle", ...
+  4: optional list<string> fields;  // of a fields or partial key grouping
+  5: optional i64 executed;
+  6: optional i64 acked;
+  7: optional i64 failed;
+}
+
 struct TopologyPageInfo {
   1: required string id;
   2: optional string name;
@@ -535,6 +546,7 @@ struct TopologyPageInfo {
   536: optional map<string, double> assigned_generic_resources;
   1001: optional list<string> notices;  // ours; for people: workers that cannot start, and why
   1002: optional list<SlotFailure> slot_failures;  // ours
+  1003: optional list<InputFigures> inputs;  // ours: the edges of the graph; those of the system's where asked for
 }
 
 struct ExecutorAggregateStats {
