@@ -13,15 +13,15 @@ from starlette.routing import Route
 
 import storm
 from storm.errors import StormError
+from storm.http.guard import ROUTE, Guard, read_body
+from storm.http.problems import REASONS, Problem, problem_of
+from storm.http.request_guard import HARMLESS, TOKEN_COOKIE
+from storm.http.responses import HEADERS, Json, problem_answer
 from storm.ui import measures as prometheus
-from storm.ui.guard import ROUTE, Guard, read_body
-from storm.ui.request_guard import HARMLESS, TOKEN_COOKIE
-from storm.ui.responses import HEADERS, Json, problem_answer
 from storm.ui.rest import openapi, requests
 from storm.ui.rest.calls import PREFIX, Call
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.formats import LogLinks
-from storm.ui.rest.problems import REASONS, Problem, problem_of
 from storm.ui.rest.view import View
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from storm.clock import Clock
+    from storm.http.request_guard import Tokens
     from storm.ui.measures import Measures
     from storm.ui.nimbus_link import NimbusLink
     from storm.ui.options import UiOptions
-    from storm.ui.request_guard import Tokens
     from storm.ui.rest.calls import Endpoint
 
     Handler = Callable[[Request], Awaitable[Response]]
@@ -89,7 +89,7 @@ def build_app(ui: Ui) -> ASGIApp:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, ui.options.names, ui.tokens, ui.clock, ui.measures)
+    return Guard(app, ui.options.names, ui.tokens, ui.clock, ui.measures.request)
 
 
 def _route(path: str, method: str, handler: Handler) -> Route:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from storm.cluster.records import ErrorInfo
+from storm.http.request_guard import Tokens
 from storm.ids import GlobalStreamId
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -22,7 +23,6 @@ from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
 from storm.ui.nimbus_link import NimbusLink
 from storm.ui.options import UiOptions
-from storm.ui.request_guard import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

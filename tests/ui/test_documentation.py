@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import storm
-from storm.ui import guard, http_protocol, nimbus_answers, request_guard
-from storm.ui.daemon import HEAD_BYTES_MAX
+from storm.http import guard, protocol, request_guard
+from storm.http.server import HEAD_BYTES_MAX
+from storm.ui import nimbus_answers
 from storm.ui.rest.actions import PROFILING
 from storm.ui.rest.endpoints import ENDPOINTS
 
@@ -33,11 +34,11 @@ def test_limits_are_documented() -> None:
     path_kb = request_guard.PATH_BYTES_MAX >> 10
     for row in (
         f"| a request's line and headers | {HEAD_BYTES_MAX >> 10} kB; the path {path_kb} kB |",
-        f"| until they are complete | {http_protocol.HEAD_SECS:g} s |",
+        f"| until they are complete | {protocol.HEAD_SECS:g} s |",
         f"| a body | {request_guard.BODY_BYTES_MAX >> 20} MB, within {guard.BODY_SECS:g} s |",
-        f"| connections | {http_protocol.CONNECTIONS_MAX:,} |",
+        f"| connections | {protocol.CONNECTIONS_MAX:,} |",
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
-        f"| an answer of which the client takes nothing | {http_protocol.WRITE_SECS:g} s |",
+        f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
     ):
         assert row in TEXT
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storm.http.problems import Problem
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import log_levels, requests, shapes
 from storm.ui.rest.calls import Endpoint
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from storm.ui.rest.calls import Call
