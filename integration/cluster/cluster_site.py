@@ -117,6 +117,7 @@ class ClusterSite:
             "storm.zookeeper.port": zookeeper.port,
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": next(self._ports),
+            "logviewer.embedded": False,  # else all clusters of this machine want its port
             **settings,
         }
         self.conf_dir = directory / "conf"
