@@ -84,6 +84,7 @@ ONLY_IN: dict[str, set[str]] = {
     "starlette": {"http.*", "logviewer.app", "ui.*"},
     "uvicorn": {"http.protocol", "http.server", "logviewer.daemon"},
     "h11": {"http.protocol"},
+    "jinja2": {"ui.pages.site"},
     "prometheus_client": {"ui.measures"},
 }
 
@@ -111,6 +112,7 @@ PURE = {
     "messaging.crowd",
     "logviewer.answers", "logviewer.asking", "logviewer.finding", "logviewer.pages", "logviewer.retention",
     "ui.nimbus_answers", "ui.rest.formats", "ui.rest.requests", "ui.rest.shapes", "ui.rest.view",
+    "ui.pages.figures", "ui.pages.last_known", "ui.pages.links", "ui.pages.regions",
     "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
     "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
     "dev_zookeeper.operations", "dev_zookeeper.request_processor",

@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
     storm_thrift()  # now, not at the first request
     log.info("The UI of Storm %s serves http://%s/", storm.__version__, joined(options.host, options.port))
     try:
-        server_of(build_app(ui)).run([listener])
+        server_of(build_app(ui), ui.streams.close).run([listener])  # streams would never end by themselves
     finally:
         nimbus.close()
     log.info("The UI has stopped.")
