@@ -25,6 +25,7 @@ from storm.ui.rest.calls import PREFIX, Call
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.formats import LogLinks
 from storm.ui.rest.view import View
+from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -56,6 +57,7 @@ class Ui:
     tokens: Tokens
     random_text: Callable[[], str]
     streams: Streams = field(default_factory=Streams)
+    supervisors: SupervisorLink = field(default_factory=SupervisorLink)
 
     def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
         """`names`: what of the query counts. Raises Problem."""
@@ -108,7 +110,8 @@ def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         view = ui.view(request.query_params, endpoint.query)
         body = b"" if request.method in HARMLESS else await read_body(request)
-        return Json(await endpoint.answer(Call(ui.nimbus, view, request.path_params, request.query_params, body)))
+        path, query = request.path_params, request.query_params
+        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, view, path, query, body)))
 
     async def handle_and_tell(request: Request) -> Response:
         """One line in the log for every change that somebody asked for."""

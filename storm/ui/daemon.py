@@ -51,6 +51,7 @@ def run(settings: Settings) -> int:
         server_of(build_app(ui), ui.streams.close).run([listener])  # streams would never end by themselves
     finally:
         nimbus.close()
+        ui.supervisors.close()
     log.info("The UI has stopped.")
     return EXIT_OK
 

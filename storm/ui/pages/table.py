@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from storm.ui.pages import api, cluster, owners, settings, supervisor
+from storm.ui.pages import api, cluster, logs, owners, settings, supervisor
 from storm.ui.pages.page import Page
 
 PAGES = (
     Page("/", "cluster.html", cluster.context),
+    Page("/topology/{id}/logs", "logs.html", logs.context),
     Page("/supervisor/{id}", "supervisor.html", supervisor.context),
     Page("/owners", "owners.html", owners.all_owners),
     Page("/owners/{owner:path}", "owner.html", owners.one_owner),
