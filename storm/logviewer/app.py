@@ -22,7 +22,7 @@ from storm.http.responses import Json, problem_answer
 from storm.logviewer import asking, log_files, pages
 from storm.logviewer.answers import API, file_answer, files_answer
 from storm.logviewer.logs import LogName, is_packed
-from storm.logviewer.reading import PIECE_BYTES, Budget, read_part, size_of
+from storm.logviewer.reading import Budget, read_part, size_of
 from storm.logviewer.searching import Wanted, search, search_files
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DOWNLOAD_BYTES = 128 << 10  # at a time: a client that takes nothing keeps them in memory
 SEARCHES_MAX = 2  # at the same time: each may keep a core busy, beside workers
 STATIC = f"/static/{storm.__version__}"
 STATIC_TYPES = {"logviewer.css": "text/css", "logviewer.js": "text/javascript"}
@@ -233,7 +234,7 @@ def _content(opened: BinaryIO) -> Iterator[bytes]:
     """As much as there is now: a log that grows would never end. One that is emptied meanwhile is shorter."""
     with opened:
         left = size_of(opened)
-        while left > 0 and (data := opened.read(min(left, PIECE_BYTES))):
+        while left > 0 and (data := opened.read(min(left, DOWNLOAD_BYTES))):
             left -= len(data)
             yield data
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PAGE_BYTES = 51_200  # Storm's
-PAGE_BYTES_MAX = 1 << 20
+PAGE_BYTES_MAX = 1 << 19  # many may ask at a time, and each part is in memory several times over
 NEEDLE_BYTES_MAX = 1_024  # Storm's
 MATCHES, DEEP_MATCHES, MATCHES_MAX = 10, 1, 1_000  # the first two are Storm's
 OFFSET_MAX = 2**53  # larger numbers are not whole ones for a page's script

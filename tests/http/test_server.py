@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from storm.http.listener import listen
-from storm.http.server import HEAD_BYTES_MAX, server_of
+from storm.http.server import server_of
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -23,7 +23,6 @@ def test_it_serves_in_a_thread_until_it_is_told_to_end() -> None:
     thread.start()
     answer = httpx.get(url, timeout=60)
     assert (answer.text, "server" in answer.headers) == ("ok", False)
-    assert httpx.get(url, headers={"x": "y" * (2 * HEAD_BYTES_MAX)}, timeout=60).status_code == 400
     server.should_exit = True
     thread.join(60)
     assert not thread.is_alive()

@@ -14,7 +14,7 @@
   let decoder = new TextDecoder();
 
   async function more() {
-    const query = new URLSearchParams({ file: log.dataset.file, start: String(end), length: "1048576" });
+    const query = new URLSearchParams({ file: log.dataset.file, start: String(end), length: "524288" });
     const answer = await fetch(`${log.dataset.path}?${query}`, { headers: { accept: "text/plain" }, cache: "no-store" });
     if (!answer.ok) throw new Error((await answer.text()).slice(0, 200));
     const size = Number(answer.headers.get("x-log-size"));
