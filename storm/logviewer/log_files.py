@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 DAEMONS = ("nimbus", "supervisor", "ui", "logviewer", "drpc", "dev-zookeeper", "zookeeper", "pacemaker")
 DAEMON_LOG = re.compile(rf"({'|'.join(DAEMONS)})[A-Za-z0-9_.-]{{0,100}}")  # storm.log.dir may be anybody's directory
+DAEMONS_LOG_ELSEWHERE = (
+    " Daemons log to standard error, so it is where that goes: `journalctl -u storm-supervisor`, or the directory logs/ of "
+    "`storm dev`."
+)
 SHOWN_CHARS = 200
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not to wait where it is a pipe
@@ -67,7 +71,7 @@ def open_daemon_log(log_dir: Path, file: str) -> BinaryIO:
     """Raises Problem 400 for what is no daemon's log, 404 where there is none, 403 where it must not be read."""
     if not DAEMON_LOG.fullmatch(file):
         raise Problem(400, f"file is a daemon's log, such as nimbus.log, not {file[:SHOWN_CHARS]!r}.")
-    return _open(log_dir, (file,))
+    return _open(log_dir, (file,), DAEMONS_LOG_ELSEWHERE)
 
 
 def found_logs(artifacts: Path, topology_id: str | None = None, port: int | None = None) -> Iterator[LogFile]:
@@ -91,14 +95,14 @@ def newest_first(files: Sequence[LogFile]) -> list[LogFile]:
     return sorted(files, key=lambda file: (-file.changed_secs, file.name))
 
 
-def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
+def _open(root: Path, parts: Sequence[str], hint: str = "") -> BinaryIO:
     shown = "/".join(parts)
     try:
         descriptor = _opened(root, parts)
     except PermissionError:
         raise Problem(403, f"The log viewer's user may not read {shown}.") from None
     except OSError:
-        raise Problem(404, f"There is no log {shown} on this host.") from None
+        raise Problem(404, f"There is no log {shown} on this host.{hint}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Problem(404, f"{shown} is no file.")

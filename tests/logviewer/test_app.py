@@ -144,7 +144,8 @@ def test_daemons_logs(host: Any) -> None:
     assert len(host.api("/search?file=nimbus.log&search-string=leads&is-daemon=yes")["matches"]) == 1
     assert "nimbus.log" in host.get("/").text
     assert host.get("/api/v1/daemonlog?file=secrets.yaml").status_code == 400
-    assert host.get("/api/v1/daemonlog?file=supervisor.log").status_code == 404
+    gone = host.get("/api/v1/daemonlog?file=supervisor.log")
+    assert (gone.status_code, "journalctl" in gone.json()["errorMessage"]) == (404, True)
 
 
 @pytest.mark.parametrize("path", OF_A_FILE)
