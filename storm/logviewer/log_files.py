@@ -25,8 +25,8 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 DAEMONS = ("nimbus", "supervisor", "ui", "logviewer", "drpc", "dev-zookeeper", "zookeeper", "pacemaker")
 DAEMON_LOG = re.compile(rf"({'|'.join(DAEMONS)})[A-Za-z0-9_.-]{{0,100}}")  # storm.log.dir may be anybody's directory
 DAEMONS_LOG_ELSEWHERE = (
-    " Daemons log to standard error, so it is where that goes: `journalctl -u storm-supervisor`, or the directory logs/ of "
-    "`storm dev`."
+    " Daemons log to standard error, so it is where that goes: `journalctl -u storm-supervisor`, or logs/ in the "
+    "directory of `storm dev`."
 )
 SHOWN_CHARS = 200
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
