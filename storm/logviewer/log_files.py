@@ -106,7 +106,7 @@ def _open(root: Path, parts: Sequence[str], hint: str = "") -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Problem(404, f"{shown} is no file.")
-    return os.fdopen(descriptor, "rb", buffering=0)  # type: ignore[return-value]
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def _opened(root: Path, parts: Sequence[str]) -> int:

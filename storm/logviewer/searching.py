@@ -21,7 +21,7 @@ class Wanted(NamedTuple):
     """What to look for, how often, and from which byte of the first file on."""
 
     text: str
-    count: int
+    matches: int
     start: int = 0
 
     @property
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 def search(file: BinaryIO, wanted: Wanted, budget: Budget, *, is_packed: bool) -> FoundIn:
     """Raises Problem 422 for a packed log that is damaged."""
     begin = max(0, wanted.start - CONTEXT_BYTES)
-    finder = Finder(wanted.needle, wanted.count, begin, wanted.start)
+    finder = Finder(wanted.needle, wanted.matches, begin, wanted.start)
     for data in pieces(file, is_packed=is_packed, start=begin):
         finder.feed(data)
         budget.take(len(data))
@@ -51,12 +51,12 @@ def search(file: BinaryIO, wanted: Wanted, budget: Budget, *, is_packed: bool) -
 def search_files(
     artifacts: Path, names: Sequence[LogName], wanted: Wanted, file_offset: int, budget: Budget
 ) -> FoundInFiles:
-    """As Storm's deep search of one worker: `names` from `file_offset` on, until `wanted.count` places are found.
+    """As Storm's deep search of one worker: `names` from `file_offset` on, until `wanted.matches` places are found.
 
     A log that is gone meanwhile, or damaged, is passed over.
     """
     files: list[FoundInFile] = []
-    start, left = wanted.start, wanted.count
+    start, left = wanted.start, wanted.matches
     for number in range(file_offset, len(names)):
         if budget.is_spent:
             return FoundInFiles(files, number, is_cut=True)

@@ -8,7 +8,7 @@ from storm.logviewer.finding import FoundIn, Match
 from storm.logviewer.logs import LogFile, Part, Worker
 from storm.logviewer.pages import LISTED_MAX, ShownLog, found_page, list_page, log_page, problem_page
 
-EVIL = '<script>alert("1")</script>&amp;\x00'
+EVIL = '<script>alert("1")&amp;\x00'
 LOG = ShownLog("words-1-1/6700/worker.log", False, ["words-1-1/6700/worker.log", "words-1-1/6700/worker.log.1"])
 STATIC = "/static/1"
 
