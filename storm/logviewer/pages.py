@@ -91,7 +91,7 @@ def found_page(text: str, found: Sequence[tuple[ShownLog, FoundIn]], note: str, 
     """What a search found. `note`: what a person should know of it; `more`: where the rest is, empty: nowhere."""
     count = sum(len(one.matches) for _, one in found)
     sections = "\n".join(_found_in(log, one) for log, one in found)
-    told = f'<p class="trouble">{escape(note)}</p>' if note else ""
+    told = f'<p class="note">{escape(note)}</p>' if note else ""
     onward = f"<p>{_link(more, 'Go on with the search')}</p>" if more else ""
     heading = f"{count} found: {text}"
     return _page(heading, f"{TRAIL}\n<h1>{escape(heading)}</h1>\n{told}\n{sections}\n{onward}", static)
