@@ -129,7 +129,8 @@ class Profiler:
         finally:
             self._child = None
         if data is None:
-            raise StormError(f"py-spy made no profile: {' '.join(said.decode('utf-8', 'replace').split())[-500:]}")
+            why = said.decode("utf-8", "replace").partition("Stack backtrace:")[0]  # what follows is of py-spy itself
+            raise StormError(f"py-spy made no profile: {' '.join(why.split())[-500:]}")
         return data
 
 
