@@ -31,7 +31,7 @@ def settings(name: str) -> dict[str, str]:
 
 
 def test_each_daemon_has_its_unit() -> None:
-    daemons = ("dev-zookeeper", "nimbus", "supervisor", "ui")
+    daemons = ("dev-zookeeper", "logviewer", "nimbus", "supervisor", "ui")
     assert [f"storm-{name}.service" for name in daemons] == NAMES
 
 

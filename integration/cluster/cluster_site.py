@@ -118,6 +118,7 @@ class ClusterSite:
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": next(self._ports),
             "nimbus.metrics.port": next(self._ports),
+            "logviewer.embedded": False,  # else all clusters of this machine want its port
             **settings,
         }
         self.conf_dir = directory / "conf"

@@ -142,6 +142,7 @@ class FaultSite:
             **self._settings(name),
             "supervisor.thrift.port": port,
             "supervisor.slots.ports": slots,
+            "logviewer.embedded": False,
             **self.plan.host_settings.get(name, {}),
         }
         if "workers" in self.plan.proxied:

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 
-from cluster_site import ClusterSite, Daemon, free_ports, start_site
+from cluster_site import QUICK, ClusterSite, Daemon, free_ports, start_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,8 @@ class UiSite:
 
 @pytest.fixture(scope="session")
 def ui_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiSite]:
-    cluster = start_site(tmp_path_factory.mktemp("ui_cluster"), "embedded", ("a",))
+    settings = {**QUICK, "logviewer.embedded": True, "logviewer.port": next(free_ports())}
+    cluster = start_site(tmp_path_factory.mktemp("ui_cluster"), "embedded", ("a",), settings)
     site = UiSite(cluster)
     try:
         site.start()

@@ -1,5 +1,5 @@
-"""Daemons in the foreground, to be run under supervision: `storm nimbus`, `storm supervisor`, `storm ui` and
-`storm dev-zookeeper`.
+"""Daemons in the foreground, to be run under supervision: `storm nimbus`, `storm supervisor`, `storm ui`,
+`storm logviewer` and `storm dev-zookeeper`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ def nimbus(settings: Settings) -> int:
 def supervisor(settings: Settings) -> int:
     """Start this machine's supervisor: it runs the worker processes that Nimbus assigns to its slots.
 
-    Runs in the foreground until SIGTERM or Ctrl-C. Its workers go on when it stops; the next one adopts them.
+    Runs in the foreground until SIGTERM or Ctrl-C. Its workers go on when it stops; the next one adopts them. Unless
+    logviewer.embedded is false, it serves the logs of this host at http://HOST:logviewer.port/ too.
     """
+    from storm.logviewer.daemon import beside_supervisor
     from storm.supervisor.daemon import run
 
     log_to_stderr()
     open_files.raise_limit()
-    return run(settings)
+    with beside_supervisor(settings):
+        return run(settings)
 
 
 @click.command()
@@ -63,6 +66,20 @@ def ui(settings: Settings) -> int:
     Runs in the foreground until SIGTERM or Ctrl-C. It asks Nimbus for everything, and keeps nothing.
     """
     from storm.ui.daemon import run
+
+    log_to_stderr()
+    return run(settings)
+
+
+@click.command()
+@with_settings
+def logviewer(settings: Settings) -> int:
+    """Serve the logs of this host at http://HOST:logviewer.port/, and remove old ones of workers.
+
+    For hosts where logviewer.embedded is false, or no supervisor runs. It needs the supervisor's storm.local.dir and
+    storm.log.dir. Runs in the foreground until SIGTERM or Ctrl-C.
+    """
+    from storm.logviewer.daemon import run
 
     log_to_stderr()
     return run(settings)

@@ -86,6 +86,7 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
         return DevPlan(
             zookeeper_port=settings["storm.zookeeper.port"],
             nimbus_port=settings["nimbus.thrift.port"],
+            logviewer_port=settings["logviewer.port"],
             **shared,
         )
     return DevPlan(
@@ -93,6 +94,7 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
         nimbus_port=base + 1,
         supervisor_port=base + 2,
         first_slot=base + 2 + options["supervisors"],
+        logviewer_port=base + 3 + options["supervisors"] * (1 + options["slots"]),
         **shared,
     )
 

@@ -43,6 +43,7 @@ class DevPlan:
     first_slot: int = 6700
     supervisors: int = 1
     slots: int = 4
+    logviewer_port: int = 8000  # of the first supervisor, the others' follow; one that is taken is done without
     volatile: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -70,6 +71,7 @@ class DevPlan:
             "storm.zookeeper.port": self.zookeeper_port,
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": self.nimbus_port,
+            "logviewer.port": self.logviewer_port,
             **self.settings,
         }
 
@@ -158,6 +160,7 @@ class DevCluster:
             "storm.log.dir": str(directory / "logs"),
             "supervisor.thrift.port": self.plan.supervisor_port + i,
             "supervisor.slots.ports": self.plan.slot_ports(i),
+            "logviewer.port": self.plan.logviewer_port + i,
         }
 
     def _daemon(self, command: str, settings: dict[str, Any], name: str | None = None) -> Daemon:
@@ -180,7 +183,7 @@ class DevCluster:
 
         Raises AlreadyRunningError where a port is taken, StormError where there is none or the directory is no good.
         """
-        last = max(self.plan.ports())
+        last = max(*self.plan.ports(), self.plan.logviewer_port + self.plan.supervisors - 1)
         if last > PORT_MAX:
             raise StormError(f"it needs ports up to {last}, and {PORT_MAX} is the last one: take a lower --port-base")
         for port, who in self.plan.taken().items():

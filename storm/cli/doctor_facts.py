@@ -114,6 +114,8 @@ def port_uses(settings: Settings) -> Iterator[PortUse]:
     wanted: dict[int, str] = {settings["nimbus.thrift.port"]: "nimbus.thrift.port"}
     wanted[settings["supervisor.thrift.port"]] = "supervisor.thrift.port"
     wanted.update(dict.fromkeys(settings["supervisor.slots.ports"], "supervisor.slots.ports"))
+    if settings["logviewer.embedded"]:
+        wanted.setdefault(settings["logviewer.port"], "logviewer.port")
     wanted.pop(0, None)  # any free one
     holders = _holders(set(wanted))
     for port, setting in sorted(wanted.items()):

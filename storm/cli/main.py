@@ -36,6 +36,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "logs": Entry("logs", "logs", "Print or follow the logs of a topology's workers."),
         "debug": Entry("events", "debug", "Sample the tuples that components emit, or stop that."),
         "events": Entry("events", "events", "Print or follow the tuples that were sampled."),
+        "profile": Entry("profile", "profile", "Show where the time of a component's worker goes, as a flame graph."),
+        "stacks": Entry("profile", "stacks", "Print what the threads of a topology's workers are doing."),
         "set-log-level": Entry("topologies", "set_log_level", "Change log levels of a running topology."),
     },
     "Hosts": {
@@ -52,6 +54,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "nimbus": Entry("daemons", "nimbus", "Start the master."),
         "supervisor": Entry("daemons", "supervisor", "Start this machine's supervisor, which runs workers."),
         "ui": Entry("daemons", "ui", "Start the UI's server: the REST API."),
+        "logviewer": Entry("daemons", "logviewer", "Serve the logs of this host over HTTP."),
         "dev-zookeeper": Entry("daemons", "dev_zookeeper", "Start a single-node ZooKeeper server, for development."),
         "node-health-check": Entry("health", "node_health_check", "Run this host's health scripts."),
         "kill-workers": Entry("daemons", "kill_workers", "End all workers of this machine's supervisor."),

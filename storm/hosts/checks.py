@@ -19,6 +19,7 @@ DISK_NOTE = (1 << 30, 0.05)  # bytes, share of the whole: below both there is a 
 DISK_PROBLEM_BYTES = 100 << 20  # a package with its environment, and a log, need more
 OPEN_FILES_LEAST = 4096  # connections of a few hundred workers, and what user code opens
 RUNS_USERS_CODE = "cloudpickle"
+LOGVIEWER_PORT = "logviewer.port"
 
 
 class Level(Enum):
@@ -198,6 +199,9 @@ def _taken(use: PortUse, say: _Speaker) -> Finding:
     text = f"port {use.port} of {use.setting} is taken here by {use.holder}"
     if use.is_storm is None:
         return say.note(text, "run this as root or as the daemons' user to see who it is")
+    if use.setting == LOGVIEWER_PORT:  # its supervisor does without
+        text += ": logs of this host cannot be seen in a browser"
+        return say.note(text, f"end that process, or set another port in {use.setting}, on every host")
     return say.problem(text, f"end that process, or set another port in {use.setting}")
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from storm.errors import TopologyNotAliveError
 from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
-from storm.metrics.insight_records import together
 from storm.metrics.component_metrics import component_metrics
+from storm.metrics.insight_records import together
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.submission import unknown
 from storm.thrift import convert

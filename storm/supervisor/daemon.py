@@ -43,6 +43,7 @@ from storm.supervisor.measures import SupervisorMeasures
 from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.prepared_code import PreparedCode
+from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.topology_blobs import TopologyBlobs
 from storm.supervisor.worker_launch import launched_with, worker_command
@@ -172,7 +173,9 @@ class SupervisorDaemon:
             build_timeout_secs=options.environment_build_secs,
         )
         code = PreparedCode(self._localizer, self._environments, options.python)
-        self._workers.python_of, self._workers.other_children = code.python, self._environments.children
+        self._profiler = Profiler(options.workers_dir, clock)
+        self._workers.python_of = code.python
+        self._workers.other_children = lambda: self._environments.children() | self._profiler.children()
         self._blobs = TopologyBlobs(
             code,
             self._localizer.run,
@@ -238,6 +241,7 @@ class SupervisorDaemon:
                 self._run_slots()
         finally:
             self.stop()
+            self._profiler.close()
             server.stop()
             if shown is not None:
                 shown.stop()
@@ -343,6 +347,7 @@ class SupervisorDaemon:
             self._coordination_due.set,
             self._worker_started,
             self._report,
+            self._profiler,
         )
         limits = ServerLimits(threads=self._settings["supervisor.thrift.threads"])
         server = ThriftServer(

@@ -44,6 +44,16 @@ def is_stopped(pid: int) -> bool:
     return _state_and_parent(pid)[0] in {"T", "t"}
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler of its own for the signal; False if it is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (PROC / str(pid) / "status").read_text().splitlines():
+            name, _, mask = line.partition(":")
+            if name == "SigCgt":
+                return bool(int(mask, 16) >> (number - 1) & 1)
+    return False
+
+
 def leads_session(pid: int) -> bool:
     """Whether the process began a session of its own; False if it is gone."""
     try:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
     from storm.hosts.facts import HostReport
     from storm.supervisor.core import SupervisorCore
+    from storm.supervisor.profiling import Profiler
+    from storm.supervisor.slot_runner import WorkerHandle
 
 
 class SupervisorService:
     """Handler of `storm.thrift`'s Supervisor; its methods run in the server's threads.
 
     `wake_coordination` is called when Nimbus has news, `worker_started` on a worker's first beat; they only wake.
-    `report` looks at this host, and at how it resolves the names that it is given.
+    `report` looks at this host, and at how it resolves the names that it is given; `profiler` at its workers.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class SupervisorService:
         wake_coordination: Callable[[], None],
         worker_started: Callable[[], None],
         report: Callable[[Sequence[str]], HostReport],
+        profiler: Profiler,
     ) -> None:
         self._core = core
         self._artifacts_dir = artifacts_dir
         self._wake_coordination = wake_coordination
         self._worker_started = worker_started
         self._report = report
+        self._profiler = profiler
 
     def sendSupervisorAssignments(self, assignments: Any) -> None:
         """Nimbus has news. What it says is not used: the assignments are read where they are kept."""
@@ -81,3 +85,18 @@ class SupervisorService:
     def getHostReport(self, names: list[str]) -> Any:
         """Of this host."""
         return host_report_to_thrift(self._report(names))
+
+    def getWorkerStacks(self, id: str, port: int) -> str:
+        """Of all threads of a worker."""
+        worker = self._worker(id, port)
+        return self._profiler.stacks(worker.worker_id, worker.pid)
+
+    def profileWorker(self, id: str, port: int, secs: int, format: str) -> bytes:
+        """Where a worker's time goes; it answers after `secs` seconds."""
+        return self._profiler.profile(self._worker(id, port).pid, secs, format)
+
+    def _worker(self, topology_id: str, port: int) -> WorkerHandle:
+        worker = self._core.slots.running().get(port)
+        if worker is None or worker.assignment.topology_id != topology_id or not worker.pid:
+            raise TopologyNotAliveError(f"no worker of {topology_id} runs on port {port} here")
+        return worker

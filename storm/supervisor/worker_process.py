@@ -24,6 +24,7 @@ from storm.supervisor.slot import WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import (
     LAUNCH_FILE,
+    STACKS_FILE,
     WORKER_DIRECTORY_VARIABLE,
     WORKER_ID_VARIABLE,
     launch_record,
@@ -155,6 +156,7 @@ class WorkerProcesses:
             supervisor_port=self.supervisor_port,
             dist_dir=str(dist_dir),
             log_dir=str(log_file.parent),
+            stacks_file=str(directory / STACKS_FILE),
             settings=dict(self._settings),
             python=None if python is None else str(python),
         )

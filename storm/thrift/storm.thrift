@@ -3,8 +3,8 @@
 // Names, field ids, types, requiredness, defaults, exceptions and method signatures are those of Apache Storm 3.0 (in
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
-// and the methods Supervisor.readWorkerLog and readWorkerEvents with their struct LogPart, Nimbus.uploadPart and
-// Nimbus.finishUpload.
+// and the methods Supervisor.readWorkerLog and readWorkerEvents with their struct LogPart, Supervisor.getWorkerStacks and
+// profileWorker, Nimbus.uploadPart and Nimbus.finishUpload.
 //
 // Transport: frames of a 4-byte big-endian length and a message of the binary protocol. One service a port.
 // docs/thrift.md says which methods this release serves.
@@ -898,4 +898,10 @@ service Supervisor {
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. Of this host, and how it resolves `names`.
   HostReport getHostReport(1: list<string> names);
+  // Ours. The stacks of all threads of the worker of topology `id` on `port`, as text.
+  string getWorkerStacks(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. Where the worker's time goes in `secs` seconds; `format` is flamegraph (SVG), speedscope or raw. It answers
+  // when they are over.
+  binary profileWorker(1: string id, 2: i32 port, 3: i32 secs, 4: string format)
+      throws (1: AuthorizationException aze, 2: NotAliveException e);
 }

@@ -13,19 +13,20 @@ from starlette.routing import Route
 
 import storm
 from storm.errors import StormError
+from storm.http.guard import ROUTE, Guard, read_body
+from storm.http.problems import REASONS, Problem, problem_of
+from storm.http.request_guard import HARMLESS
+from storm.http.responses import Json
 from storm.ui import measures as prometheus
-from storm.ui.guard import ROUTE, Guard, read_body
 from storm.ui.pages.history import History
 from storm.ui.pages.serving import Pages
 from storm.ui.pages.streams import Streams
-from storm.ui.request_guard import HARMLESS
-from storm.ui.responses import Json
 from storm.ui.rest import openapi, requests
 from storm.ui.rest.calls import PREFIX, Call
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.formats import LogLinks
-from storm.ui.rest.problems import REASONS, Problem, problem_of
 from storm.ui.rest.view import View
+from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from storm.clock import Clock
+    from storm.http.request_guard import Tokens
     from storm.ui.measures import Measures
     from storm.ui.nimbus_link import NimbusLink
     from storm.ui.options import UiOptions
-    from storm.ui.request_guard import Tokens
     from storm.ui.rest.calls import Endpoint
 
     Handler = Callable[[Request], Awaitable[Response]]
@@ -58,6 +59,7 @@ class Ui:
     random_text: Callable[[], str]
     streams: Streams = field(default_factory=Streams)
     history: History = field(default_factory=History)  # of the last hour; empty where nobody looks
+    supervisors: SupervisorLink = field(default_factory=SupervisorLink)
 
     def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
         """`names`: what of the query counts. Raises Problem."""
@@ -95,7 +97,7 @@ def build_app(ui: Ui) -> ASGIApp:
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app, ui.options.names, ui.tokens, ui.clock, ui.measures)
+    return Guard(app, ui.options.names, ui.tokens, ui.clock, ui.measures.request)
 
 
 def _route(path: str, method: str, handler: Handler) -> Route:
@@ -110,7 +112,8 @@ def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         view = ui.view(request.query_params, endpoint.query)
         body = b"" if request.method in HARMLESS else await read_body(request)
-        return Json(await endpoint.answer(Call(ui.nimbus, view, request.path_params, request.query_params, body)))
+        path, query = request.path_params, request.query_params
+        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, view, path, query, body)))
 
     async def handle_and_tell(request: Request) -> Response:
         """One line in the log for every change that somebody asked for."""

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-NO_ROUTE = "none"  # the label of what was refused, or no path: clients must not make up labels
 
 
 class Measures:

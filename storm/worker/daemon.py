@@ -24,7 +24,7 @@ from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
 from storm.errors import CoordinationError, StormError, WorkerStartError
-from storm.worker import connections, launch, log_levels, output
+from storm.worker import connections, launch, log_levels, output, stacks
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions, name_of
@@ -313,6 +313,8 @@ def run(launch_file: Path) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_SECS)
     try:
         told = launch.read_launch(launch_file)
+        if told.stacks_file is not None:
+            stacks.answer_signal(told.stacks_file)
         return _run(told)
     except StormError as error:
         logger.error("This worker could not start: %s", error)

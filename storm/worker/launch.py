@@ -23,7 +23,8 @@ LAUNCH_FILE_BYTES_MAX = 16 << 20
 class Launch:
     """The launch file that the supervisor wrote. `settings` are those that differ from the defaults.
 
-    `work_dir`: the worker's own directory, where its blobs are.
+    `work_dir`: the worker's own directory, where its blobs are. `stacks_file`: where it tells of its threads, None: the
+    supervisor is of a release that does not ask.
     """
 
     topology_id: TopologyId
@@ -39,6 +40,7 @@ class Launch:
     log_dir: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     work_dir: Path | None = None
+    stacks_file: Path | None = None
 
     @property
     def slot(self) -> WorkerSlot:
@@ -73,6 +75,7 @@ def read_launch(path: Path) -> Launch:
             log_dir=Path(_text(record, "log_dir")),
             settings=dict(record.get("settings") or {}),
             work_dir=path.parent,
+            stacks_file=Path(_text(record, "stacks_file")) if "stacks_file" in record else None,
         )
     except OSError as error:
         raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error

@@ -13,6 +13,7 @@ OPTIONS = {"directory": Path("x"), "supervisors": 2, "slots": 3, "port_base": No
 def test_a_port_base_gives_every_daemon_its_own_port() -> None:
     plan = plan_from(load_settings(None, (), {}), {**OPTIONS, "port_base": 30_000})
     assert sorted(plan.ports()) == list(range(30_000, 30_010))
+    assert plan.logviewer_port > 30_009
 
 
 def test_what_was_set_here_is_passed_on() -> None:

@@ -36,6 +36,7 @@ def test_commands_are_told_where_the_cluster_is(tmp_path: Path) -> None:
         "storm.zookeeper.port": 9001,
         "nimbus.seeds": ["127.0.0.1"],
         "nimbus.thrift.port": 9002,
+        "logviewer.port": 8000,
         "nimbus.monitor.freq.secs": 1,
     }
 

@@ -122,11 +122,15 @@ def test_a_daemon_tells_of_its_host_if_its_release_can(is_old: bool) -> None:
 
 def test_who_has_a_port_is_told(listener: socket.socket) -> None:
     taken, free = listener.getsockname()[1], closed_port()
-    settings = Settings.of({"supervisor.slots.ports": [taken, free], "supervisor.thrift.port": 0})
+    ports = {"supervisor.slots.ports": [taken, free], "supervisor.thrift.port": 0, "logviewer.port": 1}
+    settings = Settings.of(ports)
     uses = {use.port: use for use in port_uses(settings)}
     assert (uses[free].holder, uses[taken].setting) == ("", "supervisor.slots.ports")
     assert uses[taken].holder.startswith("process ")
     assert 0 not in uses
+    assert uses[1].setting == "logviewer.port"
+    without = Settings.of({**ports, "logviewer.embedded": False})
+    assert 1 not in {use.port for use in port_uses(without)}
 
 
 def test_without_any_cluster_there_are_facts_all_the_same(tmp_path: Path) -> None:

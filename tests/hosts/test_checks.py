@@ -153,6 +153,10 @@ CASES: dict[str, tuple[Facts, Level, str, str]] = {  # what is so: (facts, level
         replace(HEALTHY, ports=(PortUse(6700, "supervisor.slots.ports", "process 7 (nginx)", False),)),
         Level.PROBLEM, "6700 of supervisor.slots.ports is taken here by process 7 (nginx)", "another port",
     ),
+    "a log viewer's port that another program has": (
+        replace(HEALTHY, ports=(PortUse(8000, "logviewer.port", "process 7 (nginx)", False),)),
+        Level.NOTE, "process 7 (nginx): logs of this host cannot be seen", "on every host",
+    ),
     "a port that somebody has": (
         replace(HEALTHY, ports=(PortUse(6700, "supervisor.slots.ports", "a process of another user", None),)),
         Level.NOTE, "another user", "root",

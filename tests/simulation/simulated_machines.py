@@ -15,6 +15,7 @@ from storm.errors import StormError, ThriftConnectionError, WorkerStartError
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
+from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
@@ -55,7 +56,10 @@ class SupervisorProcess(Process):
         self._coordinate = Loop(self, "coordinates", self._coordinated)
         self._slots = Loop(self, "slots", self._slots_run)
         self._forward = Loop(self, "forwards heartbeats", self._forwarded)
-        self.service = SupervisorService(self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report)
+        profiler = Profiler(NOWHERE, host.clock)
+        self.service = SupervisorService(
+            self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report, profiler
+        )
         self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake

@@ -121,3 +121,14 @@ def test_who_uses_a_directory_is_seen(tmp_path: Path) -> None:
         assert not process_table.use(beside), what
         process.communicate(b"\n")
         assert not process_table.use(used), what
+
+
+def test_which_signals_a_process_has_handlers_for_is_seen() -> None:
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: None)
+    try:
+        assert process_table.catches(os.getpid(), signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        assert not process_table.catches(os.getpid(), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert not process_table.catches(NO_PID, signal.SIGUSR2)

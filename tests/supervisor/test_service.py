@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.clock import SystemClock
 from storm.cluster.records import Assignment
-from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
 from storm.hosts.facts import HostReport, Resolution
 from storm.ids import ExecutorId, WorkerSlot
+from storm.supervisor.assignment_sync import LocalAssignment
+from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
+from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_logs import log_path
 from storm.thrift.interface import storm_thrift
 
@@ -24,6 +29,12 @@ class CoreStandIn:
     def __init__(self) -> None:
         self.beats: list[WorkerBeat] = []
         self.woken = 0
+        self.slots = self
+        local = LocalAssignment("words-1-1", (), 1)
+        self.workers = {6700: WorkerHandle("w1", 6700, local, os.getpid()), 6701: WorkerHandle("w2", 6701, local)}
+
+    def running(self) -> dict[int, WorkerHandle]:
+        return self.workers
 
     def wake(self) -> None:
         self.woken += 1
@@ -51,6 +62,7 @@ class Served:
             lambda: self.wakes.append("coordination"),
             lambda: self.wakes.append("slots"),
             lambda names: HostReport("h", 1_700_000_000_000, "3.11.2", resolutions=dict.fromkeys(names, Resolution())),
+            Profiler(directory, SystemClock()),
         )
 
 
@@ -108,3 +120,17 @@ def test_a_part_of_the_samples_of_tuples_is_answered(served: Served, tmp_path: P
 def test_it_tells_of_its_host(served: Served) -> None:
     report = served.service.getHostReport(["elsewhere"])
     assert (report.host, report.python, list(report.resolutions)) == ("h", "3.11.2", ["elsewhere"])
+
+
+@pytest.mark.parametrize(("topology_id", "port"), [("words-1-1", 6799), ("other-1-1", 6700), ("words-1-1", 6701)])
+def test_only_workers_that_run_here_are_looked_at(served: Served, topology_id: str, port: int) -> None:
+    with pytest.raises(TopologyNotAliveError):
+        served.service.getWorkerStacks(topology_id, port)
+    with pytest.raises(TopologyNotAliveError):
+        served.service.profileWorker(topology_id, port, 1, "raw")
+
+
+def test_a_worker_that_cannot_tell_its_stacks_is_not_sent_a_signal_that_would_end_it(served: Served) -> None:
+    """This process has no handler for it."""
+    with pytest.raises(StormError, match="does not tell its stacks"):
+        served.service.getWorkerStacks("words-1-1", 6700)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from storm.cluster.records import ErrorInfo
+from storm.http.request_guard import Tokens
 from storm.ids import GlobalStreamId
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -22,7 +23,7 @@ from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
 from storm.ui.nimbus_link import NimbusLink
 from storm.ui.options import UiOptions
-from storm.ui.request_guard import Tokens
+from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,7 @@ class Site:
         self.failure: StormError | None = None
         self.calls: list[str] = []
         self.lacks: tuple[str, ...] = ()
+        self.supervisor_calls: list[tuple[str, str, Any]] = []
 
     def run_word_count(self, name: str = "wordcount", owner: str = "storm") -> str:
         """Its id; every executor has told figures, and `split` two errors."""
@@ -167,6 +169,21 @@ class Site:
         pass
 
 
+class SupervisorStandIn:
+    """Tells stacks, and notes who asked for them."""
+
+    def __init__(self, site: Site, host: str) -> None:
+        self._site = site
+        self._host = host
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        self._site.supervisor_calls.append((self._host, method, arguments))
+        return "Thread 1"
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
@@ -183,8 +200,18 @@ def ui(site: Site) -> Iterator[Ui]:
     link = NimbusLink(lambda: site, clock, measures)
     options = UiOptions(names=NAMES, nimbus_seeds=("nimbus-1", "localhost"))
     numbers = iter(range(1_000))
-    yield Ui(options, link, clock, measures, Tokens(b"secret"), lambda: f"random{next(numbers)}")
+    supervisors = SupervisorLink(lambda host, port: SupervisorStandIn(site, host))
+    yield Ui(
+        options,
+        link,
+        clock,
+        measures,
+        Tokens(b"secret"),
+        lambda: f"random{next(numbers)}",
+        supervisors=supervisors,
+    )
     link.close()
+    supervisors.close()
 
 
 class Client:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 import storm
-from storm.ui import guard, http_protocol, nimbus_answers, request_guard
-from storm.ui.daemon import HEAD_BYTES_MAX
+from storm.http import guard, protocol, request_guard
+from storm.http.server import HEAD_BYTES_MAX
+from storm.ui import nimbus_answers
 from storm.ui.pages import streams
 from storm.ui.pages.links import PAGES_OF_STORM
 from storm.ui.pages.table import PAGES
 from storm.ui.pages.troubles import ERROR_SECS
-from storm.ui.rest.actions import PROFILING
+from storm.ui.rest.actions import PROFILING, STACKS
 from storm.ui.rest.endpoints import ENDPOINTS
 
 TEXT = (Path(storm.__file__).parent.parent / "docs" / "ui.md").read_text()
@@ -26,7 +27,7 @@ def test_each_path_is_documented(endpoint: Any) -> None:
     path = endpoint.path.replace("{action}", "enable")
     for name, shown in NAMES.items():
         path = path.replace(name, shown)
-    if any(f"profiling/{action}/" in path for action in ("start", *PROFILING)):
+    if any(f"profiling/{action}/" in path for action in ("start", STACKS, *PROFILING)):
         path = "/topology/ID/profiling/..."
     if "/COMPONENT/debug/" in path:
         path = "/topology/ID/component/COMPONENT/debug/..."
@@ -50,12 +51,12 @@ def test_limits_are_documented() -> None:
     path_kb = request_guard.PATH_BYTES_MAX >> 10
     for row in (
         f"| a request's line and headers | {HEAD_BYTES_MAX >> 10} kB; the path {path_kb} kB |",
-        f"| until they are complete | {http_protocol.HEAD_SECS:g} s |",
+        f"| until they are complete | {protocol.HEAD_SECS:g} s |",
         f"| a body | {request_guard.BODY_BYTES_MAX >> 20} MB, within {guard.BODY_SECS:g} s |",
-        f"| connections | {http_protocol.CONNECTIONS_MAX:,} |",
+        f"| connections | {protocol.CONNECTIONS_MAX:,} |",
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
         f"| pages that are watched | {streams.STREAMS_MAX} |",
-        f"| an answer of which the client takes nothing | {http_protocol.WRITE_SECS:g} s |",
+        f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
     ):
         assert row in TEXT
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

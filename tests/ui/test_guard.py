@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.ui.request_guard import BODY_BYTES_MAX
+from storm.http.request_guard import BODY_BYTES_MAX
 from storm.ui.rest.calls import PREFIX
 
 if TYPE_CHECKING:

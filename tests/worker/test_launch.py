@@ -26,6 +26,7 @@ RECORD: dict[str, Any] = {
     "log_dir": "/logs",
     "settings": {"worker.heartbeat.frequency.secs": 2},
     "blob_hashes": {"something": "more"},
+    "stacks_file": "/w/.stacks",
 }
 
 
@@ -43,6 +44,13 @@ def test_the_file_is_read(tmp_path: Path) -> None:
     assert told.code_dir == Path("/dist/code")
     assert told.settings == {"worker.heartbeat.frequency.secs": 2}
     assert told.work_dir == tmp_path
+    assert told.stacks_file == Path("/w/.stacks")
+
+
+def test_a_supervisor_of_the_former_release_asks_for_no_stacks(tmp_path: Path) -> None:
+    path = tmp_path / "launch.json"
+    path.write_text(json.dumps({key: value for key, value in RECORD.items() if key != "stacks_file"}))
+    assert read_launch(path).stacks_file is None
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ class Links(NamedTuple):
     def worker(self, topology_id: str, host: str, port: int) -> str:
         return self._kept(f"/topology/{encoded(topology_id)}/worker/{encoded(f'{host}:{port}')}")
 
+    def logs(self, topology_id: str) -> str:
+        return f"/topology/{encoded(topology_id)}/logs"
+
     def supervisor(self, supervisor_id: str) -> str:
         return f"/supervisor/{encoded(supervisor_id)}"
 

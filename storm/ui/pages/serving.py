@@ -11,7 +11,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import storm
 from storm.errors import StormError
-from storm.ui.guard import EVENTS
+from storm.http.guard import EVENTS
+from storm.http.problems import REASONS, Problem
+from storm.http.request_guard import TOKEN_COOKIE
+from storm.http.responses import problem_answer
 from storm.ui.pages.last_known import LastKnown
 from storm.ui.pages.links import PAGES_OF_STORM, of_storm
 from storm.ui.pages.page import Frame, PageCall
@@ -19,10 +22,7 @@ from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
 from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, Site
 from storm.ui.pages.table import PAGES
-from storm.ui.request_guard import TOKEN_COOKIE
-from storm.ui.responses import problem_answer
 from storm.ui.rest.calls import PREFIX
-from storm.ui.rest.problems import REASONS, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from storm.http.problems import Problem
+from storm.http.responses import json_bytes
 from storm.ui.pages.regions import Versions
-from storm.ui.responses import json_bytes
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable

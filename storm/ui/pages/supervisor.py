@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storm.http.problems import Problem
 from storm.ui.pages import cluster
 from storm.ui.rest import supervisors
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from storm.ui.pages.page import PageCall

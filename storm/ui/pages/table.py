@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storm.ui.pages import api, cluster, component, owners, settings, supervisor, topology, worker
+from storm.ui.pages import api, cluster, component, logs, owners, settings, supervisor, topology, worker
 from storm.ui.pages.page import Page
 
 WINDOW_AND_SYSTEM = ("window", "sys")
@@ -12,6 +12,7 @@ PAGES = (
     Page("/topology/{id}", "topology.html", topology.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/component/{component}", "component.html", component.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/worker/{host_port}", "worker.html", worker.context, WINDOW_AND_SYSTEM),
+    Page("/topology/{id}/logs", "logs.html", logs.context),
     Page("/supervisor/{id}", "supervisor.html", supervisor.context),
     Page("/owners", "owners.html", owners.all_owners),
     Page("/owners/{owner:path}", "owner.html", owners.one_owner),

@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined, split
+from storm.http.problems import Problem
 from storm.ui.pages import component as component_pages
 from storm.ui.pages import topology_facts
 from storm.ui.pages.topology import LAST_LINES_SHOWN, troubles, workers
 from storm.ui.rest.component_page import component_page
-from storm.ui.rest.problems import Problem
 from storm.ui.rest.topology_page import topology_page
 
 if TYPE_CHECKING:

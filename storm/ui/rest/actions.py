@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storm.config.addresses import joined
+from storm.http.problems import Problem
+from storm.metrics.stats_records import ALL_TIME
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import log_levels, requests, shapes
 from storm.ui.rest.calls import Endpoint
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from storm.ui.rest.calls import Call
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 LOG_CONFIG_EXAMPLE = {"namedLoggerLevels": {"ROOT": {"target_level": "DEBUG", "timeout": 60}}}
 REBALANCE_EXAMPLE = {"rebalanceOptions": {"numWorkers": 2, "executors": {"split": 4}}}
 NO_PROFILER = "Profiling is not enabled on this server"  # Storm's words where worker.profiler.enabled is false
-PROFILING = ("stop", "dumpprofile", "dumpjstack", "dumpheap", "restartworker")
+STACKS = "dumpjstack"
+PROFILING = ("stop", "dumpprofile", "dumpheap", "restartworker")
 
 
 async def _activate(call: Call) -> Any:
@@ -57,11 +60,27 @@ async def _set_log_config(call: Call) -> Any:
 
 
 async def _profile(call: Call) -> Any:
-    """Nimbus takes no orders for workers' profilers yet: said as Storm says it, and by the status too."""
+    """`storm profile` makes profiles, which take their time. Said as Storm says it, and by the status too."""
     if "minutes" in call.path:
         requests.minutes(call.path["minutes"])
     await _name(call)
-    raise Problem(501, f"{NO_PROFILER}.", status="disabled", message=NO_PROFILER)
+    raise Problem(501, f"{NO_PROFILER}: `storm profile` makes one.", status="disabled", message=NO_PROFILER)
+
+
+async def _dump_stacks(call: Call) -> Any:
+    """The stacks are in the answer, where Storm writes a file on the worker's host."""
+    topology_id, host_port = call.path["id"], call.path["host_port"]
+    page = await call.nimbus.ask("getTopologyPageInfo", topology_id, ALL_TIME, True)
+    found = [one for one in page.workers or [] if host_port in {f"{one.host}:{one.port}", joined(one.host, one.port)}]
+    if not found:
+        raise Problem(404, f"No worker of {topology_id} is on {host_port[:100]}.")
+    worker = found[0]
+    summaries = (await call.nimbus.read("getClusterInfo")).supervisors or []
+    ports = [one.thrift_port for one in summaries if one.supervisor_id == worker.supervisor_id]
+    if not ports or not ports[0]:
+        raise Problem(503, f"The supervisor on {worker.host} is gone: nobody can ask the worker.")
+    asked = (worker.host, ports[0], "getWorkerStacks", topology_id, worker.port)
+    return {"status": "ok", "id": host_port, "stacks": await call.supervisors.ask(*asked)}
 
 
 async def _name(call: Call) -> str:
@@ -90,5 +109,8 @@ CHANGING = (
         shape=shapes.LOG_CONFIG
     ),
     _post("profiling/start/{host_port}/{minutes}", "Profile a worker. Not served yet.", _profile),
+    _post(f"profiling/{STACKS}/{{host_port}}", "What each thread of a worker is doing.", _dump_stacks)._replace(
+        shape=shapes.STACKS
+    ),
     *(_post(f"profiling/{action}/{{host_port}}", "Not served yet.", _profile) for action in PROFILING),
 )  # fmt: skip

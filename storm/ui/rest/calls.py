@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from storm.ui.nimbus_link import NimbusLink
     from storm.ui.rest.shapes import Shape
     from storm.ui.rest.view import View
+    from storm.ui.supervisor_link import SupervisorLink
 
 PREFIX = "/api/v1"
 
@@ -20,6 +21,7 @@ class Call:
     """One request: the parts of its path by name, its query, its body, and what it is answered with."""
 
     nimbus: NimbusLink
+    supervisors: SupervisorLink
     view: View
     path: Mapping[str, str]
     query: Mapping[str, str]

@@ -27,9 +27,17 @@ class LogLinks(NamedTuple):
         """Of the daemon `name` on that host: "nimbus", "supervisor"."""
         return self._link(host, "daemonlog", f"{name}.log")
 
+    def kept(self, host: str, topology_id: str, worker_port: int | None = None) -> str:
+        """The page of all logs of a topology on that host, or of its worker there."""
+        of_worker = "" if worker_port is None else f"&port={worker_port}"
+        return f"{self._root(host)}/?topoId={encoded(topology_id)}{of_worker}"
+
     def _link(self, host: str, page: str, file: str) -> str:
+        return f"{self._root(host)}/api/v1/{page}?file={encoded(file)}"
+
+    def _root(self, host: str) -> str:
         at = f"[{host}]" if ":" in host else encoded(host)
-        return f"http://{at}:{self.port}/api/v1/{page}?file={encoded(file)}"
+        return f"http://{at}:{self.port}"
 
 
 def pretty_secs(secs: int | None) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from storm.http.problems import REASONS
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
 from storm.ui.rest.calls import PREFIX
-from storm.ui.rest.problems import REASONS
 from storm.ui.rest.shapes import PROBLEM, json_schema
 
 if TYPE_CHECKING:

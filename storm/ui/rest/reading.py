@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from storm.http.problems import Problem
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import (
     cluster,
@@ -18,7 +19,6 @@ from storm.ui.rest import (
     visualization,
 )
 from storm.ui.rest.calls import Endpoint
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from storm.ui.rest.calls import Call

@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.http.problems import Problem
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -294,6 +294,7 @@ OWNER = {
 }
 OWNERS = {"owners": [OWNER], **SHOWS_RESOURCES}
 OWNER_PAGE = {**OWNER, "topologies": [TOPOLOGY], **SHOWS_RESOURCES}
+STACKS = {"status": TEXT, "id": TEXT, "stacks": TEXT}
 DONE = {"topologyOperation": TEXT, "topologyId": TEXT, "status": TEXT}
 PROBLEM = {"error": TEXT, "errorMessage": TEXT}
 

@@ -11,6 +11,7 @@ def test_every_id_stands_in_an_address_as_one_part_of_it() -> None:
     assert LINK.topology("a b?c#d") == "/topology/a%20b%3Fc%23d"
     assert LINK.component("t", "<script>") == "/topology/t/component/%3Cscript%3E"
     assert LINK.worker("t", "fe80::1", 6700) == "/topology/t/worker/fe80%3A%3A1%3A6700"
+    assert LINK.logs("a/b") == "/topology/a%2Fb/logs"
     assert (LINK.supervisor("../x"), LINK.owner("a/b")) == ("/supervisor/..%2Fx", "/owners/a%2Fb")
 
 

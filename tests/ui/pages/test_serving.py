@@ -12,9 +12,9 @@ from page_rules import broken_rules
 
 from storm.cluster.records import ErrorInfo
 from storm.errors import NimbusUnreachableError
+from storm.http import guard
 from storm.ids import GlobalStreamId
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
-from storm.ui import guard
 from storm.ui.app import build_app
 from storm.ui.pages import streams
 from storm.ui.pages.table import PAGES

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.http.problems import Problem
 from storm.ui.pages import streams
 from storm.ui.pages.streams import LIVE_SECS, SLOW_SECS, Streams, period_secs
-from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_refused_before_nimbus_hears_of_it(
 
 
 @pytest.mark.parametrize(
-    "path", ["start/h:6700/10", *(f"{one}/h:6700" for one in ("stop", "dumpprofile", "dumpjstack", "restartworker"))]
+    "path", ["start/h:6700/10", *(f"{one}/h:6700" for one in ("stop", "dumpprofile", "dumpheap", "restartworker"))]
 )
 def test_profiling_is_not_enabled(topology_id: str, client: Any, path: str) -> None:
     answer = client.post(f"{API}/topology/{topology_id}/profiling/{path}")
@@ -109,8 +109,18 @@ def test_profiling_is_not_enabled(topology_id: str, client: Any, path: str) -> N
         "status": "disabled",
         "message": "Profiling is not enabled on this server",
         "error": "501 Not Implemented",
-        "errorMessage": "Profiling is not enabled on this server.",
+        "errorMessage": "Profiling is not enabled on this server: `storm profile` makes one.",
     }
+
+
+def test_the_stacks_of_a_worker_come_from_its_supervisor(site: Any, topology_id: str, client: Any) -> None:
+    worker = min(set(site.cluster.assignment(topology_id).executor_slots.values()))
+    host = f"host-{worker.node_id}"
+    answer = client.post(f"{API}/topology/{topology_id}/profiling/dumpjstack/{host}:{worker.port}")
+    assert answer.json() == {"status": "ok", "id": f"{host}:{worker.port}", "stacks": "Thread 1"}
+    assert site.supervisor_calls == [(host, "getWorkerStacks", (topology_id, worker.port))]
+    refused = client.post(f"{API}/topology/{topology_id}/profiling/dumpjstack/{host}:1")
+    assert (refused.status_code, "No worker of" in refused.json()["errorMessage"]) == (404, True)
 
 
 def test_nothing_changes_by_get(site: Any, topology_id: str, client: Any) -> None:

@@ -46,6 +46,8 @@ def test_links_lead_to_the_log_viewer_of_the_host() -> None:
     links = LogLinks(8000)
     assert links.worker("node-1", 6700, "wc-1-2") == "http://node-1:8000/api/v1/log?file=wc-1-2%2F6700%2Fworker.log"
     assert links.daemon("fe80::1", "nimbus") == "http://[fe80::1]:8000/api/v1/daemonlog?file=nimbus.log"
+    assert links.kept("node-1", "wc-1-2") == "http://node-1:8000/?topoId=wc-1-2"
+    assert links.kept("::1", "a&b", 6700) == "http://[::1]:8000/?topoId=a%26b&port=6700"
     assert links.daemon('"><script>', "nimbus").startswith("http://%22%3E%3Cscript%3E:8000/")
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.http.problems import Problem
 from storm.ui.rest import requests
-from storm.ui.rest.problems import Problem
 from storm.ui.rest.requests import Level, Rebalance
 
 if TYPE_CHECKING:

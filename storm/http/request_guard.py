@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from storm.config.addresses import is_address, is_loopback
-from storm.ui.rest.problems import Problem
+from storm.http.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
@@ -28,7 +28,7 @@ def check_host(host: str | None, names: Set[str]) -> None:
     """Raises Problem 403 unless Host is an address, which no other site can have, `localhost`, or one of `names`."""
     name = host_name(host or "")
     if not name or not (is_address(name) or is_loopback(name) or name in names):
-        raise Problem(403, f"The UI does not go by the name {name[:100]!r}; ui.allowed.hosts may list it.")
+        raise Problem(403, f"This server does not go by the name {name[:100]!r}; ui.allowed.hosts may list it.")
 
 
 def host_name(host: str) -> str:

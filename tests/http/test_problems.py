@@ -17,7 +17,7 @@ from storm.errors import (
     TopologyAlreadyAliveError,
     TopologyNotAliveError,
 )
-from storm.ui.rest.problems import SENTENCE_CHARS, Problem, body, problem_of
+from storm.http.problems import SENTENCE_CHARS, Problem, body, problem_of
 
 
 @pytest.mark.parametrize(

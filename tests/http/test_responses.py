@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from storm.ui.responses import Json, json_bytes, problem_answer
-from storm.ui.rest.problems import Problem
+from storm.http.problems import Problem
+from storm.http.responses import Json, json_bytes, problem_answer
 
 
 def test_json_is_compact_utf8() -> None:

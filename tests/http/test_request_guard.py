@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from storm.ui.request_guard import (
+from storm.http.problems import Problem
+from storm.http.request_guard import (
     BODY_BYTES_MAX,
     PATH_BYTES_MAX,
     TOKEN_HEADER,
@@ -13,7 +14,6 @@ from storm.ui.request_guard import (
     check_size,
     host_name,
 )
-from storm.ui.rest.problems import Problem
 
 NAMES = frozenset({"ui.example.org"})
 TOKENS = Tokens(b"secret")

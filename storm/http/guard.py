@@ -8,36 +8,38 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
-from storm.ui import request_guard
-from storm.ui.measures import NO_ROUTE
-from storm.ui.responses import HEADERS, problem_answer
-from storm.ui.rest.problems import Problem
+from storm.http import request_guard
+from storm.http.problems import Problem
+from storm.http.responses import HEADERS, problem_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Callable, Set
+    from typing import TypeAlias
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from storm.clock import Clock
-    from storm.ui.measures import Measures
-    from storm.ui.request_guard import Tokens
+    from storm.http.request_guard import Tokens
+
+    Seen: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 ACTIVE_MAX = 200  # requests that are being answered
 EVENTS = "/events"  # in front of a page's path: the stream of its changes, which is no request that is being answered
 BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
 ROUTE = "storm.route"  # the key of a scope that holds the path as it stands in the table, for what is measured
+NO_ROUTE = "none"  # the label of what was refused, or no path: clients must not make up labels
 
 
 class Guard:
-    """An ASGI application in front of another."""
+    """An ASGI application in front of another. `seen` is told of every request once it is answered."""
 
-    def __init__(self, app: ASGIApp, names: Set[str], tokens: Tokens, clock: Clock, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, names: Set[str], tokens: Tokens, clock: Clock, seen: Seen) -> None:
         self._app = app
         self._names = names
         self._tokens = tokens
         self._clock = clock
-        self._measures = measures
+        self._seen = seen
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +52,7 @@ class Guard:
         closes = scope["method"] in request_guard.HARMLESS and _has_body(request)
 
         def measure() -> None:
-            self._measures.request(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
+            self._seen(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
 
         async def sending(message: Message) -> None:
             nonlocal status

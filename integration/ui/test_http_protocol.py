@@ -11,9 +11,10 @@ import pytest
 import uvicorn
 from cluster_site import wait_until
 
-from storm.ui import http_protocol
-from storm.ui.daemon import HEAD_BYTES_MAX, listen
-from storm.ui.http_protocol import UiProtocol
+from storm.http import protocol
+from storm.http.listener import listen
+from storm.http.protocol import HttpProtocol
+from storm.http.server import HEAD_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,10 +38,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     """Of a server of the application."""
-    listener = listen("127.0.0.1", 0)
+    listener = listen("127.0.0.1", 0, "ui")
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        application, http=UiProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        application, http=HttpProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
@@ -91,7 +92,7 @@ def answer(sock: socket.socket, request: bytes = REQUEST) -> bytes:
 def test_who_does_not_finish_a_request_is_left(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECS", 0.2)
+    monkeypatch.setattr(protocol, "HEAD_SECS", 0.2)
     slow = connect()
     slow.sendall(sent)
     assert is_closed(slow)
@@ -100,7 +101,7 @@ def test_who_does_not_finish_a_request_is_left(
 def test_a_byte_now_and_then_gives_no_more_time(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "HEAD_SECS", 0.5)
+    monkeypatch.setattr(protocol, "HEAD_SECS", 0.5)
     slow = connect()
     head = iter(b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000)
 
@@ -126,7 +127,7 @@ def test_a_client_that_keeps_its_connection_is_served_again(connect: Callable[[]
 def test_those_who_wait_make_room_for_others(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 5)
+    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 5)
     waiting = [connect() for _ in range(20)]
     for sock in waiting[:15]:
         assert is_closed(sock)
@@ -137,9 +138,9 @@ def test_those_who_wait_make_room_for_others(
 def test_who_does_not_read_an_answer_is_left(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "WRITE_SECS", 0.2)
+    monkeypatch.setattr(protocol, "WRITE_SECS", 0.2)
     ended = threading.Event()
-    monkeypatch.setattr(UiProtocol, "connection_lost", _then(UiProtocol.connection_lost, ended))
+    monkeypatch.setattr(HttpProtocol, "connection_lost", _then(HttpProtocol.connection_lost, ended))
     deaf = connect()
     deaf.sendall(REQUEST.replace(b"/ ", b"/large "))
     assert ended.wait(60)

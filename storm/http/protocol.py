@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from storm.ui.responses import json_bytes
-from storm.ui.rest import problems
-from storm.ui.rest.problems import Problem
+from storm.http import problems
+from storm.http.problems import Problem
+from storm.http.responses import json_bytes
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,7 +19,7 @@ WRITE_SECS = 30.0  # until a client has taken something of an answer that waits 
 CONNECTIONS_MAX = 1_000
 
 
-class UiProtocol(H11Protocol):
+class HttpProtocol(H11Protocol):
     """One connection. At CONNECTIONS_MAX the one that has let the server wait for its request longest is closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -85,7 +85,7 @@ class UiProtocol(H11Protocol):
         self.transport.abort()
 
     def _make_room(self) -> None:
-        waiting = [one for one in self.connections if isinstance(one, UiProtocol) and one.waits_since is not None]
+        waiting = [one for one in self.connections if isinstance(one, HttpProtocol) and one.waits_since is not None]
         if waiting:
             left = min(waiting, key=_since)
             self.connections.discard(left)  # at once: others may come before it is gone
@@ -107,5 +107,5 @@ class UiProtocol(H11Protocol):
             self._write_timer = None
 
 
-def _since(connection: UiProtocol) -> float:
+def _since(connection: HttpProtocol) -> float:
     return connection.waits_since or 0.0

@@ -32,6 +32,7 @@ REASONS = {
     413: "Content Too Large",
     414: "URI Too Long",
     421: "Misdirected Request",
+    422: "Unprocessable Content",
     500: "Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",

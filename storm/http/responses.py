@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from storm.ui.rest import problems
+from storm.http import problems
 
 if TYPE_CHECKING:
-    from storm.ui.rest.problems import Problem
+    from storm.http.problems import Problem
 
 # What is shown here is nobody else's business, and not of yesterday; no page of another site shows it in a frame.
 HEADERS = {

@@ -1,0 +1,68 @@
+"""The log viewer in a supervisor's process, beside workers that run; and in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from cluster_site import STORM, Daemon, environment, free_ports, run
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_the_links_of_the_ui_lead_to_the_logs(ui_site: Any, word_count: str) -> None:
+    page = ui_site.get(f"/topology/{word_count}")
+    assert len(page["workers"]) == 2
+    for worker in page["workers"]:
+        log = httpx.get(worker["workerLogLink"], headers={"accept": "text/html"}, timeout=30)
+        assert log.status_code == 200
+        assert f"{word_count}/{worker['port']}/worker.log" in log.text
+    viewer = f"http://127.0.0.1:{ui_site.cluster.settings['logviewer.port']}"
+    files = httpx.get(f"{viewer}/api/v1/listLogs?topoId={word_count}", timeout=30).json()
+    assert sorted(files) == [
+        f"{word_count}/{port}/worker.log" for port in sorted(one["port"] for one in page["workers"])
+    ]
+    found = httpx.get(f"{viewer}/api/v1/deepSearch/{word_count}?search-string=bad line 500&num-matches=5", timeout=30)
+    assert sum(len(file["matches"]) for worker in found.json() for file in worker["matches"]) > 0
+
+
+def test_the_stacks_of_a_worker_are_told(ui_site: Any, word_count: str) -> None:
+    worker = ui_site.get(f"/topology/{word_count}")["workers"][0]
+    path = f"/api/v1/topology/{word_count}/profiling/dumpjstack/{worker['host']}:{worker['port']}"
+    answer = ui_site.client.post(path)
+    assert answer.status_code == 200, answer.text
+    assert "most recent call first" in answer.json()["stacks"]
+    every = json.loads(ui_site.cluster.storm("stacks", "wordcount", "--json").stdout)
+    assert len(every) == 2
+    assert all("most recent call first" in stacks for stacks in every.values())
+
+
+def test_a_second_one_on_the_port_is_refused(ui_site: Any) -> None:
+    log = ui_site.cluster.supervisors["a"].log.read_text()
+    assert f"The log viewer listens on 127.0.0.1:{ui_site.cluster.settings['logviewer.port']}" in log
+    done = run([*STORM, "logviewer"], environment(ui_site.cluster.supervisors["a"].directory / "conf"))
+    assert done.returncode == 1
+    assert "is in use" in done.stderr
+
+
+def test_it_runs_alone_and_ends_in_order(ui_site: Any, word_count: str) -> None:
+    cluster, port = ui_site.cluster, next(free_ports())
+    supervisor = cluster.supervisors["a"]
+    settings = {**cluster.settings, "logviewer.port": port, "storm.log.dir": str(supervisor.local_dir / "logs")}
+    alone = Daemon("logviewer", "logviewer", cluster.directory / "logviewer", settings)
+    alone.start()
+    try:
+
+        def is_there() -> bool:
+            assert alone.is_running, alone.log.read_text()
+            try:
+                return len(httpx.get(f"http://127.0.0.1:{port}/api/v1/listLogs?topoId={word_count}").json()) == 2
+            except httpx.TransportError:
+                return False
+
+        cluster.wait(is_there, "it answers")
+    finally:
+        assert alone.stop() == 0
+    assert "The log viewer has stopped." in alone.log.read_text()

@@ -1,0 +1,50 @@
+"""The way to supervisors, for the few things that they alone can tell: nothing is shared or kept."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
+
+from storm.thrift.client import ThriftClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+THREADS = 2  # calls to supervisors at a time; further ones wait
+TIMEOUT_SECS = 15.0  # a worker that is asked for its stacks has five
+
+
+class Supervisor(Protocol):
+    """A client of one supervisor, as `ThriftClient`."""
+
+    def call(self, method: str, *arguments: Any) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+def connected(host: str, port: int) -> Supervisor:
+    """A client of the supervisor there; it connects when it is called."""
+    return ThriftClient("Supervisor", host, port, TIMEOUT_SECS)
+
+
+class SupervisorLink:
+    """`await link.ask(host, port, "getWorkerStacks", ...)`; it raises the StormError that came."""
+
+    def __init__(self, connect: Callable[[str, int], Supervisor] = connected) -> None:
+        self._connect = connect
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="supervisors")
+
+    async def ask(self, host: str, port: int, method: str, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, host, port, method, arguments)
+
+    def close(self) -> None:
+        """Let no call begin any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, host: str, port: int, method: str, arguments: tuple[Any, ...]) -> Any:
+        client = self._connect(host, port)
+        try:
+            return client.call(method, *arguments)
+        finally:
+            client.close()

@@ -1,0 +1,94 @@
+"""The guard in front of an application of one path; tests/ui/test_guard.py has what the UI's pages make of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from storm.http import guard
+from storm.http.guard import NO_ROUTE, ROUTE, Guard, read_body
+from storm.http.problems import Problem
+from storm.http.request_guard import BODY_BYTES_MAX, Tokens
+from storm.http.responses import HEADERS, problem_answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+
+SEEN: list[tuple[str, str, int]] = []
+
+
+class StoppedClock:
+    def now(self) -> float:
+        return 0.0
+
+    def wall_secs(self) -> int:
+        return 0
+
+    def thread_busy_secs(self) -> float:
+        return 0.0
+
+    def sleep(self, secs: float) -> None:
+        raise AssertionError("nobody sleeps here")
+
+
+async def echo(request: Any) -> Any:
+    request.scope[ROUTE] = "/"
+    try:
+        return PlainTextResponse(await read_body(request))
+    except Problem as problem:
+        return problem_answer(problem)
+
+
+async def slow(request: Any) -> Any:
+    """Until two requests have been refused."""
+    while len(SEEN) < 2:
+        await asyncio.sleep(0)
+    return PlainTextResponse("late")
+
+
+def ask(method: str, path: str = "/", count: int = 1, **more: Any) -> list[httpx.Response]:
+    """So many requests at the same time."""
+    SEEN.clear()
+    app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"]), Route("/slow", slow)])
+    guarded = Guard(app, frozenset({"own"}), Tokens(b"secret"), StoppedClock(), lambda *seen: SEEN.append(seen[:3]))
+
+    async def asked() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://own:80", timeout=60) as client:
+            return await asyncio.gather(*(client.request(method, path, **more) for _ in range(count)))
+
+    return asyncio.run(asked())
+
+
+def test_an_answer_has_the_headers_that_all_have_and_is_seen() -> None:
+    [answer] = ask("POST", content=b"hello")
+    assert answer.text == "hello"
+    assert all(answer.headers[name] == value for name, value in HEADERS.items())
+    assert SEEN == [("POST", "/", 200)]
+
+
+def test_what_is_refused_is_seen_without_a_path_that_a_client_made_up() -> None:
+    assert ask("GET", "/made-up", headers={"host": "other"})[0].status_code == 403
+    assert SEEN == [("GET", NO_ROUTE, 403)]
+    assert ask("POST", headers={"origin": "http://other"})[0].status_code == 403
+
+
+def test_a_body_without_its_length_is_refused_once_it_is_too_long() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(BODY_BYTES_MAX // 65_536 + 1):
+            yield b" " * 65_536
+
+    assert ask("POST", content=pieces())[0].status_code == 413
+
+
+def test_there_are_not_too_many_requests_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "ACTIVE_MAX", 3)
+    found = sorted(answer.status_code for answer in ask("GET", "/slow", count=5))
+    assert found == [200, 200, 200, 503, 503]

@@ -1,0 +1,159 @@
+"""The stacks of a real process are told; in place of py-spy there is a program that says what it was told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from storm.clock import SystemClock
+from storm.errors import StormError
+from storm.supervisor import profiling
+from storm.supervisor.profiling import PROFILE_SECS_MAX, Profiler
+from storm.supervisor.worker_launch import STACKS_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKER = """
+import sys, threading, time
+from pathlib import Path
+from storm.worker.stacks import answer_signal
+answer_signal(Path(sys.argv[2]))
+def deep_in_a_component():
+    print("ready", flush=True)
+    time.sleep(600)
+deep_in_a_component()
+"""
+NOT_A_WORKER = """
+import signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: None)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def profiler(tmp_path: Path) -> Profiler:
+    return Profiler(tmp_path, SystemClock())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, worker_id: str) -> int:
+        directory = tmp_path / worker_id
+        directory.mkdir()
+        (directory / STACKS_FILE).touch()
+        command = [sys.executable, "-c", code, worker_id, str(directory / STACKS_FILE)]
+        root = str(Path(profiling.__file__).parents[2])
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": root, "STORM_PURE": "1"}
+        )
+        started.append(child)
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        return child.pid
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def test_a_worker_tells_its_stacks_as_often_as_it_is_asked(profiler: Profiler, start: Any) -> None:
+    pid = start(WORKER, "w1")
+    for _ in range(2):
+        stacks = profiler.stacks("w1", pid)
+        assert "deep_in_a_component" in stacks
+        assert stacks.count("most recent call first") == 1
+
+
+def test_one_that_uses_the_signal_itself_is_told_so(
+    profiler: Profiler, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiling, "ANSWER_SECS", 0.1)
+    with pytest.raises(StormError, match="its code may use SIGUSR1"):
+        profiler.stacks("w1", start(NOT_A_WORKER, "w1"))
+
+
+def test_another_process_is_not_signalled(profiler: Profiler, start: Any, tmp_path: Path) -> None:
+    """One that was given the process id of a worker that has ended."""
+    pid = start(WORKER, "w1")
+    (tmp_path / "w2").mkdir()
+    (tmp_path / "w2" / STACKS_FILE).touch()
+    with pytest.raises(StormError, match="worker w2 has ended"):
+        profiler.stacks("w2", pid)
+
+
+@pytest.fixture
+def py_spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Writes its arguments where it was told to write the profile."""
+    program = tmp_path / "bin" / "py-spy-stand-in"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        "open(sys.argv[sys.argv.index('--output') + 1], 'w').write(json.dumps(sys.argv[1:]))\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    monkeypatch.setattr(profiling, "PY_SPY", program.name)
+    return program
+
+
+def test_py_spy_is_told_what_to_look_at(profiler: Profiler, py_spy: Path) -> None:
+    words = json.loads(profiler.profile(4711, 7, "flamegraph"))
+    told = dict(zip(words[1:-2:2], words[2:-2:2], strict=True))
+    assert words[0] == "record"
+    assert (told["--pid"], told["--duration"], told["--format"]) == ("4711", "7", "flamegraph")
+    assert "--nonblocking" in words
+    assert profiler.children() == set()
+
+
+def test_what_py_spy_says_is_told(profiler: Profiler, py_spy: Path) -> None:
+    py_spy.write_text("#!/bin/sh\necho 'Error: Permission Denied\nStack backtrace:\n0: x' >&2\nexit 1\n")
+    with pytest.raises(StormError, match=r"Error: Permission Denied$"):
+        profiler.profile(4711, 7, "raw")
+
+
+def test_without_py_spy_it_is_said_how_to_get_it(profiler: Profiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "PY_SPY", "py-spy-that-is-not-installed")
+    with pytest.raises(StormError, match="-m pip install py-spy"):
+        profiler.profile(4711, 7, "raw")
+
+
+@pytest.mark.parametrize(("secs", "form"), [(0, "raw"), (PROFILE_SECS_MAX + 1, "raw"), (1, "exe"), (1, "")])
+def test_what_makes_no_sense_is_refused(profiler: Profiler, py_spy: Path, secs: int, form: str) -> None:
+    with pytest.raises(StormError, match="a profile is of 1 to"):
+        profiler.profile(4711, secs, form)
+
+
+def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
+    profiler: Profiler, py_spy: Path, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    py_spy.write_text(f"#!{sys.executable}\nimport time\nopen({str(started)!r}, 'w').close()\ntime.sleep(600)\n")
+    said: list[str] = []
+
+    def first() -> None:
+        with pytest.raises(StormError) as refused:
+            profiler.profile(4711, 300, "raw")
+        said.append(str(refused.value))
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    while not started.exists():
+        thread.join(0.01)
+    with pytest.raises(StormError, match="being profiled already"):
+        profiler.profile(4712, 1, "raw")
+    assert len(profiler.children()) == 1
+    profiler.close()
+    thread.join(60)
+    assert said
+    assert said[0].startswith("py-spy made no profile")
