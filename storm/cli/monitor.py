@@ -58,13 +58,12 @@ def monitor(settings: Settings, name: str, **options: Any) -> None:
         if component is None:
             click.echo(component_list(name, _executors(nimbus, name), options["as_json"]))
             return
-        if not options["as_json"]:
-            click.echo("\t".join(heads(watched)))
-        before, at = 0, clock.now()
-        printed = 0
+        before, at, printed = 0, clock.now(), 0
         while True:
             executors = of_component(_executors(nimbus, name), component)
             count, now = counted(executors, watched, stream), clock.now()
+            if not printed and not options["as_json"]:
+                click.echo("\t".join(heads(watched)))
             ms = round((now - at) * 1_000) if printed else 0
             figures = [
                 name,

@@ -121,11 +121,11 @@ def recent(looks: list[Look]) -> list[Look]:
 
 
 def heading(wall_secs: int, interval: float, silence: Silence | None, is_live: bool) -> str:
-    """The line above what is shown."""
+    """The line above what is shown; two, if Nimbus is silent."""
     if silence is not None:
         since = f"since {format_wall(silence.wall_secs)}, for {duration(wall_secs - silence.wall_secs)}"
-        text = f"Nimbus has not answered {since}; what it said last is below. {silence.why}"
-        return click.style(" ".join(text.split()), fg="red")
+        text = click.style(f"Nimbus has not answered {since}; below is what it said last", fg="red")
+        return f"{text}\n{' '.join(silence.why.split())}"
     hint = f"  every {interval:g} s, Ctrl-C ends it" if is_live else ""
     return click.style(f"{format_wall(wall_secs)}{hint}", dim=True)
 
