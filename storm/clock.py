@@ -68,3 +68,9 @@ def wall_millis() -> int:
 def format_wall(epoch_secs: float) -> str:
     """`epoch_secs` as local time, `YYYY-MM-DD HH:MM:SS`, for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_secs))
+
+
+def format_utc(epoch_secs: float) -> str:
+    """`epoch_secs` as `2026-01-31T23:59:59.123Z`: such texts are in order of time, whichever host wrote them."""
+    millis = int(epoch_secs * 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(millis // 1000))}.{millis % 1000:03d}Z"

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "timer": {"clock"},
     "open_files": set(),
+    "log_lines": set(),
     "package_rules": {"errors"},
     "environment_spec": {"errors"},
     "tuples": {"errors", "ids"},
@@ -41,15 +42,15 @@ ALLOWED: dict[str, set[str]] = {
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
     "supervisor": {
         "blobstore", "clock", "cluster", "config", "environment_spec", "errors", "exposition", "hosts", "ids",
-        "metrics", "package_rules", "thrift", "timer",
+        "log_lines", "metrics", "package_rules", "thrift", "timer",
     },
     "nimbus": {
         "blobstore", "clock", "cluster", "config", "environment_spec", "errors", "exposition", "hosts", "ids",
         "metrics", "scheduler", "thrift", "timer", "topology",
     },
     "worker": {
-        "clock", "cluster", "config", "errors", "executor", "hot_path", "ids", "messaging", "metrics", "open_files",
-        "thrift", "timer", "topology", "tuples",
+        "clock", "cluster", "config", "errors", "executor", "hot_path", "ids", "log_lines", "messaging", "metrics",
+        "open_files", "thrift", "timer", "topology", "tuples",
     },
     "logviewer": {"clock", "config", "errors", "http", "supervisor"},
     "ui": {"clock", "config", "errors", "http", "ids", "metrics", "thrift"},
@@ -91,7 +92,7 @@ ONLY_IN: dict[str, set[str]] = {
 
 # R3. Pure modules: no I/O, clock, thread or unseeded random; they import only pure modules.
 PURE = {
-    "environment_spec", "errors", "ids", "tuples", "package_rules",
+    "environment_spec", "errors", "ids", "log_lines", "tuples", "package_rules",
     "config.addresses", "config.blob_map", "config.near_names",
     "hosts.checks", "hosts.facts",
     "http.problems", "http.request_guard",

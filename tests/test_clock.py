@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import threading
 
-from storm.clock import SystemClock, format_wall, thread_cpu_secs
+from storm.clock import SystemClock, format_utc, format_wall, thread_cpu_secs
 
 
 def test_the_clock_goes_on_and_sleep_lets_time_pass() -> None:
@@ -58,3 +58,10 @@ def test_time_that_another_thread_holds_the_interpreter_is_busy_time() -> None:
 
 def test_times_for_people() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", format_wall(1_700_000_000.5))
+
+
+def test_times_in_utc_are_in_order_as_texts() -> None:
+    assert format_utc(0) == "1970-01-01T00:00:00.000Z"
+    assert format_utc(1_769_903_999.1239) == "2026-01-31T23:59:59.123Z"
+    times = [0.0, 0.999, 1.0, 59.5, 1e9, 1e9 + 0.001]
+    assert sorted(map(format_utc, times)) == [format_utc(time) for time in times]

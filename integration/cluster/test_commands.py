@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.parametrize("shared_cluster"
 
 
 def test_every_command_that_reads(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
-    topology_id = ledger.submit(cluster, topologies, "seen", workers=2)
+    topology_id = ledger.submit(cluster, topologies, "seen", workers=2, topology__worker__log__format="json")
     cluster.wait(lambda: cluster.read("status", "seen")["topology_stats"], "its figures have come")
 
     [summary] = cluster.read("list")
@@ -51,12 +51,24 @@ def test_every_command_that_reads(cluster: ClusterSite, ledger: Ledger, topologi
     for where in ("localconfvalue", "remoteconfvalue"):
         assert cluster.storm(where, "nimbus.thrift.port").stdout == f"nimbus.thrift.port: {port}\n"
         assert port in cluster.read(where, "nimbus.thrift.port").values()
-    look = cluster.read("monitor", "seen", "--count", "1", "-i", "0.5", "-w", "acked")
-    assert look["topology"] == "seen"
-    assert {"component", "parallelism", "stream", "acked"} <= set(look)
-    head, line = cluster.storm("monitor", "seen", "--count", "1", "-i", "0.5").stdout.splitlines()
-    assert head.split()[:2] == ["topology", "component"]
-    assert line.split()[0] == "seen"
+    look = cluster.read("monitor", "seen", "-m", "sink", "--count", "1", "-w", "acked")
+    assert (look["topology"], look["component"]) == ("seen", "sink")
+    assert look["acked"] > 0
+    head, *lines = cluster.storm("monitor", "seen", "-m", "numbers", "--count", "2", "-i", "0.5").stdout.splitlines()
+    assert head.split("\t")[:2] == ["topology", "component"]
+    assert [line.split("\t")[:4] for line in lines] == [["seen", "numbers", "2", "default"]] * 2
+    assert "sink" in cluster.storm("monitor", "seen").stdout.splitlines()
+    for record in map(json.loads, cluster.storm("logs", "seen", "--json").stdout.splitlines()):
+        told = json.loads(record["line"])
+        assert (told["topology"], told["worker"], told["logger"]) == (topology_id, record["worker"], record["logger"])
+    assert [look["seen"]["id"] for look in watched(cluster, "status", "seen")] == [topology_id] * 2
+    assert [look["seen"][0]["id"] for look in watched(cluster, "list")] == [topology_id] * 2
+
+
+def watched(cluster: ClusterSite, *words: str) -> list[Any]:
+    """Two looks of `--watch`."""
+    shown = cluster.storm(*words, "--watch", "--count", "2", "-i", "0.5", "--json").stdout
+    return [json.loads(line) for line in shown.splitlines()]
 
 
 def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:
@@ -65,7 +77,6 @@ def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger:
     for port in cluster.worker_pids(topology_id).values():
         assert f"127.0.0.1:{port}" in shown
     assert "Spouts are active now" in shown
-    assert cluster.storm("logs", "loud", "sink", "-n", "1").stdout
 
     def logged(text: str) -> int:
         return cluster.storm("logs", "loud", "-n", "1000").stdout.count(text)
@@ -74,6 +85,30 @@ def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger:
     assert logged("a line for those who look closely") == 0
     cluster.storm("set-log-level", "loud", "-l", "ledger=DEBUG")
     cluster.wait(lambda: logged("a line for those who look closely") > 2, "the spouts log at DEBUG")
+    assert cluster.read("status", "loud")["log_levels"] == {"ledger": "DEBUG"}
+
+    def records(*words: str) -> list[Any]:
+        lines = cluster.storm("logs", "loud", *words, "-n", "1000", "--json").stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def takes_turns() -> bool:
+        """Whether what two workers say ten times a second is one log."""
+        workers = [record["worker"] for record in records("numbers", "--grep", "look closely", "--level", "debug")]
+        return sum(one != other for one, other in pairwise(workers)) >= 5
+
+    cluster.wait(takes_turns, "records of both workers are in order of time")
+    found = records("numbers")
+    assert {(record["component"], record["logger"], record["level"]) for record in found} == {
+        ("numbers", "ledger", "DEBUG")
+    }
+    assert len({(record["worker"], record["task"]) for record in found}) == 2
+    assert {record["component"] for record in records() if record["logger"] != "ledger"} == {None}
+    assert cluster.storm("logs", "loud", "sink").stdout == ""
+    cluster.storm("set-log-level", "loud", "-l", "ledger=DEBUG:1")
+    cluster.wait(lambda: cluster.read("status", "loud")["log_levels"] == {}, "its time is over")
+    cluster.wait(
+        lambda: "as at the start" in records("--grep", "Log levels are now")[-1]["message"], "workers take it back"
+    )
 
 
 def test_what_goes_on_inside_is_shown(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:

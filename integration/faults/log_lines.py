@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 from pathlib import Path  # noqa: TC003
 from typing import NamedTuple
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.,](\d{3})(Z?)")
 SLACK_SECS = 0.002  # a log's times are cut to milliseconds
 
 
@@ -24,13 +25,14 @@ def monotonic_offset() -> float:
 
 
 def parse(text: str, offset: float) -> list[LogLine]:
-    """Its lines that begin with a time (local, as logging writes it)."""
+    """Its lines that begin with a time: local, as logging writes it, or UTC with a Z, as workers write it."""
     found = []
     for line in text.splitlines():
         if match := TIME.match(line):
-            whole, _, millis = match[0].partition(",")
-            wall = time.mktime(time.strptime(whole, "%Y-%m-%d %H:%M:%S")) + int(millis) / 1000
-            found.append(LogLine(wall + offset, line))
+            day, clock, millis, utc = match.groups()
+            parts = time.strptime(f"{day} {clock}", "%Y-%m-%d %H:%M:%S")
+            wall = calendar.timegm(parts) if utc else time.mktime(parts)
+            found.append(LogLine(wall + int(millis) / 1000 + offset, line))
     return found
 
 

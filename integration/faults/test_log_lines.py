@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,12 @@ def test_lines_with_a_time_are_found_and_others_passed_over() -> None:
     found = parse("2026-02-03 04:05:06,250 INFO one\n  more of it\n2026-02-03 04:05:07,000 INFO two\n", -WALL)
     assert [line.at for line in found] == [pytest.approx(0.25), pytest.approx(1.0)]
     assert found[1].text.endswith("two")
+
+
+def test_workers_write_utc() -> None:
+    wall = calendar.timegm((2026, 2, 3, 4, 5, 6))
+    [found] = parse("2026-02-03T04:05:06.250Z INFO [-] storm.worker: one\n", -wall)
+    assert found.at == pytest.approx(0.25)
 
 
 def test_the_first_match_within_the_times_is_the_answer(tmp_path: Path) -> None:

@@ -1,23 +1,39 @@
-"""`storm logs`: the logs of a topology's workers, read through their supervisors."""
+"""`storm logs`: the logs of a topology's workers as one, read through their supervisors."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from storm.cli.merged_logs import LEVELS, Choice, Merge, last_of
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
 from storm.config.addresses import joined
-from storm.errors import StormError
+from storm.errors import StormError, ThriftConnectionError
+from storm.log_lines import records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeAlias
+
+    from storm.clock import Clock
     from storm.config.settings import Settings
+    from storm.log_lines import Record
+
+    Found: TypeAlias = list[tuple[Any, Record]]  # (LogSource, record)
 
 CHUNK_BYTES = 64 * 1024
+CHUNKS_MAX = 64  # of one log in one look: others have their turn
+BEGIN_BYTES_MAX = 16 << 20  # how far back the first look goes
+LINES = 50
 FOLLOW_SECS = 0.5
 LOOK_SECS = 3.0  # between two looks at which workers there are
+RETRY_SECS = 10.0  # until a supervisor that did not answer is asked again: it keeps everybody waiting
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+LEVEL_COLOURS = {"DEBUG": "bright_black", "WARNING": "yellow", "WARN": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class LogSource(NamedTuple):
@@ -33,6 +49,24 @@ class LogSource(NamedTuple):
         return joined(self.host, self.port)
 
 
+def duration_secs(ctx: click.Context | None, param: click.Parameter | None, value: str | None) -> int | None:
+    """Of `90s`, `10m`, `2h`, `1d`. Raises click.BadParameter."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9})([smhd])", value.strip())
+    if match is None:
+        raise click.BadParameter(f"expected a time such as 90s, 10m, 2h or 1d, got {value!r}", ctx, param)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def pattern(ctx: click.Context | None, param: click.Parameter | None, value: str | None) -> re.Pattern[str] | None:
+    """A regular expression. Raises click.BadParameter."""
+    try:
+        return None if value is None else re.compile(value)
+    except re.error as error:
+        raise click.BadParameter(f"{value!r} is no regular expression: {error}", ctx, param) from None
+
+
 @click.command()
 @click.argument("name")
 @click.argument("component", required=False)
@@ -41,49 +75,163 @@ class LogSource(NamedTuple):
     "-n",
     "--lines",
     type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="How many lines of each log to begin with.",
+    help=f"How many lines of each log to begin with (default: {LINES}, with --since all).",
 )
+@click.option("--since", callback=duration_secs, metavar="TIME", help="Begin so long ago: 90s, 10m, 2h, 1d.")
+@click.option(
+    "--level",
+    type=click.Choice(list(LEVELS), case_sensitive=False),
+    metavar="LEVEL",
+    help="Only records of this level (DEBUG, INFO, WARNING, ERROR, CRITICAL) or above.",
+)
+@click.option("--grep", callback=pattern, metavar="REGEX", help="Only records with a line that matches.")
 @as_json
 @with_settings
-def logs(settings: Settings, name: str, component: str | None, follow: bool, lines: int, as_json: bool) -> None:
-    """Print the last lines of the logs of topology NAME's workers; with COMPONENT only of workers that run it.
+def logs(settings: Settings, name: str, component: str | None, **options: Any) -> int:
+    """Print the last lines of the logs of topology NAME's workers, merged in order of time.
 
-    With --json, each line is an object with the worker and its line.
+    With COMPONENT only what that component logged, and its errors. With --json, each record is an object.
     """
-    from storm.clock import SystemClock
+    from storm.clock import SystemClock, format_utc
 
     clock = SystemClock()
-    readers: dict[LogSource, LogReader] = {}
-    look_at = clock.now()
-    with connect_nimbus(settings) as nimbus:
+    since = None if options["since"] is None else format_utc(clock.wall_secs() - options["since"])
+    lines = options["lines"] or (LINES if since is None else None)
+    reading = Reading(open_log, clock, Choice(component, options["level"], options["grep"]), lines, since)
+    # Who follows goes on without an answer; who does not can wait for it.
+    with connect_nimbus(settings, leader_wait_secs=0.0 if options["follow"] else None) as nimbus:
+
+        def look() -> list[LogSource]:
+            return log_sources(nimbus, name, component)
+
+        reading.look(look())
+        several = len(reading.readers) > 1
+        reading.read()
+        if not options["follow"]:
+            _print(reading.merge.rest(), several, options["as_json"])
+            return 1 if reading.knows_none() else 0
+        try:
+            for found in reading.follow(look):
+                several = several or len(reading.readers) > 1
+                _print(found, several, options["as_json"])
+        except KeyboardInterrupt:
+            _print(reading.merge.rest(), several, options["as_json"])
+        return 0
+
+
+class Reading:
+    """Reads the logs of a topology's workers into `merge`; where one cannot be read, says so on standard error."""
+
+    def __init__(
+        self,
+        opened: Callable[[LogSource], LogReader],
+        clock: Clock,
+        choice: Choice,
+        lines: int | None = LINES,
+        since: str | None = None,
+    ) -> None:
+        """`lines` of each log to begin with (None: all), none before `since`: as `clock.format_utc` writes it."""
+        self.merge = Merge()
+        self.readers: dict[LogSource, LogReader] = {}
+        self._opened = opened
+        self._clock = clock
+        self._choice = choice
+        self._lines = lines
+        self._since = since.removesuffix("Z") if since is not None else None
+        self._told: dict[Any, str] = {}  # what was said of each that could not be read
+        self._silent_until: dict[LogSource, float] = {}
+
+    def look(self, sources: Iterable[LogSource]) -> None:
+        """These are the workers now."""
+        self.readers = {source: self.readers.get(source) or self._opened(source) for source in sources}
+        self.merge.keep(self.readers)
+
+    def read(self) -> None:
+        """Read what there is: all at one time for `merge`, however long a supervisor kept it waiting."""
+        found: list[tuple[LogSource, list[Record]]] = []
+        for source, reader in self.readers.items():
+            if self._clock.now() < self._silent_until.get(source, 0.0):
+                continue
+            try:
+                found.append((source, self._more(reader)))
+            except StormError as error:
+                self._tell(source, f"the log of {source.label} cannot be read: {error}")
+                if isinstance(error, ThriftConnectionError):
+                    self._silent_until[source] = self._clock.now() + RETRY_SECS
+            else:
+                self._told.pop(source, None)
+        now = self._clock.now()
+        for source, read in found:
+            self.merge.add(source, filter(self._choice.takes, read), now)
+
+    def knows_none(self) -> bool:
+        """Whether no log at all could be read."""
+        return all(source in self._told for source in self.readers)
+
+    def follow(self, look: Callable[[], list[LogSource]]) -> Iterator[Found]:
+        """What is added, for ever. `look` asks which workers there are: they come and go, by a rebalance or a death."""
+        look_at = self._clock.now() + LOOK_SECS
         while True:
-            if clock.now() >= look_at:  # workers come and go, by a rebalance or a death
-                look_at = clock.now() + LOOK_SECS
-                sources = log_sources(nimbus, name, component)
-                readers = {source: readers.get(source) or open_log(source, lines) for source in sources}
-            for number, reader in enumerate(readers.values()):
-                _print_lines(reader, COLOURS[number % len(COLOURS)] if len(readers) > 1 else None, as_json)
-            if not follow:
-                return
-            clock.sleep(FOLLOW_SECS)
+            yield self.merge.take(self._clock.now())
+            self._clock.sleep(FOLLOW_SECS)
+            self.read()
+            if self._clock.now() >= look_at:
+                try:
+                    self.look(look())
+                    self._told.pop("look", None)
+                except StormError as error:
+                    self._tell("look", f"which workers there are is not known, so those from before are read: {error}")
+                look_at = self._clock.now() + LOOK_SECS
+
+    def _more(self, reader: LogReader) -> list[Record]:
+        if reader.is_begun:
+            return reader.more()
+
+        def is_enough(found: list[Record]) -> bool:
+            if self._since is not None:
+                return any(record.time and record.time < self._since for record in found)
+            return sum(len(record.lines) for record in found if self._choice.takes(record)) >= (self._lines or 0)
+
+        chosen = [record for record in reader.last(is_enough) if self._choice.takes(record)]
+        return last_of(chosen, self._lines, self._since)
+
+    def _tell(self, what: Any, text: str) -> None:
+        """Once, as long as it stays the same."""
+        if self._told.get(what) != text:
+            click.echo(click.style(text, fg="yellow"), err=True)
+        self._told[what] = text
 
 
-def open_log(source: LogSource, lines: int) -> LogReader:
+def open_log(source: LogSource) -> LogReader:
     """A reader of this worker's log, through its supervisor."""
     from storm.thrift.client import ThriftClient
 
-    supervisor = ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS)
-    return LogReader(source, supervisor, lines)
+    return LogReader(source, ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS))
 
 
-def _print_lines(reader: LogReader, colour: str | None, as_json: bool) -> None:
-    """`colour` None: there is one worker only, which needs no label."""
-    worker = reader.source.label
-    label = "" if colour is None else click.style(worker, fg=colour) + "  "
-    for line in reader.more():
-        click.echo(json.dumps({"worker": worker, "line": line}) if as_json else f"{label}{line}")
+def _print(found: Found, several: bool, as_json: bool) -> None:
+    """`several`: there are more workers than one, so that each needs its name."""
+    for source, record in found:
+        click.echo(json.dumps(as_dict(source, record)) if as_json else shown(record, source.label if several else None))
+
+
+def shown(record: Record, worker: str | None) -> str:
+    """A record for people, in colours; what follows its first line is as it stands in the log."""
+    label = "" if worker is None else click.style(worker, fg=COLOURS[sum(worker.encode()) % len(COLOURS)]) + " "
+    if record.continues or record.logger is None:
+        return label + "\n".join(record.lines)
+    level = click.style((record.level or "").ljust(7), fg=LEVEL_COLOURS.get(record.level or ""))
+    place = ""
+    if record.component is not None:
+        place = click.style(record.component if record.task is None else f"{record.component}/{record.task}", bold=True)
+        place += " "
+    return f"{record.time}Z {level} {label}{place}{record.logger}: {record.message}"
+
+
+def as_dict(source: LogSource, record: Record) -> dict[str, Any]:
+    """A record as plain data; `line`: as it stands in the log."""
+    names = ("time", "level", "component", "task", "logger", "message")
+    return {"worker": source.label, "line": "\n".join(record.lines), **{name: getattr(record, name) for name in names}}
 
 
 def log_sources(nimbus: Any, name: str, component: str | None) -> list[LogSource]:
@@ -110,27 +258,61 @@ def supervisor_ports(nimbus: Any) -> dict[str, int]:
 
 
 class LogReader:
-    """Reads one worker's log from its last lines on, whole lines at a time."""
+    """Reads one worker's log, whole lines at a time: `last` first, then `more` again and again."""
 
-    def __init__(self, source: LogSource, supervisor: Any, lines: int) -> None:
+    def __init__(self, source: LogSource, supervisor: Any) -> None:
         self.source = source
         self._supervisor = supervisor
-        self._lines = lines
         self._offset: int | None = None
         self._rest = b""
+        self._last: Record | None = None
 
-    def more(self) -> list[str]:
-        """Lines added since the last call; at the first, the last ones there are. A rotated log is read anew."""
-        first = self._offset is None
-        part = self._read(-CHUNK_BYTES if self._offset is None else self._offset)
-        if self._offset is not None and part.size < self._offset:
+    @property
+    def is_begun(self) -> bool:
+        return self._offset is not None
+
+    def last(self, is_enough: Callable[[list[Record]], bool]) -> list[Record]:
+        """The last records: so many that they are enough, or all, or those of BEGIN_BYTES_MAX."""
+        reach = CHUNK_BYTES
+        while True:
+            part = self._read(-reach, CHUNK_BYTES)
+            start, end, data = part.offset, part.size, part.data
+            while start + len(data) < end and (more := self._read(start + len(data), CHUNK_BYTES).data):
+                data += more
+            read_to = start + len(data)
+            if start > 0:
+                data = data.partition(b"\n")[2]  # begins in the midst of a line
+            found = records(self._lines(data))
+            if start == 0 or reach >= BEGIN_BYTES_MAX or is_enough(found):
+                break
             self._rest = b""
-            part = self._read(0)
-        self._offset = part.offset + len(part.data)
-        whole, _, self._rest = (self._rest + part.data).rpartition(b"\n")
-        found = whole.decode(errors="replace").splitlines() if whole else []
-        return found[-self._lines :] if first else found
+            reach *= 4
+        self._offset = read_to
+        self._last = found[-1] if found else None
+        return found
 
-    def _read(self, offset: int) -> Any:
+    def more(self) -> list[Record]:
+        """Records added since the last call. A log that was emptied is read anew."""
+        assert self._offset is not None
+        offset, rest, chunks = self._offset, self._rest, []
+        for _ in range(CHUNKS_MAX):
+            part = self._read(offset, CHUNK_BYTES)
+            if part.size < offset:
+                offset, rest = 0, b""
+                continue
+            chunks.append(part.data)
+            offset += len(part.data)
+            if len(part.data) < CHUNK_BYTES:
+                break
+        self._offset, self._rest = offset, rest
+        found = records(self._lines(b"".join(chunks)), self._last)
+        self._last = found[-1] if found else self._last
+        return found
+
+    def _lines(self, data: bytes) -> list[str]:
+        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        return [line.decode(errors="replace") for line in whole.split(b"\n")] if newline else []
+
+    def _read(self, offset: int, length: int) -> Any:
         source = self.source
-        return self._supervisor.call("readWorkerLog", source.topology_id, source.host, source.port, offset, CHUNK_BYTES)
+        return self._supervisor.call("readWorkerLog", source.topology_id, source.host, source.port, offset, length)

@@ -51,11 +51,16 @@ def read_settings(config_file: Path | None, overrides: tuple[str, ...]) -> Setti
     return load_settings(config_file, overrides, os.environ)
 
 
-def connect_nimbus(settings: Settings, timeout_secs: float = NIMBUS_TIMEOUT_SECS) -> NimbusClient:
-    """A client of the leading Nimbus. Raises NimbusUnreachableError."""
-    from storm.thrift.nimbus_client import NimbusClient
+def connect_nimbus(
+    settings: Settings, timeout_secs: float = NIMBUS_TIMEOUT_SECS, leader_wait_secs: float | None = None
+) -> NimbusClient:
+    """A client of the leading Nimbus. `leader_wait_secs` None: as long as a change of leaders takes."""
+    from storm.thrift.nimbus_client import LEADER_WAIT_SECS, NimbusClient
 
-    return NimbusClient(settings["nimbus.seeds"], settings["nimbus.thrift.port"], timeout_secs)
+    wait_secs = LEADER_WAIT_SECS if leader_wait_secs is None else leader_wait_secs
+    return NimbusClient(
+        settings["nimbus.seeds"], settings["nimbus.thrift.port"], timeout_secs, leader_wait_secs=wait_secs
+    )
 
 
 def wait_before(what: str) -> Callable[[F], F]:

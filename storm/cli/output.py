@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -17,21 +17,52 @@ BAR_WIDTH = 24
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
+class Toned(NamedTuple):
+    """A cell of a table in a colour of click's; None: in none."""
+
+    value: object
+    colour: str | None
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as they need to be; numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(head)]
+    toned = [[value if isinstance(value, Toned) else Toned(value, None) for value in row] for row in rows]
+    cells = [[Toned(_cell(value), colour) for value, colour in row] for row in toned]
+    widths = [max([len(name), *(len(str(row[i].value)) for row in cells)]) for i, name in enumerate(head)]
     numeric = [
-        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(head))
+        bool(rows) and all(isinstance(row[i].value, int | float) or row[i].value is None for row in toned)
+        for i in range(len(head))
     ]
 
-    def line(values: Sequence[str]) -> str:
-        return "  ".join(
-            value.rjust(width) if right else value.ljust(width)
-            for value, width, right in zip(values, widths, numeric, strict=True)
-        ).rstrip()
+    def line(row: Sequence[Toned]) -> str:
+        padded = [
+            str(cell.value).rjust(width) if right else str(cell.value).ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        padded[-1] = padded[-1].rstrip()
+        coloured = [
+            text if cell.colour is None else click.style(text, fg=cell.colour)
+            for text, cell in zip(padded, row, strict=True)
+        ]
+        return "  ".join(coloured).rstrip()
 
-    return "\n".join([line(head), *(line(row) for row in cells)])
+    return "\n".join([line([Toned(name, None) for name in head]), *map(line, cells)])
+
+
+def narrow_table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], width: int | None, dispensable: Sequence[str]
+) -> str:
+    """A table of at most `width` characters, if that can be had by leaving out dispensable columns, the first first."""
+    left = list(dispensable)
+    while True:
+        shown = table(head, rows)
+        if width is None or not left or max(len(click.unstyle(line)) for line in shown.splitlines()) <= width:
+            return shown
+        name = left.pop(0)
+        if name in head:
+            at = head.index(name)
+            head = [*head[:at], *head[at + 1 :]]
+            rows = [[*row[:at], *row[at + 1 :]] for row in rows]
 
 
 def _cell(value: object) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from storm.cli.insight import insight_lines
 from storm.cli.options import as_json, connect_nimbus, with_settings
-from storm.cli.output import duration, plural, print_json, table
+from storm.cli.output import Toned, duration, narrow_table, plural, print_json, table
 from storm.cli.version import what_runs
+from storm.cli.watch import Look, Watching, watch, watch_options
 from storm.config.addresses import joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storm.config.settings import Settings
 
 WINDOWS = {"10m": "600", "3h": "10800", "1d": "86400", "all": ":all-time"}
+COUNTED = ("emitted", "transferred", "acked", "failed")
+RATED = ("emitted", "acked", "failed")  # the rate of what is transferred says little more than that of what is emitted
+DISPENSABLE = ("transferred", "tasks", "kind", "acked", "emitted", "executors")  # in a window that is too narrow
+BUSY, FULL = 0.8, 0.95  # capacity: the share of its time in which a bolt executed
 ERROR_CHARS = 120
 LAST_LINES = 5  # of a failing worker's log; `storm logs` has the rest
 STATES = {
@@ -31,82 +38,170 @@ STATES = {
 @click.argument("name")
 @click.option("--window", type=click.Choice(list(WINDOWS)), default="all", help="Over which time to count.")
 @click.option("--system", is_flag=True, help="System components too.")
+@watch_options
 @as_json
 @with_settings
-def status(settings: Settings, name: str, window: str, system: bool, as_json: bool) -> None:
-    """Show topology NAME: its components, what keeps its spouts from emitting, its workers, and those that fail."""
+def status(settings: Settings, name: str, window: str, system: bool, as_json: bool, **watching: Any) -> None:
+    """Show topology NAME: its components, what keeps its spouts from emitting, its workers, and those that fail.
+
+    With --watch it is shown again and again, with rates a second.
+    """
+    from storm.clock import SystemClock
+
+    if not watching["watch"]:
+        with connect_nimbus(settings) as nimbus:
+            seen = look_at(nimbus, name, window, system)
+        if as_json:
+            print_json(look_as_dict(seen))
+        else:
+            click.echo(status_text([Look(0.0, seen)], None))
+            click.echo(f"\nthis command: {what_runs()}; each worker's log begins with its own")
+        return
+    with connect_nimbus(settings, leader_wait_secs=0.0) as nimbus:
+        watched = Watching(
+            lambda: look_at(nimbus, name, window, system),
+            status_text,
+            lambda looks: {**look_as_dict(looks[-1].seen), "rates": rates(looks)},
+        )
+        watch(watched, SystemClock(), watching["interval"], watching["count"], as_json)
+
+
+class Seen(NamedTuple):
+    """What Nimbus says of a topology. `ever`: its page since its start, where `page` is of a window."""
+
+    page: Any
+    ever: Any
+    errors: dict[str, dict[str, Any]]
+    levels: dict[str, str]
+
+
+def look_at(nimbus: Any, name: str, window: str, system: bool) -> Seen:
+    """Ask Nimbus. Raises StormError."""
     from storm.thrift.interface import storm_thrift
 
     t = storm_thrift()
     one_each = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE)
-    with connect_nimbus(settings) as nimbus:
-        topology_id = nimbus.call("getTopologySummaryByName", name).id
-        page = nimbus.call("getTopologyPageInfo", topology_id, WINDOWS[window], system)
-        # Not those of the page: it has none of __system, where supervisors tell of workers that do not start.
-        errors = last_errors(nimbus.call("getTopologyInfoWithOpts", topology_id, one_each))
-    if as_json:
-        print_json({**page_as_dict(page), "errors": errors})
-        return
-    head = f"{page.name}  {page.status}  up {duration(page.uptime_secs)}  {page.id}"
-    click.echo(click.style(head, bold=True))
+    topology_id = nimbus.call("getTopologySummaryByName", name).id
+    page = nimbus.call("getTopologyPageInfo", topology_id, WINDOWS[window], system)
+    ever = page if window == "all" else nimbus.call("getTopologyPageInfo", topology_id, WINDOWS["all"], system)
+    # Not those of the page: it has none of __system, where supervisors tell of workers that do not start.
+    errors = last_errors(nimbus.call("getTopologyInfoWithOpts", topology_id, one_each))
+    return Seen(page, ever, errors, set_levels(nimbus.call("getLogConfig", topology_id)))
+
+
+def look_as_dict(seen: Seen) -> dict[str, Any]:
+    """As plain data."""
+    return {**page_as_dict(seen.page), "errors": seen.errors, "log_levels": seen.levels}
+
+
+def set_levels(config: Any) -> dict[str, str]:
+    """{logger: "DEBUG", "DEBUG for 25 s"} of a LogConfig: the levels that were set and hold."""
+    found = {}
+    for logger, level in sorted((config.named_logger_level or {}).items()):
+        secs = level.reset_log_level_timeout_secs
+        if secs is None:
+            found[logger] = level.target_log_level
+        elif secs > 0:
+            found[logger] = f"{level.target_log_level} for {duration(secs)}"
+        elif level.reset_log_level:
+            found[logger] = level.reset_log_level
+    return found
+
+
+def rates(looks: Sequence[Look]) -> dict[str, dict[str, float | None]]:
+    """{component: {"emitted": a second, ...}} between the first and the last look; None: not known, as at a restart."""
+    first, last = looks[0], looks[-1]
+    secs = last.at - first.at
+    before = _counters(first.seen.ever) if first.seen.page.id == last.seen.page.id else {}
+    found: dict[str, dict[str, float | None]] = {}
+    for component, counts in _counters(last.seen.ever).items():
+        earlier = before.get(component)
+        if secs <= 0 or earlier is None or any(counts[name] < earlier[name] for name in counts):
+            found[component] = dict.fromkeys(counts)
+        else:
+            found[component] = {name: (count - earlier[name]) / secs for name, count in counts.items()}
+    return found
+
+
+def _counters(page: Any) -> dict[str, dict[str, int]]:
+    """{component: {name: how many so far}}."""
+    parts = {**(page.id_to_spout_agg_stats or {}), **(page.id_to_bolt_agg_stats or {})}
+    return {
+        component: {name: getattr(stats.common_stats, name) or 0 for name in RATED}
+        for component, stats in parts.items()
+    }
+
+
+def status_text(looks: Sequence[Look], width: int | None) -> str:
+    """The last look for people, with rates if there are several, in at most `width` columns where that can be."""
+    page, _, errors, levels = looks[-1].seen
+    colour = None if page.status == "ACTIVE" else "yellow"
+    lines = [
+        click.style(f"{page.name}  ", bold=True)
+        + click.style(page.status, bold=True, fg=colour)
+        + click.style(f"  up {duration(page.uptime_secs)}  {page.id}", bold=True)
+    ]
     counts = (
         f"{plural(page.num_workers, 'worker')}, {plural(page.num_executors, 'executor')}, "
         f"{plural(page.num_tasks, 'task')}."
     )
-    click.echo(f"{counts} {page.sched_status or ''}".rstrip())
-    click.echo()
-    click.echo(component_table(page))
+    lines += [f"{counts} {page.sched_status or ''}".rstrip()]
+    if levels:
+        lines.append(f"log levels: {', '.join(f'{logger} {level}' for logger, level in levels.items())}")
+    lines += ["", component_table(page, rates(looks) if len(looks) > 1 else None, width)]
     if page.workers:
-        click.echo()
-        click.echo(worker_table(page))
+        lines += ["", worker_table(page)]
     for line in insight_lines(page):
-        click.echo(f"\n{line}")
+        lines += ["", line]
     for failure in page.slot_failures or []:
-        click.echo()
-        click.echo(failure_text(failure))
+        lines += ["", failure_text(failure)]
     for component, error in errors.items():
-        where = f"of {component} on {error['host']}:{error['port']}"
-        click.echo(f"\n{click.style('last error', fg='red')} {where}: {headline(error['error'])}")
+        where = f"of {component} on {joined(error['host'], error['port'])}"
+        lines += ["", f"{click.style('last error', fg='red')} {where}: {headline(error['error'])}"]
     if errors:
-        click.echo(f"\n`storm get-errors {page.name}` shows them whole")
-    click.echo(f"\nthis command: {what_runs()}; each worker's log begins with its own")
+        lines += ["", f"`storm get-errors {page.name}` shows them whole"]
+    return "\n".join(lines)
 
 
-def component_table(page: Any) -> str:
-    """Spouts, then bolts."""
-    head = [
-        "component",
-        "kind",
-        "executors",
-        "tasks",
-        "emitted",
-        "transferred",
-        "acked",
-        "failed",
-        "latency ms",
-        "capacity",
-    ]
+def component_table(
+    page: Any, a_second: dict[str, dict[str, float | None]] | None = None, width: int | None = None
+) -> str:
+    """Spouts, then bolts; with rates if they are given."""
+    head = ["component", "kind", "executors", "tasks"]
+    for name in COUNTED:
+        head += [name, f"{name}/s"] if a_second is not None and name in RATED else [name]
+    head += ["latency ms", "capacity"]
     rows: list[list[object]] = []
     for component_id, stats in sorted((page.id_to_spout_agg_stats or {}).items()):
         specific = stats.specific_stats.spout if stats.specific_stats else None
-        rows.append([component_id, "spout", *_counts(stats), specific.complete_latency_ms if specific else None, None])
+        latency_ms = specific.complete_latency_ms if specific else None
+        rows.append([component_id, "spout", *_counts(stats, component_id, a_second), latency_ms, None])
     for component_id, stats in sorted((page.id_to_bolt_agg_stats or {}).items()):
         bolt = stats.specific_stats.bolt if stats.specific_stats else None
-        rows.append(
-            [
-                component_id,
-                "bolt",
-                *_counts(stats),
-                bolt.process_latency_ms if bolt else None,
-                bolt.capacity if bolt else None,
-            ]
-        )
-    return table(head, rows)
+        latency_ms, capacity = (bolt.process_latency_ms, bolt.capacity) if bolt else (None, None)
+        rows.append([component_id, "bolt", *_counts(stats, component_id, a_second), latency_ms, _busy(capacity)])
+    return narrow_table(head, rows, width, DISPENSABLE)
 
 
-def _counts(stats: Any) -> list[object]:
+def _counts(stats: Any, component_id: str, a_second: dict[str, dict[str, float | None]] | None) -> list[object]:
     c = stats.common_stats
-    return [c.num_executors, c.num_tasks, c.emitted, c.transferred, c.acked, c.failed]
+    cells: list[object] = [c.num_executors, c.num_tasks]
+    known = (a_second or {}).get(component_id, {})
+    for name in COUNTED:
+        count, rate = getattr(c, name), known.get(name)
+        is_failing = name == "failed" and bool(count)
+        cells.append(Toned(count, "yellow") if is_failing else count)
+        if a_second is not None and name in RATED:
+            shown = None if rate is None else round(rate)
+            cells.append(Toned(max(1, shown), "red") if is_failing and shown is not None and rate else shown)
+    return cells
+
+
+def _busy(capacity: float | None) -> object:
+    """A bolt that is busy nearly all the time holds up those before it."""
+    if capacity is None or capacity < BUSY:
+        return capacity
+    return Toned(capacity, "red" if capacity >= FULL else "yellow")
 
 
 def worker_table(page: Any) -> str:

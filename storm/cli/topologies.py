@@ -9,7 +9,8 @@ import click
 
 from storm.cli.hosts import drained_lines
 from storm.cli.options import as_json, connect_nimbus, wait_before, with_settings
-from storm.cli.output import duration, print_json, table
+from storm.cli.output import Toned, duration, narrow_table, print_json
+from storm.cli.watch import Watching, watch, watch_options
 from storm.config.addresses import joined
 from storm.errors import StormError
 
@@ -21,35 +22,50 @@ LEVELS = {"ALL": "DEBUG", "TRACE": "DEBUG", "DEBUG": "DEBUG", "INFO": "INFO", "W
 
 
 @click.command("list")
+@watch_options
 @as_json
 @with_settings
-def list_topologies(settings: Settings, as_json: bool) -> None:
+def list_topologies(settings: Settings, as_json: bool, **watching: Any) -> None:
     """List the topologies of the cluster."""
+    from storm.clock import SystemClock
+
+    if watching["watch"]:
+        with connect_nimbus(settings, leader_wait_secs=0.0) as nimbus:
+            watched = Watching(
+                lambda: nimbus.call("getClusterInfo"),
+                lambda looks, width: list_text(looks[-1].seen, width),
+                lambda looks: [summary_as_dict(summary) for summary in looks[-1].seen.topologies],
+            )
+            watch(watched, SystemClock(), watching["interval"], watching["count"], as_json)
+        return
     with connect_nimbus(settings) as nimbus:
         cluster = nimbus.call("getClusterInfo")
-    summaries = cluster.topologies
     if as_json:
-        print_json([summary_as_dict(summary) for summary in summaries])
-        return
-    if not summaries:
-        click.echo("no topologies run; `storm submit FILE --name NAME` starts one")
+        print_json([summary_as_dict(summary) for summary in cluster.topologies])
     else:
-        rows = [
-            [
-                s.name,
-                s.status,
-                s.num_tasks,
-                s.num_executors,
-                s.num_workers,
-                duration(s.uptime_secs),
-                s.id,
-                s.owner or None,
-            ]
-            for s in summaries
+        click.echo(list_text(cluster, None))
+
+
+def list_text(cluster: Any, width: int | None) -> str:
+    """A ClusterSummary's topologies for people, and which hosts are drained."""
+    head = ["name", "status", "tasks", "executors", "workers", "uptime", "id", "owner"]
+    rows: list[list[object]] = [
+        [
+            s.name,
+            Toned(s.status, None if s.status == "ACTIVE" else "yellow"),
+            s.num_tasks,
+            s.num_executors,
+            s.num_workers,
+            duration(s.uptime_secs),
+            s.id,
+            s.owner or None,
         ]
-        click.echo(table(["name", "status", "tasks", "executors", "workers", "uptime", "id", "owner"], rows))
-    for line in drained_lines(cluster):
-        click.echo(f"\n{line}")
+        for s in cluster.topologies
+    ]
+    shown = narrow_table(head, rows, width, ("owner", "id", "tasks", "executors"))
+    if not rows:
+        shown = "no topologies run; `storm submit FILE --name NAME` starts one"
+    return "\n\n".join([shown, *drained_lines(cluster)])
 
 
 def summary_as_dict(summary: Any) -> dict[str, Any]:

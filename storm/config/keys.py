@@ -24,6 +24,7 @@ class Config:
     TOPOLOGY_READONLY_USERS: Final = "topology.readonly.users"
     TOPOLOGY_READONLY_GROUPS: Final = "topology.readonly.groups"
     TOPOLOGY_ENVIRONMENT: Final = "topology.environment"
+    TOPOLOGY_WORKER_LOG_FORMAT: Final = "topology.worker.log.format"
     TOPOLOGY_WORKER_TIMEOUT_SECS: Final = "topology.worker.timeout.secs"
     TOPOLOGY_ENABLE_MESSAGE_TIMEOUTS: Final = "topology.enable.message.timeouts"
     TOPOLOGY_MESSAGE_TIMEOUT_SECS: Final = "topology.message.timeout.secs"

@@ -271,7 +271,11 @@ WORKER = (
     ),
     Option("task.credentials.poll.secs", Int(1), 30, "How often it reads its topology's credentials.", "s"),
     Option(
-        "worker.log.level.reset.poll.secs", Int(1), 30, "How often it looks for log levels whose time is over.", "s"
+        "worker.log.level.reset.poll.secs",
+        Int(1),
+        30,
+        "Not used: log levels whose time is over are taken back at once.",
+        "s",
     ),
     Option("worker.blob.update.poll.interval.secs", Int(1), 10, "How often it looks for changed blobs.", "s"),
     Option("executor.metrics.frequency.secs", Int(1), 60, "Not used: heartbeats carry metrics every 10 s.", "s"),

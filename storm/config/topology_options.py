@@ -51,6 +51,12 @@ PARALLELISM = (
     Option("topology.readonly.users", ListOf(Text()), [], "Users who may look at it."),
     Option("topology.readonly.groups", ListOf(Text()), [], "Groups whose members may look at it."),
     Option("topology.environment", MapOf(Text()), {}, "Environment variables of its workers."),
+    Option(
+        "topology.worker.log.format",
+        Choice(("text", "json")),
+        "text",
+        "How records of logging stand in its workers' logs. json: an object a line. (Not in Storm.)",
+    ),
     Option("topology.worker.timeout.secs", Int(1), None, "A heartbeat limit of its own. null: the supervisors'.", "s"),
 )
 

@@ -13,22 +13,23 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.executor.call_owner import owners_of
 from storm.executor.lane import Lane
 from storm.executor.stuck import Call, GoesOn, Stuck, Watching, look
 from storm.executor.user_traceback import user_stack
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
     from types import FrameType
     from typing import TypeAlias
 
+    from storm.executor.call_owner import Owners
     from storm.executor.executor import Executor
     from storm.executor.lanes import Lanes
     from storm.ids import ComponentId, TaskId
 
     Stack: TypeAlias = Callable[[], list[FrameType]]  # outermost frame first
-    Owners: TypeAlias = dict[int, tuple[Executor, TaskId]]
 
 LOOKS_A_LIMIT = 5  # so that a call is told before it has lasted for twice the limit
 LATE_LOOK = 2  # of a pause, the most that passes between two looks as far as this counts
@@ -67,7 +68,7 @@ def call_under_way(lane: Lane, frames: Mapping[int, FrameType]) -> UnderWay | No
     assert lane.busy is not None
     assert lane.thread is not None
     stack = _from(frames.get(lane.thread.ident or 0))
-    begin = _begin_of_call(stack, _components(lane.executors))
+    begin = _begin_of_call(stack, owners_of(lane.executors))
     if begin is None:
         return None if lane.runs_coroutines else UnderWay(lane.busy, stack, None)
     executor, place = begin
@@ -142,7 +143,7 @@ class StuckWatch:
     def _report(self, event: Stuck, stack: list[FrameType]) -> Executor:
         """Tell people; answers whose call it is."""
         group: Any = event.group  # a lane, or an executor of which a coroutine is stuck
-        work = _end_of_call(stack, _components(group.executors if isinstance(group, Lane) else [group]))
+        work = _end_of_call(stack, owners_of(group.executors if isinstance(group, Lane) else [group]))
         executor: Executor | None = group.busy if isinstance(group, Lane) else group
         if work is not None:
             executor = work.executor
@@ -183,16 +184,6 @@ def _of_coroutine(awaited: Any) -> list[FrameType]:
         below = [getattr(awaited, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await")]
         awaited = next((each for each in below if each is not None), None)
     return frames
-
-
-def _components(executors: Iterable[Executor]) -> Owners:
-    """{id of a user's object: whose it is}."""
-    found: Owners = {}
-    for executor in executors:
-        for task in getattr(executor, "tasks", ()):
-            component = getattr(task, "bolt", None) or getattr(task, "spout", None)
-            found[id(component)] = executor, task.id
-    return found
 
 
 def _arguments(frame: FrameType) -> list[Any]:

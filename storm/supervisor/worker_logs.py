@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.log_lines import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +117,7 @@ def _copy(source: int, target: int, size_max: int) -> None:
 
 
 def tail(path: Path) -> str:
-    """The last twenty lines, at most 4 KiB; empty if there is no log."""
+    """The last twenty lines, at most 4 KiB, as text if they are JSON; empty if there is no log."""
     try:
         part = _read(path, -TAIL_BYTES, TAIL_BYTES)
     except OSError:
@@ -124,7 +125,7 @@ def tail(path: Path) -> str:
     lines = part.data.decode("utf-8", "replace").splitlines()
     if part.offset > 0 and len(lines) > 1:
         del lines[0]  # begins in its middle
-    return "\n".join(lines[-TAIL_LINES:])
+    return "\n".join(readable(lines)[-TAIL_LINES:])
 
 
 def read_part(

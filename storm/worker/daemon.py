@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from storm import hot_path, open_files
 from storm.clock import SystemClock
 from storm.cluster.records import TopologyStatus
+from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
-from storm.worker import connections, launch, log_levels, output, stacks
+from storm.worker import connections, launch, log_levels, log_records, output, stacks
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions, name_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storm.clock import Clock
-    from storm.cluster.records import Assignment
+    from storm.cluster.records import Assignment, LogConfig
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
     from storm.executor.lanes import Lanes
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from storm.messaging.transport import Transport
     from storm.worker.heartbeats import Caller
     from storm.worker.launch import Launch
+    from storm.worker.log_records import PlacedRecords
     from storm.worker.sampling import Sampling
 
 logger = logging.getLogger(__name__)
@@ -98,6 +100,7 @@ class Worker:
         self._reports = reports
         self._log_levels = log_levels.LogLevels()
         self.sampling = sampling
+        self._log_config: LogConfig | None = None
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
@@ -162,6 +165,8 @@ class Worker:
         if now - self._read_at >= refresh_secs:
             self._read_at = now
             self._read()
+        wall_secs = self._clock.wall_secs()
+        self._log_levels.apply(log_levels.wanted_levels(self._log_config, wall_secs))
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
         active = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
@@ -170,7 +175,10 @@ class Worker:
             self.on_switch()
             logger.info("Spouts are %s now.", "active" if active else "inactive")
             self.lanes.set_active(active)
-        return refresh_secs if self._peers_ready else PEERS_POLL_SECS
+        if not self._peers_ready:
+            return PEERS_POLL_SECS
+        level_secs = log_levels.secs_until_over(self._log_config, wall_secs)
+        return refresh_secs if level_secs is None else min(refresh_secs, level_secs)
 
     def shut_down(self, timeout_secs: float) -> None:
         """End executors and close sockets, within about this time."""
@@ -209,14 +217,13 @@ class Worker:
             # Opposite to the order of Nimbus's writes: who sees it active again sees its new assignment too.
             base = self._state.storm_base(topology_id, self.wake)
             assignment = self._state.assignment(topology_id, self.wake)
-            log_config = self._state.log_config(topology_id, self.wake)
+            self._log_config = self._state.log_config(topology_id, self.wake)
         except CoordinationError as error:
             if self._reachable:
                 logger.warning("ZooKeeper cannot be read; going on with what is known: %s", error)
             self._reachable = False
             return
         self._reachable = True
-        self._log_levels.apply(log_levels.wanted_levels(log_config, self._clock.wall_secs()))
         if base is not None:
             self._status = base.status
             self.sampling.want(base.component_debug, topology_id)
@@ -307,7 +314,6 @@ def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
 def run(launch_file: Path) -> int:
     """The worker process; its exit code."""
     configure_logging()
-    log_versions()
     open_files.raise_limit()
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL_SECS)
@@ -315,7 +321,9 @@ def run(launch_file: Path) -> int:
         told = launch.read_launch(launch_file)
         if told.stacks_file is not None:
             stacks.answer_signal(told.stacks_file)
-        return _run(told)
+        records = log_records.begin(told.topology_id, joined(told.host, told.port), launch.log_format(told))
+        log_versions()
+        return _run(told, records)
     except StormError as error:
         logger.error("This worker could not start: %s", error)
     except Exception:
@@ -323,10 +331,11 @@ def run(launch_file: Path) -> int:
     return EXIT_NOT_STARTED
 
 
-def _run(told: Launch) -> int:
+def _run(told: Launch, records: PlacedRecords) -> int:
     from storm.cluster import zookeeper
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
+    from storm.executor.call_owner import owners_of
     from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
     from storm.worker.insight import Insights
 
@@ -360,6 +369,7 @@ def _run(told: Launch) -> int:
         parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
         worker = build_worker(told, settings, parts)
         worker.on_switch = freeze_objects
+        records.owners = owners_of(worker.lanes.executors)
         worker.start()
     except StormError:
         if not ending.empty():
@@ -408,8 +418,9 @@ def freeze_objects() -> None:
 def configure_logging() -> None:
     """To standard error, which the supervisor appends to worker.log."""
     output.tolerate_full_disks()
-    form = "%(asctime)s %(levelname)s %(name)s [%(threadName)s] %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(log_records.TextFormatter())
 
 
 def log_versions() -> None:

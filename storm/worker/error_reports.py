@@ -8,7 +8,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from storm.cluster.records import ErrorInfo
+from storm.config.addresses import joined
 from storm.errors import StormError
+from storm.log_lines import Place
+from storm.worker.log_records import attributes_of
 
 if TYPE_CHECKING:
     from storm.clock import Clock
@@ -33,8 +36,10 @@ class ErrorReports:
 
     def report_error(self, component_id: ComponentId, exception_text: str) -> None:
         """From any thread; returns at once. The text is logged here too."""
-        logger.error("Error of component %s:\n%s", component_id, exception_text)
-        error = ErrorInfo(exception_text, self._clock.wall_secs(), self._launch.host, self._launch.port)
+        launch = self._launch
+        place = Place(launch.topology_id, joined(launch.host, launch.port), component_id)
+        logger.error("Error of component %s:\n%s", component_id, exception_text, extra=attributes_of(place))
+        error = ErrorInfo(exception_text, self._clock.wall_secs(), launch.host, launch.port)
         try:
             self._queue.put_nowait((component_id, error))
         except queue.Full:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import WorkerStartError
+from storm.errors import StormError, WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
+from storm.log_lines import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,19 @@ def read_launch(path: Path) -> Launch:
         raise WorkerStartError(f"the launch file {path} lacks {error}") from error
     except (ValueError, TypeError) as error:
         raise WorkerStartError(f"{path} is not a launch file: {error}") from error
+
+
+def log_format(launch: Launch) -> str:
+    """`topology.worker.log.format` of its topology; where its conf cannot be read, which the start tells, text."""
+    from storm.config.settings import Settings
+    from storm.config.topology_conf import effective_conf
+
+    try:
+        own = json.loads((launch.dist_dir / "stormconf.ser").read_bytes())
+        conf = effective_conf(Settings.of(launch.settings, "the launch file"), own)
+    except (OSError, ValueError, StormError):
+        return TEXT
+    return str(conf["topology.worker.log.format"])
 
 
 def why_replaced(launch: Launch, assignment: Assignment) -> str | None:

@@ -39,6 +39,12 @@ def wanted_levels(config: LogConfig | None, wall_secs: int) -> dict[str, str]:
     return found
 
 
+def secs_until_over(config: LogConfig | None, wall_secs: int) -> int | None:
+    """How long until the time of the next level is over; None: all there are stay."""
+    found = [wanted.until_wall_secs for wanted in (config.loggers.values() if config is not None else ())]
+    return min([until - wall_secs for until in found if until is not None and until > wall_secs], default=None)
+
+
 class LogLevels:
     """Sets loggers to what is wanted; those that are no longer named get back the level that they had before."""
 

@@ -1,13 +1,33 @@
 from __future__ import annotations
 
+import click
 import pytest
 
-from storm.cli.output import Steps, duration, plural, size, table
+from storm.cli.output import Steps, Toned, duration, narrow_table, plural, size, table
 
 
 def test_a_table_has_columns_of_one_width_and_numbers_to_the_right() -> None:
     shown = table(["name", "count"], [["words", 12_345], ["a-long-name", 7]])
     assert shown.splitlines() == ["name          count", "words        12,345", "a-long-name       7"]
+
+
+def test_colours_take_no_room() -> None:
+    rows = [["words", Toned(12_345, "red")], [Toned("a-long-name", "yellow"), Toned(None, None)]]
+    shown = table(["name", "count"], rows)
+    assert click.unstyle(shown).splitlines() == ["name          count", "words        12,345", "a-long-name       -"]
+    assert click.style("12,345", fg="red") in shown
+
+
+def test_where_there_is_little_room_columns_are_left_out() -> None:
+    head, rows = ["name", "kind", "count"], [["words", "spout", Toned(12_345, "red")]]
+    whole = table(head, rows)
+    assert narrow_table(head, rows, None, ["kind"]) == whole
+    assert narrow_table(head, rows, 20, ["kind"]) == whole
+    assert click.unstyle(narrow_table(head, rows, 19, ["nothing", "kind"])).splitlines() == [
+        "name    count",
+        "words  12,345",
+    ]
+    assert click.unstyle(narrow_table(head, rows, 1, ["kind"])).splitlines()[0] == "name    count"
 
 
 def test_one_has_no_plural() -> None:

@@ -6,7 +6,21 @@ from typing import Any
 import click
 import pytest
 
-from storm.cli.status import component_table, failure_text, headline, last_errors, page_as_dict, worker_table
+from storm.cli.status import (
+    Seen,
+    component_table,
+    failure_text,
+    headline,
+    last_errors,
+    look_as_dict,
+    look_at,
+    page_as_dict,
+    rates,
+    set_levels,
+    status_text,
+    worker_table,
+)
+from storm.cli.watch import Look
 from storm.thrift.interface import storm_thrift
 
 
@@ -56,7 +70,7 @@ def test_a_slot_that_waits_says_for_what_and_has_not_died() -> None:
 
 
 def test_components_have_a_line_each() -> None:
-    lines = [line.split() for line in component_table(page()).splitlines()]
+    lines = [line.split() for line in click.unstyle(component_table(page())).splitlines()]
     assert lines[1] == ["words", "spout", "2", "4", "1,000", "2,000", "990", "1", "1.500", "-"]
     assert lines[2] == ["split", "bolt", "2", "4", "1,000", "2,000", "990", "1", "0.250", "0.500"]
 
@@ -122,3 +136,93 @@ def test_as_plain_data() -> None:
     assert shown["workers"][0]["port"] == 6700
     (failure,) = shown["slot_failures"]
     assert (failure["deaths"], failure["retry_secs"], failure["state"]) == (7, 61, "backing-off")
+
+
+def later(secs: float, **more: int) -> Look:
+    """A look at that time, with so many more of split's counts."""
+    seen = page()
+    counts = seen.id_to_bolt_agg_stats["split"].common_stats
+    for name, count in more.items():
+        setattr(counts, name, getattr(counts, name) + count)
+    return Look(secs, Seen(seen, seen, {}, {}))
+
+
+def test_rates_are_between_the_looks() -> None:
+    found = rates([later(10), later(12, emitted=50), later(14, emitted=100, failed=2)])
+    assert found["split"] == {"emitted": 25.0, "acked": 0.0, "failed": 0.5}
+    assert found["words"] == {"emitted": 0.0, "acked": 0.0, "failed": 0.0}
+    shown = click.unstyle(status_text([later(10), later(14, emitted=100, failed=2)], None)).splitlines()
+    head, row = next((shown[i].split(), shown[i + 2].split()) for i, line in enumerate(shown) if "emitted/s" in line)
+    cells = dict(zip([*head[:-3], "latency", "capacity"], row, strict=True))
+    assert (cells["emitted"], cells["emitted/s"], cells["failed"], cells["failed/s"]) == ("1,100", "25", "3", "1")
+
+
+def test_no_rate_is_told_where_counts_began_anew() -> None:
+    assert set(rates([later(10), later(14, emitted=-1)])["split"].values()) == {None}
+    assert set(rates([later(10)])["split"].values()) == {None}
+    another, now = later(10), later(14, emitted=100)
+    another.seen.page.id = "w-2-3"
+    assert set(rates([another, now])["split"].values()) == {None}
+
+
+def test_trouble_is_coloured() -> None:
+    calm, trouble = page(), page()
+    calm.id_to_bolt_agg_stats["split"].common_stats.failed = 0
+    trouble.status = "INACTIVE"
+    trouble.id_to_bolt_agg_stats["split"].specific_stats.bolt.capacity = 0.97
+    assert "\x1b[31m" in component_table(trouble).splitlines()[2]
+    assert "\x1b[33m" in status_text([Look(0, Seen(trouble, trouble, {}, {}))], None).splitlines()[0]
+    row = component_table(calm).splitlines()[2]
+    assert row == click.unstyle(row)
+
+
+def test_a_narrow_window_has_the_columns_that_matter() -> None:
+    shown = click.unstyle(status_text([later(0), later(4, failed=4)], 70))
+    table = [line for line in shown.splitlines() if line.startswith(("component", "split", "words"))]
+    assert max(map(len, table)) <= 70
+    assert {"component", "emitted/s", "failed/s", "capacity"} <= set(table[0].split())
+
+
+def test_levels_that_were_set_are_shown_with_their_time() -> None:
+    t = storm_thrift()
+
+    def level(name: str, secs: int | None = None, reset: str | None = None) -> Any:
+        return t.LogLevel(
+            action=t.LogLevelAction.UPDATE,
+            target_log_level=name,
+            reset_log_level_timeout_secs=secs,
+            reset_log_level=reset,
+        )
+
+    named = {"b": level("DEBUG", 90), "a": level("ERROR"), "over": level("DEBUG", 0), "c": level("DEBUG", 0, "WARN")}
+    levels = set_levels(t.LogConfig(named_logger_level=named))
+    assert levels == {"a": "ERROR", "b": "DEBUG for 1 m 30 s", "c": "WARN"}
+    look = Look(0, Seen(page(), page(), {}, levels))
+    assert "log levels: a ERROR, b DEBUG for 1 m 30 s, c WARN" in status_text([look], None)
+    assert look_as_dict(look.seen)["log_levels"] == levels
+    assert set_levels(t.LogConfig()) == {}
+    assert "log levels" not in status_text([Look(0, Seen(page(), page(), {}, {}))], None)
+
+
+class Nimbus:
+    """Answers as Nimbus does; `asked` are the methods with their arguments."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        t = storm_thrift()
+        self.asked.append((method, *arguments[:2]))
+        answers = {"getTopologyInfoWithOpts": t.TopologyInfo(), "getLogConfig": t.LogConfig()}
+        return answers.get(method) or page()
+
+
+def test_rates_are_of_all_time_whatever_window_is_shown() -> None:
+    nimbus = Nimbus()
+    look_at(nimbus, "w", "10m", False)
+    assert ("getTopologyPageInfo", "w-1-2", "600") in nimbus.asked
+    assert ("getTopologyPageInfo", "w-1-2", ":all-time") in nimbus.asked
+    nimbus.asked.clear()
+    seen = look_at(nimbus, "w", "all", False)
+    assert [words[0] for words in nimbus.asked].count("getTopologyPageInfo") == 1
+    assert seen.page is seen.ever

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from storm.cli.topologies import parse_executors, parse_level, summary_as_dict
+from storm.cli.topologies import list_text, parse_executors, parse_level, summary_as_dict
 from storm.thrift.interface import storm_thrift
 
 
@@ -41,3 +41,16 @@ def test_a_summary_keeps_storms_names() -> None:
     )
     assert summary_as_dict(summary)["num_tasks"] == 3
     assert summary_as_dict(summary)["id"] == "w-1-2"
+
+
+def test_the_list_marks_who_does_not_run_and_fits() -> None:
+    t = storm_thrift()
+    names = {"num_tasks": 3, "num_executors": 3, "num_workers": 1, "uptime_secs": 9}
+    topologies = [t.TopologySummary(id=f"{s}-1-2", name=s, status=s, **names) for s in ("ACTIVE", "KILLED")]
+    shown = list_text(t.ClusterSummary(supervisors=[], topologies=topologies), None)
+    active, killed = shown.splitlines()[1:3]
+    assert active == click.unstyle(active)
+    assert "\x1b[33m" in killed
+    narrow = list_text(t.ClusterSummary(supervisors=[], topologies=topologies), 40)
+    assert max(len(click.unstyle(line)) for line in narrow.splitlines()) <= 40
+    assert "no topologies run" in list_text(t.ClusterSummary(supervisors=[], topologies=[]), None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.log_lines import json_line
 from storm.supervisor.worker_logs import (
     OLD_LOGS_KEPT,
     PART_MAX_BYTES,
@@ -125,6 +126,14 @@ def test_the_tail_is_whole_lines_of_the_end(tmp_path: Path) -> None:
     assert all(line.startswith("line ") for line in lines)
     assert tail(write(tmp_path, b"\xff\n")) == "\N{REPLACEMENT CHARACTER}"
     assert tail(tmp_path / "none") == ""
+
+
+def test_the_tail_of_a_log_in_json_is_text(tmp_path: Path) -> None:
+    time = "2026-01-31T23:59:59.123Z"
+    fields = {"time": time, "level": "ERROR", "logger": "app", "message": "no", "exception": "Traceback\nValueError"}
+    assert tail(write(tmp_path, json_line(None, fields, {}).encode() + b"\n")) == (
+        f"{time} ERROR app: no\nTraceback\nValueError"
+    )
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,19 @@ def test_log_levels_follow_the_cluster(story: Story) -> None:
     assert logger.level == logging.NOTSET
 
 
+def test_a_level_whose_time_is_over_is_taken_back_without_a_look_at_zookeeper(story: Story) -> None:
+    logger = logging.getLogger("storm.test.daemon.timed")
+    a = story.worker(A)
+    story.turns(a, story.worker(B))
+    until = story.clock.wall_secs() + 5
+    story.state.put_log_config(TOPOLOGY_ID, LogConfig({logger.name: LoggerLevel("DEBUG", until_wall_secs=until)}))
+    assert 0 < a.turn(60) <= 5
+    assert logger.level == logging.DEBUG
+    story.clock.sleep(5)
+    assert a.turn(60) == 60
+    assert logger.level == logging.NOTSET
+
+
 @pytest.mark.parametrize("name", ["stormcode.ser", "stormconf.ser"])
 def test_a_topology_that_cannot_be_read_is_named(story: Story, name: str) -> None:
     (story.directory / name).unlink()

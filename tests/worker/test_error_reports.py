@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exchange_parts import StandingClock
 
@@ -10,6 +11,9 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import CoordinationError
 from storm.worker.error_reports import QUEUED_MAX, ErrorReports
 from storm.worker.launch import Launch
+
+if TYPE_CHECKING:
+    import pytest
 
 LAUNCH = Launch("wc-1-0", "a", "host-a", "127.0.0.1", 6700, "w", 3, (), 6628, Path("/dist"), Path("/logs"))
 
@@ -21,6 +25,12 @@ def test_errors_are_written_with_time_and_place() -> None:
     reports.report_error("split", "ValueError: no")
     reports.stop(10)
     assert state.errors("wc-1-0", "split") == [ErrorInfo("ValueError: no", clock.wall_secs(), "host-a", 6700)]
+
+
+def test_the_log_says_whose_error_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    ErrorReports(LAUNCH, StormClusterState(MemoryTree().session()), StandingClock()).report_error("split", "no")
+    [record] = caplog.records
+    assert (record.__dict__["component"], record.__dict__["worker"]) == ("split", "host-a:6700")
 
 
 def test_more_than_fit_are_dropped_and_nobody_waits() -> None:

@@ -10,7 +10,7 @@ import pytest
 from storm.cluster.records import Assignment
 from storm.errors import WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
-from storm.worker.launch import Launch, read_launch, why_replaced
+from storm.worker.launch import Launch, log_format, read_launch, why_replaced
 
 RECORD: dict[str, Any] = {
     "topology_id": "wc-1-0",
@@ -82,3 +82,22 @@ def test_a_worker_stands_until_a_newer_assignment_says_otherwise(tmp_path: Path)
     moved = replace(present, version=4, executor_slots={ExecutorId(1, 2): other}, slot_epochs={other: 4})
     assert "no worker on port 6700" in str(why_replaced(told, moved))
     assert why_replaced(told, replace(moved, version=2)) is None
+
+
+@pytest.mark.parametrize(
+    ("conf", "settings", "form"),
+    [
+        ('{"topology.worker.log.format": "json"}', {}, "json"),
+        ("{}", {"topology.worker.log.format": "json"}, "json"),
+        ("{}", {}, "text"),
+        ('{"topology.worker.log.format": "xml"}', {}, "text"),
+        ("{", {}, "text"),
+        (None, {}, "text"),
+    ],
+)
+def test_the_log_has_the_topologys_format(
+    tmp_path: Path, conf: str | None, settings: dict[str, Any], form: str
+) -> None:
+    if conf is not None:
+        (tmp_path / "stormconf.ser").write_text(conf)
+    assert log_format(replace(launch(tmp_path, settings=settings), dist_dir=tmp_path)) == form

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 from storm.cluster.records import LogConfig, LoggerLevel
-from storm.worker.log_levels import LogLevels, wanted_levels
+from storm.worker.log_levels import LogLevels, secs_until_over, wanted_levels
 
 CONFIG = LogConfig(
     {
@@ -19,6 +19,12 @@ def test_levels_hold_until_their_time_is_over() -> None:
     assert wanted_levels(CONFIG, 99) == {"quiet": "WARN", "loud": "DEBUG", "once": "DEBUG"}
     assert wanted_levels(CONFIG, 100) == {"quiet": "WARN", "loud": "ERROR"}
     assert wanted_levels(None, 0) == {}
+
+
+def test_when_to_look_again_is_known() -> None:
+    assert [secs_until_over(CONFIG, wall) for wall in (40, 99, 100)] == [60, 1, None]
+    assert secs_until_over(LogConfig({"quiet": LoggerLevel("warn")}), 0) is None
+    assert secs_until_over(None, 0) is None
 
 
 def test_a_logger_gets_back_the_level_that_it_had() -> None:

@@ -43,7 +43,7 @@ def test_what_is_written_is_in_the_log_at_once_in_any_characters(tmp_path: Path)
     assert result.returncode == 7
     text = path.read_text()
     assert text.startswith("from user code\nbytesto the other\n")
-    assert text.endswith("ERROR x [MainThread] logged\n")
+    assert text.endswith("Z ERROR [-] x: logged\n")
 
 
 def test_a_gap_is_told_when_there_is_room_again(tmp_path: Path) -> None:
