@@ -76,6 +76,7 @@ ONLY_IN: dict[str, set[str]] = {
     "starlette": {"ui.*"},
     "uvicorn": {"ui.daemon", "ui.http_protocol"},
     "h11": {"ui.http_protocol"},
+    "jinja2": {"ui.pages.site"},
     "prometheus_client": {"ui.measures"},
 }
 
@@ -101,7 +102,7 @@ PURE = {
     "messaging.columns",
     "messaging.crowd",
     "ui.nimbus_answers", "ui.request_guard", "ui.rest.formats", "ui.rest.problems", "ui.rest.requests",
-    "ui.rest.shapes", "ui.rest.view",
+    "ui.rest.shapes", "ui.rest.view", "ui.pages.figures", "ui.pages.last_known", "ui.pages.links", "ui.pages.regions",
     "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
     "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
     "dev_zookeeper.operations", "dev_zookeeper.request_processor",

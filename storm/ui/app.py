@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 import storm
 from storm.errors import StormError
 from storm.ui import measures as prometheus
 from storm.ui.guard import ROUTE, Guard, read_body
-from storm.ui.request_guard import HARMLESS, TOKEN_COOKIE
-from storm.ui.responses import HEADERS, Json, problem_answer
+from storm.ui.pages.serving import Pages
+from storm.ui.pages.streams import Streams
+from storm.ui.request_guard import HARMLESS
+from storm.ui.responses import Json
 from storm.ui.rest import openapi, requests
 from storm.ui.rest.calls import PREFIX, Call
 from storm.ui.rest.endpoints import ENDPOINTS
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from storm.ui.rest.calls import Endpoint
 
     Handler = Callable[[Request], Awaitable[Response]]
+    ErrorHandler = Callable[[Request, Any], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Ui:
     measures: Measures
     tokens: Tokens
     random_text: Callable[[], str]
+    streams: Streams = field(default_factory=Streams)
 
     def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
         """`names`: what of the query counts. Raises Problem."""
@@ -69,23 +73,23 @@ class Ui:
 
 def build_app(ui: Ui) -> ASGIApp:
     """Everything that the UI's port serves."""
-    pages: list[tuple[str, Handler]] = [
-        ("/", _to_the_api),
-        (f"{PREFIX}/", _api_page(ui)),
+    pages = Pages(ui)
+    readable: list[tuple[str, Handler]] = [
+        *pages.routes(),
         (f"{PREFIX}/openapi.json", _api_document),
         ("/health", _health(ui)),
         ("/live", _live),
         ("/metrics", _metrics(ui)),
     ]
-    routes = [_route(path, "GET", handler) for path, handler in pages]
+    routes = [_route(path, "GET", handler) for path, handler in readable]
     routes += [_route(PREFIX + one.path, one.method, _handler(ui, one)) for one in ENDPOINTS]
     app = Starlette(
         routes=routes,
         exception_handlers={
-            Problem: _answer_problem,
-            StormError: _answer_error,
-            HTTPException: _answer_http_error,
-            Exception: _answer_bug,
+            Problem: _answer_error(pages),
+            StormError: _answer_error(pages),
+            HTTPException: _answer_http_error(pages),
+            Exception: _answer_bug(pages),
         },
     )
     app.router.redirect_slashes = False
@@ -123,24 +127,6 @@ def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
     return handle if endpoint.method in HARMLESS else handle_and_tell
 
 
-async def _to_the_api(request: Request) -> Response:
-    return RedirectResponse(f"{PREFIX}/")
-
-
-def _api_page(ui: Ui) -> Handler:
-    async def api_page(request: Request) -> Response:
-        token = request.cookies.get(TOKEN_COOKIE, "")
-        if not ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
-            token = ui.tokens.made_of(ui.random_text())
-        nonce = ui.random_text()
-        answer = HTMLResponse(openapi.page(ENDPOINTS, storm.__version__, nonce, token))
-        answer.headers["content-security-policy"] = f"{HEADERS['content-security-policy']}; style-src 'nonce-{nonce}'"
-        answer.set_cookie(TOKEN_COOKIE, token, httponly=True, samesite="strict")
-        return answer
-
-    return api_page
-
-
 async def _api_document(request: Request) -> Response:
     return Json(openapi.document(ENDPOINTS, storm.__version__))
 
@@ -164,33 +150,39 @@ async def _live(request: Request) -> Response:
 
 def _metrics(ui: Ui) -> Handler:
     async def metrics(request: Request) -> Response:
+        ui.measures.streams(ui.streams.count)
         return Response(ui.measures.text(), headers={"content-type": prometheus.CONTENT_TYPE})
 
     return metrics
 
 
-async def _answer_problem(request: Request, error: Any) -> Response:
-    return problem_answer(error)
+def _answer_error(pages: Pages) -> ErrorHandler:
+    async def answer_error(request: Request, error: Any) -> Response:
+        return pages.problem(request, problem_of(error) if isinstance(error, StormError) else error)
+
+    return answer_error
 
 
-async def _answer_error(request: Request, error: Any) -> Response:
-    return problem_answer(problem_of(error))
+def _answer_http_error(pages: Pages) -> ErrorHandler:
+    async def answer_http_error(request: Request, error: Any) -> Response:
+        """The router's: no such path, or not by this method."""
+        allowed = (error.headers or {}).get("Allow")
+        sentence = REASONS.get(error.status_code, str(error.detail))
+        if error.status_code == 404:
+            sentence = f"There is nothing at this path; {PREFIX}/ lists what there is."
+        elif error.status_code == 405:
+            sentence = f"This path is asked for by {allowed or 'another method'}, not by {request.method[:20]}."
+        answer = pages.problem(request, Problem(error.status_code, sentence))
+        if allowed:
+            answer.headers["allow"] = allowed
+        return answer
+
+    return answer_http_error
 
 
-async def _answer_http_error(request: Request, error: Any) -> Response:
-    """The router's: no such path, or not by this method."""
-    allowed = (error.headers or {}).get("Allow")
-    sentence = REASONS.get(error.status_code, str(error.detail))
-    if error.status_code == 404:
-        sentence = f"There is nothing at this path; {PREFIX}/ lists what there is."
-    elif error.status_code == 405:
-        sentence = f"This path is asked for by {allowed or 'another method'}, not by {request.method[:20]}."
-    answer = problem_answer(Problem(error.status_code, sentence))
-    if allowed:
-        answer.headers["allow"] = allowed
-    return answer
+def _answer_bug(pages: Pages) -> ErrorHandler:
+    async def answer_bug(request: Request, error: Any) -> Response:
+        """Starlette raises it again after the answer, and the server writes it to the log with its traceback."""
+        return pages.problem(request, Problem(500, "The UI failed at this; its log says at what. Please report it."))
 
-
-async def _answer_bug(request: Request, error: Any) -> Response:
-    """Starlette raises it again after the answer, and the server writes it to the log with its traceback."""
-    return problem_answer(Problem(500, "The UI failed at this; its log says at what. Please report it."))
+    return answer_bug

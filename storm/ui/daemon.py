@@ -54,11 +54,23 @@ def run(settings: Settings) -> int:
     storm_thrift()  # now, not at the first request
     log.info("The UI of Storm %s serves http://%s/", storm.__version__, joined(options.host, options.port))
     try:
-        uvicorn.Server(server_config(ui)).run([listener])
+        UiServer(ui).run([listener])
     finally:
         nimbus.close()
     log.info("The UI has stopped.")
     return EXIT_OK
+
+
+class UiServer(uvicorn.Server):
+    """It ends the streams first, which would never end by themselves."""
+
+    def __init__(self, ui: Ui) -> None:
+        super().__init__(server_config(ui))
+        self._ui = ui
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ui.streams.close()
+        await super().shutdown(sockets)
 
 
 def server_config(ui: Ui) -> uvicorn.Config:

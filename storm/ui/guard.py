@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from storm.ui.request_guard import Tokens
 
 ACTIVE_MAX = 200  # requests that are being answered
+EVENTS = "/events"  # in front of a page's path: the stream of its changes, which is no request that is being answered
 BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
 ROUTE = "storm.route"  # the key of a scope that holds the path as it stands in the table, for what is measured
@@ -44,8 +45,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, status = self._clock.now(), 500
+        is_stream = scope["path"].startswith(f"{EVENTS}/")
         request = Request(scope, receive)
         closes = scope["method"] in request_guard.HARMLESS and _has_body(request)
+
+        def measure() -> None:
+            self._measures.request(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -56,14 +61,19 @@ class Guard:
                     headers.setdefault(name, value)
                 if closes or status == 413:
                     headers["connection"] = "close"
+                if is_stream:
+                    measure()  # now: it may go on for days
             await send(message)
 
+        if is_stream:
+            await self._answered(request, sending)
+            return
         self._active += 1
         try:
             await self._answered(request, sending)
         finally:
             self._active -= 1
-            self._measures.request(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
+            measure()
 
     async def _answered(self, request: Request, send: Send) -> None:
         try:

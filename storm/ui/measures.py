@@ -48,6 +48,7 @@ class Measures:
             ("method", "shared"),
             registry=self._registry,
         )
+        self._streams = Gauge("storm_ui_streams", "Pages that are being watched.", registry=self._registry)
         self._up = Gauge("storm_ui_nimbus_up", "Whether Nimbus answered the last call.", registry=self._registry)
 
     def request(self, method: str, route: str, status: int, secs: float) -> None:
@@ -64,6 +65,9 @@ class Measures:
 
     def nimbus_is_up(self, is_up: bool) -> None:
         self._up.set(1 if is_up else 0)
+
+    def streams(self, count: int) -> None:
+        self._streams.set(count)
 
     def text(self) -> bytes:
         """The text format of Prometheus."""

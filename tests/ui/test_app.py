@@ -92,15 +92,10 @@ def test_each_change_leaves_a_line_in_the_log(topology_id: str, client: Any, cap
     assert "\n" not in refused
 
 
-def test_the_root_leads_to_the_page_of_the_api(client: Any) -> None:
-    page = client.get("/")
-    assert page.status_code == 200
+def test_the_page_of_the_api_lists_every_path(client: Any) -> None:
+    page = client.get(f"{PREFIX}/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert all(endpoint.path in page.text for endpoint in ENDPOINTS)
-    nonce = page.text.partition('<style nonce="')[2].partition('"')[0]
-    assert f"style-src 'nonce-{nonce}'" in page.headers["content-security-policy"]
-    cookie = page.headers["set-cookie"].lower()
-    assert "httponly" in cookie
-    assert "samesite=strict" in cookie
 
 
 def test_the_document_is_there_for_programs(client: Any) -> None:

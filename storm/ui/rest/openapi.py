@@ -1,10 +1,8 @@
-"""The OpenAPI document of the REST API, and a plain page of it; pure."""
+"""The OpenAPI document of the REST API; pure."""
 
 from __future__ import annotations
 
-import json
 import re
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
@@ -43,12 +41,6 @@ PATH = {
 }
 WHOLE_IN_PATH, NUMBER_IN_PATH = {"wait", "minutes"}, {"percent"}
 PROBLEMS_OF_ALL = (400, 403, 500, 503)
-STYLE = """
-:root { color-scheme: light dark }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-code { font-family: ui-monospace, monospace } section { border-top: 1px solid; padding: .5rem 0 }
-h2 { font-size: 1rem; margin: 0 } p { margin: .25rem 0 } pre { overflow-x: auto }
-"""
 
 
 def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
@@ -62,30 +54,6 @@ def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {"schemas": {"Problem": json_schema(PROBLEM)}},
     }
-
-
-def page(endpoints: Iterable[Endpoint], version: str, nonce: str, token: str) -> str:
-    """HTML whose style has this nonce; scripts of the page would send this token."""
-    sections = "\n".join(_section(endpoint) for endpoint in endpoints)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="storm-token" content="{escape(token)}">
-<title>{escape(TITLE)}</title>
-<style nonce="{escape(nonce)}">{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{escape(TITLE)}</h1>
-<p>Storm {escape(version)}. {escape(ABOUT)}</p>
-<p>For programs: <a href="{PREFIX}/openapi.json"><code>openapi.json</code></a>.</p>
-{sections}
-</main>
-</body>
-</html>
-"""
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -138,16 +106,3 @@ def _in_query(name: str) -> dict[str, Any]:
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
-
-
-def _section(endpoint: Endpoint) -> str:
-    query = (
-        f"<p>Query: {', '.join(f'<code>{escape(name)}</code>' for name in endpoint.query)}</p>"
-        if endpoint.query
-        else ""
-    )
-    body = "" if endpoint.body is None else f"<p>Body:</p><pre>{escape(json.dumps(endpoint.body, indent=1))}</pre>"
-    return (
-        f"<section><h2><code>{endpoint.method} {escape(PREFIX + endpoint.path)}</code></h2>"
-        f"<p>{escape(endpoint.summary)}</p>{query}{body}</section>"
-    )

@@ -1,0 +1,93 @@
+"""The cluster's page: what is wrong first, then topologies, supervisors and Nimbuses."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from storm.errors import StormError
+from storm.ui.pages import troubles
+from storm.ui.rest import cluster, supervisors, topologies
+from storm.ui.rest.topology_page import topology_window
+
+if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
+    from storm.ui.pages.page import PageCall
+
+RATES_WINDOW, RATES_WINDOW_SECS = "600", 600
+RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
+RATES_MAX = 100  # topologies; the others show none
+RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
+
+
+async def context(call: PageCall) -> dict[str, Any]:
+    summary = await call.nimbus.read("getClusterInfo")
+    pages = await _topology_pages(call, [one.id for one in summary.topologies[:RATES_MAX]])
+    drained = {one.supervisor_id: one.since_secs for one in summary.drained or []}
+    shown = {
+        "summary": cluster.cluster_summary(summary, call.view),
+        "nimbuses": cluster.nimbus_summary(summary, call.view)["nimbuses"],
+        "supervisors": [supervisor(one, drained, call) for one in summary.supervisors],
+        "topologies": [_topology(one, pages.get(one.id)) for one in summary.topologies],
+    }
+    away = [one for one in summary.drained or [] if one.supervisor_id not in {s["id"] for s in shown["supervisors"]}]
+    errors = {topology_id: page for topology_id, page in pages.items() if page is not None}
+    return {
+        **shown,
+        "drained_away": [{"host": one.host, "since": one.since_secs} for one in away],
+        "troubles": troubles.of_cluster(shown, errors, call.view.wall_secs),
+    }
+
+
+def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict[str, Any]:
+    """As the REST API has it, and what only Nimbus here tells: tags, health, whether it is drained."""
+    meta = dict(summary.scheduler_meta or {})
+    return {
+        **supervisors.supervisor(summary, call.view),
+        "illness": summary.illness or "",
+        "drained_since": drained.get(summary.supervisor_id),
+        "tags": tags(meta),
+        "python": summary.python_version or "",
+        "running": summary.num_running_workers,
+    }
+
+
+def tags(meta: dict[str, str]) -> list[str]:
+    """Of a supervisor's scheduler_meta, in words."""
+    return [key if value in {"", "true"} else f"{key}={value}" for key, value in sorted(meta.items())]
+
+
+async def _topology_pages(call: PageCall, ids: list[str]) -> dict[str, Struct]:
+    """{id: TopologyPageInfo} over RATES_WINDOW, of those that answer soon."""
+    reads = {
+        topology_id: asyncio.ensure_future(
+            call.nimbus.read_lately(RATES_AGE_SECS, "getTopologyPageInfo", topology_id, RATES_WINDOW, False)
+        )
+        for topology_id in ids
+    }
+    if reads:
+        await asyncio.wait(reads.values(), timeout=RATES_WAIT_SECS)
+    found = {}
+    for topology_id, read in reads.items():
+        if not read.done():
+            read.cancel()
+        elif read.exception() is None:
+            found[topology_id] = read.result()
+        elif not isinstance(read.exception(), StormError):
+            read.result()
+    return found
+
+
+def _topology(summary: Struct, page: Struct | None) -> dict[str, Any]:
+    shown = topologies.topology(summary)
+    if page is None:
+        return {**shown, "rates": None}
+    figures = topology_window(page.topology_stats, RATES_WINDOW)
+    secs = max(1, min(RATES_WINDOW_SECS, summary.uptime_secs))
+    rates = {
+        "emitted": figures["emitted"] / secs,
+        "acked": figures["acked"] / secs,
+        "failed": figures["failed"],
+        "latency": figures["completeLatency"],
+    }
+    return {**shown, "rates": rates}

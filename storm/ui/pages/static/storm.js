@@ -1,0 +1,369 @@
+/* What pages do beyond being read: live regions, tables that are sorted and filtered, dialogs of actions, the theme. */
+"use strict";
+
+const PREFIX = "/api/v1";
+const QUIET_SECS = 15; // without a word on the stream, after which a page is not live any more
+const RETRY_SECS = 3;
+
+/* The theme, before anything is shown. */
+const theme = {
+  kept() {
+    try { return localStorage.getItem("storm-theme"); } catch { return null; }
+  },
+  set(value) {
+    if (value) document.documentElement.dataset.theme = value;
+    else delete document.documentElement.dataset.theme;
+    try {
+      if (value) localStorage.setItem("storm-theme", value);
+      else localStorage.removeItem("storm-theme");
+    } catch { /* it holds for this page only */ }
+  },
+  get isDark() {
+    const chosen = document.documentElement.dataset.theme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  },
+};
+if (["light", "dark"].includes(theme.kept())) theme.set(theme.kept());
+
+function setUpTheme() {
+  const button = document.getElementById("theme");
+  const tell = () => { button.textContent = theme.isDark ? "Light theme" : "Dark theme"; };
+  button.hidden = false;
+  tell();
+  button.addEventListener("click", () => { theme.set(theme.isDark ? "light" : "dark"); tell(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+}
+
+/* Tables: {id: {column, descending, filter}}, kept over all renderings. */
+const tables = new Map();
+
+function stateOf(id) {
+  if (!tables.has(id)) tables.set(id, { column: -1, descending: false, filter: "" });
+  return tables.get(id);
+}
+
+function prepare(root) {
+  for (const one of root.querySelectorAll("[data-opens][hidden], .filter[hidden]")) one.hidden = false;
+  for (const table of root.querySelectorAll("table[data-sortable]")) {
+    for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.dataset.column = column;
+      button.append(...head.childNodes);
+      head.append(button);
+    }
+    arrange(table);
+  }
+}
+
+function sortValue(row, column) {
+  const cell = row.cells[column];
+  if (!cell) return "";
+  return cell.dataset.value ?? cell.textContent.trim();
+}
+
+function compare(a, b) {
+  if (a === b) return 0;
+  const [x, y] = [Number(a), Number(b)];
+  if (a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y)) return x - y;
+  return a.localeCompare(b, undefined, { numeric: true, sensitivity: "base" });
+}
+
+function arrange(table) {
+  const state = stateOf(table.id);
+  const body = table.tBodies[0];
+  const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const row of body.rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    shown += row.hidden ? 0 : 1;
+  }
+  const heads = table.tHead.rows[0].cells;
+  for (const head of heads) head.removeAttribute("aria-sort");
+  if (state.column >= 0 && state.column < heads.length) {
+    heads[state.column].setAttribute("aria-sort", state.descending ? "descending" : "ascending");
+    const sign = state.descending ? -1 : 1;
+    const rows = [...body.rows].map((row) => ({ row, value: sortValue(row, state.column) }));
+    rows.sort((a, b) => {
+      if ((a.value === "") !== (b.value === "")) return a.value === "" ? 1 : -1; // what is not known is last
+      return sign * compare(a.value, b.value);
+    });
+    rows.forEach(({ row }, i) => { if (body.rows[i] !== row) body.insertBefore(row, body.rows[i]); });
+  }
+  table.dataset.shown = shown;
+}
+
+function sortBy(button) {
+  const table = button.closest("table");
+  const state = stateOf(table.id);
+  const column = Number(button.dataset.column);
+  const isNumber = button.closest("th").classList.contains("num");
+  if (state.column !== column) Object.assign(state, { column, descending: isNumber }); // the largest first
+  else state.descending = !state.descending;
+  arrange(table);
+}
+
+function filterBy(input) {
+  stateOf(input.dataset.filters).filter = input.value;
+  const table = document.getElementById(input.dataset.filters);
+  if (table) arrange(table);
+}
+
+/* Regions: what is new is put in place of what is there, node by node, so that focus, scrolling and selection stay. */
+function keyOf(node) {
+  return node.nodeType === 1 ? node.dataset.key || node.id || "" : "";
+}
+
+function morph(from, to) {
+  for (const { name, value } of [...to.attributes]) {
+    if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+  }
+  for (const { name } of [...from.attributes]) {
+    if (!to.hasAttribute(name) && !(name === "open" && from.nodeName === "DETAILS")) from.removeAttribute(name);
+  }
+  morphChildren(from, to);
+}
+
+function morphChildren(from, to) {
+  const keyed = new Map([...from.childNodes].map((node) => [keyOf(node), node]));
+  const kept = new Set([...to.childNodes].map(keyOf));
+  const onward = (node) => {
+    while (node && keyOf(node) && !kept.has(keyOf(node))) {
+      const gone = node;
+      node = node.nextSibling;
+      gone.remove();
+    }
+    return node;
+  };
+  let at = onward(from.firstChild);
+  for (const next of [...to.childNodes]) {
+    const key = keyOf(next);
+    let match = key ? keyed.get(key) : at && !keyOf(at) ? at : null;
+    if (match && match.nodeName !== next.nodeName) match = null;
+    if (!match) {
+      from.insertBefore(next, at);
+      continue;
+    }
+    if (match === at) at = onward(at.nextSibling);
+    else from.insertBefore(match, at);
+    if (match.nodeType === 1) morph(match, next);
+    else if (match.nodeValue !== next.nodeValue) match.nodeValue = next.nodeValue;
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+const waiting = new Map(); // {name: HTML} of regions in which somebody has selected text
+
+function isSelectedIn(region) {
+  const selection = getSelection();
+  return selection && !selection.isCollapsed && selection.containsNode(region, true);
+}
+
+function show(name, html) {
+  const region = document.querySelector(`section[data-live="${CSS.escape(name)}"]`);
+  if (!region) {
+    // A page that could not be shown before can be shown now.
+    if (name !== "notice" && document.querySelector("[data-problem]")) location.reload();
+    return;
+  }
+  if (isSelectedIn(region)) {
+    waiting.set(name, html);
+    return;
+  }
+  waiting.delete(name);
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  prepare(template.content);
+  morphChildren(region, template.content);
+  document.dispatchEvent(new CustomEvent("storm:shown", { detail: { region } }));
+}
+
+function showWaiting() {
+  for (const [name, html] of [...waiting]) show(name, html);
+}
+
+/* The stream of changes. A tab that nobody sees has none: browsers have few connections for each site. */
+const stream = { source: null, heardAt: 0, timer: 0 };
+
+function tellLive(isLive) {
+  const place = document.getElementById("live");
+  place.hidden = false;
+  place.classList.toggle("lost", !isLive);
+  const words = isLive ? "Live" : "Not live: the UI does not answer";
+  if (place.textContent !== words) place.textContent = words;
+}
+
+function heard() {
+  stream.heardAt = performance.now();
+  tellLive(true);
+}
+
+function openStream() {
+  closeStream();
+  stream.heardAt = performance.now();
+  const source = new EventSource(document.body.dataset.events);
+  stream.source = source;
+  source.addEventListener("regions", (event) => {
+    heard();
+    for (const [name, html] of Object.entries(JSON.parse(event.data))) show(name, html);
+  });
+  source.addEventListener("tick", heard);
+  source.addEventListener("error", () => {
+    tellLive(false);
+    if (source.readyState === EventSource.CLOSED) openLater(); // refused: the browser does not try again
+  });
+}
+
+function openLater() {
+  closeStream();
+  stream.timer = setTimeout(openStream, RETRY_SECS * 1000);
+}
+
+function closeStream() {
+  clearTimeout(stream.timer);
+  if (stream.source) stream.source.close();
+  stream.source = null;
+}
+
+function setUpStream() {
+  if (!document.body.dataset.events) return;
+  const follow = () => (document.hidden ? closeStream() : openStream());
+  document.addEventListener("visibilitychange", follow);
+  document.addEventListener("selectionchange", () => { if (waiting.size) showWaiting(); });
+  setInterval(() => {
+    if (stream.source && performance.now() - stream.heardAt > QUIET_SECS * 1000) {
+      tellLive(false);
+      openStream();
+    }
+  }, 5000);
+  follow();
+}
+
+/* Actions. */
+function bodyOf(form) {
+  const field = (name) => form.elements.namedItem(name);
+  const isNew = (input) => input.value !== input.dataset.was;
+  if (form.dataset.makes === "rebalance") {
+    const options = {};
+    if (isNew(field("workers"))) options.numWorkers = Number(field("workers").value);
+    const executors = [...form.querySelectorAll("[data-executors]")].filter(isNew);
+    if (executors.length) options.executors = Object.fromEntries(executors.map((one) => [one.dataset.executors, Number(one.value)]));
+    return JSON.stringify({ rebalanceOptions: options });
+  }
+  if (form.dataset.makes === "log-level") {
+    const level = field("level").value || null;
+    return JSON.stringify({ namedLoggerLevels: { [field("logger").value]: { target_level: level, timeout: Number(field("secs").value) } } });
+  }
+  return undefined;
+}
+
+async function post(form) {
+  const path = form.dataset.post.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value));
+  const headers = { "x-storm-token": document.querySelector('meta[name="storm-token"]').content };
+  const body = bodyOf(form);
+  if (body !== undefined) headers["content-type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(PREFIX + path, { method: "POST", headers, body });
+  } catch {
+    return "The UI does not answer. Whether it was done is not known: look at the page when it is there again.";
+  }
+  if (answer.ok) return "";
+  try {
+    return (await answer.json()).errorMessage;
+  } catch {
+    return `The UI answered ${answer.status}.`;
+  }
+}
+
+function refuse(form, sentence) {
+  const place = form.querySelector(".refused");
+  place.hidden = !sentence;
+  place.textContent = sentence;
+}
+
+async function submit(form) {
+  const button = form.querySelector('[type="submit"]');
+  if (button.disabled) return;
+  button.disabled = true;
+  refuse(form, "");
+  const problem = await post(form);
+  button.disabled = false;
+  if (problem) {
+    refuse(form, problem);
+    return;
+  }
+  form.closest("dialog").close();
+  if (form.dataset.then) location.assign(form.dataset.then);
+  else if (!document.body.dataset.events) location.reload();
+  else say("Done.");
+}
+
+function say(words) {
+  let place = document.querySelector(".said");
+  if (!place) {
+    place = document.createElement("div");
+    place.className = "said";
+    place.setAttribute("role", "status");
+    document.body.append(place);
+  }
+  place.hidden = false;
+  place.textContent = words;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { place.hidden = true; }, 4000);
+}
+
+function open(dialog) {
+  const form = dialog.querySelector("form");
+  form.reset();
+  refuse(form, "");
+  for (const input of form.querySelectorAll("[data-confirms]")) confirmed(input);
+  dialog.showModal();
+}
+
+function confirmed(input) {
+  input.setCustomValidity(input.value === input.dataset.confirms ? "" : `Type ${input.dataset.confirms}`);
+}
+
+function isTyping(target) {
+  return target.closest("input, select, textarea, dialog, [contenteditable]");
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) open(document.getElementById(opener.dataset.opens));
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog").close();
+  const sorter = event.target.closest(".sort");
+  if (sorter) sortBy(sorter);
+});
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-filters]")) filterBy(event.target);
+  if (event.target.matches("[data-confirms]")) confirmed(event.target);
+});
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-post]")) return;
+  event.preventDefault();
+  submit(event.target);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const input = document.querySelector(".filter:not([hidden]) input");
+  if (!input) return;
+  event.preventDefault();
+  input.focus();
+});
+document.addEventListener("DOMContentLoaded", () => {
+  setUpTheme();
+  for (const link of document.querySelectorAll(".bar nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+  }
+  prepare(document);
+  setUpStream();
+});
