@@ -306,7 +306,7 @@ def test_log_levels_and_logged_tuples_are_set(site: BrowserSite, watched: Watche
     assert site.get(f"{topology}/logconfig")["namedLoggerLevels"]["troubled"]["target_level"] == "DEBUG"
     watched.act("Log tuples", "Set", Share="20")
     assert (site.get(topology)["debug"], site.get(topology)["samplingPct"]) == (True, 20.0)
-    watched.act("Log tuples", "Set", **{"Log$": "disable"})
+    watched.act("Log tuples", "Set", Log="disable")
     assert site.get(topology)["debug"] is False
 
 
