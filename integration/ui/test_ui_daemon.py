@@ -121,7 +121,11 @@ def test_an_address_that_the_host_does_not_have_is_refused(ui_site: Any) -> None
     assert (done.returncode, "cannot listen on 192.0.2.1:8080" in done.stderr) == (1, True)
 
 
-def test_it_ends_in_order(ui_site: Any) -> None:
-    assert ui_site.daemon.stop() == 0
+def test_a_page_is_live_and_it_ends_in_order_all_the_same(ui_site: Any) -> None:
+    with ui_site.client.stream("GET", "/events/") as answer:
+        lines = answer.iter_lines()
+        assert "event: regions" in lines
+        assert ui_site.daemon.stop() == 0
+        assert list(lines)[-1] == ""  # to its end, not cut off
     assert "The UI has stopped." in ui_site.daemon.log.read_text()
     ui_site.start()

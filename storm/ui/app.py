@@ -116,6 +116,7 @@ def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
         try:
             answer = await handle(request)
             outcome = "done"
+            ui.streams.hurry()
         except (Problem, StormError) as error:
             outcome = f"refused, {' '.join(str(error).split())}"
             raise

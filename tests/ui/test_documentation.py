@@ -10,6 +10,10 @@ import pytest
 import storm
 from storm.ui import guard, http_protocol, nimbus_answers, request_guard
 from storm.ui.daemon import HEAD_BYTES_MAX
+from storm.ui.pages import streams
+from storm.ui.pages.links import PAGES_OF_STORM
+from storm.ui.pages.table import PAGES
+from storm.ui.pages.troubles import ERROR_SECS
 from storm.ui.rest.actions import PROFILING
 from storm.ui.rest.endpoints import ENDPOINTS
 
@@ -29,6 +33,19 @@ def test_each_path_is_documented(endpoint: Any) -> None:
     assert f"`{path}`" in TEXT or f"`/{path.rpartition('/')[2]}`" in TEXT
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda one: one.path)
+def test_each_page_is_documented(page: Any) -> None:
+    path = page.path.replace("{owner:path}", "OWNER").replace("{host_port}", "HOST:PORT")
+    for name, shown in NAMES.items():
+        path = path.replace(name, shown)
+    assert f"`{path}`" in TEXT
+
+
+def test_what_is_said_of_pages_is_so() -> None:
+    assert all(f"`{path}" in TEXT for path in PAGES_OF_STORM)
+    assert (streams.LIVE_SECS, streams.SHARE_MAX, ERROR_SECS) == (2, 0.25, 30 * 60)
+
+
 def test_limits_are_documented() -> None:
     path_kb = request_guard.PATH_BYTES_MAX >> 10
     for row in (
@@ -37,6 +54,7 @@ def test_limits_are_documented() -> None:
         f"| a body | {request_guard.BODY_BYTES_MAX >> 20} MB, within {guard.BODY_SECS:g} s |",
         f"| connections | {http_protocol.CONNECTIONS_MAX:,} |",
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
+        f"| pages that are watched | {streams.STREAMS_MAX} |",
         f"| an answer of which the client takes nothing | {http_protocol.WRITE_SECS:g} s |",
     ):
         assert row in TEXT

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
-RATES_WINDOW, RATES_WINDOW_SECS = "600", 600
+RATES_WINDOW, RATES_WINDOW_SECS = troubles.LATELY, 600
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
 RATES_MAX = 100  # topologies; the others show none
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
@@ -30,12 +30,15 @@ async def context(call: PageCall) -> dict[str, Any]:
         "supervisors": [supervisor(one, drained, call) for one in summary.supervisors],
         "topologies": [_topology(one, pages.get(one.id)) for one in summary.topologies],
     }
-    away = [one for one in summary.drained or [] if one.supervisor_id not in {s["id"] for s in shown["supervisors"]}]
-    errors = {topology_id: page for topology_id, page in pages.items() if page is not None}
+    there = {one.supervisor_id for one in summary.supervisors}
     return {
         **shown,
-        "drained_away": [{"host": one.host, "since": one.since_secs} for one in away],
-        "troubles": troubles.of_cluster(shown, errors, call.view.wall_secs),
+        "drained_away": [
+            {"host": one.host, "since": one.since_secs}
+            for one in summary.drained or []
+            if one.supervisor_id not in there
+        ],
+        "troubles": troubles.of_cluster(shown, pages, call.view.wall_secs),
     }
 
 

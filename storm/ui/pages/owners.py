@@ -18,7 +18,7 @@ async def all_owners(call: PageCall) -> dict[str, Any]:
 
 async def one_owner(call: PageCall) -> dict[str, Any]:
     owner = call.path["owner"]
-    found = await call.nimbus.read("getOwnerResourceSummaries", owner)
+    found = await call.nimbus.read("getOwnerResourceSummaries", owner) if owner else []  # "" is everybody
     if not found:
         raise Problem(404, f"{owner[:100]} owns no topology.")
     return {"owner": topologies.owner_page(found[0], (await call.nimbus.read("getClusterInfo")).topologies)}

@@ -42,11 +42,13 @@ class Page(NamedTuple):
 class Frame:
     """What the frame shows, in templates `frame`.
 
-    `events`: where the stream of changes is, empty for a page that does not change. `silent_since` and `as_of`, seconds
-    since 1970: since when Nimbus is silent, and of when the oldest is that the page shows; None: all is of now.
+    `path` is that of the request. `events`: where the stream of changes is, empty for a page that does not change.
+    `silent_since` and `as_of`, seconds since 1970: since when Nimbus is silent, and of when the oldest is that the page
+    shows; None: all is of now.
     """
 
     version: str
+    path: str = ""
     token: str = ""
     events: str = ""
     window: str = ALL_TIME

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOR_PROGRAMS = {"/health", "/live", "/metrics"}  # their errors are JSON, as those of the API
+SAME_ORIGIN = "same-origin"
 FOR_EVER = "public, max-age=31536000, immutable"
 PAGE = "storm.page"  # the key of a scope that holds the Page
 
@@ -59,7 +60,7 @@ class Pages:
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """JSON where programs ask, else a page."""
-        if _is_for_programs(request.url.path):
+        if _is_for_programs(request.scope["path"]):
             return problem_answer(problem)
         frame = self._frame(request, events=_events(request) if problem.status == 503 else "")
         shown = {
@@ -80,6 +81,8 @@ class Pages:
 
     def _watched(self, page: Page) -> Handler:
         async def watch(request: Request) -> Response:
+            if request.headers.get("sec-fetch-site", SAME_ORIGIN) not in {SAME_ORIGIN, "none"}:
+                raise Problem(403, "A page of another site may not watch anything here.")  # it would take the places
             self._ui.streams.check()
             path, query = request.path_params, _query(page, request)
             self._ui.view(query, page.query)  # what makes no sense is refused here
@@ -123,7 +126,7 @@ class Pages:
         token = request.cookies.get(TOKEN_COOKIE, "")
         if not self._ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
             token = self._ui.tokens.made_of(self._ui.random_text())
-        return Frame(version=storm.__version__, token=token, events=events)
+        return Frame(version=storm.__version__, path=request.scope["path"], token=token, events=events)
 
     def _answer(self, html: str, frame: Frame, status: int = 200) -> Response:
         answer = HTMLResponse(html, status)
@@ -142,9 +145,7 @@ class Pages:
 
 
 def _is_for_programs(path: str) -> bool:
-    return path in FOR_PROGRAMS or (
-        path != f"{PREFIX}/" and path.startswith((f"{PREFIX}/", f"{EVENTS}/", f"{STATIC}/"))
-    )
+    return path in FOR_PROGRAMS or (path != f"{PREFIX}/" and path.startswith(("/api", EVENTS, STATIC)))
 
 
 def _query(page: Page, request: Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -23,7 +24,7 @@ LIVE_SECS = 2.0  # from one rendering of a page to its next
 SHARE_MAX = 0.25  # of the time may go into renderings; where more pages are watched, they come less often
 TICK_SECS = 5.0  # a page that does not change is told so: scripts notice a stream that is broken
 RETRY = b"retry: 2000\n\n"  # milliseconds after which a browser tries again
-TICK = b"event: tick\ndata:\n\n"
+TICK = b"event: tick\ndata: 1\n\n"
 HEADERS = {"content-type": "text/event-stream", "x-accel-buffering": "no"}  # a proxy must not wait for more
 
 
@@ -35,6 +36,7 @@ class Streams:
         self.is_closed = False
         self._streams_max = streams_max
         self._watched: dict[Hashable, _Watched] = {}
+        self._hurry = asyncio.Event()
 
     def check(self) -> None:
         """Raises Problem 503 where no further stream may begin."""
@@ -64,6 +66,11 @@ class Streams:
             if watched.task is not None:
                 watched.task.cancel()
 
+    def hurry(self) -> None:
+        """Something was changed: whoever watches sees it at once."""
+        self._hurry.set()
+        self._hurry = asyncio.Event()
+
     def close(self) -> None:
         """End all streams in order, so that the server can end."""
         self.is_closed = True
@@ -73,10 +80,12 @@ class Streams:
     async def _keep_rendering(self, watched: _Watched, render: Render) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            began, hurry = loop.time(), self._hurry
             if watched.versions.put(await render()):
                 watched.tell()
-            await asyncio.sleep(period_secs(loop.time() - began, len(self._watched)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period_secs(loop.time() - began, len(self._watched))):
+                    await hurry.wait()
 
 
 class EventStream(Response):

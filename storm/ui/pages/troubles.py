@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storm.ui.pages.figures import duration
+from storm.ui.pages.figures import duration, percent
 from storm.ui.pages.links import Links
 from storm.ui.rest.formats import headline
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 BAD, WARN, INFO = "bad", "warn", "info"
 LEVELS = (BAD, WARN, INFO)
 ERROR_SECS = 30 * 60  # an error is trouble for so long, as in Storm's UI
+BUSY = 0.9  # the capacity from which a bolt is what holds the topology up
 SHOWN_MAX = 20
+LATELY = "600"  # the window that all figures here are of
 
 Trouble = dict[str, str]
 
@@ -54,7 +56,7 @@ def _of_supervisors(supervisors: list[dict[str, Any]], topologies: list[dict[str
     if not supervisors:
         yield trouble(BAD if topologies else WARN, "No supervisor is there: nothing can run.")
     for one in supervisors:
-        at = (link.supervisor(one["id"]), "Its page")
+        at = (link.supervisor(one["id"]), f"See {one['host']}")
         if one["illness"]:
             yield trouble(BAD, f"The host {one['host']} is ill, and takes no workers: {one['illness']}", *at)
         elif one["drained_since"] is not None:
@@ -64,7 +66,8 @@ def _of_supervisors(supervisors: list[dict[str, Any]], topologies: list[dict[str
 
 
 def _of_topology(topology: Mapping[str, Any], page: Struct | None, wall_secs: int) -> Iterator[Trouble]:
-    at, name = (Links("600").topology(topology["id"]), "Its page"), topology["name"]
+    name = topology["name"]
+    at = (Links(LATELY).topology(topology["id"]), f"See {name}")
     if topology["schedulerInfo"] and topology["status"] != "KILLED":
         yield trouble(BAD, f"{name}: {topology['schedulerInfo']}", *at)
     if page is None:
@@ -74,17 +77,23 @@ def _of_topology(topology: Mapping[str, Any], page: Struct | None, wall_secs: in
         yield trouble(WARN, f"{name}: {failed:,} tuples failed in the last 10 minutes.", *at)
     for notice in page.notices or []:
         yield trouble(BAD, f"{name}: {notice}", *at)
-    yield from _errors(topology["id"], name, page, wall_secs)
+    yield from _of_components(topology["id"], name, page, wall_secs)
 
 
-def _errors(topology_id: str, name: str, page: Struct, wall_secs: int) -> Iterator[Trouble]:
+def _of_components(topology_id: str, name: str, page: Struct, wall_secs: int) -> Iterator[Trouble]:
     components = {**(page.id_to_spout_agg_stats or {}), **(page.id_to_bolt_agg_stats or {})}
     for component, stats in sorted(components.items()):
         error = stats.last_error
         if error is not None and wall_secs - error.error_time_secs < ERROR_SECS:
             ago = duration(max(0, wall_secs - error.error_time_secs))
             text = f"{name}: {component} had an error {ago} ago: {headline(error.error)}"
-            yield trouble(BAD, text, Links().component(topology_id, component), "Its errors")
+            yield trouble(BAD, text, Links(LATELY).component(topology_id, component), f"See {component}")
+    for component, stats in sorted((page.id_to_bolt_agg_stats or {}).items()):
+        specific = stats.specific_stats
+        capacity = (specific and specific.bolt and specific.bolt.capacity) or 0.0
+        if capacity >= BUSY:
+            text = f"{name}: {component} is busy {percent(capacity)} of the time: more executors would let more flow."
+            yield trouble(WARN, text, Links(LATELY).component(topology_id, component), f"See {component}")
 
 
 def _level(one: Trouble) -> int:

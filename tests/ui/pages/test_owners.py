@@ -15,6 +15,7 @@ def test_owners_and_their_topologies(site: Any, client: Any) -> None:
 
 
 def test_who_owns_nothing_is_not_found(client: Any) -> None:
+    assert client.get("/owners/").status_code == 404
     answer = client.get("/owners/nobody")
     assert (answer.status_code, "nobody owns no topology." in answer.text) == (404, True)
     assert "Nobody owns a topology" in client.get("/owners").text

@@ -53,6 +53,8 @@ function prepare(root) {
       button.append(...head.childNodes);
       head.append(button);
     }
+    // Blanks between rows would be in the way of rows that change places.
+    for (const node of [...table.tBodies[0].childNodes]) if (node.nodeType === Node.TEXT_NODE) node.remove();
     arrange(table);
   }
 }
@@ -195,7 +197,7 @@ function tellLive(isLive) {
   const place = document.getElementById("live");
   place.hidden = false;
   place.classList.toggle("lost", !isLive);
-  const words = isLive ? "Live" : "Not live: the UI does not answer";
+  const words = isLive ? "Live" : "Not live, trying again";
   if (place.textContent !== words) place.textContent = words;
 }
 
@@ -300,9 +302,8 @@ async function submit(form) {
     return;
   }
   form.closest("dialog").close();
-  if (form.dataset.then) location.assign(form.dataset.then);
-  else if (!document.body.dataset.events) location.reload();
-  else say("Done.");
+  if (document.body.dataset.events) say(`${form.querySelector("h2").textContent}: done.`);
+  else location.reload();
 }
 
 function say(words) {
@@ -319,7 +320,7 @@ function say(words) {
   say.timer = setTimeout(() => { place.hidden = true; }, 4000);
 }
 
-function open(dialog) {
+function openDialog(dialog) {
   const form = dialog.querySelector("form");
   form.reset();
   refuse(form, "");
@@ -337,7 +338,7 @@ function isTyping(target) {
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) open(document.getElementById(opener.dataset.opens));
+  if (opener) openDialog(document.getElementById(opener.dataset.opens));
   const closer = event.target.closest("[data-closes]");
   if (closer) closer.closest("dialog").close();
   const sorter = event.target.closest(".sort");
@@ -361,9 +362,6 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("DOMContentLoaded", () => {
   setUpTheme();
-  for (const link of document.querySelectorAll(".bar nav a")) {
-    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
-  }
   prepare(document);
   setUpStream();
 });

@@ -1,0 +1,53 @@
+"""The buttons and dialogs of actions, which the pages of topologies place."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from page_rules import broken_rules
+
+from storm.ui.pages.page import Frame
+from storm.ui.pages.site import environment
+
+NAME = "<b>&\"'"
+PAGE = """{% from "actions.html" import topology_buttons, topology_dialogs %}
+{{ topology_buttons(status, frame) }}{{ topology_dialogs("a b-1-2", name, 30, 2, {"split": 4, name: 1}) }}"""
+
+
+def made(status: str, frame: Frame | None = None) -> str:
+    template = environment().from_string(PAGE)
+    return template.render(status=status, name=NAME, frame=frame or Frame("0.1.0"))
+
+
+@pytest.mark.parametrize(
+    ("status", "buttons"),
+    [
+        ("ACTIVE", {"deactivate", "rebalance", "log-level", "debug", "kill"}),
+        ("INACTIVE", {"activate", "rebalance", "log-level", "debug", "kill"}),
+        ("REBALANCING", {"log-level", "debug", "kill"}),
+        ("KILLED", set()),
+    ],
+)
+def test_buttons_are_those_that_the_status_allows(status: str, buttons: set[str]) -> None:
+    html = made(status)
+    assert set(re.findall(r'data-opens="([\w-]+)"', html)) == buttons
+    assert broken_rules(html) == []
+    assert NAME not in html
+
+
+def test_forms_are_sent_to_the_paths_of_the_api() -> None:
+    assert set(re.findall(r'data-post="([^"]+)"', made("ACTIVE"))) == {
+        "/topology/a%20b-1-2/activate",
+        "/topology/a%20b-1-2/deactivate",
+        "/topology/a%20b-1-2/kill/{wait}",
+        "/topology/a%20b-1-2/rebalance/{wait}",
+        "/topology/a%20b-1-2/logconfig",
+        "/topology/a%20b-1-2/debug/{action}/{percent}",
+    }
+
+
+def test_while_nimbus_is_silent_no_button_can_be_pressed() -> None:
+    html = made("ACTIVE", Frame("0.1.0", silent_since=1, as_of=1))
+    assert html.count(" hidden disabled>") == html.count("data-opens") == 5
+    assert "disabled" not in made("ACTIVE")

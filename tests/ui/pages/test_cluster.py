@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from storm.ui.pages import cluster
+from storm.ui.pages.cluster import tags
+
+
+def row(html: str, key: str) -> list[str]:
+    """The cells of a table's row as text."""
+    [found] = re.findall(rf'<tr data-key="{re.escape(key)}">(.*?)</tr>', html, re.DOTALL)
+    cells = re.findall(r"<t[hd].*?>(.*?)</t[hd]>", found, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in cells]
+
+
+def test_a_topology_is_shown_with_its_rates_over_the_time_that_it_ran(site: Any, topology_id: str, client: Any) -> None:
+    site.cluster.clock.secs += 100
+    cells = row(client.get("/").text, topology_id)
+    assert cells[:7] == ["wordcount", "ACTIVE", "storm", "1m 40s", "2", "8", "10"]
+    figures = client.get(f"/api/v1/topology/{topology_id}?window=600").json()["topologyStats"][0]
+    assert figures["window"] == "600"
+    assert float(cells[7]) == round(figures["emitted"] / 100, 2)
+    assert float(cells[8]) == round(figures["acked"] / 100, 2)
+    assert (cells[9], cells[10]) == (str(figures["failed"]), "2.500")
+
+
+def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, client: Any) -> None:
+    site.cluster.start_supervisor("c", gpu="true", zone="eu")
+    site.cluster.core.step()
+    text = client.get("/").text
+    assert row(text, "a")[:3] == ["host-a", "Well", "1 of 4"]
+    assert row(text, "c")[5] == "gpu zone=eu"
+    assert row(text, "nimbus-1:6627")[2] == "Leader"
+
+
+def test_what_is_wrong_stands_first(site: Any, topology_id: str, client: Any) -> None:
+    text = client.get("/").text
+    trouble = "wordcount: split had an error 10s ago: ValueError: bad line 500"
+    assert 0 < text.index(trouble) < text.index("<h2>Topologies</h2>")
+
+
+def test_an_empty_cluster_says_what_it_lacks(client: Any) -> None:
+    text = client.get("/").text
+    assert "Nothing is wrong in this cluster." in text
+    assert "No topology runs." in text
+
+
+def test_rates_that_do_not_come_in_time_are_left_out(
+    site: Any, topology_id: str, client: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(cluster, "RATES_WAIT_SECS", 0)
+    assert row(client.get("/").text, topology_id)[7:] == ["–"] * 4
+
+
+def test_rates_are_asked_for_less_often_than_the_page(site: Any, topology_id: str, client: Any) -> None:
+    for _ in range(4):
+        client.get("/")
+        site.cluster.clock.secs += 2.5
+    assert site.calls.count("getClusterInfo") == 4
+    assert site.calls.count("getTopologyPageInfo") == 1
+
+
+def test_tags_in_words() -> None:
+    assert tags({"b": "", "a": "true", "c": "x"}) == ["a", "b", "c=x"]
