@@ -99,8 +99,8 @@ class WatchedPage:
         """By how many pixels the page is wider than its window."""
         return int(self.page.evaluate(SCROLLS))
 
-    def against_the_rules(self, *rules: str) -> list[str]:
-        """What axe-core objects to: by all rules of WCAG 2.2 AA and of good practice, or by these."""
+    def check_rules(self, *rules: str) -> None:
+        """Axe-core objects to nothing, by all rules of WCAG 2.2 AA and of good practice, or by these."""
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(AXE)
         options = {
@@ -108,11 +108,12 @@ class WatchedPage:
             "runOnly": {"type": "rule", "values": rules} if rules else {"type": "tag", "values": RULES},
         }
         found = self.page.evaluate("options => axe.run(options)", options)
-        return [
-            f"{one['id']}: {one['help']}: {node['html'][:200]} ({node['failureSummary']})"
+        objections = [
+            f"{one['id']}: {one['help']}: {node['html'][:300]} ({node['failureSummary']})"
             for one in found["violations"]
             for node in one["nodes"]
         ]
+        assert not objections, f"{self.page.url}\n" + "\n".join(objections)
 
     # --- what people do
 
