@@ -43,7 +43,7 @@ def test_each_page_is_documented(page: Any) -> None:
 
 def test_what_is_said_of_pages_is_so() -> None:
     assert all(f"`{path}" in TEXT for path in PAGES_OF_STORM)
-    assert (streams.LIVE_SECS, streams.SHARE_MAX, ERROR_SECS) == (2, 0.25, 30 * 60)
+    assert (streams.LIVE_SECS, streams.SLOW_SECS, streams.SHARE_MAX, ERROR_SECS) == (2, 10, 0.25, 30 * 60)
 
 
 def test_limits_are_documented() -> None:

@@ -51,7 +51,6 @@ def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict
         "drained_since": drained.get(summary.supervisor_id),
         "tags": tags(meta),
         "python": summary.python_version or "",
-        "running": summary.num_running_workers,
     }
 
 

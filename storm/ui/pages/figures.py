@@ -13,13 +13,13 @@ HOUR_SECS, DAY_SECS = 3_600, 86_400
 
 
 def number(value: float | str | None) -> str:
-    """`1,234,567`; what is not whole has one decimal, below 10 two."""
+    """`1,234,567`; what is not whole has one decimal below 1,000, and two below 10."""
     if value is None or value == "":
         return NOTHING
     found = float(value)
     if found == int(found):
         return f"{int(found):,}"
-    return f"{found:,.2f}" if abs(found) < 10 else f"{found:,.1f}"
+    return f"{found:.2f}" if abs(found) < 10 else f"{found:.1f}" if abs(found) < 1_000 else f"{found:,.0f}"
 
 
 def latency(value: float | str | None) -> str:

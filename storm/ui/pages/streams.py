@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Render = Callable[[], Awaitable[dict[str, str]]]  # {region: HTML}; it does not fail
 
 STREAMS_MAX = 100
-LIVE_SECS = 2.0  # from one rendering of a page to its next
-SHARE_MAX = 0.25  # of the time may go into renderings; where more pages are watched, they come less often
+LIVE_SECS, SLOW_SECS = 2.0, 10.0  # from one rendering of a page to its next, at least and at most
+SHARE_MAX = 0.25  # of the time may go into renderings; where it would be more, they come less often
 TICK_SECS = 5.0  # a page that does not change is told so: scripts notice a stream that is broken
 RETRY = b"retry: 2000\n\n"  # milliseconds after which a browser tries again
 TICK = b"event: tick\ndata: 1\n\n"
@@ -144,7 +144,7 @@ class _Watched:
 
 def period_secs(spent_secs: float, watched: int) -> float:
     """How long to wait after a rendering that took `spent_secs`, while so many pages are watched."""
-    return max(LIVE_SECS, spent_secs * watched / SHARE_MAX)
+    return min(max(LIVE_SECS, spent_secs * watched / SHARE_MAX), SLOW_SECS)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -26,11 +26,13 @@ def test_a_topology_is_shown_with_its_rates_over_the_time_that_it_ran(site: Any,
 
 
 def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, client: Any) -> None:
+    assert "Tags" not in client.get("/").text  # nobody has any
     site.cluster.start_supervisor("c", gpu="true", zone="eu")
     site.cluster.core.step()
+    site.cluster.clock.secs += 2
     text = client.get("/").text
     assert row(text, "a")[:3] == ["host-a", "Well", "1 of 4"]
-    assert row(text, "c")[5] == "gpu zone=eu"
+    assert row(text, "c")[4] == "gpu zone=eu"
     assert row(text, "nimbus-1:6627")[2] == "Leader"
 
 

@@ -10,7 +10,7 @@ from storm.ui.pages.figures import NOTHING, coarse, duration, latency, number, p
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (0, "0"), (1234567, "1,234,567"), (0.25, "0.25"), (12.34, "12.3"), (1234.56, "1,234.6"), ("7", "7"),
+        (0, "0"), (1234567, "1,234,567"), (0.25, "0.25"), (12.34, "12.3"), (1234.56, "1,235"), ("7", "7"),
         (None, NOTHING), ("", NOTHING), (2.0, "2"),
     ],
 )  # fmt: skip

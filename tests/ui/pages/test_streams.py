@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.ui.pages import streams
-from storm.ui.pages.streams import LIVE_SECS, Streams, period_secs
+from storm.ui.pages.streams import LIVE_SECS, SLOW_SECS, Streams, period_secs
 from storm.ui.rest.problems import Problem
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def test_whoever_asks_for_the_head_gets_that_only() -> None:
 
 def test_after_a_change_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "LIVE_SECS", 1e6)
+    monkeypatch.setattr(streams, "SLOW_SECS", 1e6)
 
     async def story(streams: Streams, page: Page) -> None:
         watcher = await Watcher(streams, page).begun()
@@ -196,4 +197,5 @@ def test_after_a_change_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_dear_pages_are_rendered_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert period_secs(0.01, 1) == LIVE_SECS
-    assert period_secs(0.1, 100) == pytest.approx(40.0)
+    assert period_secs(0.02, 100) == pytest.approx(8.0)
+    assert period_secs(5.0, 10) == SLOW_SECS  # it waited for Nimbus, which may be back soon

@@ -195,9 +195,10 @@ const stream = { source: null, heardAt: 0, timer: 0 };
 
 function tellLive(isLive) {
   const place = document.getElementById("live");
+  const isOld = Boolean(document.querySelector('[data-live="notice"] .notice, [data-problem]'));
+  const words = !isLive ? "Not live, trying again" : isOld ? "Not up to date" : "Live";
   place.hidden = false;
-  place.classList.toggle("lost", !isLive);
-  const words = isLive ? "Live" : "Not live, trying again";
+  place.classList.toggle("lost", !isLive || isOld);
   if (place.textContent !== words) place.textContent = words;
 }
 
@@ -212,8 +213,8 @@ function openStream() {
   const source = new EventSource(document.body.dataset.events);
   stream.source = source;
   source.addEventListener("regions", (event) => {
-    heard();
     for (const [name, html] of Object.entries(JSON.parse(event.data))) show(name, html);
+    heard();
   });
   source.addEventListener("tick", heard);
   source.addEventListener("error", () => {
