@@ -9,7 +9,7 @@ import storm
 from storm.config.addresses import joined
 from storm.config.settings import redacted
 from storm.ids import is_system_id
-from storm.metrics.aggregation import component_figures, topology_figures
+from storm.metrics.aggregation import Figures, component_figures, input_figures, topology_figures
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.cluster_summaries import worker_summary
 from storm.nimbus.component_pages import aggregate_stats, executor_summary
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from storm.nimbus.topology_view import TopologyView
     from storm.thrift.interface import Struct
 
+NOTHING = Figures()
 NOTICE_SECS = 600  # how long a worker's failure to run is told of
 
 
@@ -128,7 +129,31 @@ def topology_page(
         topology_version=base.topology_version,
         notices=list(notices),
         slot_failures=list(failures),
+        inputs=_inputs(view, window, include_system),
     )
+
+
+def _inputs(view: TopologyView, window: Window, include_system: bool) -> list[Struct]:
+    found: list[Struct] = []
+    for component_id, spec in view.known_plan.system.bolts.items():
+        if not include_system and is_system_id(component_id):
+            continue
+        figures = input_figures(view.reports_of(component_id), window, include_system)
+        for stream, grouping in spec.inputs.items():
+            if include_system or not (is_system_id(stream.component_id) or is_system_id(stream.stream_id)):
+                taken = figures.get(stream, NOTHING)
+                found.append(
+                    storm_thrift().InputFigures(
+                        component=component_id,
+                        stream=convert.stream_to_thrift(stream),
+                        grouping=grouping.kind.value,
+                        fields=list(grouping.fields) or None,
+                        executed=taken.executed,
+                        acked=taken.acked,
+                        failed=taken.failed,
+                    )
+                )
+    return found
 
 
 def _topology_stats(view: TopologyView, include_system: bool) -> Struct:

@@ -306,11 +306,71 @@ union ExecutorSpecificStats {
   2: SpoutStats spout;
 }
 
+// Ours. What an executor did when its worker looked last; docs/thrift.md lists the reasons.
+struct ExecutorInsight {
+  1: optional string reason;  // what keeps it from working: "max-pending", "back-pressure", ...; absent: nothing
+  2: optional string text;  // the same for people, as a sentence without a full stop; absent: nothing
+  3: optional bool silent;  // of a spout: it has emitted nothing since the look before, about 3 s
+  4: optional list<string> held_by;  // components it waits for: full queues, or who is in a call on its thread
+  5: optional list<string> held_by_workers;  // "host:port", where these are not in its own worker
+  6: optional double call_secs;  // how long one call of the user's code has gone on, at least
+  7: optional i64 pending;  // of a spout: trees under way, and failures that wait for their time
+  8: optional i64 pending_max;  // topology.max.spout.pending of its tasks together; absent: no limit
+  9: optional i64 queued;  // of a bolt: tuples that wait for its tasks together
+  10: optional i64 queue_max;  // of a bolt: the longest queue of one task
+  11: optional i64 queue_mark;  // of a bolt: a longer queue of one task causes back pressure
+  12: optional bool full;  // of a bolt: it causes back pressure now
+  13: optional i64 unsettled;  // of a bolt: tuples that it executed and has neither acked nor failed
+}
+
+// Ours. The insights of a component's executors together.
+struct ComponentInsight {
+  1: optional map<string, i32> reasons;  // {reason: how many executors have it}
+  2: optional string text;  // of the executor that is worst off; absent: of none
+  3: optional i32 silent;  // of a spout: how many executors have emitted nothing lately
+  4: optional list<string> held_by;
+  5: optional list<string> held_by_workers;
+  6: optional i64 pending;
+  7: optional i64 pending_max;  // absent: no limit
+  8: optional i64 queued;
+  9: optional i64 queue_max;  // the longest queue of one task
+  10: optional i64 queue_mark;
+  11: optional i32 full;  // how many executors cause back pressure now
+  12: optional i64 unsettled;
+  13: optional i32 known;  // of how many executors all this is known
+}
+
+// Ours. How a worker and its peers get on; peers are "host:port".
+struct WorkerInsight {
+  1: optional list<string> full_components;  // with queues over their mark: it holds back all that lead to them
+  2: optional map<string, list<string>> held_by;  // {peer: components there that are over their mark, as it told}
+  3: optional list<string> slow_peers;  // who take less than is sent to them: the worker's outgoing buffer is full
+  4: optional list<string> missing_peers;  // that it is to exchange tuples with, and that are not connected
+  5: optional i32 peers;
+  6: optional i64 reconnects;  // to its present peers, beyond the first connection of each
+  7: optional map<string, i64> dropped;  // {why: tuples, acks or frames that were dropped since it began}
+}
+
+// Ours. A spout's tuple that failed lately.
+struct TupleFailure {
+  1: optional i32 task;  // of the spout
+  2: optional string message_id;  // as Python shows it, shortened
+  3: optional string kind;  // "failed", "timeout" or "worker-died"
+  4: optional string component;  // who failed or held it; absent: not known
+  5: optional string text;  // why, in words
+  6: optional double age_secs;  // from its emit to the failure
+  7: optional i64 time_secs;  // of the failure, since 1970
+  8: optional string host;
+  9: optional i32 port;
+}
+
 struct ExecutorStats {
   1: required map<string, map<string, i64>> emitted;
   2: required map<string, map<string, i64>> transferred;
   3: required ExecutorSpecificStats specific;
   4: required double rate;
+  1001: optional ExecutorInsight insight;  // ours; in heartbeats
+  1002: optional list<TupleFailure> failures;  // ours; in heartbeats: the last ones
 }
 
 struct ExecutorInfo {
@@ -325,6 +385,7 @@ struct ExecutorSummary {
   4: required i32 port;
   5: required i32 uptime_secs;
   7: optional ExecutorStats stats;
+  1001: optional ExecutorInsight insight;  // ours
 }
 
 struct DebugOptions {
@@ -384,6 +445,7 @@ struct ComponentAggregateStats {
   2: optional CommonAggregateStats common_stats;
   3: optional SpecificAggregateStats specific_stats;
   4: optional ErrorInfo last_error;
+  1001: optional ComponentInsight insight;  // ours; of the topology page's components
 }
 
 struct TopologyStats {
@@ -411,6 +473,7 @@ struct WorkerSummary {
   525: optional double assigned_memoffheap;
   526: optional double assigned_cpu;
   527: optional string owner;
+  1001: optional WorkerInsight insight;  // ours
 }
 
 struct SupervisorPageInfo {
@@ -431,6 +494,17 @@ struct SlotFailure {
   7: required string last_lines;  // of its log
   8: required i64 time_secs;
   9: optional i32 retry_secs;
+}
+
+// Ours. What a bolt took of one of its input streams, over the window that was asked for.
+struct InputFigures {
+  1: required string component;  // the bolt
+  2: required GlobalStreamId stream;
+  3: required string grouping;  // "shuffle", "fields", "all", "global", "none", "direct", "local_or_shuffle", ...
+  4: optional list<string> fields;  // of a fields or partial key grouping
+  5: optional i64 executed;
+  6: optional i64 acked;
+  7: optional i64 failed;
 }
 
 struct TopologyPageInfo {
@@ -470,6 +544,7 @@ struct TopologyPageInfo {
   536: optional map<string, double> assigned_generic_resources;
   1001: optional list<string> notices;  // ours; for people: workers that cannot start, and why
   1002: optional list<SlotFailure> slot_failures;  // ours
+  1003: optional list<InputFigures> inputs;  // ours: the edges of the graph; those of the system's where asked for
 }
 
 struct ExecutorAggregateStats {
@@ -494,6 +569,8 @@ struct ComponentPageInfo {
   14: optional DebugOptions debug_options;
   15: optional string topology_status;
   16: optional map<string, double> resources_map;
+  1001: optional ComponentInsight insight;  // ours
+  1002: optional list<TupleFailure> failures;  // ours; of a spout: the last ones of each executor, newest first
 }
 
 struct OwnerResourceSummary {
@@ -648,6 +725,7 @@ struct SupervisorWorkerHeartbeat {
   1002: optional map<ExecutorInfo, ExecutorStats> executor_stats;
   1003: optional i32 uptime_secs;
   1004: optional string worker_id;
+  1005: optional WorkerInsight insight;
 }
 
 struct SupervisorWorkerHeartbeats {

@@ -15,6 +15,7 @@ import storm
 from storm.errors import StormError
 from storm.ui import measures as prometheus
 from storm.ui.guard import ROUTE, Guard, read_body
+from storm.ui.pages.history import History
 from storm.ui.pages.serving import Pages
 from storm.ui.pages.streams import Streams
 from storm.ui.request_guard import HARMLESS
@@ -56,6 +57,7 @@ class Ui:
     tokens: Tokens
     random_text: Callable[[], str]
     streams: Streams = field(default_factory=Streams)
+    history: History = field(default_factory=History)  # of the last hour; empty where nobody looks
 
     def view(self, query: Mapping[str, str], names: tuple[str, ...]) -> View:
         """`names`: what of the query counts. Raises Problem."""

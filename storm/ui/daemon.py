@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import secrets
@@ -22,6 +23,7 @@ from storm.ui.http_protocol import UiProtocol
 from storm.ui.measures import Measures
 from storm.ui.nimbus_link import NimbusLink
 from storm.ui.options import UiOptions
+from storm.ui.pages.watch import watch
 from storm.ui.request_guard import Tokens
 
 if TYPE_CHECKING:
@@ -62,13 +64,20 @@ def run(settings: Settings) -> int:
 
 
 class UiServer(uvicorn.Server):
-    """It ends the streams first, which would never end by themselves."""
+    """Looks at all topologies while it serves, for their last hour. Streams are ended: they never would."""
 
     def __init__(self, ui: Ui) -> None:
         super().__init__(server_config(ui))
         self._ui = ui
+        self._watching: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._watching = asyncio.create_task(watch(self._ui.history, self._ui.nimbus, self._ui.clock))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
         self._ui.streams.close()
         await super().shutdown(sockets)
 

@@ -10,6 +10,7 @@ from storm.metrics.stats_records import ALL_TIME
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from storm.ui.pages.history import History
     from storm.ui.pages.reader import Reader
     from storm.ui.rest.view import View
 
@@ -22,6 +23,7 @@ class PageCall:
     view: View
     path: Mapping[str, str]
     query: Mapping[str, str]
+    history: History
 
 
 class Page(NamedTuple):

@@ -98,7 +98,7 @@ class Pages:
         """HTML. Raises Problem or StormError."""
         view = self._ui.view(query, page.query)
         reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
-        context = await page.context(PageCall(reader, view, path, query))
+        context = await page.context(PageCall(reader, view, path, query, self._ui.history))
         shown = replace(
             frame,
             window=view.window,

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from storm.clock import format_wall
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
-from storm.ui.rest.formats import encoded, pretty_window
+from storm.ui.rest.formats import encoded, headline, pretty_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,5 +87,6 @@ def environment() -> Environment:
         "window": pretty_window,
         "time_of_day": format_wall,
         "encoded": encoded,
+        "headline": headline,
     }
     return environment

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from storm.ui.pages import api, cluster, owners, settings, supervisor
+from storm.ui.pages import api, cluster, component, owners, settings, supervisor, topology, worker
 from storm.ui.pages.page import Page
+
+WINDOW_AND_SYSTEM = ("window", "sys")
 
 PAGES = (
     Page("/", "cluster.html", cluster.context),
+    Page("/topology/{id}", "topology.html", topology.context, WINDOW_AND_SYSTEM),
+    Page("/topology/{id}/component/{component}", "component.html", component.context, WINDOW_AND_SYSTEM),
+    Page("/topology/{id}/worker/{host_port}", "worker.html", worker.context, WINDOW_AND_SYSTEM),
     Page("/supervisor/{id}", "supervisor.html", supervisor.context),
     Page("/owners", "owners.html", owners.all_owners),
     Page("/owners/{owner:path}", "owner.html", owners.one_owner),

@@ -1,0 +1,49 @@
+"""A component's page: its streams, executors and errors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from storm.ui.pages import topology_facts
+from storm.ui.pages.topology import troubles
+from storm.ui.rest.component_page import component_page
+
+if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
+    from storm.ui.pages.page import PageCall
+
+TOPOLOGY_AGE_SECS = 10.0  # what the topology's page says of the component may be that old
+FAILURES_SHOWN = 20
+
+
+async def context(call: PageCall) -> dict[str, Any]:
+    topology_id, component, view = call.path["id"], call.path["component"], call.view
+    page, recent = await asyncio.gather(
+        call.nimbus.read("getComponentPageInfo", topology_id, component, view.window, view.include_system),
+        call.nimbus.read_lately(
+            TOPOLOGY_AGE_SECS, "getTopologyPageInfo", topology_id, topology_facts.WINDOW, view.include_system
+        ),
+    )
+    shown = component_page(page, view)
+    facts, streams = topology_facts.facts(recent, view.wall_secs), topology_facts.streams(recent)
+    return {
+        "component": shown,
+        "is_spout": shown["componentType"] == "spout",
+        "troubles": troubles(facts, topology_id, call, component),
+        "insight": topology_facts.insight(getattr(page, "insight", None)),
+        "executors": executors(page, shown),
+        "errors": list(reversed(shown["componentErrors"])),
+        "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
+        "receivers": sorted(one for one in streams if one.source == component),
+        "groupings": {(one.source, one.stream): one.grouping for one in streams if one.target == component},
+    }
+
+
+def executors(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:
+    """As the REST API has them, with what each does at the moment where its worker tells that."""
+    told = [getattr(one.exec_summary, "insight", None) for one in page.exec_stats or []]
+    return [
+        {**one, "doing": "" if insight is None else insight.text or ""}
+        for one, insight in zip(shown["executorStats"], told, strict=True)
+    ]

@@ -1,0 +1,51 @@
+"""The settings of a topology, and where each comes from; pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from storm.config.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OWN, CLUSTER, DEFAULT = "topology", "cluster", "default"
+MISSING = object()
+
+
+class Setting(NamedTuple):
+    """`origin`: OWN, CLUSTER (Nimbus's storm.yaml) or DEFAULT. `default`: what stands there else, where it is known."""
+
+    key: str
+    value: str
+    origin: str
+    default: str = ""
+
+
+def settings(conf: Mapping[str, Any], cluster_conf: Mapping[str, Any]) -> list[Setting]:
+    """Those of `conf` (a topology's whole, as Nimbus tells it) by key; its own first."""
+    found = []
+    for key, value in conf.items():
+        default = OPTIONS[key].default if key in OPTIONS else MISSING
+        if default is not MISSING and _same(value, default):
+            origin = DEFAULT
+        else:
+            origin = CLUSTER if key in cluster_conf and _same(value, cluster_conf[key]) else OWN
+        is_told = origin != DEFAULT and default is not MISSING and default is not None
+        found.append(Setting(key, in_words(value), origin, in_words(default) if is_told else ""))
+    return sorted(found, key=lambda one: (one.origin != OWN, one.key))
+
+
+def in_words(value: Any) -> str:
+    """As it stands in a settings file; text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _same(value: Any, other: Any) -> bool:
+    """As JSON: 30 and 30.0 are the same, 1 and true are not."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
+        return list(value) == list(other)
+    return bool(value == other)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from storm.cluster.records import ErrorInfo
+
+
+def page_of(client: Any, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+def row(html: str, table: str, key: str) -> list[str]:
+    """The words in the row of a table."""
+    found = html[html.index(f'id="{table}"') :]
+    found = found[found.index(f'<tr data-key="{key}"') :].split("</tr>")[0]
+    return re.sub(r"<[^>]*>", " ", found).split()
+
+
+def test_a_bolts_page_has_inputs_outputs_and_executors(client: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    assert row(html, "inputs", "words&#10;default") == [
+        "words",
+        "default",
+        "shuffle",
+        "100",
+        "0.125",
+        "0.250",
+        "98",
+        "2",
+    ]
+    assert row(html, "outputs", "default") == ["default", "count", "fields", "(word)", "600", "600"]
+    executors = html[html.index('id="executors"') :]
+    assert executors.count("<tr data-key=") == 2
+    assert re.search(rf'href="/topology/{topology_id}/worker/host-[ab]%3A6700"', executors)
+
+
+def test_a_spouts_page_has_outputs_with_who_takes_them(client: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}/component/words")
+    assert row(html, "outputs", "side")[:4] == ["side", "count", "all", "10"]
+    assert row(html, "totals", ":all-time") == ["All", "time", "110", "120", "2.500", "98", "2"]
+    assert 'id="inputs"' not in html
+
+
+def test_errors_are_there_with_their_traceback_the_newest_whole(client: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    errors = html[html.index('id="errors"') :]
+    assert errors.count('class="fold error"') == 2
+    assert errors.count("<details") == 1
+    assert errors.index("10s ago") < errors.index("20s ago")
+    assert "<strong>ValueError: bad line 500</strong>" in errors
+    assert "Traceback (most recent call last):" in errors
+
+
+def test_only_its_own_trouble_is_told(client: Any, topology_id: str) -> None:
+    assert "split reported an error" in page_of(client, f"/topology/{topology_id}/component/split")
+    assert "nothing is wrong with this component" in page_of(client, f"/topology/{topology_id}/component/count")
+    spout = page_of(client, f"/topology/{topology_id}/component/words")
+    assert "split failed 2 of its inputs" in spout
+    assert f'<a href="/topology/{topology_id}/component/split">split</a></span></li>' in spout
+
+
+def test_a_component_that_told_nothing_has_a_page(client: Any, site: Any) -> None:
+    html = page_of(client, f"/topology/{site.cluster.submit()}/component/count")
+    assert "It has taken nothing yet." in html
+    assert "It has reported none." in html
+
+
+def test_an_error_without_a_place_has_no_link(client: Any, site: Any, topology_id: str) -> None:
+    site.cluster.state.report_error(topology_id, "count", ErrorInfo("x", site.cluster.clock.wall_secs(), "", 0))
+    errors = page_of(client, f"/topology/{topology_id}/component/count").split('id="errors"')[1]
+    assert "<strong>x</strong>" in errors
+    assert "Its log" not in errors
+
+
+def test_the_systems_components_have_pages(client: Any, topology_id: str) -> None:
+    assert "__acker" in page_of(client, f"/topology/{topology_id}/component/__acker?sys=true")
+
+
+def test_unknown_components_are_told_of(client: Any, topology_id: str) -> None:
+    answer = client.get(f"/topology/{topology_id}/component/counts")
+    assert answer.status_code == 404
+    assert "count" in answer.text
+
+
+def test_tuples_of_a_component_can_be_logged(client: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    assert f'data-post="/topology/{topology_id}/component/split/debug/{{action}}/{{percent}}"' in html

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from storm.cluster.records import SlotFailure, SupervisorInfo
+
+
+def page_of(client: Any, path: str) -> str:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+def worker_of(site: Any, topology_id: str) -> Any:
+    return site.service.getTopologyPageInfo(topology_id, ":all-time", False).workers[0]
+
+
+def test_it_has_the_executors_that_run_in_it(client: Any, site: Any, topology_id: str) -> None:
+    worker = worker_of(site, topology_id)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    executors = html[html.index('id="executors"') :]
+    there = {
+        f"[{executor.start_task}-{executor.end_task}]"
+        for executor, slot in site.cluster.assignment(topology_id).executor_slots.items()
+        if (slot.node_id, slot.port) == (worker.supervisor_id, worker.port)
+        and site.cluster.core.snapshot.plans[topology_id].component_of(executor) in ("words", "split", "count")
+    }
+    assert set(re.findall(r'data-key="(\[[^"]*\])"', executors)) == there
+    assert f'href="/topology/{topology_id}/component/' in executors
+    assert "1m 0s" in html
+
+
+def test_its_last_lines_are_there_if_it_died(client: Any, site: Any, topology_id: str) -> None:
+    worker, now = worker_of(site, topology_id), site.cluster.clock.wall_secs()
+    node = worker.supervisor_id
+    died = SlotFailure(worker.port, topology_id, "running", 1, "was killed by signal 9", "one\n<two>", now - 5)
+    info = SupervisorInfo(node, f"host-{node}", (6700,), (), 6628, 0, "1", failures=(died,))
+    site.cluster.supervisors[node].put_supervisor(info)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert "one\n&lt;two&gt;" in html
+    assert "died once" in html
+
+
+def test_a_worker_that_has_not_told_yet_is_starting(client: Any, site: Any) -> None:
+    topology_id = site.cluster.submit()
+    worker = worker_of(site, topology_id)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert '<span class="badge warn">starting</span>' in html
+
+
+def test_what_is_no_worker_of_the_topology_is_not_found(client: Any, topology_id: str) -> None:
+    for at in ("host-a:9999", "nowhere:6700", "host-a", "..%2f..:x", ":"):
+        assert client.get(f"/topology/{topology_id}/worker/{at}").status_code == 404, at
