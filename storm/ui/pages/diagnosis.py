@@ -14,7 +14,7 @@ from storm.ui.rest.formats import pretty_secs
 
 RECENT_SECS = 600  # an error is news that long; figures here are of the last 10 minutes
 NEARLY_SATURATED = 0.8  # Storm's rule: a bolt at a capacity of 1 has no time left
-MEASURED_LEAST = 0.95  # capacity is measured on samples: what is saturated shows a little less than 1
+MEASURED_LEAST = 0.9  # what is saturated shows less: it waits for its turn, and capacity is of samples
 SILENT_SECS = 60  # how long a spout may be up without emitting before anybody is told
 START_SECS = 120  # `supervisor.worker.start.timeout.secs`: how long a worker may take until it tells of itself
 FAILING_SHARE = 0.01  # of the tuples: below, it is a note

@@ -151,6 +151,8 @@ def test_a_bolt_without_time_left_is_the_bottleneck() -> None:
     found = only(with_component(SPLIT._replace(capacity=1.04)))
     assert found.what == "split is the bottleneck: it was busy 100 % of the time."
     assert found.advice == "Give it more executors: storm rebalance wc -e split=4"
+    assert "is the bottleneck" in only(with_component(SPLIT._replace(capacity=0.9))).what
+    assert only(with_component(SPLIT._replace(capacity=0.89))).what.startswith("split is near its limit")
     assert only(with_component(SPLIT._replace(capacity=0.8))).what.startswith("split is near its limit")
     assert troubles(with_component(SPLIT._replace(capacity=0.79))) == []
 

@@ -31,7 +31,7 @@ def test_a_box_says_in_words_what_its_colour_says() -> None:
 
 def test_levels_go_by_capacity() -> None:
     levels = [
-        drawing([SPLIT._replace(capacity=capacity)], [], 600).nodes[0].level for capacity in (0.49, 0.5, 0.8, 0.95, 3.0)
+        drawing([SPLIT._replace(capacity=capacity)], [], 600).nodes[0].level for capacity in (0.49, 0.5, 0.8, 0.9, 3.0)
     ]
     assert levels == ["calm", "busy", "warn", "bad", "bad"]
     assert drawing([SPLIT._replace(capacity=3.0)], [], 600).nodes[0].share == 1.0
