@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
-from cluster_site import ClusterSite, Daemon, free_ports, start_site
+from cluster_site import Daemon, free_ports, start_site
 
 from storm.ui.pages.table import PAGES
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TOPOLOGIES = Path(__file__).parent / "topologies"
 COUNTED, FAILING, MARKED = "counted", "failing", "marked"
 OWNER = "nobody in particular"
+PATHS = [page.path for page in PAGES]
+LINES = 2 * 100  # of topologies/counted.py, by both spout tasks
 
 
 class BrowserSite:
@@ -99,7 +101,7 @@ class BrowserSite:
     def is_quiet(self) -> bool:
         """Whether every line of `counted` was acked or failed."""
         spouts = self.counted("lines")
-        return bool(spouts) and spouts["acked"] + spouts["failed"] == spouts["emitted/default"] == 2 * LINES
+        return bool(spouts) and spouts["acked"] + spouts["failed"] == spouts["emitted/default"] == LINES
 
     def wait(self, condition: Callable[[], Any], what: str) -> None:
         self.cluster.wait(condition, what)
@@ -109,10 +111,6 @@ class BrowserSite:
         if self.ui.is_running:
             self.ui.stop()
         self.cluster.close()
-
-
-LINES = 100  # of topologies/counted.py, each spout task
-PATHS = [page.path for page in PAGES]
 
 
 def start(directory: Path) -> BrowserSite:
@@ -125,6 +123,3 @@ def start(directory: Path) -> BrowserSite:
         site.close()
         raise
     return site
-
-
-__all__ = ["COUNTED", "FAILING", "MARKED", "OWNER", "PATHS", "BrowserSite", "ClusterSite", "start"]
