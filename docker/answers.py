@@ -1,6 +1,7 @@
 """Whether the Storm daemon of this container answers a call: the image's health check. Standard library only.
 
-Exit code 0 if it does. A Nimbus answers without a leader or a ZooKeeper, too: to start it again would not help.
+Exit code 0 if it does. A Nimbus answers without a leader or a ZooKeeper, too, and a UI without a Nimbus: to start it
+again would not help.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ ASSIGNMENT = Question(
     b"getLocalAssignmentForStorm", b"\x0b\x00\x01\x00\x00\x00\x01-\x00", "STORM_SUPERVISOR_THRIFT_PORT", 6628
 )
 QUESTIONS = {"nimbus": LEADER, "dev": LEADER, "supervisor": ASSIGNMENT}
+UI, UI_VARIABLE, UI_PORT = "ui", "STORM_UI_PORT", 8080
+IS_IT_LIVE = b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 def daemon(command_lines: list[list[str]]) -> str | None:
     """Which daemon these processes are, the first of them that is one."""
     for words in command_lines:
         for program, command in itertools.pairwise(words):
-            if Path(program).name == "storm" and command in QUESTIONS:
+            if Path(program).name == "storm" and command in {*QUESTIONS, UI}:
                 return command
     return None
 
@@ -67,19 +70,30 @@ def answers(question: Question, port: int) -> bool:
     return len(answer) == size and head[:2] == b"\x80\x01" and head[4:] == struct.pack(">I", len(name)) + name
 
 
+def is_live(port: int) -> bool:
+    """Whether a UI on this port says so. Raises OSError."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_SECS) as connection:
+        connection.sendall(IS_IT_LIVE)
+        with connection.makefile("rb") as stream:
+            status = stream.readline(ANSWER_MAX_BYTES)
+            stream.read(ANSWER_MAX_BYTES)
+    return status.startswith(b"HTTP/1.1 200 ")
+
+
 def main() -> int:
     command = daemon(running())
     if command is None:
         return 0  # a container of a command, or of something else that is made of this image
-    question = QUESTIONS[command]
-    port = int(os.environ.get(question.variable, question.port))
+    question = QUESTIONS.get(command)
+    variable, port = (question.variable, question.port) if question else (UI_VARIABLE, UI_PORT)
+    port = int(os.environ.get(variable, port))
     try:
-        well = answers(question, port)
+        well = answers(question, port) if question else is_live(port)
     except OSError as error:
         print(f"storm {command} on port {port}: {error}")
         return 1
     if not well:
-        print(f"storm {command} on port {port} does not speak Thrift")
+        print(f"storm {command} on port {port} does not answer as it should")
     return 0 if well else 1
 
 

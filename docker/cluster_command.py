@@ -107,6 +107,7 @@ def announcement(present: Sequence[Node]) -> str:
         [
             nodes.table(present),
             "",
+            *(f"in a browser:       {address}" for address in nodes.ui_addresses(present)),
             "submit a topology:  docker/cluster submit FILE_OR_DIR --name NAME",
             f"or, with any storm: export STORM_NIMBUS_SEEDS='{seeds}'",
             "other commands:     docker/cluster storm list",
@@ -164,7 +165,7 @@ def storm_command() -> str:
 def storm(words: list[str]) -> None:
     """Replaces this process by a command within the cluster, where every host's name is known."""
     present = nodes.nodes(project())
-    runs = [node for node in present if node.state == "running" and node.ports]
+    runs = [node for node in present if node.state == "running" and nodes.NIMBUS_PORT in node.ports]
     if not runs:
         raise Trouble("no Nimbus runs: docker/cluster up, or docker/cluster start nimbus-1")
     os.execvp("docker", ["docker", "exec", runs[0].id, "storm", *words])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PROJECT, SERVICE, NUMBER = (f"com.docker.compose.{word}" for word in ("project", "service", "container-number"))
 NETWORK = "storm"
+NIMBUS_PORT, UI_PORT = 6627, 8080  # in the containers
 UNNAMED = re.compile("[0-9a-f]{64}")  # what Docker calls a volume that nobody gave a name
 
 
@@ -91,7 +92,12 @@ def heal(cut_off: Iterable[Node], project: str) -> None:
 
 def seeds(among: Iterable[Node]) -> list[str]:
     """Where this machine reaches the Nimbuses: "host:port"."""
-    return [f"127.0.0.1:{node.ports[6627]}" for node in among if 6627 in node.ports]
+    return [f"127.0.0.1:{node.ports[NIMBUS_PORT]}" for node in among if NIMBUS_PORT in node.ports]
+
+
+def ui_addresses(among: Iterable[Node]) -> list[str]:
+    """Where this machine's browsers reach the UI."""
+    return [f"http://127.0.0.1:{node.ports[UI_PORT]}/" for node in among if UI_PORT in node.ports]
 
 
 def table(among: Sequence[Node]) -> str:

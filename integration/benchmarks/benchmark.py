@@ -15,7 +15,15 @@ from case import Case, Options
 from rounds import Rounds, machine
 from table import print_rivals, print_table
 
-MODULES = ["throughput_cases", "cluster_cases", "engine_loop", "grouping_cases", "codec_cases", "acker_cases"]
+MODULES = [
+    "throughput_cases",
+    "cluster_cases",
+    "engine_loop",
+    "grouping_cases",
+    "codec_cases",
+    "acker_cases",
+    "ui_cases",
+]
 SECONDS = 12
 
 

@@ -9,6 +9,7 @@ import subprocess
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psutil
 import pytest
 from cluster_site import STORM, environment, free_ports, run
@@ -181,6 +182,9 @@ def test_dev_runs_topologies_and_leaves_no_process(
         assert dev.poll() is None, announced
     [export] = [line.split("=")[1].strip() for line in announced if "export STORM_CONF_DIR=" in line]
     assert export == str(tmp_path / "dev" / "conf")
+    assert announced[0].startswith("the UI: http://127.0.0.1:"), announced
+    address = announced[0].split()[2]
+    assert httpx.get(f"{address}api/v1/cluster/summary", timeout=30).json()["supervisors"] == 2
 
     env = {**environment(tmp_path), "STORM_CONF_DIR": export}
     (tmp_path / "ledger").mkdir()
@@ -190,7 +194,7 @@ def test_dev_runs_topologies_and_leaves_no_process(
     assert len(json.loads(done.stdout)["workers"]) == 3
 
     started = processes_of(tmp_path)
-    assert len(started) == 1 + 1 + 1 + 2 + 3  # itself, ZooKeeper, Nimbus, supervisors, workers
+    assert len(started) == 1 + 1 + 1 + 2 + 1 + 3  # itself, ZooKeeper, Nimbus, supervisors, the UI, workers
     dev.send_signal(way)
     assert dev.wait(60) == 0
     assert processes_of(tmp_path) == []

@@ -74,11 +74,13 @@ class ComposeSite:
         ports = free_ports()
         self._ports = [next(ports), next(ports)]
         self.seeds = [f"127.0.0.1:{port}" for port in self._ports]
+        self.ui_port = next(ports)
         self._environment = {
             **environment(directory),
             "COMPOSE_PROJECT_NAME": project,
             "NIMBUS_1_PORT": str(self._ports[0]),
             "NIMBUS_2_PORT": str(self._ports[1]),
+            "UI_PORT": str(self.ui_port),
             "STORM_VENV": sys.prefix,
         }
         self._up: list[str] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from compose_site import SUPERVISORS, ComposeSite
 
@@ -32,6 +33,11 @@ def test_up_changes_nothing_of_a_cluster_that_is_up(cluster: ComposeSite) -> Non
     said = cluster.up()
     assert "image" not in said
     assert cluster.nodes() == before
+
+
+def test_the_ui_shows_the_cluster_on_a_port_of_the_host(cluster: ComposeSite) -> None:
+    summary = httpx.get(f"http://127.0.0.1:{cluster.ui_port}/api/v1/cluster/summary", timeout=30).json()
+    assert summary["supervisors"] == SUPERVISORS
 
 
 def test_the_leading_nimbus_is_killed(cluster: ComposeSite) -> None:
@@ -109,5 +115,7 @@ def test_one_container_is_a_whole_cluster(cluster: ComposeSite, tmp_path: Path) 
         single.start(single=True)
         load = single.load(500, RATE)
         load.finish()
+        ui = f"http://127.0.0.1:{single.ui_port}/api/v1/cluster/summary"
+        assert httpx.get(ui, timeout=30).json()["supervisors"] == 1
     finally:
         single.close()

@@ -12,6 +12,7 @@ import answers
 import images
 import nodes
 import pytest
+import uvicorn
 import yaml
 from engine import Trouble
 
@@ -134,6 +135,13 @@ def test_the_host_is_told_where_nimbus_is() -> None:
     assert nodes.seeds(found) == ["127.0.0.1:7000"]
 
 
+def test_the_host_is_told_where_the_ui_is() -> None:
+    bound = {"PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "7080"}]}}
+    found = [nodes.node_of(inspected("nimbus-1")), nodes.node_of(inspected("ui", HostConfig=bound))]
+    assert nodes.ui_addresses(found) == ["http://127.0.0.1:7080/"]
+    assert found[1].name == "ui-1"
+
+
 def test_volumes_without_a_name_are_caches() -> None:
     mounts = [{"Type": "volume", "Name": "storm_nimbus-1"}, {"Type": "bind", "Source": "/srv"}]
     assert nodes.node_of(inspected("nimbus-1", Mounts=mounts)).caches == []
@@ -153,6 +161,14 @@ def test_both_readers_can_read_a_compose_file(file: Path) -> None:
     for name, service in read["services"].items():
         assert service["restart"] == "unless-stopped", name
         assert service["mem_limit"], name
+
+
+@pytest.mark.parametrize("file", COMPOSE_FILES, ids=lambda file: file.name)
+def test_ports_are_published_on_loopback_only(file: Path) -> None:
+    services = yaml.safe_load(file.read_text())["services"].values()
+    published = [port for service in services for port in service.get("ports", ())]
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+    assert [port for port in published if port.endswith(":8080")] == ["127.0.0.1:${UI_PORT:-8080}:8080"]
 
 
 @pytest.mark.parametrize("file", COMPOSE_FILES, ids=lambda file: file.name)
@@ -205,9 +221,34 @@ def test_a_stranger_on_the_port_is_no_daemon(stranger: int) -> None:
     assert not answers.answers(answers.LEADER, stranger)
 
 
+def test_a_stranger_on_the_port_is_no_ui(stranger: int) -> None:
+    assert not answers.is_live(stranger)
+
+
+def test_a_ui_that_answers_is_well() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(is_there, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            assert answers.is_live(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+async def is_there(scope: Any, receive: Any, send: Any) -> None:
+    """As the UI's /live."""
+    status = 200 if scope["path"] == "/live" else 404
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
 def test_a_daemon_is_found_by_its_command_line() -> None:
     init = ["/sbin/docker-init", "--", "storm", "supervisor", ""]
     script = ["/opt/storm/bin/python3", "/opt/storm/bin/storm", "nimbus", "-c", "nimbus.seeds=[a]", ""]
     assert answers.daemon([["bash", ""], script]) == "nimbus"
     assert answers.daemon([init, script]) == "supervisor"
+    assert answers.daemon([[*init[:2], "storm", "ui", ""]]) == "ui"
     assert answers.daemon([["storm", "list", ""]]) is None

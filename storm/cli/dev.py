@@ -33,27 +33,33 @@ WATCH_SECS = 0.5
 )
 @click.option("--port-base", type=click.IntRange(1024, 65_000), help="Take ports from here on instead of Storm's.")
 @click.option(
+    "--ui-port",
+    type=click.IntRange(1, 65_535),
+    help="The UI's port (default: ui.port, which is 8080, or the next one that is free).",
+)
+@click.option("--no-ui", is_flag=True, help="Start no UI.")
+@click.option(
     "--insecure",
     is_flag=True,
     help="Listen on all addresses without authentication, so that other machines can join.",
 )
 @with_settings
 def dev(settings: Settings, **options: Any) -> int:
-    """Start ZooKeeper (the embedded one), Nimbus and supervisors on this machine, until Ctrl-C."""
+    """Start ZooKeeper (the embedded one), Nimbus, supervisors and the UI on this machine, until Ctrl-C."""
     from storm.cli.dev_cluster import DevCluster
     from storm.clock import SystemClock
 
     clock = SystemClock()
     cluster = DevCluster(plan_from(settings, options), clock)
     signal.signal(signal.SIGTERM, _interrupt)
-    click.echo("starting ZooKeeper (embedded, for development), Nimbus and supervisors ...")
     try:
         cluster.start()
+        click.echo(first_lines(cluster.plan, settings, options))
         cluster.wait_ready()
         click.echo(announcement(cluster))
         while True:
-            for daemon, code in cluster.restart_ended():
-                click.echo(f"{daemon.name} ended with exit code {code}; started again (its log: {daemon.log})")
+            for line in cluster.restart_ended():
+                click.echo(line)
             clock.sleep(WATCH_SECS)
     except KeyboardInterrupt:
         click.echo("\nstopping ...")
@@ -69,17 +75,20 @@ def _interrupt(number: int, frame: object) -> None:
 def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
     """The plan that the command line and this machine's configuration make together."""
     from storm.cli.dev_cluster import DevPlan
+    from storm.config.settings import every_address
 
     set_here = {key: settings[key] for key in settings if settings.origin(key) != "default" and "zookeeper" not in key}
     for key in ("nimbus.seeds", "storm.local.dir", "supervisor.slots.ports"):
         set_here.pop(key, None)
     if options["insecure"]:
         set_here["storm.security.insecure"] = True
+        set_here.setdefault("ui.host", every_address())
     base = options["port_base"]
     shared = {
         "directory": options["directory"].resolve(),
         "supervisors": options["supervisors"],
         "slots": options["slots"],
+        "ui_port": None if options["no_ui"] else ui_port(settings, options),
         "settings": set_here,
     }
     if base is None:
@@ -99,11 +108,35 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
     )
 
 
+def ui_port(settings: Settings, options: dict[str, Any]) -> int:
+    """The one that was asked for, the last of a block of ports, or ui.port; only its default gives way, to the next."""
+    from storm.cli.dev_cluster import free_port
+
+    if options["ui_port"] is not None:
+        return int(options["ui_port"])
+    if options["port_base"] is not None:
+        return int(options["port_base"] + 2 + options["supervisors"] * (1 + options["slots"]))
+    port: int = settings["ui.port"]
+    return port if settings.origin("ui.port") != "default" else free_port(port)
+
+
+def first_lines(plan: DevPlan, settings: Settings, options: dict[str, Any]) -> str:
+    """What is said at once: where the UI is, and what one waits for."""
+    lines = []
+    if plan.ui_port is not None:
+        line = f"the UI: {click.style(plan.ui_address(), bold=True)}"
+        if options["ui_port"] is None and options["port_base"] is None and plan.ui_port != settings["ui.port"]:
+            line += f"  (port {settings['ui.port']} is in use; --ui-port names another)"
+        lines.append(line)
+    return "\n".join([*lines, "starting ZooKeeper (embedded, for development), Nimbus and supervisors ..."])
+
+
 def announcement(cluster: DevCluster, command: str = "storm") -> str:
     """What a person needs to know once it runs; `command` is how they call `storm`."""
     plan = cluster.plan
     lines = [
         click.style("a cluster runs on this machine", bold=True),
+        *([] if cluster.ui is None else [f"  UI          {plan.ui_address()}"]),
         f"  ZooKeeper   127.0.0.1:{plan.zookeeper_port}  (embedded, one node, for development)",
         f"  Nimbus      127.0.0.1:{plan.nimbus_port}",
         *(_supervisor_line(plan, i) for i in range(plan.supervisors)),

@@ -2,7 +2,7 @@
 
 Every daemon has its own directory and log below one directory, and all read one `storm.yaml` that is written there. A
 daemon that ends is started again, as a process supervisor would in production; one that keeps ending
-ends the whole, with the last lines of its log.
+ends the whole, with the last lines of its log. Only without the UI the cluster goes on.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from storm.config.addresses import joined
+from storm.config.settings import EVERY_ADDRESS, EVERY_IPV4_ADDRESS
 from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ STOP_SECS = 10.0
 RESTARTS_MAX = 5  # in a row, each within a minute of its start
 LOG_LINES = 15
 PORT_MAX = 65_535
+EVERYWHERE = (EVERY_ADDRESS, EVERY_IPV4_ADDRESS)
+UI_HINT = "`storm dev --ui-port N` gives the UI another port, `storm dev --no-ui` does without it"
 
 
 @dataclass(frozen=True, slots=True)
 class DevPlan:
-    """What to start, and where: ports are taken as given, `slots` for each supervisor."""
+    """What to start, and where: ports are taken as given, `slots` for each supervisor; no `ui_port`, no UI."""
 
     directory: Path
     zookeeper_port: int = 2181
@@ -44,6 +48,7 @@ class DevPlan:
     supervisors: int = 1
     slots: int = 4
     logviewer_port: int = 8000  # of the first supervisor, the others' follow; one that is taken is done without
+    ui_port: int | None = None
     volatile: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -53,7 +58,16 @@ class DevPlan:
         for i in range(self.supervisors):
             found[self.supervisor_port + i] = f"supervisor {i + 1}"
             found.update(dict.fromkeys(self.slot_ports(i), f"a worker of supervisor {i + 1}"))
+        if self.ui_port is not None:
+            found[self.ui_port] = "the UI"
         return found
+
+    def ui_address(self) -> str | None:
+        """For a browser on this machine; None: there is no UI."""
+        if self.ui_port is None:
+            return None
+        host = self.settings.get("ui.host", "127.0.0.1")
+        return f"http://{joined('127.0.0.1' if host in EVERYWHERE else host, self.ui_port)}/"
 
     def taken(self) -> dict[int, str]:
         """Those of its ports that are in use, and who needs them."""
@@ -117,11 +131,15 @@ class Daemon:
         self.start(now)
         return code
 
+    def ask_to_end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Ask it to end; after ten seconds end it."""
-        if self._process is None or self._process.poll() is not None:
+        self.ask_to_end()
+        if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(STOP_SECS)
         except subprocess.TimeoutExpired:
@@ -147,11 +165,15 @@ class DevCluster:
             self._daemon("supervisor", self._supervisor_settings(i), f"supervisor-{i + 1}")
             for i in range(plan.supervisors)
         ]
+        self.ui = None if plan.ui_port is None else self._daemon("ui", self._ui_settings(plan.ui_port))
 
     @property
     def daemons(self) -> list[Daemon]:
         """In the order of their start."""
-        return [self.zookeeper, self.nimbus, *self.supervisors]
+        return [self.zookeeper, self.nimbus, *self.supervisors, *([] if self.ui is None else [self.ui])]
+
+    def _ui_settings(self, port: int) -> dict[str, Any]:
+        return {"storm.local.dir": str(self.plan.directory / "ui"), "ui.port": port}
 
     def _supervisor_settings(self, i: int) -> dict[str, Any]:
         directory = self.plan.directory / f"supervisor-{i + 1}"
@@ -186,11 +208,13 @@ class DevCluster:
         last = max(*self.plan.ports(), self.plan.logviewer_port + self.plan.supervisors - 1)
         if last > PORT_MAX:
             raise StormError(f"it needs ports up to {last}, and {PORT_MAX} is the last one: take a lower --port-base")
+        if self.plan.ui_port in replace(self.plan, ui_port=None).ports():
+            raise StormError(f"the UI's port, {self.plan.ui_port}, is that of another daemon; {UI_HINT}")
         for port, who in self.plan.taken().items():
-            raise AlreadyRunningError(
-                f"port {port}, for {who}, is in use: does another cluster run? "
-                "`storm dev --port-base N` takes other ports"
-            )
+            hint = "does another cluster run? `storm dev --port-base N` takes other ports"
+            if port == self.plan.ui_port:
+                hint = UI_HINT
+            raise AlreadyRunningError(f"port {port}, for {who}, is in use: {hint}")
         try:
             self.config_file.parent.mkdir(parents=True, exist_ok=True)
             self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
@@ -200,12 +224,15 @@ class DevCluster:
             daemon.start(self._clock.now())
 
     def wait_ready(self) -> None:
-        """Return when Nimbus leads and every supervisor is registered. Raises StormError after 30 s."""
+        """Return when Nimbus leads, every supervisor is registered and the UI answers, or has ended.
+
+        Raises StormError after 30 s.
+        """
         deadline = self._clock.now() + READY_SECS
         while not self._is_ready():
             for daemon in self.daemons:
                 code = daemon.ended()
-                if code is not None:
+                if code is not None and daemon is not self.ui:
                     raise StormError(
                         f"{daemon.name} ended with exit code {code}. The end of {daemon.log}:\n{daemon.last_lines()}"
                     )
@@ -219,32 +246,48 @@ class DevCluster:
 
         if _is_free(self.plan.nimbus_port):
             return False
+        if self.ui is not None and self.ui.ended() is None and _is_free(self.plan.ui_port or 0):
+            return False
         try:
             with NimbusClient(["127.0.0.1"], self.plan.nimbus_port, 2.0) as nimbus:
                 return len(nimbus.call("getClusterInfo").supervisors) == len(self.supervisors)
         except StormError:
             return False
 
-    def restart_ended(self) -> list[tuple[Daemon, int]]:
-        """Start again what ended; what that was, with its exit code."""
-        found = []
+    def restart_ended(self) -> list[str]:
+        """Start again what ended; what that was, for people. A UI that keeps ending is given up.
+
+        Raises StormError where another daemon keeps ending.
+        """
+        told = []
         for daemon in self.daemons:
-            code = daemon.restart_if_ended(self._clock.now())
+            try:
+                code = daemon.restart_if_ended(self._clock.now())
+            except StormError as error:
+                if daemon is not self.ui:
+                    raise
+                self.ui = None
+                told.append(f"{error}\nthe cluster goes on without the UI; {UI_HINT}")
+                continue
             if code is not None:
-                found.append((daemon, code))
-        return found
+                told.append(f"{daemon.name} ended with exit code {code}; started again (its log: {daemon.log})")
+        return told
 
     def stop(self) -> None:
-        """End the supervisors, their workers, Nimbus and ZooKeeper; what was never started is left alone.
+        """End the UI, the supervisors, their workers, Nimbus and ZooKeeper; what was never started is left alone.
 
         A second Ctrl-C does not cut it short: the daemons, in sessions of their own, would run on. Main thread only.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if self.ui is not None:
+            self.ui.ask_to_end()  # answers that are under way may take their time, beside what else ends
         for daemon in self.supervisors:
             daemon.stop()
         for i, daemon in enumerate(self.supervisors):
             if daemon.pid is not None:
                 self._kill_workers(i)
+        if self.ui is not None:
+            self.ui.stop()
         self.nimbus.stop()
         self.zookeeper.stop()
 
@@ -272,6 +315,14 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def free_port(first: int) -> int:
+    """The first that is free from `first` on. Raises StormError where there is none."""
+    for port in range(first, PORT_MAX + 1):
+        if _is_free(port):
+            return port
+    raise StormError(f"no port from {first} on is free")
 
 
 def free_port_base(count: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base
 from storm.cli.options import read_settings
 from storm.cli.output import Steps
 from storm.cli.version import what_runs
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NAME = "quickstart"
 DRAIN_SECS = 60.0
 REFRESH_SECS = 1.0
+UI_PORT = 8080  # or the next that is free
 LEADING_WORDS = 6
 PORTS = 16
 
@@ -62,7 +63,7 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
         reports.mkdir()
         cluster = DevCluster(_plan(Path(directory) / "cluster"), clock)
         try:
-            steps.start("starting ZooKeeper (embedded), Nimbus and a supervisor")
+            steps.start("starting ZooKeeper (embedded), Nimbus, a supervisor and the UI")
             cluster.start()
             cluster.wait_ready()
             steps.done(f"on ports {cluster.plan.zookeeper_port} and {cluster.plan.nimbus_port}, with 4 worker slots")
@@ -86,7 +87,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _plan(directory: Path) -> DevPlan:
-    plan = DevPlan(directory, volatile=True)
+    plan = DevPlan(directory, volatile=True, ui_port=free_port(UI_PORT))
     if plan.taken():
         base = free_port_base(PORTS)
         plan = DevPlan(
@@ -95,6 +96,7 @@ def _plan(directory: Path) -> DevPlan:
             nimbus_port=base + 1,
             supervisor_port=base + 2,
             first_slot=base + 3,
+            ui_port=plan.ui_port,
             volatile=True,
         )
     return plan
@@ -135,8 +137,11 @@ def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Ste
 
 
 def next_steps(cluster: DevCluster) -> str:
-    """What to type in a second terminal while it runs."""
-    lines = [click.style("In another terminal:", bold=True)]
+    """Where to look, and what to type in a second terminal, while it runs."""
+    lines = []
+    if cluster.plan.ui_port is not None:
+        lines += [f"{click.style('In a browser:', bold=True)} {cluster.plan.ui_address()}", ""]
+    lines.append(click.style("In another terminal:", bold=True))
     if cluster.plan.nimbus_port != DevPlan(cluster.plan.directory).nimbus_port:
         lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
     commands = [

@@ -64,9 +64,7 @@ class Settings(Mapping[str, Any]):
     @property
     def bind_host(self) -> str:
         """The address that daemons and workers listen on: loopback, unless `storm.security.insecure` is written out."""
-        if not self["storm.security.insecure"]:
-            return self._loopback
-        return EVERY_ADDRESS if socket.has_dualstack_ipv6() else EVERY_IPV4_ADDRESS
+        return every_address() if self["storm.security.insecure"] else self._loopback
 
     @property
     def advertised_host(self) -> str:
@@ -137,3 +135,8 @@ def _masked(key: object, value: Any) -> Any:
     if isinstance(value, list):
         return [_masked("", item) for item in value]
     return value
+
+
+def every_address() -> str:
+    """What a daemon listens on that all hosts may reach: addresses of both families, where this host has both."""
+    return EVERY_ADDRESS if socket.has_dualstack_ipv6() else EVERY_IPV4_ADDRESS

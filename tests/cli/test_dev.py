@@ -1,19 +1,76 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from storm.cli.dev import announcement, join_lines, plan_from
-from storm.cli.dev_cluster import DevCluster, DevPlan
+import click
+import pytest
+
+from storm.cli.dev import announcement, first_lines, join_lines, plan_from, ui_port
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
 
-OPTIONS = {"directory": Path("x"), "supervisors": 2, "slots": 3, "port_base": None, "insecure": False}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPTIONS = {
+    "directory": Path("x"),
+    "supervisors": 2,
+    "slots": 3,
+    "port_base": None,
+    "ui_port": None,
+    "no_ui": False,
+    "insecure": False,
+}
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """Somebody listens there, and the next one is free."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", free_port_base(2)))
+        listener.listen()
+        yield listener.getsockname()[1]
 
 
 def test_a_port_base_gives_every_daemon_its_own_port() -> None:
     plan = plan_from(load_settings(None, (), {}), {**OPTIONS, "port_base": 30_000})
-    assert sorted(plan.ports()) == list(range(30_000, 30_010))
-    assert plan.logviewer_port > 30_009
+    assert sorted(plan.ports()) == list(range(30_000, 30_011))
+    assert plan.ui_port == 30_010
+    assert plan.logviewer_port > 30_010
+    without = plan_from(load_settings(None, (), {}), {**OPTIONS, "port_base": 30_000, "no_ui": True})
+    assert (sorted(without.ports()), without.ui_port) == (list(range(30_000, 30_010)), None)
+
+
+def test_the_ui_gives_way_only_where_nobody_asked_for_a_port(taken_port: int) -> None:
+    asked = load_settings(None, (f"ui.port={taken_port}",), {})
+    assert ui_port(asked, OPTIONS) == taken_port
+    assert ui_port(asked, {**OPTIONS, "ui_port": 9_000}) == 9_000
+    assert free_port(taken_port) > taken_port
+    assert ui_port(load_settings(None, (), {}), OPTIONS) >= 8080
+
+
+def test_the_first_thing_that_is_said_is_where_the_ui_is() -> None:
+    settings = load_settings(None, (), {})
+    said = click.unstyle(first_lines(DevPlan(Path("x"), ui_port=8080), settings, OPTIONS)).splitlines()
+    assert said[0] == "the UI: http://127.0.0.1:8080/"
+    moved = click.unstyle(first_lines(DevPlan(Path("x"), ui_port=8081), settings, OPTIONS))
+    assert "http://127.0.0.1:8081/  (port 8080 is in use; --ui-port names another)" in moved
+    chosen = first_lines(DevPlan(Path("x"), ui_port=9000), settings, {**OPTIONS, "ui_port": 9000})
+    assert "in use" not in chosen
+    assert "the UI" not in first_lines(DevPlan(Path("x")), settings, OPTIONS)
+
+
+def test_a_cluster_that_others_may_join_shows_them_its_ui_too() -> None:
+    settings = load_settings(None, (), {})
+    plan = plan_from(settings, {**OPTIONS, "insecure": True, "ui_port": 9000})
+    assert plan.settings["ui.host"] in {"::", "0.0.0.0"}
+    assert plan.ui_address() == "http://127.0.0.1:9000/"
+    assert "ui.host" not in plan_from(settings, {**OPTIONS, "ui_port": 9000}).settings
+    own = plan_from(load_settings(None, ("ui.host=::1",), {}), {**OPTIONS, "insecure": True, "ui_port": 9000})
+    assert own.ui_address() == "http://[::1]:9000/"
 
 
 def test_what_was_set_here_is_passed_on() -> None:

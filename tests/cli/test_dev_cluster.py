@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.cli.dev_cluster import DevCluster, DevPlan, free_port_base
+from storm.cli.dev_cluster import RESTARTS_MAX, Daemon, DevCluster, DevPlan, free_port_base
 from storm.clock import SystemClock
-from storm.errors import StormError
+from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,12 @@ def interrupts() -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def wait_ended(daemon: Daemon) -> None:
+    """Its end is seen, and left to be noticed."""
+    assert daemon.pid is not None
+    os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
 
 
 def test_every_port_has_one_user(tmp_path: Path) -> None:
@@ -48,6 +55,49 @@ def test_a_port_in_use_is_seen(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", base + 1))
         taken.listen()
         assert plan.taken() == {base + 1: "Nimbus"}
+
+
+def test_a_port_of_the_ui_that_is_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:
+    base = free_port_base(9)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 8))
+        taken.listen()
+        plan = DevPlan(tmp_path, base, base + 1, supervisor_port=base + 2, first_slot=base + 3, ui_port=base + 8)
+        with pytest.raises(
+            AlreadyRunningError, match=rf"port {base + 8}, for the UI, is in use: .*--ui-port N.*--no-ui"
+        ):
+            DevCluster(plan, SystemClock()).start()
+    with pytest.raises(StormError, match=r"the UI's port, 6700, is that of another daemon; `storm dev --ui-port N`"):
+        DevCluster(DevPlan(tmp_path, ui_port=6700), SystemClock()).start()
+
+
+def test_a_cluster_goes_on_without_a_ui_that_keeps_ending(tmp_path: Path) -> None:
+    cluster = DevCluster(DevPlan(tmp_path, ui_port=9000), SystemClock())
+    assert cluster.ui is not None
+    assert cluster.daemons[-1] is cluster.ui
+    cluster.ui = Daemon("ui", ["sh", "-c", "echo 9000 is in use; exit 1"], tmp_path / "log")
+    cluster.ui.start(SystemClock().now())
+    told: list[str] = []
+    while cluster.ui is not None:
+        wait_ended(cluster.ui)
+        told += cluster.restart_ended()
+    assert len(told) == RESTARTS_MAX + 1
+    assert told[0].startswith("ui ended with exit code 1; started again")
+    assert "9000 is in use" in told[-1]
+    assert "the cluster goes on without the UI; `storm dev --ui-port N`" in told[-1]
+    assert cluster.restart_ended() == []
+
+
+def test_another_daemon_that_keeps_ending_ends_the_whole(tmp_path: Path) -> None:
+    cluster = DevCluster(DevPlan(tmp_path), SystemClock())
+    cluster.nimbus = Daemon("nimbus", ["sh", "-c", "exit 3"], tmp_path / "log")
+    cluster.nimbus.start(SystemClock().now())
+    for _ in range(RESTARTS_MAX):
+        wait_ended(cluster.nimbus)
+        assert len(cluster.restart_ended()) == 1
+    wait_ended(cluster.nimbus)
+    with pytest.raises(StormError, match=r"nimbus keeps ending \(exit code 3\)"):
+        cluster.restart_ended()
 
 
 @pytest.mark.usefixtures("interrupts")

@@ -39,6 +39,9 @@ def test_the_next_steps_name_the_configuration_where_ports_are_not_storms(tmp_pa
     assert "bin/storm status quickstart" in usual
     assert "STORM_CONF_DIR" not in usual
     assert f"export STORM_CONF_DIR={tmp_path}/conf" in moved
+    assert "In a browser" not in usual
+    shown = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path, ui_port=8081), SystemClock())))
+    assert shown.startswith("In a browser: http://127.0.0.1:8081/\n")
 
 
 def test_a_count_that_began_anew_has_no_negative_rate() -> None:

@@ -1,0 +1,125 @@
+"""One cluster with a UI for all browser tests, what runs on it, and where each of the UI's pages is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+from cluster_site import Daemon, free_ports, start_site
+
+from storm.ui.pages.table import PAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOPOLOGIES = Path(__file__).parent / "topologies"
+COUNTED, FAILING, MARKED = "counted", "failing", "marked"
+OWNER = "nobody in particular"
+PATHS = [page.path for page in PAGES]
+LINES = 2 * 100  # of topologies/counted.py, by both spout tasks
+
+
+class BrowserSite:
+    """`topologies`: {name: id} of one that counts to its end, one that fails for ever, and one named with markup."""
+
+    def __init__(self, directory: Path) -> None:
+        self.counted_dir = directory / "counted"
+        self.counted_dir.mkdir()
+        self.cluster = start_site(directory / "cluster", "embedded", ("a",))
+        self.port = next(free_ports())
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.ui = Daemon("ui", "ui", directory / "ui", {**self.cluster.settings, "ui.port": self.port})
+        self.client = httpx.Client(base_url=self.address, timeout=30)
+        self.topologies: dict[str, str] = {}
+
+    def start(self) -> None:
+        self.ui.start()
+        submissions: dict[str, tuple[str, dict[str, Any]]] = {
+            COUNTED: ("counted.py", {"counted.dir": self.counted_dir, "topology.submitter.user": OWNER}),
+            FAILING: ("troubled.py", {}),
+            MARKED: ("troubled.py", {"troubled.marked": "true"}),
+        }
+        with ThreadPoolExecutor() as pool:
+            ids = pool.map(lambda name: self._submit(name, *submissions[name]), submissions)
+            self.topologies = dict(zip(submissions, ids, strict=True))
+        self.cluster.wait(self.is_told, "what runs has told of itself")
+
+    def _submit(self, name: str, file: str, conf: dict[str, Any]) -> str:
+        given = {"topology.workers": 1, "topology.max.spout.pending": 50, **conf}
+        words = [word for key, value in given.items() for word in ("-c", f"{key}={value}")]
+        found: str = self.cluster.read("submit", str(TOPOLOGIES / file), "--name", name, *words)["id"]
+        return found
+
+    def is_told(self) -> bool:
+        """Whether Nimbus knows figures of both that go on, and an error of each."""
+        assert self.ui.is_running, self.ui.log.read_text()
+        try:
+            pages = [self.get(f"/topology/{self.topologies[name]}") for name in (FAILING, MARKED)]
+        except httpx.TransportError:
+            return False
+        return all(
+            any(bolt["lastError"] for bolt in page["bolts"]) and page["topologyStats"][3]["failed"] for page in pages
+        )
+
+    def get(self, path: str) -> Any:
+        """Of the REST API. Raises AssertionError for any status but 200."""
+        answer = self.client.get(f"/api/v1{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def topology(self, name: str) -> str:
+        """The address of its page."""
+        return f"/topology/{quote(self.topologies[name])}"
+
+    def address_of(self, path: str) -> str:
+        """A page's address here. `path` is one of the table's; a name in it that is not known here is a KeyError."""
+        worker = self.get(f"/topology-workers/{self.topologies[FAILING]}")["hostPortList"][0]
+        values = {
+            "id": self.cluster.node_id("a") if path.startswith("/supervisor") else self.topologies[FAILING],
+            "component": "check",
+            "host_port": f"{worker['host']}:{worker['port']}",
+            "owner": OWNER,
+        }
+        return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: quote(values[found[1]], safe=":"), path)
+
+    def counted(self, component: str) -> Counter[str]:
+        """What the tasks of a component of `counted` have counted by themselves."""
+        files = self.counted_dir.glob(f"{component}-*.json")
+        return sum((Counter(json.loads(file.read_text())) for file in files), Counter())
+
+    def counted_tasks(self, component: str) -> dict[int, Counter[str]]:
+        """{task: what it has counted}"""
+        files = self.counted_dir.glob(f"{component}-*.json")
+        return {int(file.stem.rpartition("-")[2]): Counter(json.loads(file.read_text())) for file in files}
+
+    def is_quiet(self) -> bool:
+        """Whether every line of `counted` was acked or failed."""
+        spouts = self.counted("lines")
+        return bool(spouts) and spouts["acked"] + spouts["failed"] == spouts["emitted/default"] == LINES
+
+    def wait(self, condition: Callable[[], Any], what: str) -> None:
+        self.cluster.wait(condition, what)
+
+    def close(self) -> None:
+        self.client.close()
+        if self.ui.is_running:
+            self.ui.stop()
+        self.cluster.close()
+
+
+def start(directory: Path) -> BrowserSite:
+    """It runs, and everything on it has told figures."""
+    site = BrowserSite(directory)
+    try:
+        site.start()
+    except BaseException:
+        print(site.cluster.log_tails())
+        site.close()
+        raise
+    return site

@@ -1,0 +1,371 @@
+"""The UI's pages in a browser, on a cluster that runs: what they show, what can be done on them, and by whom.
+
+Found by roles and texts, as people and screen readers find them. `--screenshots DIR` leaves pictures of all pages.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import pytest
+from browser_site import COUNTED, FAILING, MARKED, OWNER, PATHS
+from playwright.sync_api import expect
+from watched_page import HEIGHT, NARROW, NOTICE, WIDE, WatchedPage, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from browser_site import BrowserSite
+
+pytestmark = pytest.mark.timeout(240)
+
+TABS_MAX = 60
+WITHOUT_NIMBUS = re.compile(r"\b50[0-9]\b|net::ERR|Failed to load resource")
+
+
+# --- every page
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_follows_the_rules(
+    path: str, site: BrowserSite, watched: WatchedPage, screenshots: Path | None
+) -> None:
+    """Those of axe-core: contrast in light and dark, names, headings, landmarks. And it fits into a phone."""
+    page = watched.visit(site.address_of(path))
+
+    def take_picture(name: str) -> None:
+        if screenshots is not None:
+            plain = re.sub(r"\W+", "-", path.replace("{", "").replace("}", "")).strip("-") or "cluster"
+            page.screenshot(path=screenshots / f"{plain}-{name}.png", full_page=True)
+
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).not_to_be_empty()
+    assert page.title().endswith("Storm")
+    watched.check_rules()
+    take_picture("light-wide")
+    page.set_viewport_size({"width": NARROW, "height": HEIGHT})
+    assert watched.too_wide() <= 0
+    take_picture("light-narrow")
+    page.emulate_media(color_scheme="dark")
+    assert watched.luminance() < 0.3
+    assert watched.too_wide() <= 0
+    take_picture("dark-narrow")
+    page.set_viewport_size({"width": WIDE, "height": HEIGHT})
+    watched.check_rules("color-contrast")
+    take_picture("dark-wide")
+
+
+def test_every_page_can_be_read_without_scripts(site: BrowserSite, open_page: Callable[..., WatchedPage]) -> None:
+    watched = open_page(scripts=False)
+    for path in PATHS:
+        page = watched.visit(site.address_of(path))
+        expect(page.get_by_role("heading", level=1)).not_to_be_empty()
+        for button in page.get_by_role("button").all():
+            assert not button.is_visible(), f"{path}: {button.inner_text()} does nothing"
+
+
+def test_every_link_of_ours_leads_somewhere(site: BrowserSite, watched: WatchedPage) -> None:
+    links: dict[str, str] = {}
+    for path in PATHS:
+        page = watched.visit(site.address_of(path))
+        hrefs = page.evaluate("() => [...document.querySelectorAll('a[href]')].map(link => link.href)")
+        links |= {urljoin(page.url, href).partition("#")[0]: path for href in hrefs}
+    ours = {href: path for href, path in links.items() if href.startswith(f"{site.address}/")}
+    answers = {href: site.client.get(href, follow_redirects=True).status_code for href in ours}
+    assert {href: (status, ours[href]) for href, status in answers.items() if status != 200} == {}
+    assert len(ours) > len(PATHS)
+
+
+def test_what_is_not_there_is_told_in_a_sentence(site: BrowserSite, watched: WatchedPage) -> None:
+    watched.expected = re.compile("404")
+    page = watched.visit("/topology/none-1-1", status=404)
+    expect(page.get_by_role("main")).to_contain_text("none-1-1")
+    expect(page.get_by_role("main").get_by_role("link", name="The cluster")).to_be_visible()
+    watched.check_rules()
+
+
+# --- what they show
+
+
+def test_figures_are_those_that_the_topology_counted_itself(site: BrowserSite, watched: WatchedPage) -> None:
+    site.wait(site.is_quiet, "the count has ended")
+    lines, split, count = (site.counted(name) for name in ("lines", "split", "count"))
+    assert 0 < lines["failed"] == split["failed"] < lines["acked"]
+    transferred = {
+        "lines": split["executed/lines/default"] + count["executed/lines/side"],
+        "split": count["executed/split/default"],
+        "count": 0,
+    }
+    page = watched.visit(site.topology(COUNTED))
+    for caption, component, counted in (
+        ("Spouts", "lines", lines),
+        ("Bolts", "split", split),
+        ("Bolts", "count", count),
+    ):
+        wanted = {
+            "Emitted": counted["emitted/default"] + counted["emitted/side"],
+            "Transferred": transferred[component],
+            "Acked": counted["acked"],
+            "Failed": counted["failed"],
+        }
+        if caption == "Bolts":
+            wanted["Executed"] = sum(number for name, number in counted.items() if name.startswith("executed/"))
+        assert becomes(partial(figures, watched, caption, component), wanted, page) == wanted, component
+
+
+def test_figures_of_a_component_are_those_of_its_tasks(site: BrowserSite, watched: WatchedPage) -> None:
+    site.wait(site.is_quiet, "the count has ended")
+    page = watched.visit(f"{site.topology(COUNTED)}/component/split")
+    tasks = site.counted_tasks("split")
+    wanted = {
+        f"[{task}-{task}]": (counted["emitted/default"], counted["acked"], counted["failed"])
+        for task, counted in tasks.items()
+    }
+
+    def shown() -> dict[str, Any]:
+        rows = watched.rows("Executors")
+        return {first(row): tuple(whole(row[name]) for name in ("Emitted", "Acked", "Failed")) for row in rows}
+
+    assert becomes(shown, wanted, page) == wanted
+
+
+def becomes(shown: Callable[[], Any], wanted: Any, page: Any) -> Any:
+    """What is shown in the end: as soon as it is what is wanted, else after some seconds."""
+    for _ in range(100):
+        if (found := shown()) == wanted:
+            break
+        page.wait_for_timeout(100)
+    return found
+
+
+def first(row: dict[str, str]) -> str:
+    """What the row is called: its first cell."""
+    return next(iter(row.values()))
+
+
+def figures(watched: WatchedPage, caption: str, component: str) -> dict[str, int]:
+    """{column: number} of a component's row."""
+    for row in watched.rows(caption):
+        if first(row) == component:
+            names = ("Emitted", "Transferred", "Executed", "Acked", "Failed")
+            return {name: whole(row[name]) for name in names if name in row}
+    return {}
+
+
+def test_a_figure_changes_without_the_page_being_loaded_again(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    page.evaluate("() => { window.isTheSame = true; }")
+    before = figures(watched, "Spouts", "numbers")["Emitted"]
+    cell = watched.table("Spouts").locator("tbody tr", has_text="numbers").locator("td").filter(has_text=f"{before:,}")
+    expect(cell).to_have_count(0)
+    assert figures(watched, "Spouts", "numbers")["Emitted"] > before
+    assert page.evaluate("() => window.isTheSame")
+
+
+def test_what_is_wrong_is_told_first_with_the_component_and_its_error(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    troubles = page.get_by_role("list", name="What is wrong")
+    expect(troubles).to_contain_text("check")
+    expect(page.get_by_role("main")).to_contain_text("ValueError: a bad number")
+    page = watched.visit(f"{site.topology(FAILING)}/component/check")
+    expect(page.get_by_role("main")).to_contain_text("ValueError: a bad number")
+
+
+def test_markup_in_names_and_errors_is_text(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(MARKED))
+    main = page.get_by_role("main")
+    expect(main).to_contain_text("<img src=x onerror=hacked=1>")
+    expect(main).to_contain_text("<script>hacked = 1</script>")
+    bolts = watched.table("Bolts")
+    bolts.get_by_role("link", name='"><svg onload=hacked=1>', exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text('"><svg onload=hacked=1>')
+    expect(page.get_by_role("main")).to_contain_text("<b onclick=hacked=1>")
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator("main img[src='x'], main svg[onload], main b[onclick]").count() == 0
+    watched.check_rules()
+
+
+def test_windows_and_the_systems_components_are_chosen(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    windows = page.get_by_role("navigation", name="Figures of the last")
+    expect(windows.get_by_role("link", name="All time")).to_have_attribute("aria-current", "true")
+    windows.get_by_role("link", name="10 min").click()
+    expect(page).to_have_url(re.compile("window=600"))
+    expect(windows.get_by_role("link", name="10 min")).to_have_attribute("aria-current", "true")
+    assert figures(watched, "Spouts", "numbers")["Emitted"] > 0
+    assert "__acker" not in page.get_by_role("main").inner_text()
+    windows.get_by_role("link", name=re.compile("system")).click()
+    expect(page).to_have_url(re.compile("window=600.*sys=true"))
+    expect(page.get_by_role("main")).to_contain_text("__acker")
+
+
+def test_a_table_is_sorted_by_its_heads(site: BrowserSite, watched: WatchedPage) -> None:
+    watched.visit("/")
+    names = [row["Name"] for row in watched.rows("Topologies")]
+    assert names == sorted(names)
+    heading = watched.table("Topologies").get_by_role("columnheader", name="Name")
+    for wanted in ("ascending", "descending"):
+        if heading.get_attribute("aria-sort") != wanted:
+            heading.get_by_role("button").click()
+        expect(heading).to_have_attribute("aria-sort", wanted)
+    assert [row["Name"] for row in watched.rows("Topologies")] == names[::-1]
+
+
+def test_a_long_table_is_searched(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit("/settings")
+    rows = watched.table("Settings").get_by_role("row")
+    expect(rows.filter(has_text="storm.zookeeper.port")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("nimbus seeds")
+    expect(rows.filter(has_text="storm.zookeeper.port")).to_be_hidden()
+    expect(rows.filter(has_text="nimbus.seeds")).to_be_visible()
+
+
+# --- how one gets around
+
+
+def test_light_and_dark_by_the_system_and_by_a_switch(site: BrowserSite, open_page: Callable[..., WatchedPage]) -> None:
+    light, dark = open_page("light"), open_page("dark")
+    for watched in (light, dark):
+        watched.visit("/")
+    assert light.luminance() > 0.8
+    assert dark.luminance() < 0.3
+    light.page.get_by_role("button", name="Dark").click()
+    assert light.luminance() < 0.3
+    light.page.reload()
+    assert light.luminance() < 0.3
+
+
+def test_everything_is_reached_by_the_keyboard_and_one_sees_where_one_is(
+    site: BrowserSite, watched: WatchedPage
+) -> None:
+    page = watched.visit("/")
+    page.keyboard.press("Tab")
+    assert watched.focused()["name"].startswith("Skip to")
+    page.keyboard.press("Enter")
+    assert watched.focused()["tag"] == "MAIN"
+    seen: list[dict[str, Any]] = []
+    while len(seen) < TABS_MAX and watched.focused()["name"] != FAILING:
+        page.keyboard.press("Tab")
+        seen.append(watched.focused())
+    assert [one for one in seen if not one["isShown"]] == []
+    assert "Topologies" in [one["name"] for one in seen if one["role"] == "group"], "a table can be scrolled"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(FAILING)
+
+
+def test_a_dialog_is_opened_and_left_by_the_keyboard(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    kill = page.get_by_role("button", name="Kill", exact=True)
+    kill.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name=f"Kill {FAILING}")
+    expect(dialog).to_be_visible()
+    assert dialog.evaluate("dialog => dialog.contains(document.activeElement)")
+    watched.check_rules()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(kill).to_be_focused()
+    assert site.get("/topology/summary")["topologies"]
+
+
+# --- what can be done
+
+
+def test_a_topology_is_put_to_sleep_and_woken(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    watched.act("Deactivate", "Deactivate")
+    expect(page.get_by_role("main")).to_contain_text("INACTIVE")
+    assert site.get(f"/topology/{site.topologies[FAILING]}")["status"] == "INACTIVE"
+    watched.act("Activate", "Activate")
+    expect(page.get_by_role("button", name="Deactivate", exact=True)).to_be_visible()
+    assert site.get(f"/topology/{site.topologies[FAILING]}")["status"] == "ACTIVE"
+
+
+def test_a_topology_gets_more_executors(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    watched.act("Rebalance", "Rebalance", Wait="0", check="2")
+
+    def executors() -> list[str]:
+        return [row["Executors"] for row in watched.rows("Bolts") if first(row) == "check"]
+
+    assert becomes(executors, ["2"], page) == ["2"]
+
+
+def test_a_refusal_is_told_in_the_dialog(site: BrowserSite, watched: WatchedPage) -> None:
+    watched.expected = re.compile(r"\b4\d\d\b")
+    page = watched.visit(site.topology(FAILING))
+    page.get_by_role("button", name="Rebalance", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("check").fill("99")
+    dialog.get_by_role("button", name="Rebalance", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("check")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_log_levels_and_logged_tuples_are_set(site: BrowserSite, watched: WatchedPage) -> None:
+    watched.visit(site.topology(FAILING))
+    topology = f"/topology/{site.topologies[FAILING]}"
+    watched.act("Log levels", "Set", Logger="troubled", Level="DEBUG", For="60")
+    assert site.get(f"{topology}/logconfig")["namedLoggerLevels"]["troubled"]["target_level"] == "DEBUG"
+    watched.act("Log tuples", "Set", Share="20")
+    assert (site.get(topology)["debug"], site.get(topology)["samplingPct"]) == (True, 20.0)
+    watched.act("Log tuples", "Set", Log="disable")
+    assert site.get(topology)["debug"] is False
+
+
+def test_a_topology_is_killed_only_by_its_name(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(MARKED))
+    page.get_by_role("button", name="Kill", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(re.compile("^Wait")).fill("0")
+    dialog.get_by_label(re.compile("^Type its name")).fill(FAILING)
+    dialog.get_by_role("button", name="Kill it").click()
+    assert dialog.is_visible()
+    assert site.get(f"/topology/{site.topologies[MARKED]}")["status"] == "ACTIVE"
+    dialog.get_by_label(re.compile("^Type its name")).fill(MARKED)
+    dialog.get_by_role("button", name="Kill it").click()
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_role("main")).to_contain_text(re.compile(f"KILLED|No topology '{site.topologies[MARKED]}'"))
+    watched.visit("/")
+    expect(watched.table("Topologies").get_by_role("link", name=MARKED, exact=True)).to_have_count(0)
+
+
+# --- when Nimbus is gone
+
+
+def test_pages_show_what_was_known_while_nimbus_is_gone_and_go_on_by_themselves(
+    site: BrowserSite, watched: WatchedPage
+) -> None:
+    watched.expected = WITHOUT_NIMBUS
+    page = watched.visit(site.topology(FAILING))
+    notice = page.get_by_role("status").filter(has_text=NOTICE)
+    site.cluster.nimbus.stop(signal.SIGKILL)
+    try:
+        expect(notice).to_be_visible()
+        known = figures(watched, "Spouts", "numbers")
+        assert known["Emitted"] > 0
+        expect(page.get_by_role("button", name="Kill", exact=True)).to_be_disabled()
+        page.reload()
+        expect(notice).to_be_visible()
+        assert figures(watched, "Spouts", "numbers") == known
+        watched.check_rules()
+    finally:
+        site.cluster.start_nimbus()
+    expect(notice).to_be_hidden()
+    expect(page.get_by_role("button", name="Kill", exact=True)).to_be_enabled()
+    site.wait(lambda: figures(watched, "Spouts", "numbers")["Emitted"] > known["Emitted"], "figures go on")
+
+
+def test_the_owner_is_shown_with_what_is_his(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit("/owners")
+    page.get_by_role("main").get_by_role("link", name=OWNER).first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(OWNER)
+    expect(page.get_by_role("main").get_by_role("link", name=COUNTED, exact=True)).to_be_visible()
