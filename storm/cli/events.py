@@ -12,9 +12,10 @@ from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with
 from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 if TYPE_CHECKING:
-    from storm.config.settings import Settings
+    from collections.abc import Iterable
 
-CHUNK_BYTES = 64 * 1024
+    from storm.config.settings import Settings
+    from storm.log_lines import Record
 
 
 @click.command()
@@ -85,23 +86,29 @@ def open_events(source: LogSource, lines: int) -> EventReader:
     return EventReader(source, supervisor, lines)
 
 
-class EventReader(LogReader):
-    """Reads events.log, which is there once something was sampled."""
+class EventReader:
+    """Reads a worker's events.log, which is there once something was sampled, from its last `lines` lines on."""
+
+    def __init__(self, source: LogSource, supervisor: Any, lines: int) -> None:
+        self.source = source
+        self._lines = lines
+        self._log = LogReader(source, supervisor, "readWorkerEvents")
 
     def more(self) -> list[str]:
-        """As of a log. Raises StormError where the supervisor is of a release that knows no such file."""
+        """Lines added since the last call. Raises StormError where the supervisor's release knows no such file."""
         try:
-            return super().more()
+            if self._log.is_begun:
+                return _lines_of(self._log.more())
+            return _lines_of(self._log.last(lambda found: len(_lines_of(found)) >= self._lines))[-self._lines :]
         except TopologyNotAliveError:
             return []
         except NotServedError as error:
             where = self.source.host
             raise StormError(f"the supervisor on {where} is of an older release, which cannot show samples") from error
 
-    def _read(self, offset: int) -> Any:
-        source = self.source
-        where = (source.topology_id, source.host, source.port, offset, CHUNK_BYTES)
-        return self._supervisor.call("readWorkerEvents", *where)
+
+def _lines_of(found: Iterable[Record]) -> list[str]:
+    return [line for record in found for line in record.lines]
 
 
 def event_lines(lines: list[str], worker: str, component: str | None, as_json: bool) -> list[str]:

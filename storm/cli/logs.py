@@ -260,9 +260,11 @@ def supervisor_ports(nimbus: Any) -> dict[str, int]:
 class LogReader:
     """Reads one worker's log, whole lines at a time: `last` first, then `more` again and again."""
 
-    def __init__(self, source: LogSource, supervisor: Any) -> None:
+    def __init__(self, source: LogSource, supervisor: Any, method: str = "readWorkerLog") -> None:
+        """`method` is the supervisor's that gives parts of the log."""
         self.source = source
         self._supervisor = supervisor
+        self._method = method
         self._offset: int | None = None
         self._rest = b""
         self._last: Record | None = None
@@ -315,4 +317,4 @@ class LogReader:
 
     def _read(self, offset: int, length: int) -> Any:
         source = self.source
-        return self._supervisor.call("readWorkerLog", source.topology_id, source.host, source.port, offset, length)
+        return self._supervisor.call(self._method, source.topology_id, source.host, source.port, offset, length)

@@ -254,7 +254,7 @@ class LocalCluster:
             launch.port,
             int(self._clock.now() - thread.started_at),
             thread.worker.lanes.stats(),
-            components_part(thread.worker.metrics.text),
+            metrics=components_part(thread.worker.metrics.text),
         )
 
     def _is_gone(self, name: str) -> bool:
