@@ -118,7 +118,7 @@ def test_py_spy_is_told_what_to_look_at(profiler: Profiler, py_spy: Path) -> Non
 
 def test_what_py_spy_says_is_told(profiler: Profiler, py_spy: Path) -> None:
     py_spy.write_text("#!/bin/sh\necho 'Error: Permission Denied\nStack backtrace:\n0: x' >&2\nexit 1\n")
-    with pytest.raises(StormError, match="Error: Permission Denied$"):
+    with pytest.raises(StormError, match=r"Error: Permission Denied$"):
         profiler.profile(4711, 7, "raw")
 
 
