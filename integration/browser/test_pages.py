@@ -206,14 +206,13 @@ def test_windows_and_the_systems_components_are_chosen(site: BrowserSite, watche
 
 def test_a_table_is_sorted_by_its_heads(site: BrowserSite, watched: WatchedPage) -> None:
     watched.visit("/")
-    names = [row["Name"] for row in watched.rows("Topologies")]
-    assert names == sorted(names)
+    names = sorted(row["Name"] for row in watched.rows("Topologies"))
+    assert len(names) > 1
     heading = watched.table("Topologies").get_by_role("columnheader", name="Name")
-    for wanted in ("ascending", "descending"):
-        if heading.get_attribute("aria-sort") != wanted:
-            heading.get_by_role("button").click()
-        expect(heading).to_have_attribute("aria-sort", wanted)
-    assert [row["Name"] for row in watched.rows("Topologies")] == names[::-1]
+    for order, wanted in (("ascending", names), ("descending", names[::-1])):
+        heading.get_by_role("button").click()
+        expect(heading).to_have_attribute("aria-sort", order)
+        assert [row["Name"] for row in watched.rows("Topologies")] == wanted
 
 
 def test_a_long_table_is_searched(site: BrowserSite, watched: WatchedPage) -> None:
