@@ -241,7 +241,7 @@ def check_refusals(client: NimbusClient, package: Path) -> None:
     with pytest.raises(UploadNotFoundError, match="package is not here"):
         client.call("submitTopology", "other", "/etc/passwd", "{}", convert.topology_to_thrift(WORD_COUNT))
     with pytest.raises(StormError, match="not served yet"):
-        client.call("getTopologyHistory", "me")
+        client.call("createStateInZookeeper", "key")
 
 
 def test_a_pending_kill_survives_a_crash_of_nimbus(site: Any, package: Path, wait: Callable[..., Any]) -> None:

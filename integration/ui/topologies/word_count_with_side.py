@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+import time
 from typing import TYPE_CHECKING, Any
 
 from storm import Bolt, Spout, StormTopology, TopologyBuilder, Tuple
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
 LINE = "the quick brown fox jumps over"
+LINES_A_SEC = 500  # of each spout: tests run beside it
 
 
 class Words(Spout):
@@ -20,10 +21,13 @@ class Words(Spout):
 
     def open(self, conf: Mapping[str, Any], context: TopologyContext, collector: SpoutOutputCollector) -> None:
         self.collector = collector
-        self.numbers = count(1)
+        self.began = time.monotonic()
+        self.number = 0
 
     def next_tuple(self) -> None:
-        number = next(self.numbers)
+        if self.number > (time.monotonic() - self.began) * LINES_A_SEC:
+            return
+        self.number = number = self.number + 1
         self.collector.emit([LINE, number], message_id=number)
         if number % 10 == 0:
             self.collector.emit([number], stream="side")
