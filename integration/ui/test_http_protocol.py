@@ -98,6 +98,24 @@ def test_who_does_not_finish_a_request_is_left(
     assert is_closed(slow)
 
 
+def test_who_is_answered_and_goes_on_with_a_body_that_never_ends_is_left(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = connect()
+    answer(slow)
+    monkeypatch.setattr(protocol, "HEAD_SECS", 0.2)
+    answer(slow, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
+    slow.sendall(b"x")
+    assert is_closed(slow)
+
+
+def test_a_body_that_ends_after_its_answer_is_in_nobodys_way(connect: Callable[[], socket.socket]) -> None:
+    client = connect()
+    for _ in range(2):
+        assert b"200 OK" in answer(client, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nx")
+        client.sendall(b"xx")
+
+
 def test_a_byte_now_and_then_gives_no_more_time(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ class HttpProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if (self.conn.their_state is h11.IDLE or self._has_rest) and not self.transport.is_closing():
             self._expect_head()  # a part of a head has come, and more has to
         else:
             self._stop_head_timer()
@@ -52,7 +52,7 @@ class HttpProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        if self._has_rest or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]):
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
@@ -75,6 +75,11 @@ class HttpProtocol(H11Protocol):
     def waits_since(self) -> float | None:
         """When it began to let the server wait for a request's head, on the loop's clock; None: it does not."""
         return None if self._head_timer is None else self._head_timer.when() - HEAD_SECS
+
+    @property
+    def _has_rest(self) -> bool:
+        """Whether it was answered before its body had come: the rest is in the way of the next head."""
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
 
     def _expect_head(self) -> None:
         if self._head_timer is None:

@@ -73,16 +73,17 @@ def read_part(file: BinaryIO, budget: Budget, *, is_packed: bool, start: int | N
         file.seek(begin)
         data = _read(file, length)
         return Part(data, begin, max(size, begin + len(data)), begin + len(data) >= size)
-    begin = start or 0
+    begin, size = start or 0, 0
     found = b""
-    for data in pieces(file, is_packed=True, start=begin):
+    for data in pieces(file, is_packed=True, start=0):
         budget.take(PIECE_BYTES)
-        found += data
+        found += data[max(0, begin - size) :]
+        size += len(data)
         if len(found) > length:
             return Part(found[:length], begin, None, False)
         if budget.is_spent:
             raise Problem(503, f"Unpacking the log to byte {begin:,} takes too long: download it instead.")
-    return Part(found, begin, begin + len(found), True)
+    return Part(found, min(begin, size), size, True)
 
 
 def _read(file: BinaryIO, length: int) -> bytes:

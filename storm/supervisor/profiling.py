@@ -42,30 +42,37 @@ class Profiler:
         self._one_at_a_time = threading.Lock()
         self._stacks_lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
+        self._child_lock = threading.Lock()
+        self._is_closed = False
 
     def children(self) -> set[int]:
         """Processes of ours that this waits for."""
-        child = self._child
+        with self._child_lock:
+            child = self._child
         return set() if child is None else {child.pid}
 
     def close(self) -> None:
-        """End what is under way; its caller is told so."""
-        child = self._child
-        if child is not None:
-            child.kill()
+        """End what is under way; its caller is told so. Nothing begins afterwards."""
+        with self._child_lock:
+            self._is_closed = True
+            if self._child is not None:
+                self._child.kill()
 
     def stacks(self, worker_id: str, pid: int) -> str:
         """Those of all threads, innermost frame first. Raises StormError."""
         file = self._workers_dir / worker_id / STACKS_FILE
         if not process_table.catches(pid, signal.SIGUSR1):
             raise StormError(f"worker {worker_id} does not tell its stacks: it is starting, or of an older release")
-        with self._stacks_lock:
-            try:
-                os.truncate(file, 0)
-                self._signal(worker_id, pid)
-                return self._answer(file).decode("utf-8", "replace")
-            except OSError as error:
-                raise StormError(f"the stacks of worker {worker_id} cannot be read: {error}") from error
+        if not self._stacks_lock.acquire(timeout=ANSWER_SECS):  # else a worker that hangs could take all threads
+            raise StormError("other workers of this host are telling their stacks: ask again in a moment")
+        try:
+            os.truncate(file, 0)
+            self._signal(worker_id, pid)
+            return self._answer(file).decode("utf-8", "replace")
+        except OSError as error:
+            raise StormError(f"the stacks of worker {worker_id} cannot be read: {error}") from error
+        finally:
+            self._stacks_lock.release()
 
     def profile(self, pid: int, secs: int, form: str) -> bytes:
         """What py-spy makes of `secs` seconds of the process, in one of FORMATS. Raises StormError."""
@@ -114,10 +121,7 @@ class Profiler:
             "--output", str(file), "--nonblocking", "--threads",
         ]  # fmt: skip
         try:
-            with subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            ) as child:
-                self._child = child
+            with self._begun(command) as child:
                 try:
                     _, said = child.communicate(timeout=secs + END_SECS)
                 except subprocess.TimeoutExpired:
@@ -132,6 +136,16 @@ class Profiler:
             why = said.decode("utf-8", "replace").partition("Stack backtrace:")[0]  # what follows is of py-spy itself
             raise StormError(f"py-spy made no profile: {' '.join(why.split())[-500:]}")
         return data
+
+    def _begun(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Whoever closes this, or reaps processes, sees it as soon as it is there."""
+        with self._child_lock:
+            if self._is_closed:
+                raise StormError("the supervisor is about to end")
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+            return self._child
 
 
 def found_py_spy() -> str | None:

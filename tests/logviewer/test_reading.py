@@ -41,6 +41,8 @@ def test_a_part_of_a_packed_log(host: Any) -> None:
     assert part(path, host.clock, PIECE_BYTES + 1, 7) == Part(DATA[PIECE_BYTES + 1 :][:7], PIECE_BYTES + 1, None, False)
     end = len(DATA) - 3
     assert part(path, host.clock, end, 7) == Part(DATA[-3:], end, len(DATA), True)
+    end = len(DATA)
+    assert part(path, host.clock, end + 7, 4) == Part(b"", end, end, True)
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[: len(data) // 2], lambda data: b"no gzip", lambda data: b""])

@@ -157,3 +157,34 @@ def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
     thread.join(60)
     assert said
     assert said[0].startswith("py-spy made no profile")
+
+
+def test_nothing_begins_when_the_supervisor_ends(profiler: Profiler, py_spy: Path) -> None:
+    """For a call that waited for a thread meanwhile: py-spy would go on for minutes after the supervisor."""
+    profiler.close()
+    with pytest.raises(StormError, match="the supervisor is about to end"):
+        profiler.profile(4711, 1, "raw")
+
+
+def test_a_worker_that_hangs_keeps_callers_for_a_bounded_time(
+    tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    class HeldClock(SystemClock):
+        def sleep(self, secs: float) -> None:
+            asked.set()
+            answers.wait(60)
+
+    profiler, pid = Profiler(tmp_path, HeldClock()), start(WORKER, "w1")
+    first = threading.Thread(target=profiler.stacks, args=("w1", pid))
+    first.start()
+    try:
+        assert asked.wait(60)
+        monkeypatch.setattr(profiling, "ANSWER_SECS", 0.0)
+        with pytest.raises(StormError, match="ask again in a moment"):
+            profiler.stacks("w1", pid)
+    finally:
+        monkeypatch.undo()
+        answers.set()
+        first.join(60)

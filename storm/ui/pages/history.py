@@ -53,8 +53,8 @@ def rates(earlier: Look, later: Look) -> Rates | None:
     secs = later.at - earlier.at
     if secs <= 0 or earlier.workers.keys() != later.workers.keys():
         return None
-    if any(up < earlier.workers[worker] for worker, up in later.workers.items()):
-        return None
+    if any(up < max(earlier.workers[worker], secs) for worker, up in later.workers.items()):
+        return None  # one that is up for less than the time between may have started in it
     emitted, acked, failed = (
         later.emitted - earlier.emitted,
         later.acked - earlier.acked,

@@ -37,6 +37,7 @@ def test_where_nothing_was_acked_there_is_no_latency() -> None:
     "later",
     [
         look(110, 2_000, 700, a=3),  # its worker is another process, which counted far in the meantime
+        look(400, 9_000, 8_000, a=250),  # the same, and it is up for longer than that one was
         look(110, 1_400, 600, a=110, b=5),  # one more worker tells of itself
         look(110, 1_400, 600, b=110),  # another worker
         look(110, 900, 600),  # counts fell
