@@ -20,7 +20,7 @@ TEXT, JSON = "text", "json"  # `topology.worker.log.format`
 NONE = "-"
 
 _STAMP = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{3})Z?"
-_PLACE = r"(?:-|[^/\]]+/(?P<worker>[^/]+?)(?:/(?P<component>[^/]+)/(?P<task>\d+|-))?)"
+_PLACE = r"(?:-|[^/\]]+/(?P<worker>(?:\[[^/\[\]]*\])?[^/\[\]]+)(?:/(?P<component>[^/]+)/(?P<task>\d+|-))?)"
 _OURS = re.compile(_STAMP + r" (?P<level>\S+|Level \d+) \[" + _PLACE + r"\] (?P<logger>.*?): (?P<message>.*)")
 # What a user's own format, or another release, may have written.
 _OTHER = re.compile(_STAMP + r"\s*(?:(?P<level>DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b)?[\s:-]*(?P<message>.*)")
@@ -74,8 +74,16 @@ def json_line(place: Place | None, fields: Mapping[str, Any], extra: Mapping[str
         return json.dumps(told, ensure_ascii=False)
     try:
         return json.dumps({**told, "extra": extra}, ensure_ascii=False, default=str, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):  # keys, circles, not-a-numbers
-        return json.dumps({**told, "extra": {str(key): str(value) for key, value in extra.items()}}, ensure_ascii=False)
+    except Exception:  # noqa: BLE001 - keys, circles, not-a-numbers, and whatever a user's `__str__` raises
+        shown = {str(key): _shown(value) for key, value in extra.items()}
+        return json.dumps({**told, "extra": shown}, ensure_ascii=False)
+
+
+def _shown(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001
+        return "a value that cannot be shown"
 
 
 def records(lines: Iterable[str], before: Record | None = None) -> list[Record]:

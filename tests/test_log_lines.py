@@ -60,6 +60,20 @@ def test_what_json_does_not_have_becomes_text(value: object) -> None:
     assert told["extra"]["odd"] == str(value)
 
 
+def test_a_long_line_of_brackets_is_read_in_one_go() -> None:
+    line = f"{TIME} INFO [wc-1-0/host:6700{'] x' * 50_000}"  # a minute, where each bracket may be the last one
+    assert [record.lines for record in records([line])] == [(line,)]
+
+
+def test_a_value_that_cannot_be_shown_takes_no_record_with_it() -> None:
+    class Unspeakable:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    told = json.loads(json_line(None, {"time": TIME}, {"odd": Unspeakable(), "order": 5}))
+    assert told["extra"] == {"odd": "a value that cannot be shown", "order": "5"}
+
+
 def test_lines_that_begin_no_record_belong_to_the_one_before() -> None:
     one, two = (text_line(PLACE, TIME, "ERROR", "app", name) for name in ("one", "two"))
     found = records(["stray", one, "Traceback (most recent call last):", "  ValueError", two])

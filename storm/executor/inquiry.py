@@ -40,11 +40,15 @@ class Holding(NamedTuple):
 
 
 class LastFailure(NamedTuple):
-    """What the spout's `task` was told at `at`, by the clock's seconds: kept for people."""
+    """What the spout's `task` was told at `at` of what it emitted at `since`, by the clock's seconds: for people.
+
+    `message_id` is text, made by the spout's own thread: a user's `__repr__` may wait for what that thread holds.
+    """
 
     task: TaskId
-    tree: FailedTree
+    message_id: str
     failure: Failure
+    since: float
     at: float
 
 

@@ -6,9 +6,7 @@ of that where it should never be; here it is one reason among others why nothing
 
 from __future__ import annotations
 
-import contextlib
 import os
-import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,11 +41,8 @@ if TYPE_CHECKING:
 
 STANDS_STILL = {INACTIVE, MISSING_PEERS, OPENING}  # a spout, whatever it has emitted since the look before
 NO_TASKS: frozenset[TaskId] = frozenset()
-TEXT_CHARS_MAX = 300  # of why a tuple failed: it may name many components
+TEXT_CHARS_MAX = 300  # of why a tuple failed, which may name many components, and of where a call is
 NAMES_MAX = 10  # of components and of workers that an executor waits for: a heartbeat has its limits
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 100
 
 
 class LastingCall(NamedTuple):
@@ -204,11 +199,11 @@ def failures(executor: Executor, now: float, wall_secs: int) -> tuple[FailedTupl
     return tuple(
         FailedTuple(
             each.task,
-            _shown(each.tree.message_id),
+            _sendable(each.message_id),
             each.failure.kind,
             each.failure.component,
-            each.failure.text[:TEXT_CHARS_MAX],
-            max(0.0, each.at - each.tree.since),
+            _sendable(each.failure.text),
+            max(0.0, each.at - each.since),
             wall_secs - round(now - each.at),
         )
         for each in list(executor.last_failures)
@@ -220,7 +215,7 @@ def place(stack: Sequence[FrameType]) -> str:
     for frame in reversed(stack):
         name = frame.f_code.co_filename
         if not is_ours(name):
-            return f"{os.path.basename(name)}, line {frame.f_lineno}, in {frame.f_code.co_name}"
+            return _sendable(f"{os.path.basename(name)}, line {frame.f_lineno}, in {frame.f_code.co_name}")
     return ""
 
 
@@ -228,8 +223,6 @@ def _first(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names)[:NAMES_MAX])
 
 
-def _shown(message_id: Any) -> str:
-    """A user's `__repr__` may raise."""
-    with contextlib.suppress(Exception):
-        return _short.repr(message_id)
-    return "an id that cannot be shown"
+def _sendable(text: str) -> str:
+    """At most TEXT_CHARS_MAX characters, all of which UTF-8 has: what a user's `__repr__` makes may have others."""
+    return text[:TEXT_CHARS_MAX].encode("utf-8", "backslashreplace").decode()

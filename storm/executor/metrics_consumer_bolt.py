@@ -103,7 +103,7 @@ class MetricsConsumerBolt(Bolt):
         try:
             consumer = load_consumer(self.registration.class_name)
             consumer.prepare(conf, self.registration.argument, context)
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        except BaseException as error:  # noqa: BLE001 - whatever the user's code raises, asyncio's cancellation too
             self.collector.report_error(error)
             with self.changed:
                 self.stopping = True
@@ -111,11 +111,11 @@ class MetricsConsumerBolt(Bolt):
         while reports := self.take():
             try:
                 consumer.handle_all([(info, self.chosen(points)) for info, points in reports])
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001
                 self.collector.report_error(error)
         try:
             consumer.cleanup()
-        except Exception as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001
             self.collector.report_error(error)
 
     def take(self) -> list[tuple[TaskInfo, list[DataPoint]]]:

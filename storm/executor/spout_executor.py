@@ -12,6 +12,7 @@ from storm.executor.executor import Executor
 from storm.executor.inquiry import Inquiry, LastFailure, failure_of, summary
 from storm.executor.pending import Pending, root_base
 from storm.executor.retries import RetrySchedule
+from storm.executor.shown_ids import shown_id
 from storm.executor.task import wire_streams
 from storm.metrics.executor_stats import Totals
 from storm.topology.component import Spout
@@ -285,7 +286,8 @@ class SpoutExecutor(Executor):
             ]
             kept = max(0, len(trees) - FAILURES_KEPT)
             for tree, (_, failure) in zip(trees[kept:], failures[kept:], strict=True):
-                self.last_failures.append(LastFailure(task.id, tree, failure, now))
+                shown = LastFailure(task.id, shown_id(tree.message_id), failure, tree.since, now)
+                self.last_failures.append(shown)
             if inquiry is not None:
                 for component, text in summary(failures, self.component).items():
                     if self.throttle.allows(now):

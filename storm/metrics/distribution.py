@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PARTS = 8  # of a power of two
 EXPONENT_MAX = 64  # values beyond 2**64, or nearer to 0 than 2**-64, share the outermost buckets
 ZERO_BUCKET = -PARTS * (EXPONENT_MAX + 1)  # of all values that are not above 0
+LAST_BUCKET = PARTS * EXPONENT_MAX + PARTS - 1
 QUANTILES = ((".p50", 0.5), (".p75", 0.75), (".p95", 0.95), (".p98", 0.98), (".p99", 0.99), (".p999", 0.999))
 
 
@@ -30,7 +31,7 @@ def bucket_of(value: float) -> int:
     share, exponent = math.frexp(value)
     part = int((share - 0.5) * (2 * PARTS))  # raises for what is not finite
     if exponent > EXPONENT_MAX:
-        return PARTS * EXPONENT_MAX + PARTS - 1
+        return LAST_BUCKET
     if exponent < -EXPONENT_MAX:
         return -PARTS * EXPONENT_MAX
     return PARTS * exponent + part

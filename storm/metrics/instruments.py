@@ -6,6 +6,7 @@ another thread, and never resets anything: a reading that is lost loses nothing.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import re
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 NAMES_MAX = 200  # of one task: each is told to Nimbus and consumers again and again
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_./:-]{0,127}")
 TEXT_CHARS_MAX = 200  # of a gauge's value
+ERROR_CHARS_MAX = 500  # of why one cannot be read
 
 F = TypeVar("F", bound="Callable[..., Any]")
 I = TypeVar("I", bound="Instrument")  # noqa: E741
@@ -94,13 +96,13 @@ class Histogram:
     def update(self, value: float) -> None:
         """Add a value. Raises ValueError, OverflowError or TypeError for what is no finite number."""
         bucket = bucket_of(value)
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
-        self.count += 1
         self.total += value
         if value < self.least:
             self.least = value
         if value > self.most:
             self.most = value
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.count += 1  # last: whoever reads meanwhile knows the least and the most of all that is counted
 
     def read(self) -> Distribution:
         """As of now; any thread may call it."""
@@ -218,10 +220,12 @@ class TaskMetrics:
             kind = type(instrument).__name__.lower()
             try:
                 readings.append(Reading(name, kind, _shown(instrument)))
-            except Exception as error:  # noqa: BLE001 - whatever a gauge's function raises
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a gauge's function raises, asyncio's cancellation too
                 if name not in self._broken:
                     self._broken.add(name)
-                    on_error(f"{self._named(name)}: the {kind} cannot be read: {type(error).__name__}: {error}")
+                    on_error(f"{self._named(name)}: the {kind} cannot be read: {_told(error)}")
             else:
                 self._broken.discard(name)
         return readings
@@ -253,6 +257,14 @@ class TaskMetrics:
         return f"component {self._component!r}, task {self._task}, metric {name!r:.140}"
 
 
+def _told(error: BaseException) -> str:
+    """It may name the value, and that may be long; a user's `__str__` may raise."""
+    name = type(error).__name__
+    with contextlib.suppress(Exception):
+        return f"{name}: {error}"[:ERROR_CHARS_MAX]
+    return name
+
+
 def _shown(instrument: Instrument) -> float | str | Distribution:
     """Raises what a gauge's function raises, and ValueError for what is not finite."""
     if not isinstance(instrument, Counter | Meter):
@@ -260,6 +272,7 @@ def _shown(instrument: Instrument) -> float | str | Distribution:
         if isinstance(value, Distribution) and not math.isfinite(value.total):
             raise ValueError("the sum of its values is not finite")
         return value
-    if not math.isfinite(instrument.count):
-        raise ValueError(f"{instrument.count} is not finite")
-    return instrument.count
+    count = instrument.count
+    if not math.isfinite(count):
+        raise ValueError(f"{count} is not finite")
+    return count if type(count) in (int, float) else float(count)  # NumPy's numbers do not travel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from storm.metrics.distribution import Distribution
+from storm.metrics.distribution import LAST_BUCKET, ZERO_BUCKET, Distribution
 from storm.metrics.families import COUNTER, GAUGE, HISTOGRAM, SUMMARY, WORKER
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def decode(text: str) -> list[Series]:
         try:
             name, labels, value = entry
             kind = WORKER[name].kind
-            series.append(Series(name, {str(key): str(each) for key, each in labels.items()}, _value(kind, value)))
-        except (KeyError, ValueError, TypeError, AttributeError):
+            told = {str(key): str(each) for key, each in labels.items()}
+            "".join(told.values()).encode()  # raises for what UTF-8 has not
+            series.append(Series(name, told, _value(kind, value)))
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
             continue
     return series
 
@@ -100,6 +102,7 @@ def _value(kind: str, plain: Any) -> Value:
         return Summary(float(secs), int(number))
     assert kind == HISTOGRAM
     count, total, least, most, buckets = plain
-    return Distribution(
-        int(count), float(total), float(least), float(most), {int(bucket): int(n) for bucket, n in buckets}
-    )
+    found = {int(bucket): int(n) for bucket, n in buckets}
+    if any(not ZERO_BUCKET <= bucket <= LAST_BUCKET for bucket in found):
+        raise ValueError("there is no such bucket")
+    return Distribution(int(count), float(total), float(least), float(most), found)

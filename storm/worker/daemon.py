@@ -160,6 +160,7 @@ class Worker:
     def turn(self, refresh_secs: float) -> float:
         """Compare wanted with actual once; for how many seconds nothing is due."""
         now = self._clock.now()
+        self._note_failure()  # whoever watches lanes may hang in a `__repr__` of what he tells people
         if self.exchange.take_unheard_of():
             self._read_at = float("-inf")
         if now - self._read_at >= refresh_secs:
@@ -201,12 +202,15 @@ class Worker:
                 return
             try:
                 reason = watch.look(self._clock.now())
-            except Exception:
+            except BaseException:
                 logger.exception("Executors could not be watched; if one hangs, nobody will tell.")
                 watch.pause_secs = None
                 continue
             if reason is not None:
                 self.end(EXIT_STUCK, reason)
+        self._note_failure()
+
+    def _note_failure(self) -> None:
         failure = self.lanes.failure
         if failure is not None:
             self.end(EXIT_EXECUTOR_ERROR, f"an executor failed: {type(failure).__name__}: {failure}")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STATS_EVERY_SECS = 3.0
+BARE_SECS = 60.0
 ANSWER_SECS = 1.0
 
 
@@ -69,6 +70,7 @@ class Heartbeats:
         self.insight: Callable[[], WorkerInsight | None] | None = None
         self.metrics: Callable[[], str] = str
         self._metrics_told = ""  # each text is told once
+        self._bare_until = float("-inf")  # until then beats say that the worker lives and nothing more
 
     def start(self, every_secs: float) -> None:
         """A beat each `every_secs`, however long the one before had to wait for answers."""
@@ -90,8 +92,8 @@ class Heartbeats:
         """One heartbeat. It does not raise: what is wrong is logged when it begins and when it ends."""
         try:
             message = self._message()
-        except Exception:
-            logger.exception("A heartbeat could not be made.")
+        except Exception:  # noqa: BLE001
+            self._go_bare("A heartbeat could not be made.")
             return
         try:
             self._supervisor.call("sendSupervisorWorkerHeartbeat", message)
@@ -104,13 +106,18 @@ class Heartbeats:
                 logger.warning("The supervisor does not take the heartbeat: %s", error)
             self._misses += 1
             self._beat_nimbus(message)
-        except Exception:
-            logger.exception("A heartbeat could not be sent.")
+        except Exception:  # noqa: BLE001
+            self._go_bare("A heartbeat could not be sent.")
         else:
             if self._misses:
                 logger.info("The supervisor takes heartbeats again, after %d misses.", self._misses)
             self._misses = 0
             self._metrics_told = message.metrics or self._metrics_told
+
+    def _go_bare(self, what: str) -> None:
+        """A worker that is not heard is ended: what cannot be told of it must not silence it."""
+        logger.exception("%s For %d s they tell nothing but that the worker lives.", what, BARE_SECS)
+        self._bare_until = self._clock.now() + BARE_SECS
 
     def _beat_nimbus(self, message: Any) -> None:
         try:
@@ -121,6 +128,8 @@ class Heartbeats:
         except StormError as error:
             if self._misses & (self._misses - 1) == 0:
                 logger.warning("Nor does Nimbus: %s", error)
+        except Exception:  # noqa: BLE001
+            self._go_bare("A heartbeat could not be sent to Nimbus.")
 
     def _message(self) -> Any:
         from storm.thrift import convert
@@ -136,6 +145,8 @@ class Heartbeats:
             uptime_secs=None if self.stats is None else int(now - self._started_at),
             worker_id=self._launch.worker_id,
         )
+        if now < self._bare_until:
+            return message
         if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:
             self._stats_at = now
             message.executor_stats = convert.all_executor_stats_to_thrift(self.stats())

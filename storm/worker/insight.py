@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILURES_MAX = 100  # of all executors together: a heartbeat has its limits
+PEERS_MAX = 50  # that are named, of each kind, with each beat: Nimbus has as many beats as there are workers
 
 T = TypeVar("T")
 
@@ -64,9 +65,11 @@ class Insights:
         obstacles = exchange.obstacles()
         return WorkerInsight(
             full_components=self._components(self._lanes.full_tasks()),
-            held_by={worker: self._components(tasks) for worker, tasks in sorted(obstacles.announced.items())},
-            slow_peers=tuple(sorted(obstacles.slow)),
-            missing_peers=tuple(name_of(peer) for peer in exchange.missing_peers()),
+            held_by={
+                worker: self._components(tasks) for worker, tasks in sorted(obstacles.announced.items())[:PEERS_MAX]
+            },
+            slow_peers=tuple(sorted(obstacles.slow)[:PEERS_MAX]),
+            missing_peers=tuple(name_of(peer) for peer in exchange.missing_peers()[:PEERS_MAX]),
             peers=exchange.peers(),
             reconnects=exchange.reconnects(),
             dropped=exchange.dropped(),

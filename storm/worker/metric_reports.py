@@ -96,7 +96,7 @@ class MetricReports:
         while not self._stopped.is_set():
             try:
                 due = self.step(self._clock.now())
-            except Exception:
+            except BaseException:
                 logger.exception("Metrics could not be collected; it is tried again.")
                 due = self._clock.now() + COLLECT_SECS
             self._stopped.wait(max(0.0, due - self._clock.now()))

@@ -254,3 +254,29 @@ def test_a_call_that_goes_on_is_seen_at_the_second_look_at_it(lane: str) -> None
         script.on.clear()
         gate.opened.set()
         assert lanes.stop(WAIT_SECS)
+
+
+def test_an_id_is_made_text_by_its_spout_once_and_never_by_who_looks() -> None:
+    shown: list[str] = []
+
+    class Odd:
+        def __repr__(self) -> str:
+            shown.append("once")
+            return "\ud800" + "x" * 10_000
+
+    def emit(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit([1], Odd())
+
+    site = Site(Script(next_tuple=emit))
+    site.workers.settle()
+    site.lanes.fail_pending("it died")
+    site.workers.settle()
+    before = list(shown)
+    for _ in range(3):
+        found = failures(site.executor("spout"), site.workers.clock.now(), 1_700_000_000)
+    assert shown == before
+    assert found
+    for each in found:
+        assert len(each.message_id.encode()) < 1_000

@@ -49,6 +49,8 @@ class Notes(MetricsConsumer):
         seen.note((task_info, data_points))
         if task_info.task_id == 13:
             raise ValueError("thirteen")
+        if task_info.task_id == 14:
+            raise SystemExit("fourteen")
 
     def cleanup(self) -> None:
         seen.note("cleanup")
@@ -122,6 +124,11 @@ def test_an_error_of_the_consumer_is_shown_and_the_next_report_comes() -> None:
     made.execute(report(4))
     assert seen.wait(3)[-1][0].task_id == 4
     assert [str(error) for error in collector.errors] == ["thirteen"]
+    made.execute(report(14))
+    seen.wait(4)
+    made.execute(report(4))
+    assert seen.wait(5)[-1][0].task_id == 4
+    assert [str(error) for error in collector.errors] == ["thirteen", "fourteen"]
     made.cleanup()
 
 

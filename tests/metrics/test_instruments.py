@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -74,6 +75,50 @@ def test_a_count_that_is_no_number_spoils_nothing_else(metrics: TaskMetrics) -> 
     assert errors == [
         "component 'count', task 7, metric 'bad': the counter cannot be read: ValueError: nan is not finite"
     ]
+
+
+class Number(int):
+    """As NumPy's: a number, and of no type that can travel."""
+
+
+def test_a_count_is_a_plain_number_whatever_it_was_made_of(metrics: TaskMetrics) -> None:
+    metrics.counter("lines").count = Number(3)
+    assert [type(value) for _, _, value in metrics.read(pytest.fail)] == [float]
+
+
+def test_a_gauge_that_shows_what_was_cancelled_spoils_nothing_else(metrics: TaskMetrics) -> None:
+    def cancelled() -> float:
+        raise asyncio.CancelledError
+
+    metrics.gauge("bad", cancelled)
+    metrics.counter("good").inc()
+    errors: list[str] = []
+    assert [name for name, _, _ in metrics.read(errors.append)] == ["good"]
+    assert errors == ["component 'count', task 7, metric 'bad': the gauge cannot be read: CancelledError: "]
+
+
+def test_an_error_that_is_long_or_cannot_be_shown_spoils_nothing_else(metrics: TaskMetrics) -> None:
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no")
+
+    def raises() -> float:
+        raise UnspeakableError
+
+    metrics.gauge("bad", raises)
+    metrics.gauge("long", lambda: "x" * 1_000_000)
+    metrics.counter("good").inc()
+    errors: list[str] = []
+    assert [name for name, _, _ in metrics.read(errors.append)] == ["good"]
+    assert errors[0].endswith("cannot be read: UnspeakableError")
+    assert len(errors[1]) < 1_000
+
+
+def test_a_value_that_is_refused_leaves_nothing_behind(metrics: TaskMetrics) -> None:
+    sizes = metrics.histogram("sizes")
+    with pytest.raises(TypeError):
+        sizes.update(Decimal("1.5"))  # type: ignore[arg-type]
+    assert (sizes.count, sizes.total, sizes.buckets) == (0, 0.0, {})
 
 
 def test_a_timer_times_blocks_functions_and_what_is_within(metrics: TaskMetrics, clock: Clock) -> None:

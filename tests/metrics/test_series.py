@@ -39,6 +39,9 @@ def test_a_line_is_bounded_and_tells_how_much_it_lacks() -> None:
     ["", "\n", "{}", "[1, [], null]", "[" * 60_000, '[["of another release", {}, 1]]', "x" * (LINE_BYTES_MAX + 1)]
     + [json.dumps([["storm_worker_peers", {}, value]]) for value in (None, "many", [1, 2, 3], {})]
     + [json.dumps([["storm_metric_seconds", {}, value]]) for value in (1, [1, 2], [1, 2, 3, 4, [5]])]
+    + [f"[[{json.dumps('storm_worker_reconnects_total')}, {{}}, {10**400}]]"]
+    + [json.dumps([["storm_metric_seconds", {}, [1, 1.0, 1.0, 1.0, [[bucket, 1]]]]]) for bucket in (1e6, -1e6, 1e999)]
+    + [json.dumps([["storm_metric_value", {"component": "\ud800", "name": "n", "task": "1"}, 1]])]
     + ['[["storm_worker_peers", [], 1]]', '[["storm_worker_peers", 1]]'],
 )  # fmt: skip
 def test_what_cannot_be_read_is_passed_over(text: str) -> None:

@@ -24,7 +24,7 @@ from storm.topology.builder import TopologyBuilder
 from storm.topology.component import Bolt, Spout
 from storm.topology.parallelism import component_tasks, normalise, normalise_conf
 from storm.topology.system_topology import system_topology
-from storm.worker.daemon import EXIT_ORDERLY, PEERS_WAIT_SECS, Worker, WorkerParts, build_worker
+from storm.worker.daemon import EXIT_EXECUTOR_ERROR, EXIT_ORDERLY, PEERS_WAIT_SECS, Worker, WorkerParts, build_worker
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
@@ -193,6 +193,15 @@ def test_they_are_active_only_while_the_topology_is(story: Story) -> None:
         story.set_status(TopologyStatus.ACTIVE)
         story.turns(a, b)
         assert a.active
+
+
+def test_a_worker_whose_executor_failed_ends_whoever_else_watches_it(story: Story) -> None:
+    worker = story.worker(A)
+    story.turns(worker, count=1)
+    assert worker.ending is None
+    worker.lanes.fail(worker.lanes.executors[0], ValueError("no"))
+    worker.turn(REFRESH_SECS)
+    assert worker.ending == (EXIT_EXECUTOR_ERROR, "an executor failed: ValueError: no")
 
 
 def test_a_worker_that_is_replaced_wants_to_end_in_order(story: Story) -> None:

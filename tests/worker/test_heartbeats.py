@@ -13,7 +13,7 @@ from storm.metrics.insight_records import WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
 from storm.thrift import convert
 from storm.thrift.insight_convert import worker_insight_from_thrift
-from storm.worker.heartbeats import STATS_EVERY_SECS, Heartbeats
+from storm.worker.heartbeats import BARE_SECS, STATS_EVERY_SECS, Heartbeats
 from storm.worker.launch import Launch
 
 LAUNCH = Launch(
@@ -169,3 +169,35 @@ def test_before_anything_was_measured_nothing_is_told(story: Story) -> None:
     story.heartbeats.stats = lambda: STATS
     story.heartbeats.beat()
     assert story.supervisor.messages[-1].metrics is None
+
+
+@pytest.mark.parametrize("to_nimbus", [False, True])
+def test_what_cannot_be_told_of_a_worker_does_not_silence_it(story: Story, to_nimbus: bool) -> None:
+    class Picky(Called):
+        def call(self, method: str, *arguments: Any) -> None:
+            arguments[0].insight and (arguments[0].insight.slow_peers or [""])[0].encode()
+            super().call(method, *arguments)
+
+    picky = Picky()
+    story.heartbeats = Heartbeats(
+        LAUNCH, story.clock, story.supervisor if to_nimbus else picky, lambda: picky, lambda: None
+    )
+    if to_nimbus:
+        story.supervisor.answer = ThriftConnectionError("down")
+    story.heartbeats.stats = lambda: STATS
+    story.heartbeats.insight = lambda: WorkerInsight(slow_peers=("\ud800",))
+    story.heartbeats.beat()
+    assert picky.messages == []
+    story.heartbeats.beat()
+    [message] = picky.messages
+    assert (message.uptime_secs, message.insight, message.executor_stats) == (0, None, None)
+
+
+def test_a_beat_that_cannot_be_made_is_followed_by_one_that_says_less(story: Story) -> None:
+    story.heartbeats.stats = lambda: {}[0]
+    story.heartbeats.beat()
+    story.heartbeats.beat()
+    story.heartbeats.stats = lambda: STATS
+    story.clock.sleep(BARE_SECS)
+    story.heartbeats.beat()
+    assert [message.executor_stats is None for message in story.supervisor.messages] == [True, False]

@@ -10,10 +10,17 @@ from scripted_components import Script, ScriptedBolt, ScriptedSpout, emit_up_to
 
 from storm.ids import ExecutorId
 from storm.messaging.in_process import InProcessNetwork
-from storm.metrics.insight_records import BACK_PRESSURE, MAX_PENDING, MISSING_PEERS, FailedTuple, WorkerInsight
+from storm.metrics.insight_records import (
+    BACK_PRESSURE,
+    MAX_PENDING,
+    MISSING_PEERS,
+    FailedTuple,
+    Obstacles,
+    WorkerInsight,
+)
 from storm.topology.builder import TopologyBuilder
 from storm.worker.backpressure import EXPIRY_SECS
-from storm.worker.insight import Insights, newest
+from storm.worker.insight import PEERS_MAX, Insights, newest
 
 PEER = f"127.0.0.1:{RIGHT.port}"
 
@@ -105,6 +112,15 @@ def test_a_fault_costs_what_people_see_and_no_heartbeat(
             assert story.insights.worker() is None
     assert len(caplog.records) == 1
     assert "heartbeats go on without it" in caplog.text
+
+
+def test_of_very_many_peers_some_are_named(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    [bolt] = story.lanes.plan.tasks_of("bolt")
+    many = {f"host-{number}:6700": frozenset({bolt}) for number in range(2 * PEERS_MAX)}
+    monkeypatch.setattr(story.left.exchange, "obstacles", lambda: Obstacles(many, many))
+    found = story.insights.worker()
+    assert found is not None
+    assert (len(found.held_by), len(found.slow_peers)) == (PEERS_MAX, PEERS_MAX)
 
 
 def test_of_very_many_failures_the_newest_are_told() -> None:
