@@ -321,6 +321,27 @@ def test_log_levels_and_logged_tuples_are_set(site: BrowserSite, watched: Watche
     assert site.get(topology)["debug"] is False
 
 
+def test_what_the_threads_of_a_worker_do_is_shown(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.address_of("/topology/{id}/worker/{host_port}"))
+    page.get_by_role("button", name="Stacks", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".answer")).to_contain_text("File ")
+    watched.check_rules()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_tuples_that_failed_and_that_were_sampled_are_shown(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    page.get_by_role("link", name="Tuples that failed", exact=True).click()
+    expect(page.locator("#failures tbody tr").first).to_contain_text("check")
+    watched.visit(site.address_of("/topology/{id}/samples"))
+    watched.act("Log tuples", "Set", Share="100")
+    expect(page.locator("#samples tbody tr").first).to_be_visible()
+    watched.check_rules()
+    watched.act("Log tuples", "Set", Log="disable")
+
+
 def test_a_topology_is_killed_only_by_its_name(site: BrowserSite, watched: WatchedPage) -> None:
     page = watched.visit(site.topology(MARKED))
     page.get_by_role("button", name="Kill", exact=True).click()

@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from storm.cluster.records import ErrorInfo
+from storm.errors import StormError, TopologyNotAliveError
 from storm.http.request_guard import Tokens
 from storm.ids import GlobalStreamId
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.file_transfers import Downloads, Uploads
 from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
+from storm.thrift.interface import storm_thrift
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
 from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
@@ -27,8 +29,6 @@ from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from storm.errors import StormError
 
 NAMES = frozenset({"ui.example.org"})
 LINES, SIDE, WORDS = GlobalStreamId("words", "default"), GlobalStreamId("words", "side"), "default"
@@ -112,7 +112,7 @@ class Site:
     """Nimbus with two supervisors, and its Thrift service without Thrift. While `failure` is set every call raises it.
 
     `calls` are the methods that were called, in order. `lacks`: optional fields of answers that it does not tell, as a
-    Nimbus of an older release.
+    Nimbus of an older release. `samples`: {host and port: what a worker wrote there, or what its supervisor raises}.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -132,6 +132,7 @@ class Site:
         self.calls: list[str] = []
         self.lacks: tuple[str, ...] = ()
         self.supervisor_calls: list[tuple[str, str, Any]] = []
+        self.samples: dict[tuple[str, int], bytes | StormError] = {}
 
     def run_word_count(self, name: str = "wordcount", owner: str = "storm") -> str:
         """Its id; every executor has told figures, and `split` two errors."""
@@ -170,7 +171,7 @@ class Site:
 
 
 class SupervisorStandIn:
-    """Tells stacks, and notes who asked for them."""
+    """Tells stacks and samples, and notes who asked for them."""
 
     def __init__(self, site: Site, host: str) -> None:
         self._site = site
@@ -178,7 +179,16 @@ class SupervisorStandIn:
 
     def call(self, method: str, *arguments: Any) -> Any:
         self._site.supervisor_calls.append((self._host, method, arguments))
-        return "Thread 1"
+        if method != "readWorkerEvents":
+            return "Thread 1"
+        topology_id, _, port, offset, length = arguments
+        data = self._site.samples.get((self._host, port))
+        if isinstance(data, StormError):
+            raise data
+        if data is None:
+            raise TopologyNotAliveError(f"no worker of {topology_id} has logged on port {port} here")
+        start = max(0, len(data) + offset)
+        return storm_thrift().LogPart(data=data[start : start + length], offset=start, size=len(data))
 
     def close(self) -> None:
         pass

@@ -35,6 +35,7 @@ async def context(call: PageCall) -> dict[str, Any]:
         "executors": executors(page, shown),
         "errors": list(reversed(shown["componentErrors"])),
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
+        "measured": shown.get("metrics", []),
         "receivers": sorted(one for one in streams if one.source == component),
         "groupings": {(one.source, one.stream): one.grouping for one in streams if one.target == component},
     }

@@ -138,7 +138,8 @@ class Topology(NamedTuple):
 class Trouble(NamedTuple):
     """`component` and `worker` (host:port) are what a link leads to; empty: the trouble is the topology's.
 
-    `concerns`: other components whose pages tell of it too.
+    `concerns`: other components whose pages tell of it too. `is_of_failures`: the page of the tuples that failed says
+    more of it.
     """
 
     severity: Severity
@@ -147,6 +148,7 @@ class Trouble(NamedTuple):
     component: str = ""
     worker: str = ""
     concerns: tuple[str, ...] = ()
+    is_of_failures: bool = False
 
 
 Rule: TypeAlias = Callable[[Topology], Iterator[Trouble]]
@@ -291,6 +293,7 @@ def _failing_tuples(topology: Topology) -> Iterator[Trouble]:
             f"See the errors and the log of {culprit.name}; the spout emits what failed again, if it is made so.",
             culprit.name,
             concerns=spouts,
+            is_of_failures=True,
         )
         return
     busiest = max(bolts, key=lambda one: (one.capacity, one.process_ms), default=None)
@@ -301,6 +304,7 @@ def _failing_tuples(topology: Topology) -> Iterator[Trouble]:
         + (f"; the busiest is {busiest.name}." if busiest is not None else "."),
         "" if busiest is None else busiest.name,
         concerns=spouts,
+        is_of_failures=True,
     )
 
 

@@ -5,6 +5,8 @@ Figures come from the dictionaries of the REST API, where latencies and capaciti
 
 from __future__ import annotations
 
+import math
+
 from storm.ui.rest.formats import pretty_secs
 
 NOTHING = "–"  # what is not known
@@ -14,7 +16,7 @@ HOUR_SECS, DAY_SECS = 3_600, 86_400
 
 def number(value: float | str | None) -> str:
     """`1,234,567`; what is not whole has one decimal below 1,000, and two below 10."""
-    if value is None or value == "":
+    if value is None or value == "" or not math.isfinite(float(value)):
         return NOTHING
     found = float(value)
     if found == int(found):
@@ -24,7 +26,7 @@ def number(value: float | str | None) -> str:
 
 def latency(value: float | str | None) -> str:
     """Of milliseconds, without the unit: `0.042`, `12.3`, `4,321`."""
-    if value is None or value == "":
+    if value is None or value == "" or not math.isfinite(float(value)):
         return NOTHING
     found = float(value)
     if found == 0:

@@ -29,6 +29,12 @@ class Links(NamedTuple):
     def logs(self, topology_id: str) -> str:
         return f"/topology/{encoded(topology_id)}/logs"
 
+    def failures(self, topology_id: str) -> str:
+        return f"/topology/{encoded(topology_id)}/failures"
+
+    def samples(self, topology_id: str) -> str:
+        return f"/topology/{encoded(topology_id)}/samples"
+
     def supervisor(self, supervisor_id: str) -> str:
         return f"/supervisor/{encoded(supervisor_id)}"
 

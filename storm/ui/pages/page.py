@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from storm.ui.pages.history import History
     from storm.ui.pages.reader import Reader
+    from storm.ui.pages.samples_reader import SamplesReader
     from storm.ui.rest.view import View
 
 
@@ -24,6 +25,7 @@ class PageCall:
     path: Mapping[str, str]
     query: Mapping[str, str]
     history: History
+    samples: SamplesReader
 
 
 class Page(NamedTuple):

@@ -20,6 +20,7 @@ from storm.ui.pages.links import PAGES_OF_STORM, of_storm
 from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
+from storm.ui.pages.samples_reader import SamplesReader
 from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, Site
 from storm.ui.pages.table import PAGES
 from storm.ui.rest.calls import PREFIX
@@ -49,6 +50,7 @@ class Pages:
         self._ui = ui
         self._site = Site()
         self._known = LastKnown()
+        self._samples = SamplesReader(ui.supervisors, ui.clock)
 
     def routes(self) -> list[tuple[str, Handler]]:
         return [
@@ -98,7 +100,7 @@ class Pages:
         """HTML. Raises Problem or StormError."""
         view = self._ui.view(query, page.query)
         reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
-        context = await page.context(PageCall(reader, view, path, query, self._ui.history))
+        context = await page.context(PageCall(reader, view, path, query, self._ui.history, self._samples))
         shown = replace(
             frame,
             window=view.window,

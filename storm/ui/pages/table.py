@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from storm.ui.pages import api, cluster, component, logs, owners, settings, supervisor, topology, worker
+from storm.ui.pages import (
+    api,
+    cluster,
+    component,
+    failures,
+    logs,
+    owners,
+    samples,
+    settings,
+    supervisor,
+    topology,
+    worker,
+)
 from storm.ui.pages.page import Page
 
 WINDOW_AND_SYSTEM = ("window", "sys")
@@ -13,6 +25,8 @@ PAGES = (
     Page("/topology/{id}/component/{component}", "component.html", component.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/worker/{host_port}", "worker.html", worker.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/logs", "logs.html", logs.context),
+    Page("/topology/{id}/failures", "failures.html", failures.context),
+    Page("/topology/{id}/samples", "samples.html", samples.context),
     Page("/supervisor/{id}", "supervisor.html", supervisor.context),
     Page("/owners", "owners.html", owners.all_owners),
     Page("/owners/{owner:path}", "owner.html", owners.one_owner),

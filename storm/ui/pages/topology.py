@@ -13,6 +13,7 @@ from storm.ui.pages.graph import drawing
 from storm.ui.pages.history import sparkline
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology_settings import OWN, settings
+from storm.ui.rest.log_levels import log_config as log_levels_of
 from storm.ui.rest.topology_page import topology_page
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ SPARKLINES = (
 
 async def context(call: PageCall) -> dict[str, Any]:
     topology_id, view = call.path["id"], call.view
-    recent, page, cluster_conf = await asyncio.gather(
+    recent, page, cluster_conf, log_config = await asyncio.gather(
         call.nimbus.read("getTopologyPageInfo", topology_id, topology_facts.WINDOW, view.include_system),
         call.nimbus.read("getTopologyPageInfo", topology_id, view.window, view.include_system),
         call.nimbus.read_lately(CLUSTER_CONF_AGE_SECS, "getNimbusConf"),
+        call.nimbus.read("getLogConfig", topology_id),
     )
     facts = topology_facts.facts(recent, view.wall_secs)
     shown = topology_page(page, view)
@@ -61,6 +63,7 @@ async def context(call: PageCall) -> dict[str, Any]:
         "spouts_wait": any(one.insight.text for one in facts.components if one.is_spout),
         "bolts_wait": any(one.insight.text for one in facts.components if not one.is_spout),
         "dead_workers": {one.at: one.last_lines[-LAST_LINES_SHOWN:] for one in facts.dead_workers if one.last_lines},
+        "log_levels": log_levels(log_levels_of(log_config)["namedLoggerLevels"], view.wall_secs),
         "workers": workers(page, shown),
         "executor_counts": {one.name: one.executors for one in facts.components if not is_system_id(one.name)},
         "settings": rows,
@@ -70,7 +73,7 @@ async def context(call: PageCall) -> dict[str, Any]:
 
 def troubles(
     facts: Topology, topology_id: str, call: PageCall, component: str | None = None, worker: str | None = None
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """For the templates; only those of one component or worker, where it is named."""
     found = [
         one
@@ -81,18 +84,34 @@ def troubles(
     shown = [_trouble(one, topology_id, link, here=component) for one in found[:TROUBLES_SHOWN]]
     if len(found) > TROUBLES_SHOWN:
         more = f"And {len(found) - TROUBLES_SHOWN} more like these."
-        shown.append({"level": "info", "text": more, "advice": "", "href": "", "to": ""})
+        shown.append({"level": "info", "text": more, "advice": "", "links": []})
     return shown
 
 
-def _trouble(one: Trouble, topology_id: str, link: Links, here: str | None) -> dict[str, str]:
+def _trouble(one: Trouble, topology_id: str, link: Links, here: str | None) -> dict[str, Any]:
     """`here`: the component on whose page it stands."""
-    href = to = ""
+    links = [(link.failures(topology_id), "failed tuples")] if one.is_of_failures else []
     if one.component and one.component != here:
-        href, to = link.component(topology_id, one.component), one.component
+        links.append((link.component(topology_id, one.component), one.component))
     elif one.worker:
-        href, to = link.worker(topology_id, *split(one.worker)), f"worker {one.worker}"
-    return {"level": LEVELS[one.severity], "text": one.what, "advice": one.advice, "href": href, "to": to}
+        links.append((link.worker(topology_id, *split(one.worker)), f"worker {one.worker}"))
+    return {"level": LEVELS[one.severity], "text": one.what, "advice": one.advice, "links": links}
+
+
+def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[str, Any]]:
+    """By logger, of the REST API's `namedLoggerLevels`. `left_secs` None: for good. What is over is left out.
+
+    `reset` is the level that holds then; empty: as it was configured.
+    """
+    found = []
+    for logger, level in sorted(levels.items()):
+        until_secs = level["timeout_epoch"] // 1000
+        if level["target_level"] is None or (until_secs and until_secs <= wall_secs):
+            continue
+        left_secs = until_secs - wall_secs if until_secs else None
+        reset = level["reset_level"] or ""
+        found.append({"logger": logger, "level": level["target_level"], "reset": reset, "left_secs": left_secs})
+    return found
 
 
 def sparklines(history: History, topology_id: str) -> list[dict[str, Any]]:

@@ -47,6 +47,15 @@ def test_forms_are_sent_to_the_paths_of_the_api() -> None:
     }
 
 
+def test_stacks_are_shown_by_the_dialog_that_asks_for_them() -> None:
+    page = """{% from "actions.html" import opens, stacks_dialog %}{{ opens("s", "Stacks", frame) }}
+{{ stacks_dialog("s", "Stacks of " ~ name, "/topology/t/profiling/dumpjstack/h%3A1") }}"""
+    html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"))
+    assert broken_rules(html) == []
+    assert 'data-post="/topology/t/profiling/dumpjstack/h%3A1" data-shows="stacks"' in html
+    assert NAME not in html
+
+
 def test_while_nimbus_is_silent_no_button_can_be_pressed() -> None:
     html = made("ACTIVE", Frame("0.1.0", silent_since=1, as_of=1))
     assert html.count(" hidden disabled>") == html.count("data-opens") == 5

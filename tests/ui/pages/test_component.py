@@ -4,6 +4,9 @@ import re
 from typing import Any
 
 from storm.cluster.records import ErrorInfo
+from storm.metrics.distribution import Distribution, bucket_of
+from storm.metrics.series import Series, components_part, encode
+from storm.nimbus.heartbeats import WorkerBeat
 
 
 def page_of(client: Any, path: str) -> str:
@@ -88,3 +91,26 @@ def test_unknown_components_are_told_of(client: Any, topology_id: str) -> None:
 def test_tuples_of_a_component_can_be_logged(client: Any, topology_id: str) -> None:
     html = page_of(client, f"/topology/{topology_id}/component/split")
     assert f'data-post="/topology/{topology_id}/component/split/debug/{{action}}/{{percent}}"' in html
+
+
+def test_what_it_measures_itself_is_a_table(client: Any, site: Any, topology_id: str) -> None:
+    assert "What it measures itself" not in page_of(client, f"/topology/{topology_id}/component/split")
+    times = Distribution(1, 0.5, 0.5, 0.5, {bucket_of(0.5): 1})
+    of = {"component": "split"}
+    series = [
+        Series("storm_metric_count_total", {**of, "name": "<lines>"}, 1234.0),
+        Series("storm_metric_value", {**of, "name": "size", "task": "4"}, 2.5),
+        Series("storm_metric_seconds", {**of, "name": "db"}, times),
+    ]
+    (slot, executors), *_ = site.cluster.assignment(topology_id).slot_executors().items()
+    metrics = components_part(encode([], series))
+    site.cluster.clock.secs += 3
+    now = site.cluster.clock.wall_secs()
+    beat = WorkerBeat(topology_id, frozenset(executors), now, slot.node_id, slot.port, metrics=metrics)
+    site.cluster.core.record([beat])
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    assert row(html, "measured", "&lt;lines&gt;&#10;count&#10;")[-3:] == ["&lt;lines&gt;", "count", "1,234"]
+    assert row(html, "measured", "size&#10;gauge&#10;4")[-4:] == ["size", "gauge", "4", "2.50"]
+    timer = row(html, "measured", "db&#10;timer&#10;")
+    assert timer[-9:-5] == ["db", "timer,", "ms", "1"]
+    assert timer[-5] == timer[-1] == "500.0"

@@ -11,7 +11,7 @@ from storm.ui.pages.figures import NOTHING, coarse, duration, latency, number, p
     ("value", "shown"),
     [
         (0, "0"), (1234567, "1,234,567"), (0.25, "0.25"), (12.34, "12.3"), (1234.56, "1,235"), ("7", "7"),
-        (None, NOTHING), ("", NOTHING), (2.0, "2"),
+        (None, NOTHING), ("", NOTHING), (2.0, "2"), (float("nan"), NOTHING), (float("inf"), NOTHING),
     ],
 )  # fmt: skip
 def test_a_number(value: Any, shown: str) -> None:
@@ -20,7 +20,14 @@ def test_a_number(value: Any, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [("0.000", "0"), ("0.042", "0.042"), ("12.345", "12.3"), (4321.4, "4,321"), (None, NOTHING)],
+    [
+        ("0.000", "0"),
+        ("0.042", "0.042"),
+        ("12.345", "12.3"),
+        (4321.4, "4,321"),
+        (None, NOTHING),
+        (float("nan"), NOTHING),
+    ],
 )
 def test_a_latency(value: Any, shown: str) -> None:
     assert latency(value) == shown

@@ -12,6 +12,8 @@ def test_every_id_stands_in_an_address_as_one_part_of_it() -> None:
     assert LINK.component("t", "<script>") == "/topology/t/component/%3Cscript%3E"
     assert LINK.worker("t", "fe80::1", 6700) == "/topology/t/worker/fe80%3A%3A1%3A6700"
     assert LINK.logs("a/b") == "/topology/a%2Fb/logs"
+    assert LINK.samples("a/b") == "/topology/a%2Fb/samples"
+    assert LINK.failures("a/b") == "/topology/a%2Fb/failures"
     assert (LINK.supervisor("../x"), LINK.owner("a/b")) == ("/supervisor/..%2Fx", "/owners/a%2Fb")
 
 

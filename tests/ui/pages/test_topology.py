@@ -10,7 +10,10 @@ import pytest
 from storm.cluster.records import ErrorInfo
 from storm.ids import GlobalStreamId
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
+from storm.ui.pages.topology import log_levels
 from storm.ui.pages.watch import look_round
+from storm.ui.rest.log_levels import log_config_change
+from storm.ui.rest.requests import Level
 
 PAGE_BYTES_MAX = 300_000
 HOSTILE = "<script>alert(1)<script>"
@@ -99,11 +102,11 @@ def test_links_and_figures_keep_the_window(client: Any, site: Any, topology_id: 
     assert site.calls.count("getTopologyPageInfo") == 1
 
 
-def test_it_costs_nimbus_two_calls_and_its_settings_at_times(client: Any, site: Any, topology_id: str) -> None:
+def test_it_costs_nimbus_three_calls_and_its_settings_at_times(client: Any, site: Any, topology_id: str) -> None:
     page_of(client, f"/topology/{topology_id}")
     site.cluster.clock.secs += 3
     page_of(client, f"/topology/{topology_id}")
-    assert sorted(site.calls) == ["getNimbusConf", *["getTopologyPageInfo"] * 4]
+    assert sorted(site.calls) == [*["getLogConfig"] * 2, "getNimbusConf", *["getTopologyPageInfo"] * 4]
 
 
 def test_figures_are_those_of_the_rest_api(client: Any, topology_id: str) -> None:
@@ -167,6 +170,38 @@ def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any
     asyncio.run(look_twice())
     html = page_of(client, f"/topology/{topology_id}")
     assert 'role="img" aria-label="Acked in the last hour, tuples a second: now 0, between 0 and 0"' in html
+
+
+def test_it_leads_to_logs_and_to_tuples_that_failed(client: Any, site: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}")
+    assert f'<a href="/topology/{topology_id}/logs">Its logs</a>' in html
+    assert f'<a href="/topology/{topology_id}/failures">Tuples that failed</a>' in html
+    told = html[html.index("2.0 % of the tuples failed") :].split("</li>")[0]
+    assert f'<a href="/topology/{topology_id}/failures">failed tuples</a>' in told
+    assert "/failures" not in page_of(client, f"/topology/{site.cluster.submit('well')}")
+
+
+def test_log_levels_that_are_set_are_told_with_the_time_they_have_left(
+    client: Any, site: Any, topology_id: str
+) -> None:
+    assert "Log levels that are set" not in page_of(client, f"/topology/{topology_id}")
+    levels = {"ROOT": Level("DEBUG", 300), "a<b>": Level("ERROR", 0)}
+    site.service.setLogConfig(topology_id, log_config_change(levels))
+    site.cluster.clock.secs += 60
+    html = page_of(client, f"/topology/{topology_id}")
+    rows = html[html.index('id="log-levels"') :]
+    assert text_of(rows[rows.index('data-key="ROOT"') :].split("</tr>")[0]).split(" ", 1)[1] == (
+        "ROOT DEBUG 4m 0s as it was configured"
+    )
+    assert "a&lt;b&gt;" in rows
+    assert "for good" in rows
+
+
+def test_levels_whose_time_is_over_are_not_told() -> None:
+    level = {"target_level": "DEBUG", "reset_level": "INFO", "timeout": 5, "timeout_epoch": 100_000}
+    assert log_levels({"a": level}, 100) == []
+    assert log_levels({"a": level}, 99) == [{"logger": "a", "level": "DEBUG", "reset": "INFO", "left_secs": 1}]
+    assert log_levels({"a": {**level, "target_level": None}}, 99) == []
 
 
 def test_a_topology_that_runs_nowhere_has_a_page(client: Any, site: Any) -> None:

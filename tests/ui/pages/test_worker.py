@@ -49,6 +49,29 @@ def test_a_worker_that_has_not_told_yet_is_starting(client: Any, site: Any) -> N
     assert '<span class="badge warn">starting</span>' in html
 
 
+def test_its_stacks_can_be_asked_for(client: Any, site: Any, topology_id: str) -> None:
+    worker = worker_of(site, topology_id)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert 'data-opens="stacks"' in html
+    [path] = re.findall(r'data-post="([^"]+)" data-shows="stacks"', html)
+    answer = client.post(f"/api/v1{path}")
+    assert (answer.status_code, answer.json()["stacks"]) == (200, "Thread 1")
+
+
+def test_a_worker_that_does_not_run_yet_is_asked_for_no_stacks(client: Any, site: Any) -> None:
+    topology_id = site.cluster.submit()
+    worker = worker_of(site, topology_id)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert "data-opens" not in html
+
+
+def test_it_leads_to_its_log_and_to_all(client: Any, site: Any, topology_id: str) -> None:
+    worker = worker_of(site, topology_id)
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert f'href="http://{worker.host}:8000/api/v1/log?file={topology_id}%2F{worker.port}%2Fworker.log"' in html
+    assert f'href="/topology/{topology_id}/logs"' in html
+
+
 def test_what_is_no_worker_of_the_topology_is_not_found(client: Any, topology_id: str) -> None:
     for at in ("host-a:9999", "nowhere:6700", "host-a", "..%2f..:x", ":"):
         assert client.get(f"/topology/{topology_id}/worker/{at}").status_code == 404, at

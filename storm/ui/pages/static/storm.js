@@ -266,6 +266,7 @@ function bodyOf(form) {
   return undefined;
 }
 
+/* What is refused, in a sentence, or empty; and what was answered. */
 async function post(form) {
   const path = form.dataset.post.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value));
   const headers = { "x-storm-token": document.querySelector('meta[name="storm-token"]').content };
@@ -275,13 +276,13 @@ async function post(form) {
   try {
     answer = await fetch(PREFIX + path, { method: "POST", headers, body });
   } catch {
-    return "The UI does not answer. Whether it was done is not known: look at the page when it is there again.";
+    return ["The UI does not answer. Whether it was done is not known: look at the page when it is there again.", {}];
   }
-  if (answer.ok) return "";
   try {
-    return (await answer.json()).errorMessage;
+    const told = await answer.json();
+    return [answer.ok ? "" : told.errorMessage, told];
   } catch {
-    return `The UI answered ${answer.status}.`;
+    return [answer.ok && !form.dataset.shows ? "" : `The UI answered ${answer.status}.`, {}];
   }
 }
 
@@ -296,15 +297,25 @@ async function submit(form) {
   if (button.disabled) return;
   button.disabled = true;
   refuse(form, "");
-  const problem = await post(form);
+  if (form.dataset.shows) form.querySelector(".waits").hidden = false;
+  const [problem, told] = await post(form);
   button.disabled = false;
+  if (form.dataset.shows) showAnswer(form, problem ? "" : told[form.dataset.shows]);
   if (problem) {
     refuse(form, problem);
     return;
   }
+  if (form.dataset.shows) return;
   form.closest("dialog").close();
   if (document.body.dataset.events) say(`${form.querySelector("h2").textContent}: done.`);
   else location.reload();
+}
+
+function showAnswer(form, text) {
+  const place = form.querySelector(".answer");
+  place.textContent = text;
+  place.hidden = !text;
+  form.querySelector(".waits").hidden = true;
 }
 
 function say(words) {
@@ -327,6 +338,7 @@ function openDialog(dialog) {
   refuse(form, "");
   for (const input of form.querySelectorAll("[data-confirms]")) confirmed(input);
   dialog.showModal();
+  if (form.dataset.shows) submit(form);
 }
 
 function confirmed(input) {
