@@ -395,6 +395,7 @@ def start_site(
         settings = {
             **settings,
             "storm.zookeeper.servers": [host],
+            "storm.metrics.host": host,
             "nimbus.seeds": [host],
             "storm.local.hostname": host,
         }

@@ -44,7 +44,7 @@ def test_a_cluster_runs_on_the_loopback_of_ipv6(site: ClusterSite, ledger: Ledge
     listening = [
         one.laddr.ip for one in psutil.net_connections("tcp") if one.pid in pids and one.status == psutil.CONN_LISTEN
     ]
-    assert len(listening) == len(site.daemons) + 4
+    assert len(listening) == 2 * len(site.daemons) + 4  # a daemon has another port for Prometheus
     assert set(listening) == {LOOPBACK}
     assert "[::1]:" in site.storm("status", "six").stdout
     assert "Spouts are active now" in site.storm("logs", "six").stdout

@@ -49,7 +49,13 @@ class UiSite:
 
     def run_word_count(self) -> str:
         """Submit it, and wait until every component has told of all that it does; its id."""
-        topology_id = self.cluster.submit(TOPOLOGY, "wordcount", topology__workers=2, topology__max__spout__pending=50)
+        topology_id = self.cluster.submit(
+            TOPOLOGY,
+            "wordcount",
+            topology__workers=2,
+            topology__max__spout__pending=50,
+            topology__sleep__spout__wait__strategy__time__ms=20,
+        )
 
         def all_is_told() -> bool:
             page = f"/topology/{topology_id}/component"
@@ -70,7 +76,7 @@ class UiSite:
             self.daemon.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiSite]:
     settings = {**QUICK, "logviewer.embedded": True, "logviewer.port": next(free_ports())}
     cluster = start_site(tmp_path_factory.mktemp("ui_cluster"), "embedded", ("a",), settings)
@@ -83,7 +89,7 @@ def ui_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UiSite]:
         cluster.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def word_count(ui_site: UiSite) -> str:
     """The id of the topology that runs."""
     return ui_site.run_word_count()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from storm import Bolt, Spout, StormTopology, TopologyBuilder, Tuple
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
 LINE = "the quick brown fox jumps over"
-LINES_A_SEC = 500  # of each spout: tests run beside it
+LINES_A_TURN = 10  # of each spout, each PAUSE_SECS: other tests run beside it
+PAUSE_SECS = 0.02
 
 
 class Words(Spout):
@@ -21,16 +23,17 @@ class Words(Spout):
 
     def open(self, conf: Mapping[str, Any], context: TopologyContext, collector: SpoutOutputCollector) -> None:
         self.collector = collector
-        self.began = time.monotonic()
-        self.number = 0
+        self.numbers = count(1)
+        self.due = time.monotonic()
 
     def next_tuple(self) -> None:
-        if self.number > (time.monotonic() - self.began) * LINES_A_SEC:
+        if time.monotonic() < self.due:
             return
-        self.number = number = self.number + 1
-        self.collector.emit([LINE, number], message_id=number)
-        if number % 10 == 0:
-            self.collector.emit([number], stream="side")
+        self.due = time.monotonic() + PAUSE_SECS
+        for number in islice(self.numbers, LINES_A_TURN):
+            self.collector.emit([LINE, number], message_id=number)
+            if number % 10 == 0:
+                self.collector.emit([number], stream="side")
 
 
 class Split(Bolt):
