@@ -77,20 +77,18 @@ def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topolog
         found = [line.rpartition(" ") for line in lines if line.startswith(family + "{")]
         return [(labels, float(value)) for labels, _, value in found if f'topology="{topology_id}"' in labels]
 
-    def counted() -> bool:
-        return sum(value for _, value in shown("storm_metric_count_total")) == TOTAL
+    def sums() -> list[float]:
+        executed = [value for labels, value in shown("storm_bolt_executed_total") if 'component="measure"' in labels]
+        families = ("storm_metric_count_total", "storm_spout_acked_total", "storm_metric_seconds_count")
+        return [sum(executed), *(sum(value for _, value in shown(family)) for family in families)]
 
-    cluster.wait(counted, "supervisors show what the bolt counted")
-    assert sum(value for _, value in shown("storm_spout_acked_total")) == TOTAL
-    assert (
-        sum(value for labels, value in shown("storm_bolt_executed_total") if 'component="measure"' in labels) == TOTAL
-    )
-    assert sum(value for _, value in shown("storm_metric_seconds_count")) == TOTAL
+    cluster.wait(lambda: sums() == [TOTAL] * 4, "supervisors show what the bolt counted")
     assert sorted(value for _, value in shown("storm_metric_value")) == [0.0, 1.0]
     assert len(shown("storm_worker_resident_bytes")) == 2
 
     cluster.wait(lambda: reports.total("lines") == TOTAL, "the consumer is told what the bolt counted")
-    assert {component for component, _ in reports.points} == {"numbers", "measure", "__system"}
+    everybody = {"numbers", "measure", "__system"}
+    cluster.wait(lambda: {component for component, _ in list(reports.points)} == everybody, "and of all components")
 
     status, text = asked(cluster.settings["nimbus.metrics.port"], "/metrics")
     assert (status, "\nstorm_nimbus_leader 1.0\n" in text) == (200, True)
@@ -98,6 +96,10 @@ def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topolog
     assert "storm_zookeeper_call_seconds_bucket" in text
     for port in (*ports, cluster.settings["nimbus.metrics.port"]):
         assert json.loads(asked(port, "/health")[1])["status"] == "ok"
-    page = cluster.call("getComponentPageInfo", topology_id, "measure", ":all-time", False)
-    lines = [one for one in json.loads(page.metrics) if one["name"] == "lines"]
-    assert lines == [{"name": "lines", "kind": "count", "value": float(TOTAL)}]
+
+    def lines() -> list[Any]:
+        page = cluster.call("getComponentPageInfo", topology_id, "measure", ":all-time", False)
+        return [one for one in json.loads(page.metrics) if one["name"] == "lines"]
+
+    wanted = [{"name": "lines", "kind": "count", "value": float(TOTAL)}]
+    cluster.wait(lambda: lines() == wanted, "Nimbus is told what the bolt counted")
