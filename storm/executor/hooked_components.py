@@ -5,13 +5,13 @@ So executors know nothing of hooks, and a task without any costs what it costs w
 
 from __future__ import annotations
 
-import importlib
 from contextvars import ContextVar
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from storm.clock import SystemClock
 from storm.errors import FailedError, ReportedFailedError, SerializationError, WorkerStartError
+from storm.executor.named_class import named_class
 from storm.topology.component import BasicBolt, Bolt, Spout
 from storm.topology.task_hooks import (
     BoltAckInfo,
@@ -36,10 +36,9 @@ _input: ContextVar[Tuple | None] = ContextVar("the tuple that this thread or cor
 
 def load_hook(class_name: str, component_id: ComponentId) -> TaskHook:
     """An object of a class of `topology.auto.task.hooks`. Raises WorkerStartError."""
-    module, _, name = class_name.replace(":", ".").rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = named_class(class_name)
+    except ImportError as error:
         raise WorkerStartError(
             f"topology.auto.task.hooks: {class_name} cannot be imported for component {component_id!r}: {error}"
         ) from error

@@ -4,7 +4,6 @@ in a thread of its own. A consumer that is slow, hangs or fails loses reports, a
 
 from __future__ import annotations
 
-import importlib
 import logging
 import re
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.errors import StormError
 from storm.executor import metrics_consumers
+from storm.executor.named_class import named_class
 from storm.metrics.data_points import DataPoint, TaskInfo
 from storm.topology.component import Bolt
 from storm.topology.consumer_registration import CONSUMER_KEY, REGISTER_KEY, Registration
@@ -42,10 +42,9 @@ def load_consumer(class_name: str) -> MetricsConsumer:
     """An object of the class. Raises StormError where it cannot be imported, or is none."""
     found: Any = BUILT_IN.get(class_name)
     if found is None:
-        module, _, name = class_name.replace(":", ".").rpartition(".")
         try:
-            found = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
+            found = named_class(class_name)
+        except ImportError as error:
             raise StormError(
                 f"the metrics consumer {class_name} cannot be imported: {error}; is its module in the package?"
             ) from error
