@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said
+from faults import Fault, Hand, Said, said_worker_ended
 from load import WORKERS, tasks_of
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ def ask(hand: Hand, kind: str) -> None:
 APPLICATION_FAULTS = [
     Fault(
         "bolt-raises", "A1", "a bolt raises: its worker ends and is started again", "topology", asking("raise"),
-        told=Said("supervisor", r"The worker on port \d+ exited with code 1"),
+        told=said_worker_ended("exited with code 1"),
     ),
     Fault(
         "bolt-exits", "A1", "a bolt ends its process", "topology", asking("exit"),
-        told=Said("supervisor", r"The worker on port \d+ exited with code 3"),
+        told=said_worker_ended("exited with code 3"),
     ),
     Fault(
         "bolt-takes-memory", "P15", "a bolt uses up the memory that its process may have", "topology", asking("memory"),
-        told=Said("supervisor", r"The worker on port \d+ exited with code 1"),
+        told=said_worker_ended("exited with code 1"),
     ),
     Fault(
         "bolt-spins", "H5", "a bolt does not return from its loop: it is named, and its worker restarted", "topology",

@@ -33,6 +33,13 @@ class Said(NamedTuple):
     each: bool = False
 
 
+def said_worker_ended(how: str) -> Said:
+    """A supervisor's line of a worker that ended so, a regular expression; of one that it adopted, a supervisor cannot
+    know how.
+    """
+    return Said("supervisor", rf"The worker on port \d+ ({how}|ended \(its exit code went to)")
+
+
 @dataclass
 class Hit:
     """A fault that was injected. Times are the monotonic clock's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said, pause, send
+from faults import Fault, Hand, Said, pause, said_worker_ended, send
 
 if TYPE_CHECKING:
     from daemons import Daemon
@@ -85,13 +85,12 @@ def _within_session(timers: Timers) -> tuple[float, float]:
     return 0.3 * timers.session_secs, 0.6 * timers.session_secs
 
 
-DIED = r"The worker on port \d+ was killed by signal 9"
+DIED = said_worker_ended("was killed by signal 9")
 
 PROCESS_FAULTS = [
-    Fault("worker-killed", "P1 A6", "kill -9 one worker", "worker", kill_worker, told=Said("supervisor", DIED)),
+    Fault("worker-killed", "P1 A6", "kill -9 one worker", "worker", kill_worker, told=DIED),
     Fault(
-        "workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers,
-        told=Said("supervisor", DIED),
+        "workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers, told=DIED,
     ),
     Fault(
         "worker-terminated", "P4", "SIGTERM to one worker: it ends in order, and is started again", "worker",
