@@ -25,6 +25,7 @@ MODULES = [
     "ui_cases",
 ]
 SECONDS = 12
+MACHINE = "{cores} cores of {processor}, Python {python} (a call of an empty function: {call:.0f} ns), engine {engine}"
 
 
 def collect() -> dict[str, Case]:
@@ -93,7 +94,7 @@ def main(words: list[str]) -> None:
         rounds.run(wanted, against, arguments.storm_repeat)
     finally:
         results, rivalry = rounds.results, rounds.rivalry
-        print("{cores} cores of {processor}, Python {python}, engine {engine}".format(**machine()))
+        print(MACHINE.format(**machine()))
         print_table(results)
         print_rivals(results, rivalry)
         if show_bars:

@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import archives
+import http_cases
 from corpus import save
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
@@ -346,6 +347,7 @@ SURFACES = {
     "zeromq": lambda: list(zmtp_cases()),
     "package": lambda: list(archives.known()),
     "records": lambda: list(record_cases()),
+    "http": lambda: list(http_cases.known()),
 }
 
 

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CASE_BYTES_MAX = 4 << 20
+WORDS_OF_PATHS = (
+    b"..",
+    b"",
+    b"%2e%2e",
+    b"%00",
+    b"%2f",
+    b"%ff",
+    b"%c0%af",
+    b"~",
+    b"a" * 9000,
+    b"\xe2\x80\xae",
+    b"?",
+    b"#",
+)
 _LENGTH = struct.Struct(">I")
 LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0xFFFFF, 0x100000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 BYTES = (0x00, 0x01, 0x02, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x7F, 0x80, 0xC1, 0xFE, 0xFF)
@@ -72,6 +86,31 @@ def mutated_messages(data: bytes, rng: random.Random, seeds: Sequence[bytes]) ->
         case _:
             messages[at] = mutated(messages[at], rng, [message for seed in seeds for message in split_messages(seed)])
     return b"".join(_LENGTH.pack(len(message)) + message for message in messages)
+
+
+def mutated_lines(data: bytes, rng: random.Random, seeds: Sequence[bytes]) -> bytes:
+    """One change to requests of HTTP: at a line of the head, or at any place."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    at = rng.randrange(len(lines))
+    match rng.randrange(8):
+        case 0 | 1:
+            return mutated(data, rng, seeds)
+        case 2:
+            lines[at:at] = lines[at : at + 1] * rng.choice((1, 2, 100, 2000))
+        case 3 if len(lines) > 1:
+            del lines[at]
+        case 4:
+            lines.insert(at + 1, rng.choice(rng.choice(seeds).partition(b"\r\n\r\n")[0].split(b"\r\n")))
+        case 5:
+            return data + rng.choice(seeds)
+        case 6:
+            words = lines[0].split(b"/")
+            words.insert(rng.randrange(len(words) + 1), rng.choice(WORDS_OF_PATHS))
+            lines[0] = b"/".join(words)
+        case _:
+            lines[at] = mutated(lines[at], rng, [line for seed in seeds for line in seed.split(b"\r\n")[:8]])
+    return b"\r\n".join(lines) + end + body
 
 
 def split_messages(data: bytes) -> list[bytes]:

@@ -98,10 +98,32 @@ class ZooKeeperCaller:
         self._client.close()
 
 
+class HttpCaller:
+    """Asks for the same path again and again, on one connection where the server keeps it."""
+
+    def __init__(self, port: int, path: str) -> None:
+        from http.client import HTTPConnection
+
+        self._client = HTTPConnection(HOST, port, timeout=TIMEOUT_SECS)
+        self._path = path
+
+    def call(self) -> None:
+        self._client.request("GET", self._path)
+        answer = self._client.getresponse()
+        answer.read()
+        assert answer.status == 200, f"status {answer.status}"
+
+    def close(self) -> None:
+        self._client.close()
+
+
 CALLERS: dict[str, Callable[[int], Caller]] = {
     "thrift-nimbus": lambda port: ThriftCaller("Nimbus", port),
     "thrift-supervisor": lambda port: ThriftCaller("Supervisor", port),
     "zookeeper": ZooKeeperCaller,
+    "http-ui": lambda port: HttpCaller(port, "/api/v1/cluster/summary"),
+    "http-logviewer": lambda port: HttpCaller(port, "/api/v1/listLogs"),
+    "http-metrics": lambda port: HttpCaller(port, "/metrics"),
 }
 
 

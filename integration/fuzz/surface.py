@@ -30,7 +30,7 @@ ANSWER_BYTES_MAX = 64 << 20
 class Surface:
     """One port of a real daemon, a neighbour that calls it, and the cases that it is given.
 
-    A later port (HTTP, DRPC) is a subclass and a line in `surfaces.SURFACES`.
+    A later port (DRPC) is a subclass and a line in `surfaces.SURFACES`.
     """
 
     name = ""

@@ -1,10 +1,11 @@
-"""The table of surfaces. A port that is added later (HTTP, DRPC) adds its row here."""
+"""The table of surfaces. A port that is added later (DRPC) adds its row here."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from daemon_surfaces import ThriftNimbus, ThriftSupervisor, ZooKeeper
+from http_surface import Http
 from package_surface import Packages
 from records_surface import Records
 from zeromq_surface import ZeroMq
@@ -13,5 +14,5 @@ if TYPE_CHECKING:
     from surface import Surface
 
 SURFACES: dict[str, type[Surface]] = {
-    surface.name: surface for surface in (ThriftNimbus, ThriftSupervisor, ZooKeeper, ZeroMq, Packages, Records)
+    surface.name: surface for surface in (ThriftNimbus, ThriftSupervisor, ZooKeeper, ZeroMq, Packages, Records, Http)
 }

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 
 SEED = 20_260_101
-CASES = {"thrift-nimbus": 200, "thrift-supervisor": 200, "zookeeper": 200, "zeromq": 200, "package": 400, "records": 60}
+CASES = {
+    "thrift-nimbus": 200,
+    "thrift-supervisor": 200,
+    "zookeeper": 200,
+    "zeromq": 200,
+    "package": 400,
+    "records": 60,
+    "http": 200,
+}
 CORPUS_FILES_LEAST = 20
 
 
