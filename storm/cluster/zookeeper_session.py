@@ -94,6 +94,11 @@ class Call:
             except KazooTimeoutError:
                 if remaining_secs == 0 or self._closed.is_set():
                     raise
+            except kz.KazooException as answered:
+                # kazoo's result keeps its error, and the error by its traceback this frame, hence the result: a cycle
+                # for each look at a node that is not there, in processes that hardly ever collect.
+                answered.__traceback__ = None
+                raise type(answered)(*answered.args) from None
 
 
 class ZooKeeperSession:
