@@ -49,6 +49,7 @@ class Hit:
     healed_at: float | None = None
     victims: list[WorkerProcess] = field(default_factory=list)  # workers that it ended or stopped
     victim_tasks: frozenset[int] = frozenset()
+    settled: bool = True  # False: a worker that it hit may have been on its way out, or not have begun
     undo: list[Callable[[], None]] = field(default_factory=list)
     problem: str = ""
 
@@ -72,6 +73,7 @@ class Hand(NamedTuple):
 
     def worker(self) -> list[WorkerProcess]:
         """The worker that the event names, noted as victim; none if there is none at the moment."""
+        self.hit.settled = self.load.is_settled()
         workers = self.load.processes()
         number = int(self.target.rpartition("-")[2])
         return self.hit.hits(workers[number % len(workers) :][:1]) if workers else []

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from records import Progress, Run, read_run
 
+from storm.errors import StormError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -96,6 +98,15 @@ class Load:
 
     def processes(self) -> list[WorkerProcess]:
         return self.site.workers(self.topology_id)
+
+    def is_settled(self) -> bool:
+        """Whether the workers that run are those that are assigned, and Nimbus has heard of all of them."""
+        try:
+            page = self.site.call("getTopologyPageInfo", self.topology_id, ":all-time", False)
+        except StormError:
+            return False
+        up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
+        return bool(up) and len(up) == len(page.workers) == len(self.processes())
 
     def done(self) -> int:
         """How many numbers are acked, or given up."""

@@ -16,8 +16,6 @@ from nemesis import draw, from_json, length_secs, steps, to_json
 from results_table import Row, rows
 from scenario import Context, Outcome
 
-from storm.errors import StormError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -165,10 +163,7 @@ def wait_well(context: Context, finished: Finished) -> None:
     deadline = time.monotonic() + grace_secs
     well_since: float | None = None
     while time.monotonic() < deadline:
-        try:
-            well = _is_well(finished)
-        except StormError:
-            well = False
+        well = _is_well(finished)
         now = time.monotonic()
         well_since = (well_since or now) if well else None
         if well_since is not None and now - well_since >= WELL_SECS:
@@ -178,12 +173,7 @@ def wait_well(context: Context, finished: Finished) -> None:
 
 
 def _is_well(finished: Finished) -> bool:
-    site, load = finished.site, finished.load
-    if not all(daemon.is_running for daemon in site.daemons):
-        return False
-    page = site.call("getTopologyPageInfo", load.topology_id, ":all-time", False)
-    up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
-    return bool(up) and len(up) == len(page.workers) == len(load.processes())
+    return all(daemon.is_running for daemon in finished.site.daemons) and finished.load.is_settled()
 
 
 def observe(finished: Finished) -> list[Observed]:
@@ -195,8 +185,10 @@ def observe(finished: Finished) -> list[Observed]:
         healed_at = hit.healed_at if hit.healed_at is not None else hit.at
         later = (other.at for other in finished.hits[number + 1 :] if other.event.fault == kind.name)
         until = min(later, default=float("inf"))
-        # Who was not hit tells of nothing: the topology may have had no worker at that moment.
-        expected = kind.told is not None and (bool(hit.victims) or kind.target not in {"worker", "topology"})
+        # Who was not hit tells of nothing: the topology may have had no worker at that moment. Nor does a worker that
+        # was to end anyway, or that had not begun: its supervisor waits longer for it.
+        is_hit = bool(hit.victims) and hit.settled
+        expected = kind.told is not None and (is_hit or kind.target not in {"worker", "topology"})
         told_at = said(finished.site, logs, kind.told, hit, (hit.at, until)) if kind.told else None
         back_at = said(finished.site, logs, kind.back, hit, (hit.at, until)) if kind.back else None
         found.append(

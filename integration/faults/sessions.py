@@ -15,38 +15,52 @@ if TYPE_CHECKING:
 
 # What a server answers to a new connection: length, protocol version, timeout, session id, length of password, it.
 CONNECTED = struct.Struct(">iiiqi16s")
+CONNECTIONS_KEPT = 20
 
 
 class FirstAnswer:
-    """A proxy's `change` that changes nothing: it keeps how the server's answers on the newest connection began."""
+    """A proxy's `change` that changes nothing: it keeps how the server's answers on each connection began.
+
+    `contents`: of the last CONNECTIONS_KEPT, the newest last.
+    """
 
     def __init__(self) -> None:
-        self.content = b""
+        self.contents: list[bytes] = []
 
     def __call__(self, chunk: bytes, before: int) -> tuple[bytes, bool]:
         if before == 0:
-            self.content = b""
-        if len(self.content) == before < CONNECTED.size:
-            self.content += chunk[: CONNECTED.size - before]
+            self.contents = [*self.contents[1 - CONNECTIONS_KEPT :], b""]
+        if self.contents and len(self.contents[-1]) == before < CONNECTED.size:
+            self.contents[-1] += chunk[: CONNECTED.size - before]
         return chunk, False
 
 
 def close_session(answer: FirstAnswer, server: tuple[str, int]) -> None:
-    """Close the newest session of which the server's answer was seen. Raises RuntimeError if there is none."""
-    if len(answer.content) < CONNECTED.size:
-        raise RuntimeError("no session was seen there")
-    *_, session_id, size, password = CONNECTED.unpack(answer.content)
+    """Close the newest session of which the server's answer was seen and that has not ended: that of a worker may have.
+
+    Raises RuntimeError if there is none.
+    """
+    for content in reversed(answer.contents):
+        if len(content) == CONNECTED.size and _close(content, server):
+            return
+    raise RuntimeError("no session was seen there that lives")
+
+
+def _close(content: bytes, server: tuple[str, int]) -> bool:
+    """Close the session that this answer tells of; False: there is none any more."""
+    *_, session_id, size, password = CONNECTED.unpack(content)
     if size != len(password) or session_id == 0:
-        raise RuntimeError("the server's answer has no session in it")
+        return False
     with TcpProxy(server) as way:  # the client below knows only ports of this host
         client = RawClient(way.port)
         client.session_id, client.password = session_id, password
         client.connect()
-        if client.timeout_ms == 0:
-            raise RuntimeError("the session had ended already")
-        with contextlib.suppress(ConnectionError):  # the server may close before it answers
-            client.call(wire.CloseInstance)
+        lives = client.timeout_ms > 0
+        if lives:
+            with contextlib.suppress(ConnectionError):  # the server may close before it answers
+                client.call(wire.CloseInstance)
         client.close()
+    return lives
 
 
 def ending_after(size: int) -> Callable[[bytes, int], tuple[bytes, bool]]:

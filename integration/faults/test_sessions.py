@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kazoo.client import KazooClient, KazooState
-from sessions import FirstAnswer, close_session, ending_after
+from sessions import CONNECTIONS_KEPT, FirstAnswer, close_session, ending_after
 from tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -39,12 +39,34 @@ def test_where_no_session_was_seen_that_is_said() -> None:
         close_session(FirstAnswer(), ("127.0.0.1", 1))
 
 
-def test_of_several_connections_the_newest_counts() -> None:
+def test_the_newest_session_that_lives_is_ended(zookeeper: ZooKeeperProcess) -> None:
+    answer, server = FirstAnswer(), ("127.0.0.1", zookeeper.port)
+    with TcpProxy(server) as proxy:
+        proxy.to_client.change = answer
+        older, newer = (KazooClient(f"127.0.0.1:{proxy.port}", timeout=30.0) for _ in range(2))
+        lost = threading.Event()
+        older.add_listener(lambda state: lost.set() if state == KazooState.LOST else None)
+        try:
+            older.start(WAIT_SECS)
+            newer.start(WAIT_SECS)
+            newer.stop()
+            close_session(answer, server)
+            assert lost.wait(WAIT_SECS)
+        finally:
+            for client in (older, newer):
+                client.stop()
+                client.close()
+
+
+def test_what_each_connection_began_with_is_kept_the_newest_last() -> None:
     answer = FirstAnswer()
     assert answer(b"a" * 30, 0) == (b"a" * 30, False)
     answer(b"b" * 100, 0)
     answer(b"a" * 30, 30)
-    assert answer.content == b"b" * 40
+    assert answer.contents == [b"a" * 30, b"b" * 40]
+    for _ in range(100):
+        answer(b"c", 0)
+    assert answer.contents == [b"c"] * CONNECTIONS_KEPT
 
 
 def test_a_connection_ends_after_so_many_bytes() -> None:

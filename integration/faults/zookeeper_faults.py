@@ -24,7 +24,7 @@ def expire_session(hand: Hand) -> None:
     site = hand.site
     for daemon in site.zookeepers:
         answer = site.first_answers.get((hand.target, daemon.name))
-        if answer is not None and answer.content:
+        if answer is not None and answer.contents:
             close_session(answer, (daemon.place.address, daemon.port))
             return
     raise RuntimeError(f"no session of {hand.target} passes through a proxy")
