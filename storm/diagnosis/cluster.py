@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.diagnosis import topology as of_topology
 from storm.diagnosis.facts import Severity, Topology, Trouble, worst_first
+from storm.diagnosis.topology import troubles as troubles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def troubles(cluster: Cluster) -> list[Trouble]:
     for topology in cluster.topologies:
         found += [
             one._replace(what=f"{topology.name}: {one.what}")
-            for one in of_topology.troubles(topology)
+            for one in troubles_of(topology)
             if one.severity > Severity.NOTE
         ]
     return worst_first(found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from storm.diagnosis import wording
+from storm.diagnosis.wording import percent as percent_of
 from storm.diagnosis.wording import pretty_secs
 
 NOTHING = "–"  # what is not known
@@ -52,4 +52,4 @@ def coarse(secs: float | None) -> int | None:
 
 def percent(value: float | str | None) -> str:
     """Of a share, 1 is 100 %: `42 %`, below 10 % with a decimal."""
-    return NOTHING if value is None or value == "" else wording.percent(float(value))
+    return NOTHING if value is None or value == "" else percent_of(float(value))

@@ -39,7 +39,7 @@ def of_worker(found: Sequence[Trouble], worker: str) -> list[Trouble]:
 def on_the_cluster(found: Sequence[Trouble], link: Links) -> list[dict[str, Any]]:
     """As `rows`, where the topology of each is not on the page itself."""
     shown = rows(found, link)
-    for one, row in zip(found, shown, strict=False):
+    for one, row in zip(found[:SHOWN_MAX], shown, strict=False):
         if one.topology and not row["links"]:
             row["links"] = [(link.topology(one.topology), "its page")]
     return shown
