@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "cluster": {"config", "errors", "ids", "clock"},
     "blobstore": {"cluster", "config", "errors", "ids", "clock"},
     "thrift": {"cluster", "clock", "config", "errors", "hosts", "ids", "metrics", "open_files", "topology"},
+    "diagnosis": {"config", "metrics"},
     "client": {"clock", "config", "environment_spec", "errors", "ids", "package_rules", "thrift", "topology"},
     "executor": {"clock", "config", "errors", "ids", "metrics", "topology", "tuples"},
     "supervisor": {
@@ -53,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
         "open_files", "thrift", "timer", "topology", "tuples",
     },
     "logviewer": {"clock", "config", "errors", "http", "supervisor"},
-    "ui": {"clock", "config", "errors", "http", "ids", "metrics", "thrift"},
+    "ui": {"clock", "config", "diagnosis", "errors", "http", "ids", "metrics", "thrift"},
     "dev_zookeeper": {"clock", "errors", "open_files"},
 }  # fmt: skip
 LEAVES = {"local", "testing", "cli", "examples", "__init__"}  # may import the rest
@@ -115,9 +116,10 @@ PURE = {
     "messaging.crowd",
     "logviewer.answers", "logviewer.asking", "logviewer.finding", "logviewer.logs", "logviewer.pages",
     "logviewer.retention",
+    "diagnosis.cluster", "diagnosis.facts", "diagnosis.nimbus_pages", "diagnosis.topology", "diagnosis.wording",
     "ui.nimbus_answers", "ui.rest.formats", "ui.rest.requests", "ui.rest.shapes", "ui.rest.view",
-    "ui.pages.diagnosis", "ui.pages.graph", "ui.pages.graph_layout", "ui.pages.history", "ui.pages.topology_settings",
-    "ui.pages.figures", "ui.pages.last_known", "ui.pages.links", "ui.pages.regions",
+    "ui.pages.graph", "ui.pages.graph_layout", "ui.pages.history", "ui.pages.topology_settings",
+    "ui.pages.figures", "ui.pages.last_known", "ui.pages.links", "ui.pages.regions", "ui.pages.troubles",
     "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
     "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
     "dev_zookeeper.operations", "dev_zookeeper.request_processor",

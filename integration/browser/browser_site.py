@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -19,14 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOPOLOGIES = Path(__file__).parent / "topologies"
-COUNTED, FAILING, MARKED = "counted", "failing", "marked"
+COUNTED, TIMED, FAILING, MARKED = "counted", "timed", "failing", "marked"
 OWNER = "nobody in particular"
 PATHS = [page.path for page in PAGES]
 LINES = 2 * 100  # of topologies/counted.py, by both spout tasks
+TIMING = ("numbers", "work", "hold")  # the components of topologies/timed.py
+
+
+class Latencies(NamedTuple):
+    """The least and the most that each can be, in milliseconds. `process` is measured by samples: those of any."""
+
+    complete: tuple[float, float]
+    execute: tuple[float, float]
+    process: tuple[float, float]
 
 
 class BrowserSite:
-    """`topologies`: {name: id} of one that counts to its end, one that fails for ever, and one named with markup."""
+    """`topologies`: {name: id}. One counts to its end and one takes its times, one fails for ever, one is named with
+    markup."""
 
     def __init__(self, directory: Path) -> None:
         self.counted_dir = directory / "counted"
@@ -42,6 +52,7 @@ class BrowserSite:
         self.ui.start()
         submissions: dict[str, tuple[str, dict[str, Any]]] = {
             COUNTED: ("counted.py", {"counted.dir": self.counted_dir, "topology.submitter.user": OWNER}),
+            TIMED: ("timed.py", {"counted.dir": self.counted_dir}),
             FAILING: ("troubled.py", {}),
             MARKED: ("troubled.py", {"troubled.marked": "true"}),
         }
@@ -73,16 +84,19 @@ class BrowserSite:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def metrics(self) -> str:
+        return self.client.get("/metrics").text
+
     def topology(self, name: str) -> str:
         """The address of its page."""
         return f"/topology/{quote(self.topologies[name])}"
 
-    def address_of(self, path: str) -> str:
+    def address_of(self, path: str, topology: str = FAILING, component: str = "check") -> str:
         """A page's address here. `path` is one of the table's; a name in it that is not known here is a KeyError."""
-        worker = self.get(f"/topology-workers/{self.topologies[FAILING]}")["hostPortList"][0]
+        worker = self.get(f"/topology-workers/{self.topologies[topology]}")["hostPortList"][0]
         values = {
-            "id": self.cluster.node_id("a") if path.startswith("/supervisor") else self.topologies[FAILING],
-            "component": "check",
+            "id": self.cluster.node_id("a") if path.startswith("/supervisor") else self.topologies[topology],
+            "component": component,
             "host_port": f"{worker['host']}:{worker['port']}",
             "owner": OWNER,
         }
@@ -98,6 +112,24 @@ class BrowserSite:
         files = self.counted_dir.glob(f"{component}-*.json")
         return {int(file.stem.rpartition("-")[2]): Counter(json.loads(file.read_text())) for file in files}
 
+    def has_taken_times(self) -> bool:
+        """Whether every component of `timed` has written its times."""
+        return len(list(self.counted_dir.glob("timed-*.json"))) == len(TIMING)
+
+    def latencies(self) -> Latencies:
+        """As `timed` took them."""
+        numbers, work, hold = (json.loads((self.counted_dir / f"timed-{name}.json").read_text()) for name in TIMING)
+        complete = [
+            (held["acked"] - own["emitted"], own["acked"] - own["call_before_ended"])
+            for own, held in zip(numbers, hold, strict=True)
+        ]
+        execute = [
+            (own["ended"] - own["began"], own["call_after_began"] - max(own["call_before_ended"], sent["emitted"]))
+            for own, sent in zip(work, numbers, strict=True)
+        ]
+        least, most = zip(*execute, strict=True)
+        return Latencies(_mean_ms(complete), _mean_ms(execute), (1000 * min(least), 1000 * max(most)))
+
     def is_quiet(self) -> bool:
         """Whether every line of `counted` was acked or failed."""
         spouts = self.counted("lines")
@@ -111,6 +143,11 @@ class BrowserSite:
         if self.ui.is_running:
             self.ui.stop()
         self.cluster.close()
+
+
+def _mean_ms(bounds: list[tuple[float, float]]) -> tuple[float, float]:
+    least, most = zip(*bounds, strict=True)
+    return 1000 * sum(least) / len(least), 1000 * sum(most) / len(most)
 
 
 def start(directory: Path) -> BrowserSite:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import browser_site
-from watched_page import HEIGHT, WIDE, WatchedPage
+from watched_page import HEIGHT, NARROW, WIDE, WatchedPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,14 +76,51 @@ def open_page(browser: Browser, site: BrowserSite) -> Iterator[Callable[..., Wat
 
 
 @pytest.fixture
+def foreign_site() -> Iterator[str]:
+    """The address of a page that is not the UI's, of another name."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Foreign)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class _Foreign(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>another site</title>")
+
+    def log_message(self, *words: object) -> None:
+        """Nobody wants to know."""
+
+
+@pytest.fixture
 def watched(open_page: Callable[..., WatchedPage]) -> WatchedPage:
     """One page, in light."""
     return open_page()
 
 
 @pytest.fixture
-def screenshots(request: pytest.FixtureRequest) -> Path | None:
+def look_at(request: pytest.FixtureRequest) -> Callable[[WatchedPage, str], None]:
+    """Checks what a page shows, in light and dark, wide and narrow, by all rules, and takes pictures of that name."""
     directory: Path | None = request.config.getoption("--screenshots", None)
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-    return directory
+
+    def look(watched: WatchedPage, name: str) -> None:
+        for scheme in ("light", "dark"):
+            watched.page.emulate_media(color_scheme=scheme)
+            for width, words in ((WIDE, "wide"), (NARROW, "narrow")):
+                watched.page.set_viewport_size({"width": width, "height": HEIGHT})
+                assert watched.too_wide() <= 0
+                assert (watched.luminance() < 0.3) is (scheme == "dark")
+                if directory is not None:
+                    is_whole = not watched.page.locator("dialog[open]").count()  # a dialog stands in the window
+                    watched.page.screenshot(path=directory / f"{name}-{scheme}-{words}.png", full_page=is_whole)
+            watched.check_rules(*(() if scheme == "light" else ("color-contrast",)))
+
+    return look

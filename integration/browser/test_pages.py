@@ -1,10 +1,11 @@
 """The UI's pages in a browser, on a cluster that runs: what they show, what can be done on them, and by whom.
 
-Found by roles and texts, as people and screen readers find them. `--screenshots DIR` leaves pictures of all pages.
+Found by roles and texts, as people and screen readers find them. `--screenshots DIR` leaves pictures of all of them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from functools import partial
@@ -12,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
 
 import pytest
-from browser_site import COUNTED, FAILING, MARKED, OWNER, PATHS
+from browser_site import COUNTED, FAILING, MARKED, OWNER, PATHS, TIMED, TIMING
 from playwright.sync_api import expect
-from watched_page import HEIGHT, NARROW, NOTICE, WIDE, WatchedPage, whole
+from watched_page import NOTICE, WatchedPage, whole
+
+from storm.ui.pages.figures import latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from browser_site import BrowserSite
 
 pytestmark = pytest.mark.timeout(240)
 
 TABS_MAX = 60
+MARKUP = ("<img src=x onerror=hacked=1>", '"><svg onload=hacked=1>')  # components of `marked`
+WHOLE_BOLT = "The whole bolt, over all windows"
 WITHOUT_NIMBUS = re.compile(r"\b50[0-9]\b|net::ERR|Failed to load resource")
 
 
@@ -33,31 +37,52 @@ WITHOUT_NIMBUS = re.compile(r"\b50[0-9]\b|net::ERR|Failed to load resource")
 
 @pytest.mark.parametrize("path", PATHS)
 def test_every_page_follows_the_rules(
-    path: str, site: BrowserSite, watched: WatchedPage, screenshots: Path | None
+    path: str, site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
 ) -> None:
     """Those of axe-core: contrast in light and dark, names, headings, landmarks. And it fits into a phone."""
     page = watched.visit(site.address_of(path))
-
-    def take_picture(name: str) -> None:
-        if screenshots is not None:
-            plain = re.sub(r"\W+", "-", path.replace("{", "").replace("}", "")).strip("-") or "cluster"
-            page.screenshot(path=screenshots / f"{plain}-{name}.png", full_page=True)
-
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page.get_by_role("heading", level=1)).not_to_be_empty()
     assert page.title().endswith("Storm")
-    watched.check_rules()
-    take_picture("light-wide")
-    page.set_viewport_size({"width": NARROW, "height": HEIGHT})
-    assert watched.too_wide() <= 0
-    take_picture("light-narrow")
-    page.emulate_media(color_scheme="dark")
-    assert watched.luminance() < 0.3
-    assert watched.too_wide() <= 0
-    take_picture("dark-narrow")
-    page.set_viewport_size({"width": WIDE, "height": HEIGHT})
-    watched.check_rules("color-contrast")
-    take_picture("dark-wide")
+    look_at(watched, re.sub(r"\W+", "-", path.replace("{", "").replace("}", "")).strip("-") or "cluster")
+
+
+@pytest.mark.parametrize(
+    ("path", "button"),
+    [
+        ("/topology/{id}", "Deactivate"),
+        ("/topology/{id}", "Rebalance"),
+        ("/topology/{id}", "Log levels"),
+        ("/topology/{id}", "Log tuples"),
+        ("/topology/{id}", "Kill"),
+        ("/topology/{id}/component/{component}", "Log tuples"),
+        ("/topology/{id}/worker/{host_port}", "Stacks"),
+    ],
+)
+def test_every_dialog_follows_the_rules(
+    path: str, button: str, site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
+    page = watched.visit(site.address_of(path))
+    page.get_by_role("button", name=button, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    if button == "Stacks":
+        expect(dialog.locator(".answer")).to_be_visible()
+    look_at(watched, f"dialog-{path.count('/')}-{button.lower().replace(' ', '-')}")
+
+
+def test_large_numbers_fit_into_the_widest_table(site: BrowserSite, watched: WatchedPage) -> None:
+    """The bolts' has most columns: their counts may have ten digits in a window of 1,280 pixels."""
+    page = watched.visit(site.topology(COUNTED))
+    bolts = watched.table("Bolts")
+    names = [head.strip() for head in bolts.locator("thead th").all_inner_texts()]
+    cells = [names.index(name) for name in ("Emitted", "Transferred", "Executed", "Acked")]
+    page.evaluate(
+        "([cells]) => document.querySelectorAll('#bolts tbody tr').forEach("
+        "row => cells.forEach(cell => { row.cells[cell].textContent = '1,234,567,890'; }))",
+        [cells],
+    )
+    assert bolts.evaluate("table => table.parentElement.scrollWidth - table.parentElement.clientWidth") <= 0
 
 
 def test_every_page_can_be_read_without_scripts(site: BrowserSite, open_page: Callable[..., WatchedPage]) -> None:
@@ -82,12 +107,14 @@ def test_every_link_of_ours_leads_somewhere_and_every_page_is_linked(site: Brows
     assert {unquote(site.address_of(path)) for path in PATHS} - linked == set(), "no page leads there"
 
 
-def test_what_is_not_there_is_told_in_a_sentence(site: BrowserSite, watched: WatchedPage) -> None:
+def test_what_is_not_there_is_told_in_a_sentence(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
     watched.expected = re.compile("404")
     page = watched.visit("/topology/none-1-1", status=404)
     expect(page.get_by_role("main")).to_contain_text("none-1-1")
     expect(page.get_by_role("main").get_by_role("link", name="The cluster")).to_be_visible()
-    watched.check_rules()
+    look_at(watched, "not-there")
 
 
 # --- what they show
@@ -135,6 +162,90 @@ def test_figures_of_a_component_are_those_of_its_tasks(site: BrowserSite, watche
     assert becomes(shown, wanted, page) == wanted
 
 
+@pytest.mark.parametrize("component", ["lines", "split", "count"])
+def test_every_figure_of_a_component_is_what_its_tasks_counted(
+    component: str, site: BrowserSite, watched: WatchedPage
+) -> None:
+    """Of the page and of the REST API, together and by stream; by task in the test above."""
+    site.wait(site.is_quiet, "the count has ended")
+    counted = site.counted(component)
+    outputs = {stream: counted[f"emitted/{stream}"] for stream in ("default", "side") if counted[f"emitted/{stream}"]}
+    inputs = {tuple(name.split("/")[1:]): number for name, number in counted.items() if name.startswith("executed/")}
+    wanted = [outputs, inputs, sum(outputs.values()), counted["acked"], counted["failed"]]
+    path = f"{site.topology(COUNTED)}/component/{component}"
+
+    def told() -> list[Any]:
+        told = site.get(path)
+        total = told["spoutSummary" if component == "lines" else "boltStats"][-1]
+        executors = told["executorStats"]
+        assert [sum(one[name] for one in executors) for name in ("emitted", "acked", "failed")] == [
+            total[name] for name in ("emitted", "acked", "failed")
+        ]
+        return [
+            {one["stream"]: one["emitted"] for one in told["outputStats"]},
+            {(one["component"], one["stream"]): one["executed"] for one in told.get("inputStats", [])},
+            total["emitted"],
+            total["acked"],
+            total["failed"],
+        ]
+
+    def shown() -> list[Any]:
+        total = watched.rows("The whole spout, over all windows" if component == "lines" else WHOLE_BOLT)[-1]
+        inputs = [] if component == "lines" else watched.rows("Inputs")
+        return [
+            {first(row): whole(row["Emitted"]) for row in (watched.rows("Outputs") if outputs else [])},
+            {(first(row), row["Stream"]): whole(row["Executed"]) for row in inputs},
+            whole(total["Emitted"]),
+            whole(total["Acked"]),
+            whole(total["Failed"]),
+        ]
+
+    page = watched.visit(path)
+    assert becomes(told, wanted, page) == wanted
+    assert becomes(shown, wanted, page) == wanted
+
+
+def test_latencies_are_those_that_the_topology_took_itself(site: BrowserSite, watched: WatchedPage) -> None:
+    """On both pages and in the REST API: between the least and the most that they can have been."""
+    site.wait(site.has_taken_times, "all times are taken")
+    taken, topology = site.latencies(), site.topology(TIMED)
+    page = watched.visit(topology)
+
+    def is_told() -> bool:
+        acked = [site.get(f"{topology}/component/{name}")["executorStats"][0]["acked"] for name in TIMING]
+        return min(acked) == len(json.loads((site.counted_dir / "timed-numbers.json").read_text()))
+
+    site.wait(is_told, "all of them are counted")
+    spout, bolt = (site.get(f"{topology}/component/{name}") for name in TIMING[:2])
+    [output], [executor] = spout["outputStats"], spout["executorStats"]
+    [source] = [one for one in bolt["inputStats"] if one["component"] == "numbers"]
+    total = site.get(topology)["topologyStats"][-1]
+    for one in (output, executor, spout["spoutSummary"][-1], total):
+        assert is_within(one["completeLatency"], taken.complete)
+    assert is_within(source["executeLatency"], taken.execute)
+    assert is_within(source["processLatency"], taken.process)
+    for caption, name, column, told in (
+        ("Spouts", "numbers", "Complete latency, ms", output["completeLatency"]),
+        ("The whole topology, over all windows", "All time", "Complete latency, ms", output["completeLatency"]),
+    ):
+        assert becomes(partial(cell, watched, caption, name, column), latency(told), page) == latency(told)
+    page = watched.visit(f"{topology}/component/work")
+    for column, told in (("Execute, ms", source["executeLatency"]), ("Process, ms", source["processLatency"])):
+        assert becomes(partial(cell, watched, "Inputs", "numbers", column), latency(told), page) == latency(told)
+    watched.visit(f"{topology}/component/numbers")
+    for caption in ("Outputs", "Executors"):
+        assert watched.rows(caption)[0]["Complete latency, ms"] == latency(output["completeLatency"])
+
+
+def is_within(told: str, bounds: tuple[float, float]) -> bool:
+    """Whether a latency is, but for the last of its three decimals."""
+    return bounds[0] - 0.001 <= float(told) <= bounds[1] + 0.001
+
+
+def cell(watched: WatchedPage, caption: str, name: str, column: str) -> str:
+    return next((row[column] for row in watched.rows(caption) if first(row) == name), "")
+
+
 def becomes(shown: Callable[[], Any], wanted: Any, page: Any) -> Any:
     """What is shown in the end: as soon as it is what is wanted, else after some seconds."""
     for _ in range(100):
@@ -177,7 +288,9 @@ def test_what_is_wrong_is_told_first_with_the_component_and_its_error(site: Brow
     expect(page.get_by_role("main")).to_contain_text("ValueError: a bad number")
 
 
-def test_markup_in_names_and_errors_is_text(site: BrowserSite, watched: WatchedPage) -> None:
+def test_markup_in_names_and_errors_is_text(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
     page = watched.visit(site.topology(MARKED))
     main = page.get_by_role("main")
     expect(main).to_contain_text("<img src=x onerror=hacked=1>")
@@ -188,7 +301,31 @@ def test_markup_in_names_and_errors_is_text(site: BrowserSite, watched: WatchedP
     expect(page.get_by_role("main")).to_contain_text("<b onclick=hacked=1>")
     assert page.evaluate("() => window.hacked") is None
     assert page.locator("main img[src='x'], main svg[onload], main b[onclick]").count() == 0
-    watched.check_rules()
+    look_at(watched, "names-of-markup")
+
+
+def test_markup_does_nothing_on_any_page(site: BrowserSite, watched: WatchedPage) -> None:
+    for path in PATHS:
+        for component in MARKUP:
+            page = watched.visit(site.address_of(path, MARKED, component))
+            assert page.evaluate("() => window.hacked") is None, path
+            assert page.locator("main img[src='x'], main svg[onload], main b[onclick], main script").count() == 0, path
+
+
+def test_a_script_that_gets_into_a_page_is_not_run(site: BrowserSite, watched: WatchedPage) -> None:
+    """What is not escaped by mistake meets the policy of the page."""
+    watched.expected = re.compile("Content Security Policy")
+    page = watched.visit("/")
+    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+        page.evaluate(
+            """() => {
+                const script = document.createElement('script');
+                script.textContent = 'window.hacked = 1';
+                document.body.append(script);
+                document.body.insertAdjacentHTML('beforeend', '<img src="data:," onerror="window.hacked = 2">');
+            }"""
+        )
+    assert page.evaluate("() => window.hacked") is None
 
 
 def test_windows_and_the_systems_components_are_chosen(site: BrowserSite, watched: WatchedPage) -> None:
@@ -321,6 +458,33 @@ def test_log_levels_and_logged_tuples_are_set(site: BrowserSite, watched: Watche
     assert site.get(topology)["debug"] is False
 
 
+def test_a_log_level_is_shown_with_its_time_and_taken_back(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(site.topology(FAILING))
+    watched.act("Log levels", "Set", Logger="taken.back", Level="ERROR", For="0")
+    levels = watched.table("Log levels that are set")
+    expect(levels).to_contain_text("taken.back")
+    expect(levels).to_contain_text("for good")
+    watched.check_rules()
+    watched.act("Log levels", "Set", Logger="taken.back", Level="")
+    expect(page.get_by_role("main")).not_to_contain_text("taken.back")
+    assert site.get(f"/topology/{site.topologies[FAILING]}/logconfig")["namedLoggerLevels"].get("taken.back", {}).get(
+        "target_level"
+    ) is None  # fmt: skip
+
+
+def test_the_tuples_of_one_component_are_logged(site: BrowserSite, watched: WatchedPage) -> None:
+    path = f"/topology/{site.topologies[FAILING]}/component/sink"
+    page = watched.visit(path)
+    watched.act("Log tuples", "Set", Share="15")
+    told = site.get(path)
+    assert (told["debug"], told["samplingPct"]) == (True, 15.0)
+    expect(page.get_by_role("main")).to_contain_text("logs 15 % of its tuples")
+    assert site.get(f"/topology/{site.topologies[FAILING]}/component/check")["debug"] is False
+    watched.act("Log tuples", "Set", Log="disable")
+    expect(page.get_by_role("main")).not_to_contain_text("logs 15 %")
+    assert site.get(path)["debug"] is False
+
+
 def test_what_the_threads_of_a_worker_do_is_shown(site: BrowserSite, watched: WatchedPage) -> None:
     page = watched.visit(site.address_of("/topology/{id}/worker/{host_port}"))
     page.get_by_role("button", name="Stacks", exact=True).click()
@@ -331,14 +495,16 @@ def test_what_the_threads_of_a_worker_do_is_shown(site: BrowserSite, watched: Wa
     expect(dialog).to_be_hidden()
 
 
-def test_tuples_that_failed_and_that_were_sampled_are_shown(site: BrowserSite, watched: WatchedPage) -> None:
+def test_tuples_that_failed_and_that_were_sampled_are_shown(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
     page = watched.visit(site.topology(FAILING))
     page.get_by_role("link", name="Tuples that failed", exact=True).click()
     expect(page.locator("#failures tbody tr").first).to_contain_text("check")
     watched.visit(site.address_of("/topology/{id}/samples"))
     watched.act("Log tuples", "Set", Share="100")
     expect(page.locator("#samples tbody tr").first).to_be_visible()
-    watched.check_rules()
+    look_at(watched, "samples-that-came")
     watched.act("Log tuples", "Set", Log="disable")
 
 
@@ -359,11 +525,39 @@ def test_a_topology_is_killed_only_by_its_name(site: BrowserSite, watched: Watch
     expect(watched.table("Topologies").get_by_role("link", name=MARKED, exact=True)).to_have_count(0)
 
 
+def test_a_page_of_another_site_reads_and_changes_nothing(
+    site: BrowserSite, watched: WatchedPage, foreign_site: str
+) -> None:
+    """What a person's browser sends for it reaches the UI, and is refused."""
+    watched.expected = re.compile(".")
+    topology = f"{site.address}/api/v1/topology/{site.topologies[FAILING]}"
+    refused = refusals(site)
+    page = watched.page
+    page.goto(foreign_site)
+    told = page.evaluate(
+        """async topology => {
+            const words = { method: 'POST', mode: 'no-cors', credentials: 'include' };
+            await fetch(`${topology}/deactivate`, words).catch(() => {});
+            return fetch(topology).then(() => 'read', () => 'not read');
+        }""",
+        topology,
+    )
+    assert told == "not read"
+    assert refusals(site) == refused + 1
+    assert site.get(f"/topology/{site.topologies[FAILING]}")["status"] == "ACTIVE"
+
+
+def refusals(site: BrowserSite) -> int:
+    """How many POSTs the UI has answered with 403."""
+    found = re.findall(r'^storm_ui_requests_total{method="POST",.*status="403"} (\d+)', site.metrics(), re.MULTILINE)
+    return sum(map(int, found))
+
+
 # --- when Nimbus is gone
 
 
 def test_pages_show_what_was_known_while_nimbus_is_gone_and_go_on_by_themselves(
-    site: BrowserSite, watched: WatchedPage
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
 ) -> None:
     watched.expected = WITHOUT_NIMBUS
     page = watched.visit(site.topology(FAILING))
@@ -377,7 +571,7 @@ def test_pages_show_what_was_known_while_nimbus_is_gone_and_go_on_by_themselves(
         page.reload()
         expect(notice).to_be_visible()
         assert figures(watched, "Spouts", "numbers") == known
-        watched.check_rules()
+        look_at(watched, "nimbus-gone")
     finally:
         site.cluster.start_nimbus()
     expect(notice).to_be_hidden()

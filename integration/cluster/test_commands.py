@@ -135,7 +135,7 @@ def test_what_goes_on_inside_is_shown(cluster: ClusterSite, ledger: Ledger, topo
     assert cluster.read("failures", "looked-into")["numbers"][0]["kind"] in {"worker-died", "timeout"}
     cluster.storm("deactivate", "looked-into")
     cluster.wait(lambda: spout().get("reasons") == {"inactive": 2}, "both executors tell that they stand still")
-    assert "numbers emits nothing: the topology is not active" in cluster.storm("status", "looked-into").stdout
+    assert "warning: It is deactivated: its spouts do not emit." in cluster.storm("status", "looked-into").stdout
 
 
 def test_what_cannot_be_done_is_refused_with_a_hint(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from cluster_site import STORM, environment, run
 from storm_rest_contract import StormRestContract
@@ -28,6 +31,10 @@ class TestTheRestOfStorm(StormRestContract):
     def get(self, ui_site: Any) -> Callable[[str], Any]:
         found: Callable[[str], Any] = ui_site.get
         return found
+
+    @pytest.fixture
+    def refused(self, ui_site: Any) -> Callable[[str], Any]:
+        return lambda path: ui_site.client.get(f"/api/v1{path}").json()
 
 
 @pytest.mark.parametrize("endpoint", READING, ids=[endpoint.path for endpoint in READING])
@@ -128,4 +135,27 @@ def test_a_page_is_live_and_it_ends_in_order_all_the_same(ui_site: Any) -> None:
         assert ui_site.daemon.stop() == 0
         assert list(lines)[-1] == ""  # to its end, not cut off
     assert "The UI has stopped." in ui_site.daemon.log.read_text()
+    ui_site.start()
+
+
+def test_it_ends_while_a_supervisor_hangs_and_tells_who_waits_for_it(ui_site: Any, word_count: str) -> None:
+    cluster, supervisor = ui_site.cluster, ui_site.cluster.supervisors["a"]
+    worker = ui_site.get(f"/topology/{word_count}")["workers"][0]
+    path = f"/api/v1/topology/{word_count}/profiling/dumpjstack/{worker['host']}:{worker['port']}"
+    port = supervisor.settings["supervisor.thrift.port"]
+
+    def asks() -> bool:
+        connections = psutil.Process(ui_site.daemon.pid).net_connections("tcp")
+        return any(one.raddr and one.raddr.port == port for one in connections)
+
+    with ThreadPoolExecutor(1) as pool:
+        os.kill(supervisor.pid, signal.SIGSTOP)
+        try:
+            asked = pool.submit(ui_site.client.post, path)
+            cluster.wait(asks, "it waits for the supervisor")
+            assert ui_site.daemon.stop() == 0
+            answer = asked.result()
+            assert (answer.status_code, "The UI is ending" in answer.text) == (503, True)
+        finally:
+            os.kill(supervisor.pid, signal.SIGCONT)
     ui_site.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -32,7 +32,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "rebalance": Entry("topologies", "rebalance", "Change a topology's workers and executors while it runs."),
         "monitor": Entry("monitor", "monitor", "Print a topology's throughput every few seconds."),
         "get-errors": Entry("topologies", "get_errors", "Print the last errors of a topology's components."),
-        "failures": Entry("insight", "failures", "Print the tuples that failed last, and who failed or held them."),
+        "failures": Entry("failures", "failures", "Print the tuples that failed last, and who failed or held them."),
         "logs": Entry("logs", "logs", "Print or follow the logs of a topology's workers."),
         "debug": Entry("events", "debug", "Sample the tuples that components emit, or stop that."),
         "events": Entry("events", "events", "Print or follow the tuples that were sampled."),
@@ -115,10 +115,15 @@ def cli() -> None:
     """
 
 
-def main(args: list[str] | None = None) -> Any:
-    """Run a command line and exit: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit, as `run` says."""
+    run(cli, "storm", args)
+
+
+def run(command: click.Command, name: str, args: list[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
     try:
-        code = cli.main(args, prog_name="storm", standalone_mode=False)
+        code = command.main(args, prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

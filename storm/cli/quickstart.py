@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base
+from storm.cli.main import run
 from storm.cli.options import read_settings
 from storm.cli.output import Steps
 from storm.cli.version import what_runs
 from storm.clock import SystemClock
 from storm.config.addresses import joined
-from storm.errors import AlreadyRunningError, StormError
+from storm.errors import StormError
 
 if TYPE_CHECKING:
     from storm.thrift.nimbus_client import NimbusClient
@@ -236,18 +237,7 @@ def recount(text: Path | None, lines: int) -> Counter[str]:
 
 def main() -> None:
     """Run it and exit as the other commands do."""
-    try:
-        code = quickstart.main(prog_name="bin/quickstart", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except (StormError, AlreadyRunningError) as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
-        sys.exit(1)
-    sys.exit(code if isinstance(code, int) else 0)
+    run(quickstart, "bin/quickstart")
 
 
 if __name__ == "__main__":

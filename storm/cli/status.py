@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from storm.cli.insight import insight_lines
 from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.cli.output import Toned, duration, narrow_table, plural, print_json, table
 from storm.cli.version import what_runs
 from storm.cli.watch import Look, Watching, watch, watch_options
 from storm.config.addresses import joined
+from storm.diagnosis.facts import Severity, Trouble
+from storm.diagnosis.nimbus_pages import WINDOW, facts
+from storm.diagnosis.topology import RECENT_SECS, troubles
+from storm.diagnosis.wording import headline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +26,11 @@ COUNTED = ("emitted", "transferred", "acked", "failed")
 RATED = ("emitted", "acked", "failed")  # the rate of what is transferred says little more than that of what is emitted
 DISPENSABLE = ("transferred", "tasks", "kind", "acked", "emitted", "executors")  # in a window that is too narrow
 BUSY, FULL = 0.8, 0.95  # capacity: the share of its time in which a bolt executed
-ERROR_CHARS = 120
 LAST_LINES = 5  # of a failing worker's log; `storm logs` has the rest
-STATES = {
-    "running": "runs again",
-    "waiting-for-worker-start": "is starting again",
-    "waiting-for-blobs": "is waiting for its code",
-    "building-environment": "is waiting for its environment",
-    "killing": "is being ended",
+WORDS = {
+    Severity.CRITICAL: ("trouble", "red"),
+    Severity.WARNING: ("warning", "yellow"),
+    Severity.NOTE: ("note", None),
 }
 
 
@@ -67,31 +67,41 @@ def status(settings: Settings, name: str, window: str, system: bool, as_json: bo
 
 
 class Seen(NamedTuple):
-    """What Nimbus says of a topology. `ever`: its page since its start, where `page` is of a window."""
+    """What Nimbus says of a topology. `ever`: its page since its start, where `page` is of a window.
+
+    `errors`: the last one of each component. `wall_secs`: when that was.
+    """
 
     page: Any
     ever: Any
     errors: dict[str, dict[str, Any]]
     levels: dict[str, str]
+    troubles: list[Trouble]
+    wall_secs: int
 
 
 def look_at(nimbus: Any, name: str, window: str, system: bool) -> Seen:
     """Ask Nimbus. Raises StormError."""
+    from storm.clock import SystemClock
     from storm.thrift.interface import storm_thrift
 
     t = storm_thrift()
     one_each = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE)
     topology_id = nimbus.call("getTopologySummaryByName", name).id
-    page = nimbus.call("getTopologyPageInfo", topology_id, WINDOWS[window], system)
-    ever = page if window == "all" else nimbus.call("getTopologyPageInfo", topology_id, WINDOWS["all"], system)
+    pages = {
+        each: nimbus.call("getTopologyPageInfo", topology_id, each, system)
+        for each in dict.fromkeys((WINDOWS[window], WINDOWS["all"], WINDOW))
+    }
     # Not those of the page: it has none of __system, where supervisors tell of workers that do not start.
     errors = last_errors(nimbus.call("getTopologyInfoWithOpts", topology_id, one_each))
-    return Seen(page, ever, errors, set_levels(nimbus.call("getLogConfig", topology_id)))
+    levels, now = set_levels(nimbus.call("getLogConfig", topology_id)), SystemClock().wall_secs()
+    return Seen(pages[WINDOWS[window]], pages[WINDOWS["all"]], errors, levels, troubles(facts(pages[WINDOW], now)), now)
 
 
 def look_as_dict(seen: Seen) -> dict[str, Any]:
     """As plain data."""
-    return {**page_as_dict(seen.page), "errors": seen.errors, "log_levels": seen.levels}
+    found = [{**one._asdict(), "severity": one.severity.name.lower()} for one in seen.troubles]
+    return {**page_as_dict(seen.page), "troubles": found, "errors": seen.errors, "log_levels": seen.levels}
 
 
 def set_levels(config: Any) -> dict[str, str]:
@@ -134,7 +144,8 @@ def _counters(page: Any) -> dict[str, dict[str, int]]:
 
 def status_text(looks: Sequence[Look], width: int | None) -> str:
     """The last look for people, with rates if there are several, in at most `width` columns where that can be."""
-    page, _, errors, levels = looks[-1].seen
+    seen = looks[-1].seen
+    page, levels = seen.page, seen.levels
     colour = None if page.status == "ACTIVE" else "yellow"
     lines = [
         click.style(f"{page.name}  ", bold=True)
@@ -151,15 +162,16 @@ def status_text(looks: Sequence[Look], width: int | None) -> str:
     lines += ["", component_table(page, rates(looks) if len(looks) > 1 else None, width)]
     if page.workers:
         lines += ["", worker_table(page)]
-    for line in insight_lines(page):
-        lines += ["", line]
+    for one in seen.troubles:
+        lines += ["", trouble_text(one)]
     for failure in page.slot_failures or []:
-        lines += ["", failure_text(failure)]
-    for component, error in errors.items():
+        if failure.deaths and failure.last_lines:
+            lines += ["", last_lines_text(failure)]
+    for component, error in untold(seen).items():
         where = f"of {component} on {joined(error['host'], error['port'])}"
         lines += ["", f"{click.style('last error', fg='red')} {where}: {headline(error['error'])}"]
-    if errors:
-        lines += ["", f"`storm get-errors {page.name}` shows them whole"]
+    if seen.errors:
+        lines += ["", f"`storm get-errors {page.name}` shows errors whole"]
     return "\n".join(lines)
 
 
@@ -214,17 +226,26 @@ def worker_table(page: Any) -> str:
     return table(["worker", "executors", "uptime", "tasks"], rows)
 
 
-def failure_text(failure: Any) -> str:
-    """A slot whose worker died lately: how often, why, its last lines, when it is tried again. Or what it waits for."""
-    if failure.deaths == 0:
-        return f"{failure.host}:{failure.port} {failure.reason}"
-    if failure.retry_secs is not None:
-        now = f"is tried again in {duration(failure.retry_secs)}"
-    else:
-        now = STATES.get(failure.state, failure.state)
-    head = f"{joined(failure.host, failure.port)} died {plural(failure.deaths, 'time')} in a row and {now}"
-    lines = [f"{click.style(head, fg='red')}: it {failure.reason}"]
-    return "\n".join(lines + [f"    {line}" for line in (failure.last_lines or "").splitlines()[-LAST_LINES:]])
+def trouble_text(one: Trouble) -> str:
+    """How bad it is, what it is, and below it what to do."""
+    word, colour = WORDS[one.severity]
+    return f"{click.style(word, bold=True, fg=colour)}: {one.what}\n    {one.advice}".rstrip()
+
+
+def last_lines_text(failure: Any) -> str:
+    """Of the log of a worker that died lately."""
+    lines = failure.last_lines.splitlines()[-LAST_LINES:]
+    return "\n".join([f"{joined(failure.host, failure.port)} wrote last:", *(f"    {line}" for line in lines)])
+
+
+def untold(seen: Seen) -> dict[str, dict[str, Any]]:
+    """The last errors that no trouble tells of: of __system, and those that are no news any more."""
+    components = {*(seen.page.id_to_spout_agg_stats or {}), *(seen.page.id_to_bolt_agg_stats or {})}
+    return {
+        component: error
+        for component, error in seen.errors.items()
+        if component not in components or seen.wall_secs - error["time_secs"] > RECENT_SECS
+    }
 
 
 def last_errors(info: Any) -> dict[str, dict[str, Any]]:
@@ -234,12 +255,6 @@ def last_errors(info: Any) -> dict[str, dict[str, Any]]:
         for component_id, found in sorted((info.errors or {}).items())
         for last in found[:1]
     }
-
-
-def headline(error: str) -> str:
-    """The line that says most: the last one of a traceback, else the first one."""
-    lines = error.strip().splitlines() or [""]
-    return (lines[-1] if lines[0].startswith("Traceback") else lines[0])[:ERROR_CHARS]
 
 
 def page_as_dict(page: Any) -> dict[str, Any]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Seen: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 ACTIVE_MAX = 200  # requests that are being answered
+BODIES_MAX = (
+    200  # requests whose body is still coming: who sends it slowly takes no place of those who wait for answers
+)
 EVENTS = "/events"  # in front of a page's path: the stream of its changes, which is no request that is being answered
 BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
@@ -41,6 +44,7 @@ class Guard:
         self._clock = clock
         self._seen = seen
         self._active = 0
+        self._bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +53,8 @@ class Guard:
         began, status = self._clock.now(), 500
         is_stream = scope["path"].startswith(f"{EVENTS}/")
         request = Request(scope, receive)
+        if _has_body(request):
+            request = Request(scope, self._counted(receive))
         closes = scope["method"] in request_guard.HARMLESS and _has_body(request)
 
         def measure() -> None:
@@ -77,6 +83,26 @@ class Guard:
             self._active -= 1
             measure()
 
+    def _counted(self, receive: Receive) -> Receive:
+        """While it waits for its body, a request is none that is being answered."""
+        is_whole = False
+
+        async def receiving() -> Message:
+            nonlocal is_whole
+            if is_whole:
+                return await receive()
+            self._active -= 1
+            self._bodies += 1
+            try:
+                message = await receive()
+            finally:
+                self._active += 1
+                self._bodies -= 1
+            is_whole = not message.get("more_body", False)
+            return message
+
+        return receiving
+
     async def _answered(self, request: Request, send: Send) -> None:
         try:
             self._check(request)
@@ -91,6 +117,8 @@ class Guard:
         headers = request.headers
         if self._active > ACTIVE_MAX:
             raise Problem(503, f"{ACTIVE_MAX} requests are being answered: ask again in a moment.")
+        if self._bodies >= BODIES_MAX and _has_body(request):
+            raise Problem(503, f"{BODIES_MAX} bodies are on their way: ask again in a moment.")
         request_guard.check_host(headers.get("host"), self._names)
         request_guard.check_size(request.scope.get("raw_path") or b"", headers)
         request_guard.check_query(request.query_params)

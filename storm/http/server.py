@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HEAD_BYTES_MAX = 64 << 10
-LAST_ANSWERS_SECS = 5  # how long requests that are under way may take when the server ends
+LAST_ANSWERS_SECS = 2  # how long requests that are under way may take when the server ends
 
 
 def server_of(

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_REFUSED = 0, 1
 NIMBUS_TIMEOUT_SECS = 5.0
+LAST_CALLS_SECS = 1.0  # how long calls that are under way may take when the UI ends: then whoever waits is told
 
 
 def run(settings: Settings) -> int:
@@ -71,6 +72,9 @@ def serve(ui: Ui, listener: socket.socket) -> None:
         for task in watching:
             task.cancel()
         ui.streams.close()  # they would never end by themselves
+        loop = asyncio.get_running_loop()
+        for link in (ui.nimbus, ui.supervisors):
+            loop.call_later(LAST_CALLS_SECS, link.close)
 
     server_of(build_app(ui), ending=end, beginning=begin).run([listener])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.clock import format_wall
@@ -15,6 +14,7 @@ from storm.errors import (
     StormError,
     ThriftConnectionError,
 )
+from storm.ui.call_threads import CallThreads
 from storm.ui.nimbus_answers import Answer, Answers, Silence
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class NimbusLink:
         self._answers = Answers()
         self._silence = Silence()
         self._under_way: dict[Hashable, asyncio.Task[Answer]] = {}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="nimbus")
+        self._threads = CallThreads(THREADS, "nimbus")
         self._clients = threading.local()
         self._open: list[Nimbus] = []
 
@@ -78,8 +78,8 @@ class NimbusLink:
         return _value(await asyncio.shield(task))
 
     def close(self) -> None:
-        """Let no call begin any more, and end those that wait."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Whoever waits for Nimbus gets a StormError, and so does whoever asks from now on."""
+        self._threads.close()
         for client in self._open:
             client.close()
 
@@ -112,9 +112,10 @@ class NimbusLink:
         if not self._silence.may_try(self._clock.now()):
             return Answer(error=self._silent())
         began = self._clock.now()
-        loop = asyncio.get_running_loop()
         try:
-            answer = await loop.run_in_executor(self._threads, self._call, method, arguments)
+            answer: Answer = await self._threads.run(self._call, method, arguments)
+        except ThriftConnectionError as error:  # the UI ends
+            return Answer(error=error)
         except Exception:
             self._silence.heard()  # a bug here: it says nothing of Nimbus
             raise

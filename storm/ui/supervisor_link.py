@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.thrift.client import ThriftClient
+from storm.ui.call_threads import CallThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +32,14 @@ class SupervisorLink:
 
     def __init__(self, connect: Callable[[str, int], Supervisor] = connected) -> None:
         self._connect = connect
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="supervisors")
+        self._threads = CallThreads(THREADS, "supervisors")
 
     async def ask(self, host: str, port: int, method: str, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, host, port, method, arguments)
+        return await self._threads.run(self._ask, host, port, method, arguments)
 
     def close(self) -> None:
-        """Let no call begin any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Whoever waits for a supervisor gets a ThriftConnectionError, and so does whoever asks from now on."""
+        self._threads.close()
 
     def _ask(self, host: str, port: int, method: str, arguments: tuple[Any, ...]) -> Any:
         client = self._connect(host, port)

@@ -4,13 +4,10 @@ import json
 from typing import Any
 
 import click
-import pytest
 
 from storm.cli.status import (
     Seen,
     component_table,
-    failure_text,
-    headline,
     last_errors,
     look_as_dict,
     look_at,
@@ -18,6 +15,7 @@ from storm.cli.status import (
     rates,
     set_levels,
     status_text,
+    untold,
     worker_table,
 )
 from storm.cli.watch import Look
@@ -63,12 +61,6 @@ def slot_failure(state: str, retry_secs: int | None) -> Any:
     )
 
 
-def test_a_slot_that_waits_says_for_what_and_has_not_died() -> None:
-    waiting = slot_failure("building-environment", None)
-    waiting.deaths, waiting.reason, waiting.last_lines = 0, "waits for its environment, which this host is building", ""
-    assert failure_text(waiting) == "h:6701 waits for its environment, which this host is building"
-
-
 def test_components_have_a_line_each() -> None:
     lines = [line.split() for line in click.unstyle(component_table(page())).splitlines()]
     assert lines[1] == ["words", "spout", "2", "4", "1,000", "2,000", "990", "1", "1.500", "-"]
@@ -79,19 +71,25 @@ def test_workers_say_what_they_run() -> None:
     assert worker_table(page()).splitlines()[1].split() == ["h:6700", "3", "1", "m", "1", "s", "split", "x2"]
 
 
-@pytest.mark.parametrize(
-    ("state", "retry_secs", "now"),
-    [
-        ("backing-off", 61, "is tried again in 1 m 1 s"),
-        ("running", None, "runs again"),
-        ("waiting-for-worker-start", None, "is starting again"),
-        ("something-new", None, "something-new"),
-    ],
-)
-def test_a_failing_slot_says_how_often_why_and_what_follows(state: str, retry_secs: int | None, now: str) -> None:
-    lines = click.unstyle(failure_text(slot_failure(state, retry_secs))).splitlines()
-    assert lines[0] == f"h:6701 died 7 times in a row and {now}: it was killed by signal 11 (SIGSEGV)"
-    assert lines[1:] == [f"    line {number}" for number in range(4, 9)]
+def test_what_is_wrong_is_told_as_in_the_ui_with_what_a_dead_worker_wrote_last() -> None:
+    nimbus = Nimbus()
+    shown = click.unstyle(status_text([Look(0, look_at(nimbus, "w", "all", False))], None))
+    assert "trouble: Worker h:6701 died 7 times in a row" in shown
+    assert "it was killed by signal 11 (SIGSEGV)." in shown
+    assert "it is tried again in 1m 1s." in shown
+    assert "h:6701 wrote last:\n" + "\n".join(f"    line {number}" for number in range(4, 9)) in shown
+    assert "line 3" not in shown
+
+
+def test_last_errors_that_no_trouble_tells_of_are_shown() -> None:
+    now = 1_700_000_000
+    error = {"error": "Traceback\n x\nValueError: no", "time_secs": now - 5, "host": "h", "port": 6700}
+    errors = {"split": error, "words": {**error, "time_secs": now - 601}, "__system": error}
+    seen = seen_of(page())._replace(errors=errors, wall_secs=now)
+    assert list(untold(seen)) == ["words", "__system"]
+    shown = click.unstyle(status_text([Look(0, seen)], None))
+    assert "last error of words on h:6700: ValueError: no" in shown
+    assert "last error of split" not in shown
 
 
 def test_last_errors_are_by_component() -> None:
@@ -101,21 +99,6 @@ def test_last_errors_are_by_component() -> None:
     shown = {"error": "no", "time_secs": 5, "host": "h", "port": 6700}
     assert last_errors(info) == {"__system": shown, "split": shown}
     assert last_errors(t.TopologyInfo()) == {}
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
-        (
-            "The worker on port 6700 exited with code 13.\nLast lines of its log:\nx",
-            "The worker on port 6700 exited with code 13.",
-        ),
-        ("", ""),
-    ],
-)
-def test_one_line_tells_of_an_error(error: str, line: str) -> None:
-    assert headline(error) == line
 
 
 def test_what_components_and_workers_do_is_plain_data_too() -> None:
@@ -138,13 +121,18 @@ def test_as_plain_data() -> None:
     assert (failure["deaths"], failure["retry_secs"], failure["state"]) == (7, 61, "backing-off")
 
 
+def seen_of(its: Any, levels: dict[str, str] | None = None) -> Seen:
+    """A page at which nothing else was seen."""
+    return Seen(its, its, {}, levels or {}, [], 0)
+
+
 def later(secs: float, **more: int) -> Look:
     """A look at that time, with so many more of split's counts."""
     seen = page()
     counts = seen.id_to_bolt_agg_stats["split"].common_stats
     for name, count in more.items():
         setattr(counts, name, getattr(counts, name) + count)
-    return Look(secs, Seen(seen, seen, {}, {}))
+    return Look(secs, seen_of(seen))
 
 
 def test_rates_are_between_the_looks() -> None:
@@ -171,7 +159,7 @@ def test_trouble_is_coloured() -> None:
     trouble.status = "INACTIVE"
     trouble.id_to_bolt_agg_stats["split"].specific_stats.bolt.capacity = 0.97
     assert "\x1b[31m" in component_table(trouble).splitlines()[2]
-    assert "\x1b[33m" in status_text([Look(0, Seen(trouble, trouble, {}, {}))], None).splitlines()[0]
+    assert "\x1b[33m" in status_text([Look(0, seen_of(trouble))], None).splitlines()[0]
     row = component_table(calm).splitlines()[2]
     assert row == click.unstyle(row)
 
@@ -197,11 +185,11 @@ def test_levels_that_were_set_are_shown_with_their_time() -> None:
     named = {"b": level("DEBUG", 90), "a": level("ERROR"), "over": level("DEBUG", 0), "c": level("DEBUG", 0, "WARN")}
     levels = set_levels(t.LogConfig(named_logger_level=named))
     assert levels == {"a": "ERROR", "b": "DEBUG for 1 m 30 s", "c": "WARN"}
-    look = Look(0, Seen(page(), page(), {}, levels))
+    look = Look(0, seen_of(page(), levels))
     assert "log levels: a ERROR, b DEBUG for 1 m 30 s, c WARN" in status_text([look], None)
     assert look_as_dict(look.seen)["log_levels"] == levels
     assert set_levels(t.LogConfig()) == {}
-    assert "log levels" not in status_text([Look(0, Seen(page(), page(), {}, {}))], None)
+    assert "log levels" not in status_text([Look(0, seen_of(page()))], None)
 
 
 class Nimbus:
@@ -222,7 +210,8 @@ def test_rates_are_of_all_time_whatever_window_is_shown() -> None:
     look_at(nimbus, "w", "10m", False)
     assert ("getTopologyPageInfo", "w-1-2", "600") in nimbus.asked
     assert ("getTopologyPageInfo", "w-1-2", ":all-time") in nimbus.asked
+    assert [words[0] for words in nimbus.asked].count("getTopologyPageInfo") == 2
     nimbus.asked.clear()
     seen = look_at(nimbus, "w", "all", False)
-    assert [words[0] for words in nimbus.asked].count("getTopologyPageInfo") == 1
+    assert [words[0] for words in nimbus.asked].count("getTopologyPageInfo") == 2  # what is wrong is of 10 minutes
     assert seen.page is seen.ever

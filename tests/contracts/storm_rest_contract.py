@@ -31,6 +31,7 @@ PATHS = {
     "viz": "/topology/{id}/visualization",
     "logconfig": "/topology/{id}/logconfig",
 }
+MISSING = "missing_topology"  # of a topology that is not there
 # Keys whose values are mappings by names that are data.
 BY_NAME = {"componentNumTasks", "configuration", "namedLoggerLevels", ":transferred"}
 DEEP = {":transferred"}  # and the values of those mappings are such mappings too
@@ -83,7 +84,8 @@ def _is_below_nothing(path: str, there: dict[str, set[str]]) -> bool:
 
 
 class StormRestContract:
-    """`get` answers a path below /api/v1; `topology_id` is that of the topology above."""
+    """`get` answers a path below /api/v1, and `refused` one that is not answered with 200; `topology_id` is that of the
+    topology above."""
 
     @pytest.fixture
     def topology_id(self) -> str:
@@ -93,10 +95,18 @@ class StormRestContract:
     def get(self) -> Callable[[str], Any]:
         raise NotImplementedError
 
+    @pytest.fixture
+    def refused(self) -> Callable[[str], Any]:
+        raise NotImplementedError
+
     @pytest.mark.parametrize("name", PATHS)
     def test_keys_and_types_are_storms(self, name: str, get: Callable[[str], Any], topology_id: str) -> None:
         found = differences(name, get(PATHS[name].format(id=topology_id)))
         assert not found, "\n".join(found)
+
+    def test_what_is_not_there_is_told_with_storms_keys(self, refused: Callable[[str], Any]) -> None:
+        """The text is ours: Storm's is a Java stack trace, with the status 500."""
+        assert not differences(MISSING, refused("/topology/nope-1-1"))
 
     def test_metrics_are_the_page(self, get: Callable[[str], Any], topology_id: str) -> None:
         found = differences("topology_page", get(f"/topology/{topology_id}/metrics?window=600"))

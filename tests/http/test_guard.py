@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from storm.http.request_guard import BODY_BYTES_MAX, Tokens
 from storm.http.responses import HEADERS, problem_answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     import pytest
 
@@ -46,6 +46,10 @@ async def echo(request: Any) -> Any:
         return problem_answer(problem)
 
 
+async def hello(request: Any) -> Any:
+    return PlainTextResponse("hello")
+
+
 async def slow(request: Any) -> Any:
     """Until two requests have been refused."""
     while len(SEEN) < 2:
@@ -53,18 +57,36 @@ async def slow(request: Any) -> Any:
     return PlainTextResponse("late")
 
 
-def ask(method: str, path: str = "/", count: int = 1, **more: Any) -> list[httpx.Response]:
-    """So many requests at the same time."""
-    SEEN.clear()
-    app = Starlette(routes=[Route("/", echo, methods=["GET", "POST"]), Route("/slow", slow)])
-    guarded = Guard(app, frozenset({"own"}), Tokens(b"secret"), StoppedClock(), lambda *seen: SEEN.append(seen[:3]))
+T = TypeVar("T")
 
-    async def asked() -> list[httpx.Response]:
+
+def with_client(asks: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    """What it returns with a client of the application behind the guard."""
+    SEEN.clear()
+    routes = [Route("/", echo, methods=["GET", "POST"]), Route("/slow", slow), Route("/hello", hello)]
+    guarded = Guard(
+        Starlette(routes=routes),
+        frozenset({"own"}),
+        Tokens(b"secret"),
+        StoppedClock(),
+        lambda *seen: SEEN.append(seen[:3]),
+    )
+
+    async def asked() -> T:
         transport = httpx.ASGITransport(guarded)
         async with httpx.AsyncClient(transport=transport, base_url="http://own:80", timeout=60) as client:
-            return await asyncio.gather(*(client.request(method, path, **more) for _ in range(count)))
+            return await asks(client)
 
     return asyncio.run(asked())
+
+
+def ask(method: str, path: str = "/", count: int = 1, **more: Any) -> list[httpx.Response]:
+    """So many requests at the same time."""
+
+    async def asked(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return await asyncio.gather(*(client.request(method, path, **more) for _ in range(count)))
+
+    return with_client(asked)
 
 
 def test_an_answer_has_the_headers_that_all_have_and_is_seen() -> None:
@@ -86,6 +108,30 @@ def test_a_body_without_its_length_is_refused_once_it_is_too_long() -> None:
             yield b" " * 65_536
 
     assert ask("POST", content=pieces())[0].status_code == 413
+
+
+def test_who_sends_a_body_slowly_is_in_the_way_of_other_bodies_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "ACTIVE_MAX", 3)
+    monkeypatch.setattr(guard, "BODIES_MAX", 5)
+
+    async def asked(client: httpx.AsyncClient) -> tuple[list[int], list[int], list[int]]:
+        over, begun = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"x"
+            begun.release()
+            await over.wait()
+            yield b"y"
+
+        slow = [asyncio.create_task(client.post("/", content=pieces())) for _ in range(5)]
+        for _ in slow:
+            await begun.acquire()
+        others = [(await client.get("/hello")).status_code for _ in range(5)]
+        bodies = [(await client.post("/", content=b"x")).status_code for _ in range(2)]
+        over.set()
+        return others, bodies, [answer.status_code for answer in await asyncio.gather(*slow)]
+
+    assert with_client(asked) == ([200] * 5, [503] * 2, [200] * 5)
 
 
 def test_there_are_not_too_many_requests_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

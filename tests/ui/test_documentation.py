@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import storm
+from storm.diagnosis.topology import RECENT_SECS
 from storm.http import guard, protocol, request_guard
 from storm.http.server import HEAD_BYTES_MAX
 from storm.ui import nimbus_answers
 from storm.ui.pages import streams
 from storm.ui.pages.links import PAGES_OF_STORM
 from storm.ui.pages.table import PAGES
-from storm.ui.pages.troubles import ERROR_SECS
 from storm.ui.rest.actions import PROFILING, STACKS
 from storm.ui.rest.endpoints import ENDPOINTS
 
@@ -44,7 +44,7 @@ def test_each_page_is_documented(page: Any) -> None:
 
 def test_what_is_said_of_pages_is_so() -> None:
     assert all(f"`{path}" in TEXT for path in PAGES_OF_STORM)
-    assert (streams.LIVE_SECS, streams.SLOW_SECS, streams.SHARE_MAX, ERROR_SECS) == (2, 10, 0.25, 30 * 60)
+    assert (streams.LIVE_SECS, streams.SLOW_SECS, streams.SHARE_MAX, RECENT_SECS) == (2, 10, 0.25, 10 * 60)
 
 
 def test_limits_are_documented() -> None:
@@ -55,6 +55,7 @@ def test_limits_are_documented() -> None:
         f"| a body | {request_guard.BODY_BYTES_MAX >> 20} MB, within {guard.BODY_SECS:g} s |",
         f"| connections | {protocol.CONNECTIONS_MAX:,} |",
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
+        f"| requests whose body is still coming | {guard.BODIES_MAX} |",
         f"| pages that are watched | {streams.STREAMS_MAX} |",
         f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
     ):

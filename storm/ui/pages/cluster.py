@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from storm.config.addresses import joined
+from storm.diagnosis import cluster as diagnosis
+from storm.diagnosis.cluster import Cluster, Host
+from storm.diagnosis.nimbus_pages import WINDOW, facts, summary_facts
 from storm.errors import StormError
 from storm.ui.pages import troubles
+from storm.ui.pages.links import Links
 from storm.ui.rest import cluster, supervisors, topologies
 from storm.ui.rest.topology_page import topology_window
 
@@ -14,7 +19,7 @@ if TYPE_CHECKING:
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
-RATES_WINDOW, RATES_WINDOW_SECS = troubles.LATELY, 600
+RATES_WINDOW, RATES_WINDOW_SECS = WINDOW, 600
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
 RATES_MAX = 100  # topologies; the others show none
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
@@ -38,8 +43,26 @@ async def context(call: PageCall) -> dict[str, Any]:
             for one in summary.drained or []
             if one.supervisor_id not in there
         ],
-        "troubles": troubles.of_cluster(shown, pages, call.view.wall_secs),
+        "troubles": troubles.on_the_cluster(
+            diagnosis.troubles(_facts(summary, shown, pages, call.view.wall_secs)), Links(WINDOW)
+        ),
     }
+
+
+def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wall_secs: int) -> Cluster:
+    """`pages`: {topology's id: TopologyPageInfo}, of those that are known."""
+    nimbuses = shown["nimbuses"]
+    return Cluster(
+        has_leader=any(one["status"] == "Leader" for one in nimbuses),
+        offline=tuple(joined(one["host"], one["port"]) for one in nimbuses if one["status"] == "Offline"),
+        hosts=tuple(
+            Host(one["id"], one["host"], one["illness"], one["drained_since"] is not None, one["blacklisted"])
+            for one in shown["supervisors"]
+        ),
+        topologies=tuple(
+            facts(pages[one.id], wall_secs) if one.id in pages else summary_facts(one) for one in summary.topologies
+        ),
+    )
 
 
 def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict[str, Any]:

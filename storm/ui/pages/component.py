@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from storm.ui.pages import topology_facts
-from storm.ui.pages.topology import troubles
+from storm.diagnosis.nimbus_pages import WINDOW, facts, insight
+from storm.diagnosis.topology import troubles
+from storm.ui.pages.links import Links
+from storm.ui.pages.topology_streams import streams as streams_of
+from storm.ui.pages.troubles import of_component, rows
 from storm.ui.rest.component_page import component_page
 
 if TYPE_CHECKING:
@@ -21,17 +24,15 @@ async def context(call: PageCall) -> dict[str, Any]:
     topology_id, component, view = call.path["id"], call.path["component"], call.view
     page, recent = await asyncio.gather(
         call.nimbus.read("getComponentPageInfo", topology_id, component, view.window, view.include_system),
-        call.nimbus.read_lately(
-            TOPOLOGY_AGE_SECS, "getTopologyPageInfo", topology_id, topology_facts.WINDOW, view.include_system
-        ),
+        call.nimbus.read_lately(TOPOLOGY_AGE_SECS, "getTopologyPageInfo", topology_id, WINDOW, view.include_system),
     )
     shown = component_page(page, view)
-    facts, streams = topology_facts.facts(recent, view.wall_secs), topology_facts.streams(recent)
+    found, streams = troubles(facts(recent, view.wall_secs)), streams_of(recent)
     return {
         "component": shown,
         "is_spout": shown["componentType"] == "spout",
-        "troubles": troubles(facts, topology_id, call, component),
-        "insight": topology_facts.insight(getattr(page, "insight", None)),
+        "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
+        "insight": insight(getattr(page, "insight", None)),
         "executors": executors(page, shown),
         "errors": list(reversed(shown["componentErrors"])),
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
@@ -45,6 +46,6 @@ def executors(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:
     """As the REST API has them, with what each does at the moment where its worker tells that."""
     told = [getattr(one.exec_summary, "insight", None) for one in page.exec_stats or []]
     return [
-        {**one, "doing": "" if insight is None else insight.text or ""}
-        for one, insight in zip(shown["executorStats"], told, strict=True)
+        {**one, "doing": "" if its is None else its.text or ""}
+        for one, its in zip(shown["executorStats"], told, strict=True)
     ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from storm.ui.rest.formats import pretty_secs
+from storm.diagnosis.wording import percent as percent_of
+from storm.diagnosis.wording import pretty_secs
 
 NOTHING = "–"  # what is not known
 UNITS_SHOWN = 2
@@ -51,7 +52,4 @@ def coarse(secs: float | None) -> int | None:
 
 def percent(value: float | str | None) -> str:
     """Of a share, 1 is 100 %: `42 %`, below 10 % with a decimal."""
-    if value is None or value == "":
-        return NOTHING
-    found = 100 * float(value)
-    return f"{found:.1f} %" if 0 < found < 10 else f"{found:.0f} %"
+    return NOTHING if value is None or value == "" else percent_of(float(value))

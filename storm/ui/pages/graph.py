@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.ui.pages.diagnosis import (
-    BACK_PRESSURE,
-    IN_CALL,
-    MAX_PENDING,
-    MEASURED_LEAST,
-    NEARLY_SATURATED,
-    RECENT_SECS,
-    SLOW_PEER,
-    percent,
-)
+from storm.diagnosis.topology import MEASURED_LEAST, NEARLY_SATURATED, RECENT_SECS
+from storm.diagnosis.wording import percent
+from storm.metrics.insight_records import BACK_PRESSURE, IN_CALL, MAX_PENDING, SLOW_PEER
 from storm.ui.pages.figures import latency, number
 from storm.ui.pages.graph_layout import BOX_HEIGHT, BOX_WIDTH, Point, layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from storm.ui.pages.diagnosis import Component
+    from storm.diagnosis.facts import Component
 
 BUSY = 0.5  # the capacity from which a bolt is coloured at all
 NAME_CHARS = 21  # that fit into a box

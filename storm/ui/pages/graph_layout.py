@@ -18,7 +18,7 @@ Edge: TypeAlias = "tuple[str, str]"  # from, to
 Vertex: TypeAlias = int  # a component, or the place of a long edge in a column
 
 # All in pixels of the drawing.
-BOX_WIDTH, BOX_HEIGHT = 184.0, 66.0
+BOX_WIDTH, BOX_HEIGHT = 200.0, 66.0
 COLUMN_GAP, ROW_GAP = 84.0, 26.0
 PASSING_HEIGHT = 14.0  # what an edge takes in a column that it passes
 MARGIN = 18.0

@@ -121,7 +121,7 @@ def wait_secs(round_secs: float) -> float:
 class Sparkline(NamedTuple):
     """`path`: of an SVG of `width` by `height`, empty where nothing is known; `end` is its last point.
 
-    `now`, `least`, `most` are of the values shown.
+    `now`, `least`, `most` are of the values shown, and `secs` is the time from its left to its right.
     """
 
     path: str
@@ -132,18 +132,20 @@ class Sparkline(NamedTuple):
     now: float | None = None
     least: float = 0.0
     most: float = 0.0
+    secs: float = 0.0
 
 
 def sparkline(points: Sequence[Point | None], now: float, width: int = 240, height: int = 44) -> Sparkline:
-    """Of points (when, value), None for a gap: the last hour from left to right, from 0 to the greatest value."""
+    """Of points (when, value), None for a gap: from the first of the last hour to now, from 0 to the greatest value."""
     known = [point for point in points if point is not None and now - point[0] <= KEEP_SECS]
     if not known:
         return Sparkline("", "", width, height)
     values = [value for _, value in known]
     top = max(values) or 1.0
+    secs = max(LOOK_SECS, now - known[0][0])
 
     def at(point: Point) -> Point:
-        x = width * (1 - (now - point[0]) / KEEP_SECS)
+        x = width * (1 - (now - point[0]) / secs)
         return round(x, 1), round(height - 2 - (height - 4) * point[1] / top, 1)
 
     path, area = [], []
@@ -164,6 +166,7 @@ def sparkline(points: Sequence[Point | None], now: float, width: int = 240, heig
         None if last is None else last[1],
         min(values),
         max(values),
+        secs,
     )
 
 

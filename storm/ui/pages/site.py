@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from storm.clock import format_wall
+from storm.diagnosis.wording import headline
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
-from storm.ui.rest.formats import encoded, headline, pretty_window
+from storm.ui.rest.formats import encoded, pretty_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,31 +6,27 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from storm.config.addresses import joined, split
+from storm.config.addresses import joined
+from storm.diagnosis.nimbus_pages import WINDOW, facts
+from storm.diagnosis.topology import troubles
 from storm.ids import is_system_id
-from storm.ui.pages import diagnosis, topology_facts
+from storm.ui.pages import topology_streams
 from storm.ui.pages.graph import drawing
-from storm.ui.pages.history import sparkline
+from storm.ui.pages.history import Rates, sparkline
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology_settings import OWN, settings
+from storm.ui.pages.troubles import rows as trouble_rows
 from storm.ui.rest.log_levels import log_config as log_levels_of
-from storm.ui.rest.topology_page import topology_page
+from storm.ui.rest.topology_page import topology_page, topology_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from storm.thrift.interface import Struct
-    from storm.ui.pages.diagnosis import Topology, Trouble
     from storm.ui.pages.history import History
     from storm.ui.pages.page import PageCall
 
 CLUSTER_CONF_AGE_SECS = 60.0  # it changes when Nimbus starts anew
-LEVELS = {
-    diagnosis.Severity.CRITICAL: "bad",
-    diagnosis.Severity.WARNING: "warn",
-    diagnosis.Severity.NOTE: "info",
-}
-TROUBLES_SHOWN = 12
 LAST_LINES_SHOWN = 20  # of a dead worker's log
 SPARKLINES = (
     ("Emitted", "emitted", "tuples a second"),
@@ -43,59 +39,32 @@ SPARKLINES = (
 async def context(call: PageCall) -> dict[str, Any]:
     topology_id, view = call.path["id"], call.view
     recent, page, cluster_conf, log_config = await asyncio.gather(
-        call.nimbus.read("getTopologyPageInfo", topology_id, topology_facts.WINDOW, view.include_system),
+        call.nimbus.read("getTopologyPageInfo", topology_id, WINDOW, view.include_system),
         call.nimbus.read("getTopologyPageInfo", topology_id, view.window, view.include_system),
         call.nimbus.read_lately(CLUSTER_CONF_AGE_SECS, "getNimbusConf"),
         call.nimbus.read("getLogConfig", topology_id),
     )
-    facts = topology_facts.facts(recent, view.wall_secs)
+    told = facts(recent, view.wall_secs)
     shown = topology_page(page, view)
-    streams = topology_facts.streams(recent)
+    streams = topology_streams.streams(recent)
     rows = settings(shown["configuration"], json.loads(cluster_conf))
     return {
         "topology": shown,
-        "troubles": troubles(facts, topology_id, call),
-        "drawing": drawing(facts.components, streams, topology_facts.figures_secs(recent)),
+        "troubles": trouble_rows(troubles(told), Links(view.window, view.include_system)),
+        "drawing": drawing(told.components, streams, topology_streams.figures_secs(recent)),
         "streams": sorted(streams),
         "tells_streams": getattr(recent, "inputs", None) is not None,
-        "sparklines": sparklines(call.history, topology_id),
-        "insights": {one.name: one.insight for one in facts.components},
-        "spouts_wait": any(one.insight.text for one in facts.components if one.is_spout),
-        "bolts_wait": any(one.insight.text for one in facts.components if not one.is_spout),
-        "dead_workers": {one.at: one.last_lines[-LAST_LINES_SHOWN:] for one in facts.dead_workers if one.last_lines},
+        "sparklines": sparklines(call.history, topology_id, recent),
+        "insights": {one.name: one.insight for one in told.components},
+        "spouts_wait": any(one.insight.text for one in told.components if one.is_spout),
+        "bolts_wait": any(one.insight.text for one in told.components if not one.is_spout),
+        "dead_workers": {one.at: one.last_lines[-LAST_LINES_SHOWN:] for one in told.dead_workers if one.last_lines},
         "log_levels": log_levels(log_levels_of(log_config)["namedLoggerLevels"], view.wall_secs),
         "workers": workers(page, shown),
-        "executor_counts": {one.name: one.executors for one in facts.components if not is_system_id(one.name)},
+        "executor_counts": {one.name: one.executors for one in told.components if not is_system_id(one.name)},
         "settings": rows,
         "own_settings": sum(one.origin == OWN for one in rows),
     }
-
-
-def troubles(
-    facts: Topology, topology_id: str, call: PageCall, component: str | None = None, worker: str | None = None
-) -> list[dict[str, Any]]:
-    """For the templates; only those of one component or worker, where it is named."""
-    found = [
-        one
-        for one in diagnosis.troubles(facts)
-        if component in (None, one.component, *one.concerns) and worker in (None, one.worker)
-    ]
-    link = Links(call.view.window, call.view.include_system)
-    shown = [_trouble(one, topology_id, link, here=component) for one in found[:TROUBLES_SHOWN]]
-    if len(found) > TROUBLES_SHOWN:
-        more = f"And {len(found) - TROUBLES_SHOWN} more like these."
-        shown.append({"level": "info", "text": more, "advice": "", "links": []})
-    return shown
-
-
-def _trouble(one: Trouble, topology_id: str, link: Links, here: str | None) -> dict[str, Any]:
-    """`here`: the component on whose page it stands."""
-    links = [(link.failures(topology_id), "failed tuples")] if one.is_of_failures else []
-    if one.component and one.component != here:
-        links.append((link.component(topology_id, one.component), one.component))
-    elif one.worker:
-        links.append((link.worker(topology_id, *split(one.worker)), f"worker {one.worker}"))
-    return {"level": LEVELS[one.severity], "text": one.what, "advice": one.advice, "links": links}
 
 
 def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[str, Any]]:
@@ -114,17 +83,36 @@ def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[s
     return found
 
 
-def sparklines(history: History, topology_id: str) -> list[dict[str, Any]]:
-    """Of the last hour up to the last look, so that they are the same until the next one."""
+def sparklines(history: History, topology_id: str, recent: Struct) -> list[dict[str, Any]]:
+    """Of the last hour up to the last look, so that they are the same until the next one.
+
+    `is_mean`: there are no two looks yet to make a rate of, so it is the mean of `recent`, a page over `WINDOW`.
+    """
     rates = history.rates(topology_id)
     at = history.looked_at(topology_id) or 0.0
+    secs = topology_streams.figures_secs(recent)
+    is_mean = secs > 0 and not any(rates)
+    if is_mean:
+        rates = [mean_rates(recent, when, secs) for when in (at - secs, at)]
     found = []
     for name, field, unit in SPARKLINES:
         points = [
             None if rate is None or (value := getattr(rate, field)) is None else (rate.at, value) for rate in rates
         ]
-        found.append({"name": name, "unit": unit, "line": sparkline(points, at)})
+        found.append({"name": name, "unit": unit, "line": sparkline(points, at), "is_mean": is_mean})
     return found
+
+
+def mean_rates(recent: Struct, at: float, secs: int) -> Rates:
+    """Over the `secs` in which all was counted that is in the window."""
+    figures = topology_window(recent.topology_stats, WINDOW)
+    return Rates(
+        at,
+        figures["emitted"] / secs,
+        figures["acked"] / secs,
+        figures["failed"] / secs,
+        float(figures["completeLatency"]) if figures["acked"] else None,
+    )
 
 
 def workers(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,10 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined, split
+from storm.diagnosis.nimbus_pages import WINDOW, facts
+from storm.diagnosis.topology import troubles
 from storm.http.problems import Problem
 from storm.ui.pages import component as component_pages
-from storm.ui.pages import topology_facts
-from storm.ui.pages.topology import LAST_LINES_SHOWN, troubles, workers
+from storm.ui.pages.links import Links
+from storm.ui.pages.topology import LAST_LINES_SHOWN, workers
+from storm.ui.pages.troubles import of_worker, rows
 from storm.ui.rest.component_page import component_page
 from storm.ui.rest.topology_page import topology_page
 
@@ -22,19 +25,19 @@ COMPONENTS_MAX = 100  # of a worker: Nimbus is asked for the page of each
 async def context(call: PageCall) -> dict[str, Any]:
     """Raises Problem for a worker that the topology does not have."""
     topology_id, view = call.path["id"], call.view
-    page = await call.nimbus.read("getTopologyPageInfo", topology_id, topology_facts.WINDOW, view.include_system)
+    page = await call.nimbus.read("getTopologyPageInfo", topology_id, WINDOW, view.include_system)
     shown = topology_page(page, view)
     worker = next((one for one in workers(page, shown) if one["at"] == _address(call.path["host_port"])), None)
     if worker is None:
         raise Problem(
             404, f"{page.name} has no worker at {call.path['host_port'][:100]} now: it may have moved to another host."
         )
-    facts = topology_facts.facts(page, view.wall_secs)
-    dead = next((one for one in facts.dead_workers if one.at == worker["at"]), None)
+    told = facts(page, view.wall_secs)
+    dead = next((one for one in told.dead_workers if one.at == worker["at"]), None)
     return {
         "topology": shown,
         "worker": worker,
-        "troubles": troubles(facts, topology_id, call, worker=worker["at"]),
+        "troubles": rows(of_worker(troubles(told), worker["at"]), Links(view.window, view.include_system)),
         "executors": await _executors(call, worker),
         "last_lines": () if dead is None else dead.last_lines[-LAST_LINES_SHOWN:],
     }

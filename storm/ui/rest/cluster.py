@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import is_loopback, split, with_port
-from storm.ui.rest.formats import decimals, pretty_secs
+from storm.diagnosis.wording import pretty_secs
+from storm.ui.rest.formats import decimals
 from storm.ui.rest.supervisors import resources
 from storm.ui.rest.view import NO_RESOURCES_SHOWN
 

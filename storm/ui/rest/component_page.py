@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from storm.diagnosis.wording import headline, pretty_secs
 from storm.metrics.stats_records import WINDOWS
 from storm.thrift.interface import storm_thrift
-from storm.ui.rest.formats import decimals, encoded, headline, pretty_secs, pretty_window
+from storm.ui.rest.formats import decimals, encoded, pretty_window
 from storm.ui.rest.topology_page import bolt_figures, counts, debugging, error_place
 from storm.ui.rest.view import NO_RESOURCES_SHOWN, REQUESTED_NOTHING
 

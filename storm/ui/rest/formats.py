@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
+from storm.diagnosis.wording import pretty_secs
 from storm.metrics.stats_records import ALL_TIME
-
-UNITS = ((60, "s"), (60, "m"), (24, "h"))
-ERROR_CHARS = 200  # of a component's last error, as in Storm; its page has the whole text
 
 
 class LogLinks(NamedTuple):
@@ -40,18 +38,6 @@ class LogLinks(NamedTuple):
         return f"http://{at}:{self.port}"
 
 
-def pretty_secs(secs: int | None) -> str:
-    """`1d 2h 3m 4s`, without the units in front that are 0; None (not known yet) is as 0."""
-    left = max(0, int(secs or 0))
-    parts: list[str] = []
-    for size, unit in UNITS:
-        parts.append(f"{left % size}{unit}")
-        left //= size
-        if left == 0:
-            return " ".join(reversed(parts))
-    return " ".join([f"{left}d", *reversed(parts)])
-
-
 def pretty_window(window: str) -> str:
     """`10m 0s`, `3h 0m 0s`, `1d 0h 0m 0s`, `All time`."""
     return "All time" if window == ALL_TIME else pretty_secs(int(window))
@@ -65,12 +51,3 @@ def decimals(value: float | None) -> str:
 def encoded(text: str) -> str:
     """As a part of a URL, in its path or its query: no character of it means anything there."""
     return quote(text, safe="*")
-
-
-def headline(error: str) -> str:
-    """What a person sees first of an error: of a Python traceback its last line, which says what happened."""
-    text = error.strip()
-    lines = text.splitlines()
-    if lines and lines[0].startswith("Traceback"):
-        text = lines[-1]
-    return text[:ERROR_CHARS]

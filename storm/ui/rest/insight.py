@@ -1,4 +1,4 @@
-"""`/topology/ID/insight` and `/topology/ID/failures`: what goes on inside, from Nimbus's pages; Storm has neither."""
+"""`/topology/ID/insight`, `/troubles` and `/failures`: what goes on inside, by Nimbus's pages. Storm has none of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from storm.diagnosis.facts import Trouble
     from storm.thrift.interface import Struct
 
 PENDING = {"pending": "pending", "pendingMax": "pending_max"}
@@ -23,6 +24,21 @@ def insight(page: Struct, info: Struct) -> dict[str, Any]:
         "bolts": _components(page.id_to_bolt_agg_stats or {}, {"full": "full", **QUEUES}),
         "executors": [_executor(one) for one in info.executors],
         "workers": [_worker(one) for one in sorted(page.workers or [], key=_place)],
+    }
+
+
+def troubles(found: Iterable[Trouble]) -> dict[str, Any]:
+    return {
+        "troubles": [
+            {
+                "severity": one.severity.name.lower(),
+                "text": one.what,
+                "advice": one.advice,
+                "component": one.component or None,
+                "worker": one.worker or None,
+            }
+            for one in found
+        ]
     }
 
 

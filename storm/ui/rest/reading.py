@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from storm.diagnosis import topology as diagnosis
+from storm.diagnosis.nimbus_pages import WINDOW, facts
 from storm.http.problems import Problem
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import (
@@ -108,6 +110,11 @@ async def _insight(call: Call) -> Any:
     return insight.insight(page, await _topology_info(call))
 
 
+async def _troubles(call: Call) -> Any:
+    page = await call.nimbus.read("getTopologyPageInfo", call.path["id"], WINDOW, False)
+    return insight.troubles(diagnosis.troubles(facts(page, call.view.wall_secs)))
+
+
 async def _failures(call: Call) -> Any:
     topology_id, view = call.path["id"], call.view
     page = await call.nimbus.read("getTopologyPageInfo", topology_id, view.window, False)
@@ -153,6 +160,8 @@ READING = (
              _component_page, (shapes.SPOUT_PAGE, shapes.BOLT_PAGE), WINDOW_AND_SYSTEM),
     Endpoint("GET", "/topology/{id}/insight", "What executors and workers do at the moment; Storm has no such path.",
              _insight, shapes.INSIGHT, ("sys",)),
+    Endpoint("GET", "/topology/{id}/troubles", "What is wrong with it, the worst first; Storm has no such path.",
+             _troubles, shapes.TROUBLES),
     Endpoint("GET", "/topology/{id}/failures", "The tuples that failed last, and why; Storm has no such path.",
              _failures, shapes.FAILURES),
     Endpoint("GET", "/topology/{id}/logconfig", "Log levels that were set.", _log_config, shapes.LOG_CONFIG),

@@ -267,6 +267,17 @@ INSIGHT = {
     "executors": [EXECUTOR_INSIGHT],
     "workers": [WORKER_INSIGHT],
 }
+TROUBLES = {
+    "troubles": [
+        {
+            "severity": TEXT,
+            "text": TEXT,
+            "advice": TEXT,
+            "component": TEXT_OR_NULL,
+            "worker": TEXT_OR_NULL,
+        }
+    ]
+}
 FAILURES = {
     "failures": [
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from storm.ui.rest.formats import pretty_secs
+from storm.diagnosis.wording import pretty_secs
 from storm.ui.rest.view import NO_RESOURCES_SHOWN
 
 if TYPE_CHECKING:

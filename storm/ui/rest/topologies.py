@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storm.ui.rest.formats import encoded, pretty_secs
+from storm.diagnosis.wording import pretty_secs
+from storm.ui.rest.formats import encoded
 from storm.ui.rest.view import NO_RESOURCES_SHOWN
 
 if TYPE_CHECKING:
@@ -22,22 +23,10 @@ def topology_summary(summaries: Iterable[Struct]) -> dict[str, Any]:
 
 def topology(summary: Struct) -> dict[str, Any]:
     """A TopologySummary, as lists of topologies show it."""
-    return {
-        **identity(summary),
-        "tasksTotal": summary.num_tasks,
-        "workersTotal": summary.num_workers,
-        "executorsTotal": summary.num_executors,
-        "replicationCount": summary.replication_count or 0,
-        "schedulerInfo": summary.sched_status,
-        **memory_and_cpu(summary),
-        "requestedGenericResources": "",
-        "assignedGenericResources": "",
-        "topologyVersion": summary.topology_version,
-        "stormVersion": summary.storm_version,
-    }
+    return {**overview(summary), "requestedGenericResources": "", "assignedGenericResources": ""}
 
 
-def identity(struct: Struct) -> dict[str, Any]:
+def overview(struct: Struct) -> dict[str, Any]:
     """Who it is and how it does: of a TopologySummary or a TopologyPageInfo."""
     return {
         "id": struct.id,
@@ -47,6 +36,14 @@ def identity(struct: Struct) -> dict[str, Any]:
         "status": struct.status,
         "uptime": pretty_secs(struct.uptime_secs),
         "uptimeSeconds": struct.uptime_secs,
+        "tasksTotal": struct.num_tasks,
+        "workersTotal": struct.num_workers,
+        "executorsTotal": struct.num_executors,
+        "replicationCount": struct.replication_count or 0,
+        "schedulerInfo": struct.sched_status,
+        **memory_and_cpu(struct),
+        "topologyVersion": struct.topology_version,
+        "stormVersion": struct.storm_version,
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from storm.diagnosis.nimbus_pages import TIMEOUT_KEY, TIMEOUT_SECS
+from storm.diagnosis.wording import headline
 from storm.metrics.stats_records import WINDOWS
-from storm.ui.rest.formats import decimals, encoded, headline, pretty_window
+from storm.ui.rest.formats import decimals, encoded, pretty_window
 from storm.ui.rest.supervisors import worker
-from storm.ui.rest.topologies import identity, memory_and_cpu
+from storm.ui.rest.topologies import overview
 from storm.ui.rest.view import NO_RESOURCES_SHOWN, REQUESTED_NOTHING
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from storm.ui.rest.view import View
 
 SAMPLING_PERCENT = 10.0  # what Storm shows where nobody has set any
-TIMEOUT_KEY, TIMEOUT_SECS = "topology.message.timeout.secs", 30
 MEMORY_KINDS = {
     f"{what}{kind}{place}Mem": f"{what}_{kind.lower()}_{field}_memory"
     for what in ("requested", "assigned")
@@ -30,18 +31,10 @@ def topology_page(page: Struct, view: View) -> dict[str, Any]:
     conf = json.loads(page.topology_conf or "{}")
     debug = page.debug_options
     return {
-        **identity(page),
-        "tasksTotal": page.num_tasks,
-        "workersTotal": page.num_workers,
-        "executorsTotal": page.num_executors,
-        "replicationCount": page.replication_count or 0,
-        "schedulerInfo": page.sched_status,
-        **memory_and_cpu(page),
+        **overview(page),
         "requestedGenericResources": None,
         "assignedGenericResources": None,
         **{key: float(getattr(page, field) or 0.0) for key, field in MEMORY_KINDS.items()},
-        "topologyVersion": page.topology_version,
-        "stormVersion": page.storm_version,
         "user": None,
         "window": view.window,
         "windowHint": pretty_window(view.window),

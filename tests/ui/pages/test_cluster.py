@@ -38,7 +38,7 @@ def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, clien
 
 def test_what_is_wrong_stands_first(site: Any, topology_id: str, client: Any) -> None:
     text = client.get("/").text
-    trouble = "wordcount: split had an error 10s ago: ValueError: bad line 500"
+    trouble = "wordcount: split reported an error 10s ago on host-a:6700: ValueError: bad line 500."
     assert 0 < text.index(trouble) < text.index("<h2>Topologies</h2>")
 
 

@@ -47,6 +47,6 @@ def test_a_time_that_is_not_known() -> None:
     assert (duration(None), coarse(None)) == (NOTHING, None)
 
 
-@pytest.mark.parametrize(("value", "shown"), [("0.042", "4.2 %"), (0, "0 %"), (1.2, "120 %"), (None, NOTHING)])
+@pytest.mark.parametrize(("value", "shown"), [("0.042", "4.2 %"), ("0.000", "0 %"), (1.2, "120 %"), (None, NOTHING)])
 def test_a_share(value: Any, shown: str) -> None:
     assert percent(value) == shown

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from storm.ui.pages.diagnosis import Component, Fault, Insight
+from storm.diagnosis.facts import Component, Fault, Insight
 from storm.ui.pages.graph import ARROW, Stream, drawing, shortened, shown_rate
 from storm.ui.pages.graph_layout import BOX_WIDTH
 

@@ -112,6 +112,12 @@ def test_a_sparkline_goes_from_nought_to_the_greatest_value() -> None:
     assert (line.now, line.least, line.most) == (0.0, 0.0, 10.0)
 
 
+def test_a_young_history_fills_the_width_and_says_how_long_it_is() -> None:
+    line = sparkline([(100.0, 1.0), (130.0, 2.0), (160.0, 2.0)], 160.0, 200, 40)
+    assert line.path == "M0 20L100 2L200 2"
+    assert line.secs == 60
+
+
 def test_gaps_break_a_sparkline() -> None:
     line = sparkline([(3_000.0, 5.0), None, (3_300.0, 5.0), (3_600.0, 5.0), None], 3_600.0, 200, 40)
     assert line.path.count("M") == 2
@@ -128,4 +134,4 @@ def test_nothing_makes_no_line() -> None:
 
 
 def test_what_is_always_nought_lies_at_the_bottom() -> None:
-    assert sparkline([(3_000.0, 0.0), (3_600.0, 0.0)], 3_600.0, 120, 40).path == "M100 38L120 38"
+    assert sparkline([(3_000.0, 0.0), (3_600.0, 0.0)], 3_600.0, 120, 40).path == "M0 38L120 38"

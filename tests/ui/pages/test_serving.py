@@ -96,6 +96,15 @@ def test_what_is_not_there_is_told_by_a_page(path: str, status: int, client: Any
     assert "data-events" not in answer.text
 
 
+@pytest.mark.parametrize("page", [one for one in PAGES if "{id}" in one.path], ids=lambda one: one.path)
+@pytest.mark.parametrize("bad", ["..%2f..%2fetc%2fpasswd", "%00", SCRIPT_WITHOUT_SLASH, "a%0Ab", "x" * 3_000, "%ff"])
+def test_an_id_that_is_none_is_looked_up_and_nothing_else(page: Any, bad: str, topology_id: str, client: Any) -> None:
+    answer = client.get(page.path.format(id=bad, component="split", host_port="host-a:6700"))
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert broken_rules(answer.text) == []
+    assert "<script>alert" not in answer.text
+
+
 @pytest.mark.parametrize("path", ["/events/nothing", "/static/x/nothing", "/api/v2", "/api/v1/nothing"])
 def test_programs_are_told_in_their_form(path: str, client: Any) -> None:
     assert client.get(path).json()["error"] == "404 Not Found"

@@ -11,6 +11,7 @@ from storm.cluster.records import ErrorInfo
 from storm.ids import GlobalStreamId
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
 from storm.ui.pages.topology import log_levels
+from storm.ui.pages.troubles import SHOWN_MAX
 from storm.ui.pages.watch import look_round
 from storm.ui.rest.log_levels import log_config_change
 from storm.ui.rest.requests import Level
@@ -160,7 +161,10 @@ def test_a_deactivated_topology_can_be_activated(client: Any, site: Any, topolog
 
 
 def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any, topology_id: str) -> None:
-    assert "Nothing is known yet" in page_of(client, f"/topology/{topology_id}")
+    html = page_of(client, f"/topology/{topology_id}")
+    rate = f"{98 / 60:.2f}"
+    assert f'aria-label="Acked, tuples a second, in 1m 0s: now {rate}, between {rate} and {rate}"' in html
+    assert html.count("the mean of 1m 0s") == 4
 
     async def look_twice() -> None:
         for _ in range(2):
@@ -169,7 +173,14 @@ def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any
 
     asyncio.run(look_twice())
     html = page_of(client, f"/topology/{topology_id}")
-    assert 'role="img" aria-label="Acked in the last hour, tuples a second: now 0, between 0 and 0"' in html
+    assert 'role="img" aria-label="Acked, tuples a second, in 15s: now 0, between 0 and 0"' in html
+    assert "the mean of" not in html
+
+
+def test_of_what_runs_nowhere_there_is_no_last_hour(client: Any, site: Any) -> None:
+    for node in ("a", "b"):
+        site.cluster.stop_supervisor(node)
+    assert page_of(client, f"/topology/{site.cluster.submit()}").count("Nothing was counted yet.") == 4
 
 
 def test_it_leads_to_logs_and_to_tuples_that_failed(client: Any, site: Any, topology_id: str) -> None:
@@ -274,5 +285,5 @@ def test_a_topology_with_very_many_troubles_tells_how_many_more_there_are(client
     for bolt in bolts:
         site.cluster.state.report_error(topology_id, bolt, told)
     html = page_of(client, f"/topology/{topology_id}")
-    assert html.count("reported an error") == 12
-    assert "And 9 more like these." in html  # one is a worker that has not told yet
+    assert html.count("reported an error") == SHOWN_MAX
+    assert "And 6 more like these." in html  # one is a worker that has not told yet

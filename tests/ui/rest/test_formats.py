@@ -1,27 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from storm.ui.rest.formats import ERROR_CHARS, LogLinks, decimals, encoded, headline, pretty_secs, pretty_window
-
-
-@pytest.mark.parametrize(
-    ("secs", "text"),
-    [
-        (None, "0s"),
-        (0, "0s"),
-        (59, "59s"),
-        (60, "1m 0s"),
-        (115, "1m 55s"),
-        (3_600, "1h 0m 0s"),
-        (86_399, "23h 59m 59s"),
-        (86_400, "1d 0h 0m 0s"),
-        (93_784, "1d 2h 3m 4s"),
-        (8_640_000, "100d 0h 0m 0s"),
-    ],
-)
-def test_an_uptime_in_words(secs: int | None, text: str) -> None:
-    assert pretty_secs(secs) == text
+from storm.ui.rest.formats import LogLinks, decimals, encoded, pretty_window
 
 
 def test_windows_are_called_as_storm_calls_them() -> None:
@@ -49,10 +28,3 @@ def test_links_lead_to_the_log_viewer_of_the_host() -> None:
     assert links.kept("node-1", "wc-1-2") == "http://node-1:8000/?topoId=wc-1-2"
     assert links.kept("::1", "a&b", 6700) == "http://[::1]:8000/?topoId=a%26b&port=6700"
     assert links.daemon('"><script>', "nimbus").startswith("http://%22%3E%3Cscript%3E:8000/")
-
-
-def test_the_last_line_of_a_traceback_says_most() -> None:
-    assert headline("Traceback (most recent call last):\n  File ...\nValueError: bad\n") == "ValueError: bad"
-    assert headline("it timed out\nsecond line") == "it timed out\nsecond line"
-    assert len(headline("x" * 1_000)) == ERROR_CHARS
-    assert headline("") == ""

@@ -83,3 +83,14 @@ def test_a_worker_that_told_nothing_is_not_known(site: Any, client: Any) -> None
     assert {one["known"] for one in found["workers"]} == {False}
     assert {one["reason"] for one in found["executors"]} == {None}
     assert client.get(f"{API}/nowhere-1-1/insight").status_code == 404
+
+
+def test_what_is_wrong_is_told_as_the_page_tells_it(site: Any, topology_id: str, client: Any) -> None:
+    found = client.get(f"{API}/{topology_id}/troubles").json()["troubles"]
+    assert [(one["severity"], one["component"], one["worker"]) for one in found] == [
+        ("warning", "split", None),
+        ("warning", "split", None),
+    ]
+    assert found[0]["text"] == "split reported an error 10s ago on host-a:6700: ValueError: bad line 500."
+    page = client.get(f"/topology/{topology_id}").text
+    assert all(one["text"] in page and one["advice"] in page for one in found)

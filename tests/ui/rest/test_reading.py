@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from storm_rest_contract import PATHS, StormRestContract, differences, storm_answer
+from storm_rest_contract import ANSWERS, MISSING, PATHS, StormRestContract, differences, storm_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,14 @@ class TestTheRestOfStorm(StormRestContract):
             return answer.json()
 
         return get
+
+    @pytest.fixture
+    def refused(self, client: Any) -> Callable[[str], Any]:
+        return lambda path: client.get(API + path).json()
+
+
+def test_no_answer_of_storm_is_left_out() -> None:
+    assert {file.stem for file in ANSWERS.iterdir()} == {*PATHS, MISSING}
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -1,4 +1,4 @@
-"""From Nimbus's TopologyPageInfo over the last 10 minutes to what the diagnosis and the graph are made of."""
+"""From a TopologyPageInfo, what Nimbus tells of a topology, to the facts that are judged; pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import json
 from typing import TYPE_CHECKING
 
 from storm.config.addresses import joined
-from storm.ui.pages.diagnosis import NOT_TOLD, Component, DeadWorker, EndedWorker, Fault, Insight, Topology, Worker
-from storm.ui.pages.graph import Stream
-from storm.ui.rest.formats import headline
-from storm.ui.rest.topology_page import TIMEOUT_KEY, TIMEOUT_SECS
+from storm.diagnosis.facts import NOT_TOLD, Component, DeadWorker, EndedWorker, Fault, Insight, Topology, Worker
+from storm.diagnosis.wording import headline
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
+    from typing import Any
 
-    from storm.thrift.interface import Struct
+WINDOW = "600"
+TIMEOUT_KEY, TIMEOUT_SECS = "topology.message.timeout.secs", 30
 
-WINDOW, WINDOW_SECS = "600", 600
 
-
-def facts(page: Struct, wall_secs: int) -> Topology:
+def facts(page: Any, wall_secs: int) -> Topology:
     """`page` is over `WINDOW`."""
     stats = page.topology_stats
     conf = json.loads(page.topology_conf or "{}")
@@ -37,36 +35,29 @@ def facts(page: Struct, wall_secs: int) -> Topology:
         workers=tuple(_worker(worker) for worker in page.workers or []),
         dead_workers=dead,
         ended_workers=tuple(_ended_workers(page, {one.at for one in dead if one.deaths})),
+        id=page.id,
     )
 
 
-def figures_secs(page: Struct) -> int:
-    """How long the window's counts have been counted: a worker that is younger than the window begins at 0."""
-    return min(WINDOW_SECS, max((worker.uptime_secs or 0 for worker in page.workers or []), default=0))
+def summary_facts(summary: Any) -> Topology:
+    """Of a TopologySummary: what is known where there is no page. Of workers, how many there are."""
+    uptime_secs = summary.uptime_secs or 0
+    return Topology(
+        name=summary.name,
+        status=summary.status,
+        uptime_secs=uptime_secs,
+        lacks=summary.sched_status or "",
+        workers=(Worker("", uptime_secs),) * (summary.num_workers or 0),
+        id=summary.id,
+    )
 
 
-def streams(page: Struct) -> list[Stream]:
-    """The edges of the graph; none where Nimbus is of a release that does not tell them."""
-    secs = figures_secs(page)
-    return [
-        Stream(
-            one.stream.componentId,
-            one.component,
-            one.stream.streamId,
-            f"{one.grouping} ({', '.join(one.fields)})" if one.fields else one.grouping.replace("_", " "),
-            (one.executed or 0) / secs if secs else 0.0,
-            one.failed or 0,
-        )
-        for one in getattr(page, "inputs", None) or []
-    ]
-
-
-def _in_window(stats: Struct | None, name: str) -> float:
+def _in_window(stats: Any | None, name: str) -> float:
     found: Mapping[str, float] = getattr(stats, f"window_to_{name}", None) or {}
     return found.get(WINDOW, 0)
 
 
-def _components(page: Struct, wall_secs: int) -> Iterator[Component]:
+def _components(page: Any, wall_secs: int) -> Iterator[Component]:
     for is_spout, found in ((True, page.id_to_spout_agg_stats), (False, page.id_to_bolt_agg_stats)):
         for name, stats in sorted((found or {}).items()):
             common = stats.common_stats
@@ -89,7 +80,7 @@ def _components(page: Struct, wall_secs: int) -> Iterator[Component]:
             )
 
 
-def insight(told: Struct | None) -> Insight:
+def insight(told: Any | None) -> Insight:
     """Of a ComponentInsight; a worker of an older release tells none."""
     if told is None:
         return NOT_TOLD
@@ -107,18 +98,20 @@ def insight(told: Struct | None) -> Insight:
     )
 
 
-def _fault(error: Struct, wall_secs: int) -> Fault:
+def _fault(error: Any, wall_secs: int) -> Fault:
     at = joined(error.host, error.port or 0) if error.host else ""
     return Fault(headline(error.error), max(0, wall_secs - error.error_time_secs), at)
 
 
-def _worker(worker: Struct) -> Worker:
-    told = getattr(worker, "insight", None)
-    missing = () if told is None else tuple(told.missing_peers or ())
-    return Worker(joined(worker.host, worker.port), worker.uptime_secs, missing)
+def _worker(worker: Any) -> Worker:
+    at, told = joined(worker.host, worker.port), getattr(worker, "insight", None)
+    if told is None:
+        return Worker(at, worker.uptime_secs)
+    missing, slow = tuple(told.missing_peers or ()), tuple(told.slow_peers or ())
+    return Worker(at, worker.uptime_secs, missing, slow, dict(told.dropped or {}))
 
 
-def _dead_worker(failure: Struct, wall_secs: int) -> DeadWorker:
+def _dead_worker(failure: Any, wall_secs: int) -> DeadWorker:
     lines = [line for line in (failure.last_lines or "").splitlines() if line.strip()]
     return DeadWorker(
         joined(failure.host, failure.port),
@@ -127,10 +120,11 @@ def _dead_worker(failure: Struct, wall_secs: int) -> DeadWorker:
         max(0, wall_secs - failure.time_secs),
         failure.retry_secs,
         tuple(lines),
+        failure.state or "",
     )
 
 
-def _ended_workers(page: Struct, dead: Container[str]) -> Iterator[EndedWorker]:
+def _ended_workers(page: Any, dead: Container[str]) -> Iterator[EndedWorker]:
     """Of Nimbus's notices, `host:port: text`; the text has the worker's last lines too, and when it was tried again."""
     for notice in page.notices or []:
         at, _, text = notice.partition(": ")

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from storm.cluster.records import SlotFailure, SupervisorInfo
+from storm.diagnosis.facts import NOT_TOLD, DeadWorker, EndedWorker, Fault, Insight
+from storm.diagnosis.nimbus_pages import WINDOW, facts, insight, summary_facts
 from storm.thrift.interface import storm_thrift
-from storm.ui.pages.diagnosis import NOT_TOLD, DeadWorker, EndedWorker, Fault, Insight
-from storm.ui.pages.graph import Stream
-from storm.ui.pages.topology_facts import WINDOW, facts, figures_secs, insight, streams
 
 
 def page_of(site: Any, topology_id: str) -> Any:
@@ -34,22 +33,6 @@ def test_the_topology_has_its_own(site: Any, topology_id: str) -> None:
     assert found.ended_workers == found.dead_workers == ()
 
 
-def test_streams_are_told_by_grouping_and_rate(site: Any, topology_id: str) -> None:
-    page = page_of(site, topology_id)
-    assert figures_secs(page) == 60
-    assert sorted(streams(page)) == [
-        Stream("split", "count", "default", "fields (word)", 10.0),
-        Stream("words", "count", "side", "all", 20 / 60),
-        Stream("words", "split", "default", "shuffle", 100 / 60, 2),
-    ]
-
-
-def test_a_nimbus_of_an_older_release_tells_no_streams(site: Any, topology_id: str) -> None:
-    page = page_of(site, topology_id)
-    page.inputs = None
-    assert streams(page) == []
-
-
 def test_workers_that_died_are_told_once(site: Any, topology_id: str) -> None:
     now = site.cluster.clock.wall_secs()
     worker = page_of(site, topology_id).workers[0]
@@ -59,7 +42,7 @@ def test_workers_that_died_are_told_once(site: Any, topology_id: str) -> None:
     site.cluster.supervisors[node].put_supervisor(info)
     found = facts(page_of(site, topology_id), now)
     at = f"host-{node}:{worker.port}"
-    assert found.dead_workers == (DeadWorker(at, 3, "exited with code 1", 5, 7, ("a", "b")),)
+    assert found.dead_workers == (DeadWorker(at, 3, "exited with code 1", 5, 7, ("a", "b"), "backing-off"),)
     page = page_of(site, topology_id)
     elsewhere = (
         "other:6700: The worker on port 6700 exited with code 2; it is tried again in 8 s. Last lines\nof its log"
@@ -75,8 +58,6 @@ def test_what_it_lacks_is_told_once(site: Any) -> None:
     found = facts(page, site.cluster.clock.wall_secs())
     assert found.lacks.startswith("Not scheduled")
     assert (found.ended_workers, found.workers) == ((), ())
-    assert figures_secs(page) == 0
-    assert all(one.rate == 0 for one in streams(page))
 
 
 def test_what_executors_do_at_the_moment_is_read_where_it_is_told() -> None:
@@ -85,3 +66,21 @@ def test_what_executors_do_at_the_moment_is_read_where_it_is_told() -> None:
     )
     assert insight(told) == Insight(2, {"max-pending": 1}, "words", ("count",), 1, 0, 7, 10)
     assert insight(None) is NOT_TOLD
+
+
+def test_what_is_known_without_a_page(site: Any, topology_id: str) -> None:
+    [summary] = site.service.getClusterInfo().topologies
+    found = summary_facts(summary)
+    assert (found.id, found.name, found.status, found.lacks) == (topology_id, "wordcount", "ACTIVE", "")
+    assert len(found.workers) == 2
+    assert found.components == ()
+
+
+def test_what_workers_tell_of_their_peers(site: Any, topology_id: str) -> None:
+    page = page_of(site, topology_id)
+    page.workers[0].insight = storm_thrift().WorkerInsight(
+        missing_peers=["a:1"], slow_peers=["b:1"], dropped={"why": 3}
+    )
+    first, second = facts(page, 0).workers
+    assert (first.missing_peers, first.slow_peers, first.dropped) == (("a:1",), ("b:1",), {"why": 3})
+    assert (second.missing_peers, second.slow_peers, second.dropped) == ((), (), {})

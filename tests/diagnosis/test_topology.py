@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from storm.ui.pages.diagnosis import (
+from storm.diagnosis.facts import (
     Component,
     DeadWorker,
     EndedWorker,
@@ -12,9 +12,9 @@ from storm.ui.pages.diagnosis import (
     Topology,
     Trouble,
     Worker,
-    troubles,
     worst,
 )
+from storm.diagnosis.topology import troubles
 
 NOTE, WARNING, CRITICAL = Severity.NOTE, Severity.WARNING, Severity.CRITICAL
 WORDS = Component("words", is_spout=True, executors=2, tasks=2, emitted=1_000, acked=990)
@@ -233,6 +233,40 @@ def test_workers_that_do_not_reach_one_another_are_told_of() -> None:
     lost = WELL._replace(workers=(Worker("h:6700", 3_500, ("i:6700",)), Worker("i:6700", 10, ("h:6700",))))
     found = only(lost)
     assert (found.what, found.worker) == ("Worker h:6700 has no connection to i:6700.", "h:6700")
+
+
+def test_what_a_worker_cannot_deliver_is_a_note() -> None:
+    lossy = Worker("h:6700", 3_500, slow_peers=("h:6701",), dropped={"on arrival: x": 1_200, "another": 1})
+    slow, dropped = troubles(WELL._replace(workers=(lossy,)))
+    assert (slow.severity, slow.worker, slow.what) == (
+        NOTE, "h:6700", "Worker h:6700 sends more than is taken by h:6701."
+    )  # fmt: skip
+    assert dropped.what == "Worker h:6700 has dropped, since it began: 1 another; 1,200 on arrival: x."
+
+
+def test_a_spout_of_which_some_executors_are_silent() -> None:
+    held = Insight(4, {"max-pending": 1}, "as many as may be", silent=1)
+    assert only(with_component(WORDS._replace(insight=held))).what == (
+        "words does not emit in 1 of 4 executors: as many as may be."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "retry_secs", "now"),
+    [
+        ("backing-off", 61, "it is tried again in 1m 1s"),
+        ("building-environment", None, "it is waiting for its environment"),
+        ("something-new", None, "it is starting or runs again"),
+    ],
+)
+def test_what_becomes_of_a_dead_worker(state: str, retry_secs: int | None, now: str) -> None:
+    dead = DeadWorker("h:6700", 2, "exited with code 1", 10, retry_secs, state=state)
+    assert only(WELL._replace(dead_workers=(dead,))).advice.endswith(f"; {now}.")
+
+
+def test_a_killed_topology_lacks_nothing_and_troubles_name_the_topology() -> None:
+    found = only(WELL._replace(status="KILLED", lacks="Not scheduled.", workers=(), id="wc-1"))
+    assert (found.severity, found.topology) == (NOTE, "wc-1")
 
 
 def test_the_worst_is_first_and_causes_are_before_what_follows() -> None:

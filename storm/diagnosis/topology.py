@@ -6,11 +6,15 @@ one that says what to do. What follows from another trouble is told with it, not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
-from storm.ui.rest.formats import pretty_secs
+from storm.diagnosis.facts import Severity, Topology, Trouble, worst_first
+from storm.diagnosis.wording import clause, percent, pretty_secs, sentence, tuples
+from storm.metrics.insight_records import IN_CALL, INACTIVE, MAX_PENDING, NOTHING_TO_EMIT, OPENING
+
+if TYPE_CHECKING:
+    from storm.diagnosis.facts import Component, DeadWorker
 
 RECENT_SECS = 600  # an error is news that long; figures here are of the last 10 minutes
 NEARLY_SATURATED = 0.8  # Storm's rule: a bolt at a capacity of 1 has no time left
@@ -19,136 +23,17 @@ SILENT_SECS = 60  # how long a spout may be up without emitting before anybody i
 START_SECS = 120  # `supervisor.worker.start.timeout.secs`: how long a worker may take until it tells of itself
 FAILING_SHARE = 0.01  # of the tuples: below, it is a note
 HOLDING_SHARE = 0.5  # of what is under way: who holds more is told of
-# Reasons, docs/thrift.md; the first three are no trouble by themselves.
-INACTIVE, OPENING, NOTHING_TO_EMIT = "inactive", "opening", "nothing-to-emit"
-MAX_PENDING, IN_CALL, BACK_PRESSURE, SLOW_PEER = "max-pending", "in-call", "back-pressure", "slow-peer"
 LATE_SHARE = 0.8  # of the message timeout: complete latency beyond is about to be failures
-
-
-class Severity(IntEnum):
-    NOTE = 1
-    WARNING = 2
-    CRITICAL = 3
-
-
-class Fault(NamedTuple):
-    """The last error of a component. `text`: its headline; `worker`: host:port, empty where that is not known."""
-
-    text: str
-    ago_secs: int
-    worker: str = ""
-
-
-class Insight(NamedTuple):
-    """What the executors of a component do at the moment, as many as are `known`; Nimbus's ComponentInsight.
-
-    `reasons`: {what keeps executors from working: how many}; `text` says the worst in words, and `held_by` names the
-    components that are waited for. `silent` executors of a spout emit nothing; `full` ones of a bolt cause back
-    pressure. `pending`, `queued`, `unsettled`: tuples under way, waiting, and executed but neither acked nor failed.
-    """
-
-    known: int
-    reasons: Mapping[str, int] = {}
-    text: str = ""
-    held_by: tuple[str, ...] = ()
-    silent: int = 0
-    full: int = 0
-    pending: int = 0
-    pending_max: int | None = None
-    queued: int = 0
-    unsettled: int = 0
-
-
-NOT_TOLD = Insight(0)
-
-
-class Component(NamedTuple):
-    """Counts are of the last 10 minutes, latencies in milliseconds."""
-
-    name: str
-    is_spout: bool
-    executors: int = 1
-    tasks: int = 1
-    emitted: int = 0
-    executed: int = 0
-    acked: int = 0
-    failed: int = 0
-    capacity: float = 0.0
-    execute_ms: float = 0.0
-    process_ms: float = 0.0
-    complete_ms: float = 0.0
-    error: Fault | None = None
-    insight: Insight = NOT_TOLD
-
-    @property
-    def is_silent(self) -> bool:
-        """A spout of which no executor emits, as far as is known."""
-        if self.insight.known:
-            return self.is_spout and self.insight.silent == self.insight.known
-        return self.is_spout and not self.emitted
-
-
-class Worker(NamedTuple):
-    """`at`: host:port. `uptime_secs` None: it has not told yet that it runs. `missing_peers`: it cannot reach them."""
-
-    at: str
-    uptime_secs: int | None
-    missing_peers: tuple[str, ...] = ()
-
-
-class DeadWorker(NamedTuple):
-    """A slot whose worker died `deaths` times in a row; 0: it waits for what `reason` says. As Nimbus's SlotFailure."""
-
-    at: str
-    deaths: int
-    reason: str
-    ago_secs: int
-    retry_secs: int | None = None
-    last_lines: tuple[str, ...] = ()  # of its log
-
-
-class EndedWorker(NamedTuple):
-    """One that ended in the last 10 minutes, and how, as the rest of a sentence about it."""
-
-    at: str
-    text: str
-
-
-class Topology(NamedTuple):
-    """`acked`, `failed`: trees of its spouts in the last 10 minutes; `complete_ms` is their mean time.
-
-    `lacks`: what it lacks to run as it should, in Nimbus's words. `ended_workers`: the last one first, those of
-    `dead_workers` left out.
-    """
-
-    name: str
-    status: str
-    uptime_secs: int
-    lacks: str = ""
-    acked: int = 0
-    failed: int = 0
-    complete_ms: float = 0.0
-    timeout_secs: float = 30.0
-    components: tuple[Component, ...] = ()
-    workers: tuple[Worker, ...] = ()
-    dead_workers: tuple[DeadWorker, ...] = ()
-    ended_workers: tuple[EndedWorker, ...] = ()
-
-
-class Trouble(NamedTuple):
-    """`component` and `worker` (host:port) are what a link leads to; empty: the trouble is the topology's.
-
-    `concerns`: other components whose pages tell of it too. `is_of_failures`: the page of the tuples that failed says
-    more of it.
-    """
-
-    severity: Severity
-    what: str
-    advice: str
-    component: str = ""
-    worker: str = ""
-    concerns: tuple[str, ...] = ()
-    is_of_failures: bool = False
+# Reasons that are no trouble by themselves.
+HARMLESS = {INACTIVE, OPENING, NOTHING_TO_EMIT}
+# What a slot does whose worker died, by the supervisor's word for it.
+NOW = {
+    "running": "runs again",
+    "waiting-for-worker-start": "is starting again",
+    "waiting-for-blobs": "is waiting for its code",
+    "building-environment": "is waiting for its environment",
+    "killing": "is being ended",
+}
 
 
 Rule: TypeAlias = Callable[[Topology], Iterator[Trouble]]
@@ -156,8 +41,7 @@ Rule: TypeAlias = Callable[[Topology], Iterator[Trouble]]
 
 def troubles(topology: Topology) -> list[Trouble]:
     """The worst first; of equals, causes before what follows from them."""
-    found = [trouble for rule in RULES for trouble in rule(topology)]
-    return sorted(found, key=lambda trouble: -trouble.severity)
+    return worst_first(trouble._replace(topology=topology.id) for rule in RULES for trouble in rule(topology))
 
 
 def _status(topology: Topology) -> Iterator[Trouble]:
@@ -176,12 +60,12 @@ def _status(topology: Topology) -> Iterator[Trouble]:
 
 
 def _slots(topology: Topology) -> Iterator[Trouble]:
-    if not topology.lacks:
+    if not topology.lacks or topology.status == "KILLED":
         return
     runs_nowhere = not topology.workers
     yield Trouble(
         Severity.CRITICAL if runs_nowhere else Severity.WARNING,
-        _sentence(topology.lacks),
+        sentence(topology.lacks),
         "Start a supervisor, or free slots by killing or rebalancing another topology: the cluster's page shows who has"
         " them."
         if "slot" in topology.lacks
@@ -194,7 +78,7 @@ def _dead_workers(topology: Topology) -> Iterator[Trouble]:
         if dead.deaths == 0:
             yield Trouble(
                 Severity.NOTE,
-                f"Worker {dead.at} {_clause(dead.reason)}.",
+                f"Worker {dead.at} {clause(dead.reason)}.",
                 "It starts by itself when that is there.",
                 worker=dead.at,
             )
@@ -202,14 +86,14 @@ def _dead_workers(topology: Topology) -> Iterator[Trouble]:
         culprit = _culprit(topology, dead)
         times = "once" if dead.deaths == 1 else f"{dead.deaths} times in a row"
         why = (
-            f"{culprit.name} raised {_clause(culprit.error.text)}"
+            f"{culprit.name} raised {clause(culprit.error.text)}"
             if culprit is not None and culprit.error is not None
-            else f"it {_clause(dead.reason)}"
+            else f"it {clause(dead.reason)}"
         )
         again = (
             f"it is tried again in {pretty_secs(dead.retry_secs)}"
             if dead.retry_secs
-            else "it is starting or runs again"
+            else f"it {NOW.get(dead.state, 'is starting or runs again')}"
         )
         yield Trouble(
             Severity.CRITICAL if dead.deaths > 1 or dead.retry_secs is not None else Severity.WARNING,
@@ -240,7 +124,7 @@ def _ended_workers(topology: Topology) -> Iterator[Trouble]:
     is_told = any(dead.deaths for dead in topology.dead_workers)
     yield Trouble(
         Severity.NOTE if is_told else Severity.WARNING,
-        f"{times} in the last 10 minutes a worker on {places} ended; the last time it {_clause(last.text)}.",
+        f"{times} in the last 10 minutes a worker on {places} ended; the last time it {clause(last.text)}.",
         f"It moved or was started again since then: storm get-errors {topology.name} shows all of it.",
     )
 
@@ -271,7 +155,7 @@ def _errors(topology: Topology) -> Iterator[Trouble]:
         where = f" on {error.worker}" if error.worker else ""
         yield Trouble(
             Severity.WARNING,
-            f"{component.name} reported an error {pretty_secs(error.ago_secs)} ago{where}: {_sentence(error.text)}",
+            f"{component.name} reported an error {pretty_secs(error.ago_secs)} ago{where}: {sentence(error.text)}",
             "Its page has the traceback, and how often it happens.",
             component.name,
         )
@@ -282,7 +166,7 @@ def _failing_tuples(topology: Topology) -> Iterator[Trouble]:
         return
     share = topology.failed / (topology.failed + topology.acked)
     severity = Severity.CRITICAL if share > 0.5 else Severity.WARNING if share >= FAILING_SHARE else Severity.NOTE
-    what = f"{percent(share)} of the tuples failed in the last 10 minutes ({_tuples(topology.failed)})"
+    what = f"{percent(share)} of the tuples failed in the last 10 minutes ({tuples(topology.failed)})"
     spouts = tuple(one.name for one in topology.components if one.is_spout and one.failed)
     bolts = [one for one in topology.components if not one.is_spout]
     culprit = max(bolts, key=lambda one: one.failed, default=None)
@@ -320,7 +204,7 @@ def _busy_bolts(topology: Topology) -> Iterator[Trouble]:
             what = f"{bolt.name} takes less than is sent to it"
         else:
             continue
-        waits = f"; its queues are full ({_tuples(bolt.insight.queued)} wait), so spouts stand still for it"
+        waits = f"; its queues are full ({tuples(bolt.insight.queued)} wait), so spouts stand still for it"
         yield Trouble(Severity.WARNING, f"{what}{waits if full else ''}.", _more_executors(topology, bolt), bolt.name)
 
 
@@ -346,11 +230,13 @@ def _latency(topology: Topology) -> Iterator[Trouble]:
 def _spouts(topology: Topology) -> Iterator[Trouble]:
     """Why spouts emit nothing, or less than they could."""
     uptime_secs = max((worker.uptime_secs or 0 for worker in topology.workers), default=0)
-    if topology.status != "ACTIVE" or uptime_secs < SILENT_SECS:
+    if topology.status != "ACTIVE":
         return
     for spout in topology.components:
         insight = spout.insight
         if not spout.is_spout or not (spout.is_silent or insight.text):
+            continue
+        if uptime_secs < SILENT_SECS and not insight.known:
             continue
         if not insight.known:
             yield Trouble(
@@ -360,9 +246,11 @@ def _spouts(topology: Topology) -> Iterator[Trouble]:
                 spout.name,
             )
             continue
-        is_harmless = set(insight.reasons) <= {INACTIVE, OPENING, NOTHING_TO_EMIT}
+        is_harmless = set(insight.reasons) <= HARMLESS
         emits = "does not emit" if spout.is_silent else "could emit more"
-        why = f": {_clause(insight.text)}" if insight.text else ""
+        if 0 < insight.silent < insight.known:
+            emits = f"does not emit in {insight.silent} of {insight.known} executors"
+        why = f": {clause(insight.text)}" if insight.text else ""
         yield Trouble(
             Severity.WARNING if spout.is_silent and not is_harmless else Severity.NOTE,
             f"{spout.name} {emits}{why}.",
@@ -403,7 +291,7 @@ def _hanging_bolts(topology: Topology) -> Iterator[Trouble]:
         if not bolt.is_spout and IN_CALL in bolt.insight.reasons:
             yield Trouble(
                 Severity.NOTE,
-                f"{bolt.name} is in a long call: {_clause(bolt.insight.text)}.",
+                f"{bolt.name} is in a long call: {clause(bolt.insight.text)}.",
                 "If it does not end, see what that line waits for; the log shows its stack after a while.",
                 bolt.name,
             )
@@ -420,6 +308,25 @@ def _missing_peers(topology: Topology) -> Iterator[Trouble]:
             )
 
 
+def _lossy_workers(topology: Topology) -> Iterator[Trouble]:
+    for worker in topology.workers:
+        if worker.slow_peers:
+            yield Trouble(
+                Severity.NOTE,
+                f"Worker {worker.at} sends more than is taken by {', '.join(worker.slow_peers)}.",
+                "Those workers, their hosts or the network between is too slow.",
+                worker=worker.at,
+            )
+        if worker.dropped:
+            told = "; ".join(f"{count:,} {why}" for why, count in sorted(worker.dropped.items()))
+            yield Trouble(
+                Severity.NOTE,
+                f"Worker {worker.at} has dropped, since it began: {told}.",
+                "Tuples that are anchored fail by that, and spouts emit them again.",
+                worker=worker.at,
+            )
+
+
 RULES: tuple[Rule, ...] = (
     _status,
     _slots,
@@ -429,30 +336,9 @@ RULES: tuple[Rule, ...] = (
     _errors,
     _failing_tuples,
     _missing_peers,
+    _lossy_workers,
     _busy_bolts,
     _latency,
     _spouts,
     _hanging_bolts,
 )
-
-
-def worst(found: Iterable[Trouble]) -> Severity | None:
-    return max((trouble.severity for trouble in found), default=None)
-
-
-def _clause(text: str) -> str:
-    """As a part of a sentence: on one line, without its end."""
-    return " ".join(text.split()).rstrip(".")
-
-
-def _sentence(text: str) -> str:
-    return f"{_clause(text)}."
-
-
-def percent(share: float) -> str:
-    found = 100 * share
-    return f"{found:.0f} %" if found >= 10 or found == 0 else f"{max(found, 0.1):.1f} %"
-
-
-def _tuples(count: int) -> str:
-    return "1 tuple" if count == 1 else f"{count:,} tuples"
