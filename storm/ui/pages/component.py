@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from storm.config.addresses import joined
 from storm.ui.pages import topology_facts
 from storm.ui.pages.topology import troubles
 from storm.ui.rest.component_page import component_page
@@ -27,12 +28,14 @@ async def context(call: PageCall) -> dict[str, Any]:
     )
     shown = component_page(page, view)
     facts, streams = topology_facts.facts(recent, view.wall_secs), topology_facts.streams(recent)
+    runs = executors(page, shown)
     return {
         "component": shown,
+        "workers": sorted({joined(one["host"], one["port"]) for one in runs if one["host"] and one["port"]}),
         "is_spout": shown["componentType"] == "spout",
         "troubles": troubles(facts, topology_id, call, component),
         "insight": topology_facts.insight(getattr(page, "insight", None)),
-        "executors": executors(page, shown),
+        "executors": runs,
         "errors": list(reversed(shown["componentErrors"])),
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
         "measured": shown.get("metrics", []),
