@@ -4,11 +4,11 @@ import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from storm.clock import SystemClock
-from storm.worker import heap
-from storm.worker.heap import BUSY_SECS_MAX, SECS_MAX, Summary, answer_signal, summary, text
+from storm.worker.heap import BUSY_SECS_MAX, SECS_MAX, TYPES_SHOWN, OfType, Summary, answer_signal, summary, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,30 +60,29 @@ def counts(found: Summary) -> dict[str, int]:
 
 
 def test_objects_are_counted_once_by_type_with_what_they_refer_to() -> None:
-    payload, orders = bytes(100_000), [Order(n) for n in range(1_000)]
-    roots: list[Any] = [orders, {"the only text of this kind" + str(os.getpid()): payload, 2: payload}, orders]
-    roots.append({f"key {n}": None for n in range(300)})
-    found = summary(SystemClock(), roots)
-    assert counts(found)["bytes"] == 1
-    assert counts(found)["str"] >= 301
-    assert counts(found)[f"{__name__}.Order"] == 1_000
-    assert found.left == 0
+    payload = bytes(100_000)
+    each = [[bytearray(b"x") for _ in range(1_000)], {"a": payload, 2: payload}, SimpleNamespace(share=1.5)]
+    found = summary(SystemClock(), [*each, *each, {f"key {n}": None for n in range(300)}])
+    counted = counts(found)
+    assert (counted["bytearray"], counted["bytes"], counted["dict"], counted["str"]) == (1_000, 1, 3, 302)
+    assert (counted["types.SimpleNamespace"], counted["float"], found.left) == (1, 1, 0)
     assert found.largest[0] == (sys.getsizeof(payload), "bytes of 100,000")
     sizes = [one.size_bytes for one in found.types]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_all_that_there_is_has_what_nobody_put_into_the_collector() -> None:
-    kept = {"key": bytearray(3_000_000)}
-    found = summary(SystemClock())
-    assert "bytearray of 3,000,000" in [what for _, what in found.largest]
+    kept = {"key": bytearray(64 << 20), "order": Order(1)}
+    found = summary(StepClock(0.0), busy_secs=lambda: 0.0)
+    assert f"bytearray of {64 << 20:,}" in [what for _, what in found.largest]
+    assert counts(found)[f"{__name__}.Order"] == 1
     assert counts(found)["module"] > 50
     assert kept
 
 
 def test_no_code_of_users_runs() -> None:
-    found = summary(SystemClock(), [[Trapped() for _ in range(3)]])
-    assert counts(found)[f"{__name__}.Trapped"] == 3
+    found = summary(StepClock(0.0), [[Trapped()]], lambda: 0.0)
+    assert counts(found)[f"{__name__}.Trapped"] == 1
 
 
 def test_it_ends_with_its_time_and_lets_others_work_meanwhile() -> None:
@@ -100,11 +99,13 @@ def test_it_ends_with_its_time_and_lets_others_work_meanwhile() -> None:
 
 
 def test_a_summary_names_the_largest_types_and_sums_up_the_others() -> None:
-    kinds = [type(f"K{n}", (), {}) for n in range(heap.TYPES_SHOWN + 20)]
-    told = text(summary(SystemClock(), [[kind() for kind in kinds]]), "Heap of w.")
-    assert told.startswith("Heap of w.\n")
-    assert "other types\n" in told
-    assert told.count(".K") <= heap.TYPES_SHOWN + heap.OBJECTS_SHOWN
+    types = [OfType(f"app.K{n}", 2, 1_000 - n) for n in range(TYPES_SHOWN + 20)]
+    told = text(Summary(types, [(700, "dict of 9")], 0, 1.25), "Heap of w.")
+    assert told.startswith("Heap of w.\n140 objects, ")
+    assert "20 other types\n" in told
+    assert told.count("app.K") == TYPES_SHOWN
+    assert told.endswith("700  dict of 9\n")
+    assert "there is more" not in told
 
 
 def test_a_signal_is_answered_with_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
