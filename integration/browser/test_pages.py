@@ -17,6 +17,7 @@ from browser_site import COUNTED, FAILING, MARKED, OWNER, PATHS, TIMED, TIMING
 from playwright.sync_api import expect
 from watched_page import NOTICE, WatchedPage, whole
 
+from storm.supervisor.profiling import found_py_spy
 from storm.ui.pages.figures import latency
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.timeout(240)
 TABS_MAX = 60
 MARKUP = ("<img src=x onerror=hacked=1>", '"><svg onload=hacked=1>')  # components of `marked`
 WHOLE_BOLT = "The whole bolt, over all windows"
+PATIENCE_MS = 60_000  # for what a worker or py-spy takes its time
 WITHOUT_NIMBUS = re.compile(r"\b50[0-9]\b|net::ERR|Failed to load resource")
 
 
@@ -485,14 +487,66 @@ def test_the_tuples_of_one_component_are_logged(site: BrowserSite, watched: Watc
     assert site.get(path)["debug"] is False
 
 
-def test_what_the_threads_of_a_worker_do_is_shown(site: BrowserSite, watched: WatchedPage) -> None:
-    page = watched.visit(site.address_of("/topology/{id}/worker/{host_port}"))
-    page.get_by_role("button", name="Stacks", exact=True).click()
+@pytest.mark.parametrize("path", ["/topology/{id}/worker/{host_port}", "/topology/{id}/component/{component}"])
+def test_what_a_worker_does_and_holds_is_shown(
+    path: str, site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
+    page = watched.visit(site.address_of(path))
+    for button, shown in (("Stacks", "File "), ("Heap", "objects, ")):
+        page.get_by_role("button", name=button, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator(".answer")).to_contain_text(shown, timeout=PATIENCE_MS)
+        watched.check_rules()
+        look_at(watched, f"{button.lower()}-{path.rpartition('{')[2].strip('}')}")
+        dialog.get_by_role("button", name="Close").click()
+        expect(dialog).to_be_hidden()
+
+
+def test_a_flame_graph_is_made_by_the_keyboard(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
+    page = watched.visit(site.address_of("/topology/{id}/component/{component}"))
+    if found_py_spy() is None:
+        watched.expected = re.compile("501")
+    page.get_by_role("button", name="Flame graph", exact=True).focus()
+    page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator(".answer")).to_contain_text("File ")
     watched.check_rules()
-    dialog.get_by_role("button", name="Close").click()
-    expect(dialog).to_be_hidden()
+    dialog.get_by_label(re.compile("^For, seconds")).fill("60")
+    page.keyboard.press("Enter")
+    if found_py_spy() is None:
+        expect(dialog.get_by_role("alert")).to_contain_text("-m pip install py-spy")
+        pytest.skip("py-spy is not installed")
+    expect(dialog.get_by_role("progressbar")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Stop now")).to_be_focused(timeout=PATIENCE_MS)
+    watched.check_rules()
+    look_at(watched, "flame-graph-begun")
+    expect(dialog.get_by_role("status")).to_contain_text("for 60 s")
+    page.wait_for_function("() => document.querySelector('progress').value > 0.05", timeout=PATIENCE_MS)
+    page.keyboard.press("Enter")
+    picture = dialog.get_by_role("img")
+    expect(picture).to_be_visible(timeout=PATIENCE_MS)
+    page.wait_for_function("() => document.querySelector('.picture img').naturalWidth > 0", timeout=PATIENCE_MS)
+    watched.check_rules()
+    look_at(watched, "flame-graph")
+    with page.context.expect_page() as opened:
+        dialog.get_by_role("link", name="Open it by itself").click()
+    opened.value.wait_for_load_state()
+    assert opened.value.evaluate("() => document.documentElement.nodeName") == "svg"
+    assert opened.value.evaluate("() => window.origin") == "null"  # it is of nobody, and reaches nothing
+    opened.value.close()
+
+
+def test_a_worker_is_started_again(site: BrowserSite, watched: WatchedPage) -> None:
+    before = site.cluster.worker_pids(site.topologies[FAILING])
+    watched.visit(site.address_of("/topology/{id}/worker/{host_port}"))
+    watched.act("Restart", "Restart it")
+
+    def is_another() -> bool:
+        now = site.cluster.worker_pids(site.topologies[FAILING])
+        return bool(now) and now.keys().isdisjoint(before) and site.cluster.workers_up(site.topologies[FAILING]) == 1
+
+    site.wait(is_another, "it was started again")
 
 
 def test_tuples_that_failed_and_that_were_sampled_are_shown(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, Request
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text()
@@ -114,6 +116,19 @@ class WatchedPage:
             for node in one["nodes"]
         ]
         assert not objections, f"{self.page.url}\n" + "\n".join(objections)
+
+    def check_looks(self, screenshots: Path | None, name: str) -> None:
+        """It fits into a phone, and its colours into the dark. `screenshots`: where pictures go, None: nowhere."""
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=cast("Any", scheme))
+            self.check_rules("color-contrast")
+            for width in (NARROW, WIDE):
+                self.page.set_viewport_size({"width": width, "height": HEIGHT})
+                assert self.too_wide() <= 0
+                if screenshots is not None:
+                    size = "narrow" if width == NARROW else "wide"
+                    self.page.screenshot(path=screenshots / f"{name}-{scheme}-{size}.png")
+        self.page.emulate_media(color_scheme="light")
 
     # --- what people do
 

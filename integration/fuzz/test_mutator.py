@@ -35,8 +35,8 @@ def test_most_changes_of_requests_keep_their_form() -> None:
     requests = [b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", b"POST /a/b HTTP/1.1\r\nHost: localhost\r\n\r\n{}"]
     found = [mutated_lines(requests[1], rng, requests) for _ in range(1000)]
     assert len(set(found)) > 400
-    assert 600 < sum(b"\r\n\r\n" in one for one in found)
-    assert 500 < sum(one.startswith(b"POST /") for one in found)
+    assert sum(b"\r\n\r\n" in one for one in found) > 600
+    assert sum(one.startswith(b"POST /") for one in found) > 500
 
 
 def test_messages_are_split_up_to_the_first_that_is_not_whole() -> None:

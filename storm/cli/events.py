@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.logs import FOLLOW_SECS, LOOK_SECS, LogReader, LogSource, log_sources
+from storm.cli.logs import FOLLOW_SECS, LOOK, LOOK_SECS, NOT_KNOWN, Complaints, LogReader, LogSource, log_sources
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
+from storm.cli.output import printable
 from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from storm.clock import Clock
     from storm.config.settings import Settings
     from storm.log_lines import Record
 
@@ -54,28 +56,74 @@ def debug(settings: Settings, name: str, component: str | None, percent: float, 
 )
 @as_json
 @with_settings
-def events(settings: Settings, name: str, component: str | None, follow: bool, lines: int, as_json: bool) -> None:
+def events(settings: Settings, name: str, component: str | None, follow: bool, lines: int, as_json: bool) -> int:
     """Print the last tuples that were sampled of topology NAME, or only those that COMPONENT emitted.
 
     `storm debug` begins and ends sampling. With --json, each is an object.
     """
     from storm.clock import SystemClock
 
-    clock = SystemClock()
-    readers: dict[LogSource, EventReader] = {}
-    look_at = clock.now()
-    with connect_nimbus(settings) as nimbus:
-        while True:
-            if clock.now() >= look_at:  # workers come and go
-                look_at = clock.now() + LOOK_SECS
-                sources = log_sources(nimbus, name, component)
-                readers = {source: readers.get(source) or open_events(source, lines) for source in sources}
-            for reader in readers.values():
-                for line in event_lines(reader.more(), reader.source.label, component, as_json):
+    # Who follows goes on without an answer; who does not can wait for it.
+    with connect_nimbus(settings, leader_wait_secs=0.0 if follow else None) as nimbus:
+        reading = EventReading(
+            lambda: log_sources(nimbus, name, component), lambda source: open_events(source, lines), SystemClock()
+        )
+        for found in reading.follow():
+            for source, read in found:
+                for line in event_lines(read, source.label, component, as_json):
                     click.echo(line)
             if not follow:
-                return
-            clock.sleep(FOLLOW_SECS)
+                break
+        return 1 if not follow and reading.knows_none() else 0
+
+
+class EventReading:
+    """Reads the samples of a topology's workers; whom it cannot ask it tells of, and goes on with the others."""
+
+    def __init__(
+        self, look: Callable[[], list[LogSource]], opened: Callable[[LogSource], EventReader], clock: Clock
+    ) -> None:
+        """`look` asks which workers there are."""
+        self._look = look
+        self._opened = opened
+        self._clock = clock
+        self._complaints = Complaints(clock)
+        self._readers: dict[LogSource, EventReader] = {}
+
+    def follow(self) -> Iterator[list[tuple[LogSource, list[str]]]]:
+        """What there is, and then what is added, for ever. Raises StormError where the first look fails."""
+        self._have(self._look())
+        look_at = self._clock.now() + LOOK_SECS
+        while True:
+            yield self._read()
+            self._clock.sleep(FOLLOW_SECS)
+            if self._clock.now() >= look_at:  # workers come and go
+                try:
+                    self._have(self._look())
+                    self._complaints.forget(LOOK)
+                except StormError as error:
+                    self._complaints.tell(LOOK, NOT_KNOWN, error)
+                look_at = self._clock.now() + LOOK_SECS
+
+    def knows_none(self) -> bool:
+        """Whether nobody at all could be asked."""
+        return self._complaints.are_of(self._readers)
+
+    def _have(self, sources: Iterable[LogSource]) -> None:
+        self._readers = {source: self._readers.get(source) or self._opened(source) for source in sources}
+
+    def _read(self) -> list[tuple[LogSource, list[str]]]:
+        found = []
+        for source, reader in self._readers.items():
+            if not self._complaints.may_ask(source):
+                continue
+            try:
+                found.append((source, reader.more()))
+            except StormError as error:
+                self._complaints.tell(source, f"the samples of {source.label} cannot be read", error)
+            else:
+                self._complaints.forget(source)
+        return found
 
 
 def open_events(source: LogSource, lines: int) -> EventReader:
@@ -126,10 +174,10 @@ def event_lines(lines: list[str], worker: str, component: str | None, as_json: b
             elif "dropped" in event:
                 found.append(f"{format_wall(event['time'])}  {worker}  {event['dropped']:,} samples too many, left out")
             else:
-                who = f"{event['component']} (task {event['task']}, {event['stream']})"
-                found.append(
-                    f"{format_wall(event['time'])}  {worker}  {click.style(who, bold=True)}  {event['values']}"
+                who = click.style(
+                    printable(f"{event['component']} (task {event['task']}, {event['stream']})"), bold=True
                 )
+                found.append(f"{format_wall(event['time'])}  {worker}  {who}  {printable(str(event['values']))}")
         except (ValueError, KeyError, TypeError, AttributeError):  # the end of a line that was being written
             continue
     return found

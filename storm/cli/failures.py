@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from storm.cli.options import as_json, connect_nimbus, with_settings
-from storm.cli.output import duration, print_json
+from storm.cli.output import duration, print_json, printable
 from storm.config.addresses import joined
 from storm.errors import StormError
 
@@ -51,7 +51,8 @@ def failure_text(spout: str, failure: Any) -> str:
 
     where = joined(failure.host or "", failure.port or 0)
     head = f"{format_wall(failure.time_secs)}  {failure.message_id}  of {spout}, task {failure.task} on {where}"
-    return f"{click.style(head, bold=True)}\n  {failure.text}, {duration(failure.age_secs or 0)} after its emit"
+    why = printable(failure.text or "")
+    return f"{click.style(printable(head), bold=True)}\n  {why}, {duration(failure.age_secs or 0)} after its emit"
 
 
 def failure_as_dict(failure: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from storm.cli.merged_logs import LEVELS, Choice, Merge, last_of
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
+from storm.cli.output import printable
 from storm.config.addresses import joined
 from storm.errors import StormError, ThriftConnectionError
 from storm.log_lines import records
@@ -31,6 +32,7 @@ LINES = 50
 FOLLOW_SECS = 0.5
 LOOK_SECS = 3.0  # between two looks at which workers there are
 RETRY_SECS = 10.0  # until a supervisor that did not answer is asked again: it keeps everybody waiting
+LOOK, NOT_KNOWN = "look", "which workers there are is not known, so those from before are read"
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 LEVEL_COLOURS = {"DEBUG": "bright_black", "WARNING": "yellow", "WARN": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -119,6 +121,36 @@ def logs(settings: Settings, name: str, component: str | None, **options: Any) -
         return 0
 
 
+class Complaints:
+    """Tells on standard error who cannot be asked, once as long as that stays the same. Who did not answer is asked
+    again after RETRY_SECS.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: dict[Any, str] = {}
+        self._silent_until: dict[Any, float] = {}
+
+    def may_ask(self, what: Any) -> bool:
+        return self._clock.now() >= self._silent_until.get(what, 0.0)
+
+    def tell(self, what: Any, text: str, error: StormError) -> None:
+        told = f"{text}: {error}"
+        if self._told.get(what) != told:
+            click.echo(click.style(told, fg="yellow"), err=True)
+        self._told[what] = told
+        if isinstance(error, ThriftConnectionError):
+            self._silent_until[what] = self._clock.now() + RETRY_SECS
+
+    def forget(self, what: Any) -> None:
+        """It answers."""
+        self._told.pop(what, None)
+
+    def are_of(self, every: Iterable[Any]) -> bool:
+        """Whether there is one of each of them."""
+        return all(each in self._told for each in every)
+
+
 class Reading:
     """Reads the logs of a topology's workers into `merge`; where one cannot be read, says so on standard error."""
 
@@ -138,8 +170,7 @@ class Reading:
         self._choice = choice
         self._lines = lines
         self._since = since.removesuffix("Z") if since is not None else None
-        self._told: dict[Any, str] = {}  # what was said of each that could not be read
-        self._silent_until: dict[LogSource, float] = {}
+        self._complaints = Complaints(clock)
 
     def look(self, sources: Iterable[LogSource]) -> None:
         """These are the workers now."""
@@ -150,23 +181,21 @@ class Reading:
         """Read what there is: all at one time for `merge`, however long a supervisor kept it waiting."""
         found: list[tuple[LogSource, list[Record]]] = []
         for source, reader in self.readers.items():
-            if self._clock.now() < self._silent_until.get(source, 0.0):
+            if not self._complaints.may_ask(source):
                 continue
             try:
                 found.append((source, self._more(reader)))
             except StormError as error:
-                self._tell(source, f"the log of {source.label} cannot be read: {error}")
-                if isinstance(error, ThriftConnectionError):
-                    self._silent_until[source] = self._clock.now() + RETRY_SECS
+                self._complaints.tell(source, f"the log of {source.label} cannot be read", error)
             else:
-                self._told.pop(source, None)
+                self._complaints.forget(source)
         now = self._clock.now()
         for source, read in found:
             self.merge.add(source, filter(self._choice.takes, read), now)
 
     def knows_none(self) -> bool:
         """Whether no log at all could be read."""
-        return all(source in self._told for source in self.readers)
+        return self._complaints.are_of(self.readers)
 
     def follow(self, look: Callable[[], list[LogSource]]) -> Iterator[Found]:
         """What is added, for ever. `look` asks which workers there are: they come and go, by a rebalance or a death."""
@@ -178,9 +207,9 @@ class Reading:
             if self._clock.now() >= look_at:
                 try:
                     self.look(look())
-                    self._told.pop("look", None)
+                    self._complaints.forget(LOOK)
                 except StormError as error:
-                    self._tell("look", f"which workers there are is not known, so those from before are read: {error}")
+                    self._complaints.tell(LOOK, NOT_KNOWN, error)
                 look_at = self._clock.now() + LOOK_SECS
 
     def _more(self, reader: LogReader) -> list[Record]:
@@ -194,12 +223,6 @@ class Reading:
 
         chosen = [record for record in reader.last(is_enough) if self._choice.takes(record)]
         return last_of(chosen, self._lines, self._since)
-
-    def _tell(self, what: Any, text: str) -> None:
-        """Once, as long as it stays the same."""
-        if self._told.get(what) != text:
-            click.echo(click.style(text, fg="yellow"), err=True)
-        self._told[what] = text
 
 
 def open_log(source: LogSource) -> LogReader:
@@ -216,16 +239,20 @@ def _print(found: Found, several: bool, as_json: bool) -> None:
 
 
 def shown(record: Record, worker: str | None) -> str:
-    """A record for people, in colours; what follows its first line is as it stands in the log."""
+    """A record for people, in colours; what follows its first line is as it stands in the log, but for what a terminal
+    would obey: colours of users stay, and end with the record.
+    """
     label = "" if worker is None else click.style(worker, fg=COLOURS[sum(worker.encode()) % len(COLOURS)]) + " "
     if record.continues or record.logger is None:
-        return label + "\n".join(record.lines)
-    level = click.style((record.level or "").ljust(7), fg=LEVEL_COLOURS.get(record.level or ""))
+        return label + printable("\n".join(record.lines), lines=True, colours=True)
+    level = click.style(printable(record.level or "").ljust(7), fg=LEVEL_COLOURS.get(record.level or ""))
     place = ""
     if record.component is not None:
-        place = click.style(record.component if record.task is None else f"{record.component}/{record.task}", bold=True)
+        component = printable(record.component)
+        place = click.style(component if record.task is None else f"{component}/{record.task}", bold=True)
         place += " "
-    return f"{record.time}Z {level} {label}{place}{record.logger}: {record.message}"
+    told = printable(f"{record.logger}: {record.message}", lines=True, colours=True)
+    return f"{record.time}Z {level} {label}{place}{told}"
 
 
 def as_dict(source: LogSource, record: Record) -> dict[str, Any]:

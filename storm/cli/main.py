@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "events": Entry("events", "events", "Print or follow the tuples that were sampled."),
         "profile": Entry("profile", "profile", "Show where the time of a component's worker goes, as a flame graph."),
         "stacks": Entry("profile", "stacks", "Print what the threads of a topology's workers are doing."),
+        "heap": Entry("profile", "heap", "Print what is on the heaps of a topology's workers, by type."),
         "set-log-level": Entry("topologies", "set_log_level", "Change log levels of a running topology."),
     },
     "Hosts": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,29 @@ if TYPE_CHECKING:
 
 BAR_WIDTH = 24
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+# Characters that a terminal obeys, or that turn the order of what follows: all but the colours of a text.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]{0,40}m")
+NO_COLOUR = "\x1b[0m"
+
+
+def printable(text: str, *, lines: bool = False, colours: bool = False) -> str:
+    """A text of users for a terminal: a control character in it is shown (`\\x1b`), and does nothing.
+
+    `lines`: it may have several, and tabs. `colours`: it may have colours, which end with it.
+    """
+    found = text if lines else text.replace("\n", "\\n").replace("\t", "\\t")
+    if not colours or not _COLOUR.search(found):
+        return _OBEYED.sub(_shown, found)
+    plain, ends = _COLOUR.split(found), _COLOUR.findall(found)
+    parts = [_OBEYED.sub(_shown, part) for part in plain]
+    return "".join(part + end for part, end in zip(parts, [*ends, NO_COLOUR], strict=True))
+
+
+def _shown(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 class Toned(NamedTuple):

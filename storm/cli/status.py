@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from storm.cli.options import as_json, connect_nimbus, with_settings
-from storm.cli.output import Toned, duration, narrow_table, plural, print_json, table
+from storm.cli.output import Toned, duration, narrow_table, plural, print_json, printable, table
 from storm.cli.version import what_runs
 from storm.cli.watch import Look, Watching, watch, watch_options
 from storm.config.addresses import joined
@@ -169,7 +169,7 @@ def status_text(looks: Sequence[Look], width: int | None) -> str:
             lines += ["", last_lines_text(failure)]
     for component, error in untold(seen).items():
         where = f"of {component} on {joined(error['host'], error['port'])}"
-        lines += ["", f"{click.style('last error', fg='red')} {where}: {headline(error['error'])}"]
+        lines += ["", f"{click.style('last error', fg='red')} {where}: {printable(headline(error['error']))}"]
     if seen.errors:
         lines += ["", f"`storm get-errors {page.name}` shows errors whole"]
     return "\n".join(lines)

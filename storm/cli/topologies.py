@@ -9,7 +9,7 @@ import click
 
 from storm.cli.hosts import drained_lines
 from storm.cli.options import as_json, connect_nimbus, wait_before, with_settings
-from storm.cli.output import Toned, duration, narrow_table, print_json
+from storm.cli.output import Toned, duration, narrow_table, print_json, printable
 from storm.cli.watch import Watching, watch, watch_options
 from storm.config.addresses import joined
 from storm.errors import StormError
@@ -222,7 +222,7 @@ def get_errors(settings: Settings, name: str, everything: bool, as_json: bool) -
     for component, found in errors.items() if not as_json else ():
         for error in found:
             head = f"{component}  {format_wall(error.error_time_secs)}  {joined(error.host, error.port)}"
-            click.echo(f"{click.style(head, bold=True)}\n{_indented(error.error)}\n")
+            click.echo(f"{click.style(head, bold=True)}\n{_indented(printable(error.error, lines=True))}\n")
 
 
 def _indented(text: str) -> str:

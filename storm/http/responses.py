@@ -23,6 +23,20 @@ HEADERS = {
 }
 
 
+# Of files that were made of a worker, by the ends of their names. A flame graph has scripts and styles in it, which
+# may do no more than move its own parts: it is of no origin, and reaches nothing.
+DUMP_TYPES = {"svg": "image/svg+xml", "json": "application/json", "txt": "text/plain; charset=utf-8"}
+DUMP_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def dump_headers(name: str) -> dict[str, str]:
+    """Of the answer with a dump of this name."""
+    return {"content-type": DUMP_TYPES[name.rpartition(".")[2]], "content-security-policy": DUMP_POLICY}
+
+
 class Json(Response):
     """`Json(content, status)`; Storm's content type."""
 

@@ -18,12 +18,13 @@ from starlette.routing import Route
 import storm
 from storm.http.guard import Guard
 from storm.http.problems import REASONS, Problem
-from storm.http.responses import Json, problem_answer
+from storm.http.responses import Json, dump_headers, problem_answer
 from storm.logviewer import asking, log_files, pages
 from storm.logviewer.answers import API, file_answer, files_answer
 from storm.logviewer.logs import LogName, is_packed
-from storm.logviewer.reading import Budget, read_part, size_of
+from storm.logviewer.reading import Budget, begins_as, head_of, read_part, size_of
 from storm.logviewer.searching import Wanted, search, search_files
+from storm.supervisor.worker_logs import is_dump
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -82,14 +83,17 @@ class Logviewer:
 
     def logs(self, query: Mapping[str, str]) -> list[LogFile]:
         """Those that `topoId` and `port` ask for, a worker's present one first. Raises Problem."""
+        shown_ones = [file for file in self._found(query) if not is_dump(file.name)]
+        return sorted(shown_ones, key=lambda file: (file.worker, len(file.name), file.name))
+
+    def _found(self, query: Mapping[str, str]) -> list[LogFile]:
         topology_id, port = query.get("topoId"), query.get("port")
         found = log_files.found_logs(
             self.options.artifacts_dir,
             log_files.checked_id(topology_id) if topology_id else None,
             log_files.checked_port(port) if port else None,
         )
-        shown_ones = [file for file in found if log_files.FILE_NAME.fullmatch(file.name)]
-        return sorted(shown_ones, key=lambda file: (file.worker, len(file.name), file.name))
+        return [file for file in found if log_files.FILE_NAME.fullmatch(file.name)]
 
     def siblings(self, file: str, *, is_daemon: bool) -> list[str]:
         """The files beside it, as Storm names them."""
@@ -101,13 +105,22 @@ class Logviewer:
     def part(self, file: str, wanted: asking.PageWanted, *, is_daemon: bool) -> Part:
         """Raises Problem."""
         with self.open(file, is_daemon=is_daemon) as opened:
-            return read_part(
-                opened,
-                Budget(self.clock),
-                is_packed=is_packed(file),
-                start=wanted.start,
-                length=wanted.length,
-            )
+
+            def read(start: int | None) -> Part:
+                return read_part(
+                    opened, Budget(self.clock), is_packed=is_packed(file), start=start, length=wanted.length
+                )
+
+            part = read(wanted.start)
+            if wanted.head and not begins_as(opened, wanted.head):  # looked at after the read: it may happen meanwhile
+                part = read(0)
+            return part._replace(head=head_of(opened))
+
+    def dumps(self, worker: Worker | None, query: Mapping[str, str]) -> list[LogFile]:
+        """What workers were asked for and is kept, the newest first: of one, or of those that `query` asks for."""
+        if worker is not None:
+            query = {"topoId": worker.topology_id, "port": str(worker.port)}
+        return log_files.newest_first([file for file in self._found(query) if is_dump(file.name)])
 
     def found(self, file: str, wanted: Wanted, budget: Budget, *, is_daemon: bool) -> FoundIn:
         """Raises Problem."""
@@ -130,12 +143,14 @@ def build_app(viewer: Logviewer, tokens: Tokens) -> ASGIApp:
         (f"{API}/deepSearch/{{topology_id}}", _deep_search(viewer)),
         (f"{API}/download", _download(viewer, is_daemon=False)),
         (f"{API}/daemondownload", _download(viewer, is_daemon=True)),
+        *((f"{prefix}/dumps/{{topology_id}}/{{host_port}}/{{name}}", _dump(viewer)) for prefix in (API, "")),
         ("/live", _live),
         ("/static/{version}/{name}", _static),
     ]
     page_paths: list[tuple[str, Handler]] = [
         ("/", _list_page(viewer)),
         ("/find", _find_page(viewer)),
+        *((f"{prefix}/dumps/{{topology_id}}/{{host_port}}", _dumps_page(viewer)) for prefix in (API, "")),
         *((f"{prefix}/log", _log_page(viewer, is_daemon=False)) for prefix in (API, "")),
         *((f"{prefix}/daemonlog", _log_page(viewer, is_daemon=True)) for prefix in (API, "")),
     ]
@@ -222,12 +237,48 @@ def _download(viewer: Logviewer, *, is_daemon: bool) -> Handler:
             "content-disposition": f"attachment; filename*=UTF-8''{quote(file.replace('/', '-'), safe='')}",
             "content-type": "application/octet-stream",
         }
-        if request.method == "HEAD":
-            opened.close()
-            return Response(headers=headers)
-        return StreamingResponse(_content(opened), headers=headers)
+        return _file(request, opened, headers)
 
     return download
+
+
+def _dump(viewer: Logviewer) -> Handler:
+    async def dump(request: Request) -> Response:
+        """To be looked at; `download` gives it to be kept."""
+        name = request.path_params["name"]
+        worker = _worker_of(request)
+        if not is_dump(name):
+            raise Problem(404, "There is no such dump; the list of a worker's is at /dumps/TOPOLOGY-ID/HOST:PORT.")
+        opened = await run_in_threadpool(viewer.open, LogName(worker, name).path, is_daemon=False)
+        return _file(request, opened, dump_headers(name))
+
+    return dump
+
+
+def _dumps_page(viewer: Logviewer) -> Handler:
+    async def dumps_page(request: Request) -> Response:
+        """Of one worker; a list of names where JSON is asked for."""
+        worker = _worker_of(request)
+        found = await run_in_threadpool(viewer.dumps, worker, {})
+        accepted = request.headers.get("accept", "")
+        if "application/json" in accepted and "text/html" not in accepted:
+            return Json([file.name for file in found])
+        return _html(pages.dumps_page(worker, found, viewer.when, STATIC))
+
+    return dumps_page
+
+
+def _worker_of(request: Request) -> Worker:
+    """By its topology and its port, for all workers here are of this host. Raises Problem."""
+    port = request.path_params["host_port"].rpartition(":")[2]
+    return log_files.worker_of(request.path_params["topology_id"], port)
+
+
+def _file(request: Request, opened: BinaryIO, headers: dict[str, str]) -> Response:
+    if request.method == "HEAD":
+        opened.close()
+        return Response(headers=headers)
+    return StreamingResponse(_content(opened), headers=headers)
 
 
 def _content(opened: BinaryIO) -> Iterator[bytes]:
@@ -245,7 +296,8 @@ def _list_page(viewer: Logviewer) -> Handler:
         logs = await run_in_threadpool(viewer.logs, query)
         is_whole = not query.get("topoId") and not query.get("port")
         daemons = await run_in_threadpool(log_files.daemon_logs, viewer.options.log_dir) if is_whole else []
-        return _html(pages.list_page(logs, daemons, viewer.when, STATIC))
+        dumps = await run_in_threadpool(viewer.dumps, None, query)
+        return _html(pages.list_page(logs, daemons, dumps, viewer.when, STATIC))
 
     return list_page
 
@@ -258,7 +310,8 @@ def _log_page(viewer: Logviewer, *, is_daemon: bool) -> Handler:
         part = await run_in_threadpool(viewer.part, file, wanted, is_daemon=is_daemon)
         accepted = request.headers.get("accept", "")
         if "text/plain" in accepted and "text/html" not in accepted:
-            where = {"x-log-start": str(part.start), "x-log-size": "" if part.size is None else str(part.size)}
+            size = "" if part.size is None else str(part.size)
+            where = {"x-log-start": str(part.start), "x-log-size": size, "x-log-head": part.head}
             return PlainTextResponse(part.data, headers=where)
         siblings = await run_in_threadpool(viewer.siblings, file, is_daemon=is_daemon)
         return _html(pages.log_page(pages.ShownLog(file, is_daemon, siblings), part, wanted, STATIC))

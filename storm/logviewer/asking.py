@@ -19,16 +19,21 @@ YES, NO = {"true", "yes", "1", "on"}, {"false", "no", "0", ""}
 
 
 class PageWanted(NamedTuple):
-    """Part of a log. `start` None: its last `length` bytes. `grep`: only lines with this text; empty: all."""
+    """Part of a log. `start` None: its last `length` bytes. `grep`: only lines with this text; empty: all.
+
+    `head`: what an earlier answer said of the log's beginning; where that is another now, the log is read from there.
+    """
 
     start: int | None
     length: int
     grep: str = ""
+    head: str = ""
 
 
 def page_wanted(query: Mapping[str, str]) -> PageWanted:
     start = whole(query, "start", 0, 0, OFFSET_MAX) if query.get("start") else None
-    return PageWanted(start, whole(query, "length", PAGE_BYTES, 1, PAGE_BYTES_MAX), query.get("grep", ""))
+    length = whole(query, "length", PAGE_BYTES, 1, PAGE_BYTES_MAX)
+    return PageWanted(start, length, query.get("grep", ""), query.get("head", ""))
 
 
 def search_text(query: Mapping[str, str]) -> str:

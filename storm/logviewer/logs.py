@@ -44,12 +44,16 @@ class LogFile(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Bytes of a log from `start` on. `size` is the whole log's; None: nobody knows before it is unpacked."""
+    """Bytes of a log from `start` on. `size` is the whole log's; None: nobody knows before it is unpacked.
+
+    `head` tells the log from one that takes its place.
+    """
 
     data: bytes
     start: int
     size: int | None
     is_last: bool
+    head: str = ""
 
     @property
     def end(self) -> int:

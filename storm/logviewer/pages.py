@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from storm.logviewer.answers import API, log_url, match_url, shown
 from storm.logviewer.asking import PAGE_BYTES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from storm.http.problems import Problem
     from storm.logviewer.asking import PageWanted
     from storm.logviewer.finding import FoundIn
-    from storm.logviewer.logs import LogFile, Part
+    from storm.logviewer.logs import LogFile, Part, Worker
 
     When: TypeAlias = Callable[[float], str]  # seconds since the epoch, for people
 
@@ -62,15 +62,22 @@ def log_page(log: ShownLog, part: Part, wanted: PageWanted, static: str) -> str:
 </form>
 {pager}
 <p class="quiet">Bytes {part.start:,} to {part.end:,} {size}. {follow}</p>
-<pre id="log" tabindex="0" data-file="{file}" data-path="{path}" data-end="{part.end}" data-last="{last}">
+<pre id="log" tabindex="0" data-file="{file}" data-path="{path}" data-end="{part.end}" data-last="{last}"
+data-head="{part.head}">
 {escape(lines)}</pre>
 {pager}
 {_siblings(log)}"""
     return _page(log.file, body, static)
 
 
-def list_page(logs: Sequence[LogFile], daemons: Sequence[tuple[str, int, float]], when: When, static: str) -> str:
-    """The logs of this host, or of a topology or worker where `logs` are only these."""
+def list_page(
+    logs: Sequence[LogFile],
+    daemons: Sequence[tuple[str, int, float]],
+    dumps: Sequence[LogFile],
+    when: When,
+    static: str,
+) -> str:
+    """The logs of this host, or of a topology or worker where `logs` are only these; so are `dumps`."""
     topologies = sorted({file.worker.topology_id for file in logs})
     searches = "".join(_deep_search_form(topology_id) for topology_id in topologies[:1] if len(topologies) == 1)
     rows = [
@@ -80,11 +87,23 @@ def list_page(logs: Sequence[LogFile], daemons: Sequence[tuple[str, int, float]]
     tables = _files_table("Logs of workers", rows, when) if rows else '<p class="quiet">No worker has logged here.</p>'
     if len(logs) > LISTED_MAX:
         tables += f'<p class="trouble">The first {LISTED_MAX:,} of {len(logs):,} files; ask for one topology.</p>'
+    if dumps:
+        tables += _dumps_table(dumps[:LISTED_MAX], when)
     if daemons:
         own = [(_link(log_url(name, is_daemon=True), name), "", size, at, name, True) for name, size, at in daemons]
         tables += _files_table("Logs of daemons", own, when)
     heading = topologies[0] if len(topologies) == 1 else "Logs of this host"
     return _page(heading, f"{TRAIL}\n<h1>{escape(heading)}</h1>\n{searches}\n{tables}", static)
+
+
+def dumps_page(worker: Worker, dumps: Sequence[LogFile], when: When, static: str) -> str:
+    """What a worker was asked for: flame graphs, stacks, heaps."""
+    heading = f"Dumps of port {worker.port}, {worker.topology_id}"
+    query = urlencode({"topoId": worker.topology_id, "port": worker.port})
+    trail = _items("Where this is", [_link("/", "All logs of this host"), _link(f"/?{query}", f"port {worker.port}")])
+    none = '<p class="quiet">This worker was asked for nothing yet, or it was removed with old logs.</p>'
+    table = _dumps_table(dumps[:LISTED_MAX], when) if dumps else none
+    return _page(heading, f"{trail}\n<h1>{escape(heading)}</h1>\n{table}", static)
 
 
 def found_page(text: str, found: Sequence[tuple[ShownLog, FoundIn]], note: str, more: str, static: str) -> str:
@@ -136,7 +155,11 @@ def _trail(log: ShownLog) -> str:
         topology_id, port, _ = log.file.split("/")
         items.append(_link(f"/?{urlencode({'topoId': topology_id})}", topology_id))
         items.append(_link(f"/?{urlencode({'topoId': topology_id, 'port': port})}", f"port {port}"))
-    return f'<nav aria-label="Where this is"><ul>{"".join(f"<li>{item}</li>" for item in items)}</ul></nav>'
+    return _items("Where this is", items)
+
+
+def _items(label: str, items: Sequence[str]) -> str:
+    return f'<nav aria-label="{label}"><ul>{"".join(f"<li>{item}</li>" for item in items)}</ul></nav>'
 
 
 def _siblings(log: ShownLog) -> str:
@@ -180,6 +203,15 @@ def _files_table(caption: str, rows: Sequence[tuple[str, str, int, float, str, b
 <tbody>
 {body}
 </tbody></table></div>"""
+
+
+def _dumps_table(dumps: Sequence[LogFile], when: When) -> str:
+    rows = [
+        (_link(f"{API}/dumps/{quote(file.worker.topology_id)}/{file.worker.port}/{file.name}", file.name),
+         str(file.worker.port), file.size, file.changed_secs, file.path, False)
+        for file in dumps
+    ]  # fmt: skip
+    return _files_table("What workers were asked for", rows, when)
 
 
 def _download(file: str, *, is_daemon: bool) -> str:

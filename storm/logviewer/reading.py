@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
 
 PIECE_BYTES = 1 << 20
+HEAD_BYTES = 256  # the first lines of two logs differ in their times
 READ_SECS_MAX = 10.0
 READ_BYTES_MAX = 16 << 30  # a file that is in memory already would give many in the time
 
@@ -40,6 +41,24 @@ class Budget:
 def size_of(file: BinaryIO) -> int:
     """Of the file as it is on the disk."""
     return os.fstat(file.fileno()).st_size
+
+
+def head_of(file: BinaryIO) -> str:
+    """What tells this log from one that takes its place, as `N-SUM`: the sum of its first N bytes.
+
+    Not its inode: what grows too large is copied and emptied, and stays the same file.
+    """
+    data = os.pread(file.fileno(), HEAD_BYTES, 0)
+    return f"{len(data)}-{zlib.crc32(data):08x}"
+
+
+def begins_as(file: BinaryIO, head: str) -> bool:
+    """Whether it is the log of which `head_of` said this, grown or not."""
+    count = head.partition("-")[0]
+    if not (count.isascii() and count.isdecimal() and len(count) <= 3 and int(count) <= HEAD_BYTES):
+        return False
+    data = os.pread(file.fileno(), int(count), 0)
+    return head == f"{len(data)}-{zlib.crc32(data):08x}"
 
 
 def pieces(file: BinaryIO, *, is_packed: bool, start: int) -> Iterator[bytes]:

@@ -220,6 +220,7 @@ class SupervisorDaemon:
         options = self._options
         # Adoption comes first: a worker whose beat finds a supervisor that does not know it ends itself.
         adopted = self._core.adopt()
+        self._profiler.end_remains()
         server = self._serve()
         self._core.thrift_port = self._workers.supervisor_port = server.port
         log.info(

@@ -1,11 +1,13 @@
-"""What a worker is doing: its threads' stacks, and where its time goes.
+"""What a worker is doing: its threads' stacks, what is on its heap, and where its time goes.
 
-Stacks come from the worker itself, which answers a signal, so nothing has to be installed. A profile is taken from
-outside by py-spy, which needs no word of the worker and costs it next to nothing.
+Stacks and heap come from the worker itself, which answers signals, so nothing has to be installed. A profile is taken
+from outside by py-spy, which needs no word of the worker and costs it next to nothing: for some seconds while a caller
+waits, or beside everything else until it is stopped or its time is over (a recording).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -13,24 +15,51 @@ import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storm.errors import StormError
+from storm.errors import InvalidTransitionError, NotServedError, StormError
 from storm.supervisor import process_table
-from storm.supervisor.worker_launch import STACKS_FILE
+from storm.supervisor.worker_launch import HEAP_FILE, STACKS_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storm.clock import Clock
 
 PROFILE_SECS_MAX = 300
+RECORDING_SECS_MAX = 24 * 3_600
 RATE_HZ = 100  # looks a second: py-spy's own default
 END_SECS = 30.0  # that py-spy may take beyond the time that it was given
 ANSWER_SECS, LOOK_SECS = 5.0, 0.05  # until a worker has written its stacks; it writes them in one go
-STACKS_BYTES_MAX = 4 << 20
+HEAP_SECS = 30.0  # until it has counted its heap: it ends after 15, and may have to wait for its interpreter
+REFUSAL_SECS = 1.0  # py-spy that may not look at a process says so within this
+ASK_AGAIN_SECS = 0.5  # a py-spy that has just started may not have heard that it should end
+STACKS_BYTES_MAX = HEAP_BYTES_MAX = 4 << 20
 PROFILE_BYTES_MAX = 32 << 20
 FORMATS = ("flamegraph", "speedscope", "raw")  # py-spy's names
 PY_SPY = "py-spy"
+FLAME_GRAPH = "flamegraph"
+# What py-spy carries in its environment, with the directory of workers that it is of: a killed supervisor leaves it.
+PROFILER_OF = "STORM_PROFILER_OF"
+
+
+@dataclass(slots=True)
+class _Recording:
+    """A profile that goes on until `until` or until somebody stops it. `part`: the name of the file that comes next.
+
+    `is_asked`: somebody wants what there is so far; `is_over`: and no more.
+    """
+
+    worker_id: str
+    pid: int
+    until: float
+    keep: Callable[[bytes], str]
+    part: Future[str] = field(default_factory=Future)
+    is_asked: bool = False
+    is_over: bool = False
 
 
 class Profiler:
@@ -41,6 +70,8 @@ class Profiler:
         self._clock = clock
         self._one_at_a_time = threading.Lock()
         self._stacks_lock = threading.Lock()
+        self._heap_lock = threading.Lock()
+        self._recording: _Recording | None = None  # the last one, also after its end
         self._child: subprocess.Popen[bytes] | None = None
         self._child_lock = threading.Lock()
         self._is_closed = False
@@ -58,6 +89,10 @@ class Profiler:
             if self._child is not None:
                 self._child.kill()
 
+    def end_remains(self) -> None:
+        """End what a supervisor of this directory left that was killed."""
+        process_table.kill_all_with_environment(f"{PROFILER_OF}={self._workers_dir}")
+
     def stacks(self, worker_id: str, pid: int) -> str:
         """Those of all threads, innermost frame first. Raises StormError."""
         file = self._workers_dir / worker_id / STACKS_FILE
@@ -67,37 +102,125 @@ class Profiler:
             raise StormError("other workers of this host are telling their stacks: ask again in a moment")
         try:
             os.truncate(file, 0)
-            self._signal(worker_id, pid)
+            self._signal(worker_id, pid, signal.SIGUSR1)
             return self._answer(file).decode("utf-8", "replace")
         except OSError as error:
             raise StormError(f"the stacks of worker {worker_id} cannot be read: {error}") from error
         finally:
             self._stacks_lock.release()
 
+    def heap(self, worker_id: str, pid: int) -> str:
+        """How many objects of which types it has, and how large they are. Raises StormError."""
+        file = self._workers_dir / worker_id / HEAP_FILE
+        if not process_table.catches(pid, signal.SIGUSR2):
+            raise StormError(f"worker {worker_id} does not tell of its heap: it is starting, or of an older release")
+        if not self._heap_lock.acquire(blocking=False):
+            raise InvalidTransitionError("a worker of this host is counting its heap: ask again in a moment")
+        try:
+            file.unlink(missing_ok=True)
+            self._signal(worker_id, pid, signal.SIGUSR2)
+            until = self._clock.now() + HEAP_SECS
+            while not file.exists():
+                if self._clock.now() >= until:
+                    raise StormError(
+                        f"the worker has not told of its heap within {HEAP_SECS:g} s: its code may use SIGUSR2, or "
+                        "keep its interpreter to itself"
+                    )
+                self._clock.sleep(LOOK_SECS)
+            with file.open("rb") as opened:
+                return opened.read(HEAP_BYTES_MAX).decode("utf-8", "replace")
+        except OSError as error:
+            raise StormError(f"the heap of worker {worker_id} cannot be read: {error}") from error
+        finally:
+            self._heap_lock.release()
+
     def profile(self, pid: int, secs: int, form: str) -> bytes:
         """What py-spy makes of `secs` seconds of the process, in one of FORMATS. Raises StormError."""
         if not 1 <= secs <= PROFILE_SECS_MAX or form not in FORMATS:
             raise StormError(f"a profile is of 1 to {PROFILE_SECS_MAX} seconds, as one of {', '.join(FORMATS)}")
-        program = found_py_spy()
-        if program is None:
-            raise StormError(
-                "py-spy is not installed where the supervisor looks (beside its Python, and on its PATH): "
-                f"`{sys.executable} -m pip install py-spy` on this host"
-            )
-        if not self._one_at_a_time.acquire(blocking=False):
-            raise StormError("a worker of this host is being profiled already: ask again when that has ended")
+        program = _needed_py_spy()
+        self._take_turn()
         try:
-            with tempfile.TemporaryDirectory(prefix="storm-profile-") as directory:
-                return self._recorded(program, pid, secs, form, Path(directory) / "profile")
+            return self._made(program, pid, secs, form)
         finally:
             self._one_at_a_time.release()
 
-    def _signal(self, worker_id: str, pid: int) -> None:
+    def start(self, worker_id: str, pid: int, secs: int, keep: Callable[[bytes], str]) -> None:
+        """Record a worker for so long, beside everything else; flame graphs of it go to `keep`, which names them.
+
+        Raises StormError, also where py-spy refuses at once.
+        """
+        if not 1 <= secs <= RECORDING_SECS_MAX:
+            raise StormError(f"a profile is of 1 to {RECORDING_SECS_MAX} seconds")
+        program = _needed_py_spy()
+        self._take_turn()
+        recording = self._recording = _Recording(worker_id, pid, self._clock.now() + secs, keep)
+        first = recording.part
+        threading.Thread(target=self._record, args=(program, recording), name="profile", daemon=True).start()
+        try:
+            first.result(min(secs, REFUSAL_SECS))
+        except TimeoutError:
+            return
+
+    def dump(self, worker_id: str) -> str:
+        """The name of a flame graph of what was recorded since the last one; it goes on. Raises StormError."""
+        return self._part(worker_id, is_over=False)
+
+    def stop(self, worker_id: str) -> str:
+        """End a recording; the name of its last flame graph, also where it has ended by itself. Raises StormError."""
+        return self._part(worker_id, is_over=True)
+
+    def _part(self, worker_id: str, *, is_over: bool) -> str:
+        recording = self._recording
+        if recording is None or recording.worker_id != worker_id:
+            raise InvalidTransitionError("this worker is not being profiled: start a profile of it first")
+        part = recording.part
+        recording.is_asked, recording.is_over = True, recording.is_over or is_over
+        until = self._clock.now() + END_SECS
+        while True:
+            with self._child_lock:
+                if self._child is not None and not part.done():
+                    self._child.send_signal(signal.SIGINT)
+            try:
+                return part.result(ASK_AGAIN_SECS)
+            except TimeoutError:
+                if self._clock.now() >= until:
+                    raise StormError(f"py-spy has not ended within {END_SECS:g} s") from None
+
+    def _record(self, program: str, recording: _Recording) -> None:
+        """A part after the other: each ends when somebody asks for it, the last one with the time."""
+        try:
+            goes_on = True
+            while goes_on:
+                part, error, name = recording.part, None, ""
+                secs = max(1, math.ceil(recording.until - self._clock.now()))
+                try:
+                    name = recording.keep(self._made(program, recording.pid, secs, FLAME_GRAPH))
+                except StormError as refused:
+                    error = refused
+                is_time_left = self._clock.now() + 1.0 < recording.until
+                goes_on = recording.is_asked and not recording.is_over and is_time_left
+                if goes_on:
+                    recording.is_asked, recording.part = False, Future()
+                if error is None:
+                    part.set_result(name)
+                else:
+                    part.set_exception(error)
+        finally:
+            self._one_at_a_time.release()
+
+    def _take_turn(self) -> None:
+        if not self._one_at_a_time.acquire(blocking=False):
+            raise InvalidTransitionError(
+                "a worker of this host is being profiled already: ask again when that has ended"
+            )
+
+    def _signal(self, worker_id: str, pid: int, number: signal.Signals) -> None:
         pidfd = process_table.open_if(pid, lambda each: worker_id in process_table.command_line(each))
         if pidfd is None:
             raise StormError(f"worker {worker_id} has ended")
         try:
-            process_table.send(pidfd, signal.SIGUSR1)
+            process_table.send(pidfd, number)
         finally:
             os.close(pidfd)
 
@@ -114,6 +237,13 @@ class Profiler:
             raise StormError(f"the worker has not told its stacks within {ANSWER_SECS:g} s: its code may use SIGUSR1")
         with file.open("rb") as opened:
             return opened.read(STACKS_BYTES_MAX)
+
+    def _made(self, program: str, pid: int, secs: int, form: str) -> bytes:
+        try:
+            with tempfile.TemporaryDirectory(prefix="storm-profile-") as directory:
+                return self._recorded(program, pid, secs, form, Path(directory) / "profile")
+        except OSError as error:
+            raise StormError(f"a profile cannot be taken: {error}") from error
 
     def _recorded(self, program: str, pid: int, secs: int, form: str, file: Path) -> bytes:
         command = [
@@ -134,6 +264,8 @@ class Profiler:
             self._child = None
         if data is None:
             why = said.decode("utf-8", "replace").partition("Stack backtrace:")[0]  # what follows is of py-spy itself
+            if not why.strip():
+                why = "it has seen nothing of the worker at work yet"
             raise StormError(f"py-spy made no profile: {' '.join(why.split())[-500:]}")
         return data
 
@@ -143,7 +275,11 @@ class Profiler:
             if self._is_closed:
                 raise StormError("the supervisor is about to end")
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                command,
+                env={**os.environ, PROFILER_OF: str(self._workers_dir)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
             return self._child
 
@@ -152,6 +288,16 @@ def found_py_spy() -> str | None:
     """Where it is: beside the Python that runs this, or on the PATH."""
     beside = os.path.dirname(sys.executable)
     return shutil.which(PY_SPY, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
+
+
+def _needed_py_spy() -> str:
+    program = found_py_spy()
+    if program is None:
+        raise NotServedError(
+            "py-spy is not installed where the supervisor looks (beside its Python, and on its PATH): "
+            f"`{sys.executable} -m pip install py-spy` on this host"
+        )
+    return program
 
 
 def _read(file: Path) -> bytes | None:

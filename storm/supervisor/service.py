@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.errors import InvalidTransitionError, NotAuthorizedError, StormError, TopologyNotAliveError
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from storm.supervisor.core import SupervisorCore
     from storm.supervisor.profiling import Profiler
     from storm.supervisor.slot_runner import WorkerHandle
+
+
+log = logging.getLogger(__name__)
+
+ENDING_OF = {"flamegraph": "svg", "speedscope": "json", "raw": "txt"}
+_TITLE = re.compile(rb'(<text id="title"[^>]*>)[^<]*')  # of a flame graph: py-spy writes its command there
 
 
 class SupervisorService:
@@ -40,7 +49,7 @@ class SupervisorService:
         self._core = core
         self._artifacts_dir = artifacts_dir
         self._wake_coordination = wake_coordination
-        self._worker_started = worker_started
+        self._wake_slots = worker_started
         self._report = report
         self._profiler = profiler
 
@@ -69,7 +78,7 @@ class SupervisorService:
             metrics=heartbeat.metrics,
         )
         if self._core.receive_beat(beat):
-            self._worker_started()
+            self._wake_slots()
 
     def readWorkerLog(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
         """Part of a worker's log. `host` is whom the caller believes it asks; all logs here are this machine's."""
@@ -87,16 +96,75 @@ class SupervisorService:
         return host_report_to_thrift(self._report(names))
 
     def getWorkerStacks(self, id: str, port: int) -> str:
-        """Of all threads of a worker."""
+        """Of all threads of a worker. As all that is asked of a worker, it is kept beside the worker's log too."""
         worker = self._worker(id, port)
-        return self._profiler.stacks(worker.worker_id, worker.pid)
+        found = self._profiler.stacks(worker.worker_id, worker.pid)
+        self._keep_too(worker, worker_logs.STACKS, "txt", found.encode())
+        return found
+
+    def getWorkerHeap(self, id: str, port: int) -> str:
+        """What is on a worker's heap, by type."""
+        worker = self._worker(id, port)
+        found = self._profiler.heap(worker.worker_id, worker.pid)
+        self._keep_too(worker, worker_logs.HEAP, "txt", found.encode())
+        return found
 
     def profileWorker(self, id: str, port: int, secs: int, format: str) -> bytes:
         """Where a worker's time goes; it answers after `secs` seconds."""
-        return self._profiler.profile(self._worker(id, port).pid, secs, format)
+        worker = self._worker(id, port)
+        found = _titled(self._profiler.profile(worker.pid, secs, format), f"{id}, port {port}")
+        self._keep_too(worker, worker_logs.PROFILE, ENDING_OF[format], found)
+        return found
+
+    def startProfile(self, id: str, port: int, secs: int) -> None:
+        """Begin to record where a worker's time goes, for `secs` seconds at most."""
+        worker = self._worker(id, port)
+
+        def keep(data: bytes) -> str:
+            return self._keep(worker, worker_logs.PROFILE, "svg", _titled(data, f"{id}, port {port}"))
+
+        self._profiler.start(worker.worker_id, worker.pid, secs, keep)
+
+    def dumpProfile(self, id: str, port: int) -> str:
+        """The name of a flame graph of what was recorded since the last; the recording goes on."""
+        return self._profiler.dump(self._worker(id, port).worker_id)
+
+    def stopProfile(self, id: str, port: int) -> str:
+        """End the recording; the name of its last flame graph."""
+        return self._profiler.stop(self._worker(id, port).worker_id)
+
+    def readWorkerDump(self, id: str, port: int, name: str, offset: int, length: int) -> Any:
+        """Part of what was kept beside a worker's log."""
+        if not worker_logs.is_dump(name):
+            raise NotAuthorizedError(f"{name[:200]!r} is no dump")
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, name))
+
+    def restartWorker(self, id: str, port: int) -> None:
+        """Have a worker end in order and started again. Raises InvalidTransitionError while it is not running."""
+        if not self._core.slots.ask_restart(self._worker(id, port)):
+            raise InvalidTransitionError(f"the worker of {id} on port {port} is starting or ending: wait until it runs")
+        log.info("port %d: somebody asked for a restart of %s", port, id)
+        self._wake_slots()
+
+    def _keep(self, worker: WorkerHandle, kind: str, ending: str, data: bytes) -> str:
+        place = worker.assignment.topology_id, worker.port
+        return worker_logs.keep_dump(self._artifacts_dir, place, kind, ending, data)
+
+    def _keep_too(self, worker: WorkerHandle, kind: str, ending: str, data: bytes) -> None:
+        """Its caller has it anyway."""
+        try:
+            self._keep(worker, kind, ending, data)
+        except StormError as error:
+            log.warning("%s", error)
 
     def _worker(self, topology_id: str, port: int) -> WorkerHandle:
         worker = self._core.slots.running().get(port)
         if worker is None or worker.assignment.topology_id != topology_id or not worker.pid:
             raise TopologyNotAliveError(f"no worker of {topology_id} runs on port {port} here")
         return worker
+
+
+def _titled(flame_graph: bytes, title: str) -> bytes:
+    """Anything else than a flame graph stays as it is."""
+    text = escape(title).encode()
+    return _TITLE.sub(lambda found: found[1] + text, flame_graph, count=1)

@@ -108,7 +108,7 @@ class SlotInputs:
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
     wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
     `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be started
-    again with that.
+    again with that. `is_restart_asked`: somebody wants it to be started again.
     """
 
     wanted: LocalAssignment | None
@@ -117,6 +117,7 @@ class SlotInputs:
     heartbeat_at: float | None = None
     deaths_elsewhere: int = 0
     is_outdated: bool = False
+    is_restart_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +302,13 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
                 # It was told to end, or found itself replaced: once, that is no failure.
                 commands = [each for each in commands if not isinstance(each, ReportFailure)]
         return after, forget + commands
-    if seen.wanted != slot.assignment or (seen.is_outdated and slot.state is SlotState.RUNNING):
+    is_to_restart = slot.state is SlotState.RUNNING and (seen.is_outdated or seen.is_restart_asked)
+    if seen.wanted != slot.assignment or is_to_restart:
         reason = "its slot is wanted no more" if seen.wanted is None else "its assignment changed"
         if seen.wanted == slot.assignment:
-            reason = "a blob that it runs with has a new version"
+            reason = (
+                "a blob that it runs with has a new version" if seen.is_outdated else "somebody asked for a restart"
+            )
         well = replace(slot, deaths=0) if is_healthy(slot, limits, now) else slot
         after = _enter_killing(well, None, now + limits.kill_grace_secs, now)
         return after, [KillWorker(reason)]

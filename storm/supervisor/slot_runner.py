@@ -150,6 +150,7 @@ class SlotRunner:
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._stories: dict[int, deque[str]] = {}
         self._waits_for: dict[int, str] = {}
+        self._restarts_asked: set[str] = set()  # ids of workers
         self._kept: frozenset[TopologyId] | None = None
         # Restarts with another version of a blob: who wants one, for which topologies it is the turn of this
         # supervisor, and which topologies (to be read by any thread) want or have that turn; told when they change.
@@ -192,6 +193,16 @@ class SlotRunner:
     def running(self) -> Mapping[int, WorkerHandle]:
         """{port: its worker}, dead or alive, as of this moment. Any thread may call it."""
         return dict(self._handles)
+
+    def ask_restart(self, worker: WorkerHandle) -> bool:
+        """From the next step on this worker ends and another one takes its place; False where it does not run, or ends
+        already. Any thread may call it.
+        """
+        slot = self._slots.get(worker.port)
+        if slot is None or slot.state is not SlotState.RUNNING or self._handles.get(worker.port) != worker:
+            return False
+        self._restarts_asked.add(worker.worker_id)
+        return True
 
     def slots(self) -> Mapping[int, Slot]:
         """{port: its slot}, as of this moment. Any thread may call it."""
@@ -274,7 +285,13 @@ class SlotRunner:
         if handle is not None:
             beat_at = self._beats.seen_at(port, handle.worker_id)
             is_outdated = slot.state is SlotState.RUNNING and self._is_to_restart(handle, now)
-            return SlotInputs(wanted, worker=self._workers.look(handle), heartbeat_at=beat_at, is_outdated=is_outdated)
+            return SlotInputs(
+                wanted,
+                worker=self._workers.look(handle),
+                heartbeat_at=beat_at,
+                is_outdated=is_outdated,
+                is_restart_asked=handle.worker_id in self._restarts_asked,
+            )
         if port in self._start_failures:
             return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
         return SlotInputs(wanted)
@@ -317,6 +334,7 @@ class SlotRunner:
                 self._start_failures.pop(port, None)
                 handle = self._handles.pop(port, None)
                 if handle is not None:
+                    self._restarts_asked.discard(handle.worker_id)
                     self._workers.forget(handle)
                     self._beats.forget(port)
             case ReportFailure():

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAUNCH_FILE = "launch.json"
-STACKS_FILE = ".stacks"  # in the worker's directory: what it tells of its threads when it is asked
+# In the worker's directory: what it tells of its threads, and of its heap, when it is asked.
+STACKS_FILE, HEAP_FILE = ".stacks", ".heap"
 # What a worker starts carries these too, and is found by them; the directory tells it from a copy's.
 WORKER_ID_VARIABLE = "STORM_WORKER_ID"
 WORKER_DIRECTORY_VARIABLE = "STORM_WORKER_DIRECTORY"

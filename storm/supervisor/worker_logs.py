@@ -1,6 +1,6 @@
 """The logs of workers on this machine: <artifacts>/<topology id>/<port>/worker.log, and older worker.log.1 to .5.
 
-Beside it workers write events.log, with samples of tuples.
+Beside it workers write events.log, with samples of tuples, and their supervisor keeps dumps: what they were asked for.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.clock import format_utc, wall_millis
+from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
 from storm.log_lines import readable
+from storm.supervisor.local_state import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +28,8 @@ OLD_LOGS_KEPT = 5
 PART_MAX_BYTES = 256 << 10  # of one answer; a reader asks again for the rest
 _CHUNK_BYTES = 1 << 20
 WORKER_LOG, EVENT_LOG = "worker.log", "events.log"
+PROFILE, STACKS, HEAP = "profile", "stacks", "heap"  # kinds of dumps
+_DUMP = re.compile(rf"({PROFILE}|{STACKS}|{HEAP})-\d{{8}}T\d{{9}}Z\.(svg|json|txt)")
 TAIL_LINES = 20
 TAIL_BYTES = 4096
 _TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
@@ -44,9 +48,26 @@ def log_path(artifacts: Path, topology_id: TopologyId, port: int, name: str = WO
     path."""
     if not _TOPOLOGY_ID.fullmatch(topology_id) or not 0 < port < 65536:
         raise NotAuthorizedError(f"{topology_id[:200]!r} with port {port} names no worker's log")
-    if name not in (WORKER_LOG, EVENT_LOG):
-        raise NotAuthorizedError(f"{name[:200]!r} is no log; there are {WORKER_LOG} and {EVENT_LOG}")
+    if name not in (WORKER_LOG, EVENT_LOG) and not is_dump(name):
+        raise NotAuthorizedError(f"{name[:200]!r} is no log; there are {WORKER_LOG} and {EVENT_LOG}, and dumps")
     return artifacts / topology_id / str(port) / name
+
+
+def is_dump(name: str) -> bool:
+    """Whether a file of this name is a dump, such as `profile-20260131T235959123Z.svg`."""
+    return _DUMP.fullmatch(name) is not None
+
+
+def keep_dump(artifacts: Path, worker: tuple[TopologyId, int], kind: str, ending: str, data: bytes) -> str:
+    """Keep a dump beside the log of the worker, (topology id, port); its name. Raises StormError where that fails."""
+    when = re.sub(r"[-:.]", "", format_utc(wall_millis() / 1000))
+    name = f"{kind}-{when}.{ending}"
+    path = log_path(artifacts, *worker, name)
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise StormError(f"the dump {path} cannot be written: {error.strerror or error}") from error
+    return name
 
 
 def open_log(path: Path, max_bytes: int) -> int:

@@ -23,6 +23,7 @@ from storm.supervisor import process_table, worker_logs
 from storm.supervisor.slot import WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import (
+    HEAP_FILE,
     LAUNCH_FILE,
     STACKS_FILE,
     WORKER_DIRECTORY_VARIABLE,
@@ -157,6 +158,7 @@ class WorkerProcesses:
             dist_dir=str(dist_dir),
             log_dir=str(log_file.parent),
             stacks_file=str(directory / STACKS_FILE),
+            heap_file=str(directory / HEAP_FILE),
             settings=dict(self._settings),
             python=None if python is None else str(python),
         )

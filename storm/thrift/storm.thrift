@@ -3,8 +3,9 @@
 // Names, field ids, types, requiredness, defaults, exceptions and method signatures are those of Apache Storm 3.0 (in
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
-// and the methods Supervisor.readWorkerLog and readWorkerEvents with their struct LogPart, Supervisor.getWorkerStacks and
-// profileWorker, Nimbus.uploadPart and Nimbus.finishUpload.
+// and the methods Supervisor.readWorkerLog, readWorkerEvents and readWorkerDump with their struct LogPart,
+// Supervisor.getWorkerStacks, getWorkerHeap, profileWorker, startProfile, dumpProfile, stopProfile and restartWorker,
+// Nimbus.uploadPart and Nimbus.finishUpload.
 //
 // Transport: frames of a 4-byte big-endian length and a message of the binary protocol. One service a port.
 // docs/thrift.md says which methods this release serves.
@@ -904,4 +905,17 @@ service Supervisor {
   // when they are over.
   binary profileWorker(1: string id, 2: i32 port, 3: i32 secs, 4: string format)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. What is on the worker's heap, by type, as text.
+  string getWorkerHeap(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. Record where the worker's time goes, for `secs` seconds at most; the other two answer with the name of a
+  // flame graph (SVG) of what was recorded since the last one, for readWorkerDump.
+  void startProfile(1: string id, 2: i32 port, 3: i32 secs)
+      throws (1: AuthorizationException aze, 2: NotAliveException e);
+  string dumpProfile(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
+  string stopProfile(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. As readWorkerLog, of what was asked of the worker and kept beside its log.
+  LogPart readWorkerDump(1: string id, 2: i32 port, 3: string name, 4: i64 offset, 5: i32 length)
+      throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. The worker ends in order and is started again.
+  void restartWorker(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
 }

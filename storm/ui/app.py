@@ -16,7 +16,7 @@ from storm.errors import StormError
 from storm.http.guard import ROUTE, Guard, read_body
 from storm.http.problems import REASONS, Problem, problem_of
 from storm.http.request_guard import HARMLESS
-from storm.http.responses import Json
+from storm.http.responses import DUMP_TYPES, Json, dump_headers
 from storm.ui import measures as prometheus
 from storm.ui.pages.history import History
 from storm.ui.pages.serving import Pages
@@ -26,6 +26,7 @@ from storm.ui.rest.calls import PREFIX, Call
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.formats import LogLinks
 from storm.ui.rest.view import View
+from storm.ui.rest.worker_calls import WorkerCalls, found_worker
 from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     ErrorHandler = Callable[[Request, Any], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
+
+DUMP = "/topology/{id}/worker/{host_port}/dump/{name}"  # what a worker was asked for, and its supervisor has kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def build_app(ui: Ui) -> ASGIApp:
     readable: list[tuple[str, Handler]] = [
         *pages.routes(),
         (f"{PREFIX}/openapi.json", _api_document),
+        (DUMP, _dump(ui)),
         ("/health", _health(ui)),
         ("/live", _live),
         ("/metrics", _metrics(ui)),
@@ -135,6 +139,19 @@ def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
 
 async def _api_document(request: Request) -> Response:
     return Json(openapi.document(ENDPOINTS, storm.__version__))
+
+
+def _dump(ui: Ui) -> Handler:
+    async def dump(request: Request) -> Response:
+        """From the worker's supervisor: a browser that reaches this port may not reach that of the log viewer."""
+        topology_id, host_port, name = (request.path_params[one] for one in ("id", "host_port", "name"))
+        if name.rpartition(".")[2] not in DUMP_TYPES:
+            raise Problem(404, "There is no such file.")
+        worker = await found_worker(ui.nimbus, topology_id, host_port)
+        data = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(name)
+        return Response(data, headers=dump_headers(name))
+
+    return dump
 
 
 def _health(ui: Ui) -> Handler:

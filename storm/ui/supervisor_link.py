@@ -10,8 +10,10 @@ from storm.ui.call_threads import CallThreads
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-THREADS = 2  # calls to supervisors at a time; further ones wait
+THREADS = 4  # calls to supervisors at a time; further ones wait
 TIMEOUT_SECS = 15.0  # a worker that is asked for its stacks has five
+# A worker has thirty to count its heap, py-spy thirty to write a profile.
+LONG_TIMEOUT_SECS, LONG = 45.0, {"getWorkerHeap", "dumpProfile", "stopProfile"}
 
 
 class Supervisor(Protocol):
@@ -22,15 +24,15 @@ class Supervisor(Protocol):
     def close(self) -> None: ...
 
 
-def connected(host: str, port: int) -> Supervisor:
+def connected(host: str, port: int, timeout_secs: float) -> Supervisor:
     """A client of the supervisor there; it connects when it is called."""
-    return ThriftClient("Supervisor", host, port, TIMEOUT_SECS)
+    return ThriftClient("Supervisor", host, port, timeout_secs)
 
 
 class SupervisorLink:
     """`await link.ask(host, port, "getWorkerStacks", ...)`; it raises the StormError that came."""
 
-    def __init__(self, connect: Callable[[str, int], Supervisor] = connected) -> None:
+    def __init__(self, connect: Callable[[str, int, float], Supervisor] = connected) -> None:
         self._connect = connect
         self._threads = CallThreads(THREADS, "supervisors")
 
@@ -42,7 +44,7 @@ class SupervisorLink:
         self._threads.close()
 
     def _ask(self, host: str, port: int, method: str, arguments: tuple[Any, ...]) -> Any:
-        client = self._connect(host, port)
+        client = self._connect(host, port, LONG_TIMEOUT_SECS if method in LONG else TIMEOUT_SECS)
         try:
             return client.call(method, *arguments)
         finally:

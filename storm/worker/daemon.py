@@ -21,11 +21,11 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm import hot_path, open_files
-from storm.clock import SystemClock
+from storm.clock import SystemClock, format_utc, wall_millis
 from storm.cluster.records import TopologyStatus
 from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
-from storm.worker import connections, launch, log_levels, log_records, output, stacks
+from storm.worker import connections, heap, launch, log_levels, log_records, output, stacks
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
 from storm.worker.exchange import Exchange, ExchangeOptions, name_of
@@ -325,6 +325,8 @@ def run(launch_file: Path) -> int:
         told = launch.read_launch(launch_file)
         if told.stacks_file is not None:
             stacks.answer_signal(told.stacks_file)
+        if told.heap_file is not None:
+            heap.answer_signal(told.heap_file, lambda: heap_title(told), SystemClock())
         records = log_records.begin(told.topology_id, joined(told.host, told.port), launch.log_format(told))
         log_versions()
         return _run(told, records)
@@ -333,6 +335,12 @@ def run(launch_file: Path) -> int:
     except Exception:
         logger.exception("This worker could not start.")
     return EXIT_NOT_STARTED
+
+
+def heap_title(told: Launch) -> str:
+    """Whose heap it is, and of when."""
+    at = format_utc(wall_millis() / 1000)
+    return f"Heap of worker {joined(told.host, told.port)} of {told.topology_id}, {at}."
 
 
 def _run(told: Launch, records: PlacedRecords) -> int:

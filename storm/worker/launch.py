@@ -24,8 +24,8 @@ LAUNCH_FILE_BYTES_MAX = 16 << 20
 class Launch:
     """The launch file that the supervisor wrote. `settings` are those that differ from the defaults.
 
-    `work_dir`: the worker's own directory, where its blobs are. `stacks_file`: where it tells of its threads, None: the
-    supervisor is of a release that does not ask.
+    `work_dir`: the worker's own directory, where its blobs are. `stacks_file` and `heap_file`: where it tells of its
+    threads and of its heap, None: the supervisor is of a release that does not ask.
     """
 
     topology_id: TopologyId
@@ -42,6 +42,7 @@ class Launch:
     settings: Mapping[str, Any] = field(default_factory=dict)
     work_dir: Path | None = None
     stacks_file: Path | None = None
+    heap_file: Path | None = None
 
     @property
     def slot(self) -> WorkerSlot:
@@ -77,6 +78,7 @@ def read_launch(path: Path) -> Launch:
             settings=dict(record.get("settings") or {}),
             work_dir=path.parent,
             stacks_file=Path(_text(record, "stacks_file")) if "stacks_file" in record else None,
+            heap_file=Path(_text(record, "heap_file")) if "heap_file" in record else None,
         )
     except OSError as error:
         raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error

@@ -6,9 +6,16 @@ from typing import Any, NamedTuple
 import click
 import pytest
 
-from storm.cli.events import EventReader, event_lines
-from storm.cli.logs import LogSource
-from storm.errors import NotServedError, StormError, TopologyNotAliveError
+from storm.cli.events import EventReader, EventReading, event_lines
+from storm.cli.logs import FOLLOW_SECS, LOOK_SECS, RETRY_SECS, LogSource
+from storm.errors import (
+    NimbusUnreachableError,
+    NotServedError,
+    StormError,
+    ThriftConnectionError,
+    TopologyNotAliveError,
+)
+from storm.testing.simulated_clock import SimulatedClock
 
 SOURCE = LogSource("w-1-2", "h", 6700, 6628)
 SPLIT = json.dumps({"time": 1_700_000_000, "component": "split", "task": 3, "stream": "default", "values": "['a', 1]"})
@@ -73,3 +80,79 @@ def test_only_those_of_one_component() -> None:
     assert "split (task 3" in split
     [as_json] = shown("split", as_json=True)
     assert json.loads(as_json) == {"worker": "h:6700", **json.loads(SPLIT)}
+
+
+def test_values_of_users_move_no_terminal() -> None:
+    event = {"time": 1_700_000_000, "component": "a\x1b[2J", "task": 3, "stream": "s", "values": "\x07\r['a']"}
+    [line] = event_lines([json.dumps(event)], "h:6700", None, False)
+    assert click.unstyle(line).endswith(r"a\x1b[2J (task 3, s)  \x07\r['a']")
+
+
+class Workers:
+    """Two workers with samples, each with a supervisor of its own; what `failures` has for one is raised."""
+
+    def __init__(self) -> None:
+        self.supervisors = {SOURCE: Supervisor(f"{WORDS}\n".encode()), OTHER: Supervisor(f"{SPLIT}\n".encode())}
+        self.failures: dict[LogSource, StormError] = {}
+        self.silence: StormError | None = None
+        self.clock = SimulatedClock()
+        self.asked: list[LogSource] = []
+        self.reading = EventReading(self.look, self.opened, self.clock)
+
+    def look(self) -> list[LogSource]:
+        if self.silence is not None:
+            raise self.silence
+        return list(self.supervisors)
+
+    def opened(self, source: LogSource) -> EventReader:
+        return EventReader(source, _Asked(self, source), lines=5)
+
+
+class _Asked:
+    def __init__(self, workers: Workers, source: LogSource) -> None:
+        self._workers = workers
+        self._source = source
+
+    def call(self, method: str, *arguments: Any) -> Part:
+        self._workers.asked.append(self._source)
+        if self._source in self._workers.failures:
+            raise self._workers.failures[self._source]
+        return self._workers.supervisors[self._source].call(method, *arguments)
+
+
+OTHER = SOURCE._replace(supervisor_port=6629)
+
+
+def test_who_is_away_is_told_of_once_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    workers = Workers()
+    workers.failures[OTHER] = ThriftConnectionError("h:6629: nothing listens there")
+    following = workers.reading.follow()
+    assert next(following) == [(SOURCE, [WORDS])]
+    assert not workers.reading.knows_none()
+    workers.silence = NimbusUnreachableError("no Nimbus")
+    shown_so_far: list[tuple[LogSource, list[str]]] = []
+    for turn in range(int(4 * RETRY_SECS / FOLLOW_SECS)):
+        if turn == 2:
+            workers.supervisors[SOURCE].data = f"{WORDS}\n{SPLIT}\n".encode()
+        if turn == int(2 * RETRY_SECS / FOLLOW_SECS):
+            workers.failures.clear()
+            workers.silence = None
+        shown_so_far += [found for found in next(following) if found[1]]
+    assert shown_so_far == [(SOURCE, [SPLIT]), (OTHER, [SPLIT])]
+    told = capsys.readouterr().err.splitlines()
+    assert [("6629" in text, "no Nimbus" in text) for text in told] == [(True, False), (False, True)]
+    assert LOOK_SECS < RETRY_SECS  # else nobody would have looked
+
+
+def test_a_supervisor_of_an_older_release_hides_nobody_else(capsys: pytest.CaptureFixture[str]) -> None:
+    workers = Workers()
+    workers.failures[OTHER] = NotServedError("no such method")
+    assert next(workers.reading.follow()) == [(SOURCE, [WORDS])]
+    assert "older release" in capsys.readouterr().err
+
+
+def test_where_nobody_can_be_asked_that_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    workers = Workers()
+    workers.failures = dict.fromkeys((SOURCE, OTHER), ThriftConnectionError("nothing listens there"))
+    assert next(workers.reading.follow()) == []
+    assert workers.reading.knows_none()

@@ -246,3 +246,10 @@ def test_times_and_patterns_are_checked() -> None:
     with pytest.raises(click.BadParameter, match="is no regular expression"):
         pattern(None, None, "(")
     assert duration_secs(None, None, None) is pattern(None, None, None) is None
+
+
+def test_colours_of_users_are_shown_and_nothing_else_that_a_terminal_obeys() -> None:
+    [record] = records(line(1, "\x1b[31mred\x1b]0;title\x07").decode().split("\n")[:1])
+    assert shown(record, None).endswith("app: \x1b[31mred" + r"\x1b]0;title\x07" + "\x1b[0m")
+    [printed] = records(["over\rwritten\x1b[H"])
+    assert shown(printed, None) == r"over\rwritten\x1b[H"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from storm.cli.output import Steps, Toned, duration, narrow_table, plural, size, table
+from storm.cli.output import Steps, Toned, duration, narrow_table, plural, printable, size, table
 
 
 def test_a_table_has_columns_of_one_width_and_numbers_to_the_right() -> None:
@@ -88,3 +88,15 @@ def test_quiet_steps_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     steps.start("packing")
     steps.done()
     assert capsys.readouterr().out == ""
+
+
+def test_what_a_terminal_would_obey_is_shown_instead() -> None:
+    told = "a\x1b[2Jb\x07\r\x9bc\u202ed\x7f\tx\ny \u00e9\u4e2d"
+    assert printable(told) == r"a\x1b[2Jb\x07\r\x9bc\u202ed\x7f\tx\ny " + "\u00e9\u4e2d"
+    assert printable(told, lines=True) == r"a\x1b[2Jb\x07\r\x9bc\u202ed\x7f" + "\tx\ny \u00e9\u4e2d"
+
+
+def test_colours_of_users_stay_where_they_may_and_end_with_their_text() -> None:
+    assert printable("\x1b[31;1mred\x1b[2J", colours=True) == "\x1b[31;1mred" + r"\x1b[2J" + "\x1b[0m"
+    assert printable("plain", colours=True) == "plain"
+    assert printable("\x1b[31mred") == r"\x1b[31mred"

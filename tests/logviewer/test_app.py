@@ -203,3 +203,72 @@ def test_a_bug_is_one_sentence_to_the_client(host: Any, monkeypatch: pytest.Monk
     answer = host.get("/api/v1/listLogs")
     assert (answer.status_code, answer.json()["error"]) == (500, "500 Server Error")
     assert "division" not in answer.text
+
+
+PROFILE, HEAP = "profile-20260131T235959123Z.svg", "heap-20260131T235959124Z.txt"
+
+
+def test_the_dumps_of_a_worker_are_listed_and_given(host: Any) -> None:
+    host.put(LOG, "x")
+    host.put(f"words-1-1/6700/{PROFILE}", "<svg/>", 10)
+    host.put(f"words-1-1/6700/{HEAP}", "1 object")
+    host.put(f"words-1-1/6701/{HEAP}", "another's")
+    for prefix in ("", "/api/v1"):
+        listed = host.get(f"{prefix}/dumps/words-1-1/node-1%3A6700", **HTML)
+        assert listed.status_code == 200
+        links = re.findall(r'<a href="(/api/v1/dumps/[^"]+)"', listed.text)
+        assert links == [f"/api/v1/dumps/words-1-1/6700/{name}" for name in (HEAP, PROFILE)]
+        assert [host.get(link).text for link in links] == ["1 object", "<svg/>"]
+    assert host.get("/dumps/words-1-1/node-1:6700", accept="application/json").json() == [HEAP, PROFILE]
+    assert "asked for nothing yet" in host.get("/dumps/words-1-1/6799", **HTML).text
+    assert f"words-1-1%2F6700%2F{PROFILE}" in listed.text  # to keep it
+    assert host.get(f"/api/v1/download?file=words-1-1/6700/{PROFILE}").text == "<svg/>"
+
+
+def test_a_flame_graph_is_shown_in_a_sandbox(host: Any) -> None:
+    host.put(f"words-1-1/6700/{PROFILE}", "<svg/>")
+    for method in ("GET", "HEAD"):
+        answer = host.get(f"/dumps/words-1-1/[::1]:6700/{PROFILE}", method)
+        assert answer.headers["content-type"] == "image/svg+xml"
+        assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'; ")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_dumps_are_no_logs(host: Any) -> None:
+    for file in (LOG, f"words-1-1/6700/{PROFILE}"):
+        host.put(file, "x")
+    assert host.api("/listLogs?topoId=words-1-1") == [LOG]
+    page = host.get("/?topoId=words-1-1", **HTML).text
+    assert page.index("Logs of workers") < page.index("What workers were asked for") < page.index(PROFILE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/dumps/../6700", "/dumps/%2e%2e/6700", "/dumps/words-1-1/x", "/dumps/words-1-1/node-1:", "/dumps/a%2fb/6700",
+     "/dumps/words-1-1/6700/worker.log", "/dumps/words-1-1/6700/%2e%2e%2fworker.log", "/dumps/words-1-1/6700/..",
+     f"/dumps/words-1-1/6700/{PROFILE}%00", f"/dumps/words-1-1/6701/{PROFILE}", "/dumps/words-1-1/99999999/x.svg",
+     f"/dumps/%2e%2e/6700/{PROFILE}", f"/dumps/words-1-1/6700/{HEAP}", f"/dumps/words-1-1%00/6700/{PROFILE}"],
+)  # fmt: skip
+def test_dumps_lead_nowhere_else(host: Any, path: str) -> None:
+    host.put(LOG, "secret")
+    host.put(f"words-1-1/6700/{PROFILE}", "x")
+    secret = host.put("secret", "secret")
+    (host.artifacts / "words-1-1" / "6700" / HEAP).symlink_to(secret)
+    answer = host.get(path)
+    assert answer.status_code in {400, 404}
+    assert "secret" not in answer.text
+
+
+def test_who_follows_a_log_learns_that_another_one_took_its_place(host: Any) -> None:
+    host.put(LOG, "2026-01-31T00:00:00.000Z one\n")
+    first = host.get(f"/api/v1/log?file={LOG}", accept="text/plain")
+    host.put(LOG, "2026-01-31T00:00:00.000Z one\ntwo\n")
+    where = f"start={len(first.content)}&head={first.headers['x-log-head']}"
+    grown = host.get(f"/api/v1/log?file={LOG}&{where}", accept="text/plain")
+    assert (grown.text, grown.headers["x-log-start"]) == ("two\n", str(len(first.content)))
+    another = "2026-02-01T00:00:00.000Z longer than the one before it, and so not seen by its size\n"
+    host.put(LOG, another)
+    where = f"start={len(first.content) + 4}&head={grown.headers['x-log-head']}"
+    anew = host.get(f"/api/v1/log?file={LOG}&{where}", accept="text/plain")
+    assert (anew.text, anew.headers["x-log-start"]) == (another, "0")
+    assert f'data-head="{anew.headers["x-log-head"]}"' in host.get(f"/log?file={LOG}", **HTML).text

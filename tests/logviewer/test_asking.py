@@ -21,7 +21,7 @@ from storm.logviewer.asking import (
 def test_a_page_is_the_last_bytes_unless_it_is_told_otherwise() -> None:
     assert page_wanted({}) == PageWanted(None, PAGE_BYTES)
     assert page_wanted({"start": "", "length": ""}) == PageWanted(None, PAGE_BYTES)
-    assert page_wanted({"start": "0", "length": "10", "grep": "x"}) == PageWanted(0, 10, "x")
+    assert page_wanted({"start": "0", "length": "10", "grep": "x", "head": "9-1"}) == PageWanted(0, 10, "x", "9-1")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from storm.http.problems import Problem
 from storm.logviewer.asking import PageWanted
 from storm.logviewer.finding import FoundIn, Match
 from storm.logviewer.logs import LogFile, Part, Worker
-from storm.logviewer.pages import LISTED_MAX, ShownLog, found_page, list_page, log_page, problem_page
+from storm.logviewer.pages import LISTED_MAX, ShownLog, dumps_page, found_page, list_page, log_page, problem_page
 
 EVIL = '<script>alert("1")&amp;\x00'
 LOG = ShownLog("words-1-1/6700/worker.log", False, ["words-1-1/6700/worker.log", "words-1-1/6700/worker.log.1"])
@@ -58,7 +58,8 @@ def test_nothing_of_a_log_or_a_request_is_taken_for_html() -> None:
     match = Match(0, EVIL.encode(), EVIL.encode(), EVIL.encode())
     for shown in (
         log_page(evil, Part(EVIL.encode(), 0, 9, True), PageWanted(None, 9, "<"), STATIC),
-        list_page([file], [(EVIL, 1, 0.0)], lambda secs: EVIL, STATIC),
+        list_page([file], [(EVIL, 1, 0.0)], [file], lambda secs: EVIL, STATIC),
+        dumps_page(file.worker, [file], lambda secs: EVIL, STATIC),
         found_page(EVIL, [(evil, FoundIn([match], 0))], EVIL, f"/{EVIL}", STATIC),
         problem_page(Problem(404, EVIL), STATIC),
     ):
@@ -69,15 +70,15 @@ def test_nothing_of_a_log_or_a_request_is_taken_for_html() -> None:
 
 def test_a_list_has_each_file_and_a_search_where_it_is_of_one_topology() -> None:
     files = [LogFile(Worker("words-1-1", 6700), f"worker.log.{n}", 1_234, 5.0) for n in range(LISTED_MAX + 1)]
-    shown = list_page(files, [], lambda secs: f"at {secs:g}", STATIC)
+    shown = list_page(files, [], [], lambda secs: f"at {secs:g}", STATIC)
     assert shown.count("<tr><td>") == LISTED_MAX
     assert f"The first {LISTED_MAX:,} of {LISTED_MAX + 1:,} files" in shown
     assert '<td class="number">1,234</td>' in shown
     assert "at 5" in shown
     assert 'name="topoId" value="words-1-1"' in shown
-    both = list_page([files[0], LogFile(Worker("other-2-1", 6700), "worker.log", 1, 5.0)], [], str, STATIC)
+    both = list_page([files[0], LogFile(Worker("other-2-1", 6700), "worker.log", 1, 5.0)], [], [], str, STATIC)
     assert 'name="topoId"' not in both
-    empty = list_page([], [("nimbus.log", 3, 5.0)], str, STATIC)
+    empty = list_page([], [("nimbus.log", 3, 5.0)], [], str, STATIC)
     assert "No worker has logged here." in empty
     assert links(empty)["nimbus.log"] == "/api/v1/daemonlog?file=nimbus.log"
 

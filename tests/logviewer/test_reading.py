@@ -7,7 +7,7 @@ import pytest
 
 from storm.http.problems import Problem
 from storm.logviewer.logs import Part
-from storm.logviewer.reading import PIECE_BYTES, Budget, pieces, read_part
+from storm.logviewer.reading import HEAD_BYTES, PIECE_BYTES, Budget, begins_as, head_of, pieces, read_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +84,27 @@ def test_a_budget_is_of_time_and_bytes(host: Any) -> None:
     budget = Budget(host.clock, secs=5.0, bytes_max=10)
     host.clock.secs += 5.0
     assert budget.is_spent
+
+
+def test_a_log_is_told_by_its_beginning(host: Any) -> None:
+    path = host.put("words-1-1/6700/worker.log", "one\n")
+    with path.open("rb") as file:
+        head = head_of(file)
+        assert begins_as(file, head)
+        path.write_bytes(b"one\ntwo\n" + bytes(HEAD_BYTES))
+        assert begins_as(file, head)
+        assert begins_as(file, head_of(file))
+        path.write_bytes(b"ONE\ntwo\n" + bytes(HEAD_BYTES))
+        assert not begins_as(file, head)
+        path.write_bytes(b"o")
+        assert not begins_as(file, head)
+        for nonsense in ("", "x", "-", "4", "999-0", "-1-0", "4-", "\u0664-0"):
+            assert not begins_as(file, nonsense)
+
+
+def test_an_empty_log_grows_into_any(host: Any) -> None:
+    path = host.put("words-1-1/6700/worker.log")
+    with path.open("rb") as file:
+        head = head_of(file)
+        path.write_bytes(b"one")
+        assert begins_as(file, head)

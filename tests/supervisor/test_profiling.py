@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.clock import SystemClock
-from storm.errors import StormError
+from storm.errors import InvalidTransitionError, NotServedError, StormError
 from storm.supervisor import profiling
 from storm.supervisor.profiling import PROFILE_SECS_MAX, Profiler
-from storm.supervisor.worker_launch import STACKS_FILE
+from storm.supervisor.worker_launch import HEAP_FILE, STACKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,10 @@ WORKER = """
 import sys, threading, time
 from pathlib import Path
 from storm.worker.stacks import answer_signal
+from storm.worker import heap
+from storm.clock import SystemClock
 answer_signal(Path(sys.argv[2]))
+heap.answer_signal(Path(sys.argv[2]).with_name(".heap"), lambda: "Heap of w1.", SystemClock())
 def deep_in_a_component():
     print("ready", flush=True)
     time.sleep(600)
@@ -33,6 +37,7 @@ deep_in_a_component()
 NOT_A_WORKER = """
 import signal, sys, time
 signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.signal(signal.SIGUSR2, lambda *_: None)
 print("ready", flush=True)
 time.sleep(600)
 """
@@ -92,6 +97,21 @@ def test_another_process_is_not_signalled(profiler: Profiler, start: Any, tmp_pa
         profiler.stacks("w2", pid)
 
 
+def test_a_worker_tells_of_its_heap_as_often_as_it_is_asked(profiler: Profiler, start: Any, tmp_path: Path) -> None:
+    pid = start(WORKER, "w1")
+    (tmp_path / "w1" / HEAP_FILE).write_text("of yesterday")
+    for _ in range(2):
+        assert profiler.heap("w1", pid).startswith("Heap of w1.\n")
+
+
+def test_one_that_uses_the_heaps_signal_itself_is_told_so(
+    profiler: Profiler, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiling, "HEAP_SECS", 0.1)
+    with pytest.raises(StormError, match="its code may use SIGUSR2"):
+        profiler.heap("w1", start(NOT_A_WORKER, "w1"))
+
+
 @pytest.fixture
 def py_spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Writes its arguments where it was told to write the profile."""
@@ -124,8 +144,10 @@ def test_what_py_spy_says_is_told(profiler: Profiler, py_spy: Path) -> None:
 
 def test_without_py_spy_it_is_said_how_to_get_it(profiler: Profiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiling, "PY_SPY", "py-spy-that-is-not-installed")
-    with pytest.raises(StormError, match="-m pip install py-spy"):
+    with pytest.raises(NotServedError, match="-m pip install py-spy"):
         profiler.profile(4711, 7, "raw")
+    with pytest.raises(NotServedError, match="-m pip install py-spy"):
+        profiler.start("w1", 4711, 60, str)
 
 
 @pytest.mark.parametrize(("secs", "form"), [(0, "raw"), (PROFILE_SECS_MAX + 1, "raw"), (1, "exe"), (1, "")])
@@ -150,7 +172,7 @@ def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
     thread.start()
     while not started.exists():
         thread.join(0.01)
-    with pytest.raises(StormError, match="being profiled already"):
+    with pytest.raises(InvalidTransitionError, match="being profiled already"):
         profiler.profile(4712, 1, "raw")
     assert len(profiler.children()) == 1
     profiler.close()
@@ -188,3 +210,105 @@ def test_a_worker_that_hangs_keeps_callers_for_a_bounded_time(
         monkeypatch.undo()
         answers.set()
         first.join(60)
+
+
+RECORDER = """#!{python}
+# Writes a picture when it is told to end, as py-spy does, or when its time is over.
+import signal, sys, time
+told = []
+signal.signal(signal.SIGINT, lambda *_: told.append(1))
+until = time.monotonic() + float(sys.argv[sys.argv.index("--duration") + 1])
+open({began!r}, "a").write("x")
+while not told and time.monotonic() < until:
+    time.sleep(0.01)
+open(sys.argv[sys.argv.index("--output") + 1], "w").write("picture")
+"""
+
+
+class Kept:
+    """What a recording has kept."""
+
+    def __init__(self) -> None:
+        self.data: list[bytes] = []
+
+    def __call__(self, data: bytes) -> str:
+        self.data.append(data)
+        return f"picture-{len(self.data)}"
+
+
+@pytest.fixture
+def recorder(py_spy: Path, tmp_path: Path) -> Path:
+    """In place of py-spy; a file that has a letter for each time that it began."""
+    began = tmp_path / "began"
+    py_spy.write_text(RECORDER.format(python=sys.executable, began=str(began)))
+    return began
+
+
+def wait_begun(recorder: Path, times: int) -> None:
+    """Until so many have begun, each of which will hear that it should end."""
+    while not recorder.exists() or len(recorder.read_text()) < times:
+        os.sched_yield()
+
+
+def test_a_recording_gives_parts_until_it_is_stopped(profiler: Profiler, recorder: Path) -> None:
+    kept = Kept()
+    profiler.start("w1", 4711, 600, kept)
+    wait_begun(recorder, 1)
+    assert profiler.dump("w1") == "picture-1"
+    wait_begun(recorder, 2)
+    assert profiler.stop("w1") == "picture-2"
+    assert kept.data == [b"picture"] * 2
+    assert profiler.children() == set()
+    assert profiler.stop("w1") == "picture-2"  # it has ended: that is its last one
+    profiler.start("w2", 4712, 600, kept)
+    wait_begun(recorder, 3)
+    assert profiler.stop("w2") == "picture-3"
+
+
+def test_a_recording_ends_with_its_time(profiler: Profiler, recorder: Path) -> None:
+    ended = threading.Event()
+
+    def keep(data: bytes) -> str:
+        ended.set()
+        return "picture"
+
+    profiler.start("w1", 4711, 1, keep)
+    assert ended.wait(60)
+    assert profiler.stop("w1") == "picture"
+
+
+def test_one_recording_at_a_time_and_only_that_can_be_stopped(profiler: Profiler, recorder: Path) -> None:
+    with pytest.raises(InvalidTransitionError, match="not being profiled"):
+        profiler.stop("w1")
+    profiler.start("w1", 4711, 600, Kept())
+    for refused in (lambda: profiler.start("w2", 4712, 600, Kept()), lambda: profiler.dump("w2")):
+        with pytest.raises(InvalidTransitionError, match="being profiled"):
+            refused()
+    wait_begun(recorder, 1)
+    assert profiler.stop("w1") == "picture-1"
+
+
+def test_what_py_spy_refuses_at_once_is_told_at_the_start(profiler: Profiler, py_spy: Path) -> None:
+    py_spy.write_text("#!/bin/sh\necho 'Error: Permission Denied' >&2\nexit 1\n")
+    with pytest.raises(StormError, match="Permission Denied"):
+        profiler.start("w1", 4711, 600, Kept())
+    with pytest.raises(StormError, match="Permission Denied"):
+        profiler.stop("w1")
+
+
+def test_a_dump_that_cannot_be_kept_is_told(profiler: Profiler, recorder: Path) -> None:
+    def full(data: bytes) -> str:
+        raise StormError("no room")
+
+    profiler.start("w1", 4711, 600, full)
+    wait_begun(recorder, 1)
+    with pytest.raises(StormError, match="no room"):
+        profiler.stop("w1")
+
+
+def test_what_a_killed_supervisor_left_is_ended(profiler: Profiler, recorder: Path, tmp_path: Path) -> None:
+    profiler.start("w1", 4711, 600, Kept())
+    wait_begun(recorder, 1)
+    Profiler(tmp_path, SystemClock()).end_remains()
+    with pytest.raises(StormError, match="made no profile"):
+        profiler.stop("w1")

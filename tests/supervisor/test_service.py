@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from storm.clock import SystemClock
 from storm.cluster.records import Assignment
-from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
+from storm.errors import InvalidTransitionError, NotAuthorizedError, StormError, TopologyNotAliveError
 from storm.hosts.facts import HostReport, Resolution
 from storm.ids import ExecutorId, WorkerSlot
 from storm.supervisor.assignment_sync import LocalAssignment
 from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot_runner import WorkerHandle
-from storm.supervisor.worker_logs import log_path
+from storm.supervisor.worker_logs import HEAP, PROFILE, STACKS, keep_dump, log_path
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
@@ -29,12 +29,18 @@ class CoreStandIn:
     def __init__(self) -> None:
         self.beats: list[WorkerBeat] = []
         self.woken = 0
+        self.restarted: list[str] = []
+        self.may_restart = True
         self.slots = self
         local = LocalAssignment("words-1-1", (), 1)
         self.workers = {6700: WorkerHandle("w1", 6700, local, os.getpid()), 6701: WorkerHandle("w2", 6701, local)}
 
     def running(self) -> dict[int, WorkerHandle]:
         return self.workers
+
+    def ask_restart(self, worker: WorkerHandle) -> bool:
+        self.restarted.append(worker.worker_id)
+        return self.may_restart
 
     def wake(self) -> None:
         self.woken += 1
@@ -52,7 +58,7 @@ class CoreStandIn:
 
 
 class Served:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, profiler: object = None) -> None:
         self.core = CoreStandIn()
         self.wakes: list[str] = []
         core: Any = self.core
@@ -62,7 +68,7 @@ class Served:
             lambda: self.wakes.append("coordination"),
             lambda: self.wakes.append("slots"),
             lambda names: HostReport("h", 1_700_000_000_000, "3.11.2", resolutions=dict.fromkeys(names, Resolution())),
-            Profiler(directory, SystemClock()),
+            cast("Profiler", profiler) if profiler is not None else Profiler(directory, SystemClock()),
         )
 
 
@@ -128,9 +134,93 @@ def test_only_workers_that_run_here_are_looked_at(served: Served, topology_id: s
         served.service.getWorkerStacks(topology_id, port)
     with pytest.raises(TopologyNotAliveError):
         served.service.profileWorker(topology_id, port, 1, "raw")
+    with pytest.raises(TopologyNotAliveError):
+        served.service.getWorkerHeap(topology_id, port)
+    with pytest.raises(TopologyNotAliveError):
+        served.service.startProfile(topology_id, port, 1)
+    with pytest.raises(TopologyNotAliveError):
+        served.service.restartWorker(topology_id, port)
 
 
 def test_a_worker_that_cannot_tell_its_stacks_is_not_sent_a_signal_that_would_end_it(served: Served) -> None:
     """This process has no handler for it."""
     with pytest.raises(StormError, match="does not tell its stacks"):
         served.service.getWorkerStacks("words-1-1", 6700)
+
+
+PICTURE = b'<svg><text id="title" x="1">py-spy record --pid 1</text><text>py-spy</text></svg>'
+
+
+class ProfilerStandIn:
+    """Tells the same of every worker."""
+
+    def stacks(self, worker_id: str, pid: int) -> str:
+        return "Thread 1"
+
+    def heap(self, worker_id: str, pid: int) -> str:
+        return "1 object"
+
+    def profile(self, pid: int, secs: int, form: str) -> bytes:
+        return PICTURE
+
+    def start(self, worker_id: str, pid: int, secs: int, keep: Any) -> None:
+        self.keep = keep
+
+    def dump(self, worker_id: str) -> str:
+        return str(self.keep(PICTURE))
+
+    stop = dump
+
+
+def test_what_workers_were_asked_for_is_kept_and_can_be_read(tmp_path: Path) -> None:
+    service = Served(tmp_path, ProfilerStandIn()).service
+    service.getWorkerStacks("words-1-1", 6700)
+    service.getWorkerHeap("words-1-1", 6700)
+    service.profileWorker("words-1-1", 6700, 1, "raw")
+    service.startProfile("words-1-1", 6700, 60)
+    names = [service.dumpProfile("words-1-1", 6700), service.stopProfile("words-1-1", 6700)]
+    part = service.readWorkerDump("words-1-1", 6700, names[0], 0, 100)
+    assert part.data == b'<svg><text id="title" x="1">words-1-1, port 6700</text><text>py-spy</text></svg>'
+    kept = sorted(path.name.partition("-")[0] for path in log_path(tmp_path, "words-1-1", 6700).parent.iterdir())
+    assert kept[:2] == [HEAP, PROFILE]
+    assert kept[-1] == STACKS
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["worker.log", "../6701/worker.log", "profile-20260131T235959123Z.svg/../x", "/etc/passwd", "", "profile-.svg",
+     "profile-20260131T235959123Z.svg\n", "PROFILE-20260131T235959123Z.svg", "heap-20260131T235959123Z.exe"],
+)  # fmt: skip
+def test_no_other_file_is_read_as_a_dump(served: Served, tmp_path: Path, name: str) -> None:
+    log_path(tmp_path, "words-1-1", 6700).parent.mkdir(parents=True)
+    log_path(tmp_path, "words-1-1", 6700).write_bytes(b"x")
+    with pytest.raises(NotAuthorizedError):
+        served.service.readWorkerDump("words-1-1", 6700, name, 0, 10)
+
+
+def test_a_dump_that_is_a_link_out_of_the_logs_is_not_read(served: Served, tmp_path: Path) -> None:
+    name = keep_dump(tmp_path / "logs", ("words-1-1", 6700), HEAP, "txt", b"secret")
+    directory = log_path(tmp_path / "other", "words-1-1", 6700).parent
+    directory.mkdir(parents=True)
+    (directory / name).symlink_to(log_path(tmp_path / "logs", "words-1-1", 6700, name))
+    service = Served(tmp_path / "other").service
+    with pytest.raises(NotAuthorizedError):
+        service.readWorkerDump("words-1-1", 6700, name, 0, 10)
+
+
+def test_what_cannot_be_kept_is_told_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "words-1-1").write_text("in the way of the directory")
+    service = Served(tmp_path, ProfilerStandIn()).service
+    assert service.getWorkerStacks("words-1-1", 6700) == "Thread 1"
+    assert "cannot be written" in caplog.text
+    service.startProfile("words-1-1", 6700, 60)
+    with pytest.raises(StormError, match="cannot be written"):
+        service.stopProfile("words-1-1", 6700)
+
+
+def test_a_worker_is_started_again_unless_it_starts_or_ends_anyway(served: Served) -> None:
+    served.service.restartWorker("words-1-1", 6700)
+    assert (served.core.restarted, served.wakes) == (["w1"], ["slots"])
+    served.core.may_restart = False
+    with pytest.raises(InvalidTransitionError, match="wait until it runs"):
+        served.service.restartWorker("words-1-1", 6700)

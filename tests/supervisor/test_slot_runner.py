@@ -302,3 +302,24 @@ def test_topologies_do_not_wait_for_each_others_restarts(shop: Shop) -> None:
     old = Outdated(shop).workers
     shop.runner.step(1.5)
     assert alive_of(shop, old) == 0
+
+
+def test_a_worker_that_somebody_wants_started_again_is_and_no_other(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS, PORT + 1: WORDS})
+    shop.runner.step(0.0)
+    before = dict(shop.runner.running())
+    assert not shop.runner.ask_restart(before[PORT])  # it is starting
+    for port in (PORT, PORT + 1):
+        shop.beat(port, 1.0)
+    shop.runner.step(1.0)
+    assert shop.runner.ask_restart(before[PORT])
+    shop.runner.step(2.0)
+    shop.runner.step(2.1)
+    after = shop.runner.running()
+    assert after[PORT + 1] == before[PORT + 1]
+    assert after[PORT].worker_id != before[PORT].worker_id
+    assert (shop.failures, len(shop.workers.alive())) == ([], 2)
+    assert not shop.runner.ask_restart(before[PORT])  # it is gone
+    shop.beat(PORT, 3.0)
+    shop.runner.step(3.0)
+    assert shop.state() is SlotState.RUNNING

@@ -113,6 +113,7 @@ class Site:
 
     `calls` are the methods that were called, in order. `lacks`: optional fields of answers that it does not tell, as a
     Nimbus of an older release. `samples`: {host and port: what a worker wrote there, or what its supervisor raises}.
+    `refusals`: {method of supervisors: what it raises}. `dump`: what is kept of every worker, ten bytes an answer.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -133,6 +134,8 @@ class Site:
         self.lacks: tuple[str, ...] = ()
         self.supervisor_calls: list[tuple[str, str, Any]] = []
         self.samples: dict[tuple[str, int], bytes | StormError] = {}
+        self.refusals: dict[str, StormError] = {}
+        self.dump = b""
 
     def run_word_count(self, name: str = "wordcount", owner: str = "storm") -> str:
         """Its id; every executor has told figures, and `split` two errors."""
@@ -170,6 +173,14 @@ class Site:
         pass
 
 
+ANSWERS = {
+    "getWorkerStacks": "Thread 1",
+    "getWorkerHeap": "1 object",
+    "dumpProfile": "profile-20260131T235959123Z.svg",
+    "stopProfile": "profile-20260131T235959124Z.svg",
+}
+
+
 class SupervisorStandIn:
     """Tells stacks and samples, and notes who asked for them."""
 
@@ -179,8 +190,13 @@ class SupervisorStandIn:
 
     def call(self, method: str, *arguments: Any) -> Any:
         self._site.supervisor_calls.append((self._host, method, arguments))
+        if method in self._site.refusals:
+            raise self._site.refusals[method]
+        if method == "readWorkerDump":
+            data, offset, length = self._site.dump, arguments[-2], min(arguments[-1], 10)
+            return storm_thrift().LogPart(data=data[offset : offset + length], offset=offset, size=len(data))
         if method != "readWorkerEvents":
-            return "Thread 1"
+            return ANSWERS.get(method)
         topology_id, _, port, offset, length = arguments
         data = self._site.samples.get((self._host, port))
         if isinstance(data, StormError):
@@ -210,7 +226,7 @@ def ui(site: Site) -> Iterator[Ui]:
     link = NimbusLink(lambda: site, clock, measures)
     options = UiOptions(names=NAMES, nimbus_seeds=("nimbus-1", "localhost"))
     numbers = iter(range(1_000))
-    supervisors = SupervisorLink(lambda host, port: SupervisorStandIn(site, host))
+    supervisors = SupervisorLink(lambda host, port, secs: SupervisorStandIn(site, host))
     yield Ui(
         options,
         link,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from storm.errors import ThriftConnectionError
-from storm.ui.supervisor_link import SupervisorLink
+from storm.ui.supervisor_link import LONG_TIMEOUT_SECS, TIMEOUT_SECS, SupervisorLink
 
 
 class SupervisorStandIn:
@@ -23,13 +23,15 @@ class SupervisorStandIn:
 def test_each_call_has_a_connection_of_its_own() -> None:
     supervisor, asked = SupervisorStandIn(), []
 
-    def connect(host: str, port: int) -> SupervisorStandIn:
-        asked.append((host, port))
+    def connect(host: str, port: int, timeout_secs: float) -> SupervisorStandIn:
+        asked.append((host, port, timeout_secs))
         return supervisor
 
     link = SupervisorLink(connect)
     assert asyncio.run(link.ask("a", 6628, "getHostReport", [])) == ("getHostReport", ([],))
-    assert (asked, supervisor.closed) == ([("a", 6628)], 1)
+    assert (asked, supervisor.closed) == ([("a", 6628, TIMEOUT_SECS)], 1)
+    asyncio.run(link.ask("a", 6628, "getWorkerHeap", "w-1-1", 6700))
+    assert (asked[1:], supervisor.closed) == ([("a", 6628, LONG_TIMEOUT_SECS)], 2)
     link.close()
 
 

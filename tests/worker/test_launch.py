@@ -27,6 +27,7 @@ RECORD: dict[str, Any] = {
     "settings": {"worker.heartbeat.frequency.secs": 2},
     "blob_hashes": {"something": "more"},
     "stacks_file": "/w/.stacks",
+    "heap_file": "/w/.heap",
 }
 
 
@@ -44,13 +45,13 @@ def test_the_file_is_read(tmp_path: Path) -> None:
     assert told.code_dir == Path("/dist/code")
     assert told.settings == {"worker.heartbeat.frequency.secs": 2}
     assert told.work_dir == tmp_path
-    assert told.stacks_file == Path("/w/.stacks")
+    assert (told.stacks_file, told.heap_file) == (Path("/w/.stacks"), Path("/w/.heap"))
 
 
-def test_a_supervisor_of_the_former_release_asks_for_no_stacks(tmp_path: Path) -> None:
+def test_a_supervisor_of_the_former_release_asks_for_neither_stacks_nor_heap(tmp_path: Path) -> None:
     path = tmp_path / "launch.json"
-    path.write_text(json.dumps({key: value for key, value in RECORD.items() if key != "stacks_file"}))
-    assert read_launch(path).stacks_file is None
+    path.write_text(json.dumps({key: value for key, value in RECORD.items() if not key.endswith("_file")}))
+    assert (read_launch(path).stacks_file, read_launch(path).heap_file) == (None, None)
 
 
 @pytest.mark.parametrize(

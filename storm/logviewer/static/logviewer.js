@@ -11,20 +11,18 @@
   const SHOWN_CHARS_MAX = 2000000;
   let end = Number(log.dataset.end);
   let timer = 0;
+  let head = log.dataset.head; // of the log that is shown: another one may take its place, and be longer
   let decoder = new TextDecoder();
 
   async function more() {
-    const query = new URLSearchParams({ file: log.dataset.file, start: String(end), length: "524288" });
+    const query = new URLSearchParams({ file: log.dataset.file, start: String(end), head, length: "524288" });
     const answer = await fetch(`${log.dataset.path}?${query}`, { headers: { accept: "text/plain" }, cache: "no-store" });
     if (!answer.ok) throw new Error((await answer.text()).slice(0, 200));
-    const size = Number(answer.headers.get("x-log-size"));
+    const start = Number(answer.headers.get("x-log-start"));
     const bytes = new Uint8Array(await answer.arrayBuffer());
-    if (size < end) { // it was put aside, and begins anew
-      end = 0;
-      decoder = new TextDecoder();
-      return;
-    }
-    end += bytes.length;
+    if (start !== end) decoder = new TextDecoder(); // what was shown was put aside, and the log begins anew
+    end = start + bytes.length;
+    head = answer.headers.get("x-log-head");
     if (bytes.length === 0) return;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     log.append(decoder.decode(bytes, { stream: true }));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from storm.config.addresses import joined
 from storm.diagnosis.nimbus_pages import WINDOW, facts, insight
 from storm.diagnosis.topology import troubles
 from storm.ui.pages.links import Links
@@ -28,12 +29,14 @@ async def context(call: PageCall) -> dict[str, Any]:
     )
     shown = component_page(page, view)
     found, streams = troubles(facts(recent, view.wall_secs)), streams_of(recent)
+    runs = executors(page, shown)
     return {
         "component": shown,
+        "workers": sorted({joined(one["host"], one["port"]) for one in runs if one["host"] and one["port"]}),
         "is_spout": shown["componentType"] == "spout",
         "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
         "insight": insight(getattr(page, "insight", None)),
-        "executors": executors(page, shown),
+        "executors": runs,
         "errors": list(reversed(shown["componentErrors"])),
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
         "measured": shown.get("metrics", []),

@@ -37,6 +37,7 @@ async def context(call: PageCall) -> dict[str, Any]:
     return {
         "topology": shown,
         "worker": worker,
+        "dumps": view.links.dumps(worker["host"], topology_id, worker["port"]),
         "troubles": rows(of_worker(troubles(told), worker["at"]), Links(view.window, view.include_system)),
         "executors": await _executors(call, worker),
         "last_lines": () if dead is None else dead.last_lines[-LAST_LINES_SHOWN:],

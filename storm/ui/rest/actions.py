@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storm.config.addresses import joined
-from storm.http.problems import Problem
-from storm.metrics.stats_records import ALL_TIME
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import log_levels, requests, shapes
 from storm.ui.rest.calls import Endpoint
+from storm.ui.rest.worker_calls import WorkerCalls, found_worker
 
 if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
     from storm.ui.rest.calls import Call
+    from storm.ui.rest.shapes import Shape
 
 LOG_CONFIG_EXAMPLE = {"namedLoggerLevels": {"ROOT": {"target_level": "DEBUG", "timeout": 60}}}
 REBALANCE_EXAMPLE = {"rebalanceOptions": {"numWorkers": 2, "executors": {"split": 4}}}
-NO_PROFILER = "Profiling is not enabled on this server"  # Storm's words where worker.profiler.enabled is false
-STACKS = "dumpjstack"
-PROFILING = ("stop", "dumpprofile", "dumpheap", "restartworker")
 
 
 async def _activate(call: Call) -> Any:
@@ -59,28 +56,54 @@ async def _set_log_config(call: Call) -> Any:
     return log_levels.log_config(await call.nimbus.ask("getLogConfig", call.path["id"]))
 
 
-async def _profile(call: Call) -> Any:
-    """`storm profile` makes profiles, which take their time. Said as Storm says it, and by the status too."""
-    if "minutes" in call.path:
-        requests.minutes(call.path["minutes"])
-    await _name(call)
-    raise Problem(501, f"{NO_PROFILER}: `storm profile` makes one.", status="disabled", message=NO_PROFILER)
+async def _start_profile(call: Call) -> Any:
+    """Its end comes by itself after so many minutes."""
+    minutes = requests.minutes(call.path["minutes"])
+    worker = await _worker(call)
+    await _calls(call, worker).ask("startProfile", minutes * 60)
+    return {**_ok(call), "timeout": call.path["minutes"], "dumplink": _dump_link(call, worker)}
 
 
-async def _dump_stacks(call: Call) -> Any:
-    """The stacks are in the answer, where Storm writes a file on the worker's host."""
-    topology_id, host_port = call.path["id"], call.path["host_port"]
-    page = await call.nimbus.ask("getTopologyPageInfo", topology_id, ALL_TIME, True)
-    found = [one for one in page.workers or [] if host_port in {f"{one.host}:{one.port}", joined(one.host, one.port)}]
-    if not found:
-        raise Problem(404, f"No worker of {topology_id} is on {host_port[:100]}.")
-    worker = found[0]
-    summaries = (await call.nimbus.read("getClusterInfo")).supervisors or []
-    ports = [one.thrift_port for one in summaries if one.supervisor_id == worker.supervisor_id]
-    if not ports or not ports[0]:
-        raise Problem(503, f"The supervisor on {worker.host} is gone: nobody can ask the worker.")
-    asked = (worker.host, ports[0], "getWorkerStacks", topology_id, worker.port)
-    return {"status": "ok", "id": host_port, "stacks": await call.supervisors.ask(*asked)}
+def _profile_part(method: str) -> Any:
+    """Answers with the name of the flame graph, too, which Storm's does not tell."""
+
+    async def profile_part(call: Call) -> Any:
+        worker = await _worker(call)
+        file = await _calls(call, worker).ask(method)
+        return {**_ok(call), "file": file, "dumplink": _dump_link(call, worker)}
+
+    return profile_part
+
+
+def _telling(key: str, method: str) -> Any:
+    """What the worker says is in the answer, too, where Storm only writes a file on its host."""
+
+    async def tell(call: Call) -> Any:
+        worker = await _worker(call)
+        return {**_ok(call), key: await _calls(call, worker).ask(method), "dumplink": _dump_link(call, worker)}
+
+    return tell
+
+
+async def _restart_worker(call: Call) -> Any:
+    await _calls(call, await _worker(call)).ask("restartWorker")
+    return _ok(call)
+
+
+async def _worker(call: Call) -> Struct:
+    return await found_worker(call.nimbus, call.path["id"], call.path["host_port"])
+
+
+def _calls(call: Call, worker: Struct) -> WorkerCalls:
+    return WorkerCalls(call.nimbus, call.supervisors, call.path["id"], worker)
+
+
+def _ok(call: Call) -> dict[str, str]:
+    return {"status": "ok", "id": call.path["host_port"]}
+
+
+def _dump_link(call: Call, worker: Struct) -> str:
+    return call.view.links.dumps(worker.host, call.path["id"], worker.port)
 
 
 async def _name(call: Call) -> str:
@@ -97,6 +120,10 @@ def _post(path: str, summary: str, answer: Any, body: dict[str, Any] | None = No
     return Endpoint("POST", f"/topology/{{id}}/{path}", summary, answer, shapes.DONE, body=body)
 
 
+def _profiling(path: str, summary: str, answer: Any, shape: Shape) -> Endpoint:
+    return Endpoint("POST", f"/topology/{{id}}/profiling/{path}", summary, answer, shape)
+
+
 CHANGING = (
     _post("activate", "Let its spouts emit again.", _activate),
     _post("deactivate", "Stop its spouts; its bolts go on.", _deactivate),
@@ -108,9 +135,16 @@ CHANGING = (
     _post("logconfig", "Set log levels in its workers.", _set_log_config, LOG_CONFIG_EXAMPLE)._replace(
         shape=shapes.LOG_CONFIG
     ),
-    _post("profiling/start/{host_port}/{minutes}", "Profile a worker. Not served yet.", _profile),
-    _post(f"profiling/{STACKS}/{{host_port}}", "What each thread of a worker is doing.", _dump_stacks)._replace(
-        shape=shapes.STACKS
-    ),
-    *(_post(f"profiling/{action}/{{host_port}}", "Not served yet.", _profile) for action in PROFILING),
+    _profiling("start/{host_port}/{minutes}", "Record where a worker's time goes, for so many minutes at most.",
+               _start_profile, shapes.PROFILING_STARTED),
+    _profiling("dumpprofile/{host_port}", "Write a flame graph of what was recorded since the last one; go on.",
+               _profile_part("dumpProfile"), shapes.PROFILE),
+    _profiling("stop/{host_port}", "End the recording, and write its last flame graph.",
+               _profile_part("stopProfile"), shapes.PROFILE),
+    _profiling("dumpjstack/{host_port}", "What each thread of a worker is doing.",
+               _telling("stacks", "getWorkerStacks"), shapes.STACKS),
+    _profiling("dumpheap/{host_port}", "What is on a worker's heap, by type.",
+               _telling("heap", "getWorkerHeap"), shapes.HEAP),
+    _profiling("restartworker/{host_port}", "End a worker in order, and start it again.",
+               _restart_worker, shapes.PROFILING_DONE),
 )  # fmt: skip

@@ -30,6 +30,11 @@ class LogLinks(NamedTuple):
         of_worker = "" if worker_port is None else f"&port={worker_port}"
         return f"{self._root(host)}/?topoId={encoded(topology_id)}{of_worker}"
 
+    def dumps(self, host: str, topology_id: str, worker_port: int) -> str:
+        """The list of what a worker was asked for and is kept."""
+        place = encoded(f"{host}:{worker_port}")
+        return f"{self._root(host)}/api/v1/dumps/{encoded(topology_id)}/{place}"
+
     def _link(self, host: str, page: str, file: str) -> str:
         return f"{self._root(host)}/api/v1/{page}?file={encoded(file)}"
 

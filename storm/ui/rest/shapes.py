@@ -305,7 +305,11 @@ OWNER = {
 }
 OWNERS = {"owners": [OWNER], **SHOWS_RESOURCES}
 OWNER_PAGE = {**OWNER, "topologies": [TOPOLOGY], **SHOWS_RESOURCES}
-STACKS = {"status": TEXT, "id": TEXT, "stacks": TEXT}
+PROFILING_DONE = {"status": TEXT, "id": TEXT}
+PROFILING_STARTED = {**PROFILING_DONE, "timeout": TEXT, "dumplink": TEXT}
+PROFILE = {**PROFILING_DONE, "file": TEXT, "dumplink": TEXT}
+STACKS = {**PROFILING_DONE, "stacks": TEXT, "dumplink": TEXT}
+HEAP = {**PROFILING_DONE, "heap": TEXT, "dumplink": TEXT}
 DONE = {"topologyOperation": TEXT, "topologyId": TEXT, "status": TEXT}
 PROBLEM = {"error": TEXT, "errorMessage": TEXT}
 

@@ -47,12 +47,19 @@ def test_forms_are_sent_to_the_paths_of_the_api() -> None:
     }
 
 
-def test_stacks_are_shown_by_the_dialog_that_asks_for_them() -> None:
-    page = """{% from "actions.html" import opens, stacks_dialog %}{{ opens("s", "Stacks", frame) }}
-{{ stacks_dialog("s", "Stacks of " ~ name, "/topology/t/profiling/dumpjstack/h%3A1") }}"""
-    html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"))
+@pytest.mark.parametrize("workers", [["h:1"], ["h:1", "[::1]:2"]])
+def test_what_can_be_asked_of_workers_has_a_dialog_each(workers: list[str]) -> None:
+    page = """{% from "actions.html" import worker_buttons, worker_dialogs %}{{ worker_buttons(frame) }}
+{{ worker_dialogs(name, "/topology/t", "/topology/t", workers) }}"""
+    html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"), workers=workers)
     assert broken_rules(html) == []
-    assert 'data-post="/topology/t/profiling/dumpjstack/h%3A1" data-shows="stacks"' in html
+    opened, dialogs = (set(re.findall(rf'{name}="([\w-]+)"', html)) for name in ("data-opens", "<dialog id"))
+    assert opened == dialogs == {"flame-graph", "stacks", "heap", "restart"}
+    assert set(re.findall(r'data-post="([^"]+)"', html)) == {
+        f"/topology/t/profiling/{action}/{{worker}}" for action in ("dumpjstack", "dumpheap", "restartworker")
+    }
+    assert html.count('name="worker"') == 4
+    assert html.count("<select") == (0 if len(workers) == 1 else 4)
     assert NAME not in html
 
 

@@ -48,7 +48,7 @@ class Clock:
 
 
 def reader_of(supervisor: Supervisor) -> tuple[SamplesReader, Clock, SupervisorLink]:
-    clock, link = Clock(), SupervisorLink(lambda host, port: supervisor)
+    clock, link = Clock(), SupervisorLink(lambda host, port, secs: supervisor)
     return SamplesReader(link, clock), clock, link
 
 

@@ -49,13 +49,15 @@ def test_a_worker_that_has_not_told_yet_is_starting(client: Any, site: Any) -> N
     assert '<span class="badge warn">starting</span>' in html
 
 
-def test_its_stacks_can_be_asked_for(client: Any, site: Any, topology_id: str) -> None:
+def test_its_stacks_and_its_heap_can_be_asked_for(client: Any, site: Any, topology_id: str) -> None:
     worker = worker_of(site, topology_id)
     html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
-    assert 'data-opens="stacks"' in html
-    [path] = re.findall(r'data-post="([^"]+)" data-shows="stacks"', html)
-    answer = client.post(f"/api/v1{path}")
-    assert (answer.status_code, answer.json()["stacks"]) == (200, "Thread 1")
+    assert set(re.findall(r'data-opens="([\w-]+)"', html)) == {"flame-graph", "stacks", "heap", "restart"}
+    for shows, told in (("stacks", "Thread 1"), ("heap", "1 object")):
+        [path] = re.findall(rf'data-post="([^"]+)" data-shows="{shows}"', html)
+        answer = client.post(f"/api/v1{path.replace('{worker}', f'{worker.host}:{worker.port}')}")
+        assert (answer.status_code, answer.json()[shows]) == (200, told)
+    assert f'href="http://{worker.host}:8000/api/v1/dumps/{topology_id}/{worker.host}%3A{worker.port}"' in html
 
 
 def test_a_worker_that_does_not_run_yet_is_asked_for_no_stacks(client: Any, site: Any) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from storm.errors import InvalidTransitionError, NotServedError, StormError
+
 API = "/api/v1"
 
 
@@ -99,28 +101,56 @@ def test_what_makes_no_sense_is_refused_before_nimbus_hears_of_it(
     assert site.calls == []
 
 
-@pytest.mark.parametrize(
-    "path", ["start/h:6700/10", *(f"{one}/h:6700" for one in ("stop", "dumpprofile", "dumpheap", "restartworker"))]
-)
-def test_profiling_is_not_enabled(topology_id: str, client: Any, path: str) -> None:
-    answer = client.post(f"{API}/topology/{topology_id}/profiling/{path}")
-    assert answer.status_code == 501
-    assert answer.json() == {
-        "status": "disabled",
-        "message": "Profiling is not enabled on this server",
-        "error": "501 Not Implemented",
-        "errorMessage": "Profiling is not enabled on this server: `storm profile` makes one.",
-    }
-
-
-def test_the_stacks_of_a_worker_come_from_its_supervisor(site: Any, topology_id: str, client: Any) -> None:
+def worker_of(site: Any, topology_id: str) -> tuple[str, int]:
     worker = min(set(site.cluster.assignment(topology_id).executor_slots.values()))
-    host = f"host-{worker.node_id}"
-    answer = client.post(f"{API}/topology/{topology_id}/profiling/dumpjstack/{host}:{worker.port}")
-    assert answer.json() == {"status": "ok", "id": f"{host}:{worker.port}", "stacks": "Thread 1"}
-    assert site.supervisor_calls == [(host, "getWorkerStacks", (topology_id, worker.port))]
-    refused = client.post(f"{API}/topology/{topology_id}/profiling/dumpjstack/{host}:1")
+    return f"host-{worker.node_id}", worker.port
+
+
+@pytest.mark.parametrize(
+    ("action", "method", "more"),
+    [
+        ("dumpjstack", "getWorkerStacks", {"stacks": "Thread 1"}),
+        ("dumpheap", "getWorkerHeap", {"heap": "1 object"}),
+        ("dumpprofile", "dumpProfile", {"file": "profile-20260131T235959123Z.svg"}),
+        ("stop", "stopProfile", {"file": "profile-20260131T235959124Z.svg"}),
+        ("restartworker", "restartWorker", None),
+    ],
+)
+def test_what_is_asked_of_a_worker_is_asked_of_its_supervisor(
+    site: Any, topology_id: str, client: Any, action: str, method: str, more: dict[str, str] | None
+) -> None:
+    host, port = worker_of(site, topology_id)
+    answer = client.post(f"{API}/topology/{topology_id}/profiling/{action}/{host}:{port}")
+    link = {"dumplink": f"http://{host}:8000/api/v1/dumps/{topology_id}/{host}%3A{port}"}
+    assert answer.json() == {"status": "ok", "id": f"{host}:{port}", **({} if more is None else {**more, **link})}
+    assert site.supervisor_calls == [(host, method, (topology_id, port))]
+    refused = client.post(f"{API}/topology/{topology_id}/profiling/{action}/{host}:1")
     assert (refused.status_code, "No worker of" in refused.json()["errorMessage"]) == (404, True)
+
+
+def test_a_profile_is_started_for_some_minutes(site: Any, topology_id: str, client: Any) -> None:
+    host, port = worker_of(site, topology_id)
+    answer = client.post(f"{API}/topology/{topology_id}/profiling/start/{host}:{port}/5")
+    assert answer.json() == {
+        "status": "ok",
+        "id": f"{host}:{port}",
+        "timeout": "5",
+        "dumplink": f"http://{host}:8000/api/v1/dumps/{topology_id}/{host}%3A{port}",
+    }
+    assert site.supervisor_calls == [(host, "startProfile", (topology_id, port, 300))]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [(NotServedError("py-spy is not installed"), 501), (InvalidTransitionError("it is being profiled already"), 409)],
+)
+def test_what_a_supervisor_refuses_is_told(
+    site: Any, topology_id: str, client: Any, refusal: StormError, status: int
+) -> None:
+    host, port = worker_of(site, topology_id)
+    site.refusals["startProfile"] = refusal
+    answer = client.post(f"{API}/topology/{topology_id}/profiling/start/{host}:{port}/5")
+    assert (answer.status_code, answer.json()["errorMessage"]) == (status, str(refusal))
 
 
 def test_nothing_changes_by_get(site: Any, topology_id: str, client: Any) -> None:

@@ -267,8 +267,8 @@ function bodyOf(form) {
 }
 
 /* What is refused, in a sentence, or empty; and what was answered. */
-async function post(form) {
-  const path = form.dataset.post.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value));
+async function post(form, to = form.dataset.post) {
+  const path = to.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(form.elements.namedItem(name).value));
   const headers = { "x-storm-token": document.querySelector('meta[name="storm-token"]').content };
   const body = bodyOf(form);
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -318,6 +318,64 @@ function showAnswer(form, text) {
   form.querySelector(".waits").hidden = true;
 }
 
+/* A flame graph: a profile is begun, and ended after its seconds or by a button; if this page is gone, it ends by itself. */
+async function profile(form) {
+  const part = (selector) => form.querySelector(selector);
+  const [begin, stop, waits, progress] = ["[type=submit]", "[data-stops]", ".waits", "progress"].map(part);
+  if (begin.disabled) return;
+  const secs = Number(form.elements.namedItem("secs").value);
+  const worker = encodeURIComponent(form.elements.namedItem("worker").value);
+  refuse(form, "");
+  begin.disabled = true;
+  part(".picture").hidden = part(".result").hidden = true;
+  waits.hidden = progress.hidden = false;
+  waits.textContent = "The profile begins.";
+  progress.removeAttribute("value");
+  let [problem, told] = await post(form, `${form.dataset.profile}/start/{worker}/${Math.ceil(secs / 60)}`);
+  if (!problem) {
+    waits.textContent = `The worker is looked at for ${secs} s.`;
+    stop.hidden = false;
+    stop.focus();
+    await timeOver(secs * 1000, stop, (share) => { progress.value = share; });
+    stop.hidden = true;
+    waits.textContent = "The picture is made; it may take some seconds.";
+    progress.removeAttribute("value");
+    [problem, told] = await post(form, `${form.dataset.profile}/stop/{worker}`);
+  }
+  begin.disabled = false;
+  waits.hidden = progress.hidden = true;
+  if (problem) {
+    refuse(form, problem);
+    begin.focus();
+    return;
+  }
+  const address = `${form.dataset.page}/worker/${worker}/dump/${encodeURIComponent(told.file)}`;
+  part("img").src = part(".result a").href = address;
+  part("a.kept").href = told.dumplink;
+  part(".picture").hidden = part(".result").hidden = false;
+  part(".picture").focus();
+}
+
+/* Resolves when the time is over, or the button was pressed. */
+function timeOver(millis, stop, tell) {
+  return new Promise((resolve) => {
+    const began = performance.now();
+    const end = () => {
+      clearInterval(timer);
+      stop.removeEventListener("click", end);
+      resolve();
+    };
+    const look = () => {
+      const share = (performance.now() - began) / millis;
+      tell(Math.min(1, share));
+      if (share >= 1) end();
+    };
+    const timer = setInterval(look, 200);
+    stop.addEventListener("click", end);
+    look();
+  });
+}
+
 function say(words) {
   let place = document.querySelector(".said");
   if (!place) {
@@ -334,6 +392,10 @@ function say(words) {
 
 function openDialog(dialog) {
   const form = dialog.querySelector("form");
+  if (form.querySelector('[type="submit"]').disabled) { // what it does goes on
+    dialog.showModal();
+    return;
+  }
   form.reset();
   refuse(form, "");
   for (const input of form.querySelectorAll("[data-confirms]")) confirmed(input);
@@ -362,9 +424,10 @@ document.addEventListener("input", (event) => {
   if (event.target.matches("[data-confirms]")) confirmed(event.target);
 });
 document.addEventListener("submit", (event) => {
-  if (!event.target.matches("form[data-post]")) return;
+  if (!event.target.matches("form[data-post], form[data-profile]")) return;
   event.preventDefault();
-  submit(event.target);
+  if (event.target.dataset.profile) profile(event.target);
+  else submit(event.target);
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;

@@ -1,0 +1,54 @@
+"""What only a worker's supervisor can tell or do: asked for by topology and host:port, as the API names workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from storm.config.addresses import joined
+from storm.http.problems import Problem
+from storm.metrics.stats_records import ALL_TIME
+
+if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
+    from storm.ui.nimbus_link import NimbusLink
+    from storm.ui.supervisor_link import SupervisorLink
+
+DUMP_BYTES_MAX = 64 << 20  # twice what a profile may have
+PART_BYTES = 256 << 10  # a supervisor gives no more in one answer
+
+
+async def found_worker(nimbus: NimbusLink, topology_id: str, host_port: str) -> Struct:
+    """The WorkerSummary of the worker there. Raises Problem 404."""
+    page = await nimbus.ask("getTopologyPageInfo", topology_id, ALL_TIME, True)
+    found = [one for one in page.workers or [] if host_port in {f"{one.host}:{one.port}", joined(one.host, one.port)}]
+    if not found:
+        raise Problem(404, f"No worker of {topology_id} is on {host_port[:100]}.")
+    return found[0]
+
+
+class WorkerCalls:
+    """Of one worker."""
+
+    def __init__(self, nimbus: NimbusLink, supervisors: SupervisorLink, topology_id: str, worker: Struct) -> None:
+        self._nimbus = nimbus
+        self._supervisors = supervisors
+        self._topology_id = topology_id
+        self._worker = worker
+
+    async def ask(self, method: str, *arguments: Any) -> Any:
+        """The supervisor's answer. Raises Problem 503 where it is gone, StormError as it says."""
+        worker = self._worker
+        summaries = (await self._nimbus.read("getClusterInfo")).supervisors or []
+        ports = [one.thrift_port for one in summaries if one.supervisor_id == worker.supervisor_id]
+        if not ports or not ports[0]:
+            raise Problem(503, f"The supervisor on {worker.host} is gone: nobody can ask the worker.")
+        return await self._supervisors.ask(worker.host, ports[0], method, self._topology_id, worker.port, *arguments)
+
+    async def dump(self, name: str) -> bytes:
+        """What was kept under this name beside the worker's log."""
+        found = bytearray()
+        while True:
+            part = await self.ask("readWorkerDump", name, len(found), PART_BYTES)
+            found += part.data
+            if not part.data or len(found) >= min(part.size, DUMP_BYTES_MAX):
+                return bytes(found)
