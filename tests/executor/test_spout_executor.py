@@ -424,7 +424,8 @@ def test_failures_are_counted_by_their_kind() -> None:
 
     one = cluster(Script(next_tuple=emit_up_to(3), execute=settle), message_timeout_secs=T)
     one.settle()
-    assert {stream: kinds for stream, kinds in spout_totals(one).failures.items() if kinds} == {"default": {"failed": 1}}
+    failures = spout_totals(one).failures
+    assert {stream: kinds for stream, kinds in failures.items() if kinds} == {"default": {"failed": 1}}
     one.run_for(3 * T)
     assert spout_totals(one).failures["default"] == {"failed": 1, "timeout": 2}
 
