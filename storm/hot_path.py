@@ -23,6 +23,7 @@ MODULES = (
     "executor.xorshift",
     "executor.canonical_hash",
     "executor.groupings",
+    "executor.latencies",
     "executor.task",
     "executor.pending",
     "executor.root_table",

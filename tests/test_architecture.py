@@ -53,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         "clock", "cluster", "config", "errors", "executor", "hot_path", "ids", "log_lines", "messaging", "metrics",
         "open_files", "thrift", "timer", "topology", "tuples",
     },
-    "logviewer": {"clock", "config", "errors", "http", "supervisor"},
+    "logviewer": {"clock", "config", "errors", "exposition", "http", "metrics", "supervisor"},
     "ui": {"clock", "config", "diagnosis", "errors", "http", "ids", "metrics", "thrift"},
     "dev_zookeeper": {"clock", "errors", "open_files"},
 }  # fmt: skip
@@ -108,7 +108,7 @@ PURE = {
     "worker.connections", "worker.backpressure",
     "executor.groupings", "executor.canonical_hash", "executor.pending", "executor.acker", "executor.error_report",
     "executor.root_table", "executor.tracking", "executor.transfer", "executor.xorshift",
-    "executor.inquiry", "executor.retries", "executor.stuck",
+    "executor.inquiry", "executor.latencies", "executor.retries", "executor.stuck",
     "metrics.stats_records", "metrics.windows", "metrics.executor_stats", "metrics.aggregation", "metrics.distribution",
     "metrics.families", "metrics.series", "metrics.component_metrics", "metrics.insight_records",
     "messaging.batch",

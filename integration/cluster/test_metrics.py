@@ -9,6 +9,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,28 @@ def asked(port: int, path: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
+def read(text: str) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
+    """{name of a sample: {labels: value}}, as Prometheus reads it; what it must be is checked."""
+    found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+    for family in text_string_to_metric_families(text):
+        assert family.type != "unknown", family.name
+        assert family.documentation, family.name
+        for sample in family.samples:
+            labels = frozenset(sample.labels.items())
+            assert labels not in found.setdefault(sample.name, {}), sample
+            found[sample.name][labels] = sample.value
+    for name in [name.removesuffix("_bucket") for name in found if name.endswith("_bucket")]:
+        by_labels: dict[frozenset[tuple[str, str]], list[tuple[float, float]]] = {}
+        for labels, value in found[f"{name}_bucket"].items():
+            rest = frozenset(each for each in labels if each[0] != "le")
+            by_labels.setdefault(rest, []).append((float(dict(labels)["le"]), value))
+        for rest, buckets in by_labels.items():
+            counts = [value for _, value in sorted(buckets)]
+            assert counts == sorted(counts), (name, rest)
+            assert counts[-1] == found[f"{name}_count"][rest], (name, rest)
+    return found
+
+
 def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topologies: Path, reports: Reports) -> None:
     settings = {"measures.url": reports.url, "topology.workers": 2}
     words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
@@ -86,6 +109,25 @@ def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topolog
     assert sorted(value for _, value in shown("storm_metric_value")) == [0.0, 1.0]
     assert len(shown("storm_worker_resident_bytes")) == 2
 
+    of_all = [read(asked(port, "/metrics")[1]) for port in ports]
+
+    def sum_of(name: str, **wanted: str) -> float:
+        wanted["topology"] = topology_id
+        return sum(
+            value
+            for samples in of_all
+            for labels, value in samples.get(name, {}).items()
+            if wanted.items() <= dict(labels).items()
+        )
+
+    assert sum_of("storm_bolt_execute_seconds_count", component="measure") == TOTAL
+    assert sum_of("storm_bolt_execute_seconds_bucket", component="measure", le="64") == TOTAL
+    assert sum_of("storm_spout_complete_seconds_bucket", component="numbers", le="64") == TOTAL
+    reasons = {dict(labels)["reason"] for samples in of_all for labels in samples.get("storm_spout_failures_total", {})}
+    assert reasons == {"failed", "timeout", "worker-died"}
+    assert sum_of("storm_spout_failures_total") == 0
+    assert sum_of("storm_spout_skipped_seconds_total", reason="inactive") > 0
+
     cluster.wait(lambda: reports.total("lines") == TOTAL, "the consumer is told what the bolt counted")
     everybody = {"numbers", "measure", "__system"}
     cluster.wait(lambda: {component for component, _ in list(reports.points)} == everybody, "and of all components")
@@ -94,6 +136,7 @@ def test_prometheus_and_a_consumer_see_every_tuple(cluster: ClusterSite, topolog
     assert (status, "\nstorm_nimbus_leader 1.0\n" in text) == (200, True)
     assert f'storm_topology_workers{{topology="{topology_id}"}} 2.0' in text
     assert "storm_zookeeper_call_seconds_bucket" in text
+    assert read(text)["storm_nimbus_leader"] == {frozenset(): 1.0}
     for port in (*ports, cluster.settings["nimbus.metrics.port"]):
         assert json.loads(asked(port, "/health")[1])["status"] == "ok"
 

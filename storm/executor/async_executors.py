@@ -115,7 +115,7 @@ class AsyncBoltExecutor(BoltExecutor):
             elif isinstance(task.bolt, BasicBolt):
                 done = self.execute_basic(task, batch[0])
             else:
-                done = task.bolt.execute(batch[0])
+                done = task.execute(batch[0])
             if isawaitable(done):
                 await done
         except SerializationError as error:
@@ -127,12 +127,12 @@ class AsyncBoltExecutor(BoltExecutor):
     async def execute_basic(self, task: BoltTask, tup: Tuple) -> None:
         _input.set(tup)
         try:
-            done = task.bolt.execute(tup)
+            done = task.execute(tup)
             if isawaitable(done):
                 await done
         except FailedError as error:
             if isinstance(error, ReportedFailedError):
-                task.collector.report(error)
+                task.collector.report_error(error)
             task.collector.fail(tup)
         else:
             task.collector.ack(tup)

@@ -3,6 +3,7 @@ from libc.stdint cimport uint64_t
 
 from storm.executor.collectors cimport BasicCollector, BoltCollector
 from storm.executor.executor cimport Executor
+from storm.executor.latencies cimport Latencies
 from storm.executor.pending cimport Pending
 from storm.executor.task cimport Port
 from storm.executor.tracking cimport TrackingOut
@@ -16,6 +17,7 @@ cdef class BoltTask:
     cdef public Port port
     cdef public object user_collector
     cdef readonly BasicCollector basic
+    cdef readonly object calls
     cdef readonly object execute
     cdef readonly object execute_batch
 
@@ -33,6 +35,8 @@ cdef class BoltExecutor(Executor):
     cdef dict failed
     cdef dict execute_secs
     cdef dict process_secs
+    cdef dict execute_latencies
+    cdef dict process_latencies
     cdef list samples
     cdef list called
     cdef public bint active
@@ -62,3 +66,6 @@ cdef class BoltExecutor(Executor):
     cdef settle(self, BoltCollector collector)
     @cython.locals(first=Tuple)
     cpdef count_executed(self, list batch, double began, double ended)
+
+
+cdef Latencies latencies_of(dict found, source)

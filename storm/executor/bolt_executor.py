@@ -10,6 +10,7 @@ from storm.errors import FailedError, ReportedFailedError, SerializationError
 from storm.executor.collectors import BasicCollector, BoltCollector
 from storm.executor.component_loading import load_component, load_grouping
 from storm.executor.executor import QUOTA_MAX, TURN_SECS, Executor
+from storm.executor.latencies import Latencies
 from storm.executor.task import wire_streams
 from storm.executor.transfer import Tracking
 from storm.ids import SYSTEM_TASK, TICK_STREAM, GlobalStreamId
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
+    from storm.executor.hook_calls import HookCalls
     from storm.executor.lane import Lane
     from storm.executor.task import Port
     from storm.ids import ExecutorId, TaskId
@@ -33,10 +35,10 @@ SAMPLES_MAX = 16  # tuples whose time from receipt to ack is being taken
 class BoltTask:
     """One task: the user's bolt, its collector, its queue. `execute_batch`: None where the bolt has none.
 
-    `basic` is a `BasicBolt`'s collector; None for other bolts.
+    `basic` is a `BasicBolt`'s collector; None for other bolts. `calls` tells hooks; None where there are none.
     """
 
-    __slots__ = ("basic", "bolt", "collector", "execute", "execute_batch", "id", "port", "user_collector")
+    __slots__ = ("basic", "bolt", "calls", "collector", "execute", "execute_batch", "id", "port", "user_collector")
 
     def __init__(self, task_id: TaskId, bolt: Any, collector: BoltCollector) -> None:
         self.id = task_id
@@ -45,12 +47,21 @@ class BoltTask:
         self.port: Port
         self.user_collector: Any = collector
         self.basic: BasicCollector | None = None
+        self.calls: HookCalls | None = None
         self.execute: Callable[[Tuple], Any] = bolt.execute
         self.execute_batch: Callable[[list[Tuple]], Any] | None = None
         if isinstance(bolt, BasicBolt):
             self.user_collector = self.basic = BasicCollector(collector)
         elif getattr(type(bolt), "execute_batch", Bolt.execute_batch) is not Bolt.execute_batch:
             self.execute_batch = bolt.execute_batch
+
+    def hear(self, calls: HookCalls) -> None:
+        """Tell hooks of what it executes, acks and fails from now on."""
+        self.calls = calls
+        self.collector.hear(calls.settled)
+        self.execute = calls.executing(self.execute)
+        if self.execute_batch is not None:
+            self.execute_batch = calls.executing(self.execute_batch)
 
     def emitted(self) -> int:
         """How many tuples it has emitted so far, on all streams."""
@@ -102,8 +113,8 @@ class BoltExecutor(Executor):
     """Prepared when the topology is first active, or when its first tuple comes."""
 
     __slots__ = (
-        "acked", "active", "called", "execute_secs", "executed", "failed", "fan_out", "only_input", "process_secs",
-        "running", "samples", "tasks", "tick_due", "tick_secs",
+        "acked", "active", "called", "execute_latencies", "execute_secs", "executed", "failed", "fan_out", "only_input",
+        "process_latencies", "process_secs", "running", "samples", "tasks", "tick_due", "tick_secs",
     )  # fmt: skip
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -116,6 +127,8 @@ class BoltExecutor(Executor):
         self.failed = dict.fromkeys([*inputs, tick], 0)
         self.execute_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
         self.process_secs = dict.fromkeys((*inputs, tick), (0.0, 0))
+        self.execute_latencies: dict[GlobalStreamId, Latencies] = {}
+        self.process_latencies: dict[GlobalStreamId, Latencies] = {}
         self.samples: list[tuple[Tuple, float]] = []
         self.called: list[Tuple] = []
         self.active = False
@@ -128,6 +141,7 @@ class BoltExecutor(Executor):
     def _task(self, task_id: TaskId) -> BoltTask:
         plan, rng = self.surroundings.plan, self.surroundings.rng
         bolt = load_component(self.component, plan.topology.bolts[self.component].component)
+        self.load_hooks(task_id, bolt)
         streams = self.streams[task_id] = wire_streams(plan, task_id, rng, load_grouping)
         return BoltTask(
             task_id, bolt, BoltCollector(self.component, task_id, streams, rng.getrandbits(64) | 1, self.report)
@@ -204,10 +218,17 @@ class BoltExecutor(Executor):
         if self.tick_secs is not None:
             self.tick_due = now + self.tick_secs
 
+    def hear(self, task: TaskId, calls: HookCalls) -> None:
+        for each in self.tasks:
+            if each.id == task:
+                each.hear(calls)
+
     def endings(self) -> Iterator[Any]:
         if self.started:
             for task in self.tasks:
                 yield task.bolt.cleanup()
+                if task.calls is not None:
+                    task.calls.cleanup()
 
     def tick(self, now: float) -> None:
         """A tick goes before what is queued: a bolt that is behind still hears of time."""
@@ -345,6 +366,7 @@ class BoltExecutor(Executor):
         source = GlobalStreamId(first.origin.component, first.origin.stream)
         secs, number = self.execute_secs.get(source, (0.0, 0))
         self.execute_secs[source] = (secs + ended - began, number + len(batch))
+        latencies_of(self.execute_latencies, source).add((ended - began) / len(batch), len(batch))
         if first.settled:
             self.add_process_secs(source, (ended - began) / len(batch))
         elif len(self.samples) < SAMPLES_MAX:
@@ -361,6 +383,7 @@ class BoltExecutor(Executor):
     def add_process_secs(self, source: GlobalStreamId, secs: float) -> None:
         before, number = self.process_secs.get(source, (0.0, 0))
         self.process_secs[source] = (before + secs, number + 1)
+        latencies_of(self.process_latencies, source).add(secs, 1)
 
     def unsettled(self) -> int:
         """How many of the tuples that were executed have been neither acked nor failed; ticks need not be."""
@@ -375,5 +398,15 @@ class BoltExecutor(Executor):
         for streams in self.streams.values():
             for name, out in streams.items():
                 totals.count_output(name, out.emitted, out.transferred())
+        for what, latencies in (("execute", self.execute_latencies), ("process", self.process_latencies)):
+            for source in list(latencies):
+                totals.count_latencies(what, source, latencies[source].read())
         totals.count_bolt(self.executed, self.acked, self.failed, self.execute_secs, self.process_secs)
         return totals
+
+
+def latencies_of(found: dict[GlobalStreamId, Latencies], source: GlobalStreamId) -> Latencies:
+    latencies = found.get(source)
+    if latencies is None:
+        latencies = found[source] = Latencies()
+    return latencies

@@ -39,6 +39,8 @@ cdef class BoltCollector:
     cdef readonly object component
     cdef readonly dict streams
     cdef readonly int task
+    cdef int unwatched
+    cdef object watch
     cdef readonly long long refused
     cdef uint64_t seed
     cdef object report
@@ -59,6 +61,7 @@ cdef class BoltCollector:
     cpdef fail(self, tup)
     @cython.locals(own=Tuple)
     cdef bint settles(self, tup, what) except -1
+    cdef bint settles_watched(self, Tuple tup, what) except -1
     cdef refuse(self, Tuple tup, what)
     cpdef reset_timeout(self, tup)
     @cython.locals(tup=Tuple, edge=uint64_t, tuples=list)

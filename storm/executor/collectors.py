@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.groupings import OnlyChoice
-from storm.executor.task import direct_port, plain_on_direct, unknown_stream
+from storm.executor.task import checked_stream, direct_port, no_plain_emit
 from storm.executor.xorshift import xorshift64
 from storm.tuples import Tuple
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from storm.tuples import Origin
 
 logger = logging.getLogger(__name__)
+
+NO_TASK = -2  # -1 is the system's, 0 stands for none yet
 
 
 class SpoutCollector:
@@ -180,15 +182,20 @@ class SpoutCollector:
             else:  # nobody tracks it, or nobody gets it: it is done
                 self.pending.done_at_once(message_id, out, self.now)
         hand_over(ports, tuples)
+        if out.watch is not None:
+            out.watch(values, ports)
 
 
 class BoltCollector:
     """A bolt task's collector. Acks and fails wait in lists for the end of the batch.
 
-    `refused` counts those of tuples that were not the task's, or were settled already.
+    `refused` counts those of tuples that were not the task's, or were settled already. `watch` hears of the others at
+    once; then `unwatched` is the target of no tuple, else it is the task.
     """
 
-    __slots__ = ("acks", "component", "fails", "refused", "report", "resets", "seed", "streams", "task")
+    __slots__ = (
+        "acks", "component", "fails", "refused", "report", "resets", "seed", "streams", "task", "unwatched", "watch",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -199,7 +206,8 @@ class BoltCollector:
         report: Callable[[BaseException], None],
     ) -> None:
         self.component = component
-        self.task = task
+        self.task = self.unwatched = task
+        self.watch: Callable[[Tuple, str], None] | None = None
         self.refused = 0
         self.streams = streams
         self.seed = seed
@@ -298,11 +306,22 @@ class BoltCollector:
         if type(tup) is not Tuple:
             raise no_tuple(self.component, what, tup)
         own = tup
-        if own.settled or own.target != self.task:
-            self.refuse(own, what)
-            return False
+        if own.settled or own.target != self.unwatched:
+            return self.settles_watched(own, what)
         own.settled = True
         return True
+
+    def settles_watched(self, tup: Tuple, what: str) -> bool:
+        if tup.settled or tup.target != self.task:
+            self.refuse(tup, what)
+            return False
+        tup.settled = True
+        self.watch(tup, what)  # type: ignore[misc]
+        return True
+
+    def hear(self, watch: Callable[[Tuple, str], None]) -> None:
+        """Tell of each tuple, and "ack" or "fail", from now on."""
+        self.watch, self.unwatched = watch, NO_TASK
 
     def refuse(self, tup: Tuple, what: str) -> None:
         """An ack or fail that has no effect: told once, then counted."""
@@ -340,6 +359,8 @@ class BoltCollector:
                         self.seed = edge = xorshift64(self.seed)
                         anchor_to(tup, anchor, edge)
         hand_over(ports, tuples)
+        if out.watch is not None:
+            out.watch(values, ports)
 
 
 class BasicCollector:
@@ -365,25 +386,6 @@ class BasicCollector:
 
     def report_error(self, error: BaseException) -> None:
         self.collector.report_error(error)
-
-
-def checked_stream(
-    component: ComponentId,
-    streams: dict[StreamId, OutputStream],
-    stream: StreamId,
-    values: Sequence[Any],
-    direct: bool = False,
-) -> OutputStream:
-    """The stream to emit these values on; raises ValueError if they may not be. `direct`: by emit_direct."""
-    out = streams.get(stream)
-    if out is None or (out.direct and not direct):
-        raise no_plain_emit(component, streams, stream)
-    try:
-        if len(values) != out.width:
-            raise out.wrong_values(values)
-    except TypeError:
-        raise out.wrong_values(values) from None
-    return out
 
 
 def checked_rows(
@@ -455,11 +457,6 @@ def new_tuple(values: Any, origin: Origin) -> Tuple:
 
 def no_tuple(component: ComponentId, what: str, value: Any) -> TypeError:
     return TypeError(f"component {component!r}: {what} needs the tuple that `execute` was given, got {value!r:.100}")
-
-
-def no_plain_emit(component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId) -> ValueError:
-    out = streams.get(stream)
-    return unknown_stream(component, stream, streams) if out is None else plain_on_direct(out)
 
 
 def anchor_to(tup: Tuple, anchor: Tuple, edge: int) -> None:

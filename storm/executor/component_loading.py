@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
 from storm.errors import WorkerStartError
-from storm.ids import is_system_id
 from storm.topology.consumer_registration import is_consumer
-from storm.topology.structure import PythonObject, ShellObject, StormTopology
+from storm.topology.structure import PythonObject, ShellObject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from storm.ids import ComponentId
-    from storm.topology.structure import ComponentObject, ComponentSpec
+    from storm.topology.structure import ComponentObject
 
 CALLED_METHODS = (
     "open", "prepare", "next_tuple", "execute", "execute_batch", "ack", "fail", "failed", "give_up", "activate",
@@ -40,37 +36,7 @@ def load_component(component_id: ComponentId, component: ComponentObject) -> Any
         )
     if not isinstance(component, PythonObject):
         raise WorkerStartError(f"component {component_id!r} is no Python component: {component.description}")
-    found = _unpickle(component_id, component.serialized, "component")
-    own = getattr(found, "task_hooks", None)
-    names = component.hooks if isinstance(component, HookedObject) else ()
-    if own is None and not names:
-        return found
-    from storm.executor.hooked_components import hooked, load_hook
-
-    return hooked(found, [*(own or ()), *(load_hook(name, component_id) for name in names)], is_async(found))
-
-
-@dataclass(frozen=True)
-class HookedObject(PythonObject):
-    """A component whose tasks have hooks of these classes, besides its own."""
-
-    hooks: tuple[str, ...] = ()
-
-
-def with_hooks(topology: StormTopology, names: Sequence[str]) -> StormTopology:
-    """`topology` as a worker loads it where `topology.auto.task.hooks` names classes: the system's parts have none."""
-    if not names:
-        return topology
-
-    def hooked(component_id: ComponentId, spec: ComponentSpec) -> ComponentSpec:
-        if is_system_id(component_id) or not isinstance(spec.component, PythonObject):
-            return spec
-        return replace(spec, component=HookedObject(spec.component.serialized, tuple(names)))
-
-    return StormTopology(
-        {component_id: hooked(component_id, spec) for component_id, spec in topology.spouts.items()},
-        {component_id: hooked(component_id, spec) for component_id, spec in topology.bolts.items()},
-    )
+    return _unpickle(component_id, component.serialized, "component")
 
 
 def load_grouping(component_id: ComponentId, serialized: bytes | None) -> Any:

@@ -10,6 +10,7 @@ cdef class Executor:
     cdef readonly TrackingOut tracking
     cdef object throttle
     cdef public dict streams
+    cdef readonly dict hooks
     cdef public object lane
     cdef public object gauge
     cdef public list outgoing

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.error_report import ErrorThrottle
+from storm.executor.hook_calls import HOOKS_KEY, HookCalls, hooks_of
 from storm.executor.tracking import TrackingOut
 from storm.executor.user_traceback import user_traceback
+from storm.ids import is_system_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from storm.executor.task import OutputStream, Port
     from storm.ids import ComponentId, ExecutorId, StreamId, TaskId
     from storm.metrics.executor_stats import Totals
+    from storm.topology.task_hooks import TaskHook
     from storm.tuples import Tuple
 
 QUOTA_MAX = 512  # tuples that are executed, or emitted, before somebody else has a turn: they stay in the cache
@@ -52,6 +56,7 @@ class Executor:
         "component",
         "gauge",
         "held",
+        "hooks",
         "id",
         "lane",
         "options",
@@ -74,6 +79,7 @@ class Executor:
         self.tracking = TrackingOut()
         self.throttle = ErrorThrottle(options.max_error_report_per_interval, options.error_throttle_interval_secs)
         self.streams: dict[TaskId, dict[StreamId, OutputStream]] = {}
+        self.hooks: dict[TaskId, list[TaskHook]] = {}  # that tasks have from their beginning
         self.lane: Lane
         self.gauge: BlockingGauge | None = None  # set where the lane is to be chosen by what is measured
         self.outgoing: list[Port] = []
@@ -140,4 +146,24 @@ class Executor:
             self.surroundings.reports.report_error(self.component, user_traceback(error))
 
     def context(self, task: TaskId) -> Any:
-        return self.surroundings.plan.context(task)
+        """What `open` or `prepare` of a task is given; the task's hooks are prepared."""
+        context = self.surroundings.plan.context(task)
+        context.on_first_hook = partial(self.begin_hooks, task)
+        for hook in self.hooks.get(task, ()):
+            context.add_task_hook(hook)
+        return context
+
+    def load_hooks(self, task: TaskId, component: Any) -> None:
+        """Raises WorkerStartError."""
+        names = () if is_system_id(self.component) else self.surroundings.plan.conf.get(HOOKS_KEY) or ()
+        self.hooks[task] = hooks_of(component, self.component, names)
+
+    def begin_hooks(self, task: TaskId, hooks: list[TaskHook]) -> None:
+        """From now on these hear of all that a task does; the list may grow."""
+        calls = HookCalls(task, hooks)
+        for out in self.streams[task].values():
+            out.hear(partial(calls.emitted, out.name))
+        self.hear(task, calls)
+
+    def hear(self, task: TaskId, calls: HookCalls) -> None:
+        """Tell of what is done with tuples."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from storm.config.topology_conf import TopologyOptions, component_conf
@@ -13,7 +12,7 @@ from storm.executor import held_tuples
 from storm.executor.acker_executor import AckerExecutor
 from storm.executor.blocking import BlockingGauge
 from storm.executor.bolt_executor import BoltExecutor
-from storm.executor.component_loading import is_async, load_component, with_hooks
+from storm.executor.component_loading import is_async, load_component
 from storm.executor.error_report import ErrorThrottle
 from storm.executor.executor import Surroundings
 from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, Inquiry
@@ -23,7 +22,6 @@ from storm.executor.user_traceback import user_traceback
 from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT
 from storm.metrics.executor_stats import StatsWindows
 
-HOOKS_KEY = "topology.auto.task.hooks"
 AUTO, SHARED, THREAD, ASYNC = "auto", "shared", "thread", "async"  # `topology.executor.lane`
 
 LOOKS_MAX, LOOKS_SECS = 10, 10.0  # for tuples that timed out: so many in so long, own ones and those for others each
@@ -60,8 +58,7 @@ class Lanes:
 
     def __init__(self, plan: WorkerPlan, transfer: Transfer, clock: Clock, reports: Reports, rng: Random) -> None:
         """Loads the components. Raises WorkerStartError naming one that cannot be loaded."""
-        topology = with_hooks(plan.topology, plan.conf.get(HOOKS_KEY) or ())
-        self.plan = plan = plan if topology is plan.topology else replace(plan, topology=topology)
+        self.plan = plan
         self.transfer = transfer
         self.clock = clock
         self.reports = reports

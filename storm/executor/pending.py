@@ -24,9 +24,9 @@ RING_SIZE_MAX = 1 << 20
 class EmittedOn(Protocol):
     """What of `task.OutputStream` is needed here."""
 
-    failed: int
-
     def count_acked(self, since: float) -> object: ...
+
+    def count_failed(self, kind: FailureKind) -> object: ...
 
 
 def root_base(holder: TaskId, spout_task: TaskId) -> int:
@@ -162,7 +162,7 @@ class Pending:
     def fail(self, root: int, kind: FailureKind, by: int) -> None:
         tree = self.remove(root)
         if tree is not None:
-            tree.out.failed += 1
+            tree.out.count_failed(kind)
             self.failed.append(FailedTree(tree.message_id, root, kind, by, tree.since))
 
     def remove(self, root: int) -> OldTree | None:

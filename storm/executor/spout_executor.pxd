@@ -12,6 +12,7 @@ cdef class SpoutTask:
     cdef readonly SpoutCollector collector
     cdef readonly Pending pending
     cdef public object schedule
+    cdef readonly object calls
 
 
 cdef class SpoutExecutor(Executor):
@@ -29,6 +30,7 @@ cdef class SpoutExecutor(Executor):
     cdef public object inquiry
     cdef public object last_failures
     cdef public Py_ssize_t waiting
+    cdef tuple skipped
 
     @cython.locals(
         collector=SpoutCollector, pending=Pending, first="long long", emits="long long", enough="long long"

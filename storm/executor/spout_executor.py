@@ -15,6 +15,7 @@ from storm.executor.retries import RetrySchedule
 from storm.executor.shown_ids import shown_id
 from storm.executor.task import wire_streams
 from storm.metrics.executor_stats import Totals
+from storm.metrics.insight_records import BACK_PRESSURE, INACTIVE, MAX_PENDING
 from storm.topology.component import Spout
 from storm.topology.failures import DEAD_LETTER_STREAM
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
+    from storm.executor.hook_calls import HookCalls
     from storm.executor.lane import Lane
     from storm.executor.pending import FailedTree
     from storm.executor.retries import Told
@@ -37,10 +39,11 @@ FAILURES_KEPT = 10  # for people, of each executor: they go to Nimbus with its f
 class SpoutTask:
     """One task: the user's spout, its collector, its tuples under way.
 
-    `schedule`: of its failures that wait, where the spout asks for delays (`retries`).
+    `schedule`: of its failures that wait, where the spout asks for delays (`retries`). `calls` tells hooks; None where
+    there are none.
     """
 
-    __slots__ = ("collector", "id", "pending", "schedule", "spout")
+    __slots__ = ("calls", "collector", "id", "pending", "schedule", "spout")
 
     def __init__(self, task_id: TaskId, spout: Any, collector: SpoutCollector) -> None:
         self.id = task_id
@@ -48,20 +51,27 @@ class SpoutTask:
         self.collector = collector
         self.pending = collector.pending
         self.schedule: RetrySchedule | None = None
+        self.calls: HookCalls | None = None
+
+    def hear(self, calls: HookCalls) -> None:
+        """Tell hooks of what the spout is told from now on."""
+        self.calls = calls
+
+    def tell_ack(self, message_id: Any) -> Any:
+        """Where there are hooks."""
+        return self.calls.acked(message_id, self.spout.ack(message_id))  # type: ignore[union-attr]
 
     def tell_failure(self, message_id: Any, failure: Failure) -> Any:
         """`failed`, or where the spout's class says nothing of that, `fail`: many an object has a list of that name."""
         failed = getattr(type(self.spout), "failed", Spout.failed)
-        if failed is Spout.failed:
-            return self.spout.fail(message_id)
-        return failed(self.spout, message_id, failure)
+        done = self.spout.fail(message_id) if failed is Spout.failed else failed(self.spout, message_id, failure)
+        return done if self.calls is None else self.calls.failed(message_id, failure, done)
 
     def tell_given_up(self, message_id: Any, failure: Failure) -> Any:
         """`give_up`, or `ack`."""
         give_up = getattr(type(self.spout), "give_up", Spout.give_up)
-        if give_up is Spout.give_up:
-            return self.spout.ack(message_id)
-        return give_up(self.spout, message_id, failure)
+        done = self.spout.ack(message_id) if give_up is Spout.give_up else give_up(self.spout, message_id, failure)
+        return done if self.calls is None else self.calls.failed(message_id, failure, done)
 
 
 class SpoutExecutor(Executor):
@@ -82,6 +92,7 @@ class SpoutExecutor(Executor):
         "inquiry",
         "last_failures",
         "rotate_due",
+        "skipped",
         "tasks",
         "timeout_secs",
         "waiting",
@@ -103,10 +114,13 @@ class SpoutExecutor(Executor):
         self.inquiry: Inquiry | None = None  # until it is answered nothing that failed is told
         self.waiting = 0  # failures that wait for their time, of all tasks
         self.last_failures: deque[LastFailure] = deque(maxlen=FAILURES_KEPT)
+        # {why it was not asked for tuples: for how long}, why it is not now ("": it is), and since when.
+        self.skipped: tuple[dict[str, float], str, float] = ({}, INACTIVE, self.clock.now())
 
     def _task(self, task_id: TaskId) -> SpoutTask:
         plan, rng = self.surroundings.plan, self.surroundings.rng
         spout = load_component(self.component, plan.topology.spouts[self.component].component)
+        self.load_hooks(task_id, spout)
         streams = self.streams[task_id] = wire_streams(plan, task_id, rng, load_grouping)
         collector = SpoutCollector(self.component, streams, Pending(), self.tracking, self.report)
         holder = plan.holder(task_id)
@@ -150,18 +164,39 @@ class SpoutExecutor(Executor):
         if self.active is not self.activated:
             self.activate(self.active)
             did = True
-        may_emit = self.activated and not self.changing and not self.held
-        if may_emit and now >= self.idle_until and self.room() > 0:
-            began = self.clock.now()
-            if self.emit(began):
-                did = True
-                self.idle_pauses = 0
-                self.adapt(self.clock.now() - began)
-            else:
-                self.pause(now)
+        if self.ask(now):
+            did = True
         if did:
             self.flush()
         return did
+
+    def ask(self, now: float) -> bool:
+        """Ask for tuples, or note why not; False: none came."""
+        why_not = ""
+        if not self.activated:
+            why_not = INACTIVE
+        elif self.held:
+            why_not = BACK_PRESSURE
+        elif now < self.idle_until or self.changing:
+            return False
+        elif self.room() <= 0:
+            why_not = MAX_PENDING
+        if why_not != self.skipped[1]:
+            self.skipped = self.skipped_until(now), why_not, now
+        if why_not:
+            return False
+        began = self.clock.now()
+        if not self.emit(began):
+            self.pause(now)
+            return False
+        self.idle_pauses = 0
+        self.adapt(self.clock.now() - began)
+        return True
+
+    def skipped_until(self, now: float) -> dict[str, float]:
+        """{why it was not asked for tuples: for how many seconds}; any thread may call it."""
+        secs, reason, since = self.skipped
+        return {**secs, reason: secs.get(reason, 0.0) + max(0.0, now - since)} if reason else secs
 
     def next_due(self) -> float | None:
         dues = [] if self.rotate_due is None else [self.rotate_due]
@@ -193,12 +228,19 @@ class SpoutExecutor(Executor):
         for task in self.tasks:
             (task.spout.activate if active else task.spout.deactivate)()
 
+    def hear(self, task: TaskId, calls: HookCalls) -> None:
+        for each in self.tasks:
+            if each.id == task:
+                each.hear(calls)
+
     def endings(self) -> Iterator[Any]:
         if self.started:
             for task in self.tasks:
                 if self.activated:
                     yield task.spout.deactivate()
                 yield task.spout.close()
+                if task.calls is not None:
+                    task.calls.cleanup()
 
     def pause(self, now: float) -> None:
         """Nothing was emitted: wait a little. Spouts of a lane wait for the same instants: it wakes once for all."""
@@ -263,7 +305,7 @@ class SpoutExecutor(Executor):
                     out.told(now)
                 if task.schedule is not None:
                     task.schedule.acked(acked)
-                self.tell(task.spout.ack, acked)
+                self.tell(task.spout.ack if task.calls is None else task.tell_ack, acked)
             if pending.failed and self.inquiry is None:
                 did = True
                 self.tell_failures(None, now)
@@ -338,6 +380,9 @@ class SpoutExecutor(Executor):
         totals = Totals()
         for streams in self.streams.values():
             for name, out in streams.items():
+                totals.count_latencies("complete", name, out.latencies.read())
+                totals.count_failures(name, dict(out.failures))
                 totals.count_output(name, out.emitted, out.transferred())
                 totals.count_spout(name, out.acked, out.failed, out.complete_secs)
+        totals.skipped_secs = self.skipped_until(self.clock.now())
         return totals

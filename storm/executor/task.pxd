@@ -1,6 +1,7 @@
 cimport cython
 
 from storm.executor.groupings cimport TargetChoice
+from storm.executor.latencies cimport Latencies
 from storm.tuples cimport Origin
 
 
@@ -37,9 +38,15 @@ cdef class OutputStream:
     cdef public double complete_secs
     cdef public long long fresh
     cdef public double fresh_since
+    cdef list samples
+    cdef readonly Latencies latencies
+    cdef readonly dict failures
+    cdef readonly object watch
 
     cpdef list targets(self, values)
     cpdef count_acked(self, double since)
+    @cython.locals(left="long long", since=double)
     cpdef told(self, double now)
+    cpdef count_failed(self, kind)
     @cython.locals(port=Port)
     cpdef check(self, ports, values)

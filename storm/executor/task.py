@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.errors import SerializationError
 from storm.executor.groupings import CustomChoice, RandomChoice, make_choice
+from storm.executor.latencies import Latencies
 from storm.ids import GlobalStreamId
 from storm.topology.structure import GroupingKind
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from storm.executor.groupings import TargetChoice
     from storm.executor.plan import WorkerPlan
     from storm.ids import ComponentId, StreamId, TaskId
+    from storm.topology.failures import FailureKind
     from storm.topology.structure import Grouping
     from storm.tuples import Origin, Tuple
 
@@ -78,13 +80,15 @@ class OutputStream:
     `leaving` holds a port to another worker, if any of its tuples may have to go to one.
     `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
     `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's. Of the `fresh` acks the
-    spout has not been told yet: `fresh_since` is the sum of the times of their emits.
+    spout has not been told yet: `fresh_since` is the sum of the times of their emits, `samples` those of one in 16 of
+    them. `latencies`: how times from emit to ack are distributed. `failures`: {kind: number} of `failed`. `watch` is
+    told of the values and ports of each emit, which then all go the general way; None: nobody listens.
     """
 
     __slots__ = (
-        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "fresh", "fresh_since", "leaving",
-        "name",
-        "origin", "ports", "single", "subscriptions", "transferred_more", "width",
+        "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "failures", "fresh", "fresh_since",
+        "latencies", "leaving", "name", "origin", "ports", "samples", "single", "subscriptions", "transferred_more",
+        "watch", "width",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, direct: bool) -> None:
@@ -104,16 +108,26 @@ class OutputStream:
         self.complete_secs = 0.0
         self.fresh = 0
         self.fresh_since = 0.0
+        self.samples: list[float] = []
+        self.latencies = Latencies()
+        self.failures: dict[FailureKind, int] = {}
+        self.watch: Callable[[Sequence[Any], Sequence[Port]], None] | None = None
 
     def find_single(self) -> None:
         """To be called whenever `subscriptions` changed."""
         first = self.subscriptions[0] if len(self.subscriptions) == 1 else None
-        if first is None or first.choice.several:
+        if first is None or first.choice.several or self.watch is not None:
             self.single, self.ports = None, []
         else:
             self.single, self.ports = first.choice, first.near or first.ports
         reached = [port for each in self.subscriptions for port in each.reached()]
         self.leaving = [port for port in reached if port.check is not None][:1]
+
+    def hear(self, watch: Callable[[Sequence[Any], Sequence[Port]], None]) -> None:
+        """Tell of each emit from now on."""
+        self.transferred_more = self.transferred()
+        self.watch = watch
+        self.find_single()
 
     def calls(self) -> bool:
         """Whether any subscriber is executed within emit."""
@@ -137,15 +151,27 @@ class OutputStream:
 
     def count_acked(self, since: float) -> None:
         """A tuple that the spout emitted at `since` is done."""
+        if not self.fresh & 15:
+            self.samples.append(since)
         self.acked += 1
         self.fresh += 1
         self.fresh_since += since
 
     def told(self, now: float) -> None:
-        """The spout hears of the fresh acks now."""
+        """The spout hears of the fresh acks now. Each sample stands for the 16 that begin with it, or the rest."""
+        left = self.fresh
+        for since in self.samples:
+            self.latencies.add(now - since, min(left, 16))
+            left -= 16
+        self.samples.clear()
         self.complete_secs += now * self.fresh - self.fresh_since
         self.fresh = 0
         self.fresh_since = 0.0
+
+    def count_failed(self, kind: FailureKind) -> None:
+        """A tree that the spout emitted failed."""
+        self.failed += 1
+        self.failures[kind] = self.failures.get(kind, 0) + 1
 
     def transferred(self) -> int:
         return self.transferred_more + (self.emitted if self.single is not None else 0)
@@ -191,6 +217,30 @@ def plain_on_direct(out: OutputStream) -> ValueError:
     return ValueError(
         f"component {out.origin.component!r} used emit on stream {out.name!r}, which is direct: use emit_direct"
     )
+
+
+def no_plain_emit(component: ComponentId, streams: dict[StreamId, OutputStream], stream: StreamId) -> ValueError:
+    out = streams.get(stream)
+    return unknown_stream(component, stream, streams) if out is None else plain_on_direct(out)
+
+
+def checked_stream(
+    component: ComponentId,
+    streams: dict[StreamId, OutputStream],
+    stream: StreamId,
+    values: Sequence[Any],
+    direct: bool = False,
+) -> OutputStream:
+    """The stream to emit these values on; raises ValueError if they may not be. `direct`: by emit_direct."""
+    out = streams.get(stream)
+    if out is None or (out.direct and not direct):
+        raise no_plain_emit(component, streams, stream)
+    try:
+        if len(values) != out.width:
+            raise out.wrong_values(values)
+    except TypeError:
+        raise out.wrong_values(values) from None
+    return out
 
 
 def direct_port(out: OutputStream, task: TaskId) -> Port:

@@ -9,13 +9,11 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    SummaryMetricFamily,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from storm.metrics.distribution import Distribution
-from storm.metrics.families import COUNTER, GAUGE, SUMMARY
-from storm.metrics.series import Summary
+from storm.metrics.distribution import SECONDS_BOUNDS, Distribution
+from storm.metrics.families import COUNTER, GAUGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 TOTAL = "_total"
-# Powers of four: the bounds of buckets, whatever is measured, so that series of all workers can be added up.
-SECONDS_BOUNDS = tuple(4.0**exponent for exponent in range(-9, 4))  # 4 microseconds to a minute
 VALUE_BOUNDS = tuple(4.0**exponent for exponent in range(-5, 16))  # a thousandth to a thousand million
 
 
@@ -73,12 +69,6 @@ def _metric(name: str, family: Family, by_labels: Mapping[tuple[str, ...], Any])
         for values, value in by_labels.items():
             gauge.add_metric(values, value)
         return gauge
-    if family.kind == SUMMARY:
-        summary = SummaryMetricFamily(name, family.help, labels=labels)
-        for values, value in by_labels.items():
-            assert isinstance(value, Summary)
-            summary.add_metric(values, count_value=value.number, sum_value=value.secs)
-        return summary
     histogram = HistogramMetricFamily(name, family.help, labels=labels)
     bounds = SECONDS_BOUNDS if name.endswith("_seconds") else VALUE_BOUNDS
     for values, value in by_labels.items():

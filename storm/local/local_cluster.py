@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from storm.clock import Clock
-    from storm.ids import TopologyId
+    from storm.ids import ComponentId, TopologyId
     from storm.supervisor.core import SupervisorCore
     from storm.topology.structure import StormTopology
 
@@ -137,11 +137,23 @@ class LocalCluster:
             self._nimbus.rebalance(name, RebalanceRequest(num_workers, dict(executors or {})), wait_secs)
 
     def page(self, name: str, window: str = ":all-time", *, system: bool = False) -> Any:
-        """Components, workers and figures, a TopologyPageInfo of Thrift. Raises TopologyNotAliveError."""
+        """Components, workers, figures, and why spouts do not emit, a TopologyPageInfo of Thrift.
+
+        Raises TopologyNotAliveError.
+        """
         with self._lock:
             self._beat()
             topology_id = self._queries().getTopologySummaryByName(name).id
             return self._queries().getTopologyPageInfo(topology_id, window, system)
+
+    def component_page(self, name: str, component_id: ComponentId, window: str = ":all-time") -> Any:
+        """Its streams and executors: figures, queues, what keeps each from working, a spout's last failures; a
+        ComponentPageInfo of Thrift. Raises TopologyNotAliveError, for a component that is not there too.
+        """
+        with self._lock:
+            self._beat()
+            topology_id = self._queries().getTopologySummaryByName(name).id
+            return self._queries().getComponentPageInfo(topology_id, component_id, window, False)
 
     def errors(self, name: str) -> dict[str, list[str]]:
         """{component: its last errors, newest first}."""
@@ -253,7 +265,8 @@ class LocalCluster:
             launch.node_id,
             launch.port,
             int(self._clock.now() - thread.started_at),
-            thread.worker.lanes.stats(),
+            thread.stats(),
+            thread.insights.worker(),
             metrics=components_part(thread.worker.metrics.text),
         )
 

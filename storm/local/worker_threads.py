@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storm.blobstore.blob_store import code_key, conf_key
@@ -12,6 +13,7 @@ from storm.executor.user_traceback import user_traceback
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.worker.daemon import EXIT_ORDERLY, Worker, WorkerParts, build_worker
+from storm.worker.insight import Insights
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
-    from storm.ids import NodeId, TopologyId
+    from storm.ids import ExecutorId, NodeId, TopologyId
     from storm.messaging.in_process import InProcessNetwork
+    from storm.metrics.stats_records import ExecutorStats
     from storm.supervisor.assignment_sync import LocalAssignment
 
 HOST = "local"
 SHUTDOWN_SECS = 5.0
+LOOK_SECS = 1.0  # a spout that emitted nothing for so long is silent
 REFRESH_SECS = 1.0  # a watch wakes a worker; this is for the case that one is lost
 
 
@@ -59,9 +63,13 @@ class LocalBlobs:
 class WorkerThread:
     """One worker: its thread, and how it ended."""
 
-    def __init__(self, worker: Worker, name: str, started_at: float, on_end: Callable[[], None]) -> None:
+    def __init__(self, worker: Worker, name: str, clock: Clock, on_end: Callable[[], None]) -> None:
         self.worker = worker
-        self.started_at = started_at
+        self.started_at = clock.now()
+        self.insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
+        self._clock = clock
+        self._seen: dict[ExecutorId, ExecutorStats] = {}
+        self._look_due = self.started_at
         self.code: int | None = None
         self.failure = ""
         self._on_end = on_end
@@ -77,6 +85,17 @@ class WorkerThread:
         except Exception as error:  # noqa: BLE001 - what a process would end with, its supervisor is told
             self.failure, self.code = user_traceback(error), 1
         self._on_end()
+
+    def stats(self) -> dict[ExecutorId, ExecutorStats]:
+        """Figures as of now, and what executors did when they were last looked at. One thread at a time may call it."""
+        now = self._clock.now()
+        if now >= self._look_due:
+            self._look_due = now + LOOK_SECS
+            self._seen = self.insights.executor_stats()
+        found = self.worker.lanes.stats()
+        for executor, seen in self._seen.items():
+            found[executor] = replace(found[executor], insight=seen.insight, failures=seen.failures)
+        return found
 
     def join(self, timeout_secs: float) -> None:
         """Wait for its end."""
@@ -135,7 +154,7 @@ class WorkerThreads:
         except Exception as error:  # what the user's code raises while it is loaded
             transport.close()
             raise WorkerStartError(user_traceback(error)) from error
-        self._threads[worker_id] = WorkerThread(worker, f"worker-{port}", self._clock.now(), self._ended)
+        self._threads[worker_id] = WorkerThread(worker, f"worker-{port}", self._clock, self._ended)
         return WorkerHandle(worker_id, port, assignment)
 
     def _ended(self) -> None:

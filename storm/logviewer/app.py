@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -16,14 +16,16 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 import storm
+from storm.exposition.daemon_pages import DaemonPages
 from storm.http.guard import Guard
 from storm.http.problems import REASONS, Problem
 from storm.http.responses import Json, dump_headers, problem_answer
-from storm.logviewer import asking, log_files, pages
+from storm.logviewer import asking, log_files, measures, pages
 from storm.logviewer.answers import API, file_answer, files_answer
 from storm.logviewer.logs import LogName, is_packed
 from storm.logviewer.reading import Budget, begins_as, head_of, read_part, size_of
 from storm.logviewer.searching import Wanted, search, search_files
+from storm.metrics.families import LOGVIEWER
 from storm.supervisor.worker_logs import is_dump
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from storm.clock import Clock
+    from storm.exposition.server import Answer
     from storm.http.request_guard import Tokens
     from storm.logviewer.finding import FoundIn, FoundInFile, FoundInFiles
     from storm.logviewer.logs import LogFile, Part, Worker
@@ -63,6 +66,16 @@ class Logviewer:
     clock: Clock
     when: When
     searches: int = 0
+    measures: measures.Measures = field(default_factory=measures.Measures)
+
+    def daemon_pages(self) -> DaemonPages:
+        """What is shown of the log viewer itself."""
+        return DaemonPages(
+            LOGVIEWER,
+            lambda: self.measures.series(self.searches),
+            lambda: measures.problem(self.options.log_dir),
+            {"daemon": "logviewer", "stormVersion": storm.__version__},
+        )
 
     @contextmanager
     def searching(self) -> Iterator[Budget]:
@@ -144,7 +157,7 @@ def build_app(viewer: Logviewer, tokens: Tokens) -> ASGIApp:
         (f"{API}/download", _download(viewer, is_daemon=False)),
         (f"{API}/daemondownload", _download(viewer, is_daemon=True)),
         *((f"{prefix}/dumps/{{topology_id}}/{{host_port}}/{{name}}", _dump(viewer)) for prefix in (API, "")),
-        ("/live", _live),
+        *((path, _own_page(answer)) for path, answer in viewer.daemon_pages().pages().items()),
         ("/static/{version}/{name}", _static),
     ]
     page_paths: list[tuple[str, Handler]] = [
@@ -161,7 +174,7 @@ def build_app(viewer: Logviewer, tokens: Tokens) -> ASGIApp:
         exception_handlers={Problem: _answer_problem, HTTPException: _answer_http_error, Exception: _answer_bug},
     )
     app.router.redirect_slashes = False
-    return Guard(app, viewer.options.names, tokens, viewer.clock, _not_measured)
+    return Guard(app, viewer.options.names, tokens, viewer.clock, viewer.measures.request)
 
 
 def _list_logs(viewer: Logviewer) -> Handler:
@@ -348,8 +361,12 @@ def _note(of_workers: Sequence[FoundInFiles], files: Sequence[FoundInFile]) -> s
     return ""
 
 
-async def _live(request: Request) -> Response:
-    return Json({"status": "ok"})
+def _own_page(answer: Callable[[], Answer]) -> Handler:
+    async def own_page(request: Request) -> Response:
+        found = answer()
+        return Response(found.body, found.status, {"content-type": found.content_type})
+
+    return own_page
 
 
 async def _static(request: Request) -> Response:
@@ -379,10 +396,6 @@ def _html(text: str, status: int = 200) -> Response:
 def _root(request: Request) -> str:
     """This server's address as the client knows it; its Host was looked at before."""
     return f"{request.url.scheme}://{request.headers['host']}"
-
-
-def _not_measured(method: str, route: str, status: int, secs: float) -> None:
-    pass
 
 
 async def _answer_problem(request: Request, error: Any) -> Response:

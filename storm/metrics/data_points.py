@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.metrics.distribution import QUANTILES, Distribution
+from storm.metrics.insight_records import BACK_PRESSURE, INACTIVE, MAX_PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,12 @@ COUNTS = (
     ("__execute-count", "executed"),
     ("__ack-count", "acked"),
     ("__fail-count", "failed"),
+)
+# Of each reason why a spout was not asked for tuples (`storm.metrics.insight_records`).
+SKIPPED = (
+    ("__skipped-max-spout-ms", MAX_PENDING),
+    ("__skipped-backpressure-ms", BACK_PRESSURE),
+    ("__skipped-inactive-ms", INACTIVE),
 )
 LATENCIES = (("__execute-latency", "execute"), ("__process-latency", "process"), ("__complete-latency", "complete"))
 
@@ -114,7 +121,8 @@ def executor_points(before: Totals | None, after: Totals) -> list[DataPoint]:
     """Storm's built-in metrics of an executor, of the time between two readings of its totals.
 
     Each value is {stream: number}, for what a bolt takes in {"component:stream": number}; latencies are averages in
-    milliseconds. Streams on which nothing happened are left out, and so are metrics without any.
+    milliseconds. Streams on which nothing happened are left out, and so are metrics without any. How long a spout was
+    not asked for tuples is a number each.
     """
     found = []
     for name, what in COUNTS:
@@ -130,6 +138,11 @@ def executor_points(before: Totals | None, after: Totals) -> list[DataPoint]:
                 averages[stream_name(stream)] = (secs - secs_before) * MS / (number - number_before)
         if averages:
             found.append(DataPoint(name, averages))
+    if after.skipped_secs:
+        skipped = {} if before is None else before.skipped_secs
+        found += [
+            DataPoint(name, MS * (after.skipped_secs.get(why, 0.0) - skipped.get(why, 0.0))) for name, why in SKIPPED
+        ]
     return found
 
 

@@ -17,6 +17,10 @@ PARTS = 8  # of a power of two
 EXPONENT_MAX = 64  # values beyond 2**64, or nearer to 0 than 2**-64, share the outermost buckets
 ZERO_BUCKET = -PARTS * (EXPONENT_MAX + 1)  # of all values that are not above 0
 LAST_BUCKET = PARTS * EXPONENT_MAX + PARTS - 1
+# Powers of four: the bounds of times that Prometheus is shown, whatever takes them, so that all can be added up.
+SECONDS_BOUNDS = tuple(4.0**exponent for exponent in range(-9, 4))  # 4 microseconds to a minute
+# Of latencies of tuples: a bucket for the values up to each bound, and one for those above all.
+LATENCY_BUCKETS = tuple(2 * PARTS * exponent + PARTS - 1 for exponent in range(-9, 5))
 QUANTILES = ((".p50", 0.5), (".p75", 0.75), (".p95", 0.95), (".p98", 0.98), (".p99", 0.99), (".p999", 0.999))
 
 

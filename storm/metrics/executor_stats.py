@@ -22,12 +22,17 @@ TIMES = ("execute", "process", "complete")
 class Totals:
     """Counts and times since the executor's start: {what: {stream: number}} and {what: {stream: (seconds, number)}}.
 
-    Streams are stream ids for what it emits and GlobalStreamIds for what it takes in.
+    Streams are stream ids for what it emits and GlobalStreamIds for what it takes in. `buckets` is how the times are
+    distributed, {what: {stream: {bucket: number}}} with buckets as in `storm.metrics.distribution`; `failures` of a
+    spout {stream: {kind: number}}; `skipped_secs` of a spout {reason: how long it was not asked for tuples}.
     """
 
     def __init__(self) -> None:
         self.counts: dict[str, dict[Any, int]] = {name: {} for name in COUNTS}
         self.times: dict[str, dict[Any, Seconds]] = {name: {} for name in TIMES}
+        self.buckets: dict[str, dict[Any, dict[int, int]]] = {name: {} for name in TIMES}
+        self.failures: dict[StreamId, dict[str, int]] = {}
+        self.skipped_secs: dict[str, float] = {}
 
     def count_output(self, stream: StreamId, emitted: int, transferred: int) -> None:
         """Of one task; several add up."""
@@ -56,8 +61,23 @@ class Totals:
         self.times["execute"] = {**execute}
         self.times["process"] = {**process}
 
+    def count_failures(self, stream: StreamId, failures: Mapping[Any, int]) -> None:
+        """Of one spout task, by kind; several add up."""
+        _add_all(self.failures.setdefault(stream, {}), failures)
+
+    def count_latencies(self, what: str, stream: Any, buckets: Mapping[int, int]) -> None:
+        """Of one task, or a whole bolt executor; several add up. Read them before the times of the same stream: then
+        no bucket holds what was not timed.
+        """
+        _add_all(self.buckets[what].setdefault(stream, {}), buckets)
+
     def _add(self, name: str, stream: StreamId, number: int) -> None:
         self.counts[name][stream] = self.counts[name].get(stream, 0) + number
+
+
+def _add_all(to: dict[Any, int], more: Mapping[Any, int]) -> None:
+    for key, number in more.items():
+        to[key] = to.get(key, 0) + number
 
 
 class StatsWindows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-COUNTER, GAUGE, SUMMARY, HISTOGRAM = "counter", "gauge", "summary", "histogram"
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 WORKER_LABELS = ("topology", "port")
 
 
@@ -31,6 +31,7 @@ _WORKER = {
     "storm_worker_reconnects_total": Family(COUNTER, "Connections to peers made anew."),
     "storm_worker_frames_sent_total": Family(COUNTER, "Frames sent to other workers."),
     "storm_worker_tuples_received_total": Family(COUNTER, "Tuples that came from other workers."),
+    "storm_worker_send_queue_length": Family(GAUGE, "Tuples and acks that wait to be sent to other workers."),
     "storm_worker_dropped_total": Family(COUNTER, "What was dropped before sending, or on arrival.", ("reason",)),
     "storm_worker_series_left_out": Family(GAUGE, "Series that had no room in the worker's message."),
     "storm_component_emitted_total": Family(COUNTER, "Tuples emitted, one per emit.", ("component", "stream")),
@@ -41,16 +42,22 @@ _WORKER = {
     "storm_component_queue_length": Family(GAUGE, "Tuples that wait for its tasks.", ("component",)),
     "storm_spout_acked_total": Family(COUNTER, "Trees that were processed.", ("component", "stream")),
     "storm_spout_failed_total": Family(COUNTER, "Trees that failed.", ("component", "stream")),
+    "storm_spout_failures_total": Family(
+        COUNTER, "Trees that failed, by what they failed of.", ("component", "stream", "reason")
+    ),
     "storm_spout_complete_seconds": Family(
-        SUMMARY, "Time from a spout's emit to its ack.", ("component", "stream")
+        HISTOGRAM, "Time from a spout's emit to its ack.", ("component", "stream")
+    ),
+    "storm_spout_skipped_seconds_total": Family(
+        COUNTER, "Time in which it was not asked for tuples, and why.", ("component", "reason")
     ),
     "storm_spout_pending": Family(GAUGE, "Trees under way.", ("component",)),
     "storm_bolt_executed_total": Family(COUNTER, "Tuples executed.", ("component", "source", "stream")),
     "storm_bolt_acked_total": Family(COUNTER, "Tuples acked.", ("component", "source", "stream")),
     "storm_bolt_failed_total": Family(COUNTER, "Tuples failed.", ("component", "source", "stream")),
-    "storm_bolt_execute_seconds": Family(SUMMARY, "Time in execute.", ("component", "source", "stream")),
+    "storm_bolt_execute_seconds": Family(HISTOGRAM, "Time in execute.", ("component", "source", "stream")),
     "storm_bolt_process_seconds": Family(
-        SUMMARY, "Time from receipt to ack, of samples.", ("component", "source", "stream")
+        HISTOGRAM, "Time from receipt to ack, of samples.", ("component", "source", "stream")
     ),
     "storm_bolt_capacity": Family(GAUGE, "The share of time that its busiest executor was in execute.", ("component",)),
     "storm_bolt_unsettled": Family(GAUGE, "Tuples executed that are neither acked nor failed yet.", ("component",)),
@@ -96,10 +103,17 @@ _NIMBUS = {
     **_ZOOKEEPER,
 }
 
+_LOGVIEWER = {
+    "storm_logviewer_requests_total": Family(COUNTER, "Requests answered.", ("status",)),
+    "storm_logviewer_request_seconds": Family(HISTOGRAM, "Time from a request's head to the end of its answer."),
+    "storm_logviewer_searches": Family(GAUGE, "Searches that are under way."),
+}
+
 #: Families that workers measure, as their supervisor shows them.
 WORKER = {name: family._replace(labels=WORKER_LABELS + family.labels) for name, family in _WORKER.items()}
 SUPERVISOR = {**_SUPERVISOR, **WORKER}
 NIMBUS = _NIMBUS
+LOGVIEWER = _LOGVIEWER
 #: What prometheus_client tells of every daemon's process.
 PROCESS = (
     "process_cpu_seconds_total",
@@ -117,8 +131,6 @@ def shown_names(families: dict[str, Family]) -> set[str]:
     for name, family in families.items():
         if family.kind == HISTOGRAM:
             found |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
-        elif family.kind == SUMMARY:
-            found |= {f"{name}_sum", f"{name}_count"}
         else:
             found.add(name)
     return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from storm.ids import is_system_id
 from storm.metrics.distribution import Distribution, together
-from storm.metrics.series import Series, Summary
+from storm.metrics.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from storm.metrics.instruments import Reading
 
 K = TypeVar("K", bound="Hashable")
+Labels: TypeAlias = "tuple[tuple[str, str], ...]"
+
+FAILURES = ("failed", "timeout", "worker-died")  # told even where there are none: the first one is seen as a change
 
 
 class ExecutorReading(NamedTuple):
@@ -39,8 +42,8 @@ def busy_secs(totals: Totals) -> float:
 
 
 def executor_series(executors: Sequence[ExecutorReading]) -> list[Series]:
-    """Of all executors of a worker."""
-    return [*_totals(executors), *_gauges(executors)]
+    """Of all executors of a worker; last what takes most room."""
+    return [*_counts(executors), *_gauges(executors), *_latencies(executors)]
 
 
 def instrument_series(readings: Iterable[tuple[ComponentId, TaskId, Sequence[Reading]]]) -> list[Series]:
@@ -72,26 +75,44 @@ def instrument_series(readings: Iterable[tuple[ComponentId, TaskId, Sequence[Rea
     return series + gauges
 
 
-def _totals(executors: Sequence[ExecutorReading]) -> Iterator[Series]:
-    counts: defaultdict[tuple[str, tuple[tuple[str, str], ...]], int] = defaultdict(int)
-    times: dict[tuple[str, tuple[tuple[str, str], ...]], Summary] = {}
+def _counts(executors: Sequence[ExecutorReading]) -> Iterator[Series]:
+    counts: defaultdict[tuple[str, Labels], float] = defaultdict(int)
     for executor in executors:
         kind = "bolt" if executor.pending is None else "spout"
         for what, by_stream in executor.totals.counts.items():
             group = "component" if what in ("emitted", "transferred") else kind
             for stream, number in by_stream.items():
                 counts[f"storm_{group}_{what}_total", _labels(executor.component, stream)] += number
+        for key, more in _spout_counts(executor):
+            counts[key] += more
+    for (name, labels), total in sorted(counts.items()):
+        if total or not is_system_id(dict(labels).get("stream", "")):
+            yield Series(name, dict(labels), total)
+
+
+def _spout_counts(executor: ExecutorReading) -> Iterator[tuple[tuple[str, Labels], float]]:
+    totals = executor.totals
+    for stream, failures in totals.failures.items():
+        if failures or not is_system_id(stream):
+            for reason in (*FAILURES, *(failures.keys() - set(FAILURES))):
+                labels = (*_labels(executor.component, stream), ("reason", reason))
+                yield ("storm_spout_failures_total", labels), failures.get(reason, 0)
+    for reason, secs in totals.skipped_secs.items():
+        yield ("storm_spout_skipped_seconds_total", (("component", executor.component), ("reason", reason))), secs
+
+
+def _latencies(executors: Sequence[ExecutorReading]) -> Iterator[Series]:
+    times: defaultdict[tuple[str, Labels], list[Distribution]] = defaultdict(list)
+    for executor in executors:
+        kind = "bolt" if executor.pending is None else "spout"
         for what, timed in executor.totals.times.items():
             for stream, (secs, number) in timed.items():
                 if number:
+                    buckets = executor.totals.buckets[what].get(stream, {})
                     key = f"storm_{kind}_{what}_seconds", _labels(executor.component, stream)
-                    before = times.get(key, Summary(0.0, 0))
-                    times[key] = Summary(before.secs + secs, before.number + number)
-    for (name, labels), number in sorted(counts.items()):
-        if number or not is_system_id(dict(labels)["stream"]):
-            yield Series(name, dict(labels), number)
-    for (name, labels), summary in sorted(times.items()):
-        yield Series(name, dict(labels), summary)
+                    times[key].append(Distribution(number, secs, buckets=buckets))
+    for (name, labels), some in sorted(times.items()):
+        yield Series(name, dict(labels), together(some))
 
 
 def _gauges(executors: Sequence[ExecutorReading]) -> Iterator[Series]:
@@ -109,7 +130,7 @@ def _gauges(executors: Sequence[ExecutorReading]) -> Iterator[Series]:
             yield Series("storm_bolt_capacity", labels, max(each.capacity for each in some))
 
 
-def _labels(component: ComponentId, stream: object) -> tuple[tuple[str, str], ...]:
+def _labels(component: ComponentId, stream: object) -> Labels:
     if isinstance(stream, str):
         return ("component", component), ("stream", stream)
     assert isinstance(stream, tuple)

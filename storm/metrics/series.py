@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from storm.metrics.distribution import LAST_BUCKET, ZERO_BUCKET, Distribution
-from storm.metrics.families import COUNTER, GAUGE, HISTOGRAM, SUMMARY, WORKER
+from storm.metrics.families import COUNTER, GAUGE, HISTOGRAM, WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,16 +15,14 @@ if TYPE_CHECKING:
 LINE_BYTES_MAX = 64 << 10  # two of them go with a heartbeat, every few seconds
 LEFT_OUT = "storm_worker_series_left_out"
 ROOM_FOR_LEFT_OUT = 100  # bytes
+BUCKETS = "buckets"
 
 
-class Summary(NamedTuple):
-    """A sum of seconds, and of how many."""
+# Sum and number, and the buckets in an entry of their own behind it: the release before this one had only the former,
+# and passes over the latter.
+LATENCIES = frozenset({"storm_spout_complete_seconds", "storm_bolt_execute_seconds", "storm_bolt_process_seconds"})
 
-    secs: float
-    number: int
-
-
-Value: TypeAlias = "float | Summary | Distribution"
+Value: TypeAlias = "float | Distribution"
 
 
 class Series(NamedTuple):
@@ -51,7 +50,7 @@ def _line(series: Sequence[Series]) -> str:
     """ASCII text of at most LINE_BYTES_MAX; the last ones are left out, and counted, if need be."""
     parts, size = [], ROOM_FOR_LEFT_OUT
     for each in series:
-        part = json.dumps([each.name, dict(each.labels), _plain(each.value)], separators=(",", ":"))
+        part = _entry(each)
         size += len(part) + 1
         if size > LINE_BYTES_MAX:
             break
@@ -60,6 +59,21 @@ def _line(series: Sequence[Series]) -> str:
     if left_out:
         parts.append(json.dumps([LEFT_OUT, {}, left_out]))
     return f"[{','.join(parts)}]"
+
+
+def _entry(series: Series) -> str:
+    name, labels, value = series
+    if not isinstance(value, Distribution):
+        return _compact([name, dict(labels), value])
+    buckets = sorted(value.buckets.items())
+    if name in LATENCIES:
+        short = _compact([name, dict(labels), [value.total, value.count]])
+        return f"{short},{_compact([BUCKETS, buckets])}" if buckets else short
+    return _compact([name, dict(labels), [value.count, value.total, value.least, value.most, buckets]])
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def decode(text: str) -> list[Series]:
@@ -75,34 +89,48 @@ def decode(text: str) -> list[Series]:
         except (ValueError, RecursionError):
             continue
         entries += found if isinstance(found, list) else []
-    series = []
+    series: list[Series] = []
+    told: Series | None = None  # by the entry before
     for entry in entries:
         try:
+            before, told = told, None
+            if len(entry) == 2 and entry[0] == BUCKETS and before is not None:
+                series[-1] = _with_buckets(before, entry[1])
+                continue
             name, labels, value = entry
             kind = WORKER[name].kind
-            told = {str(key): str(each) for key, each in labels.items()}
-            "".join(told.values()).encode()  # raises for what UTF-8 has not
-            series.append(Series(name, told, _value(kind, value)))
+            texts = {str(key): str(each) for key, each in labels.items()}
+            "".join(texts.values()).encode()  # raises for what UTF-8 has not
+            told = Series(name, texts, _times(value) if name in LATENCIES else _value(kind, value))
+            series.append(told)
         except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
             continue
     return series
 
 
-def _plain(value: Value) -> Any:
-    if isinstance(value, Distribution):
-        return [value.count, value.total, value.least, value.most, sorted(value.buckets.items())]
-    return list(value) if isinstance(value, Summary) else value
+def _with_buckets(series: Series, buckets: Any) -> Series:
+    """Raises TypeError or ValueError where there can be none."""
+    if not isinstance(series.value, Distribution):
+        raise TypeError("only times and values have buckets")
+    return series._replace(value=replace(series.value, buckets=_buckets(buckets)))
+
+
+def _times(plain: Any) -> Distribution:
+    """Its buckets come next."""
+    total, count = plain
+    return Distribution(int(count), float(total))
 
 
 def _value(kind: str, plain: Any) -> Value:
     if kind in (COUNTER, GAUGE):
         return float(plain)
-    if kind == SUMMARY:
-        secs, number = plain
-        return Summary(float(secs), int(number))
     assert kind == HISTOGRAM
     count, total, least, most, buckets = plain
-    found = {int(bucket): int(n) for bucket, n in buckets}
+    return Distribution(int(count), float(total), float(least), float(most), _buckets(buckets))
+
+
+def _buckets(plain: Any) -> dict[int, int]:
+    found = {int(bucket): int(n) for bucket, n in plain}
     if any(not ZERO_BUCKET <= bucket <= LAST_BUCKET for bucket in found):
         raise ValueError("there is no such bucket")
-    return Distribution(int(count), float(total), float(least), float(most), found)
+    return found

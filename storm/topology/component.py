@@ -138,7 +138,7 @@ class Component:
     An object is pickled when its topology is built and each task gets a copy: what cannot be pickled, such as a
     connection, is made in `open` or `prepare`.
 
-    `task_hooks` are told of all that its tasks do, each task's copies of that task; a list, even an empty one, allows
+    `task_hooks` are told of all that its tasks do, each task's copies of that task; so are those that are added by
     `context.add_task_hook`.
     """
 

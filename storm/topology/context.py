@@ -59,7 +59,8 @@ class TopologyContext:
         self._worker = worker
         self.task_id = task_id
         self.component_id = self.component_of(task_id)
-        self.hooks: list[TaskHook] | None = None  # None: the component was not wrapped for hooks
+        self.hooks: list[TaskHook] = []
+        self.on_first_hook: Callable[[list[TaskHook]], None] | None = None  # None: the task is not run by a worker
         self.data: dict[str, Any] = {}
 
     @property
@@ -109,14 +110,16 @@ class TopologyContext:
     def add_task_hook(self, hook: TaskHook) -> None:
         """Tell this hook, too, of all that the task does from now on; to be called in `prepare` or `open`.
 
-        Raises ValueError where the component has no hooks at all, so that tasks without any cost nothing.
+        Raises ValueError for the context of a grouping: only the task's own one can do it.
         """
-        if self.hooks is None:
+        if self.on_first_hook is None:
             raise ValueError(
-                f"component {self.component_id!r} is run without hooks: set task_hooks = [] in its class, or "
-                "topology.auto.task.hooks, so that it is prepared for them"
+                f"component {self.component_id!r}, task {self.task_id}: a hook is added through the context that "
+                "`open` or `prepare` was given, and this is another one"
             )
         hook.prepare(self.conf, self)
+        if not self.hooks:
+            self.on_first_hook(self.hooks)
         self.hooks.append(hook)
 
     @property

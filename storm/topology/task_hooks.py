@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class EmitInfo(NamedTuple):
-    """A tuple that was emitted; `out_tasks` are those that it went to, None where that is not known (`emit_many`)."""
+    """A tuple that was emitted; `out_tasks` are those that it went to."""
 
     values: Sequence[Any]
     stream: StreamId
     task_id: TaskId
-    out_tasks: tuple[TaskId, ...] | None
+    out_tasks: tuple[TaskId, ...]
 
 
 class SpoutAckInfo(NamedTuple):

@@ -222,6 +222,7 @@ class Exchange:
             "missing": len(self.missing_peers()),
             "reconnects": sum(max(0, each.sender.connects - 1) for each in list(self._connections.values())),
             "frames sent": self._transfer.sent_frames,
+            "waiting to be sent": self._transfer.waiting(),
             "tuples received": self._receive.delivered,
             "dropped before sending": dict(self._transfer.dropped),
             "dropped on arrival": dict(self._receive.dropped),

@@ -43,6 +43,7 @@ SYSTEM_NUMBERS = (
     ("storm_worker_reconnects_total", "reconnects"),
     ("storm_worker_frames_sent_total", "frames sent"),
     ("storm_worker_tuples_received_total", "tuples received"),
+    ("storm_worker_send_queue_length", "waiting to be sent"),
 )
 
 
@@ -209,6 +210,7 @@ class MetricReports:
                 self._lanes.transfer.send(target, [tup])
 
     def _queue_points(self, executor: Executor, queues: Mapping[TaskId, int]) -> Iterator[DataPoint]:
+        yield DataPoint("__sendqueue", {"population": sum([len(port.items) for port in executor.outgoing])})
         if isinstance(executor, SpoutExecutor):
             yield DataPoint("__pending", _pending(executor))
         else:
@@ -224,6 +226,7 @@ class MetricReports:
         yield DataPoint("newWorkerEvent", 0 if self._system_before else 1)
         yield DataPoint("memory/heap", {"usedBytes": figures.resident_bytes})
         yield DataPoint("CPU", {"userAndSystemMs": figures.cpu_secs * 1000})
+        yield DataPoint("__sendqueue", {"population": self._statistics()["waiting to be sent"]})
         before = self._system_before.get("collections", (0,) * len(figures.collections))
         for generation, (earlier, number) in enumerate(zip(before, figures.collections, strict=True)):
             yield DataPoint(f"GC/generation{generation}", {"count": number - earlier})

@@ -191,6 +191,11 @@ class WorkerTransfer:
                 outbox.full = self._over(outbox, factor)
             return frozenset(peer for peer, outbox in self._outboxes.items() if outbox.full)
 
+    def waiting(self) -> int:
+        """How many tuples and acks wait to be sent, to all peers; by any thread."""
+        with self._lock:
+            return sum(outbox.items for outbox in self._outboxes.values())
+
     # Inside
 
     def _examine(self, values: Sequence[Any]) -> None:

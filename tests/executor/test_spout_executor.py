@@ -410,3 +410,54 @@ def test_an_id_that_cannot_travel_is_a_dead_letter_all_the_same(monkeypatch: pyt
     assert (letter, attempts) == (repr(print), 1)
     assert len(script.made("give_up")) == 1
     assert one.errors == []
+
+
+def spout_totals(one: SeveralWorkers) -> Any:
+    [executor] = [each for each in one.workers[0].executors if each.component == "spout"]
+    return executor.totals()
+
+
+def test_failures_are_counted_by_their_kind() -> None:
+    def settle(bolt: Any, tup: Any) -> None:
+        if tup.value == 1:
+            bolt.collector.fail(tup)
+
+    one = cluster(Script(next_tuple=emit_up_to(3), execute=settle), message_timeout_secs=T)
+    one.settle()
+    failures = spout_totals(one).failures
+    assert {stream: kinds for stream, kinds in failures.items() if kinds} == {"default": {"failed": 1}}
+    one.run_for(3 * T)
+    assert spout_totals(one).failures["default"] == {"failed": 1, "timeout": 2}
+
+
+def test_what_a_dead_worker_took_with_it_is_counted_so() -> None:
+    one = cluster(Script(next_tuple=emit_up_to(3)))
+    one.settle()
+    one.workers[0].fail_pending("host:6700 died")
+    one.settle()
+    totals = spout_totals(one)
+    assert (totals.failures["default"], totals.counts["failed"]["default"]) == ({"worker-died": 3}, 3)
+
+
+def test_the_time_in_which_it_is_not_asked_is_counted_by_its_reason() -> None:
+    held: list[Any] = []
+    script = Script(next_tuple=emit_up_to(1000), execute=lambda bolt, tup: held.append((bolt, tup)))
+    one = cluster(script, max_spout_pending=5, message_timeout_secs=1000)
+    one.workers[0].set_active(False)
+    one.run_for(2)
+    assert spout_totals(one).skipped_secs == {"inactive": 2.0}
+    one.workers[0].set_active(True)
+    one.run_for(3)
+    assert spout_totals(one).skipped_secs == {"inactive": 2.0, "max-pending": pytest.approx(3.0)}
+    one.workers[0].throttle(frozenset(one.tasks_of("bolt")))
+    one.run_for(4)
+    totals = spout_totals(one).skipped_secs
+    assert totals == {"inactive": 2.0, "max-pending": pytest.approx(3.0), "back-pressure": pytest.approx(4.0)}
+    assert len(script.made("execute")) == 5
+    script.on["execute"] = ack_it
+    for bolt, tup in held:
+        bolt.collector.ack(tup)
+    one.workers[0].throttle(frozenset())
+    one.run_for(5)
+    assert sum(spout_totals(one).skipped_secs.values()) == pytest.approx(9.0)
+    assert len(script.made("ack")) == 1000

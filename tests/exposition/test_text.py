@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from storm.exposition.text import SECONDS_BOUNDS, VALUE_BOUNDS, Exposition
-from storm.metrics.families import NIMBUS, PROCESS, SUPERVISOR, shown_names
+from storm.exposition.text import VALUE_BOUNDS, Exposition
+from storm.metrics.distribution import SECONDS_BOUNDS, Distribution
+from storm.metrics.families import LOGVIEWER, NIMBUS, PROCESS, SUPERVISOR, Family, shown_names
 from storm.metrics.instruments import Histogram
-from storm.metrics.series import Series, Summary
+from storm.metrics.series import Series
 
 WORKER = {"topology": "wc-1-0", "port": "6700"}
 LABELS = {**WORKER, "component": "count", "name": "sizes"}
@@ -19,9 +20,11 @@ def histogram(*values: float) -> Histogram:
     return found
 
 
-def shown(*series: Series) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+def shown(
+    *series: Series, families: dict[str, Family] = SUPERVISOR
+) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     """{name of a sample: {labels: value}}, as Prometheus reads it."""
-    text = Exposition(SUPERVISOR, lambda: series).text().decode()
+    text = Exposition(families, lambda: series).text().decode()
     found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -35,7 +38,7 @@ def test_each_kind_is_shown_as_prometheus_wants_it() -> None:
     found = shown(
         Series("storm_supervisor_slots", {}, 4),
         Series("storm_bolt_executed_total", labels, 7),
-        Series("storm_bolt_execute_seconds", labels, Summary(1.5, 7)),
+        Series("storm_bolt_execute_seconds", labels, Distribution(7, 1.5, buckets={7: 2})),
         Series("storm_metric_seconds", timer, histogram(0.0009, 0.5, 100.0).read()),
     )
     key = tuple(sorted(labels.items()))
@@ -43,6 +46,8 @@ def test_each_kind_is_shown_as_prometheus_wants_it() -> None:
     assert found["storm_bolt_executed_total"] == {key: 7.0}
     assert found["storm_bolt_execute_seconds_sum"] == {key: 1.5}
     assert found["storm_bolt_execute_seconds_count"] == {key: 7.0}
+    assert {dict(each)["le"] for each in found["storm_bolt_execute_seconds_bucket"]} >= {"0.25", "1", "+Inf"}
+    assert sorted(found["storm_bolt_execute_seconds_bucket"].values()) == [0.0] * 9 + [2.0] * 4 + [7.0]
     buckets = {dict(each)["le"]: value for each, value in found["storm_metric_seconds_bucket"].items()}
     assert (buckets["0.000976562"], buckets["1"], buckets["64"], buckets["+Inf"]) == (1.0, 2.0, 2.0, 3.0)
     assert list(found["storm_metric_seconds_count"].values()) == [3.0]
@@ -73,8 +78,9 @@ def test_what_cannot_be_made_is_raised() -> None:
 
 
 def test_every_family_can_be_shown() -> None:
-    series = []
-    for name, family in SUPERVISOR.items():
-        value = {"summary": Summary(1.0, 1), "histogram": histogram(1.0).read()}.get(family.kind, 1.0)
-        series.append(Series(name, dict.fromkeys(family.labels, "x"), value))
-    assert shown_names(SUPERVISOR) <= shown(*series).keys()
+    for families in (SUPERVISOR, NIMBUS, LOGVIEWER):
+        series = []
+        for name, family in families.items():
+            value = histogram(1.0).read() if family.kind == "histogram" else 1.0
+            series.append(Series(name, dict.fromkeys(family.labels, "x"), value))
+        assert shown_names(families) <= shown(*series, families=families).keys()

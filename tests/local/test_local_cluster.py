@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -173,6 +173,46 @@ def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:
     cluster.submit("numbers", numbers(Broken()))
     cluster.wait_for(lambda: cluster.errors("numbers").get("see"))
     assert "no database here" in cluster.errors("numbers")["see"][0]
+
+
+class Keeps13(See):
+    def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
+        if tup.number != 13:
+            super().execute(tup)
+
+
+class Fails13(See):
+    def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
+        if tup.number == 13 and 13 not in SEEN:
+            SEEN.append(13)
+            self.collector.fail(tup)
+        else:
+            super().execute(tup)
+
+
+def test_it_tells_why_a_spout_does_not_emit(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(Keeps13()), {"topology.max.spout.pending": 1})
+
+    def insight() -> Any:
+        return cluster.component_page("numbers", "numbers").insight
+
+    cluster.wait_for(lambda: insight() is not None and "max-pending" in insight().reasons)
+    assert (insight().pending, insight().pending_max) == (1, 1)
+    assert "topology.max.spout.pending" in insight().text
+    bolt = cluster.page("numbers").id_to_bolt_agg_stats["see"]
+    assert (bolt.insight.known, bolt.insight.unsettled) == (2, 1)
+    assert all(worker.insight.peers == 0 for worker in cluster.page("numbers").workers)
+
+
+def test_it_tells_the_tuples_that_failed(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(Fails13()))
+    cluster.wait_for(lambda: len(ACKED) == 100)
+
+    def failures() -> list[Any]:
+        return cluster.component_page("numbers", "numbers").failures or []
+
+    cluster.wait_for(failures)
+    assert [(each.message_id, each.kind, each.component) for each in failures()] == [("13", "failed", "see")]
 
 
 def test_waiting_has_an_end(cluster: LocalCluster) -> None:

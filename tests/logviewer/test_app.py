@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from storm.logviewer.app import SEARCHES_MAX, STATIC
 
@@ -272,3 +273,26 @@ def test_who_follows_a_log_learns_that_another_one_took_its_place(host: Any) -> 
     anew = host.get(f"/api/v1/log?file={LOG}&{where}", accept="text/plain")
     assert (anew.text, anew.headers["x-log-start"]) == (another, "0")
     assert f'data-head="{anew.headers["x-log-head"]}"' in host.get(f"/log?file={LOG}", **HTML).text
+
+
+def test_what_it_shows_of_itself(host: Any) -> None:
+    assert host.get("/live").json() == {"status": "ok"}
+    health = host.get("/health")
+    assert (health.status_code, health.json()["status"], health.json()["daemon"]) == (200, "ok", "logviewer")
+    assert host.get("/log?file=..").status_code == 400
+    families = {family.name: family for family in text_string_to_metric_families(host.get("/metrics").text)}
+    answered = {sample.labels["status"]: sample.value for sample in families["storm_logviewer_requests"].samples}
+    assert answered == {"200": 2.0, "400": 1.0}
+    [number] = [
+        sample.value
+        for sample in families["storm_logviewer_request_seconds"].samples
+        if sample.name == "storm_logviewer_request_seconds_count"
+    ]
+    assert number == 3.0
+    assert "process_resident_memory_bytes" in families
+
+
+def test_a_directory_that_is_gone_is_told(host: Any) -> None:
+    host.log_dir.rename(host.log_dir.with_name("elsewhere"))
+    answer = host.get("/health")
+    assert (answer.status_code, str(host.log_dir) in answer.json()["errorMessage"]) == (503, True)

@@ -43,6 +43,17 @@ def test_a_spout_has_a_complete_latency() -> None:
     ]
 
 
+def test_how_long_a_spout_was_not_asked_is_told_in_milliseconds_since_the_last_time() -> None:
+    before, after = Totals(), Totals()
+    before.skipped_secs = {"inactive": 3.0, "max-pending": 1.0}
+    after.skipped_secs = {"inactive": 3.0, "max-pending": 1.5, "back-pressure": 0.25}
+    assert executor_points(before, after) == [
+        DataPoint("__skipped-max-spout-ms", 500.0),
+        DataPoint("__skipped-backpressure-ms", 250.0),
+        DataPoint("__skipped-inactive-ms", 0.0),
+    ]
+
+
 def test_counts_are_totals_and_distributions_those_of_the_interval() -> None:
     instruments, sizes = Instruments(), Histogram()
     sizes.update(100.0)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from storm.metrics.families import COUNTER, NIMBUS, SUPERVISOR, WORKER, WORKER_LABELS, shown_names
+from storm.metrics.families import COUNTER, LOGVIEWER, NIMBUS, SUPERVISOR, WORKER, WORKER_LABELS, shown_names
 
 
 def test_the_names_of_samples_are_those_of_their_family() -> None:
@@ -10,7 +10,7 @@ def test_the_names_of_samples_are_those_of_their_family() -> None:
 
 
 def test_names_are_as_prometheus_wants_them() -> None:
-    for name, family in {**NIMBUS, **SUPERVISOR}.items():
+    for name, family in {**NIMBUS, **SUPERVISOR, **LOGVIEWER}.items():
         assert name.endswith("_total") == (family.kind == COUNTER), name
         assert family.help.endswith("."), name
 

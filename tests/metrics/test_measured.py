@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from storm.ids import GlobalStreamId
+from storm.metrics.distribution import Distribution
 from storm.metrics.executor_stats import Totals
 from storm.metrics.families import WORKER
 from storm.metrics.instruments import Histogram, Reading
 from storm.metrics.measured import ExecutorReading, busy_secs, executor_series, instrument_series, reason_series
-from storm.metrics.series import Series, Summary
+from storm.metrics.series import Series
 
 WORDS = GlobalStreamId("words", "default")
 
@@ -14,12 +15,16 @@ def spout(acked: int) -> Totals:
     totals = Totals()
     totals.count_output("default", 10, 20)
     totals.count_output("__ack_init", 0, 0)
+    totals.count_latencies("complete", "default", {7: acked - 1})
     totals.count_spout("default", acked, 1, 0.5 * acked)
+    totals.count_failures("default", {"timeout": 1})
+    totals.skipped_secs = {"inactive": 2.0, "max-pending": 0.5}
     return totals
 
 
 def bolt(secs: float) -> Totals:
     totals = Totals()
+    totals.count_latencies("execute", WORDS, {7: 9, 15: 1})
     totals.count_bolt({WORDS: 10}, {WORDS: 9}, {WORDS: 0}, {WORDS: (secs, 10)}, {WORDS: (0.1, 1)})
     return totals
 
@@ -38,13 +43,16 @@ def test_executors_are_added_up_by_component() -> None:
     assert Series("storm_component_transferred_total", out, 40) in found
     assert Series("storm_spout_acked_total", out, 10) in found
     assert Series("storm_spout_failed_total", out, 2) in found
-    assert Series("storm_spout_complete_seconds", out, Summary(5.0, 10)) in found
+    assert Series("storm_spout_complete_seconds", out, Distribution(10, 5.0, buckets={7: 8})) in found
+    assert Series("storm_spout_failures_total", {**out, "reason": "timeout"}, 2) in found
+    assert Series("storm_spout_failures_total", {**out, "reason": "worker-died"}, 0) in found
+    assert Series("storm_spout_skipped_seconds_total", {**words, "reason": "max-pending"}, 1.0) in found
     assert Series("storm_spout_pending", words, 5) in found
     assert Series("storm_bolt_executed_total", taken, 20) in found
     assert Series("storm_bolt_acked_total", taken, 18) in found
     assert Series("storm_bolt_failed_total", taken, 0) in found
-    assert Series("storm_bolt_execute_seconds", taken, Summary(3.0, 20)) in found
-    assert Series("storm_bolt_process_seconds", taken, Summary(0.2, 2)) in found
+    assert Series("storm_bolt_execute_seconds", taken, Distribution(20, 3.0, buckets={7: 18, 15: 2})) in found
+    assert Series("storm_bolt_process_seconds", taken, Distribution(2, 0.2)) in found
     assert Series("storm_bolt_unsettled", count, 1) in found
     assert Series("storm_bolt_capacity", count, 0.5) in found
     assert Series("storm_component_queue_length", count, 12) in found

@@ -5,11 +5,14 @@ import json
 import pytest
 
 from storm.metrics.distribution import Distribution
-from storm.metrics.series import LINE_BYTES_MAX, Series, Summary, components_part, decode, encode
+from storm.metrics.families import HISTOGRAM, WORKER
+from storm.metrics.series import LATENCIES, LINE_BYTES_MAX, Series, components_part, decode, encode
 
+LATENCY = Distribution(3, 1.5, buckets={7: 1, 23: 2})
 OWN = [
     Series("storm_worker_uptime_seconds", {}, 12.5),
-    Series("storm_bolt_execute_seconds", {"component": "zähler", "source": "a", "stream": "s"}, Summary(1.5, 3)),
+    Series("storm_bolt_execute_seconds", {"component": "zähler", "source": "a", "stream": "s"}, LATENCY),
+    Series("storm_bolt_process_seconds", {"component": "zähler", "source": "a", "stream": "s"}, Distribution(2, 0.5)),
 ]
 TIMER = Series("storm_metric_seconds", {"component": "b", "name": "db"}, Distribution(2, 3.0, 1.0, 2.0, {8: 1, 16: 1}))
 
@@ -20,6 +23,41 @@ def test_what_is_encoded_is_decoded_the_same() -> None:
     assert decode(text) == [*OWN, TIMER]
     assert decode(components_part(text)) == [TIMER]
     assert components_part(encode(OWN, [])) == ""
+
+
+def as_the_release_before_read(line: str) -> list[tuple[str, list[float]]]:
+    """Entries of three parts, latencies as sum and number; it passed over what it could not take apart."""
+    found = []
+    for entry in json.loads(line):
+        try:
+            name, _, (secs, number) = entry
+            found.append((name, [float(secs), int(number)]))
+        except (ValueError, TypeError):
+            continue
+    return found
+
+
+def test_the_release_before_reads_sums_and_numbers_of_latencies_and_is_read() -> None:
+    own, _, _ = encode(OWN, [TIMER]).partition("\n")
+    assert as_the_release_before_read(own) == [
+        ("storm_bolt_execute_seconds", [1.5, 3]),
+        ("storm_bolt_process_seconds", [0.5, 2]),
+    ]
+    of_before = json.dumps([["storm_spout_complete_seconds", {"component": "words", "stream": "default"}, [2.5, 4]]])
+    assert [each.value for each in decode(of_before)] == [Distribution(4, 2.5)]
+
+
+def test_buckets_belong_to_the_entry_before_them_or_to_none() -> None:
+    times = ["storm_spout_complete_seconds", {"component": "words", "stream": "default"}, [2.5, 4]]
+    for wrong in (["of another release", {}, 1], ["storm_worker_peers", {}, 3], ["buckets", [[7, 1]]], 5):
+        found = decode(json.dumps([times, wrong, ["buckets", [[7, 4]]]]))
+        assert Distribution(4, 2.5, buckets={7: 4}) not in [each.value for each in found]
+    for spoilt in (5, [[1e9, 1]], [["x", 1]], [[7]], {"a": 1}, None):
+        assert decode(json.dumps([times, ["buckets", spoilt]]))[0].value == Distribution(4, 2.5)
+
+
+def test_latencies_are_families_that_there_are() -> None:
+    assert all(WORKER[name].kind == HISTOGRAM for name in LATENCIES)
 
 
 def test_a_line_is_bounded_and_tells_how_much_it_lacks() -> None:

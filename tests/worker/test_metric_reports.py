@@ -13,7 +13,8 @@ from storm.config.topology_conf import effective_conf
 from storm.executor.lanes import Lanes
 from storm.executor.plan import WorkerPlan
 from storm.metrics.data_points import TaskInfo
-from storm.metrics.series import Series, Summary, decode
+from storm.metrics.distribution import LATENCY_BUCKETS, Distribution
+from storm.metrics.series import Series, decode
 from storm.testing.simulated_clock import SimulatedClock
 from storm.topology.builder import TopologyBuilder
 from storm.topology.component import BasicBolt, Spout
@@ -31,6 +32,7 @@ STATISTICS = {
     "reconnects": 2,
     "frames sent": 3,
     "tuples received": 4,
+    "waiting to be sent": 7,
     "dropped before sending": {"no worker has the task": 1},
     "dropped on arrival": {"no worker has the task": 2},
 }
@@ -142,7 +144,10 @@ def test_the_supervisor_is_told_of_all_that_is_counted(story: Story) -> None:
     assert Series("storm_component_emitted_total", {"component": "numbers", "stream": "default"}, 10.0) in found
     taken = {"component": "adds", "source": "numbers", "stream": "default"}
     assert Series("storm_bolt_executed_total", taken, 10.0) in found
-    assert Series("storm_bolt_execute_seconds", taken, Summary(0.0, 10)) in found
+    timed = Distribution(10, 0.0, buckets={LATENCY_BUCKETS[0]: 10})
+    assert Series("storm_bolt_execute_seconds", taken, timed) in found
+    assert Series("storm_spout_complete_seconds", {"component": "numbers", "stream": "default"}, timed) in found
+    assert Series("storm_worker_send_queue_length", {}, 7.0) in found
     assert Series("storm_component_executors", {"component": "adds"}, 2.0) in found
     assert Series("storm_spout_pending", {"component": "numbers"}, 0.0) in found
     assert Series("storm_metric_count_total", {"component": "adds", "name": "seen"}, 10.0) in found
@@ -163,12 +168,15 @@ def test_consumers_are_given_storms_names_and_the_components_own(story: Story) -
     assert spout["__emit-count"] == {"default": 10}
     assert spout["__ack-count"] == {"default": 10}
     assert (spout["__complete-latency"], spout["__pending"]) == ({"default": 0.0}, 0)
+    assert [spout[f"__skipped-{why}-ms"] for why in ("max-spout", "backpressure", "inactive")] == [0.0] * 3
+    assert (spout["__sendqueue"], first["__sendqueue"]) == ({"population": 0}, {"population": 0})
     executed = [given["adds", task]["__execute-count"] for task in story.tasks["adds"]]
     assert executed == [{"numbers:default": 5}, {"numbers:default": 5}]
     assert first["__receive"] == {"population": 0, "capacity": 32_768}
     assert (first["seen"], first["values.count"], first["index"]) == (5, 5, 0)
     system = given["__system", -1]
     assert (system["uptimeSecs"], system["newWorkerEvent"]) == (60.0, 1)
+    assert system["__sendqueue"] == {"population": 7}
     assert system["memory/heap"] == {"usedBytes": 1000}
     assert system["GC/generation0"] == {"count": 3}
 

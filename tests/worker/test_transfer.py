@@ -74,8 +74,10 @@ def test_what_was_taken_leaves_at_a_flush_as_one_frame() -> None:
     source.send(3, tuples("c"))
     source.send_tracking(Tracking.ACK, 2, 1, array("Q", [5, 6]))
     assert taken(source) == []
+    assert source.waiting() == 4
     source.flush()
     [[first, second, third]] = taken(source)
+    assert source.waiting() == 0
     assert (words(first), words(second)) == (["a", "b"], ["c"])
     assert third == TrackingSection(Tracking.ACK, 2, 1, array("Q", [5, 6]))
     source.flush()

@@ -9,7 +9,8 @@ from one_worker import OneWorker
 
 from storm import BasicBolt, Bolt, Spout, TaskHook, TopologyBuilder
 from storm.errors import FailedError, ReportedFailedError, WorkerStartError
-from storm.executor.hooked_components import load_hook
+from storm.executor.hook_calls import load_hook
+from storm.metrics.stats_records import ALL_TIME
 
 SEEN: list[tuple[Any, ...]] = []
 TOLD: list[tuple[str, int]] = []
@@ -125,15 +126,40 @@ class AsyncSettlesBatches(SettlesBatches):
 
 
 class Adds(Settles):
-    task_hooks = ()
-
     def prepare(self, conf: Any, context: Any, collector: Any) -> None:
         context.add_task_hook(Notes())
         super().prepare(conf, context, collector)
 
 
-class AddsUnasked(Adds):
-    task_hooks = None
+class AddsLate(Settles):
+    """When it executes for the first time."""
+
+    def prepare(self, conf: Any, context: Any, collector: Any) -> None:
+        super().prepare(conf, context, collector)
+        self.context = context
+
+    def execute(self, tup: Any) -> None:
+        if not self.context.hooks:
+            self.context.add_task_hook(Notes())
+        super().execute(tup)
+
+
+class AddsToBasic(Doubles):
+    def prepare(self, conf: Any, context: Any, collector: Any) -> None:
+        super().prepare(conf, context, collector)
+        context.add_task_hook(Notes())
+
+
+class AddingNumbers(Numbers):
+    def open(self, conf: Any, context: Any, collector: Any) -> None:
+        super().open(conf, context, collector)
+        context.add_task_hook(Notes())
+
+
+class AsyncAddingNumbers(AsyncNumbers):
+    def open(self, conf: Any, context: Any, collector: Any) -> None:
+        super().open(conf, context, collector)
+        context.add_task_hook(Notes())
 
 
 def worker(spout: Spout, bolt: Bolt | BasicBolt, **conf: Any) -> OneWorker:
@@ -159,9 +185,9 @@ def of(component: str) -> list[tuple[Any, ...]]:
     return [tuple(what) for who, *what in SEEN if who == component]
 
 
-@pytest.mark.parametrize("spout", [Numbers(), AsyncNumbers()])
+@pytest.mark.parametrize("spout", [Numbers(), AsyncNumbers(), AddingNumbers(), AsyncAddingNumbers()])
 def test_a_spouts_hooks_hear_of_emits_acks_and_fails(spout: Spout) -> None:
-    run(spout, Settles(), **AUTO)
+    run(spout, Settles(), **({} if "Adding" in type(spout).__name__ else AUTO))
     heard = of("numbers")
     [task] = {tasks for what, *more in heard if what == "emit" for tasks in more[2:]}
     assert heard[0] == ("prepare", "t")
@@ -176,7 +202,9 @@ def test_a_spouts_hooks_hear_of_emits_acks_and_fails(spout: Spout) -> None:
 
 def test_of_many_tuples_at_once_each_is_told() -> None:
     run(NumbersAtOnce(), Settles(), **AUTO)
-    assert [each for each in of("numbers") if each[0] == "emit"] == [("emit", [n], "default", None) for n in (1, 2, 3)]
+    [task] = {tasks for what, *more in of("numbers") if what == "emit" for tasks in more[2:]}
+    assert len(task) == 1
+    assert [each for each in of("numbers") if each[0] == "emit"] == [("emit", [n], "default", task) for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("bolt", [Settles(), SettlesBatches(), AsyncSettlesBatches(), Adds()])
@@ -195,9 +223,9 @@ def test_a_bolts_hooks_hear_of_executes_acks_and_fails(bolt: Bolt) -> None:
     assert sorted(TOLD) == [("ack", 1), ("ack", 3), ("fail", 2)]
 
 
-@pytest.mark.parametrize("bolt", [Doubles(), AsyncDoubles()])
+@pytest.mark.parametrize("bolt", [Doubles(), AsyncDoubles(), AddsToBasic()])
 def test_a_basic_bolt_acks_and_fails_as_ever(bolt: BasicBolt) -> None:
-    found = run(Numbers(), bolt, **AUTO)
+    found = run(Numbers(), bolt, **({} if isinstance(bolt, AddsToBasic) else AUTO))
     assert sorted(TOLD) == [("ack", 1), ("fail", 2), ("fail", 3)]
     assert sorted(each for each in of("bolt") if each[0] not in ("prepare", "cleanup")) == [
         ("bolt_ack", 1),
@@ -211,13 +239,50 @@ def test_a_basic_bolt_acks_and_fails_as_ever(bolt: BasicBolt) -> None:
     assert [(component, "three" in text) for component, text in found.errors] == [("bolt", True)]
 
 
-def test_without_hooks_a_component_is_not_wrapped_and_none_can_be_added() -> None:
-    found = worker(Numbers(), AddsUnasked())
-    with pytest.raises(ValueError, match="component 'bolt' is run without hooks: set task_hooks"):
-        found.run(lambda: False)
-    tasks = [task for executor in found.lanes.executors for task in getattr(executor, "tasks", ())]
-    components = [getattr(task, "bolt", getattr(task, "spout", None)) for task in tasks]
-    assert sorted(type(each).__name__ for each in components) == ["AddsUnasked", "Numbers"]
+def test_a_hook_that_is_added_late_hears_of_what_comes_then() -> None:
+    run(Numbers(), AddsLate())
+    assert [each for each in of("bolt") if each[0] in ("bolt_ack", "bolt_fail")] == [
+        ("bolt_ack", 1), ("bolt_fail", 2), ("bolt_ack", 3),
+    ]  # fmt: skip
+    assert of("bolt")[-1] == ("cleanup",)
+
+
+def test_tasks_without_hooks_emit_and_execute_without_a_detour() -> None:
+    found = run(Numbers(), Adds())
+    spout, bolt = (executor.tasks[0] for executor in found.lanes.executors if hasattr(executor, "tasks"))
+    assert (spout.calls is None, bolt.calls is None) == (True, False)
+    assert spout.collector.streams["default"].single is not None
+    assert not of("numbers")
+
+
+def test_with_hooks_figures_are_the_same() -> None:
+    stats = []
+    for conf in ({}, AUTO):
+        TOLD.clear()
+        found = run(Numbers(), Doubles(), **conf)
+        stats.append([(one.emitted[ALL_TIME], one.transferred[ALL_TIME]) for one in found.lanes.stats().values()])
+    assert stats[0] == stats[1]
+    assert ({"default": 3}, {"default": 3}) in stats[0]
+
+
+def test_an_ack_without_effect_is_not_told() -> None:
+    class Twice(Bolt):
+        def execute(self, tup: Any) -> None:
+            self.collector.ack(tup)
+            self.collector.fail(tup)
+
+    found = run(Numbers(), Twice(), **AUTO)
+    assert sorted(each for each in of("bolt") if each[0] in ("bolt_ack", "bolt_fail")) == [
+        ("bolt_ack", 1), ("bolt_ack", 2), ("bolt_ack", 3),
+    ]  # fmt: skip
+    assert "failed a tuple" in found.errors[0][1]
+
+
+def test_a_context_that_no_task_was_given_takes_no_hook() -> None:
+    found = worker(Numbers(), Settles())
+    task = found.lanes.plan.tasks_of("bolt")[0]
+    with pytest.raises(ValueError, match=f"component 'bolt', task {task}: a hook is added through the context that"):
+        found.lanes.plan.context(task).add_task_hook(Notes())
 
 
 def test_what_a_hook_raises_the_task_raises() -> None:
