@@ -41,6 +41,7 @@ def main(launch_file: str) -> int:
         print(len(bytearray(conf["memory_bytes"])))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, signal.SIG_IGN if conf.get("deaf") else lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if conf.get("child"):
         child = subprocess.Popen(["sleep", "600"])
         (Path(record["log_dir"]) / "child.pid").write_text(str(child.pid))

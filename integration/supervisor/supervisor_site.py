@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from storm.cluster.records import Assignment
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
-from storm.errors import BlobNotFoundError
+from storm.errors import BlobNotFoundError, StormError
 from storm.ids import ExecutorId, WorkerSlot
 from storm.thrift.interface import storm_thrift
 from storm.thrift.server import ThriftServer
@@ -37,16 +37,19 @@ WAIT_SECS = 30.0
 
 
 class NimbusStandIn:
-    """Serves blobs, and notes the heartbeats it gets."""
+    """Serves blobs, and notes the heartbeats it gets. It may know of no leader."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.beats: dict[str, Any] = {}
+        self.leads = True
         self._sessions: dict[str, list[bytes]] = {}
         self.server = ThriftServer("Nimbus", self, host="127.0.0.1", port=0)
         self.server.start()
 
     def getLeader(self) -> Any:
+        if not self.leads:
+            raise StormError("no Nimbus leads at the moment")
         return storm_thrift().NimbusSummary(
             host="127.0.0.1", port=self.server.port, uptime_secs=1, isLeader=True, version="0"
         )

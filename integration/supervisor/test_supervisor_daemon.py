@@ -8,8 +8,9 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from supervisor_site import is_alive, wait_until
+from supervisor_site import NimbusStandIn, is_alive, wait_until
 
+from storm.cluster.records import BlobReplica
 from storm.config.settings import Settings
 from storm.ids import SYSTEM_COMPONENT
 from storm.supervisor.daemon import kill_all_workers
@@ -44,6 +45,22 @@ def test_an_empty_disk_and_an_assignment_make_a_worker_that_nimbus_hears(site: S
         assert client.call("getLocalAssignmentForStorm", TOPOLOGY).node_host == {site.node_id(): "127.0.0.1"}
         part = client.call("readWorkerLog", TOPOLOGY, "127.0.0.1", site.ports[0], 0, 1000)
         assert part.data.startswith(b"stand-in worker")
+
+
+def test_while_no_nimbus_leads_code_comes_from_one_that_zookeeper_says_has_it(site: SupervisorSite) -> None:
+    hashes = site.put_topology(TOPOLOGY, {})
+    other = NimbusStandIn()
+    try:
+        other.blobs, site.nimbus.blobs = site.nimbus.blobs, {}
+        other.leads = site.nimbus.leads = False
+        for key, sha256 in hashes.items():
+            site.state.put_blob_replica(key, BlobReplica("127.0.0.1:1", sha256))  # one that has died
+            site.state.put_blob_replica(key, BlobReplica(f"127.0.0.1:{other.server.port}", sha256))
+        site.start()
+        site.assign(TOPOLOGY, site.ports[:1], hashes=hashes)
+        wait_until(lambda: set(site.workers()) == set(site.ports[:1]), "the worker runs", site)
+    finally:
+        other.server.stop()
 
 
 def test_a_killed_worker_is_replaced_at_once(site: SupervisorSite) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 POLITE = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 print("up", flush=True)
 time.sleep(600)
 """
@@ -133,6 +134,20 @@ def test_what_a_dead_worker_left_behind_is_ended_also_if_it_died_unseen(tmp_path
     wait_until(lambda: not is_alive(child), "the child has ended")
     assert list(machine.options.workers_dir.iterdir()) == []
     machine.close()
+
+
+def test_a_worker_that_is_told_to_end_before_it_can_hear_of_it_ends_in_order_too(machine: ProcessMachine) -> None:
+    no_zookeeper = {"storm.zookeeper.servers": ["127.0.0.1:1"]}
+    machine.workers = WorkerProcesses(machine.options, no_zookeeper, lambda: str(uuid.uuid4()))  # of real workers
+    machine.workers.supervisor_port = 1
+    machine.made.append(machine.workers)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    worker = machine.workers.launch(PORT, ASSIGNMENT)
+    machine.workers.kill(worker, force=False)
+    seen = machine.ended(worker)
+    log = machine.log(PORT).read_text()
+    assert (seen.exit_text, seen.orderly) == ("exited with code 0 (it ended in order)", True), log
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, set()) == before
 
 
 def test_an_own_dead_worker_is_reaped(machine: ProcessMachine) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import crossing_topology
 from zookeeper_servers import free_port
 
-from storm.cluster.records import Assignment, StormBase, TopologyStatus
+from storm.cluster.records import Assignment, StormBase, SupervisorInfo, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
 from storm.config.settings import Settings
@@ -106,6 +106,9 @@ class Site:
         self.state.prepare()
         self.supervisor = SupervisorStandIn()
         self.a, self.b = WorkerSlot(NODE, free_port()), WorkerSlot(NODE, free_port())
+        self.state.put_supervisor(
+            SupervisorInfo(NODE, "127.0.0.1", (self.a.port, self.b.port), (), self.supervisor.server.port, 0, "0")
+        )
         self.workers: list[WorkerProcess] = []
         self._write_topology({"topology.workers": 2, "topology.acker.executors": 1, **conf}, topology)
         self.assign()

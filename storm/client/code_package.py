@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storm.client.module_names import refuse_taken
 from storm.environment_spec import MANIFEST, WHEELS, EnvironmentSpec
 from storm.errors import PackageError
 from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
@@ -63,7 +64,7 @@ def build_package(files: dict[str, Path], target: Path, requirements: PackedRequ
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
     Raises PackageError where a limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file
-    cannot be read or is no regular file, or a name cannot be in a package.
+    cannot be read or is no regular file, or a name cannot be in a package, or is that of another module in workers.
     """
     wheels = {} if requirements is None else {f"{WHEELS}/{name}": path for name, path in requirements.wheels.items()}
     everything = {**files, **wheels}
@@ -75,6 +76,7 @@ def build_package(files: dict[str, Path], target: Path, requirements: PackedRequ
     if taken := wheels.keys() & files.keys():
         raise PackageError(f"{files[min(taken)]} has the name of a wheel in the package: name it in .stormignore")
     _check(everything)
+    refuse_taken(files)
     try:
         hashes = {}
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.client.code_package import imported_files, project_files
+from storm.client.module_names import refuse_if_taken, refuse_taken
 from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
@@ -48,13 +49,17 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
 
     `conf` are the settings given by whoever submits: they win over the file's own. Raises TopologyFileError where the
     user's code fails, InvalidTopologyError where it makes no topology or a wrong one, PackageError where its project
-    cannot be packed.
+    cannot be packed, or for a module whose name workers have for another.
     """
     try:
         file = _entry_file(path)
     except OSError as error:
         raise InvalidTopologyError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
     root = path.resolve() if path.is_dir() else file.parent
+    first = file.relative_to(root).parts[0]
+    refuse_if_taken(first.partition(".")[0], root / first)
+    if path.is_dir():
+        refuse_taken(project_files(root))  # before the import, which would fail in other words
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(file), *args]
     sys.path.insert(0, str(root))
@@ -64,6 +69,7 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
     files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
+    refuse_taken(files)
     return LoadedTopology(topology, wanted, files)
 
 

@@ -1,4 +1,4 @@
-"""A blob's bytes from Nimbus to a file on this machine, which is what its hash says or is refused."""
+"""A blob's bytes from a Nimbus to a file on this machine, which is what its hash says or is refused."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from storm.errors import BlobCorruptError, PackageError
+from storm.errors import BlobCorruptError, BlobStoreError, PackageError, StormError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    Download = Callable[[str, Callable[[bytes], object]], object]
+    Write = Callable[[bytes], object]
+    Download = Callable[[Write], object]  # gives a blob's bytes, chunk by chunk; raises StormError if it cannot
+    Sources = Callable[[str, str], Iterable[Download]]  # (key, sha256) -> from where the blob may come, best first
 
 
-def download_verified(download: Download, key: str, path: Path, sha256: str, bytes_max: int | None = None) -> None:
-    """Write the blob to `path` and see it safe on the disk.
+def download_verified(sources: Sources, key: str, path: Path, sha256: str, bytes_max: int | None = None) -> None:
+    """Write the blob to `path`, from the first of its sources that gives what the hash says; see it safe on the disk.
 
-    `download(key, write)` gives the blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot.
-    Raises PackageError where more than `bytes_max` come (None: Nimbus limited them when they were uploaded),
-    BlobCorruptError where they do not have the SHA-256 `sha256`, OSError; what was written until then is left.
+    Raises what the sources said if that is the same, BlobStoreError with all of it if not. What one may say:
+    PackageError where more than `bytes_max` come (None: Nimbus limited them when they were uploaded), BlobCorruptError
+    where they do not have the SHA-256 `sha256`. Raises OSError. What was written until then is left.
     """
+    failures: dict[str, StormError] = {}
+    for download in sources(key, sha256):
+        try:
+            _download(download, key, path, sha256, bytes_max)
+        except StormError as error:
+            failures.setdefault(str(error), error)
+        else:
+            return
+    if len(failures) == 1:
+        raise failures.popitem()[1]
+    raise BlobStoreError("; ".join(failures))
+
+
+def _download(download: Download, key: str, path: Path, sha256: str, bytes_max: int | None) -> None:
     digest = hashlib.sha256()
     size = 0
     with path.open("wb") as file:
@@ -34,7 +50,7 @@ def download_verified(download: Download, key: str, path: Path, sha256: str, byt
             digest.update(chunk)
             file.write(chunk)
 
-        download(key, write)
+        download(write)
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != sha256:

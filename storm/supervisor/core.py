@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from storm.clock import Clock
-    from storm.cluster.records import Assignment
+    from storm.cluster.records import Assignment, BlobReplica
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import TopologyId
@@ -81,7 +81,7 @@ class SupervisorCore:
     """One supervisor. `options.node_id` names it; `thrift_port` is where its workers and Nimbus reach it.
 
     `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
-    whether the leading Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
+    whether a Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
     told which content each blob has that it asks for; None: nobody asks.
     """
 
@@ -242,6 +242,12 @@ class SupervisorCore:
         found = self._assignments.get(topology_id)
         uses = found and any(slot.node_id == self._options.node_id for slot in found.executor_slots.values())
         return found if uses else None
+
+    def replicas(self, key: str) -> list[BlobReplica]:
+        """Which Nimbuses hold the blob, as ZooKeeper knows. Any thread may call it. Raises CoordinationError."""
+        if self._cluster_state is None:
+            raise CoordinationError("ZooKeeper was not reached yet")
+        return self._cluster_state.blob_replicas(key)
 
     def _register_if_due(self, cluster_state: StormClusterState, now: float) -> bool:
         """Whether the id is ours, as far as is known: without it, nothing that is assigned to it is done."""

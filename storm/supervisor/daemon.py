@@ -40,7 +40,7 @@ from storm.supervisor.home import home_fingerprint, lock_directory, machine_fing
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.measures import SupervisorMeasures
-from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_downloads, code_lookup, make_client
+from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_sources, code_lookup, make_client
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.profiling import Profiler
@@ -162,9 +162,8 @@ class SupervisorDaemon:
         for_workers = _for_workers(options, settings)
         self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
-        self._localizer = Localizer(
-            options.supervisor_dir, blob_downloads(seeds, port, clock), self._workers.wake, options.download_threads
-        )
+        sources = blob_sources(seeds, port, clock, lambda key: self._core.replicas(key))
+        self._localizer = Localizer(options.supervisor_dir, sources, self._workers.wake, options.download_threads)
         self._environments = EnvironmentStore(
             options.supervisor_dir,
             clock,
@@ -200,7 +199,7 @@ class SupervisorDaemon:
         self._core.blob_contents = self._blobs
         self._core.slots.wants_restart = self._blobs.wants_restart
         self._core.slots.on_restarting = self._coordination_due.set
-        self._core.has_code = code_lookup(make_client(seeds, port, clock))
+        self._core.has_code = code_lookup(make_client(seeds, port, clock), self._core.replicas)
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
         self._measures = SupervisorMeasures(self._core, self._forwarder, options, clock)
 

@@ -20,7 +20,7 @@ import shutil
 import threading
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from storm.errors import PackageError, StormError
 from storm.supervisor.blob_download import download_verified
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.blob_download import Sources
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,14 @@ class _Wanted:
 class Localizer:
     """Implements `prepared_code.Code` on a disk. `request`, `look` and `keep` never wait for a download.
 
-    `download(key, write)` gives a blob's bytes to `write`, chunk by chunk, and raises a StormError if it cannot; each
-    thread makes one by `open_download`. `wake` is called from any thread when a download has ended.
+    Each thread makes its own `blob_download.Sources` by `open_sources`. `wake` is called from any thread when a
+    download has ended.
     """
 
     def __init__(
         self,
         supervisor_dir: Path,
-        open_download: Callable[[], Callable[[str, Callable[[bytes], object]], object]],
+        open_sources: Callable[[], Sources],
         wake: Callable[[], None],
         threads_max: int = 5,
     ) -> None:
@@ -75,8 +76,8 @@ class Localizer:
         self._dist_dir = supervisor_dir / "stormdist"
         self._tmp_dir = supervisor_dir / "tmp"
         self._wake = wake
-        self._threads = _Threads(open_download, threads_max)
-        self._other_threads = _Threads(open_download, threads_max)
+        self._threads = _Threads(open_sources, threads_max)
+        self._other_threads = _Threads(open_sources, threads_max)
         self._lock = threading.Lock()
         self._wanted: dict[TopologyId, _Wanted] = {}
         self._numbers = itertools.count()
@@ -101,7 +102,7 @@ class Localizer:
             if _holds(self._dist_dir / topology_id, hashes):
                 wanted.state = BlobsState.READY
                 return
-        self._threads.run(lambda download: self._fetch(topology_id, wanted, download))
+        self._threads.run(lambda sources: self._fetch(topology_id, wanted, sources))
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether it is here, and why not if that failed."""
@@ -126,8 +127,8 @@ class Localizer:
         for path in filter(None, doomed):
             self._threads.run(_remover(path))
 
-    def run(self, job: Callable[[Any], None]) -> None:
-        """Have a thread that fetches no code call `job` with its `download`. Any thread may call it; what `job` raises
+    def run(self, job: Callable[[Sources], None]) -> None:
+        """Have a thread that fetches no code call `job` with its sources. Any thread may call it; what `job` raises
         ends its thread.
         """
         self._other_threads.run(job)
@@ -137,13 +138,13 @@ class Localizer:
         self._threads.close()
         self._other_threads.close()
 
-    def _fetch(self, topology_id: TopologyId, wanted: _Wanted, download: Any) -> None:
+    def _fetch(self, topology_id: TopologyId, wanted: _Wanted, sources: Sources) -> None:
         """Make the topology's directory; its outcome is in `wanted` afterwards, whatever happens."""
         made = self._tmp_dir / f"{topology_id}.{next(self._numbers)}"
         failure = ""
         try:
             if self._is_current(topology_id, wanted):
-                self._make(topology_id, wanted, made, download)
+                self._make(topology_id, wanted, made, sources)
                 self._install(topology_id, wanted, made)
         except (StormError, OSError) as error:
             failure = f"could not get its code: {error}"
@@ -157,10 +158,10 @@ class Localizer:
             wanted.failure = failure
         self._wake()
 
-    def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, download: Any) -> None:
+    def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, sources: Sources) -> None:
         made.mkdir(parents=True)  # also where somebody removed all of the supervisor's directory meanwhile
         for name, sha256 in wanted.hashes.items():
-            download_verified(download, f"{topology_id}-{name}", made / name, sha256, BLOB_MAX_BYTES)
+            download_verified(sources, f"{topology_id}-{name}", made / name, sha256, BLOB_MAX_BYTES)
         if _PACKAGE in wanted.hashes:
             extract(made / _PACKAGE, made / _CODE)
         else:
@@ -196,17 +197,17 @@ class Localizer:
 
 
 class _Threads:
-    """At most `threads_max` of them, each with a download of its own; they do what comes in its order."""
+    """At most `threads_max` of them, each with sources of its own; they do what comes in its order."""
 
-    def __init__(self, open_download: Callable[[], Any], threads_max: int) -> None:
-        self._open_download = open_download
+    def __init__(self, open_sources: Callable[[], Sources], threads_max: int) -> None:
+        self._open_sources = open_sources
         self._threads_max = threads_max
         self._threads: list[threading.Thread] = []
-        self._queue: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[Sources], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, job: Callable[[Any], None]) -> None:
+    def run(self, job: Callable[[Sources], None]) -> None:
         self._queue.put(job)
         with self._lock:
             if len(self._threads) < self._threads_max and not self._closed:
@@ -221,12 +222,12 @@ class _Threads:
                 self._queue.put(None)
 
     def _work(self) -> None:
-        download = self._open_download()
+        sources = self._open_sources()
         while (job := self._queue.get()) is not None:
-            job(download)
+            job(sources)
 
 
-def _remover(path: Path) -> Callable[[Any], None]:
+def _remover(path: Path) -> Callable[[object], None]:
     return lambda _: shutil.rmtree(path, ignore_errors=True)
 
 

@@ -6,17 +6,22 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.blobstore.blob_store import code_key
-from storm.errors import StormError
+from storm.errors import BlobStoreError, CoordinationError, StormError
 from storm.metrics.series import components_part
+from storm.thrift.client import ThriftClient
 from storm.thrift.interface import storm_thrift
-from storm.thrift.nimbus_client import NimbusClient
+from storm.thrift.nimbus_client import NimbusClient, blob_chunks, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from storm.clock import Clock
+    from storm.cluster.records import BlobReplica
     from storm.ids import NodeId, TopologyId
+    from storm.supervisor.blob_download import Download, Sources, Write
     from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
+
+    Replicas = Callable[[str], Sequence[BlobReplica]]  # key -> who holds it; raises CoordinationError
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +79,54 @@ def make_client(seeds: Sequence[str], port: int, clock: Clock) -> NimbusClient:
     return NimbusClient(seeds, port, CALL_TIMEOUT_SECS, leader_wait_secs=LEADER_WAIT_SECS, clock=clock)
 
 
-def blob_downloads(
-    seeds: Sequence[str], port: int, clock: Clock
-) -> Callable[[], Callable[[str, Callable[[bytes], object]], object]]:
-    """What `Localizer` wants: a maker of `download(key, write)`, each with a connection of its own."""
-    return lambda: make_client(seeds, port, clock).download_blob
+def blob_sources(seeds: Sequence[str], port: int, clock: Clock, replicas: Replicas) -> Callable[[], Sources]:
+    """What `Localizer` wants: a maker of `sources(key, sha256)`, each with a client of its own for its thread.
+
+    A blob comes from a Nimbus that holds this content as ZooKeeper knows, whether any leads or not. Where ZooKeeper
+    cannot be asked, or knows of none, it comes from the leader, or another Nimbus that the leader knows.
+    """
+
+    def made() -> Sources:
+        client = make_client(seeds, port, clock)
+
+        def sources(key: str, sha256: str) -> Iterator[Download]:
+            for address in _holders(replicas, key, sha256):
+                yield _holder(address, key)
+            yield lambda write: client.download_blob(key, write)
+
+        return sources
+
+    return made
 
 
-def code_lookup(client: Caller) -> Callable[[TopologyId], bool]:
+def _holders(replicas: Replicas, key: str, sha256: str) -> list[str]:
+    try:
+        return [replica.nimbus_address for replica in replicas(key) if replica.sha256 == sha256]
+    except CoordinationError as error:
+        log.debug("Who holds the blob %s is not known: %s", key, error)
+        return []
+
+
+def _holder(address: str, key: str) -> Download:
+    def download(write: Write) -> None:
+        try:
+            with ThriftClient("Nimbus", *parse_address(address, 0), CALL_TIMEOUT_SECS) as client:
+                for chunk in blob_chunks(client, key):
+                    write(chunk)
+        except StormError as error:
+            raise BlobStoreError(f"from {address}: {error}") from error
+
+    return download
+
+
+def code_lookup(client: Caller, replicas: Replicas) -> Callable[[TopologyId], bool]:
     """What `SupervisorCore.has_code` wants, for one thread."""
-    return lambda topology_id: bool(client.call("isRemoteBlobExists", code_key(topology_id)))
+
+    def has_code(topology_id: TopologyId) -> bool:
+        key = code_key(topology_id)
+        return bool(replicas(key)) or bool(client.call("isRemoteBlobExists", key))
+
+    return has_code
 
 
 def _to_thrift(node_id: NodeId, beats: Sequence[WorkerBeat]) -> Any:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.blob_download import Sources
     from storm.supervisor.slot_runner import Blobs, WorkerHandle
 
 log = logging.getLogger(__name__)
@@ -67,14 +68,14 @@ class TopologyBlobs:
     """Implements `slot_runner.Blobs`: the code that `code` brings, and then the blobs that its conf names.
 
     The thread of the slots calls it, but for `keys` and `learn`. What takes long is done by `run`, in other threads:
-    it gives a job `download(key, write)`, see `Localizer`. `wake` is called from any thread when something has come,
+    it gives a job `blob_download.Sources`. `wake` is called from any thread when something has come,
     `on_keys` when somebody waits for a key to be looked up.
     """
 
     def __init__(
         self,
         code: Blobs,
-        run: Callable[[Callable[[Any], None]], None],
+        run: Callable[[Callable[[Sources], None]], None],
         directories: tuple[Path, Path],
         wake: Callable[[], None],
         clock: Clock,
@@ -310,14 +311,14 @@ class TopologyBlobs:
 
     # Jobs
 
-    def _make(self, key: str, version: Version, download: Any) -> None:
+    def _make(self, key: str, version: Version, sources: Sources) -> None:
         """Bring a version here; its outcome is noted afterwards, whatever happens."""
         made = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
         packed = made / _PACKED / key  # by its own name, for errors
         failure, is_lasting = "", False
         try:
             packed.parent.mkdir(parents=True)
-            download_verified(download, version_key(key, version.sha256), packed, version.sha256)
+            download_verified(sources, version_key(key, version.sha256), packed, version.sha256)
             if version.is_unpacked:
                 unpack(packed, made / _DATA)
                 shutil.rmtree(packed.parent)

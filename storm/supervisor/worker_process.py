@@ -217,7 +217,11 @@ class WorkerProcesses:
     def _start(
         self, command: list[str], environment: dict[str, str], log_file: Path, directory: Path
     ) -> subprocess.Popen[bytes]:
+        """SIGTERM is blocked in the new process until it lets it through: one that is told to end before it can handle
+        that ends in order as soon as it can.
+        """
         log_fd = worker_logs.open_log(log_file, self._options.worker_log_max_bytes)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # of this thread, and what it starts
         try:
             return subprocess.Popen(
                 command,
@@ -229,6 +233,7 @@ class WorkerProcesses:
                 start_new_session=True,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(log_fd)
 
     def _hold(self, worker_id: str, held: _Held) -> None:

@@ -18,8 +18,8 @@ from storm.messaging.batch import WorkerAddress, node_hash, topology_hash
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storm.cluster.records import Assignment
-    from storm.ids import TaskId, TopologyId, WorkerSlot
+    from storm.cluster.records import Assignment, SupervisorInfo
+    from storm.ids import NodeId, TaskId, TopologyId, WorkerSlot
 
 
 class Peer(NamedTuple):
@@ -94,6 +94,23 @@ def plan(wanted: View, opened: Iterable[Peer]) -> list[Connect | Disconnect]:
     peers = set(wanted.peers.values())
     close = [Disconnect(peer) for peer in sorted(there - peers)]
     return [*close, *(Connect(peer) for peer in sorted(peers - there))]
+
+
+def awaited(
+    missing: Iterable[Peer], supervisors: Mapping[NodeId, SupervisorInfo], topology_id: TopologyId
+) -> list[Peer]:
+    """Those of the peers that were not heard of yet which are about to come, as far as their supervisors say.
+
+    Not one whose worker of this topology died more than once in a row: it may die again, any number of times. Nor one
+    whose supervisor is gone: nobody starts it. `supervisors`: the records of those that live.
+    """
+    failing = {
+        (node_id, failure.port)
+        for node_id, info in supervisors.items()
+        for failure in info.failures
+        if failure.topology_id == topology_id and failure.deaths > 1
+    }
+    return [peer for peer in missing if peer.slot.node_id in supervisors and peer.slot not in failing]
 
 
 def sender(seen: View, address: WorkerAddress) -> Sender:

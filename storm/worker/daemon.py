@@ -1,10 +1,11 @@
 """A worker process: one supervisor's slot, running some executors of one topology.
 
 Start: launch file, first heartbeat, topology and conf from the supervisor's disk, ZooKeeper, the port, the executors.
-Spouts become active once every peer was heard of (or PEERS_WAIT_SECS have passed) and the topology is active. Then one
-loop compares wanted with actual, on a period and when a watch wakes it. An unreachable ZooKeeper stops nothing. Exit
-codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a fault of the worker itself;
-21 an executor was stuck, and the topology wants a new worker then.
+Spouts become active once every peer was heard of (or PEERS_WAIT_SECS have passed) and the topology is active. A peer
+that dies again and again, or whose supervisor is gone, is not waited for: one that cannot live must not hold up those
+that are started anew. Then one loop compares wanted with actual, on a period and when a watch wakes it. An unreachable
+ZooKeeper stops nothing. Exit codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a
+fault of the worker itself; 21 an executor was stuck, and the topology wants a new worker then.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from storm.worker.receive import Receive
 from storm.worker.transfer import TransferOptions, WorkerTransfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from storm.clock import Clock
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from storm.executor.lanes import Lanes
     from storm.executor.plan import WorkerPlan
     from storm.messaging.transport import Transport
+    from storm.worker.connections import Peer
     from storm.worker.heartbeats import Caller
     from storm.worker.launch import Launch
     from storm.worker.log_records import PlacedRecords
@@ -59,6 +61,7 @@ EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR, EXIT_S
 
 PEERS_WAIT_SECS = 30.0
 PEERS_POLL_SECS = 0.05
+SUPERVISORS_POLL_SECS = 1.0  # who is up is heard of before: their records are read for the others only
 LOW_MARK = 0.5  # of the high one, as for tasks within a worker
 SHUTDOWN_MARGIN_SECS = 0.5  # of the time that the supervisor gives, for sockets and ZooKeeper
 # Every tuple and its list of values are objects that the collector follows: its default thresholds cost 40 % of the
@@ -105,6 +108,7 @@ class Worker:
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
         self._started_at = parts.clock.now()
+        self._ask_at = self._started_at + SUPERVISORS_POLL_SECS
         self._assignment: Assignment | None = None
         self._status: TopologyStatus | None = None
         self._peers_ready = False
@@ -252,11 +256,24 @@ class Worker:
         if not missing:
             logger.info("Every peer was heard of after %.2f s.", now - self._started_at)
             return True
-        if now - self._started_at < PEERS_WAIT_SECS:
-            return False
+        waited_secs = now - self._started_at
+        if waited_secs < PEERS_WAIT_SECS:
+            if now < self._ask_at:
+                return False
+            self._ask_at = now + SUPERVISORS_POLL_SECS
+            if self._is_any_awaited(missing):
+                return False
         names = ", ".join(map(name_of, missing))
-        logger.warning("Going on without peers that were not heard of in %d s: %s", PEERS_WAIT_SECS, names)
+        logger.warning("Going on without peers that were not heard of in %.0f s: %s", waited_secs, names)
         return True
+
+    def _is_any_awaited(self, missing: Sequence[Peer]) -> bool:
+        try:
+            found = {node_id: self._state.supervisor(node_id) for node_id in sorted({p.slot.node_id for p in missing})}
+        except CoordinationError:
+            return True
+        supervisors = {node_id: there[0] for node_id, there in found.items() if there is not None}
+        return bool(connections.awaited(missing, supervisors, self.launch.topology_id))
 
 
 def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: WorkerPlan | None = None) -> Worker:
@@ -363,6 +380,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
             worker.end(EXIT_ORDERLY, reason)
 
     signal.signal(signal.SIGTERM, lambda number, frame: end("told by a signal"))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # its supervisor starts it with SIGTERM blocked
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor, which tells its workers
     heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
     sys.path.insert(0, str(told.code_dir))
@@ -374,6 +392,8 @@ def _run(told: Launch, records: PlacedRecords) -> int:
             auth=options.zookeeper_auth,
             stopped=lambda: not ending.empty(),
         )
+        if not ending.empty():
+            return EXIT_ORDERLY  # before the user's code, which may take long to load
         limits = ZeroMqLimits(
             options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads
         )

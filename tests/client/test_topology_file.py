@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.client.topology_file import TopologyFileError, load_topology
-from storm.errors import InvalidTopologyError
+from storm.errors import InvalidTopologyError, PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,41 @@ def test_what_is_not_a_topology_file_is_refused(tmp_path: Path, name: str, messa
 
 
 def test_a_file_named_like_a_loaded_module_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidTopologyError, match="has the name of the module json, which is loaded"):
-        load_topology(file(tmp_path, HEAD, "json.py"), {})
+    with pytest.raises(InvalidTopologyError, match="has the name of the module pytest, which is loaded"):
+        load_topology(file(tmp_path, HEAD, "pytest.py"), {})
+
+
+@pytest.mark.parametrize("name", ["queue.py", "turtledemo.py", "kazoo.py", "storm.py"])
+def test_a_file_named_like_a_module_that_workers_have_is_refused_unread(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PackageError, match=rf"{name} has the name of .*: rename it$"):
+        load_topology(file(tmp_path, "raise AssertionError", name), {})
+
+
+def test_a_module_beside_the_file_with_such_a_name_is_refused_if_the_file_uses_it(tmp_path: Path) -> None:
+    topology = file(tmp_path, HEAD + "topology = StormTopology()")
+    file(tmp_path, "", "turtledemo.py")
+    assert set(load_topology(topology, {}).files) == {"my_topology.py"}
+    topology = file(tmp_path, HEAD + "import turtledemo\ntopology = StormTopology()", "my_other_topology.py")
+    with pytest.raises(PackageError, match=r"turtledemo\.py has the name of Python's module turtledemo"):
+        load_topology(topology, {})
+
+
+def test_a_project_with_such_a_module_is_refused_unless_it_is_not_shipped(tmp_path: Path) -> None:
+    file(tmp_path, HEAD + "topology = StormTopology()", "topology.py")
+    (tmp_path / "msgpack").mkdir()
+    file(tmp_path / "msgpack", "", "__init__.py")
+    with pytest.raises(PackageError, match="msgpack has the name of the module msgpack that Storm needs"):
+        load_topology(tmp_path, {})
+    (tmp_path / ".stormignore").write_text("/msgpack/\n")
+    assert set(load_topology(tmp_path, {}).files) == {"topology.py", ".stormignore"}
+
+
+def test_nor_may_the_directory_of_a_projects_file_have_such_a_name(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    file(tmp_path / "code", HEAD + "topology = StormTopology()", "orders_flow.py")
+    (tmp_path / "pyproject.toml").write_text('[tool.storm]\ntopology = "code/orders_flow.py"\n')
+    with pytest.raises(PackageError, match="code has the name of Python's module code"):
+        load_topology(tmp_path, {})
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class SupervisorProcess(Process):
         self.core.on_wanted = self.wake_slots
         self.core.on_failure = self._coordinate.wake
         self.core.watch = self.core.wake
-        self.core.has_code = code_lookup(host.cluster.nimbus_link(host))
+        self.core.has_code = code_lookup(host.cluster.nimbus_link(host), self.core.replicas)
         self.session.add_listener(self._connection_changed)
         self.run(self._started)
 

@@ -5,32 +5,63 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.errors import BlobCorruptError, PackageError
+from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError, PackageError
 from storm.supervisor.blob_download import download_verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    Write = Callable[[bytes], object]
+
 SHA256 = hashlib.sha256(b"one two").hexdigest()
 
 
-def download(key: str, write: Callable[[bytes], object]) -> None:
-    for chunk in (b"one", b" ", key.encode()):
+def two(write: Write) -> None:
+    for chunk in (b"one", b" ", b"two"):
         write(chunk)
 
 
+def too(write: Write) -> None:
+    write(b"one too")
+
+
+def cut(write: Write) -> None:
+    write(b"one")
+    raise BlobNotFoundError("nothing more came")
+
+
 def test_chunks_become_the_file(tmp_path: Path) -> None:
-    download_verified(download, "two", tmp_path / "file", SHA256, bytes_max=7)
+    download_verified(lambda key, sha256: [two], "two", tmp_path / "file", SHA256, bytes_max=7)
     assert (tmp_path / "file").read_bytes() == b"one two"
 
 
 def test_other_bytes_than_the_hash_says_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BlobCorruptError, match="blob too: its 7 bytes do not have the hash that its record names"):
-        download_verified(download, "too", tmp_path / "file", SHA256)
+    with pytest.raises(BlobCorruptError, match="blob two: its 7 bytes do not have the hash that its record names"):
+        download_verified(lambda key, sha256: [too], "two", tmp_path / "file", SHA256)
 
 
 def test_it_ends_at_the_limit_and_not_after_it(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="blob two has more than 6 bytes"):
-        download_verified(download, "two", tmp_path / "file", SHA256, bytes_max=6)
+        download_verified(lambda key, sha256: [two], "two", tmp_path / "file", SHA256, bytes_max=6)
     assert len((tmp_path / "file").read_bytes()) <= 6
+
+
+def test_a_blob_comes_from_the_first_place_that_has_it(tmp_path: Path) -> None:
+    asked = []
+
+    def sources(key: str, sha256: str) -> list[Callable[[Write], None]]:
+        asked.append((key, sha256))
+        return [cut, too, two, lambda write: pytest.fail("it was there")]
+
+    download_verified(sources, "two", tmp_path / "file", SHA256)
+    assert (tmp_path / "file").read_bytes() == b"one two"
+    assert asked == [("two", SHA256)]
+
+
+def test_what_each_place_said_is_told_once(tmp_path: Path) -> None:
+    said = "^nothing more came; blob two: its 7 bytes do not have the hash that its record names$"
+    with pytest.raises(BlobStoreError, match=said):
+        download_verified(lambda key, sha256: [cut, too, cut], "two", tmp_path / "file", SHA256)
+    with pytest.raises(BlobNotFoundError, match=r"^nothing more came$"):
+        download_verified(lambda key, sha256: [cut, cut], "two", tmp_path / "file", SHA256)

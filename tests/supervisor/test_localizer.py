@@ -42,7 +42,10 @@ class Store:
         self.localizer = self.started()
 
     def started(self) -> Localizer:
-        return Localizer(self.directory, lambda: self.download, self.woken, threads_max=2)
+        return Localizer(self.directory, lambda: self.sources, self.woken, threads_max=2)
+
+    def sources(self, key: str, sha256: str) -> list[Callable[[Callable[[bytes], object]], object]]:
+        return [lambda write: self.download(key, write)]
 
     def download(self, key: str, write: Callable[[bytes], object]) -> None:
         self.asked.append(key)

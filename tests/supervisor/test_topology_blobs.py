@@ -77,6 +77,9 @@ class Machine:
             self.nimbus[f"{key}.{sha256(data)}"] = data
         self.blobs.learn({key: sha256(data)})
 
+    def sources(self, key: str, sha256: str) -> list[Callable[[Callable[[bytes], object]], object]]:
+        return [lambda write: self.download(key, write)]
+
     def download(self, key: str, write: Callable[[bytes], object]) -> None:
         self.asked.append(key)
         if self.nimbus is None:
@@ -86,7 +89,7 @@ class Machine:
 
     def run_jobs(self) -> None:
         while self.jobs:
-            self.jobs.pop(0)(self.download)
+            self.jobs.pop(0)(self.sources)
 
     def settle(self, assignment: LocalAssignment) -> tuple[BlobsState, str]:
         """As the slots' thread does it until nothing is left to do."""

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from storm.cluster.records import Assignment
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, SlotFailure, SupervisorInfo
 from storm.ids import ExecutorId, WorkerSlot
 from storm.messaging.batch import WorkerAddress, node_hash, topology_hash
-from storm.worker.connections import Connect, Disconnect, Peer, alone, own_address, plan, sender, view
+from storm.worker.connections import Connect, Disconnect, Peer, alone, awaited, own_address, plan, sender, view
 
 MINE = WorkerSlot("a", 6700)
 NEAR = WorkerSlot("a", 6701)
@@ -49,6 +49,33 @@ def test_wanted_connections_are_opened_and_others_closed_first() -> None:
     assert plan(SEEN, []) == [Connect(NEAR_PEER), Connect(FAR_PEER)]
     assert plan(SEEN, [NEAR_PEER, older]) == [Disconnect(older), Connect(FAR_PEER)]
     assert plan(SEEN, [NEAR_PEER, FAR_PEER]) == []
+
+
+def supervisor(node_id: str, *failures: SlotFailure) -> SupervisorInfo:
+    return SupervisorInfo(node_id, f"host-{node_id}", (6700, 6701), (), 1, 0, "0", failures=failures)
+
+
+def test_peers_are_waited_for_unless_they_die_again_and_again_or_nobody_starts_them() -> None:
+    failure = SlotFailure(FAR.port, "wc-1-0", "waiting-for-worker-start", 2, "exited with code 1", "", 0)
+    peers = [NEAR_PEER, FAR_PEER]
+    a, b = supervisor("a"), supervisor("b", failure)
+    assert awaited(peers, {"a": a, "b": supervisor("b")}, "wc-1-0") == peers
+    assert awaited(peers, {"a": a, "b": b}, "wc-1-0") == [NEAR_PEER]
+    assert awaited(peers, {"a": a}, "wc-1-0") == [NEAR_PEER]
+    assert awaited(peers, {"b": b}, "wc-1-0") == []
+
+
+def test_what_died_once_or_waits_for_its_environment_is_waited_for() -> None:
+    died = SlotFailure(FAR.port, "wc-1-0", "waiting-for-worker-start", 1, "exited with code 1", "", 0)
+    waits = SlotFailure(FAR.port, "wc-1-0", BUILDING_ENVIRONMENT, 0, "waits for its environment", "", 0)
+    for failure in (died, waits):
+        assert awaited([FAR_PEER], {"b": supervisor("b", failure)}, "wc-1-0") == [FAR_PEER]
+
+
+def test_what_died_of_another_topology_or_on_another_port_is_waited_for() -> None:
+    other = SlotFailure(FAR.port, "wc-2-0", "backing-off", 3, "exited with code 1", "", 0)
+    others = supervisor("b", other, replace(other, topology_id="wc-1-0", port=6701))
+    assert awaited([FAR_PEER], {"b": others}, "wc-1-0") == [FAR_PEER]
 
 
 @pytest.mark.parametrize(

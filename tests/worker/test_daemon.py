@@ -12,7 +12,16 @@ import pytest
 from exchange_parts import StandingClock
 
 from storm.cluster.memory import MemoryTree
-from storm.cluster.records import Assignment, DebugOptions, LogConfig, LoggerLevel, StormBase, TopologyStatus
+from storm.cluster.records import (
+    Assignment,
+    DebugOptions,
+    LogConfig,
+    LoggerLevel,
+    SlotFailure,
+    StormBase,
+    SupervisorInfo,
+    TopologyStatus,
+)
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
@@ -24,7 +33,15 @@ from storm.topology.builder import TopologyBuilder
 from storm.topology.component import Bolt, Spout
 from storm.topology.parallelism import component_tasks, normalise, normalise_conf
 from storm.topology.system_topology import system_topology
-from storm.worker.daemon import EXIT_EXECUTOR_ERROR, EXIT_ORDERLY, PEERS_WAIT_SECS, Worker, WorkerParts, build_worker
+from storm.worker.daemon import (
+    EXIT_EXECUTOR_ERROR,
+    EXIT_ORDERLY,
+    PEERS_WAIT_SECS,
+    SUPERVISORS_POLL_SECS,
+    Worker,
+    WorkerParts,
+    build_worker,
+)
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
@@ -94,6 +111,8 @@ class Story:
         self.executors = {A: [ExecutorId(t, t) for t in near], B: [ExecutorId(t, t) for t in tasks["check"]]}
         self.assign(1)
         self.state.create_storm_base(StormBase(TOPOLOGY_ID, "wc", TopologyStatus.ACTIVE, 2, {}, 0))
+        for slot in (A, B):
+            self.register_supervisor(slot)
 
     def assign(self, version: int, epochs: dict[WorkerSlot, int] | None = None) -> None:
         slots = {executor: slot for slot, executors in self.executors.items() for executor in executors}
@@ -101,6 +120,10 @@ class Story:
         self.state.put_assignment(
             Assignment(TOPOLOGY_ID, version, slots, {}, hosts, {A: 1, B: 1, **(epochs or {})}),
         )
+
+    def register_supervisor(self, slot: WorkerSlot, *failures: SlotFailure) -> None:
+        host = f"host-{slot.node_id}"
+        self.state.put_supervisor(SupervisorInfo(slot.node_id, host, (slot.port,), (), 1, 0, "0", failures=failures))
 
     def set_status(self, status: TopologyStatus) -> None:
         found = self.state.storm_base_versioned(TOPOLOGY_ID)
@@ -178,7 +201,34 @@ def test_spouts_wait_for_the_peers(story: Story) -> None:
 
 def test_but_not_for_ever(story: Story) -> None:
     a = story.worker(A)
-    story.clock.sleep(PEERS_WAIT_SECS)
+    story.clock.sleep(PEERS_WAIT_SECS / 2)
+    story.turns(a, count=2)
+    assert not a.active
+    story.clock.sleep(PEERS_WAIT_SECS / 2)
+    story.turns(a, count=2)
+    assert a.active
+
+
+def test_nor_for_one_that_dies_again_and_again(story: Story) -> None:
+    failure = SlotFailure(B.port, TOPOLOGY_ID, "backing-off", 3, "exited with code 1", "", 0)
+    story.register_supervisor(B, failure)
+    a = story.worker(A)
+    story.turns(a, count=2)
+    assert not a.active  # it may be up all the same, and is heard of within moments then
+    story.clock.sleep(SUPERVISORS_POLL_SECS)
+    story.turns(a, count=2)
+    assert a.active
+    story.turns(a, story.worker(B))
+    assert sorted(acked) == list(range(1, 51))  # what was emitted meanwhile has waited for it
+
+
+def test_nor_for_one_whose_supervisor_is_gone(story: Story) -> None:
+    a = story.worker(A)
+    story.clock.sleep(SUPERVISORS_POLL_SECS)
+    story.turns(a, count=2)
+    assert not a.active
+    story.state.remove_supervisor(B.node_id)
+    story.clock.sleep(SUPERVISORS_POLL_SECS)
     story.turns(a, count=2)
     assert a.active
 

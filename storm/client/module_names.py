@@ -1,0 +1,46 @@
+"""Names that no module of a topology's own may have: those of Python's modules, of this package and what workers need.
+
+Of two modules of one name a process has the one that it imported first. The process that submits and a worker have
+imported different ones before they come to the user's code, and import more later: so what runs in the one would fail
+in the other, with an error about something else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING
+
+from storm.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+# Modules of the dependencies in pyproject.toml and of theirs, but for those of daemons that import no user's code.
+NEEDED = {
+    "_yaml", "click", "cloudpickle", "ijson", "kazoo", "msgpack", "msgspec", "pathspec", "ply", "storm", "thriftpy2",
+    "yaml", "zmq",
+}  # fmt: skip
+
+
+def refuse_taken(files: Mapping[str, Path]) -> None:
+    """`files`: {name in the package: file}. Raises PackageError for a module, at its top, whose name is taken."""
+    for name, file in sorted(files.items()):
+        parts = name.split("/")
+        module = inspect.getmodulename(parts[-1])
+        if len(parts) == 1 and module is not None:
+            refuse_if_taken(module, file)
+        elif len(parts) == 2 and module == "__init__":
+            refuse_if_taken(parts[0], file.parent)
+
+
+def refuse_if_taken(module: str, path: Path) -> None:
+    """Raises PackageError that names `path`, the file or directory of the module, if the module's name is taken."""
+    if module in NEEDED:
+        other = f"the module {module} that Storm needs"
+    elif module in sys.stdlib_module_names:
+        other = f"Python's module {module}"
+    else:
+        return
+    raise PackageError(f"{path} has the name of {other}, and a worker may import the one for the other: rename it")
