@@ -10,8 +10,8 @@ import pytest
 # Of what others depend on, and of Python's own what brings many more modules.
 HEAVY = {
     "asyncio", "cloudpickle", "email", "h11", "http.client", "http.server", "importlib.metadata", "jinja2", "kazoo",
-    "msgpack", "msgspec", "ply", "prometheus_client", "psutil", "ssl", "starlette", "tarfile", "thriftpy2", "urllib.request",
-    "uvicorn", "yaml", "zmq",
+    "msgpack", "msgspec", "ply", "prometheus_client", "psutil", "ssl", "starlette", "tarfile", "thriftpy2",
+    "urllib.request", "uvicorn", "yaml", "zmq",
 }  # fmt: skip
 NIMBUS_LINK = "storm.thrift.nimbus_client.NimbusClient(['localhost'], 6627, 1.0)"
 STARTS = {

@@ -52,7 +52,7 @@ class DaemonPages:
 
     @cached_property
     def _exposition(self) -> Exposition:
-        """Made at the first scrape: prometheus_client brings HTTP servers and clients, which no daemon's start needs."""
+        """Made at the first scrape: prometheus_client brings HTTP servers and clients, which no start needs."""
         from storm.exposition.text import Exposition
 
         return Exposition(self._families, self._read)

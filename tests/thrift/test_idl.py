@@ -93,7 +93,14 @@ def test_what_is_not_understood_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["1 string a;", "string a;", "1: a;", "1: list<i32> a = {1};", "1: string a\n  2: string b;", '1: string a = "x" 2;'],
+    [
+        "1 string a;",
+        "string a;",
+        "1: a;",
+        "1: list<i32> a = {1};",
+        "1: string a\n  2: string b;",
+        '1: string a = "x" 2;',
+    ],
 )
 def test_a_field_that_is_not_understood_is_refused_with_its_place(statement: str) -> None:
     [struct] = definitions(f"struct Many {{\n  {statement}\n}}").values()
