@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _NOT_CODE = re.compile(r"//[^\n]*|^namespace [^\n]*", re.MULTILINE)
 _DEFINITION = re.compile(r"^(enum|struct|union|exception|service) (\w+) \{(.*?)\}$", re.MULTILINE | re.DOTALL)
-_METHOD = re.compile(r"(.+) (\w+)\((.*?)\)(?: throws \((.*)\))?")
-_FIELD = re.compile(r'(\d+): (?:(required|optional) )?(.+?) (\w+)(?: = ("[^"]*"|-?\d+|\{\}|\[\]))?')
+_TYPE = r"(\w+(?:<[\w<>, ]+>)?)"
+_METHOD = re.compile(_TYPE + r" (\w+)\((.*?)\)(?: throws \((.*)\))?")
+_FIELD = re.compile(r"(\d+): (?:(required|optional) )?" + _TYPE + r' ([A-Za-z_]\w*)(?: = ("[^"]*"|-?\d+|\{\}|\[\]))?')
 _MEMBER = re.compile(r"(\w+) = (\d+)")
 _CONTAINER = re.compile(r"(list|set|map)<(.+)>")
 _DEFAULTS: dict[str, Any] = {"{}": {}, "[]": []}

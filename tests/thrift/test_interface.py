@@ -97,9 +97,9 @@ def classes() -> dict[str, Any]:
 
 
 def told(spec: Any) -> Any:
-    """A `thrift_spec` with names in place of classes, in order."""
+    """A `thrift_spec` with names in place of classes, in the order of numbers."""
     if isinstance(spec, dict):
-        return [(number, told(entry)) for number, entry in spec.items()]
+        return [(number, told(entry)) for number, entry in sorted(spec.items())]
     if isinstance(spec, tuple | list):
         return tuple(map(told, spec))
     return spec.__name__ if isinstance(spec, type) else spec
