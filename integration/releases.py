@@ -136,7 +136,7 @@ def _add_to_thrift(package: Path) -> None:
     for name in _STRUCTS:
         _patch(
             package / "thrift" / "storm.thrift",
-            (f"struct {name} {{\n", f'struct {name} {{\n  999: optional string {ADDED} = "something"\n'),
+            (f"struct {name} {{\n", f'struct {name} {{\n  999: optional string {ADDED} = "something";\n'),
         )
 
 

@@ -37,15 +37,16 @@ _OPTIONS = {  # {option of requirements.txt that both pip and uv know: whether i
     "--no-binary": False, "--only-binary": False, "--trusted-host": False,
 }  # fmt: skip
 _FLAGS = {"--pre", "--prefer-binary", "--require-hashes", "--no-index"}
-_NAME = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*")
+# Text, which `re` compiles at its first use and keeps: most processes that import this never read a requirement.
+_NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*"
 _ONE_VERSION = r"(?:===|==|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9][A-Za-z0-9.!+*_-]*"
 # A comma between any two: were it optional, the blanks around it could be matched in many ways.
-_VERSION = re.compile(rf"\(?\s*(?:{_ONE_VERSION}(?:\s*,\s*{_ONE_VERSION})*)?\s*,?\s*\)?")
-_ADDRESS = re.compile(r"(https?|git\+https?|git\+ssh)://[^\s]+")
-_HASH = re.compile(r"\s+--hash[= ](sha256|sha384|sha512):[0-9a-f]+(?=\s|$)")
-_PYTHON = re.compile(r"3\.\d{1,3}")
-_WHEEL = re.compile(r"[A-Za-z0-9][\w.]*-[\w.!+]+(-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = rf"\(?\s*(?:{_ONE_VERSION}(?:\s*,\s*{_ONE_VERSION})*)?\s*,?\s*\)?"
+_ADDRESS = r"(https?|git\+https?|git\+ssh)://[^\s]+"
+_HASH = r"\s+--hash[= ](sha256|sha384|sha512):[0-9a-f]+(?=\s|$)"
+_PYTHON = r"3\.\d{1,3}"
+_WHEEL = r"(?a)[A-Za-z0-9][\w.]*-[\w.!+]+(-\d[\w.]*)?-[\w.]+-[\w.]+-[\w.]+\.whl"
+_SHA256 = r"[0-9a-f]{64}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,14 @@ class EnvironmentSpec:
 def from_plain(plain: Any) -> EnvironmentSpec:
     """Raises PackageError for what no client of ours writes: it comes from a package."""
     python, lines, wheels = _fields(plain)
-    if not isinstance(python, str) or not _PYTHON.fullmatch(python):
+    if not isinstance(python, str) or not re.fullmatch(_PYTHON, python):
         raise PackageError(f"its manifest names Python {python!r:.50}, which is no version such as 3.11")
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise PackageError("the requirements of its manifest are not a list of texts")
     if not isinstance(wheels, dict) or len(wheels) > WHEELS_MAX:
         raise PackageError("the wheels of its manifest are not a list of names and hashes")
     for name, sha256 in wheels.items():
-        if not _WHEEL.fullmatch(name) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        if not re.fullmatch(_WHEEL, name) or not isinstance(sha256, str) or not re.fullmatch(_SHA256, sha256):
             raise PackageError(
                 f"its manifest names the wheel {name[:SHOWN_CHARS]!r}, which is none, or has no hash of it"
             )
@@ -147,16 +148,16 @@ def check_line(line: str) -> None:
     if line.startswith("-"):
         _check_option(line, shown)
         return
-    name = _NAME.match(line)
-    plain = _HASH.sub("", line)
+    name = re.match(_NAME, line)
+    plain = re.sub(_HASH, "", line)
     if " --" in plain:
         raise PackageError(f"the requirement {shown} has an option other than --hash")
     wanted, _, marker = plain.partition(" ;") if " @ " in plain else plain.partition(";")
     rest = wanted[name.end() :].strip() if name else "?"
     if rest.startswith("@"):
-        if not _ADDRESS.fullmatch(rest[1:].strip()):
+        if not re.fullmatch(_ADDRESS, rest[1:].strip()):
             raise PackageError(f"the requirement {shown} must name an http or git address: {_TRAVELS}")
-    elif name is None or not _VERSION.fullmatch(rest) or wanted.strip().endswith((".whl", ".zip", ".gz")):
+    elif name is None or not re.fullmatch(_VERSION, rest) or wanted.strip().endswith((".whl", ".zip", ".gz")):
         if wanted.startswith((".", "/", "file:")) or wanted.strip().endswith((".whl", ".zip", ".gz")):
             raise PackageError(f"the requirement {shown} names a file, which no host has: {_TRAVELS}")
         raise PackageError(f"the requirement {shown} is none that pip understands")
@@ -184,7 +185,7 @@ def _check_option(line: str, shown: str) -> None:
 
 def project_of(line: str) -> str | None:
     """The project that a requirement names, as indexes compare names (PEP 503); None for an option."""
-    found = None if line.startswith("-") else _NAME.match(line)
+    found = None if line.startswith("-") else re.match(_NAME, line)
     return None if found is None else normalised(found[1])
 
 
@@ -192,7 +193,7 @@ def from_wheels(line: str, wheels: Iterable[tuple[str, str]]) -> str:
     """A requirement as it holds where nothing but these wheels, (file name, sha256), is installed: its address, from
     which nobody is to fetch it, is left out. It is the version of its wheel, if there is one only.
     """
-    found = None if line.startswith("-") else _NAME.match(line)
+    found = None if line.startswith("-") else re.match(_NAME, line)
     if found is None or not line[found.end() :].startswith("@"):
         return line
     _, _, more = line[found.end() + 1 :].strip().partition(" ")

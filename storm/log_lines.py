@@ -21,9 +21,10 @@ NONE = "-"
 
 _STAMP = r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{3})Z?"
 _PLACE = r"(?:-|[^/\]]+/(?P<worker>(?:\[[^/\[\]]*\])?[^/\[\]]+)(?:/(?P<component>[^/]+)/(?P<task>\d+|-))?)"
-_OURS = re.compile(_STAMP + r" (?P<level>\S+|Level \d+) \[" + _PLACE + r"\] (?P<logger>.*?): (?P<message>.*)")
+# Text, which `re` compiles at its first use and keeps: workers import this, and read no log.
+_OURS = _STAMP + r" (?P<level>\S+|Level \d+) \[" + _PLACE + r"\] (?P<logger>.*?): (?P<message>.*)"
 # What a user's own format, or another release, may have written.
-_OTHER = re.compile(_STAMP + r"\s*(?:(?P<level>DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b)?[\s:-]*(?P<message>.*)")
+_OTHER = _STAMP + r"\s*(?:(?P<level>DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b)?[\s:-]*(?P<message>.*)"
 
 
 class Place(NamedTuple):
@@ -129,9 +130,9 @@ def _begin(line: str) -> Record | None:
     told = _of_json(line)
     if told is not None:
         return told
-    match = _OURS.match(line)
+    match = re.match(_OURS, line)
     if match is None:
-        match = _OTHER.match(line)
+        match = re.match(_OTHER, line)
         if match is None:
             return None
         return Record(_time(match["time"]), match["level"], None, None, None, match["message"], (line,))

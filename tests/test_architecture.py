@@ -64,7 +64,6 @@ IMPORTED_BY = {"local": {"cli", "testing", "__init__"}, "testing": set(), "cli":
 ONLY_IN: dict[str, set[str]] = {
     "kazoo": {"cluster.zookeeper", "cluster.zookeeper_session"},
     "zmq": {"messaging.zeromq"},
-    "thriftpy2": {"thrift.*"},
     "msgpack": {"messaging.tuple_codec", "cluster.record_codec"},
     "msgspec": {"messaging.tuple_codec", "cluster.record_codec"},
     "pickle": {"topology.pickling", "executor.component_loading", "local.*"},
@@ -95,7 +94,7 @@ ONLY_IN: dict[str, set[str]] = {
 PURE = {
     "environment_spec", "errors", "ids", "log_lines", "tuples", "package_rules",
     "config.addresses", "config.blob_map", "config.near_names",
-    "hosts.checks", "hosts.facts",
+    "hosts.checks", "hosts.cluster_facts", "hosts.facts",
     "http.problems", "http.request_guard",
     "topology.structure", "topology.output_fields", "topology.validation", "topology.system_topology",
     "topology.parallelism", "topology.failures", "topology.consumer_registration",
@@ -103,6 +102,7 @@ PURE = {
     "nimbus.assignments", "nimbus.cleanup", "nimbus.departures",
     "scheduler.scheduling_state", "scheduler.even", "scheduler.tags",
     "cluster.paths", "cluster.records",
+    "thrift.idl",
     "supervisor.assignment_sync", "supervisor.environments", "supervisor.registration", "supervisor.slot",
     "supervisor.blob_versions",
     "worker.connections", "worker.backpressure",

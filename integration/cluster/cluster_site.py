@@ -13,14 +13,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import yaml
+from seen_processes import command_lines, listening_ports
 from zookeeper_servers import REPOSITORY, ZooKeeperProcess, four_letter_word, start_apache
 
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
 from storm.errors import StormError
 from storm.thrift.client import ThriftClient
+from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
@@ -185,10 +186,10 @@ class ClusterSite:
             if not daemon.is_running:
                 self.start_supervisor(name)
         for drained in self.call("getClusterInfo").drained or []:
-            self.storm("undrain", drained.supervisor_id)
+            self.call("undrainHost", drained.supervisor_id)
         for summary in self.call("getTopologySummaries"):
             if summary.status != "KILLED":
-                self.storm("kill", summary.name, "-w", "0")
+                self.call("killTopologyWithOpts", summary.name, storm_thrift().KillOptions(wait_secs=0))
         self.wait(lambda: not self.call("getTopologySummaries") and not self.worker_pids(), "every topology is gone")
 
     def end_supervisor(self, name: str) -> None:
@@ -261,11 +262,10 @@ class ClusterSite:
     def worker_pids(self, topology_id: str | None = None) -> dict[int, int]:
         """{process id: port} of this cluster's workers, by their command lines."""
         found = {}
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
+        for pid, words in command_lines():
             is_ours = words[1:3] == ["-m", "storm.worker"] and words[-1].startswith(f"{self.directory}/")
             if is_ours and topology_id in {None, words[3]}:
-                found[process.pid] = int(words[4])
+                found[pid] = int(words[4])
         return found
 
     def page(self, topology_id: str) -> Any:
@@ -367,10 +367,6 @@ def free_ports() -> Iterator[int]:
             except OSError:
                 continue
         yield port
-
-
-def listening_ports() -> set[int]:
-    return {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
 
 
 def start_site(

@@ -18,7 +18,7 @@ from kazoo.security import OPEN_ACL_UNSAFE
 from storm.cluster import record_codec, records
 from storm.ids import ExecutorId, WorkerSlot
 from storm.thrift.binary_protocol import encode_message
-from storm.thrift.interface import service, storm_thrift
+from storm.thrift.interface import service
 from storm.thrift.prescan import CALL, ONEWAY, REPLY, MessageHeader
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def thrift_head(method: bytes = b"activate", kind: int = CALL) -> bytes:
 
 
 def sample(kind: int, detail: Any, depth: int = 0) -> Any:
-    """A plausible value of a type of thriftpy2's tables."""
+    """A plausible value of a type of `thrift_spec`."""
     if kind == 12:  # a struct
         value = detail()
-        union = detail in storm_thrift().__thrift_meta__["unions"]
+        union = detail.is_union
         for inner, name, *rest in detail.thrift_spec.values():
             if depth < 3 or union or rest[-1]:
                 setattr(value, name, sample(inner, rest[0] if len(rest) > 1 else None, depth + 1))

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,8 @@ import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from seen_processes import command_lines
 
 from storm.cluster.records import Assignment
 from storm.cluster.storm_cluster_state import StormClusterState
@@ -197,15 +198,7 @@ class SupervisorSite:
 
 
 def pids_with(argument: str) -> list[int]:
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            arguments = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if argument.encode() in arguments:
-            found.append(int(name))
-    return found
+    return [pid for pid, words in command_lines() if argument in words]
 
 
 def is_alive(pid: int) -> bool:

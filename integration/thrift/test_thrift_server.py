@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import thriftpy2
 from thriftpy2.protocol import TBinaryProtocolFactory
 from thriftpy2.rpc import make_client
 from thriftpy2.thrift import TApplicationException
@@ -22,7 +23,7 @@ from storm.errors import AlreadyRunningError, ConfigError, TopologyNotAliveError
 from storm.thrift.binary_protocol import encode_message
 from storm.thrift.client import ThriftClient
 from storm.thrift.connection import ServerLimits
-from storm.thrift.interface import service, storm_thrift
+from storm.thrift.interface import IDL_PATH, service, storm_thrift
 from storm.thrift.prescan import CALL, MessageHeader
 from storm.thrift.server import ThriftServer
 
@@ -135,8 +136,9 @@ def test_answers_and_declared_exceptions(server: ThriftServer) -> None:
 
 
 def test_a_stock_client_as_streamparse_makes_it(server: ThriftServer) -> None:
+    interface = thriftpy2.load(str(IDL_PATH), module_name="stock_thrift")
     stock = make_client(
-        service("Nimbus"),
+        interface.Nimbus,
         "127.0.0.1",
         server.port,
         proto_factory=TBinaryProtocolFactory(),
@@ -145,7 +147,7 @@ def test_a_stock_client_as_streamparse_makes_it(server: ThriftServer) -> None:
     )
     with contextlib.closing(stock):
         assert stock.isTopologyNameAllowed(name="free") is True
-        with pytest.raises(storm_thrift().NotAliveException):
+        with pytest.raises(interface.NotAliveException):
             stock.killTopology(name="words")
         with pytest.raises(TApplicationException, match="not served yet"):
             stock.getClusterInfo()

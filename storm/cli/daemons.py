@@ -19,12 +19,11 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 def log_to_stderr() -> None:
-    """Log lines of a daemon, with time and logger; libraries speak only from WARNING on."""
+    """Log lines of a daemon, with time and logger; kazoo speaks only from WARNING on."""
     import logging
 
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    for library in ("kazoo", "thriftpy2"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("kazoo").setLevel(logging.WARNING)
 
 
 @click.command()

@@ -14,7 +14,7 @@ import psutil
 from storm.clock import SystemClock, wall_millis
 from storm.config.addresses import joined, split
 from storm.errors import NotLeaderError, NotServedError, StormError
-from storm.hosts.facts import (
+from storm.hosts.cluster_facts import (
     ClusterFacts,
     DaemonFacts,
     Facts,

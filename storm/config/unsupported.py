@@ -20,12 +20,12 @@ KERBEROS = "SASL and Kerberos are not supported"
 class Unsupported(NamedTuple):
     """Which keys, and why they mean nothing."""
 
-    keys: re.Pattern[str]
+    keys: str  # a regular expression, compiled only where a key is unknown: most processes meet none
     reason: str
 
 
 def _matching(pattern: str, reason: str) -> Unsupported:
-    return Unsupported(re.compile(pattern), reason)
+    return Unsupported(pattern, reason)
 
 
 UNSUPPORTED = (
@@ -99,6 +99,6 @@ UNSUPPORTED = (
 def reason_unsupported(key: str) -> str | None:
     """Why a key of Storm means nothing here, or None where it is not such a key."""
     for entry in UNSUPPORTED:
-        if entry.keys.fullmatch(key):
+        if re.fullmatch(entry.keys, key):
             return entry.reason
     return None

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.exposition.server import Answer, ExpositionServer, json_answer
-from storm.exposition.text import CONTENT_TYPE, Exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from storm.clock import Clock
     from storm.exposition.place import Place
+    from storm.exposition.text import Exposition
     from storm.metrics.families import Family
     from storm.metrics.series import Series
 
@@ -35,7 +36,8 @@ class DaemonPages:
         facts: Mapping[str, Any],
     ) -> None:
         """`facts` are told by /health."""
-        self._exposition = Exposition(families, read)
+        self._families = families
+        self._read = read
         self._problem = problem
         self._facts = dict(facts)
 
@@ -44,7 +46,16 @@ class DaemonPages:
         return {"/metrics": self.metrics, "/health": self.health, "/live": self.live}
 
     def metrics(self) -> Answer:
+        from storm.exposition.text import CONTENT_TYPE
+
         return Answer(200, CONTENT_TYPE, self._exposition.text())
+
+    @cached_property
+    def _exposition(self) -> Exposition:
+        """Made at the first scrape: prometheus_client brings HTTP servers and clients, which no start needs."""
+        from storm.exposition.text import Exposition
+
+        return Exposition(self._families, self._read)
 
     def health(self) -> Answer:
         problem = self._problem()

@@ -12,7 +12,8 @@ from storm.config.addresses import is_address, is_loopback, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from storm.hosts.facts import DaemonFacts, DiskSpace, Facts, HostReport, PortUse, Resolution
+    from storm.hosts.cluster_facts import DaemonFacts, Facts, PortUse
+    from storm.hosts.facts import DiskSpace, HostReport, Resolution
 
 CLOCK_NOTE_SECS = 5.0  # nothing is decided by other hosts' clocks, but people compare times in logs
 DISK_NOTE = (1 << 30, 0.05)  # bytes, share of the whole: below both there is a note

@@ -6,7 +6,6 @@ import os
 import platform
 import socket
 from concurrent.futures import ThreadPoolExecutor, wait
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from storm import hot_path, open_files
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-LIBRARIES = ("storm-cluster", "cloudpickle", "kazoo", "msgpack", "msgspec", "pyzmq", "thriftpy2")
+LIBRARIES = ("storm-cluster", "cloudpickle", "kazoo", "msgpack", "msgspec", "pyzmq")
 NAMES_MAX = 256  # in one report
 RESOLVE_SECS = 4.0  # for all names together; what a resolver has not answered by then counts as not resolved
 RESOLVING_AT_ONCE = 16
@@ -92,6 +91,8 @@ def _names_of(address: str) -> list[str]:
 
 
 def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # it brings `email`; only who asks needs it
+
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -14,7 +14,6 @@ The daemon may die at any line: its workers run on, and the next one adopts them
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import storm
 from storm.clock import Clock, SystemClock
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
@@ -100,7 +100,7 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
             named = replace(
                 options,
                 node_id=node_id(options.supervisor_dir, options.workers_dir, lambda: str(uuid.uuid4())),
-                version=_version(),
+                version=storm.__version__,
                 home=home_fingerprint(lock),
                 machine=machine_fingerprint(),
                 incarnation=str(uuid.uuid4()),
@@ -437,10 +437,3 @@ def _unusable(options: SupervisorOptions, error: OSError) -> StormError:
 def _for_workers(options: SupervisorOptions, settings: Settings) -> dict[str, object]:
     """The daemon settings that a worker must know: what was set, and where our directories are."""
     return {**settings.changed(), "storm.local.dir": str(options.local_dir), "storm.log.dir": str(options.log_dir)}
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("storm-cluster")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

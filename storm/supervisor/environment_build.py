@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -100,6 +99,8 @@ def host_python() -> HostPython:
 
 def own_constraints() -> tuple[str, ...]:
     """Lines of a constraints file: what this package and all that it depends on require of one another."""
+    import importlib.metadata  # it brings `email`, and few hosts build anything
+
     found: dict[str, None] = {}
     seen, pending = set[str](), [OWN_PROJECT]
     while pending:

@@ -17,6 +17,7 @@ import logging
 import os
 import shutil
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from storm.supervisor import process_table
@@ -67,8 +68,7 @@ class EnvironmentStore:
         self._clock = clock
         self._wake = wake
         self._limits = limits or EnvironmentLimits()
-        self.host = host or host_python()
-        self._suffix = "." + hashlib.sha256("\n".join(self.host.constraints).encode()).hexdigest()[:SUFFIX_CHARS]
+        self._given_host = host
         self._timeout_secs = build_timeout_secs
         self._environments = Environments(self._limits)
         # By names of directories, as all that is not public here.
@@ -80,6 +80,15 @@ class EnvironmentStore:
         self._numbers = itertools.count()
         self._closed = False
         self._take_over()
+
+    @cached_property
+    def host(self) -> HostPython:
+        """What builds here. To find out takes some time, and most supervisors never build an environment."""
+        return self._given_host or host_python()
+
+    @cached_property
+    def _suffix(self) -> str:
+        return "." + hashlib.sha256("\n".join(self.host.constraints).encode()).hexdigest()[:SUFFIX_CHARS]
 
     def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None:
         """Build it, unless it is there, or has failed just now. Its wheels are in `wheels_dir`."""

@@ -25,7 +25,6 @@ from storm.config.blob_map import KEY, BlobUse, conf_uses
 from storm.errors import PackageError, StormError, WorkerStartError
 from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_download import download_verified
-from storm.supervisor.blob_unpacking import unpack
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.slot import BlobsSeen, BlobsState
@@ -320,6 +319,8 @@ class TopologyBlobs:
             packed.parent.mkdir(parents=True)
             download_verified(sources, version_key(key, version.sha256), packed, version.sha256)
             if version.is_unpacked:
+                from storm.supervisor.blob_unpacking import unpack  # it brings `tarfile`; few blobs are archives
+
                 unpack(packed, made / _DATA)
                 shutil.rmtree(packed.parent)
                 os.sync()  # the stamp must not outlive what it stands for in a power cut

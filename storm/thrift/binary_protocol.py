@@ -1,9 +1,7 @@
-"""Structs to bytes and back, in Thrift's binary protocol, by the field tables of thriftpy2's classes.
+"""Structs to bytes and back, in Thrift's binary protocol, by the field tables of `interface`'s classes.
 
-thriftpy2's own codec cannot read a map whose keys are lists (Storm's `Assignment` has two), gives sets as
-lists, text that is not UTF-8 as bytes, and writes a struct that lacks a required field, which Java then
-refuses. This one reads list keys as tuples and sets as frozensets, and refuses the rest naming struct and
-field.
+Keys of maps that are lists (Storm's `Assignment` has two) are read as tuples, and sets as frozensets. Text that is not
+UTF-8, and a struct that lacks a required field, which Java would refuse, are refused naming struct and field.
 """
 
 from __future__ import annotations
@@ -14,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from storm.errors import ThriftProtocolError
-from storm.thrift import interface, prescan
+from storm.thrift import prescan
+from storm.thrift.interface import BINARY
 from storm.thrift.prescan import (
     BOOL,
     BYTE,
@@ -33,7 +32,6 @@ from storm.thrift.prescan import (
 if TYPE_CHECKING:
     from storm.thrift.interface import Struct, StructClass
 
-_BINARY = 18  # thriftpy2's mark for `binary`; on the wire it is a string
 _NUMBERS = {
     BYTE: struct.Struct(">b"),
     DOUBLE: struct.Struct(">d"),
@@ -45,7 +43,7 @@ _LENGTH = _NUMBERS[I32]
 _FIELD_ID = _NUMBERS[I16]
 _TYPE_NAMES = {
     BOOL: "bool", BYTE: "byte", DOUBLE: "double", I16: "i16", I32: "i32", I64: "i64", STRING: "string",
-    _BINARY: "binary", LIST: "list", SET: "set", MAP: "map", STRUCT: "struct",
+    BINARY: "binary", LIST: "list", SET: "set", MAP: "map", STRUCT: "struct",
 }  # fmt: skip
 
 
@@ -140,7 +138,7 @@ def _write_struct(out: bytearray, value: Struct) -> None:
                 f"{cls.__name__}.{field.name} is {field.type_name} and cannot hold {item!r:.100}: {error}"
             ) from error
         written += 1
-    if written != 1 and cls in interface.unions():
+    if written != 1 and cls.is_union:
         raise ThriftProtocolError(f"{cls.__name__} is a union: exactly one field is set, not {written}")
     out.append(0)
 
@@ -164,11 +162,11 @@ def _fields(cls: Hashable) -> dict[int, _Field]:
 
 
 def _wire_type(kind: int) -> int:
-    return STRING if kind == _BINARY else kind
+    return STRING if kind == BINARY else kind
 
 
 def _split(element: Any) -> tuple[int, Any]:
-    """thriftpy2 writes an element's type as a number, or as (number, details) where there are any."""
+    """An element's type is a number, or (number, details) where there are any."""
     return element if isinstance(element, tuple) else (element, None)
 
 
@@ -324,5 +322,5 @@ def _map_writer(detail: Any) -> _Writer:
     return write
 
 
-_SIMPLE_READERS: dict[int, _Reader] = {BOOL: _read_bool, STRING: _read_text, _BINARY: _read_bytes}
-_SIMPLE_WRITERS: dict[int, _Writer] = {BOOL: _write_bool, STRING: _write_text, _BINARY: _write_bytes}
+_SIMPLE_READERS: dict[int, _Reader] = {BOOL: _read_bool, STRING: _read_text, BINARY: _read_bytes}
+_SIMPLE_WRITERS: dict[int, _Writer] = {BOOL: _write_bool, STRING: _write_text, BINARY: _write_bytes}

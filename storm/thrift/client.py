@@ -15,7 +15,7 @@ from storm.config.addresses import joined
 from storm.errors import NotServedError, StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
-from storm.thrift.exceptions import UNKNOWN_METHOD, application_error, application_exception, to_error
+from storm.thrift.exceptions import UNKNOWN_METHOD, ApplicationException, application_error, to_error
 from storm.thrift.prescan import CALL, EXCEPTION, REPLY, MessageHeader
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class ThriftClient:
         if (header.method, header.sequence_id) != (method, self._sequence_id):
             raise ThriftProtocolError(f"{self.address}: answered {header.method!r}, asked was {method!r}")
         if header.kind == EXCEPTION:
-            failure = read_scanned(type(application_exception(0, "")), frame, header.body_offset)
+            failure = read_scanned(ApplicationException, frame, header.body_offset)
             if failure.type == UNKNOWN_METHOD:
                 raise NotServedError(failure.message or f"{self.address} does not serve {method}")
             raise application_error(failure.message or f"{self.address}: {method} failed, without a reason")

@@ -6,7 +6,7 @@ with the name of our class, so that it comes out of `ThriftClient` as what it wa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import storm.errors
 from storm.errors import (
@@ -20,10 +20,15 @@ from storm.errors import (
     TopologyNotAliveError,
 )
 from storm.thrift import interface
+from storm.thrift.prescan import I32, STRING
 
 if TYPE_CHECKING:
     from storm.thrift.interface import Struct
 
+# Thrift's own, which no interface declares.
+ApplicationException = interface.struct_class(
+    "TApplicationException", {1: (STRING, "message", False), 2: (I32, "type", False)}
+)
 UNKNOWN_METHOD, INVALID_MESSAGE_TYPE, BAD_SEQUENCE_ID, MISSING_RESULT = 1, 2, 4, 5
 INTERNAL_ERROR, PROTOCOL_ERROR = 6, 7
 
@@ -53,11 +58,9 @@ def to_error(exception: Struct) -> StormError:
     return ERROR_OF.get(type(exception).__name__, StormError)(exception.msg)
 
 
-def application_exception(kind: int, text: str) -> Any:
+def application_exception(kind: int, text: str) -> Struct:
     """A TApplicationException; `kind` is one of the numbers above."""
-    from thriftpy2.thrift import TApplicationException
-
-    return TApplicationException(kind, text)
+    return ApplicationException(text, kind)
 
 
 def application_text(error: StormError) -> str:

@@ -15,7 +15,6 @@ from storm.errors import StormError
 from storm.http.listener import listen
 from storm.http.request_guard import Tokens
 from storm.http.server import server_of
-from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
 from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
@@ -50,7 +49,6 @@ def run(settings: Settings) -> int:
     nimbus = NimbusLink(lambda: nimbus_client(options), clock, measures)
     tokens = Tokens(secrets.token_bytes(32))
     ui = Ui(options, nimbus, clock, measures, tokens, lambda: secrets.token_urlsafe(16))
-    storm_thrift()  # now, not at the first request
     log.info("The UI of Storm %s serves http://%s/", storm.__version__, joined(options.host, options.port))
     try:
         serve(ui, listener)

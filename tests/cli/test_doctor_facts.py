@@ -12,7 +12,7 @@ import pytest
 from storm.cli import doctor_facts
 from storm.cli.doctor_facts import ask_daemon, ask_zookeeper, gather, port_uses
 from storm.config.settings import Settings
-from storm.hosts.facts import DaemonFacts
+from storm.hosts.cluster_facts import DaemonFacts
 from storm.hosts.report import host_report
 from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.host_convert import host_report_to_thrift

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from storm.cli.main import COMMANDS, ENTRIES, main
@@ -38,10 +35,3 @@ def test_an_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[s
 def test_underscores_do_as_well(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "get_errors", "--help")
     assert (code, "last errors" in out) == (0, True)
-
-
-def test_help_imports_nothing_heavy() -> None:
-    heavy = {"thriftpy2", "kazoo", "zmq", "yaml", "msgspec", "msgpack", "psutil", "asyncio", "starlette", "uvicorn"}
-    script = f"import sys\nimport storm.cli.main\nprint(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

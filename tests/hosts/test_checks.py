@@ -8,18 +8,16 @@ from typing import Any
 import pytest
 
 from storm.hosts.checks import Finding, Level, findings
-from storm.hosts.facts import (
+from storm.hosts.cluster_facts import (
     ClusterFacts,
     DaemonFacts,
-    DiskSpace,
     Facts,
-    HostReport,
     PortUse,
-    Resolution,
     SupervisorView,
     TopologyView,
     ZooKeeperServer,
 )
+from storm.hosts.facts import DiskSpace, HostReport, Resolution
 
 GB = 10**9
 HOSTS = ("h1", "h2", "h3")
