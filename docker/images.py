@@ -202,12 +202,12 @@ def _bootstrap(say: Callable[[str], None], release: str, inputs: str) -> None:
         run(["debootstrap", "--variant=minbase", included, release, f"{directory}/root", MIRROR])
         for archive in Path(directory).glob("root/var/cache/apt/archives/*.deb"):
             archive.unlink()
-        tar = subprocess.Popen(["tar", "-C", f"{directory}/root", "-c", "."], stdout=subprocess.PIPE)
-        done = subprocess.run(
-            ["docker", "import", "--change", f"LABEL {LABEL}={inputs}", "--change", 'CMD ["bash"]', "-", MADE_BASE],
-            stdin=tar.stdout, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0 or tar.wait() != 0:
+        with subprocess.Popen(["tar", "-C", f"{directory}/root", "-c", "."], stdout=subprocess.PIPE) as tar:
+            done = subprocess.run(
+                ["docker", "import", "--change", f"LABEL {LABEL}={inputs}", "--change", 'CMD ["bash"]', "-", MADE_BASE],
+                stdin=tar.stdout, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        if done.returncode != 0 or tar.returncode != 0:
             raise Trouble(f"docker import failed: {done.stderr.strip()}")
 
 
