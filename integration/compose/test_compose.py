@@ -76,8 +76,10 @@ def test_a_dependency_that_no_node_has_comes_from_their_index(cluster: ComposeSi
     assert built == SUPERVISORS * [built[0]], "one environment, the same on each"
 
 
-def test_a_dependency_travels_to_nodes_that_reach_no_index(cluster: ComposeSite, wheels: Path) -> None:
-    said = submit_stems(cluster, "nowhere", code=1)
+def test_a_dependency_travels_to_nodes_that_reach_no_index(cluster: ComposeSite, wheels: Path, tmp_path: Path) -> None:
+    others = tmp_path / "requirements.txt"
+    others.write_text("snowballstemmer<2.2\n")  # for which no environment is there
+    said = submit_stems(cluster, "nowhere", "--requirements", str(others), code=1)
     assert "nowhere is not started, and was removed again:" in said
     assert "could not build its environment" in said
     submit_stems(cluster, "from-wheels", "--wheelhouse", str(wheels))
