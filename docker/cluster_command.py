@@ -43,23 +43,23 @@ def project() -> str:
 
 
 def up(arguments: argparse.Namespace) -> None:
-    if engine.ensure():
-        say("started the Docker engine; `docker/cluster down` ends it")
-    made = images.prepare(say, arguments.base, arguments.bootstrap)
-    files = [HERE / ("single.yml" if arguments.single else "docker-compose.yml"), *arguments.files]
-    words = [word for file in files for word in ("-f", str(file))]
-    scales = [word for scale in arguments.scale for word in ("--scale", scale)]
-    environment = {**os.environ, **made.variables()}
-    before = caches(nodes.nodes(project()))
-    say(f"starting the cluster {project()}")
-    engine.show(
-        [*engine.compose_command(), "-p", project(), *words, "up", "--detach", "--remove-orphans", *scales],
-        env=environment,
-    )
-    left = before - caches(nodes.nodes(project()))  # of supervisors that are wanted no more
-    if left:
-        docker("volume", "rm", *left)
-    wait_ready(READY_SECS)
+    with engine.in_use() as started:
+        if started:
+            say("started the Docker engine; `docker/cluster down` ends it")
+        made = images.prepare(say, arguments.base, arguments.bootstrap)
+        files = [HERE / ("single.yml" if arguments.single else "docker-compose.yml"), *arguments.files]
+        words = [word for file in files for word in ("-f", str(file))]
+        scales = [word for scale in arguments.scale for word in ("--scale", scale)]
+        before = caches(nodes.nodes(project()))
+        say(f"starting the cluster {project()}")
+        engine.show(
+            [*engine.compose_command(), "-p", project(), *words, "up", "--detach", "--remove-orphans", *scales],
+            env={**os.environ, **made.variables()},
+        )
+        left = before - caches(nodes.nodes(project()))  # of supervisors that are wanted no more
+        if left:
+            docker("volume", "rm", *left)
+        wait_ready(READY_SECS)
     say(announcement(nodes.nodes(project())))
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 STATE = Path("/run/storm-cluster-dockerd")  # of the engine that was started here: its process id and when it began
+LOCK = Path("/run/storm-cluster-dockerd.lock")  # who uses that engine shares it, who starts or ends it has it alone
 LOG = Path("/var/log/storm-cluster-dockerd.log")
 START_SECS, STOP_SECS = 60.0, 60.0
 POLL_SECS = 0.2
@@ -96,6 +99,40 @@ def ensure() -> bool:
         raise Trouble(reason)
     if answers():
         return False
+    with _locked(fcntl.LOCK_EX):
+        if answers():
+            return False  # another process has started it
+        _start()
+    return True
+
+
+@contextmanager
+def in_use() -> Iterator[bool]:
+    """An engine answers, and `stop_if_ours` of another process leaves it alone; whether it was started for that.
+
+    Raises Trouble.
+    """
+    started = ensure()
+    if os.geteuid() != 0:  # who may start and end engines is another
+        yield started
+        return
+    while True:
+        with _locked(fcntl.LOCK_SH):
+            if answers():
+                yield started
+                return
+        started = ensure() or started  # it was ended in between
+
+
+@contextmanager
+def _locked(how: int) -> Iterator[None]:
+    """Raises BlockingIOError with LOCK_NB."""
+    with LOCK.open("a") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _start() -> None:
     with LOG.open("ab") as log:
         process = subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
@@ -107,11 +144,20 @@ def ensure() -> bool:
             lines = LOG.read_text(errors="replace").splitlines()[-LOG_LINES:]
             raise Trouble("dockerd does not start; the end of {}:\n{}".format(LOG, "\n".join(lines)))
         time.sleep(POLL_SECS)
-    return True
 
 
 def stop_if_ours() -> bool:
-    """End the engine if it was started here and nothing runs on it any more; whether it was."""
+    """End the engine if it was started here and nobody uses it any more; whether it was. Raises Trouble."""
+    if _ours() is None or os.geteuid() != 0:
+        return False
+    try:
+        with _locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return _stop()
+    except BlockingIOError:
+        return False
+
+
+def _stop() -> bool:
     pid = _ours()
     if pid is None or not answers() or docker("ps", "--quiet").strip():
         return False

@@ -6,6 +6,7 @@ debootstrap, and wheels are fetched by this machine's pip, so that the build nee
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,13 +15,14 @@ import sys
 import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import Trouble, docker, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEELHOUSE = ROOT / "docker" / "wheelhouse"
@@ -75,6 +77,14 @@ def requirements(root: Path) -> list[str]:
     """What the package needs to be built and to run."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
     return sorted({*project["build-system"]["requires"], *project["project"]["dependencies"]})
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Two who want the same thing made: the second waits, and finds it."""
+    with (WHEELHOUSE / f"{what}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def label_of(tag: str) -> str | None:
@@ -148,11 +158,12 @@ def _zookeeper(say: Callable[[str], None], options: tuple[str, ...]) -> str:
 
 def build(say: Callable[[str], None], tag: str, inputs: str, options: tuple[str, ...], file: str) -> None:
     """Build the image by this Dockerfile unless there is one of these inputs. Raises Trouble."""
-    if label_of(tag) == inputs:
-        return
-    say(f"building the image {tag}")
-    labelled = ("--quiet", "--label", f"{LABEL}={inputs}")
-    docker("build", *labelled, *options, "-f", str(ROOT / file), "-t", tag, str(ROOT))
+    with one_at_a_time(tag):
+        if label_of(tag) == inputs:
+            return
+        say(f"building the image {tag}")
+        labelled = ("--quiet", "--label", f"{LABEL}={inputs}")
+        docker("build", *labelled, *options, "-f", str(ROOT / file), "-t", tag, str(ROOT))
 
 
 def image_id(tag: str) -> str:
@@ -173,8 +184,12 @@ def make_base(say: Callable[[str], None]) -> None:
     """Make MADE_BASE: a minimal Debian with Python. Raises Trouble."""
     release = suite()
     inputs = fingerprint(ROOT, (), release, MIRROR, *PACKAGES)
-    if label_of(MADE_BASE) == inputs:
-        return
+    with one_at_a_time(MADE_BASE):
+        if label_of(MADE_BASE) != inputs:
+            _bootstrap(say, release, inputs)
+
+
+def _bootstrap(say: Callable[[str], None], release: str, inputs: str) -> None:
     if os.geteuid() != 0:
         raise Trouble("no registry is reachable, and to make a base image of Debian's packages needs root")
     if shutil.which("debootstrap") is None:
@@ -187,12 +202,12 @@ def make_base(say: Callable[[str], None]) -> None:
         run(["debootstrap", "--variant=minbase", included, release, f"{directory}/root", MIRROR])
         for archive in Path(directory).glob("root/var/cache/apt/archives/*.deb"):
             archive.unlink()
-        tar = subprocess.Popen(["tar", "-C", f"{directory}/root", "-c", "."], stdout=subprocess.PIPE)
-        done = subprocess.run(
-            ["docker", "import", "--change", f"LABEL {LABEL}={inputs}", "--change", 'CMD ["bash"]', "-", MADE_BASE],
-            stdin=tar.stdout, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0 or tar.wait() != 0:
+        with subprocess.Popen(["tar", "-C", f"{directory}/root", "-c", "."], stdout=subprocess.PIPE) as tar:
+            done = subprocess.run(
+                ["docker", "import", "--change", f"LABEL {LABEL}={inputs}", "--change", 'CMD ["bash"]', "-", MADE_BASE],
+                stdin=tar.stdout, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        if done.returncode != 0 or tar.returncode != 0:
             raise Trouble(f"docker import failed: {done.stderr.strip()}")
 
 
@@ -201,27 +216,20 @@ def fetch_wheels(say: Callable[[str], None]) -> None:
     version = base_python()
     wanted = requirements(ROOT)
     inputs, marker = fingerprint(ROOT, (), version, *wanted), WHEELHOUSE / "inputs"
-    if marker.exists() and marker.read_text() == inputs:
-        return
+    with one_at_a_time("wheels"):
+        if not marker.exists() or marker.read_text() != inputs:
+            marker.unlink(missing_ok=True)
+            _fetch(say, version, wanted)
+            marker.write_text(inputs)
+
+
+def _fetch(say: Callable[[str], None], version: str, wanted: Sequence[str]) -> None:
     python = python_with_pip(version)
     say(f"fetching wheels with {python}")
     for old in WHEELHOUSE.glob("*.whl"):
         old.unlink()
-    marker.unlink(missing_ok=True)
-    run(
-        [
-            python,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--wheel-dir",
-            str(WHEELHOUSE),
-            *wanted,
-        ]
-    )
-    marker.write_text(inputs)
+    options = ("--quiet", "--disable-pip-version-check", "--wheel-dir", str(WHEELHOUSE))
+    run([python, "-m", "pip", "wheel", *options, *wanted])
 
 
 def base_python() -> str:

@@ -325,7 +325,7 @@ class ClusterSite:
         return "\n".join(f"--- {log}\n{last_lines(log)}" for log in logs if log.exists())
 
 
-def wait_until(condition: Callable[[], Any], what: str, secs: float) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, secs: float, every: float = POLL_SECS) -> Any:
     """The first true answer of `condition`; a StormError from it counts as not yet. Raises AssertionError."""
     deadline = time.monotonic() + secs
     last: Exception | None = None
@@ -336,7 +336,7 @@ def wait_until(condition: Callable[[], Any], what: str, secs: float) -> Any:
             last = None
         except StormError as error:
             last = error
-        time.sleep(POLL_SECS)
+        time.sleep(every)
     raise AssertionError(f"not in {secs:.0f} s: {what}{f' ({last})' if last else ''}")
 
 

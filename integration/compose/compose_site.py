@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import checkers
 import engine
 import images
-import yaml
-from cluster_site import COMMAND_SECS, STORM, environment, free_ports, wait_until
+import nodes
+from cluster_site import COMMAND_SECS, POLL_SECS, STORM, environment, free_ports, wait_until
 from load import Amount, Load
 from timers import SHORT
 from zookeeper_servers import REPOSITORY
@@ -23,14 +24,22 @@ from storm.errors import StormError
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from nodes import Node
 
 WAIT_SECS = 90.0
 UP_SECS = 1_500.0  # with all images to be made, on a machine that does other things, too
 NIMBUS_PORT = 6627
 SUPERVISORS = 3
+LOOK_SECS = 0.5  # each look at the nodes costs the machine a tenth of a second of work
+MESSAGES_MAX = 1_000_000  # a load ends when it is told to
+INDEX, INDEX_PORT = "index", 8000
+# Sooner than as delivered, so that a node that was started again is known to be well.
+HEALTH = {"interval": "2s", "timeout": "4s", "start_period": "30s", "retries": 6}
 ASK_MODE = "exec 3<>/dev/tcp/localhost/2181; echo srvr >&3; grep ^Mode: <&3"
+ENVIRONMENTS = "/data/supervisor/environments"
 COUNT_WORKERS = "grep -la 'storm[.]worker' /proc/[0-9]*/cmdline 2>/dev/null | wc -l"  # which is not in its own words
 
 
@@ -48,28 +57,12 @@ def bootstraps() -> bool:
     return os.geteuid() == 0 and shutil.which("debootstrap") is not None
 
 
-class NodeState(NamedTuple):
-    """What `docker/cluster nodes --json` tells of a node."""
-
-    name: str
-    service: str
-    id: str
-    state: str
-    health: str
-    is_cut: bool
-    ports: Mapping[str, int]
-    caches: list[str]
-
-    @property
-    def is_well(self) -> bool:
-        return self.state == "running" and self.health == "healthy" and not self.is_cut
-
-
 class ComposeSite:
     """A cluster whose supervisors see `directory` under its own name. `start` it, and `close` it whatever happens."""
 
     def __init__(self, directory: Path, project: str) -> None:
         self.directory = directory
+        self.project = project
         self.timers = SHORT
         ports = free_ports()
         self._ports = [next(ports), next(ports)]
@@ -90,20 +83,27 @@ class ComposeSite:
 
     def start(self, *, single: bool = False) -> None:
         self.directory.chmod(0o777)  # for the user of the containers
-        services = ["dev"] if single else ["nimbus-1", "nimbus-2", "supervisor"]
-        more = {
-            "environment": {
-                environment_names(key)[-1]: json.dumps(value) for key, value in self.timers.settings.items()
-            },
-            "volumes": [f"{self.directory}:{self.directory}"],
-        }
-        file = self.directory / "ledger.yml"
-        file.write_text(yaml.safe_dump({"services": dict.fromkeys(services, more)}))
+        file = self.directory / "more.yml"
+        file.write_text(json.dumps({"services": self._more(single)}))
         if single:
             self.seeds = self.seeds[:1]
         self._up = ["up", "--with", str(file), *(["--single"] if single else [])]
         self._up += ["--bootstrap"] if bootstraps() else []
         print(self.up())
+
+    def _more(self, single: bool) -> dict[str, Any]:
+        """What is otherwise than in the compose file: short timers, what the ledger needs, an index of packages."""
+        timers = {environment_names(key)[-1]: json.dumps(value) for key, value in self.timers.settings.items()}
+        daemon = {
+            "environment": timers,
+            "volumes": [f"{self.directory}:{self.directory}"],
+            "healthcheck": HEALTH,
+        }
+        if single:
+            return {"dev": daemon}
+        index = {"PIP_INDEX_URL": f"http://{INDEX}:{INDEX_PORT}/", "PIP_TRUSTED_HOST": INDEX, "PIP_RETRIES": "0"}
+        supervisor = {**daemon, "environment": {**timers, **index}}
+        return {"nimbus-1": daemon, "nimbus-2": daemon, "supervisor": supervisor, "ui": {"healthcheck": HEALTH}}
 
     def up(self, *words: str) -> str:
         """Bring it up as it was, or to what is asked for; what was said."""
@@ -139,7 +139,27 @@ class ComposeSite:
             supervisors = sum(node.service == "supervisor" for node in present)
             return len(info.nimbuses) == nimbuses and len(info.supervisors) == supervisors
 
-        self.wait(is_well, "every node is well")
+        self.wait(is_well, "every node is well", every=LOOK_SECS)
+
+    @contextmanager
+    def index(self, wheels: Path) -> Iterator[None]:
+        """Meanwhile the hosts' index of packages has these wheels; else they reach none."""
+        pages = self.directory / INDEX
+        for wheel in wheels.glob("*.whl"):
+            page = pages / wheel.name.split("-")[0]
+            page.mkdir(parents=True, exist_ok=True)
+            shutil.copy(wheel, page)
+        network = ("--network", f"{self.project}_{nodes.NETWORK}", "--network-alias", INDEX)
+        serves = ("-m", "http.server", "--directory", str(pages), str(INDEX_PORT))
+        volume = f"{pages}:{pages}:ro"
+        found = engine.docker(
+            "run", "--detach", "--init", *network, "--volume", volume, "--entrypoint", "python3", images.CLUSTER_IMAGE,
+            *serves,
+        ).strip()  # fmt: skip
+        try:
+            yield
+        finally:
+            engine.docker("rm", "--force", "--volumes", found)
 
     # --- what people do
 
@@ -147,17 +167,17 @@ class ComposeSite:
         """Run docker/cluster; what it printed. Raises AssertionError if it fails."""
         return self._run([str(REPOSITORY / "docker" / "cluster"), *words], secs)
 
-    def storm(self, *words: str) -> str:
-        """Run storm on this machine; what it printed. Raises AssertionError if it fails."""
-        return self._run([*STORM, *words], COMMAND_SECS, STORM_NIMBUS_SEEDS=json.dumps(self.seeds))
+    def storm(self, *words: str, code: int = 0, secs: float = COMMAND_SECS) -> str:
+        """Run storm on this machine; what it printed. Raises AssertionError if it ends with another exit code."""
+        return self._run([*STORM, *words], secs, code, STORM_NIMBUS_SEEDS=json.dumps(self.seeds))
 
-    def _run(self, words: list[str], secs: float, **variables: str) -> str:
+    def _run(self, words: list[str], secs: float, code: int = 0, **variables: str) -> str:
         done = subprocess.run(
             words, env={**self._environment, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=secs, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        assert done.returncode == code, f"{' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout if code == 0 else done.stderr
 
     def submit(self, file: Path, name: str, conf: Mapping[str, Any]) -> str:
         """Submit a topology file from this machine; its id, once all its workers run."""
@@ -165,23 +185,21 @@ class ComposeSite:
         found: str = json.loads(self.cluster("submit", str(file), "--name", name, "--json", *words))["id"]
         return found
 
-    def load(self, messages: int, rate: float, **conf: Any) -> LedgerLoad:
-        """A topology under the ledger, whose numbers are coming; dots in settings are two underscores."""
+    def load(self, rate: float) -> LedgerLoad:
+        """A topology under the ledger, whose numbers are coming until it is to finish."""
         self._loads += 1
-        settings = {key.replace("__", "."): value for key, value in conf.items()}
-        made = LedgerLoad(self, f"numbers-{self._loads}", Amount(messages, rate), **settings)
+        made = LedgerLoad(self, f"numbers-{self._loads}", Amount(MESSAGES_MAX, rate))
         made.start()
         made.begin()
         return made
 
     # --- what can be seen
 
-    def nodes(self) -> list[NodeState]:
-        return [NodeState(**found) for found in json.loads(self.cluster("nodes", "--json"))]
+    def nodes(self) -> list[Node]:
+        return nodes.nodes(self.project)
 
-    def node_of(self, host: str) -> NodeState:
-        """The node that calls itself so: by its container's id, or by its name."""
-        return next(node for node in self.nodes() if node.name == host or node.id.startswith(host))
+    def supervisors(self) -> list[Node]:
+        return [node for node in self.nodes() if node.service == "supervisor"]
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Ask the leading Nimbus."""
@@ -204,10 +222,10 @@ class ComposeSite:
                     return node.name
             return None
 
-        found: str = self.wait(asked, "a ZooKeeper leads")
+        found: str = self.wait(asked, "a ZooKeeper leads", every=LOOK_SECS)
         return found
 
-    def within(self, node: NodeState, *words: str) -> str:
+    def within(self, node: Node, *words: str) -> str:
         """What a command in the node's container prints; empty if it fails."""
         done = subprocess.run(["docker", "exec", node.id, *words], capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
@@ -216,8 +234,16 @@ class ComposeSite:
         """All that the engine has."""
         return set(engine.docker("volume", "ls", "--quiet").split())
 
-    def worker_processes(self, node: NodeState) -> int:
+    def worker_processes(self, node: Node) -> int:
         return int(self.within(node, "sh", "-c", COUNT_WORKERS) or -1)
+
+    def environments(self) -> list[set[str]]:
+        """The names of those that each supervisor has built."""
+        return [set(self.within(node, "ls", ENVIRONMENTS).split()) for node in self.supervisors()]
+
+    def id_of(self, name: str) -> str:
+        """The id of a topology that runs."""
+        return next(str(summary.id) for summary in self.call("getTopologySummaries") if summary.name == name)
 
     def workers(self, topology_id: str) -> list[str]:
         """The host of each of its workers, if it is active and all of them are up; else nothing."""
@@ -240,9 +266,11 @@ class ComposeSite:
         answer: set[str] = self.wait(found, f"{topology_id} runs on {count} hosts")
         return answer
 
-    def wait(self, condition: Callable[[], Any], what: str, secs: float = WAIT_SECS) -> Any:
+    def wait(
+        self, condition: Callable[[], Any], what: str, secs: float = WAIT_SECS, *, every: float = POLL_SECS
+    ) -> Any:
         """As `cluster_site.wait_until`."""
-        return wait_until(condition, what, secs)
+        return wait_until(condition, what, secs, every)
 
     def log_tails(self) -> str:
         """The end of every node's log, for whoever reads of a failure."""
@@ -262,7 +290,8 @@ class LedgerLoad(Load):
         self.directory.chmod(0o777)
 
     def finish(self) -> None:
-        """Let it work off all numbers: none may be lost, and none come that was not sent."""
+        """Let it work off all numbers that came: none may be lost, and none come that was not sent."""
+        self.end()
         is_done = self.drain()
         run = self.read()
         wrong = [*checkers.lost(run), *checkers.unexpected(run)]

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(1_800)  # the first waits for images to be made
 
 HERE = Path(__file__).parent
-DOCKER = REPOSITORY / "docker"
 DOCUMENT = REPOSITORY / "docs" / "cluster.md"
 HOSTS = ("h1", "h2", "h3")
 BUILDER = "the build machine"  # this one
@@ -177,14 +175,10 @@ class BareHosts:
 
 
 @pytest.fixture
-def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BareHosts]:
-    if (reason := engine.missing()) is not None:
-        pytest.skip(f"Docker: {reason}")
+def hosts(docker_engine: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BareHosts]:
     if not bootstraps():
         pytest.skip("a bare Debian is made by debootstrap, as root: apt-get install debootstrap")
     failed_before = request.session.testsfailed
-    # By a process that ends: the engine is nobody's child here, which a test would have to wait for.
-    engine.run([sys.executable, "-c", "import engine; engine.ensure()"], env={**os.environ, "PYTHONPATH": str(DOCKER)})
     made = BareHosts(tmp_path)
     try:
         yield made
@@ -192,7 +186,6 @@ def hosts(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[BareHosts]
             print(made.log_tails())
     finally:
         made.close()
-        engine.stop_if_ours()
 
 
 def test_three_bare_hosts_become_a_cluster_that_counts_words(hosts: BareHosts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import socket
 import threading
@@ -69,6 +70,13 @@ def test_everything_that_the_dockerfile_copies_is_an_input() -> None:
     assert copied - {"docker/wheelhouse"} <= set(images.SOURCES)
     allowed = {line.removeprefix("!") for line in (images.ROOT / ".dockerignore").read_text().splitlines()}
     assert copied <= allowed
+
+
+def test_two_who_want_the_same_image_make_it_one_after_the_other() -> None:
+    lock = images.WHEELHOUSE / "tests.lock"
+    with images.one_at_a_time("tests"), lock.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.unlink()
 
 
 def test_a_base_is_of_this_machines_debian(tmp_path: Path) -> None:

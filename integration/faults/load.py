@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ TOPOLOGIES = Path(__file__).resolve().parent / "topologies"
 NUMBERED = TOPOLOGIES / "numbered.py"
 WORKERS = 3
 SPOUTS = 2
+TRIAL = 10  # numbers of each spout task before the run begins
+ENDS_IN_SECS = 1.0  # its sources see within a tenth of that when it ends
 NO_PROGRESS_SECS = 1.0  # how often the drain looks
 
 
@@ -47,10 +50,12 @@ class Load:
             "faults.dir": str(self.directory),
             "faults.messages": amount.messages,
             "faults.rate": amount.rate,
+            "faults.trial": TRIAL,
             "faults.spouts": SPOUTS,
             **conf,
         }
         self.topology_id = ""
+        self._began = 0.0
         self._progress = Progress(self.directory)
 
     @property
@@ -69,9 +74,21 @@ class Load:
 
     def begin(self) -> None:
         """From now on numbers come at their rate."""
-        being_written = self.directory / "started.tmp"
-        being_written.write_text(repr(time.monotonic()))
-        os.replace(being_written, self.directory / "started")
+        self._began = time.monotonic()
+        self._tell("started", self._began)
+
+    def end(self) -> None:
+        """No more numbers come than those of the next second; `messages` is how many there are then."""
+        ends = time.monotonic() + ENDS_IN_SECS
+        self._tell("ends", ends)
+        spouts, trial = int(self.conf["faults.spouts"]), int(self.conf["faults.trial"])
+        each = trial + (ends - self._began) * (float(self.conf["faults.rate"]) / spouts)
+        self.messages = min(self.messages, spouts * math.ceil(each))
+
+    def _tell(self, name: str, time: float) -> None:
+        being_written = self.directory / f"{name}.tmp"
+        being_written.write_text(repr(time))
+        os.replace(being_written, self.directory / name)
 
     @property
     def pending_max(self) -> int:

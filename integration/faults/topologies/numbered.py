@@ -3,13 +3,15 @@
 Settings:
     faults.dir            where spouts and sinks write, and where the harness puts what it asks for
     faults.messages       how many numbers there are, 0 .. messages - 1
+    faults.trial          how many of them each spout task sends before the run begins
     faults.rate           how many are sent a second, by all spout tasks together; what was missed is made up for
     faults.spouts, faults.forwards, faults.sinks    how many tasks
     faults.attempts_max   a number that was sent so often is given up; 0: none ever is
     faults.poison         a number at which the bolt in the middle always raises
     faults.unacked_every  every so many numbers are not acked when they are sent for the first time
 
-A file `started` holds the monotonic clock's time from which on they count.
+A file `started` holds the monotonic clock's time from which on they count. A file `ends`, where there is one, holds the
+time up to which they do: numbers that were to be sent later are none.
 
 A file `ask-KIND` in the directory makes the next bolt in the middle that sees it do KIND, once; see ASKED. While there
 is a file `slow`, the sinks take 20 ms for each tuple.
@@ -18,6 +20,7 @@ is a file `slow`, the sinks take 20 ms for each tuple.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import resource
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
     from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
-TRIAL = 10  # numbers of each spout task before the run begins
 LOOK_SECS = 0.1
 SLOW_SECS = 0.02
 MEMORY_MARGIN_BYTES = 64 << 20
@@ -56,8 +58,9 @@ class NumberSpout(Spout):
         self.directory = Path(conf["faults.dir"])
         index, count = context.task_index, len(context.tasks_of(context.component_id))
         self.attempts_max = conf.get("faults.attempts_max", 0)
-        self.rate = conf["faults.rate"] / count
+        self.rate, self.trial = conf["faults.rate"] / count, conf["faults.trial"]
         self.started: float | None = None
+        self.ends = math.inf
         self.look_at = 0.0
         numbers = range(index, conf["faults.messages"], count)
         done = self.written("acked", index) | self.written("given-up", index)
@@ -86,11 +89,16 @@ class NumberSpout(Spout):
     def planned(self) -> float:
         """How many numbers should have been sent by now: a few, until the harness says when the run begins."""
         now = time.monotonic()
-        if self.started is None and now >= self.look_at:
+        if now >= self.look_at:
             self.look_at = now + LOOK_SECS
-            with contextlib.suppress(FileNotFoundError):
-                self.started = float((self.directory / "started").read_text())
-        return TRIAL if self.started is None else TRIAL + (now - self.started) * self.rate
+            self.started = self.told("started", None)
+            self.ends = self.told("ends", math.inf)
+        return self.trial if self.started is None else self.trial + (min(now, self.ends) - self.started) * self.rate
+
+    def told(self, name: str, otherwise: Any) -> Any:
+        with contextlib.suppress(FileNotFoundError):
+            return float((self.directory / name).read_text())
+        return otherwise
 
     def send(self, number: int) -> None:
         if self.attempts_max and self.sent[number] >= self.attempts_max:
@@ -111,6 +119,10 @@ class NumberSpout(Spout):
 
     def write(self, kind: str, number: int) -> None:
         self.files[kind].write(f"{number} {time.monotonic():.6f}\n")
+
+    def close(self) -> None:
+        for file in self.files.values():
+            file.close()
 
 
 class ForwardBolt(Bolt):
@@ -149,6 +161,9 @@ class SinkBolt(Bolt):
         sound = "ok" if tup.payload == payload(tup.number) else "bad"
         self.file.write(f"{tup.number} {tup.incarnation} {tup.attempt} {time.monotonic():.6f} {sound}\n")
         self.collector.ack(tup)
+
+    def cleanup(self) -> None:
+        self.file.close()
 
 
 def asked(directory: str, kind: str) -> bool:
