@@ -6,9 +6,11 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
+import traceback
 import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -19,11 +21,14 @@ from simulated_cluster import simulate_quietly
 from storm import hot_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from simulated_cluster import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 CHUNK = 50
 TOLD_EVERY_SECS = 30.0
+SEED_CPU_SECS_MAX = 60.0  # some hundred times what one takes: it never ends
 
 
 class Chunk(NamedTuple):
@@ -36,14 +41,32 @@ class Chunk(NamedTuple):
     failed: dict[str, list[str]]
 
 
-def simulated(seeds: range) -> Chunk:
-    """In a process of the pool."""
+class EndlessError(BaseException):
+    """A seed takes too long. No `Exception`: a simulated process must not die of it, and the run go on."""
+
+
+def simulated(
+    seeds: range, simulate: Callable[[int], Outcome] = simulate_quietly, cpu_secs_max: float = SEED_CPU_SECS_MAX
+) -> Chunk:
+    """In a process of the pool. A seed that cannot be simulated to its end has failed, and the others go on."""
+
+    def endless(number: int, frame: object) -> None:
+        raise EndlessError(f"after {cpu_secs_max:g} s of CPU it was not over")
+
     began, acked, failed = time.process_time(), 0, {}
+    signal.signal(signal.SIGVTALRM, endless)
     for seed in seeds:
-        outcome = simulate_quietly(seed)
-        acked += outcome.acked
-        if outcome.problems:
-            failed[str(seed)] = outcome.problems
+        signal.setitimer(signal.ITIMER_VIRTUAL, cpu_secs_max, 1.0)  # again, where something takes it for its own
+        try:
+            outcome = simulate(seed)
+            acked += outcome.acked
+            problems = outcome.problems
+        except (Exception, EndlessError):  # noqa: BLE001 - whatever it is, this seed has failed
+            problems = [f"the simulation itself failed:\n{traceback.format_exc()}"]
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        if problems:
+            failed[str(seed)] = problems
     return Chunk(seeds[0], seeds[-1], acked, time.process_time() - began, failed)
 
 
@@ -128,32 +151,46 @@ def main(arguments: list[str] | None = None) -> int:
             print(told(seed, problems), flush=True)
     run(progress, seeds, given.processes)
     chunks = [chunk for chunk in progress.chunks if chunk.first <= seeds[-1] and chunk.last >= seeds[0]]
-    failed = sum(len(chunk.failed) for chunk in chunks)
+    failed = sorted(int(seed) for chunk in chunks for seed in chunk.failed)
     cpu_secs = sum(chunk.cpu_secs for chunk in chunks)
     acked = sum(chunk.acked for chunk in chunks)
-    print(f"{len(seeds):,} seeds, {failed} failed; {acked:,} trees acked, {cpu_secs / len(seeds):.3f} s of CPU a seed")
+    simulated_seeds = sum(chunk.last - chunk.first + 1 for chunk in chunks)
+    cost = f"{cpu_secs / simulated_seeds:.3f} s of CPU a seed"
+    print(f"{len(seeds):,} seeds, {len(failed)} failed; {acked:,} trees acked, {cost}")
+    if failed:
+        print(f"failed: {' '.join(map(str, failed))}")
     return 1 if failed else 0
 
 
 def run(progress: Progress, seeds: range, processes: int) -> None:
     """Simulate what is left."""
     left = progress.left(seeds)
-    began, told_at, done = time.monotonic(), time.monotonic(), 0
+    to_do, done, failed = sum(map(len, left)), 0, 0
+    began = told_at = time.monotonic()
+    if to_do < len(seeds):
+        print(f"{len(seeds) - to_do:,} of {len(seeds):,} seeds are done already", flush=True)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
             for future in as_completed([pool.submit(simulated, chunk) for chunk in left]):
                 chunk = future.result()
                 progress.add(chunk)
-                done += 1
+                done += chunk.last - chunk.first + 1
+                failed += len(chunk.failed)
                 for seed, problems in chunk.failed.items():
                     print(told(seed, problems), flush=True)
                 if time.monotonic() - told_at >= TOLD_EVERY_SECS:
                     told_at = time.monotonic()
-                    secs = (told_at - began) / done * (len(left) - done)
-                    print(f"{done * CHUNK:,} of {len(left) * CHUNK:,} seeds, {secs / 60:.0f} min left", flush=True)
-        except KeyboardInterrupt:
+                    print(how_far(done, to_do, failed, told_at - began), flush=True)
+        except BaseException:  # Ctrl-C, above all: what is done stays done
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def how_far(done: int, to_do: int, failed: int, secs: float) -> str:
+    """A line of progress, after so many seconds."""
+    left_mins = round(secs / done * (to_do - done) / 60)
+    left = f"{left_mins // 60} h {left_mins % 60:02} min left"
+    return f"{done:,} of {to_do:,} seeds, {failed} failed; {done / secs:.1f} a second, {left}"
 
 
 if __name__ == "__main__":

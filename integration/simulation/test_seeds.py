@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import seeds
 from seeds import Chunk, Progress
+from simulated_cluster import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +48,31 @@ def test_a_range_that_is_none_is_refused(text: str) -> None:
         seeds.seed_range(text)
 
 
+def test_progress_says_how_fast_it_goes_and_how_long_it_takes() -> None:
+    told = seeds.how_far(12_000, 100_000, 2, 1_200.0)
+    assert told == "12,000 of 100,000 seeds, 2 failed; 10.0 a second, 2 h 27 min left"
+
+
+def test_a_seed_that_cannot_be_simulated_has_failed() -> None:
+    def outcome(seed: int) -> Outcome:
+        if seed == 4:
+            raise ZeroDivisionError("a fault of the simulation")
+        return Outcome(seed, [], acked=10, failed=1, events=100)
+
+    chunk = seeds.simulated(range(3, 6), outcome)
+    assert chunk.acked == 20
+    assert list(chunk.failed) == ["4"]
+    assert "a fault of the simulation" in chunk.failed["4"][0]
+
+
+def test_a_seed_that_never_ends_has_failed() -> None:
+    def endless(seed: int) -> Outcome:
+        while True:
+            pass
+
+    assert "was not over" in seeds.simulated(range(1), endless, cpu_secs_max=0.05).failed["0"][0]
+
+
 @pytest.mark.slow
 def test_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--seeds", "3..5", "--processes", "1", "--done", str(tmp_path / "done")]
@@ -61,3 +87,4 @@ def test_what_failed_is_told_again_after_an_interruption(tmp_path: Path, capsys:
     assert "STORM_SIMULATION_SEED=4" in told
     assert "an item is lost" in told
     assert "3 seeds, 1 failed" in told
+    assert told.endswith("failed: 4\n")

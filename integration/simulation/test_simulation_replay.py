@@ -13,10 +13,12 @@ SIMULATION = Path(__file__).parents[2] / "tests" / "simulation"
 SEEDS = range(12)
 PROGRAM = """
 import logging, sys
-from simulated_cluster import simulate
+from simulated_cluster import SimulatedCluster
 logging.disable(logging.CRITICAL)
 for seed in map(int, sys.argv[1:]):
-    print(seed, simulate(seed).digest)
+    cluster = SimulatedCluster(seed)
+    cluster.run()
+    print(seed, cluster.events.digest())
 """
 
 

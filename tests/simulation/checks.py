@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from simulated_nimbus import NimbusProcess
 
+from storm.blobstore.blob_store import conf_key, topology_keys
 from storm.cluster import paths
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.ids import SYSTEM_EXECUTOR, WorkerSlot
 from storm.nimbus.assignments import wanted_executors
-from storm.nimbus.topology_blobs import TopologyBlobs
+from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
 from storm.supervisor.slot import SlotState
 from storm.worker.transfer import DROP_AT_MARKS
 
@@ -120,10 +122,30 @@ class Checks:
             return
         silent_secs = self._now - worker.heard_at
         cut_off_secs = min(supervisor.session.lost_for_secs(), self._now - supervisor.resumed_at)
+        refused_secs = min(supervisor.session.refused_for_secs(), self._now - supervisor.resumed_at)
         if slot.failure is None and cut_off_secs > CUT_OFF_SECS:
             self.problem(f"{supervisor.name} ends {worker.name}, and does not reach ZooKeeper")
+        elif slot.failure is None and refused_secs > CUT_OFF_SECS:
+            self.problem(f"{supervisor.name} ends {worker.name}, and has no permission to read what it should do")
+        elif slot.failure is None and self._has_vanished(supervisor, worker):
+            self.problem(f"{supervisor.name} ends {worker.name}, though nobody ended its topology")
         elif slot.failure and "heartbeat" in slot.failure and silent_secs < self._heartbeat_timeout_secs(worker):
             self.problem(f"{supervisor.name} kills {worker.name}, which {slot.failure}, after {silent_secs:.3f} s")
+
+    def _has_vanished(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> bool:
+        """Whether ZooKeeper, as last read, had lost the worker's topology, and nothing else is wanted on its port."""
+        topology_id, core = worker.handle.assignment.topology_id, supervisor.core
+        is_lost = topology_id in self._cluster.user.lost and topology_id not in core._assignments
+        return is_lost and core._wanted.get(worker.handle.port) is None
+
+    def copy_launches(self, copy: Host, original: Host) -> None:
+        """Nobody uses an id that another directory's supervisor has, who lives and has lost no session meanwhile."""
+        assert copy.supervisor is not None
+        there = original.supervisor
+        if there is None or there.session.lost_for_secs():
+            return
+        if there.alive and there.session.sure_since < copy.supervisor.began_at:
+            self.problem(f"{copy.name} launches a worker beside {there.name}")
 
     def _heartbeat_timeout_secs(self, worker: WorkerProcess) -> float:
         return worker.host.options.limits.heartbeat_timeout_secs
@@ -245,8 +267,10 @@ class Checks:
         if offered - used and (late := used & there - offered):
             self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(offered - used)} are free")
         running = self._running()
+        lost = self._lost()
         for stray in running.keys() - used:
-            if not running[stray].is_forgotten(snapshot.bases):
+            topology_id = running[stray].handle.assignment.topology_id
+            if topology_id not in lost and not running[stray].is_forgotten(snapshot.bases):
                 self.problem(f"{running[stray].name} runs where nothing is assigned")
         for topology_id, base in snapshot.bases.items():
             assignment = snapshot.assignments.get(topology_id)
@@ -291,7 +315,7 @@ class Checks:
                 self.problem(f"{process.name} is not {'active' if is_active else 'inactive'}")
 
     def _remains(self, snapshot: ClusterSnapshot) -> None:
-        """A topology that is gone leaves nothing."""
+        """A topology that is gone leaves nothing; one that nobody ended keeps its code."""
         cluster = self._cluster
         state = StormClusterState(cluster.zookeeper.tree.session())
         kinds = {
@@ -301,13 +325,27 @@ class Checks:
         }
         for host in [host for host in cluster.hosts if host.is_served]:
             kinds[f"code on {host.name}"] = set(host.code)
+        lost = self._lost()
         for kind, topology_ids in kinds.items():
-            for topology_id in topology_ids - snapshot.bases.keys():
+            for topology_id in sorted(topology_ids - snapshot.bases.keys() - lost):
                 self.problem(f"{topology_id} is gone and left {kind}")
+        for topology_id in sorted(cluster.user.lost - lost - snapshot.bases.keys()):
+            self.problem(f"nobody ended {topology_id}, and its code is not all there any more")
         for topology_id in snapshot.bases:
             keys = cluster.blobs.keys(f"{topology_id}-storm")
             if len(keys) != 3:
                 self.problem(f"{topology_id} has the blobs {keys}")
+
+    def _lost(self) -> set[TopologyId]:
+        """The topologies whose whole code is there, of a ZooKeeper that lost its data since."""
+        blobs, found = self._cluster.blobs, set()
+        present = StormClusterState(self._cluster.zookeeper.tree.session()).cluster_id()
+        for topology_id in TopologyBlobs(blobs).owners():
+            if set(topology_keys(topology_id)) <= set(blobs.keys(f"{topology_id}-storm")):
+                conf = json.loads(b"".join(blobs.read(conf_key(topology_id))))
+                if conf[CLUSTER_ID_KEY] != present:
+                    found.add(topology_id)
+        return found
 
     def _tuples(self, snapshot: ClusterSnapshot) -> None:
         emitted_at = self._attempts()

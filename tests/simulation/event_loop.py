@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 WAKE_SECS = 0.003  # at most, from a wake-up until the loop runs
 LOOP_SECS_MIN = 0.001
-LOG_LINES_SHOWN = 150
 NESTED_MAX = 3
 
 
@@ -29,12 +28,12 @@ class Died(BaseException):
 
 
 class EventLoop:
-    """What happens when. `log` has a line for each event; two runs from one seed have the same."""
+    """What happens when. `log` says when what happened; two runs from one seed have the same."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.clock = SimulatedClock(1000.0)
-        self.log: list[str] = []
+        self.log: list[tuple[float, str]] = []
         self.on_crash: Callable[[Process, Exception], None] = _nothing  # a process ended by an exception of its own
         self._events: list[tuple[float, float, int, str, Callable[[], None]]] = []
         self._count = 0
@@ -51,17 +50,19 @@ class EventLoop:
 
     def note(self, text: str) -> None:
         """Tell the log what no event says."""
-        self.log.append(f"{self.clock.now():.6f}   {text}")
+        self.log.append((self.clock.now(), f"  {text}"))
 
     def run_for(self, secs: float) -> None:
         """Let this time pass, with all that happens in it."""
-        end = self.clock.now() + secs
-        while self._events and self._events[0][0] <= end:
-            due, _, _, name, call = heapq.heappop(self._events)
-            self.clock.jump_to(max(due, self.clock.now()))
-            self.log.append(f"{self.clock.now():.6f} {name}")
+        clock, events, note = self.clock, self._events, self.log.append
+        end = clock.now() + secs
+        while events and events[0][0] <= end:
+            due, _, _, name, call = heapq.heappop(events)
+            now = max(due, clock.now())
+            clock.jump_to(now)
+            note((now, name))
             call()
-        self.clock.jump_to(max(end, self.clock.now()))
+        clock.jump_to(max(end, clock.now()))
 
     def run_below(self, secs: float) -> bool:
         """Let time pass in the midst of an event; False: we are too deep for that."""
@@ -74,13 +75,13 @@ class EventLoop:
             self._depth -= 1
         return True
 
+    def story(self) -> str:
+        """The log as text, a line for each entry."""
+        return "\n".join(f"{at:.6f} {text}" for at, text in self.log)
+
     def digest(self) -> str:
         """Of the whole log, without hashes of blobs: what a process shares in memory is pickled by a number of its."""
-        return hashlib.sha256(re.sub("[0-9a-f]{64}", "", "\n".join(self.log)).encode()).hexdigest()
-
-    def story(self) -> str:
-        """The end of the log."""
-        return "\n".join(self.log[-LOG_LINES_SHOWN:])
+        return hashlib.sha256(re.sub("[0-9a-f]{64}", "", self.story()).encode()).hexdigest()
 
 
 class HostClock:

@@ -135,6 +135,15 @@ def supervisor_pauses(cluster: SimulatedCluster) -> None:
     one_of(cluster, (host.supervisor for host in cluster.hosts), lambda process: _pause(cluster, process))
 
 
+def directory_is_copied(cluster: SimulatedCluster) -> None:
+    """Another machine is made of a copy of a host's disk, with the supervisor's id, and is started beside it."""
+    host = cluster.rng.choice(cluster.hosts)
+    if host.is_registered:
+        copy = host.copied()
+        copy.start_supervisor()
+        cluster.events.after(cluster.rng.uniform(3.0, 10.0), f"{copy.name} is taken away", copy.crash)
+
+
 def supervisor_joins(cluster: SimulatedCluster) -> None:
     if len(cluster.hosts) < 5:
         host = cluster.new_host(len(cluster.hosts))
@@ -259,7 +268,7 @@ def _may_lose_one(cluster: SimulatedCluster) -> bool:
 
 FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
     worker_dies, worker_is_told_to_end, all_workers_die, worker_pauses, worker_is_slow, worker_hangs,
-    worker_is_a_zombie, topology_crashes, port_is_taken, supervisor_dies, supervisor_pauses, supervisor_joins,
-    supervisor_is_lost, ports_change, host_dies, host_is_lost, host_is_suspended, nimbus_dies, nimbus_pauses,
-    leader_pauses_at_a_write, nimbuses_are_gone, power_is_cut, all_are_restarted,
+    worker_is_a_zombie, topology_crashes, port_is_taken, supervisor_dies, supervisor_pauses, directory_is_copied,
+    supervisor_joins, supervisor_is_lost, ports_change, host_dies, host_is_lost, host_is_suspended, nimbus_dies,
+    nimbus_pauses, leader_pauses_at_a_write, nimbuses_are_gone, power_is_cut, all_are_restarted,
 )  # fmt: skip

@@ -24,6 +24,29 @@ def zookeeper_is_gone(cluster: SimulatedCluster) -> None:
     cluster.events.after(down_secs(cluster), "ZooKeeper is back", cluster.zookeeper.start)
 
 
+def zookeeper_elects(cluster: SimulatedCluster) -> None:
+    """One of its servers is gone, or its leader is paused: all connections break, and come back one by one."""
+    for process in cluster.processes():
+        process.session.cut(cluster.rng.uniform(0.1, 4.0))
+
+
+def permission_is_refused(cluster: SimulatedCluster) -> None:
+    """Nodes were given to somebody else, or a machine has a wrong password, until an operator sees to it: he starts
+    again what has ended for that. One machine's daemons and workers are refused, or those of all.
+    """
+    places = {host.name: host.start_supervisor for host in cluster.hosts}
+    places |= {place.host: place.start for place in cluster.nimbuses}
+    refused = list(places) if cluster.rng.random() < 0.2 else [cluster.rng.choice(list(places))]
+    cluster.zookeeper.refused_hosts |= dict.fromkeys(refused, cluster.events.clock.now())
+
+    def give() -> None:
+        for name in refused:
+            cluster.zookeeper.refused_hosts.pop(name, None)
+            places[name]()
+
+    cluster.events.after(down_secs(cluster), "permission is given again", give)
+
+
 def session_expires(cluster: SimulatedCluster) -> None:
     one_of(cluster, cluster.processes(), lambda process: process.session.expire())
 
@@ -51,7 +74,9 @@ def answers_are_lost(cluster: SimulatedCluster) -> None:
 
 
 def data_is_lost(cluster: SimulatedCluster) -> None:
-    """An operator empties ZooKeeper. What ran is no longer known, and nothing that comes after may suffer from that."""
+    """An operator empties ZooKeeper. What ran is no longer known: it runs on and its code is kept, where nothing that
+    comes after needs its slots, and nothing that comes after may suffer from that.
+    """
     if cluster.rng.random() < 0.3:
         cluster.zookeeper.lose_data()
         cluster.user.forget()
@@ -177,8 +202,8 @@ def disk_of_nimbus_is_full(cluster: SimulatedCluster) -> None:
 
 
 FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
-    zookeeper_is_gone, session_expires, all_sessions_expire, session_is_cut, answers_are_lost, data_is_lost,
-    link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus, host_is_far_from_zookeeper,
-    nimbus_is_far_from_zookeeper, host_is_isolated, clock_jumps, disk_is_lost, local_state_is_damaged,
-    code_is_lost, disk_is_full, disk_of_nimbus_is_full,
+    zookeeper_is_gone, zookeeper_elects, permission_is_refused, session_expires, all_sessions_expire, session_is_cut,
+    answers_are_lost, data_is_lost, link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus,
+    host_is_far_from_zookeeper, nimbus_is_far_from_zookeeper, host_is_isolated, clock_jumps, disk_is_lost,
+    local_state_is_damaged, code_is_lost, disk_is_full, disk_of_nimbus_is_full,
 )  # fmt: skip

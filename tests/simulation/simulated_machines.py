@@ -11,7 +11,7 @@ from simulated_worker import BEAT_SECS, NOWHERE, WorkerProcess
 
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import StormError, ThriftConnectionError, WorkerStartError
+from storm.errors import AlreadyRunningError, NoPermissionError, StormError, ThriftConnectionError, WorkerStartError
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
@@ -43,6 +43,7 @@ class SupervisorProcess(Process):
     def __init__(self, host: Host, number: int) -> None:
         super().__init__(host.cluster.events, f"supervisor-{host.name}#{number}")
         self.host = host
+        self.began_at = self.events.clock.now()
         self.session = host.cluster.zookeeper.session(self, host.name)
         state = StormClusterState(self.session)
         self.core: SupervisorCore = build_supervisor(
@@ -89,8 +90,12 @@ class SupervisorProcess(Process):
         for loop in (self._coordinate, self._slots, self._forward):
             loop.wake()
 
-    def _coordinated(self) -> float:
-        return self.core.coordinate() - self.host.clock.now()
+    def _coordinated(self) -> float | None:
+        try:
+            return self.core.coordinate() - self.host.clock.now()
+        except (AlreadyRunningError, NoPermissionError) as error:
+            self.die(f"refused: {error}")
+            return None
 
     def _slots_run(self) -> float | None:
         due = self.core.run_slots()
@@ -218,6 +223,12 @@ class HostDisk:
         for name, value in self._written.items():
             self._values.put(name, value)
 
+    def copied(self, host: Host) -> HostDisk:
+        """The disk of another host, with all that is on this one."""
+        copy = HostDisk(host)
+        copy._written = dict(self._written)
+        return copy
+
     def damage(self, rng: random.Random) -> None:
         """Some of it is lost, or is not what it was."""
         for name in ("assignments", "back-offs"):
@@ -228,13 +239,18 @@ class HostDisk:
 
 
 class Host:
-    """A machine. `code` is what its disk has of topologies, by id."""
+    """A machine. `code` is what its disk has of topologies, by id; its disk may be a copy of that of `original`."""
 
-    def __init__(self, cluster: SimulatedCluster, number: int, options: SupervisorOptions) -> None:
+    def __init__(
+        self, cluster: SimulatedCluster, number: int, options: SupervisorOptions, original: Host | None = None
+    ) -> None:
         self.cluster = cluster
-        self.name = f"host{number}"
+        self.number = number
+        self.name = f"host{number}" if original is None else f"copy{len(cluster.copies)}-of-{original.name}"
         self.node_id = f"node{number}"
         self.options = replace(options, node_id=self.node_id, host=self.name, bind_host=self.name)
+        self.options = replace(self.options, home=self.name, machine=self.name)
+        self.original = original
         self.clock = HostClock(cluster.events.clock, cluster.rng.uniform(0, 1e6), cluster.rng.randint(-30, 30))
         self.disk = HostDisk(self)
         self.code: dict[TopologyId, dict[str, bytes]] = {}
@@ -252,6 +268,7 @@ class Host:
             self.starts += 1
             self.blobs = HostBlobs(self)
             self.disk.reopen()
+            self.options = replace(self.options, incarnation=f"{self.name}#{self.starts}")
             self.supervisor = SupervisorProcess(self, self.starts)
 
     def act(self, what: str) -> None:
@@ -265,6 +282,10 @@ class Host:
         self.act(f"launches a worker on {port}")
         if self.disk.is_full:
             raise WorkerStartError("no space is left on the disk")
+        if self.original is not None:
+            assert self.supervisor is not None
+            self.cluster.checks.copy_launches(self, self.original)
+            self.supervisor.die_here("somebody sees what it does")
         self._launches += 1
         handle = WorkerHandle(f"worker-{self.name}-{port}#{self._launches}", port, assignment)
         self.cluster.checks.worker_starts(self, handle)
@@ -295,6 +316,12 @@ class Host:
         return [process for process in self.processes.values() if process.alive]
 
     @property
+    def is_registered(self) -> bool:
+        """Whether ZooKeeper has a record of its present supervisor."""
+        found = StormClusterState(self.cluster.zookeeper.tree.session()).supervisor(self.node_id)
+        return self.is_served and found is not None and found[0].incarnation == self.options.incarnation
+
+    @property
     def is_served(self) -> bool:
         """Whether its supervisor runs."""
         return self.supervisor is not None and self.supervisor.alive
@@ -306,6 +333,14 @@ class Host:
         if self.supervisor is not None:
             self.supervisor.die("its host crashed")
         self.processes.clear()
+
+    def copied(self) -> Host:
+        """A machine that was made of a copy of this one's disk; its supervisor does not run yet."""
+        copy = Host(self.cluster, self.number, self.options, self)
+        copy.disk = self.disk.copied(copy)
+        copy.code = {topology_id: dict(blobs) for topology_id, blobs in self.code.items()}
+        self.cluster.copies.append(copy)
+        return copy
 
     def wipe(self) -> None:
         """The disk is empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,15 @@ from event_loop import HostClock, Loop, Process
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import BlobCorruptError, BlobStoreError, StormError, ThriftConnectionError, ThriftTimeoutError
+from storm.errors import (
+    BlobCorruptError,
+    BlobStoreError,
+    CoordinationError,
+    NoPermissionError,
+    StormError,
+    ThriftConnectionError,
+    ThriftTimeoutError,
+)
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
@@ -114,9 +123,15 @@ class NimbusProcess(Process):
     def _wake(self) -> None:
         self._steps.wake()
 
-    def _step(self) -> float:
+    def _step(self) -> float | None:
         try:
             secs = self.core.step()
+        except NoPermissionError as error:
+            self.core.abandon()
+            with contextlib.suppress(CoordinationError):
+                self.core.election.leave()
+            self.die(f"refused: {error}")
+            return None
         except StormError:
             self._failures += 1
             return min(0.5 * 2.0 ** min(self._failures, 10), RETRY_SECS_MAX)
@@ -221,6 +236,8 @@ class NimbusConnection:
                 refusals.append(error)
 
         process.run(asked)
+        if cluster.weather.strikes("answer of Nimbus lost"):
+            raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
         if refusals:
             raise refusals[0]
         if not answers:

@@ -59,6 +59,7 @@ class SimulatedUser:
         self.promises: dict[TopologyId, Promise] = {}
         # By name: submissions that may have been carried out untold; None: what was promised and is forgotten.
         self.unsure: defaultdict[str, list[SubmitRequest | None]] = defaultdict(list)
+        self.lost: set[TopologyId] = set()  # they were promised, ZooKeeper lost its data, and nobody ended them
         self._asked: set[str] = set()
         self._losses = 0
 
@@ -72,8 +73,10 @@ class SimulatedUser:
 
     def forget(self) -> None:
         """Nothing is promised any more: the cluster lost what it knew."""
-        for promise in self.promises.values():
+        for topology_id, promise in self.promises.items():
             self.unsure[promise.name].append(None)
+            if promise.exists == {True}:
+                self.lost.add(topology_id)
         self.promises.clear()
         self._losses += 1  # what is being done at the moment may be lost too
 

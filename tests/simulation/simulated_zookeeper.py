@@ -1,5 +1,5 @@
-"""ZooKeeper: it may be gone, slow, cut off from hosts, or lose its data. Sessions with it are as a process sees them:
-watches come late, operations fail, processes die in their midst.
+"""ZooKeeper: it may be gone, slow, cut off from hosts, refuse them, or lose its data. Sessions with it are as a process
+sees them: watches come late, operations fail, processes die in their midst.
 """
 
 from __future__ import annotations
@@ -7,9 +7,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from storm.cluster import paths
 from storm.cluster.memory import MemoryTree
-from storm.errors import CoordinationError
+from storm.errors import CoordinationError, NoPermissionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,9 @@ HASH = re.compile(r"[0-9a-f]{64}$")  # of pickled code, which differs between ru
 
 
 class SimulatedZooKeeper:
-    """The server and who reaches it. `far_hosts` do not; `on_change` is told of each change that a process makes."""
+    """The server and who reaches it. `far_hosts` do not; `refused_hosts` do, and may neither read nor write there since
+    then. `on_change` is told of each change that a process makes.
+    """
 
     def __init__(self, events: EventLoop, weather: Weather) -> None:
         self.events = events
@@ -34,6 +35,7 @@ class SimulatedZooKeeper:
         self.tree = MemoryTree()
         self.is_down = False
         self.far_hosts: set[str] = set()
+        self.refused_hosts: dict[str, float] = {}
         self.on_change: Callable[[Process, str, str], None] = _nothing
         self._sessions: list[Session] = []
 
@@ -69,14 +71,15 @@ class SimulatedZooKeeper:
         """All is well with it and its links from now on."""
         self.is_down = False
         self.far_hosts.clear()
+        self.refused_hosts.clear()
         for session in self._sessions:
             session.mend()
 
     def lose_data(self) -> None:
         """It is started anew, with an empty disk: it knows no session and no node."""
         somebody = self.tree.session()
-        for top in (*paths.TOP_NODES, paths.LEADER_INFO):
-            somebody.delete(top, recursive=True)
+        for top in sorted(self.tree._nodes[""].children):
+            somebody.delete(f"/{top}", recursive=True)
         for session in list(self._sessions):
             if session.process.alive:
                 session.expire()
@@ -108,6 +111,7 @@ class Session:
         self._lost_since: float | None = None
         self._cut_until = 0.0
         self._losses = 0
+        self.sure_since = self._now  # it has been the same session, and connected
 
     # Faults
 
@@ -125,6 +129,7 @@ class Session:
 
     def expire(self) -> None:
         """The server ends the session."""
+        self.sure_since = self._now
         self._tree.expire(self.storage)
 
     def part(self) -> None:
@@ -140,11 +145,17 @@ class Session:
         """Unless anything keeps the two apart."""
         if self._lost_since is not None and not self._is_apart():
             self._lost_since = None
+            self.sure_since = self._now
             self._tree.resume(self.storage)
 
     def lost_for_secs(self) -> float:
         """For how long there has been no connection."""
         return 0.0 if self._lost_since is None else self._now - self._lost_since
+
+    def refused_for_secs(self) -> float:
+        """For how long ZooKeeper has given no permission for anything."""
+        since = self._zookeeper.refused_hosts.get(self._host)
+        return 0.0 if since is None else self._now - since
 
     def _is_apart(self) -> bool:
         zookeeper, process = self._zookeeper, self.process
@@ -229,6 +240,8 @@ class Session:
             process.wait_here(slow_secs)
         if self._zookeeper.is_down or weather.strikes("operation refused"):
             raise CoordinationError(f"{method} of {path} failed: it was not carried out.")
+        if self._host in self._zookeeper.refused_hosts:
+            raise NoPermissionError(f"{process.name} has no permission to {method} {path}.")
         answer = operation()
         if not is_read:
             process.events.note(f"{process.name}: {method} {HASH.sub('a hash', path)}")

@@ -20,6 +20,7 @@ from storm import hot_path
 from storm.cluster import paths
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.storm_cluster_state import StormClusterState
+from storm.errors import NoPermissionError
 from storm.executor.acker import AckLedger
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
@@ -29,9 +30,10 @@ from storm.nimbus import assignments, core, departures, remains
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.heartbeats import Heartbeats
+from storm.nimbus.topology_blobs import TopologyBlobs
 from storm.nimbus.topology_status import Waits
 from storm.scheduler import even
-from storm.supervisor import slot, slot_runner
+from storm.supervisor import registration, slot, slot_runner
 from storm.supervisor.assignment_sync import from_plain
 from storm.supervisor.core import SupervisorCore
 from storm.supervisor.slot_runner import SlotRunner
@@ -247,6 +249,32 @@ def timeouts_follow_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HostClock, "now", lambda self: self._clock.now() + self._boot_secs + self._wall_off_secs)
 
 
+def who_has_no_permission_wants_nothing(patch: pytest.MonkeyPatch) -> None:
+    coordinate = SupervisorCore.coordinate
+
+    def hasty(self: SupervisorCore) -> float:
+        try:
+            return coordinate(self)
+        except NoPermissionError:
+            self._want({})
+            return self._clock.now() + 1.0
+
+    patch.setattr(SupervisorCore, "coordinate", hasty)
+
+
+def what_has_no_assignment_is_over(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SupervisorCore, "_not_over", lambda self, cluster_state, vanished: set())
+
+
+def copies_of_a_directory_are_not_found(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(registration, "look", lambda own, there, holder: registration.Look(registration.Claim.OURS, None))
+
+
+def a_wiped_zookeeper_is_taken_for_the_same(patch: pytest.MonkeyPatch) -> None:
+    """So that what it forgot looks like the remains of topologies that ended."""
+    patch.setattr(TopologyBlobs, "cluster_id", lambda self, topology_id: None)
+
+
 def only_the_first_heartbeat_counts(patch: pytest.MonkeyPatch) -> None:
     receive = WorkerBeats.receive
 
@@ -300,6 +328,10 @@ BROKEN = [
     Broken(who_is_cut_off_ends_its_workers, "does not reach ZooKeeper", ("zookeeper_is_gone",)),
     Broken(whatever_the_disk_holds_is_believed, "ended by", ("local_state_is_damaged",)),
     Broken(timeouts_follow_the_wall_clock, "is given up, and beat", ("clock_jumps",)),
+    Broken(who_has_no_permission_wants_nothing, "has no permission", ("permission_is_refused",)),
+    Broken(what_has_no_assignment_is_over, "nobody ended its topology", ("data_is_lost",)),
+    Broken(a_wiped_zookeeper_is_taken_for_the_same, "its code is not all there", ("data_is_lost",)),
+    Broken(copies_of_a_directory_are_not_found, "launches a worker beside", ("directory_is_copied",)),
     Broken(only_the_first_heartbeat_counts, "sent no heartbeat"),
 ]
 

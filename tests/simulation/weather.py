@@ -25,6 +25,7 @@ SHARES_MAX = {
     "frame damaged": 0.05,
     "frame duplicated": 0.3,
     "heartbeat lost": 0.2,
+    "answer of Nimbus lost": 0.2,
     "heartbeat late": 0.2,
     "download failed": 0.3,
     "download damaged": 0.3,
