@@ -225,18 +225,24 @@ class MemoryStorage:
             return tree._replace(path, data)
 
     def get(self, path: str, watch: Watch | None = None) -> Versioned | None:
-        with self._operation("get", path) as tree:
+        tree, fault = self._tree, self._admitted("get", path)
+        with tree._lock:
             if watch is not None:
                 tree._watching.data.setdefault(path, {})[self._session, watch] = None
             node = tree._nodes.get(path)
-            return None if node is None else Versioned(node.data, node.version)
+            found = None if node is None else Versioned(node.data, node.version)
+        _lose_answer(fault, "get", path)
+        return found
 
     def children(self, path: str, watch: Watch | None = None) -> list[str]:
-        with self._operation("children", path) as tree:
+        tree, fault = self._tree, self._admitted("children", path)
+        with tree._lock:
             if watch is not None:
                 tree._watching.children.setdefault(path, {})[self._session, watch] = None
             node = tree._nodes.get(path)
-            return [] if node is None else sorted(node.children)
+            found = [] if node is None else sorted(node.children)
+        _lose_answer(fault, "children", path)
+        return found
 
     def delete(self, path: str, *, recursive: bool = False) -> None:
         with self._writing("delete", path) as tree:
@@ -275,8 +281,8 @@ class MemoryStorage:
             self._tree._watching.pop_session(self._session)
             self._session.closed, self._session.connected = True, False
 
-    @contextmanager
-    def _operation(self, method: str, path: str) -> Iterator[MemoryTree]:
+    def _admitted(self, method: str, path: str) -> Fault | None:
+        """What befalls the operation. Raises what its caller sees where it is not carried out."""
         paths.checked(path)
         if self._session.closed:
             raise CoordinationError("This session was closed.")
@@ -285,16 +291,20 @@ class MemoryStorage:
         fault = self._tree.faults(self, method, path) if self._tree.faults is not None else None
         if fault is Fault.REFUSED:
             raise CoordinationError(f"{method} of {path} failed: {fault.value}.")
-        with self._tree._changing():
-            yield self._tree
-        if fault is Fault.ANSWER_LOST:
-            raise CoordinationError(f"{method} of {path} failed: {fault.value}.")
+        return fault
 
     @contextmanager
     def _writing(self, method: str, path: str, data: bytes = b"") -> Iterator[MemoryTree]:
         if len(data) > NODE_BYTES_MAX:
             raise CoordinationError(f"{path} would have {len(data):,} bytes; the most is {NODE_BYTES_MAX:,}.")
-        with self._operation(method, path) as tree:
+        tree, fault = self._tree, self._admitted(method, path)
+        with tree._changing():
             if self._fence is not None and self._fence not in tree._nodes:
                 raise BadVersionError(f"{path} was not written: {self._fence} is gone.")
             yield tree
+        _lose_answer(fault, method, path)
+
+
+def _lose_answer(fault: Fault | None, method: str, path: str) -> None:
+    if fault is Fault.ANSWER_LOST:
+        raise CoordinationError(f"{method} of {path} failed: {fault.value}.")

@@ -6,6 +6,7 @@ that no name can leave its directory; ids made of letters, digits, `-`, `_` and 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, unquote_plus
 
@@ -40,10 +41,13 @@ TOP_NODES = (
     RESTART_TURNS,
 )
 
+NAMES_REMEMBERED = 10_000  # daemons read the same nodes again and again
+
 _LAST_ERROR = "-last-error"
 _SEQUENCE_DIGITS = 10  # ZooKeeper's: a sequential node's name ends in its number, padded to ten digits
 
 
+@lru_cache(NAMES_REMEMBERED)
 def node_name(name: str) -> str:
     """`name` as the name of one node. Raises ValueError if it is empty."""
     if not name:
@@ -53,6 +57,7 @@ def node_name(name: str) -> str:
     return quote_plus(name, safe="*", errors="surrogatepass").replace("~", "%7E")
 
 
+@lru_cache(NAMES_REMEMBERED)
 def name_of(node: str) -> str:
     """The name that `node_name` made `node` of."""
     return unquote_plus(node, errors="replace")
@@ -148,6 +153,7 @@ def sequence_number(node: str) -> int | None:
     return int(digits) if len(digits) == _SEQUENCE_DIGITS and digits.isascii() and digits.isdigit() else None
 
 
+@lru_cache(NAMES_REMEMBERED)
 def checked(path: str) -> str:
     """`path`, if ZooKeeper takes it as an absolute path. Raises ValueError."""
     names = path.split("/")

@@ -82,6 +82,7 @@ class Lanes:
         self._started = False
         self._origins: dict[tuple[TaskId, StreamId], Origin] = {}
         self._async: dict[ComponentId, bool] = {}
+        self._options: dict[ComponentId, TopologyOptions] = {}
         surroundings = Surroundings(plan, clock, reports, rng)
         self.executors = [self._executor(executor_id, surroundings) for executor_id in plan.in_flow_order()]
         self._bolt_tasks = frozenset(
@@ -93,7 +94,10 @@ class Lanes:
     def _executor(self, executor_id: ExecutorId, surroundings: Surroundings) -> Executor:
         component_id = self.plan.task_components[executor_id.start_task]
         spec = self.plan.topology.component(component_id)
-        options = TopologyOptions.from_conf(component_conf(self.plan.conf, spec.conf))
+        options = self._options.get(component_id)
+        if options is None:
+            options = TopologyOptions.from_conf(component_conf(self.plan.conf, spec.conf))
+            self._options[component_id] = options
         if component_id == ACKER_COMPONENT:
             return AckerExecutor(executor_id, options, surroundings)
         is_spout = component_id in self.plan.topology.spouts

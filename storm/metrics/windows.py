@@ -29,6 +29,8 @@ class RollingSums(Generic[K]):
 
     def sums(self, now: float) -> dict[Window, dict[K, float]]:
         """{window: {key: sum}}; a key that has nothing in a window is not in it."""
+        if not self._all_time:
+            return {window: {} for window in WINDOWS}
         found = {window: buckets.sums(now) for window, buckets in self._windows.items()}
         found[ALL_TIME] = dict(self._all_time)
         return found

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import json
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from storm.blobstore.blob_store import code_key, conf_key, is_version_key, jar_key, topology_keys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from storm.ids import TopologyId
 
 CLUSTER_ID_KEY = "storm.cluster.id"  # in the conf of every topology: the cluster that it was submitted to
+
+KEYS_REMEMBERED = 10_000  # each step looks at all
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +210,7 @@ def owners(keys: Iterable[str]) -> set[TopologyId]:
     return {owner for key in keys if (owner := owner_of(key))}
 
 
+@lru_cache(KEYS_REMEMBERED)
 def owner_of(key: str) -> TopologyId:
     """The topology that the key belongs to; empty: it is a blob of people's own."""
     owner = key.rpartition("-storm")[0]

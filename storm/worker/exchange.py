@@ -119,6 +119,7 @@ class Exchange:
         self._clock = clock
         self._options = options
         self._wanted: View = receive.view
+        self._connected: View | None = None  # the one that the open connections are of
         self._connections: dict[Peer, Connection] = {}
         self._own_queues = backpressure.OwnQueues()
         self._announced = backpressure.Announced()
@@ -236,8 +237,7 @@ class Exchange:
         try:
             while self._running:
                 changes = self._transfer.changes
-                due = self.step()
-                self._sleeping_until = due
+                self._sleeping_until = due = self.awake_until(self.step())
                 # What came after its turn and before that line woke nobody.
                 timeout_secs = due - self._clock.now() if changes == self._transfer.changes else 0.0
                 self._transport.wait(max(0.0, timeout_secs), self._blocked.values())
@@ -258,7 +258,7 @@ class Exchange:
             self._transport.close()
 
     def step(self) -> float:
-        """One turn; when the next is due at the latest, on the clock's `now`."""
+        """One turn; when the next is due at the latest, on the clock's `now`, if woken for all that it is given."""
         now = self._clock.now()
         self._connect()
         for frame in self._transport.receive(FRAMES_A_TURN):
@@ -272,11 +272,16 @@ class Exchange:
         ready_at = self._transfer.next_ready(self._blocked)
         if ready_at is not None:
             due = min(due, ready_at)
+        return due
+
+    def awake_until(self, due: float) -> float:
+        """When its own thread, which lanes need not wake for each batch, should have the next turn at the latest."""
+        now = self._clock.now()
         return min(due, now + LATE_SECS) if now - self._sent_at < AWAKE_SECS else due
 
     def _connect(self) -> None:
         wanted = self._wanted
-        if wanted is self._receive.view and self._connections.keys() == set(wanted.peers.values()):
+        if wanted is self._connected:
             return
         for command in connections.plan(wanted, self._connections):
             match command:
@@ -292,7 +297,7 @@ class Exchange:
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
                     assert_never(command)
-        self._receive.view = wanted
+        self._receive.view = self._connected = wanted
         self._transfer.route(wanted.task_peers, tuple(self._connections))
 
     def _hear(self, peer: Peer, message: Hello | Throttle | Inquiry | Held, now: float) -> None:

@@ -19,11 +19,12 @@ from storm.worker.heartbeats import Heartbeats
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from simulated_machines import Host
 
-    from storm.ids import TopologyId
+    from storm.ids import ExecutorId, TopologyId
+    from storm.metrics.stats_records import ExecutorStats
     from storm.supervisor.slot_runner import WorkerHandle
     from storm.worker.daemon import Worker
 
@@ -33,6 +34,7 @@ BEAT_SECS = 1.0
 REFRESH_SECS = 5.0
 EXCHANGE_SECS_MIN = 0.06  # between two turns that nobody woke: a busy machine's, and fewer events
 LATE_BEAT_SECS = 5.0
+FIGURES_SECS = 15.0  # nothing is decided by them: they need not be told every three seconds
 
 
 class WorkerProcess(Process):
@@ -47,6 +49,7 @@ class WorkerProcess(Process):
         self.session = host.cluster.zookeeper.session(self, host.name)
         self.heard_at = 0.0  # when its supervisor last took a heartbeat
         self.hung_until = 0.0
+        self._figures_at = 0.0
         self._told = self._launch()
         self._heartbeats: Heartbeats | None = None
         self._ending: tuple[int, str] | None = None
@@ -145,7 +148,7 @@ class WorkerProcess(Process):
             return
         receive = self.worker.exchange._receive
         receive._lanes = WatchedLanes(receive._lanes, self._took)
-        self._heartbeats.stats = self.worker.lanes.stats
+        self._heartbeats.stats = self._figures
         self._main.wake()
 
     def _took(self) -> None:
@@ -198,6 +201,14 @@ class WorkerProcess(Process):
             self.worker.lanes.reports.write_queued()
         return BEAT_SECS
 
+    def _figures(self) -> Mapping[ExecutorId, ExecutorStats]:
+        assert self.worker is not None
+        now = self.events.clock.now()
+        if now < self._figures_at:
+            return {}
+        self._figures_at = now + FIGURES_SECS
+        return self.worker.lanes.stats()
+
     def _is_hung(self) -> bool:
         return self.hung_until > self.events.clock.now()
 
@@ -205,8 +216,10 @@ class WorkerProcess(Process):
         worker = self.worker
         if worker is None or not self.alive:
             return
-        if any(lane.woken for lane in worker.lanes.lanes) and not self._is_hung():
-            self._lanes.wake()
+        for lane in worker.lanes.lanes:
+            if lane.woken and not self._is_hung():
+                self._lanes.wake()
+                break
         if worker.ending is not None:
             self._main.wake()
 
