@@ -38,7 +38,7 @@ def test_an_empty_one_ends(site: Any, client: Any, place: str) -> None:
     assert client.get(f"{place}/{NAME}").content == b""
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2fpasswd", "worker.log", "x.html", "..", "%2e%2e%2fx.svg%00"])
+@pytest.mark.parametrize("name", ["..%2f..%2fpasswd", "worker.log", "x.html", "%2e%2e", "%2e%2e%2fx.svg%00"])
 def test_names_lead_nowhere_else(site: Any, client: Any, place: str, name: str) -> None:
     site.refusals["readWorkerDump"] = NotAuthorizedError("that is no dump")
     assert client.get(f"{place}/{name}").status_code in {401, 404}
