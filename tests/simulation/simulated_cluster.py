@@ -99,7 +99,9 @@ class Outcome:
 
 
 class SimulatedCluster:
-    """The parts, and what befalls them. `always`: names of faults and kinds of weather that this one must have."""
+    """The parts, and what befalls them. `always`: names of faults, of kinds of weather and of what the user does that
+    this one must have.
+    """
 
     def __init__(self, seed: int, always: Collection[str] = ()) -> None:
         self.seed = seed
@@ -158,6 +160,9 @@ class SimulatedCluster:
             self._arrange(fault, secs)
         for fault in wanted * ALWAYS_TIMES:
             self._arrange(fault, secs / 2)
+        asked = [action for action in dict.fromkeys(self.user.actions) if action.__name__ in self._always]
+        for action in asked * ALWAYS_TIMES:
+            self.events.after(self.events.soon(secs), "the user acts", action)
         for _ in range(self.rng.randint(2, 7)):
             self.events.after(self.events.soon(secs), "the user acts", self._user_acts)
         self.events.run_for(secs)

@@ -63,13 +63,14 @@ class SimulatedUser:
         self._asked: set[str] = set()
         self._losses = 0
 
-    def act(self) -> None:
-        """Anything."""
-        actions = [
+        self.actions: list[Callable[[], object]] = [
             self.submit, self.submit, self.kill, self.replace, self.resubmit, self.rebalance, self.rebalance,
             self.rebalance_often, self.switch, self.drain,
         ]  # fmt: skip
-        self._rng.choice(actions)()
+
+    def act(self) -> None:
+        """Anything."""
+        self._rng.choice(self.actions)()
 
     def forget(self) -> None:
         """Nothing is promised any more: the cluster lost what it knew."""
