@@ -28,6 +28,7 @@ WORDS_OF_PATHS = (
     b"?",
     b"#",
 )
+REPEATED_BYTES_MAX = 100_000
 _LENGTH = struct.Struct(">I")
 LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0xFFFFF, 0x100000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 BYTES = (0x00, 0x01, 0x02, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x7F, 0x80, 0xC1, 0xFE, 0xFF)
@@ -97,7 +98,7 @@ def mutated_lines(data: bytes, rng: random.Random, seeds: Sequence[bytes]) -> by
         case 0 | 1:
             return mutated(data, rng, seeds)
         case 2:
-            lines[at:at] = lines[at : at + 1] * rng.choice((1, 2, 100, 2000))
+            lines[at:at] = lines[at : at + 1] * rng.choice((1, 2, 100, REPEATED_BYTES_MAX // (len(lines[at]) + 2)))
         case 3 if len(lines) > 1:
             del lines[at]
         case 4:

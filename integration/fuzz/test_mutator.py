@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutator import CASE_BYTES_MAX, case, mutated, mutated_lines, mutated_messages, split_messages
 
 SESSIONS = [b"\0\0\0\x03abc\0\0\0\0\0\0\0\x02de", b"\0\0\0\x01x", b"", b"no session"]
 
 
+@settings(deadline=None)
 @given(st.integers(), st.integers(0, 10**6))
 def test_the_same_seed_and_number_make_the_same_case(seed: int, number: int) -> None:
     for change in (mutated, mutated_messages, mutated_lines):
