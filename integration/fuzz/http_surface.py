@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from cluster_site import QUICK, ClusterSite, Daemon, free_ports, start_site, wait_until
 from mutator import mutated_lines
-from neighbour import CALLERS
-from surface import Neighbour, Surface, send_case
+from surface import Neighbour, Surface, is_served, send_case
 
 if TYPE_CHECKING:
     import random
@@ -74,15 +73,4 @@ class Http(Surface):
         send_case(data, ports[sum(data) % len(ports)])
 
     def serves_new_client(self) -> bool:
-        return all(self._serves(kind, port) for kind, port in self._kinds.items())
-
-    @staticmethod
-    def _serves(kind: str, port: int) -> bool:
-        caller = CALLERS[kind](port)
-        try:
-            caller.call()
-        except Exception:  # noqa: BLE001  it does not, for whatever reason
-            return False
-        finally:
-            caller.close()
-        return True
+        return all(is_served(kind, port) for kind, port in self._kinds.items())

@@ -73,13 +73,7 @@ class Surface:
 
     def serves_new_client(self) -> bool:
         """Whether a good client that has just come is served."""
-        try:
-            caller = CALLERS[self.name](self.ports[0])
-            caller.call()
-        except Exception:  # noqa: BLE001  it is not, for whatever reason
-            return False
-        caller.close()
-        return True
+        return is_served(self.name, self.ports[0])
 
     def trouble(self) -> list[str]:
         """What else went wrong, once the run is over."""
@@ -110,6 +104,16 @@ class Neighbour:
     def close(self) -> None:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+
+
+def is_served(kind: str, port: int) -> bool:
+    """Whether a good client of this kind that has just come is served there."""
+    try:
+        with contextlib.closing(CALLERS[kind](port)) as caller:
+            caller.call()
+    except Exception:  # noqa: BLE001  it is not, for whatever reason
+        return False
+    return True
 
 
 def send_case(data: bytes, port: int) -> None:

@@ -67,8 +67,7 @@ def stacks(settings: Settings, name: str, component: str | None, worker: str | N
     """Print what each thread of the workers of topology NAME is doing at the moment; with COMPONENT only of those that
     run it.
     """
-    sources = _sources(settings, name, component)
-    _tell(sources if worker is None else [chosen(sources, worker)], "getWorkerStacks", STACKS_SECS, as_json)
+    _tell(_sources(settings, name, component), worker, "getWorkerStacks", STACKS_SECS, as_json)
 
 
 @click.command()
@@ -83,16 +82,15 @@ def heap(settings: Settings, name: str, component: str | None, worker: str | Non
 
     A worker counts for 15 s at most, at half its speed meanwhile; that there is more is said.
     """
-    sources = _sources(settings, name, component)
-    _tell(sources if worker is None else [chosen(sources, worker)], "getWorkerHeap", HEAP_SECS, as_json)
+    _tell(_sources(settings, name, component), worker, "getWorkerHeap", HEAP_SECS, as_json)
 
 
-def _tell(sources: list[LogSource], method: str, timeout_secs: float, as_json: bool) -> None:
-    """What each worker says, one after the other."""
+def _tell(sources: list[LogSource], worker: str | None, method: str, timeout_secs: float, as_json: bool) -> None:
+    """What each worker says, one after the other, or only the one that was asked for."""
     from storm.cli.output import print_json, printable
 
     found = {}
-    for source in sources:
+    for source in sources if worker is None else [chosen(sources, worker)]:
         text = found[source.label] = str(_ask(source, timeout_secs, method))
         if not as_json:
             click.echo(f"{click.style(source.label, bold=True)}\n{printable(text, lines=True)}")

@@ -86,7 +86,7 @@ _SUPERVISOR = {
     **_ZOOKEEPER,
 }
 
-_NIMBUS = {
+NIMBUS = {
     "storm_nimbus_info": Family(GAUGE, "Which Nimbus this is.", ("host", "version")),
     "storm_nimbus_leader": Family(GAUGE, "1 while it leads, else 0."),
     "storm_nimbus_failed_steps_total": Family(COUNTER, "Rounds that could not be done, and are tried again."),
@@ -103,7 +103,7 @@ _NIMBUS = {
     **_ZOOKEEPER,
 }
 
-_LOGVIEWER = {
+LOGVIEWER = {
     "storm_logviewer_requests_total": Family(COUNTER, "Requests answered.", ("status",)),
     "storm_logviewer_request_seconds": Family(HISTOGRAM, "Time from a request's head to the end of its answer."),
     "storm_logviewer_searches": Family(GAUGE, "Searches that are under way."),
@@ -112,8 +112,6 @@ _LOGVIEWER = {
 #: Families that workers measure, as their supervisor shows them.
 WORKER = {name: family._replace(labels=WORKER_LABELS + family.labels) for name, family in _WORKER.items()}
 SUPERVISOR = {**_SUPERVISOR, **WORKER}
-NIMBUS = _NIMBUS
-LOGVIEWER = _LOGVIEWER
 #: What prometheus_client tells of every daemon's process.
 PROCESS = (
     "process_cpu_seconds_total",
