@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
     from typing import Any
 
-WINDOW = "600"
+WINDOW_SECS = 600
+WINDOW = str(WINDOW_SECS)
 TIMEOUT_KEY, TIMEOUT_SECS = "topology.message.timeout.secs", 30
 
 

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     Seen: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 ACTIVE_MAX = 200  # requests that are being answered
-BODIES_MAX = (
-    200  # requests whose body is still coming: who sends it slowly takes no place of those who wait for answers
-)
+# Requests whose body is still coming: who sends it slowly takes no place of those who wait for answers.
+BODIES_MAX = 200
 EVENTS = "/events"  # in front of a page's path: the stream of its changes, which is no request that is being answered
 BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm.config.addresses import joined
 from storm.diagnosis import cluster as diagnosis
 from storm.diagnosis.cluster import Cluster, Host
-from storm.diagnosis.nimbus_pages import WINDOW, facts, summary_facts
+from storm.diagnosis.nimbus_pages import WINDOW, WINDOW_SECS, facts, summary_facts
 from storm.errors import StormError
 from storm.ui.pages import troubles
 from storm.ui.pages.links import Links
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
-RATES_WINDOW, RATES_WINDOW_SECS = WINDOW, 600
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
 RATES_MAX = 100  # topologies; the others show none
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
@@ -83,10 +82,10 @@ def tags(meta: dict[str, str]) -> list[str]:
 
 
 async def _topology_pages(call: PageCall, ids: list[str]) -> dict[str, Struct]:
-    """{id: TopologyPageInfo} over RATES_WINDOW, of those that answer soon."""
+    """{id: TopologyPageInfo} over WINDOW, of those that answer soon."""
     reads = {
         topology_id: asyncio.ensure_future(
-            call.nimbus.read_lately(RATES_AGE_SECS, "getTopologyPageInfo", topology_id, RATES_WINDOW, False)
+            call.nimbus.read_lately(RATES_AGE_SECS, "getTopologyPageInfo", topology_id, WINDOW, False)
         )
         for topology_id in ids
     }
@@ -107,8 +106,8 @@ def _topology(summary: Struct, page: Struct | None) -> dict[str, Any]:
     shown = topologies.topology(summary)
     if page is None:
         return {**shown, "rates": None}
-    figures = topology_window(page.topology_stats, RATES_WINDOW)
-    secs = max(1, min(RATES_WINDOW_SECS, summary.uptime_secs))
+    figures = topology_window(page.topology_stats, WINDOW)
+    secs = max(1, min(WINDOW_SECS, summary.uptime_secs))
     rates = {
         "emitted": figures["emitted"] / secs,
         "acked": figures["acked"] / secs,

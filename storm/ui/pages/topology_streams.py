@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storm.diagnosis.nimbus_pages import WINDOW_SECS
 from storm.ui.pages.graph import Stream
 
 if TYPE_CHECKING:
     from storm.thrift.interface import Struct
-
-WINDOW_SECS = 600
 
 
 def figures_secs(page: Struct) -> int:
