@@ -150,6 +150,7 @@ class SpoutExecutor(Executor):
             self.open(now)
         if self.changing:
             return False
+        active = self.active  # before a look at what has failed: what is emitted now is not under way yet
         did = self.settle(now)
         if self.rotate_due is not None and now >= self.rotate_due:
             self.rotate(now)
@@ -161,8 +162,8 @@ class SpoutExecutor(Executor):
             did = self.settle(now) or did
         if self.waiting and self.tell_waiting(now):
             did = True
-        if self.active is not self.activated:
-            self.activate(self.active)
+        if active is not self.activated:
+            self.activate(active)
             did = True
         if self.ask(now):
             did = True

@@ -44,7 +44,7 @@ _HEADER = struct.Struct("<BBHQQII")  # version, kind, reserved, topology, source
 _TUPLES = struct.Struct("<BBHiiIII")  # 1, stream size, flags, target, source, count, values size, multi-root size
 _TRACKING = struct.Struct("<BBHiiI")  # 2, kind, reserved, target, source, count
 _MORE = struct.Struct("<II")  # position, count
-_HELLO = struct.Struct("<BQB")  # answer, incarnation, newest version; later releases may send more
+_HELLO = struct.Struct("<BQBI")  # answer, incarnation, newest version, routed by; later releases may send more
 _THROTTLE = struct.Struct("<II")  # time to live in ms, count
 HEADER_BYTES = _PREFIX.size + _HEADER.size
 TRACKING_HEADER_BYTES = _TRACKING.size
@@ -85,12 +85,14 @@ class Hello(NamedTuple):
     """`answer`: this hello answers one; otherwise the sender wants an answer.
 
     `incarnation` is a random number of the sender's process: another one says that the process before has died.
-    `newest` is the newest version of the format that it reads.
+    `newest` is the newest version of the format that it reads, `routed_by` the version of the assignment by which it
+    sends.
     """
 
     answer: bool
     incarnation: int
     newest: int = NEWEST
+    routed_by: int = 0
 
     @property
     def spoken(self) -> int:
@@ -186,12 +188,12 @@ def read_hello(body: memoryview) -> Hello:
     """What later releases add to it is passed over. Raises FrameError."""
     if len(body) < _HELLO.size or body[0] > 1:
         raise FrameError("a malformed hello")
-    answer, incarnation, newest = _HELLO.unpack_from(body)
+    answer, incarnation, newest, routed_by = _HELLO.unpack_from(body)
     if newest < OLDEST:
         raise FrameError(
             f"its sender reads frames up to version {newest}, this release speaks {OLDEST} to {NEWEST}: {_ADVICE}"
         )
-    return Hello(bool(answer), incarnation, newest)
+    return Hello(bool(answer), incarnation, newest, routed_by)
 
 
 def read_throttle(body: memoryview) -> Throttle:

@@ -3,9 +3,11 @@
 Start: launch file, first heartbeat, topology and conf from the supervisor's disk, ZooKeeper, the port, the executors.
 Spouts become active once every peer was heard of (or PEERS_WAIT_SECS have passed) and the topology is active. A peer
 that dies again and again, or whose supervisor is gone, is not waited for: one that cannot live must not hold up those
-that are started anew. Then one loop compares wanted with actual, on a period and when a watch wakes it. An unreachable
-ZooKeeper stops nothing. Exit codes: 0 told to end, or replaced; 1 an exception in a component; 13 could not start; 20 a
-fault of the worker itself; 21 an executor was stuck, and the topology wants a new worker then.
+that are started anew. Nor do they become active again, after a rebalance, before all send by the new assignment (or
+SETTLE_SECS have passed): a tuple to a worker that is about to end would fail. Then one loop compares wanted with
+actual, on a period and when a watch wakes it. An unreachable ZooKeeper stops nothing. Exit codes: 0 told to end, or
+replaced; 1 an exception in a component; 13 could not start; 20 a fault of the worker itself; 21 an executor was stuck,
+and the topology wants a new worker then.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ EXIT_ORDERLY, EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_INTERNAL_ERROR, EXIT_S
 
 PEERS_WAIT_SECS = 30.0
 PEERS_POLL_SECS = 0.05
+SETTLE_SECS = 5.0  # a worker that cannot read ZooKeeper goes on with what it knows, and holds up nobody for longer
 SUPERVISORS_POLL_SECS = 1.0  # who is up is heard of before: their records are read for the others only
 LOW_MARK = 0.5  # of the high one, as for tasks within a worker
 SHUTDOWN_MARGIN_SECS = 0.5  # of the time that the supervisor gives, for sockets and ZooKeeper
@@ -112,6 +115,7 @@ class Worker:
         self._assignment: Assignment | None = None
         self._status: TopologyStatus | None = None
         self._peers_ready = False
+        self._settling_until: float | None = None
         self.active = False
         self._reachable = True
         self.on_switch: Callable[[], None] = _nothing  # called before spouts become active or inactive
@@ -174,13 +178,14 @@ class Worker:
         self._log_levels.apply(log_levels.wanted_levels(self._log_config, wall_secs))
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
-        active = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
+        wanted = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
+        active = wanted and (self.active or self._is_settled(now))
         if active != self.active:
             self.active = active
             self.on_switch()
             logger.info("Spouts are %s now.", "active" if active else "inactive")
             self.lanes.set_active(active)
-        if not self._peers_ready:
+        if not self._peers_ready or active != wanted:
             return PEERS_POLL_SECS
         level_secs = log_levels.secs_until_over(self._log_config, wall_secs)
         return refresh_secs if level_secs is None else min(refresh_secs, level_secs)
@@ -265,6 +270,17 @@ class Worker:
                 return False
         names = ", ".join(map(name_of, missing))
         logger.warning("Going on without peers that were not heard of in %.0f s: %s", waited_secs, names)
+        return True
+
+    def _is_settled(self, now: float) -> bool:
+        if self._settling_until is None:
+            self._settling_until = now + SETTLE_SECS
+        is_settled = self.exchange.is_settled()
+        if not is_settled and now < self._settling_until:
+            return False
+        if not is_settled:
+            logger.warning("Going on, though a peer did not say in %.0f s that it knows the assignment.", SETTLE_SECS)
+        self._settling_until = None
         return True
 
     def _is_any_awaited(self, missing: Sequence[Peer]) -> bool:

@@ -88,14 +88,15 @@ class Connection:
     """An open connection to a peer.
 
     `greeted` is the sender's `connects` that a hello was sent for, and `asked_at` when, None once one came back;
-    `incarnation` is what the peer's last hello said, None before there was one; `control` are frames that go before all
-    others.
+    `incarnation` and `routed_by` are what the peer's last hello said, None before there was one; `control` are frames
+    that go before all others.
     """
 
     sender: Sender
     greeted: int = 0
     asked_at: float | None = None
     incarnation: int | None = None
+    routed_by: int | None = None
     control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
 
 
@@ -169,6 +170,17 @@ class Exchange:
             peer
             for peer in self._wanted.peers.values()
             if (found := opened.get(peer)) is None or not (found.incarnation is not None and found.sender.connected)
+        )
+
+    def is_settled(self) -> bool:
+        """Whether this worker and all peers that it has heard of send by the latest assignment, as far as they say.
+
+        Until then a tuple may go to a worker that is about to end.
+        """
+        wanted = self._wanted
+        return self._connected is wanted and not any(
+            connection.sender.connected and connection.routed_by is not None and connection.routed_by < wanted.version
+            for connection in list(self._connections.values())
         )
 
     def take_unheard_of(self) -> bool:
@@ -297,8 +309,12 @@ class Exchange:
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
                     assert_never(command)
-        self._receive.view = self._connected = wanted
+        self._receive.view = wanted
         self._transfer.route(wanted.task_peers, tuple(self._connections))
+        for connection in self._connections.values():
+            if connection.incarnation is not None:
+                connection.control.append(self._hello(answer=True))
+        self._connected = wanted
 
     def _hear(self, peer: Peer, message: Hello | Throttle | Inquiry | Held, now: float) -> None:
         connection = self._connections.get(peer)
@@ -329,11 +345,11 @@ class Exchange:
             died = connection.incarnation != message.incarnation
         if died:
             self._lost(peer)
-        connection.incarnation = message.incarnation
+        connection.incarnation, connection.routed_by = message.incarnation, message.routed_by
         connection.asked_at = None
         self._transfer.speak(peer, message.spoken)
         if not message.answer:
-            connection.control.append(hello_frame(self._own, Hello(True, self._options.incarnation)))
+            connection.control.append(self._hello(answer=True))
             if self._own_queues.over:
                 told = backpressure.announcement(self._own_queues.over)
                 connection.control.append(throttle_frame(self._own, told))
@@ -349,7 +365,11 @@ class Exchange:
             if connection.sender.connected and (is_new or (is_unheard and not connection.control)):
                 connection.greeted = connection.sender.connects
                 connection.asked_at = now
-                connection.control.append(hello_frame(self._own, Hello(False, self._options.incarnation)))
+                connection.control.append(self._hello(answer=False))
+
+    def _hello(self, answer: bool) -> bytes:
+        hello = Hello(answer, self._options.incarnation, routed_by=self._receive.view.version)
+        return hello_frame(self._own, hello)
 
     def _check_queues(self, now: float) -> float:
         """Look at the queue lengths if it is time; when the next time is."""

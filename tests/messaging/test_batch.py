@@ -234,7 +234,7 @@ def golden_frames() -> list[bytes]:
 def test_golden_bytes() -> None:
     assert golden_frames() == [
         whole_frame(),
-        hello_frame(SOURCE, Hello(False, 7)),
+        hello_frame(SOURCE, Hello(False, 7, routed_by=3)),
         throttle_frame(SOURCE, Throttle(2000, (4, 5))),
         inquiry_frame(SOURCE, Inquiry(3, (5, 8))),
         held_frame(SOURCE, Held(3, ((5, 4, 3), (0, 6, 1)))),

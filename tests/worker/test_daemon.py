@@ -37,6 +37,7 @@ from storm.worker.daemon import (
     EXIT_EXECUTOR_ERROR,
     EXIT_ORDERLY,
     PEERS_WAIT_SECS,
+    SETTLE_SECS,
     SUPERVISORS_POLL_SECS,
     Worker,
     WorkerParts,
@@ -243,6 +244,45 @@ def test_they_are_active_only_while_the_topology_is(story: Story) -> None:
         story.set_status(TopologyStatus.ACTIVE)
         story.turns(a, b)
         assert a.active
+
+
+def rebalanced(story: Story, a: Worker, b: Worker) -> None:
+    """Both were active; A alone sees the end of a rebalance."""
+    story.turns(a, b)
+    story.set_status(TopologyStatus.REBALANCING)
+    story.turns(a, b)
+    story.assign(2)
+    story.set_status(TopologyStatus.ACTIVE)
+
+
+def test_after_a_rebalance_they_wait_until_all_send_by_the_new_assignment(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    rebalanced(story, a, b)
+    a.turn(REFRESH_SECS)
+    assert not a.active  # its own exchange did not have a turn since
+    for _ in range(5):
+        b.exchange.step()  # it lives, and its own thread has not read the assignment
+        story.turns(a, count=1)
+    assert not a.active
+    story.turns(b, a, count=3)
+    assert a.active
+
+
+def test_but_not_for_one_that_does_not_come_to_know_it(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    rebalanced(story, a, b)
+    story.turns(a, count=3)
+    story.clock.sleep(SETTLE_SECS)
+    story.turns(a, count=1)
+    assert a.active
+
+
+def test_nor_for_one_that_is_gone(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    rebalanced(story, a, b)
+    story.transports[B].close()
+    story.turns(a, count=3)
+    assert a.active
 
 
 def test_a_worker_whose_executor_failed_ends_whoever_else_watches_it(story: Story) -> None:

@@ -131,6 +131,20 @@ def test_a_peer_is_sent_hellos_only_until_it_said_what_it_reads_and_that_version
     assert heard(Hello(True, 10, 1)) == [(FrameKind.BATCH, 1)]
 
 
+def test_all_are_settled_once_each_said_that_it_routes_by_the_new_assignment() -> None:
+    left, right = connected_pair()
+    assert left.exchange.is_settled()
+    left.sees(assignment(version=4))
+    assert not left.exchange.is_settled()  # its own turn comes first
+    turns(left, right)
+    assert not left.exchange.is_settled()
+    assert right.exchange.is_settled()  # by what it knows
+    right.sees(assignment(version=4))
+    turns(right, left)
+    assert left.exchange.is_settled()
+    assert right.exchange.is_settled()
+
+
 def test_a_peer_that_is_replaced_gets_what_comes_after() -> None:
     network = InProcessNetwork()
     left, old = Side(network, LEFT, {1}), Side(network, RIGHT, {2, 3})
