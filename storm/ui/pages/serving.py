@@ -21,7 +21,7 @@ from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
 from storm.ui.pages.samples_reader import SamplesReader
-from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, Site
+from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, site
 from storm.ui.pages.table import PAGES
 from storm.ui.rest.calls import PREFIX
 
@@ -48,7 +48,7 @@ class Pages:
 
     def __init__(self, ui: Ui) -> None:
         self._ui = ui
-        self._site = Site()
+        self._site = site()
         self._known = LastKnown()
         self._samples = SamplesReader(ui.supervisors, ui.clock)
 

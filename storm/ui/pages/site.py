@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +68,12 @@ class Site:
     def notice(self, frame: Frame) -> str:
         """The HTML in the region NOTICE."""
         return self.page(f"{NOTICE}.html", {}, frame)
+
+
+@functools.cache
+def site() -> Site:
+    """That of this process: half a second of compiling templates, once, however many applications show it."""
+    return Site()
 
 
 def environment() -> Environment:
