@@ -7,7 +7,6 @@ reading the file costs it little, and nothing where it asks for none.
 from __future__ import annotations
 
 import threading
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -24,23 +23,32 @@ _BASE_TYPES = {
     "bool": BOOL, "byte": BYTE, "double": DOUBLE, "i16": I16, "i32": I32, "i64": I64, "string": STRING,
     "binary": BINARY,
 }  # fmt: skip
-_making = threading.RLock()  # two threads that ask at once must get the same class
+_making = threading.RLock()  # two threads that ask at once must get the same class: structs are told apart by it
+_interface: Interface | None = None
+_services: dict[str, Service] = {}
 
 
-@cache
 def storm_thrift() -> Any:
     """Has the structs, unions, exceptions and enumerations of storm.thrift as attributes."""
-    return Interface(IDL_PATH.read_text())
+    global _interface
+    if _interface is None:
+        with _making:
+            if _interface is None:
+                _interface = Interface(IDL_PATH.read_text())
+    return _interface
 
 
-@cache
 def service(name: str) -> Service:
     """The service `name`. Raises ValueError if storm.thrift has no such service."""
-    interface: Interface = storm_thrift()
-    definition = interface.definitions.get(name)
-    if definition is None or definition.kind != "service":
-        raise ValueError(f"storm.thrift has no service {name!r}")
-    return ThriftService(interface, definition)
+    found = _services.get(name)
+    if found is None:
+        interface: Interface = storm_thrift()
+        definition = interface.definitions.get(name)
+        if definition is None or definition.kind != "service":
+            raise ValueError(f"storm.thrift has no service {name!r}")
+        with _making:
+            found = _services.setdefault(name, ThriftService(interface, definition))
+    return found
 
 
 def enum_name(enum: str, value: int) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import thriftpy2
 
+from storm.thrift import interface
 from storm.thrift.interface import IDL_PATH, Enumeration, Interface, enum_name, service, storm_thrift
 
 
@@ -112,6 +114,27 @@ def test_classes_are_made_once_and_only_when_they_are_asked_for() -> None:
         found = list(pool.map(lambda _: t.Assignment, range(8)))
     assert set(map(id, found)) == {id(t.Assignment)}
     assert set(vars(t)) == {"definitions", "Assignment", "NodeInfo", "WorkerResources"}
+
+
+def test_threads_that_ask_for_the_first_time_at_once_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    class SlowPath:
+        def read_text(self) -> str:
+            assert asked.wait(60)
+            return IDL_PATH.read_text()
+
+    monkeypatch.setattr(interface, "_interface", None)
+    monkeypatch.setattr(interface, "_services", {})
+    monkeypatch.setattr(interface, "IDL_PATH", SlowPath())
+
+    def ask(number: int) -> tuple[object, object]:
+        if number:
+            asked.set()  # while the first one reads
+        return storm_thrift(), service("Nimbus")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(ask, range(2)))) == 1
 
 
 def test_structs_take_their_fields_in_order_or_by_name_and_no_others() -> None:
