@@ -1,6 +1,6 @@
 """Numbers from a source that forgets nothing: whatever was not acked comes again, in the next process too.
 
-Settings: ledger.dir, where the spouts and sinks write; ledger.rate, new numbers a second and spout task (100).
+Settings: ledger.dir, where the spouts and sinks write; ledger.rate, new numbers a second and spout task (50).
 Spouts send no new numbers once there is a file `stop` in the directory.
 """
 
@@ -39,7 +39,7 @@ class NumberSpout(Spout):
         self.next_number = max(acked, default=-1) + 1
         self.waiting = deque(number for number in range(self.next_number) if number not in acked)
         self.pending: set[int] = set()
-        self.gap_secs = 1 / conf.get("ledger.rate", 100)
+        self.gap_secs = 1 / conf.get("ledger.rate", 50)
         self.next_due = self.report_due = 0.0
         self.stopping = self.active = False
         self.calls_file = (self.directory / f"calls-{self.task}").open("a", buffering=1)
