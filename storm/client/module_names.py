@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Modules of the dependencies in pyproject.toml and of theirs, but for those of daemons that import no user's code.
-NEEDED = {
-    "_yaml", "click", "cloudpickle", "ijson", "kazoo", "msgpack", "msgspec", "pathspec", "ply", "storm", "thriftpy2",
-    "yaml", "zmq",
-}  # fmt: skip
+NEEDED = {"_yaml", "click", "cloudpickle", "kazoo", "msgpack", "msgspec", "pathspec", "storm", "yaml", "zmq"}
 
 
 def refuse_taken(files: Mapping[str, Path]) -> None:

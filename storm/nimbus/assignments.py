@@ -5,11 +5,10 @@ Rules beyond the scheduler's:
 * a slot stays with its executors while its worker lives and its supervisor still offers the port;
 * a node that is drained, or has not the tags that a topology asks for, is given nothing new of it; what is there stays
   until the topology is rebalanced (`departures` sees to that);
-* a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go
-on;
-* a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker
-was found
-  dead: then the supervisor starts a new worker there.
+* a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on;
+* a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker was found
+  dead: then the supervisor starts a new worker there;
+* a host that has another name or address now is told to the workers, which run on.
 """
 
 from __future__ import annotations
@@ -146,16 +145,16 @@ def _assignment(
     first_version = this.wall_secs if topology_id in snapshot.unreadable_assignments else 1
     version = first_version if old is None else old.version + 1
     epochs = _epochs(base, old, placement, version, this)
-    if old is not None and dict(old.executor_slots) == dict(placement) and dict(old.slot_epochs) == epochs:
-        return None
-    start_secs = {
-        executor: (this.wall_secs if old is None or epochs[slot] == version else old.executor_start_wall_secs[executor])
-        for executor, slot in placement.items()
-    }
     nodes = {slot.node_id for slot in placement.values()}
     hosts = {node_id: info.host for node_id, info in snapshot.supervisors.items() if node_id in nodes}
     if old is not None:
         hosts = {node_id: host for node_id, host in old.node_hosts.items() if node_id in nodes} | hosts
+        if (dict(old.executor_slots), dict(old.slot_epochs), dict(old.node_hosts)) == (dict(placement), epochs, hosts):
+            return None
+    start_secs = {
+        executor: (this.wall_secs if old is None or epochs[slot] == version else old.executor_start_wall_secs[executor])
+        for executor, slot in placement.items()
+    }
     return Assignment(
         topology_id, version, dict(placement), start_secs, hosts, epochs, dict(base.blob_hashes), base.owner
     )

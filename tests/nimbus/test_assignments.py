@@ -85,6 +85,15 @@ def test_a_dead_worker_in_its_place_gets_a_new_epoch_and_start() -> None:
     assert set(after.executor_start_wall_secs.values()) == {200}
 
 
+def test_workers_are_told_where_a_host_is_that_has_another_name_now_and_run_on() -> None:
+    first = carried_out(snapshot({"a": 1, "b": 1}, t=(2, 3)), Round(100))
+    moved = replace(first.supervisors["b"], host="b.example.org")
+    after = carried_out(replace(first, supervisors={**first.supervisors, "b": moved}), Round(200)).assignments["t"]
+    before = first.assignments["t"]
+    hosts = {"a": "host-a", "b": "b.example.org"}
+    assert after == replace(before, version=2, node_hosts=hosts)
+
+
 @pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])
 def test_slots_of_topologies_that_are_left_alone_are_not_given_away(hidden: str) -> None:
     first = carried_out(snapshot({"a": 1}, old=(1, 1), new=(1, 1)), Round(100))
@@ -168,7 +177,8 @@ def after_event(state: ClusterSnapshot, event: tuple[str, str, int]) -> tuple[Cl
     kind, who, number = event
     if kind == "node":
         others = {node: info for node, info in state.supervisors.items() if node != who}
-        more = {who: supervisor(who, range(6700, 6700 + number))} if number else {}
+        ports = range(6700, 6700 + number)
+        more = {who: replace(supervisor(who, ports), host=f"host-{who}-{number}")} if number else {}
         gone = {
             AssignedSlot(topology_id, slot)
             for topology_id, assignment in state.assignments.items()
@@ -223,3 +233,6 @@ def test_whatever_happens_assignments_are_sound_and_come_to_rest(
         live = {WorkerSlot(node, port) for node, info in state.supervisors.items() for port in info.slot_ports}
         homes = [set(assignment.slot_epochs) & live for assignment in state.assignments.values()]
         assert any(homes), "with slots, somebody runs"
+        for assignment in state.assignments.values():
+            for node in {slot.node_id for slot in set(assignment.slot_epochs) & live}:
+                assert assignment.node_hosts[node] == state.supervisors[node].host
