@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -224,3 +225,15 @@ class TestZeroMq(TransportContract):
                 while stranger.recv(1000):
                     pass  # the rest of the handshake, then the end
         assert far.receive(10) == []
+
+
+def test_there_is_room_for_hundreds_of_peers() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    transport = ZeroMqTransport()
+    try:
+        for port in range(1, 501):
+            transport.connect("127.255.0.1", port)
+    finally:
+        transport.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -190,13 +190,15 @@ class AsyncSpoutExecutor(SpoutExecutor):
         """Let those tasks emit that are not at it already."""
         free = [task for task in self.tasks if task.id not in self.emitting]
         room = self.room() - sum(self.emitting.values())
+        began = False
         for left, task in zip(range(len(free), 0, -1), free, strict=True):
             share = (room + left - 1) // left
             if share > 0:
                 room -= share
                 self.emitting[task.id] = share
                 self.spawn(self.emit_some(task, share), may_last=True)
-        return bool(free)
+                began = True
+        return began
 
     async def emit_some(self, task: SpoutTask, share: int) -> None:
         collector = task.collector

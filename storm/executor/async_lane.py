@@ -27,6 +27,7 @@ class AsyncLane(Lane):
         self.loop = asyncio.new_event_loop()
         self.under_way: dict[asyncio.Task[None], tuple[Executor, Coroutine[Any, Any, None]] | None] = {}
         self.ended = 0  # coroutines so far
+        self.gives_up = False
         self.pause: asyncio.Future[None] | None = None
 
     def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None], may_last: bool = False) -> None:
@@ -38,6 +39,11 @@ class AsyncLane(Lane):
     async def guarded(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             await coroutine
+        except asyncio.CancelledError as error:
+            # Not by the lane: something that user code awaited was cancelled, and its tuples would be held for ever.
+            if self.gives_up:
+                raise
+            self.lanes.fail(executor, error)
         except Exception as error:  # noqa: BLE001
             self.lanes.fail(executor, error)
 
@@ -118,6 +124,7 @@ class AsyncLane(Lane):
 
     async def end(self) -> None:
         """Give up what is under way; close the components unless one of them failed."""
+        self.gives_up = True
         for task in list(self.under_way):
             task.cancel()
         await asyncio.gather(*self.under_way, return_exceptions=True)

@@ -39,6 +39,7 @@ cdef class BoltExecutor(Executor):
     cdef dict process_latencies
     cdef list samples
     cdef list called
+    cdef Py_ssize_t timed
     cdef public bint active
     cdef Py_ssize_t fan_out
     cdef public bint running
@@ -64,7 +65,7 @@ cdef class BoltExecutor(Executor):
         root=uint64_t, upper=uint64_t,
     )
     cdef settle(self, BoltCollector collector)
-    @cython.locals(first=Tuple)
+    @cython.locals(one=Tuple)
     cpdef count_executed(self, list batch, double began, double ended)
 
 

@@ -114,7 +114,7 @@ class BoltExecutor(Executor):
 
     __slots__ = (
         "acked", "active", "called", "execute_latencies", "execute_secs", "executed", "failed", "fan_out", "only_input",
-        "process_latencies", "process_secs", "running", "samples", "tasks", "tick_due", "tick_secs",
+        "process_latencies", "process_secs", "running", "samples", "tasks", "tick_due", "tick_secs", "timed",
     )  # fmt: skip
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
@@ -131,6 +131,7 @@ class BoltExecutor(Executor):
         self.process_latencies: dict[GlobalStreamId, Latencies] = {}
         self.samples: list[tuple[Tuple, float]] = []
         self.called: list[Tuple] = []
+        self.timed = 0  # batches
         self.active = False
         self.fan_out = 1  # tuples that it emitted for each of the last batch, at least 1
         self.running = False
@@ -360,17 +361,22 @@ class BoltExecutor(Executor):
             counts[source] = counts.get(source, 0) + number
 
     def count_executed(self, batch: list[Tuple], began: float, ended: float) -> None:
-        """Counts are exact. Times: a batch's average, and from receipt to ack of one tuple in a batch."""
+        """Counts are exact. Times: a batch's average, and from receipt to ack of one tuple in a batch.
+
+        They count for that tuple's stream, whose place in the batch is another each time: streams whose tuples come in
+        turn would have theirs at the same places of all batches.
+        """
         self.count(self.executed, batch)
-        first = batch[0]
-        source = GlobalStreamId(first.origin.component, first.origin.stream)
+        self.timed += 1
+        one = batch[self.timed % len(batch)]
+        source = GlobalStreamId(one.origin.component, one.origin.stream)
         secs, number = self.execute_secs.get(source, (0.0, 0))
         self.execute_secs[source] = (secs + ended - began, number + len(batch))
         latencies_of(self.execute_latencies, source).add((ended - began) / len(batch), len(batch))
-        if first.settled:
+        if one.settled:
             self.add_process_secs(source, (ended - began) / len(batch))
         elif len(self.samples) < SAMPLES_MAX:
-            self.samples.append((first, began))
+            self.samples.append((one, began))
         if self.samples:
             waiting = []
             for tup, since in self.samples:

@@ -85,7 +85,10 @@ def check(values: Sequence[Any], limit_bytes: int = VALUES_BYTES_MAX) -> None:
     sizes_bytes = []
     for position, value in enumerate(values):
         try:
-            sizes_bytes.append(len(_pack(value)))
+            packed = _pack(value)
+            if _may_hold_too_many_containers(packed):
+                _unpack_counted(packed)
+            sizes_bytes.append(len(packed))
         except Exception as error:  # noqa: BLE001
             wrong = SerializationError(f"value {position} ({_type_name(value)}): {_reason(error)}", position)
             # Only the code of a registered type can have raised what the text does not say.
@@ -254,7 +257,10 @@ def _scalar_from_list(content: list[Any]) -> Any:
     import numpy
 
     name, data = content
-    return numpy.frombuffer(data, dtype=_dtype(name), count=1)[0]
+    dtype = _dtype(name)
+    if not dtype.itemsize:  # an empty text
+        return dtype.type()
+    return numpy.frombuffer(data, dtype=dtype, count=1)[0]
 
 
 def _array_from_list(content: list[Any]) -> Any:

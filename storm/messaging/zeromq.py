@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 # gets its turn of the interpreter every 5 ms.
 FRAMES_ON_THE_WAY_MAX = 64
 LINGER_MS = 1_000
+SOCKETS_MAX = 16_384  # of a worker, three for each peer; with libzmq's own limit of 1,023 there is room for 340
 HANDSHAKE_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_MS = 2_000  # TCP begins again after 1 s, 3 s, 7 s: so a link that is back is used soon
 HEARTBEAT_EVERY_MS = 2_000
@@ -245,6 +246,7 @@ class ZeroMqTransport:
         self._limits = limits
         self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(limits.io_threads)
+        self._context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
         self._receiver: ZeroMqReceiver | None = None
         self._senders: dict[Any, ZeroMqSender] = {}  # by monitor
         self._watched: set[Any] = set()

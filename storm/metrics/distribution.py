@@ -33,16 +33,14 @@ def bucket_of(value: float) -> int:
             raise OverflowError("a value must be finite")
         return ZERO_BUCKET
     share, exponent = math.frexp(value)
-    part = int((share - 0.5) * (2 * PARTS))  # raises for what is not finite
+    part = math.ceil((share - 0.5) * (2 * PARTS)) - 1  # raises for what is not finite
     if exponent > EXPONENT_MAX:
         return LAST_BUCKET
-    if exponent < -EXPONENT_MAX:
-        return -PARTS * EXPONENT_MAX
-    return PARTS * exponent + part
+    return max(PARTS * exponent + part, -PARTS * EXPONENT_MAX)
 
 
 def upper_bound(bucket: int) -> float:
-    """The least value that is too large for a bucket."""
+    """The largest value of a bucket."""
     if bucket <= ZERO_BUCKET:
         return 0.0
     exponent, part = divmod(bucket, PARTS)
@@ -107,7 +105,7 @@ class Distribution:
         )
 
     def at_most(self, bounds: Iterable[float]) -> list[int]:
-        """How many values lie below each bound, which must be a power of two."""
+        """How many values are not above each bound, which must be a power of two."""
         return [sum(n for bucket, n in self.buckets.items() if upper_bound(bucket) <= bound) for bound in bounds]
 
 

@@ -179,6 +179,8 @@ class Worker:
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
         wanted = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
+        if not wanted:
+            self._settling_until = None
         active = wanted and (self.active or self._is_settled(now))
         if active != self.active:
             self.active = active

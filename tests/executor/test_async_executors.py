@@ -157,6 +157,38 @@ def test_an_exception_in_a_coroutine_ends_the_worker() -> None:
     one.stop()
 
 
+def test_so_does_what_is_cancelled_by_others() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
+    script = Script(next_tuple=emit_up_to(1))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    one.run_for(1)
+    assert isinstance(one.workers[0].failure, asyncio.CancelledError)
+    assert [component for component, _ in one.errors] == ["bolt"]
+    one.stop()
+
+
+class HalfPatientSpout(AsyncSpout):
+    """One of its tasks waits in `next_tuple` for ever."""
+
+    async def next_tuple(self) -> None:
+        if self.context.task_index:
+            await asyncio.get_running_loop().create_future()
+        await super().next_tuple()
+
+
+def test_the_lane_comes_to_rest_while_one_task_waits_and_another_has_no_room() -> None:
+    script = Script(next_tuple=emit_up_to(5))
+    one = cluster(script, ScriptedBolt(script), HalfPatientSpout(script), tasks=2, max_spout_pending=1)
+    one.settle()
+    assert len(script.made("execute", "bolt")) == 1
+    one.stop()
+
+
 def test_ticks_reach_coroutines() -> None:
     async def execute(bolt: Any, tup: Any) -> None:
         assert tup.is_tick()

@@ -300,6 +300,30 @@ def test_latencies_are_taken() -> None:
     assert bolt.specific.process_ms_avg[ALL_TIME][SOURCE] == pytest.approx(3000, rel=0.1)
 
 
+def test_streams_whose_tuples_come_in_turn_are_timed_alike() -> None:
+    def emit_in_turn(spout: Any, _: Any) -> None:
+        while spout.emitted < 600:
+            spout.emitted += 1
+            spout.collector.emit([0], spout.emitted)
+            spout.collector.emit([0, 0], -spout.emitted, stream="pair")
+
+    def execute(bolt: Any, tup: Any) -> None:
+        one.clock.work(0.004)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_in_turn, execute=execute)
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    bolt = builder.set_bolt("bolt", ScriptedBolt(script))
+    bolt.shuffle_grouping("spout").shuffle_grouping("spout", stream="pair")
+    one = SeveralWorkers(builder.create_topology())
+    one.settle()
+    [stats] = [found.specific for found in one.workers[0].stats().values() if isinstance(found.specific, BoltStats)]
+    both = dict.fromkeys((SOURCE, GlobalStreamId("spout", "pair")), pytest.approx(4))
+    assert stats.execute_ms_avg[ALL_TIME] == both
+    assert stats.process_ms_avg[ALL_TIME] == both
+
+
 def test_what_a_bolt_emits_is_executed_before_it_goes_on() -> None:
     """Many tuples of one: what waits between two bolts stays in the cache."""
     waiting, most = 0, 0

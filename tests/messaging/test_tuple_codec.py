@@ -235,8 +235,11 @@ def test_nor_can_an_extension_type_within_it() -> None:
 
 @pytest.mark.slow
 def test_the_sender_is_told_what_the_receiver_would_refuse() -> None:
+    values = [1, [[] for _ in range(CONTAINERS_MAX + 1)]]
+    with pytest.raises(SerializationError, match=r"value 1 \(list\): more than 250,000"):
+        check(values)
     with pytest.raises(SerializationError, match="more than 250,000"):
-        encode_rows([[[[] for _ in range(CONTAINERS_MAX + 1)]]])
+        encode_rows([values])
 
 
 @pytest.mark.slow
@@ -256,6 +259,8 @@ def test_numpy() -> None:
         numpy.zeros((0, 3)),
         numpy.array(5.0),
         numpy.array(["a", "bc"]),
+        numpy.str_(""),
+        numpy.bytes_(b""),
     ]
     [got] = decode_rows(encode_rows([row]))
     for before, after in zip(row, got, strict=True):

@@ -277,6 +277,19 @@ def test_but_not_for_one_that_does_not_come_to_know_it(story: Story) -> None:
     assert a.active
 
 
+def test_a_wait_that_was_cut_short_is_not_the_next_ones(story: Story) -> None:
+    a, b = story.worker(A), story.worker(B)
+    rebalanced(story, a, b)
+    a.turn(REFRESH_SECS)
+    story.set_status(TopologyStatus.REBALANCING)
+    story.turns(a, b, count=2)
+    story.clock.sleep(2 * SETTLE_SECS)
+    story.assign(3)
+    story.set_status(TopologyStatus.ACTIVE)
+    a.turn(REFRESH_SECS)
+    assert not a.active
+
+
 def test_nor_for_one_that_is_gone(story: Story) -> None:
     a, b = story.worker(A), story.worker(B)
     rebalanced(story, a, b)

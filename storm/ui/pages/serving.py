@@ -131,7 +131,7 @@ class Pages:
         return Frame(version=storm.__version__, path=request.scope["path"], token=token, events=events)
 
     def _answer(self, html: str, frame: Frame, status: int = 200) -> Response:
-        answer = HTMLResponse(html, status)
+        answer = HTMLResponse(html.encode(errors="replace"), status)  # users' text may hold half a character
         answer.headers["content-security-policy"] = CONTENT_SECURITY_POLICY
         answer.set_cookie(TOKEN_COOKIE, frame.token, httponly=True, samesite="strict")
         return answer

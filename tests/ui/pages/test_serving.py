@@ -154,6 +154,13 @@ def test_while_nimbus_is_silent_pages_show_what_it_last_told(site: Any, topology
     assert client.get("/owners").status_code == 200
 
 
+def test_half_a_character_in_a_users_setting_ends_no_page(site: Any, client: Any) -> None:
+    topology_id = site.cluster.submit("halved", hostile_topology(), {"my.greeting": "\ud83d cut"})
+    answer = client.get(f"/topology/{topology_id}")
+    assert answer.status_code == 200
+    assert "? cut" in answer.text
+
+
 class Watched:
     """A page that is watched, through all that stands in front of it."""
 
