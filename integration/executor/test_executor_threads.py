@@ -104,6 +104,24 @@ def test_every_tuple_arrives_once_and_is_acked(start: Any, lane: str, middle: Bo
     assert lanes.failure is None
 
 
+class WorksLater(Works):
+    """In a task of its own, once nothing else is under way."""
+
+    async def execute(self, tup: Any) -> None:  # type: ignore[override]
+        self.later = asyncio.create_task(self.work_later(tup))
+
+    async def work_later(self, tup: Any) -> None:
+        await asyncio.sleep(0.1)
+        super().execute(tup)
+
+
+def test_what_a_task_of_a_components_own_emits_and_acks_waits_for_no_other_tuple(start: Any) -> None:
+    tracker, capture = AckTracker(), Capture()
+    start(chain(tracker, capture, WorksLater(), rows=1), message_timeout_secs=10)
+    assert tracker.wait_settled(1, DEADLINE_SECS)
+    assert tracker.failed == []
+
+
 def test_code_that_blocks_gets_a_thread_of_its_own_and_loses_nothing(start: Any) -> None:
     tracker, capture = AckTracker(), Capture()
     lanes = start(chain(tracker, capture, Waits(), rows=600), max_spout_pending=500)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from storm.executor.lanes import Lanes
 
 FLUSH_SECS = 0.001  # while coroutines are under way: what they emit waits no longer
+# What tasks of a component's own have acked or emitted, of which no lane hears, waits no longer.
+BACKGROUND_SECS = 0.05
 STEP_ROUNDS = 50  # of the loop in one step without any coroutine ending: then they wait for something outside
 
 
@@ -66,9 +68,7 @@ class AsyncLane(Lane):
 
     def next_due(self) -> float | None:
         due = super().next_due()
-        if not self.under_way:
-            return due
-        soon = self.lanes.clock.now() + FLUSH_SECS
+        soon = self.lanes.clock.now() + (FLUSH_SECS if self.under_way else BACKGROUND_SECS)
         return soon if due is None else min(due, soon)
 
     # Stepped
