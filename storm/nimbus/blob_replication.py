@@ -9,12 +9,13 @@ it lives. So /blobstore is at once the request and the answer, and a Nimbus that
 from __future__ import annotations
 
 import logging
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from storm.blobstore.blob_store import conf_key, is_version_key
 from storm.cluster.records import BlobReplica
-from storm.errors import StormError
+from storm.errors import CoordinationError, StormError
 from storm.nimbus.topology_blobs import beside, owner_of, owners
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class BlobReplication:
         self._election = election
         self._wake = wake
         self._announced: dict[str, str] = {}
+        self._doubted: set[str] = set()  # announced contents whose node changed since it was read; watches add to it
 
     def step(
         self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool
@@ -83,8 +85,11 @@ class BlobReplication:
         if leads:
             self._remove_settled(known, bases)
             self._remove_replaced(known, contents)
+        else:
+            self.counts = {}
         for key in sorted(self._announced.keys() - held.keys()):
             self._withdraw(key)
+        self._doubted.difference_update(self._doubted - self._announced.keys())
         spoken_of = owners(known)
         wanted = spoken_of | bases.keys()
         for key, sha256 in held.items():
@@ -179,11 +184,25 @@ class BlobReplication:
         self.fetcher.fetch(key, sha256, sources)
 
     def _announce(self, key: str, sha256: str) -> None:
-        if self._announced.get(key) == sha256:
+        if self._announced.get(key) == sha256 and not self._is_taken_back(key, sha256):
             return
         self._withdraw(key)
         self._state.put_blob_replica(key, BlobReplica(self._election.info.address, sha256))
         self._announced[key] = sha256
+        if is_version_key(key):
+            self._doubted.add(key)
+
+    def _is_taken_back(self, key: str, sha256: str) -> bool:
+        """A leader removes a replaced content for all Nimbuses, and a blob may get the same content once more."""
+        if key not in self._doubted:
+            return False
+        self._doubted.discard(key)  # before it is read: what changes from here on counts again
+        try:
+            replicas = self._state.blob_replicas(key, partial(self._doubted.add, key))
+        except CoordinationError:
+            self._doubted.add(key)
+            raise
+        return BlobReplica(self._election.info.address, sha256) not in replicas
 
     def _withdraw(self, key: str) -> None:
         sha256 = self._announced.get(key)

@@ -90,16 +90,10 @@ class BlobService(NimbusQueries):
         self._blob_uploads.append(session, chunk)
 
     def finishBlobUpload(self, session: str) -> None:
-        try:
+        with using_up(session, self._blob_uploads):
             change = self._blob_uploads.finish(session)
             pending = self._leading(lambda: self._core.user_blobs.begin(change))
             self._requests.wait(pending.done)
-        except (NotLeaderError, CoordinationError):
-            raise  # it may be asked for again
-        except BaseException:
-            self._blob_uploads.discard(session)
-            raise
-        self._blob_uploads.discard(session)
 
     def cancelBlobUpload(self, session: str) -> None:
         self._blob_uploads.discard(session)
@@ -183,3 +177,16 @@ class BlobService(NimbusQueries):
             return request()
 
         return self._requests.call(checked)
+
+
+@contextlib.contextmanager
+def using_up(upload: str, uploads: Uploads | BlobUploads) -> Iterator[None]:
+    """Discard the upload in the end, but where its client may make the call again, with the same upload."""
+    try:
+        yield
+    except (NotLeaderError, CoordinationError):
+        raise
+    except BaseException:
+        uploads.discard(upload)
+        raise
+    uploads.discard(upload)

@@ -111,7 +111,8 @@ class NimbusCore:
         """`wake` is called, from any thread, when something changed that a step should look at."""
         self.snapshot = ClusterSnapshot()
         self.heartbeats = Heartbeats(
-            Limits(options.task_timeout_secs, options.task_launch_secs, options.task_timeout_secs / 3)
+            Limits(options.task_timeout_secs, options.task_launch_secs, options.task_timeout_secs / 3),
+            options.queue_max,
         )
         self.options = options
         self._limits = TopologyLimits(options.slots_per_topology_max, options.executors_per_topology_max)
@@ -130,7 +131,6 @@ class NimbusCore:
         self._leading = False
         self._term = 0  # the last in which it led
         self._submissions = 0
-        self._rebalanced: dict[TopologyId, bool] = {}  # for the next round; whether they are spread over the nodes
         self._remains = Remains(cluster_state, self._blobs, options.deletion_delay_secs)
         self.silent: frozenset[AssignedSlot] = frozenset()  # dead at the last round
         self._clean_up_at = 0.0
@@ -188,27 +188,23 @@ class NimbusCore:
         self._change(name, lambda base: transition(base, Action.KILL, self._delay(self._wait(base, wait_secs))))
 
     def rebalance(self, name: str, request: RebalanceRequest, wait_secs: int | None = None) -> None:
-        """Spread the topology anew after `wait_secs` (None: its message timeout). Raises InvalidTopologyError
-        too.
-        """
+        """Spread it anew after `wait_secs` (None: its message timeout). Raises InvalidTopologyError too."""
 
         def changed(base: StormBase) -> StormBase | None:
             plan = self.snapshot.plans.get(base.topology_id)
             if plan is None:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
-            checked = checked_rebalance(request, base, plan, self._limits)
             try:
-                self.user_blobs.check(effective_conf(self.options.cluster_conf, checked.conf_overrides))
+                self.user_blobs.check(effective_conf(self.options.cluster_conf, request.conf_overrides))
             except ConfigError as error:
                 raise InvalidTopologyError(str(error)) from None
+            checked = checked_rebalance(request, base, plan, self._limits)
             return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
 
         self._change(name, changed)
 
     def debug(self, name: str, component_id: ComponentId, options: DebugOptions) -> None:
-        """Log a share of the tuples of one component; of all if `component_id` is empty (the key is then the
-        id).
-        """
+        """Log a share of one component's tuples; of all if `component_id` is empty (the key is then the id)."""
 
         def changed(base: StormBase) -> StormBase:
             plan = self.snapshot.plans.get(base.topology_id)
@@ -231,14 +227,14 @@ class NimbusCore:
         self.require_leadership()
         self.user_blobs.delete(key, [*self.snapshot.bases.values(), *self._pending.bases()])
 
-    def record(self, beats: Iterable[WorkerBeat]) -> None:
-        """Take in what supervisors and workers tell; what does not fit the assignments is passed over."""
-        now = self.clock.now()
-        for beat in beats:
-            assignment = self.snapshot.assignments.get(beat.topology_id)
-            slot = None if assignment is None else self.heartbeats.slot_of(beat, assignment)
-            if slot is not None:
-                self.heartbeats.record(beat, slot, now)
+    def hear(self, beats: Iterable[WorkerBeat]) -> None:
+        """Note what supervisors and workers tell, as of now, for `record` and the next step; any thread may call it."""
+        self.heartbeats.hear(tuple(beats), self.clock.now())
+
+    def record(self, beats: Iterable[WorkerBeat] = ()) -> None:
+        """Take in these beats and those that were heard; what does not fit the assignments is passed over."""
+        self.hear(beats)
+        self.heartbeats.take_heard(self.snapshot.assignments)
 
     def require_leadership(self) -> None:
         """Raises NotLeaderError that names who leads."""
@@ -270,6 +266,7 @@ class NimbusCore:
             self._term, self._leading = term, False
         if leads != self._leading:
             self._leading = False  # and True only once it has looked around
+            self.silent = frozenset()
             self.heartbeats.lead(self.clock.now())
             self._remains.forget()
             self._waits.forget()
@@ -292,8 +289,8 @@ class NimbusCore:
         self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
         self._begin_departures()
         rebalanced = self._carry_out_due()
-        self._schedule()
-        for base in rebalanced:
+        self._schedule(rebalanced)
+        for base, _ in rebalanced:
             self._finish_rebalance(base)
         if self._is_time_to_clean_up():
             self._clean_up(spoken_of)
@@ -351,23 +348,26 @@ class NimbusCore:
         if begun:
             self._refresh()
 
-    def _carry_out_due(self) -> list[StormBase]:
-        """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows."""
+    def _carry_out_due(self) -> list[tuple[StormBase, bool]]:
+        """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows: the new
+        records, each with whether its topology is spread over the nodes.
+        """
         now = self.clock.now()
         self._waits.follow(self.snapshot.bases, now)
-        rebalanced = []
+        rebalanced, removed = [], False
         for base in list(self.snapshot.bases.values()):
             action, left_secs = pending_action(base), self._waits.left_secs(base.topology_id, now)
             if action is Action.DO_REBALANCE:
                 plan = self.snapshot.plans.get(base.topology_id)
                 done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
                 if done is not None:
-                    rebalanced.append(done)
-                    self._rebalanced[base.topology_id] = base.rebalance is None or base.rebalance.spread
+                    rebalanced.append((done, base.rebalance is None or base.rebalance.spread))
             elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
-                self._refresh()
-        for base in rebalanced:
+                removed = True
+        if removed:
+            self._refresh()
+        for base, _ in rebalanced:
             self.snapshot = self.snapshot.with_topology(base, self._blobs.plan(base))
         return rebalanced
 
@@ -388,13 +388,14 @@ class NimbusCore:
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
 
-    def _schedule(self) -> None:
+    def _schedule(self, rebalanced: list[tuple[StormBase, bool]]) -> None:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
         self.heartbeats.prepare(preparing(self.snapshot), now)
+        self.record()
         dead = self.heartbeats.dead(self.snapshot.supervisors, now)
-        spread = frozenset(topology_id for topology_id, spreads in self._rebalanced.items() if spreads)
-        this = Round(self.clock.wall_secs(), dead, spread, frozenset(self._rebalanced))
+        spread = frozenset(base.topology_id for base, is_spread in rebalanced if is_spread)
+        this = Round(self.clock.wall_secs(), dead, spread, frozenset(base.topology_id for base, _ in rebalanced))
         written: dict[TopologyId, Assignment] = {}
         for assignment in new_assignments(self.snapshot, self._scheduler, this):
             try:
@@ -411,7 +412,6 @@ class NimbusCore:
         for used in dead - self.silent:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
         self.silent = dead
-        self._rebalanced.clear()
         self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
         self.heartbeats.follow(self.snapshot.assignments, now)
 

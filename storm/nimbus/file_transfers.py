@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSFERS_MAX = 64  # of each kind at a time; one more is refused
+STALLED_SECS = 15.0  # a download that stood still for longer gives way to another: nobody tells that he gave one up
 READ_CHUNK_BYTES = 65_536
 REPLY_BYTES_MAX = 512 << 10  # of one download chunk: Storm's own clients take messages of 1 MiB
 EMPTY_PACKAGE = b"PK\x05\x06" + bytes(18)  # a zip archive with nothing in it
@@ -214,7 +215,9 @@ class Downloads:
         self._downloads: dict[str, _Download] = {}
 
     def begin(self, key: str) -> tuple[str, BlobMeta]:
-        """A session and what it will bring. Raises BlobNotFoundError, BlobCorruptError."""
+        """A session and what it will bring. Raises BlobNotFoundError, BlobCorruptError; BlobStoreError when too many
+        are under way.
+        """
         try:
             meta = self._store.meta(key)
             chunks = self._store.read(key)
@@ -224,7 +227,7 @@ class Downloads:
         self.forget_old()
         with self._lock:
             if len(self._downloads) >= TRANSFERS_MAX:
-                raise BlobStoreError(f"{TRANSFERS_MAX} downloads are under way; try again when one of them is done.")
+                self._drop_stalled()
             session = f"{self._rng.getrandbits(128):032x}"
             self._downloads[session] = _Download(key, chunks, self._clock.now())
         return session, meta
@@ -235,6 +238,12 @@ class Downloads:
             oldest = self._clock.now() - self._expiry_secs
             for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
                 del self._downloads[session]
+
+    def _drop_stalled(self) -> None:
+        stalest = min(self._downloads, key=lambda session: self._downloads[session].used_at)
+        if self._clock.now() - self._downloads[stalest].used_at <= STALLED_SECS:
+            raise BlobStoreError(f"{TRANSFERS_MAX} downloads are under way; try again when one of them is done.")
+        del self._downloads[stalest]
 
     def next_chunk(self, session: str) -> bytes:
         """The next bytes; none at the end, which also ends the session. Raises BlobStoreError for an unknown one."""

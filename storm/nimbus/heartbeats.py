@@ -15,13 +15,14 @@ waits `timeout_secs`.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from storm.cluster.records import Assignment
     from storm.metrics.insight_records import WorkerInsight
@@ -76,10 +77,12 @@ class AssignedSince(NamedTuple):
 
 
 class Heartbeats:
-    """The last beat of each slot in use. It belongs to one thread; `last` may be called from any."""
+    """The last beat of each slot in use. It belongs to one thread; `hear` and `last` may be called from any."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, heard_max: int = 100_000) -> None:
+        """Beyond `heard_max` lots of beats that nobody has taken in yet, the oldest are dropped."""
         self._limits = limits
+        self._heard: deque[tuple[Sequence[WorkerBeat], float]] = deque(maxlen=heard_max)
         self._leading_since = 0.0
         self._assigned: dict[AssignedSlot, AssignedSince] = {}
         self._seen: dict[AssignedSlot, SeenBeat] = {}
@@ -87,6 +90,7 @@ class Heartbeats:
     def lead(self, now: float) -> None:
         """Begin anew: this Nimbus leads from now on, and knows nothing of what was before."""
         self._leading_since = now
+        self._heard.clear()
         self._assigned.clear()
         self._seen.clear()
 
@@ -108,6 +112,20 @@ class Heartbeats:
             known = self._assigned.get(used)
             if known is not None:
                 self._assigned[used] = known._replace(since=now)
+
+    def hear(self, beats: Sequence[WorkerBeat], now: float) -> None:
+        """Keep what was told at `now` until `take_heard`: the owner may be busy for longer than `timeout_secs`."""
+        self._heard.append((beats, now))
+
+    def take_heard(self, assignments: Mapping[TopologyId, Assignment]) -> None:
+        """Take in all that was heard, each beat as of when it came; those that do not fit are passed over."""
+        while self._heard:
+            beats, heard_at = self._heard.popleft()
+            for beat in beats:
+                assignment = assignments.get(beat.topology_id)
+                slot = None if assignment is None else self.slot_of(beat, assignment)
+                if slot is not None:
+                    self.record(beat, slot, heard_at)
 
     def slot_of(self, beat: WorkerBeat, assignment: Assignment) -> WorkerSlot | None:
         """The slot whose present executors this beat speaks for; None: it comes from a worker that was replaced."""

@@ -6,7 +6,7 @@ import queue
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from storm.errors import StormError
+from storm.errors import CoordinationError, StormError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,8 @@ class Requests(Protocol):
     def post(self, note: Callable[[], None]) -> None:
         """Have the owner run `note` some time; what does not fit is dropped."""
 
-    def wait(self, done: Future[T]) -> T:
-        """What `done` brings, which the owner sees to in its own time."""
+    def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
+        """What `done` brings, which the owner sees to in its own time. Raises TimeoutError after `timeout_secs`."""
 
 
 class DirectRequests:
@@ -38,7 +38,7 @@ class DirectRequests:
     def post(self, note: Callable[[], None]) -> None:
         note()
 
-    def wait(self, done: Future[T]) -> T:
+    def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
         try:
             return done.result(0)
         except TimeoutError:
@@ -48,25 +48,31 @@ class DirectRequests:
 class Inbox:
     """`call`, `post`, `wake` and `close` may be called from any thread, the latter two from a signal handler too."""
 
-    def __init__(self, waiting_max: int) -> None:
-        """Beyond `waiting_max` requests that wait, a call is refused and a note dropped (`dropped` counts them)."""
+    def __init__(self, waiting_max: int, answer_secs: float = REQUEST_TIMEOUT_SECS) -> None:
+        """Beyond `waiting_max` requests that wait, a call is refused and a note dropped (`dropped` counts them).
+
+        `answer_secs`: how long a call waits for its answer.
+        """
         self.dropped = 0
         self.closed = False
         self._waiting_max = waiting_max
+        self._answer_secs = answer_secs
         self._queue: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any] | None] | None] = queue.SimpleQueue()
         self._woken = False
 
     def call(self, request: Callable[[], T]) -> T:
-        """Raises StormError if Nimbus is too busy, is stopping, or does not answer in REQUEST_TIMEOUT_SECS."""
+        """Raises StormError if Nimbus is too busy or is stopping; CoordinationError if it does not answer in time: it
+        may still carry the request out.
+        """
         if self.closed or self._queue.qsize() >= self._waiting_max:
             raise StormError("This Nimbus is stopping." if self.closed else "This Nimbus has too many calls waiting.")
         answer: Future[T] = Future()
         self._queue.put((request, answer))
         try:
-            return answer.result(REQUEST_TIMEOUT_SECS)
+            return answer.result(self._answer_secs)
         except TimeoutError:
-            raise StormError(
-                f"Nimbus did not come to this call in {REQUEST_TIMEOUT_SECS:.0f} s; it may still carry it out."
+            raise CoordinationError(
+                f"Nimbus did not come to this call in {self._answer_secs:.0f} s; it may still carry it out."
                 " Its log says whether ZooKeeper answers."
             ) from None
         except CancelledError:
@@ -78,9 +84,12 @@ class Inbox:
             return
         self._queue.put((note, None))
 
-    def wait(self, done: Future[T]) -> T:
-        """Takes nothing of the owner's time. The owner ends it, at the latest when it stops."""
-        return done.result()
+    def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
+        """Takes nothing of the owner's time. The owner ends it, at the latest when it stops.
+
+        Raises TimeoutError after `timeout_secs`; None: never.
+        """
+        return done.result(timeout_secs)
 
     def wake(self) -> None:
         """Have `run_next` answer True; many wake-ups that wait are one."""

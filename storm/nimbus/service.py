@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storm.cluster.records import DebugOptions, LogConfig
-from storm.errors import InvalidTopologyError, TopologyNotAliveError
+from storm.errors import CoordinationError, InvalidTopologyError, TopologyNotAliveError
 from storm.hosts.report import host_report
 from storm.metrics.series import LINE_BYTES_MAX
 from storm.nimbus import drains
-from storm.nimbus.blob_service import BlobService
+from storm.nimbus.blob_service import BlobService, using_up
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
+from storm.nimbus.pending_submissions import COUNT_KEY, WAIT_KEY
 from storm.nimbus.submission import checked_name, unknown
 from storm.thrift import convert
 from storm.thrift.host_convert import host_report_to_thrift
@@ -19,6 +20,7 @@ from storm.thrift.insight_convert import worker_insight_from_thrift
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
+    from storm.nimbus.pending_submissions import PendingSubmission
     from storm.thrift.interface import Struct
 
 
@@ -28,6 +30,8 @@ class NimbusService(BlobService):
     Methods of storm.thrift that are neither here nor in its bases are not served by this release.
     """
 
+    submission_wait_secs = 20.0  # of one call; its client would give it up after 30 s, and leave the thread here
+
     # Topologies
 
     def submitTopology(self, name: str, uploadedJarLocation: str, jsonConf: str, topology: Struct) -> None:
@@ -36,19 +40,18 @@ class NimbusService(BlobService):
     def submitTopologyWithOpts(
         self, name: str, uploadedJarLocation: str, jsonConf: str, topology: Struct, options: Struct | None
     ) -> None:
-        if topology is None:
-            raise InvalidTopologyError("The submission has no topology.")
         active = options is None or options.initial_status == storm_thrift().TopologyInitialStatus.ACTIVE
-        request = SubmitRequest(
-            name,
-            jsonConf,
-            convert.topology_from_thrift(topology),
-            self._uploads.package(uploadedJarLocation),
-            active,
-        )
-        submission = self._requests.call(lambda: self._core.begin_submission(request))
-        self._requests.wait(submission.done)
-        self._uploads.discard(uploadedJarLocation)
+        with using_up(uploadedJarLocation, self._uploads):
+            if topology is None:
+                raise InvalidTopologyError("The submission has no topology.")
+            request = SubmitRequest(
+                name,
+                jsonConf,
+                convert.topology_from_thrift(topology),
+                self._uploads.package(uploadedJarLocation),
+                active,
+            )
+            self._wait_for(self._requests.call(lambda: self._core.begin_submission(request)))
 
     def killTopology(self, name: str) -> None:
         self.killTopologyWithOpts(name, None)
@@ -97,7 +100,8 @@ class NimbusService(BlobService):
         """Refused by a Nimbus that does not lead: the supervisor then finds the one that does."""
         self._core.require_leadership()
         beats = [_beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
-        self._requests.post(lambda: self._core.record(beats))
+        self._core.hear(beats)
+        self._requests.post(self._core.record)
 
     def sendSupervisorWorkerHeartbeat(self, heatbeat: Struct) -> None:
         """Of a worker whose supervisor does not answer."""
@@ -106,7 +110,8 @@ class NimbusService(BlobService):
         if heatbeat.storm_id not in snapshot.bases and heatbeat.storm_id not in snapshot.unreadable:
             raise TopologyNotAliveError(unknown("topology", heatbeat.storm_id, snapshot.bases))
         beats = [_beat(heatbeat, None)]
-        self._requests.post(lambda: self._core.record(beats))
+        self._core.hear(beats)
+        self._requests.post(self._core.record)
 
     # Hosts
 
@@ -123,6 +128,17 @@ class NimbusService(BlobService):
         return host_report_to_thrift(
             host_report(options.advertised_host, (options.local_dir, options.blobstore_dir), names)
         )
+
+    def _wait_for(self, submission: PendingSubmission) -> None:
+        """Who can ask again is told to, and takes no thread meanwhile. Raises what became of the submission."""
+        can_ask_again = bool(submission.base.submission_id)
+        try:
+            self._requests.wait(submission.done, self.submission_wait_secs if can_ask_again else None)
+        except TimeoutError:
+            raise CoordinationError(
+                f"{submission.base.name} is not on {submission.enough} Nimbuses yet ({COUNT_KEY}): it starts when it"
+                f" is, or when its time for that is over ({WAIT_KEY})."
+            ) from None
 
 
 def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:

@@ -118,6 +118,44 @@ def test_a_worker_that_hangs_is_started_anew_elsewhere(two_nodes: Cluster) -> No
     assert set(after.slot_epochs.values()) == {2}
 
 
+def test_workers_that_beat_while_a_step_takes_long_are_alive(two_nodes: Cluster) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.pass_time(130, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    beats = [
+        WorkerBeat(topology_id, frozenset(executors), 1, slot.node_id, slot.port, 60)
+        for slot, executors in before.slot_executors().items()
+    ]
+    slow_reads = [40, 0]
+
+    def answer_slowly(storage: Any, method: str, path: str) -> None:
+        if path.startswith(paths.SUPERVISORS) and slow_reads:
+            two_nodes.clock.secs += slow_reads.pop(0)
+            two_nodes.core.hear(beats)
+
+    two_nodes.tree.faults = answer_slowly
+    two_nodes.core.step()
+    assert two_nodes.core.silent == frozenset()
+    assert two_nodes.assignment(topology_id) == before
+
+
+def test_everything_is_read_again_once_however_many_topologies_go(new_cluster: Callable[[], Cluster]) -> None:
+    def looks(removed: int) -> int:
+        cluster = new_cluster()
+        for turn in range(removed):
+            cluster.submit(f"wc{turn}")
+            cluster.core.kill(f"wc{turn}", 5)
+        cluster.core.step()
+        cluster.clock.secs += 6
+        asked: list[str] = []
+        cluster.tree.faults = lambda storage, method, path: asked.append(path)
+        cluster.core.step()
+        assert cluster.state.topology_ids() == []
+        return asked.count(paths.SUPERVISORS)
+
+    assert looks(1) == looks(5)
+
+
 def test_a_worker_whose_environment_is_being_built_is_not_given_up(two_nodes: Cluster) -> None:
     topology_id = two_nodes.submit()
     before = two_nodes.assignment(topology_id)
@@ -380,6 +418,7 @@ def test_a_rebalance_cannot_ask_for_what_is_not_there(two_nodes: Cluster) -> Non
         (RebalanceRequest(num_workers=0), "at least one worker"),
         (RebalanceRequest(conf_overrides={"topology.acker.executors": 1}), "cannot change"),
         (RebalanceRequest(conf_overrides={"topology.debug": "maybe"}), r"topology\.debug"),
+        (RebalanceRequest(conf_overrides={"topology.workers": "3"}), r"topology\.workers"),
     ):
         with pytest.raises(InvalidTopologyError, match=text):
             two_nodes.core.rebalance("wc", request)

@@ -16,7 +16,14 @@ from storm.errors import (
     PackageError,
     UploadNotFoundError,
 )
-from storm.nimbus.file_transfers import EMPTY_PACKAGE, REPLY_BYTES_MAX, TRANSFERS_MAX, Downloads, Uploads
+from storm.nimbus.file_transfers import (
+    EMPTY_PACKAGE,
+    REPLY_BYTES_MAX,
+    STALLED_SECS,
+    TRANSFERS_MAX,
+    Downloads,
+    Uploads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,6 +214,20 @@ def test_downloads_that_stand_still_make_room_for_others(downloads: Downloads, c
     downloads.begin("key")
     with pytest.raises(BlobStoreError):
         downloads.next_chunk(sessions[0])
+
+
+def test_a_download_that_was_given_up_makes_room_when_room_is_needed(downloads: Downloads, cluster: Any) -> None:
+    cluster.blob_store.create("key", [bytes(2 * REPLY_BYTES_MAX)])
+    sessions = [downloads.begin("key")[0] for _ in range(TRANSFERS_MAX)]
+    cluster.clock.secs += STALLED_SECS
+    assert downloads.next_chunk(sessions[0])  # it goes on, though it was the first to begin
+    with pytest.raises(BlobStoreError, match="under way"):
+        downloads.begin("key")
+    cluster.clock.secs += 1
+    new = downloads.begin("key")[0]
+    assert [downloads.next_chunk(session) != b"" for session in (sessions[0], new, *sessions[2:])] == [True] * 64
+    with pytest.raises(BlobStoreError, match="no such download"):
+        downloads.next_chunk(sessions[1])
 
 
 class DamagedStore(MemoryBlobStore):

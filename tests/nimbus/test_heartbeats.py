@@ -52,6 +52,33 @@ def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats
     assert dead_nodes(beats, BOTH, 230) == BOTH
 
 
+def test_what_is_heard_counts_from_when_it_came(beats: Heartbeats) -> None:
+    beats.hear([BEAT, replace(BEAT, topology_id="gone-1-0"), replace(BEAT, executors=frozenset({ONE}))], 100)
+    assert dead_nodes(beats, BOTH, 130) == BOTH
+    beats.take_heard({"wc-1-0": ASSIGNMENT})
+    assert dead_nodes(beats, BOTH, 130) == {"n2"}
+    assert dead_nodes(beats, BOTH, 131) == BOTH
+
+
+def test_what_a_leader_heard_before_it_leads_anew_says_nothing(beats: Heartbeats) -> None:
+    beats.hear([BEAT], 100)
+    beats.lead(101)
+    beats.follow({"wc-1-0": ASSIGNMENT}, 101)
+    beats.take_heard({"wc-1-0": ASSIGNMENT})
+    assert beats.last("wc-1-0", LEFT) is None
+
+
+def test_of_what_nobody_takes_in_the_newest_is_kept() -> None:
+    beats = Heartbeats(LIMITS, heard_max=2)
+    beats.follow({"wc-1-0": ASSIGNMENT}, 0)
+    beats.hear([replace(BEAT, executors=frozenset({THREE}))], 1)
+    for now in (2, 3):
+        beats.hear([replace(BEAT, reported_secs=now)], now)
+    beats.take_heard({"wc-1-0": ASSIGNMENT})
+    assert beats.last("wc-1-0", RIGHT) is None
+    assert beats.last("wc-1-0", LEFT) == replace(BEAT, reported_secs=3)
+
+
 def test_a_beat_whose_number_does_not_change_proves_nothing(beats: Heartbeats) -> None:
     for now in range(200):
         beats.record(BEAT, LEFT, now)

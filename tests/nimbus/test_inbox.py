@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
-from storm.errors import StormError
+from storm.errors import CoordinationError, StormError
 from storm.nimbus.inbox import DirectRequests, Inbox
 
 
@@ -88,6 +89,23 @@ def test_who_waits_when_nimbus_stops_is_told() -> None:
         caller.join(0.001)
     assert "stopping" in told[0]
     assert not sent.is_set()
+
+
+def test_a_call_that_nobody_comes_to_may_be_made_again() -> None:
+    inbox = Inbox(10, answer_secs=0)
+    done: list[int] = []
+    with pytest.raises(CoordinationError, match="did not come to this call in 0 s; it may still carry it out"):
+        inbox.call(lambda: done.append(1))
+    inbox.run_next(0)
+    assert done == [1]
+
+
+def test_a_wait_has_an_end_where_one_is_given() -> None:
+    done: Future[int] = Future()
+    with pytest.raises(TimeoutError):
+        Inbox(10).wait(done, 0)
+    done.set_result(7)
+    assert Inbox(10).wait(done, 0) == Inbox(10).wait(done) == 7
 
 
 def test_direct_requests_run_where_they_are_made() -> None:

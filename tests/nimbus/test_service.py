@@ -3,12 +3,14 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from storm.blobstore.memory import MemoryBlobStore
 from storm.errors import (
+    CoordinationError,
     InvalidTopologyError,
     NotLeaderError,
     StormError,
@@ -24,6 +26,7 @@ from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from storm.nimbus.inbox import Requests
@@ -73,12 +76,28 @@ def test_a_package_goes_from_upload_to_download(two_nodes: Any, service: NimbusS
         service.submitTopology("wc2", location, "{}", topology)
 
 
-def test_a_refused_submission_keeps_its_upload(service: NimbusService, topology: Any) -> None:
+@pytest.mark.parametrize("has_topology", [True, False])
+def test_a_refused_submission_leaves_nothing(
+    service: NimbusService, topology: Any, tmp_path: Path, has_topology: bool
+) -> None:
     service.submitTopology("wc", "", "{}", topology)
     location = upload(service)
-    with pytest.raises(TopologyAlreadyAliveError):
+    with pytest.raises((TopologyAlreadyAliveError, InvalidTopologyError)):
+        service.submitTopology("wc", location, "{}", topology if has_topology else None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_submission_that_may_be_asked_for_again_keeps_its_upload(
+    two_nodes: Any, service: NimbusService, topology: Any
+) -> None:
+    location = upload(service)
+    two_nodes.tree.suspend(two_nodes.nimbus.storage)
+    with pytest.raises((CoordinationError, NotLeaderError)):
         service.submitTopology("wc", location, "{}", topology)
-    service.submitTopology("wc2", location, "{}", topology)
+    two_nodes.tree.resume(two_nodes.nimbus.storage)
+    two_nodes.core.step()
+    service.submitTopology("wc", location, "{}", topology)
+    assert two_nodes.core.snapshot.id_of("wc") is not None
 
 
 def test_options_say_whether_a_topology_starts_active(service: NimbusService, topology: Any) -> None:
@@ -147,6 +166,32 @@ def test_a_worker_without_supervisor_learns_that_its_topology_is_gone(
         service.sendSupervisorWorkerHeartbeat(beat)
 
 
+def test_beats_that_came_before_a_step_count_in_it_though_it_was_asked_for_earlier(
+    two_nodes: Any, tmp_path: Path
+) -> None:
+    t = storm_thrift()
+    inbox = Inbox(10)
+    service = served(two_nodes, two_nodes.core, tmp_path, inbox)
+    topology_id = two_nodes.submit()
+    two_nodes.pass_time(130, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    two_nodes.clock.secs += 40
+    inbox.wake()
+    for slot, executors in before.slot_executors().items():
+        beat = t.SupervisorWorkerHeartbeat(
+            storm_id=topology_id,
+            executors=[convert.executor_to_thrift(executor) for executor in executors],
+            time_secs=5,
+            port=slot.port,
+        )
+        service.sendSupervisorWorkerHeartbeats(
+            t.SupervisorWorkerHeartbeats(supervisor_id=slot.node_id, worker_heartbeats=[beat])
+        )
+    assert inbox.run_next(0)
+    two_nodes.core.step()
+    assert two_nodes.assignment(topology_id) == before
+
+
 def test_a_follower_takes_no_changes(two_nodes: Any, topology: Any, tmp_path: Path) -> None:
     follower = two_nodes.start_nimbus("nimbus-2")
     follower.core.step()
@@ -180,6 +225,7 @@ def test_a_submission_is_answered_when_enough_nimbuses_hold_it(two_nodes: Any, t
     inbox = Inbox(10)
     follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
     service = served(two_nodes, two_nodes.core, tmp_path, inbox)
+    service.submission_wait_secs = 0.0  # for those who say which submission it is, and can ask for it again
     answers: list[Any] = []
 
     def submit() -> None:
@@ -195,6 +241,44 @@ def test_a_submission_is_answered_when_enough_nimbuses_hold_it(two_nodes: Any, t
     client.join(20)
     assert answers == [None]
     assert len(two_nodes.state.topology_ids()) == 1
+
+
+def test_who_can_ask_again_is_told_to_while_a_submission_waits(two_nodes: Any, topology: Any, tmp_path: Path) -> None:
+    inbox = Inbox(10)
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    service = served(two_nodes, two_nodes.core, tmp_path, inbox)
+    service.submission_wait_secs = 0.0
+    location = asked(inbox, lambda: upload(service))
+
+    def submit() -> None:
+        conf = '{"topology.submission.id": "mine", "topology.min.replication.count": 2}'
+        service.submitTopology("wc", location, conf, topology)
+
+    with pytest.raises(CoordinationError, match=r"wc is not on 2 Nimbuses yet \(topology\.min\.replication\.count\)"):
+        asked(inbox, submit)
+    assert len(list(tmp_path.iterdir())) == 1  # its client sends it again, also to a leader that has to begin anew
+    two_nodes.settle(two_nodes.nimbus, follower)
+    asked(inbox, submit)
+    assert list(tmp_path.iterdir()) == []
+    assert len(two_nodes.state.topology_ids()) == 1
+
+
+def asked(inbox: Inbox, call: Callable[[], Any]) -> Any:
+    """What `call` answers or raises in a client's thread, while this one owns Nimbus."""
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(call())
+        except StormError as error:
+            answer.set_exception(error)
+        inbox.wake()
+
+    threading.Thread(target=run, daemon=True).start()
+    for _ in range(20):
+        if not answer.done():
+            inbox.run_next(1)
+    return answer.result(0)
 
 
 def test_how_many_nimbuses_hold_a_topology_is_told_by_the_leader(two_nodes: Any, service: NimbusService) -> None:

@@ -14,7 +14,7 @@ from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
 from storm.cluster.memory import Fault
 from storm.cluster.records import DebugOptions, ErrorInfo, LogConfig, RebalanceRequest, TopologyStatus
-from storm.errors import BlobStoreError, NotLeaderError, StormError, TopologyAlreadyAliveError
+from storm.errors import BlobStoreError, CoordinationError, NotLeaderError, StormError, TopologyAlreadyAliveError
 from storm.nimbus import drains
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.user_blobs import BlobChange
@@ -154,6 +154,46 @@ def test_a_name_that_another_leader_gave_away_meanwhile_is_not_given_twice(
 
 
 # Leaders that end or are paused
+
+
+def test_a_rebalance_that_another_leader_has_finished_is_not_done_again(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 3})
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.stop_supervisor("b")
+    two_nodes.pass_time(45, beating=[topology_id])
+    assert {slot.node_id for slot in two_nodes.assignment(topology_id).slot_epochs} == {"a"}
+    two_nodes.core.rebalance("wc", RebalanceRequest(num_workers=4), 0)
+    session = two_nodes.nimbus.storage._session
+
+    def refuse_assignments(storage: Any, method: str, path: str) -> Fault | None:
+        writes = method == "set" and path.startswith(paths.ASSIGNMENTS)
+        return Fault.REFUSED if writes and storage._session is session else None
+
+    two_nodes.tree.faults = refuse_assignments
+    with pytest.raises(CoordinationError):
+        two_nodes.core.step()
+    two_nodes.tree.faults = None
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    after = two_nodes.assignment(topology_id)
+    assert (follower.core.leads, len(after.slot_epochs)) == (True, 4)
+    two_nodes.start_supervisor("b")
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert two_nodes.assignment(topology_id) == after
+    two_nodes.tree.expire(follower.storage)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert two_nodes.core.leads
+    assert two_nodes.assignment(topology_id) == after
+
+
+def test_who_leads_no_more_tells_nothing_of_what_it_saw_as_leader(two_nodes: Cluster, follower: Nimbus) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 8})
+    two_nodes.pass_time(120)
+    assert len(two_nodes.core.silent) == 8
+    assert two_nodes.core.replication.counts == {topology_id: 1}
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.settle(follower, two_nodes.nimbus, rounds=1)
+    assert (two_nodes.core.silent, two_nodes.core.replication.counts) == (frozenset(), {})
 
 
 class WatchedBlobs(MemoryBlobStore):

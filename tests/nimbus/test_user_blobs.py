@@ -370,6 +370,33 @@ def test_replaced_contents_go_from_every_nimbus(two_nodes: Cluster, follower: Ni
     assert two_nodes.state.blob_keys() == [version_key("words.txt", hashlib.sha256(b"two").hexdigest())]
 
 
+@pytest.mark.parametrize("followed", [True, False], ids=["step by step", "the follower sees nothing between"])
+def test_a_content_that_comes_back_is_on_every_nimbus_again(
+    two_nodes: Cluster, follower: Nimbus, followed: bool
+) -> None:
+    leader = two_nodes.nimbus
+    put(leader, "words.txt", b"one", replication=2)
+    two_nodes.settle(follower, leader)
+    for data in (b"two", b"one"):
+        leader.core.user_blobs.set_replication("words.txt", 1)
+        put(leader, "words.txt", data, is_new=False, replication=None)
+        two_nodes.settle(leader, *([follower] if followed else []))
+    two_nodes.settle(follower, leader)
+    assert leader.core.user_blobs.count("words.txt") == 2
+    put(leader, "words.txt", b"two", is_new=False, replication=2)
+    two_nodes.settle(follower, leader)
+    assert leader.core.user_blobs.count("words.txt") == 2
+
+
+def test_who_holds_a_content_is_asked_only_when_that_changed(two_nodes: Cluster, follower: Nimbus) -> None:
+    put(two_nodes.nimbus, "words.txt", b"one", replication=2)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    asked: list[str] = []
+    two_nodes.tree.faults = lambda storage, method, path: asked.append(path) if "/blobstore/" in path else None
+    follower.core.step()
+    assert asked == []
+
+
 def test_a_nimbus_that_does_not_fetch_is_not_waited_for_for_ever(two_nodes: Cluster, follower: Nimbus) -> None:
     two_nodes.reachable.clear()
     pending = put(two_nodes.nimbus, "words.txt", b"one", replication=2)
