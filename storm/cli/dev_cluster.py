@@ -7,6 +7,7 @@ ends the whole, with the last lines of its log. Only without the UI the cluster 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -276,20 +277,21 @@ class DevCluster:
     def stop(self) -> None:
         """End the UI, the supervisors, their workers, Nimbus and ZooKeeper; what was never started is left alone.
 
-        A second Ctrl-C does not cut it short: the daemons, in sessions of their own, would run on. Main thread only.
+        A second Ctrl-C or SIGTERM does not cut it short: the daemons, in sessions of their own, would run on. Main
+        thread only. Raises StormError where workers cannot be ended, once all daemons have.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if self.ui is not None:
-            self.ui.ask_to_end()  # answers that are under way may take their time, beside what else ends
-        for daemon in self.supervisors:
-            daemon.stop()
-        for i, daemon in enumerate(self.supervisors):
-            if daemon.pid is not None:
-                self._kill_workers(i)
-        if self.ui is not None:
-            self.ui.stop()
-        self.nimbus.stop()
-        self.zookeeper.stop()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.ExitStack() as last_first:  # whatever one of them raises, the others end
+            for daemon in (self.zookeeper, self.nimbus, *([] if self.ui is None else [self.ui])):
+                last_first.callback(daemon.stop)
+            for i, daemon in enumerate(self.supervisors):
+                if daemon.pid is not None:
+                    last_first.callback(self._kill_workers, i)
+            if self.ui is not None:
+                self.ui.ask_to_end()  # answers that are under way may take their time, beside what else ends
+            for daemon in self.supervisors:
+                daemon.stop()
 
     def _kill_workers(self, i: int) -> None:
         from storm.config.loading import load_settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from storm.cli.options import as_json, connect_nimbus, wait_before, with_settings
-from storm.cli.output import duration, plural, print_json, table
+from storm.cli.output import duration, plural, print_json, printable, table
 from storm.errors import StormError
 
 if TYPE_CHECKING:
@@ -52,9 +52,14 @@ def hosts(settings: Settings, as_json: bool) -> None:
     else:
         head = ["host", "state", "slots", "used", "running", "uptime", "version", "tags", "id"]
         click.echo(table(head, [[_cell(name, row[name]) for name in head] for row in rows]))
-    for row in rows if not as_json else ():
-        if row["illness"]:
-            click.echo(f"\n{row['host']} is ill, and has ended its workers: {row['illness']}")
+    for line in illness_lines(rows) if not as_json else ():
+        click.echo(f"\n{line}")
+
+
+def illness_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each of `host_rows` that is ill."""
+    ill = [row for row in rows if row["illness"]]
+    return [f"{row['host']} is ill, and has ended its workers: {printable(row['illness'])}" for row in ill]
 
 
 def _cell(name: str, value: Any) -> object:

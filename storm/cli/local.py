@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from storm.cli.options import with_settings
+from storm.cli.output import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from storm.config.settings import Settings
     from storm.local.local_cluster import LocalCluster
 
@@ -43,9 +46,16 @@ def local(settings: Settings, path: Path, args: tuple[str, ...], seconds: float 
             click.echo()
         errors = cluster.errors(NAME)
         cluster.kill(NAME)
-    for component, found in errors.items():
-        click.echo(f"{click.style(component, fg='red')}: {found[0]}", err=True)
+    for line in error_lines(errors):
+        click.echo(line, err=True)
     return 1 if errors else 0
+
+
+def error_lines(errors: Mapping[str, Sequence[str]]) -> list[str]:
+    """The newest error of each component of {component: its errors, newest first}."""
+    return [
+        f"{click.style(component, fg='red')}: {printable(found[0], lines=True)}" for component, found in errors.items()
+    ]
 
 
 def _interrupt(number: int, frame: object) -> None:

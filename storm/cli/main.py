@@ -135,6 +135,9 @@ def run(command: click.Command, name: str, args: list[str] | None = None) -> NoR
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except StormError as error:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        from storm.cli.output import printable
+
+        text = printable(str(error), lines=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -229,13 +229,15 @@ def worker_table(page: Any) -> str:
 def trouble_text(one: Trouble) -> str:
     """How bad it is, what it is, and below it what to do."""
     word, colour = WORDS[one.severity]
-    return f"{click.style(word, bold=True, fg=colour)}: {one.what}\n    {one.advice}".rstrip()
+    return f"{click.style(word, bold=True, fg=colour)}: {printable(one.what)}\n    {printable(one.advice)}".rstrip()
 
 
 def last_lines_text(failure: Any) -> str:
     """Of the log of a worker that died lately."""
     lines = failure.last_lines.splitlines()[-LAST_LINES:]
-    return "\n".join([f"{joined(failure.host, failure.port)} wrote last:", *(f"    {line}" for line in lines)])
+    return "\n".join(
+        [f"{joined(failure.host, failure.port)} wrote last:", *(f"    {printable(line, lines=True)}" for line in lines)]
+    )
 
 
 def untold(seen: Seen) -> dict[str, dict[str, Any]]:

@@ -57,6 +57,7 @@ RETRY_SECS = 120.0  # for a submission that gets no answer: Nimbuses may be rest
 RETRY_PAUSE_SECS = 1.0
 RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
 SUBMISSION_ID_KEY = "topology.submission.id"
+SUBMITTER_KEY = "topology.submitter.user"
 
 
 class TopologyNotRunningError(StormError):
@@ -174,11 +175,9 @@ def send(
     checked, warnings = checked_conf(conf)
     for text in warnings:
         log.warning("%s", text)
-    submitted = {
-        "topology.submitter.user": getpass.getuser(),
-        **checked,
-        SUBMISSION_ID_KEY: secrets.token_hex(16),
-    }
+    submitted = {**checked, SUBMISSION_ID_KEY: secrets.token_hex(16)}
+    if SUBMITTER_KEY not in submitted:
+        submitted[SUBMITTER_KEY] = _user()
 
     def upload() -> str:
         return nimbus.upload_file(package.path, progress)
@@ -187,6 +186,14 @@ def send(
     found = nimbus.call("getTopologySummaryByName", name).id
     assert isinstance(found, str)
     return found
+
+
+def _user() -> str:
+    """Who runs this: a name, or the number of one that has none, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python 3.13 raises the latter
+        return str(os.getuid())
 
 
 def _submit(nimbus: NimbusClient, name: str, conf: str, topology: StormTopology, upload: Callable[[], str]) -> None:

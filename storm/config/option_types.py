@@ -97,6 +97,19 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableName:
+    """The name of an environment variable, as a process can be given it."""
+
+    def checked(self, value: Any) -> str:
+        if not isinstance(value, str) or not value or not value.isprintable() or "=" in value:
+            raise refused(self, value)
+        return value
+
+    def __str__(self) -> str:
+        return "the name of a variable, without '=' and control characters"
+
+
+@dataclass(frozen=True, slots=True)
 class FilePath:
     """A file or directory: `~` stands for the home directory; relative ones become absolute when they are read."""
 
@@ -156,9 +169,10 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """A mapping from text to values of one type."""
+    """A mapping from text to values of one type; `name`: of which type the names are, None: any text."""
 
     value: ValueType
+    name: ValueType | None = None
 
     def checked(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -167,6 +181,8 @@ class MapOf:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise ValueError(f"expected text as the name, got {in_short(key)}")
+            if self.name is not None:
+                self.name.checked(key)
             try:
                 found[key] = self.value.checked(item)
             except ValueError as error:

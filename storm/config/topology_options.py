@@ -5,7 +5,19 @@
 
 from __future__ import annotations
 
-from storm.config.option_types import BlobMap, Bool, Choice, Int, Json, ListOf, MapOf, Number, Option, Text
+from storm.config.option_types import (
+    BlobMap,
+    Bool,
+    Choice,
+    Int,
+    Json,
+    ListOf,
+    MapOf,
+    Number,
+    Option,
+    Text,
+    VariableName,
+)
 
 TASKS_MAX = 32_767  # Storm's bound too: a task id has 16 bits
 LANES = ("auto", "shared", "thread", "async")
@@ -50,7 +62,7 @@ PARALLELISM = (
     Option("topology.groups", ListOf(Text()), [], "Groups whose members may act on it."),
     Option("topology.readonly.users", ListOf(Text()), [], "Users who may look at it."),
     Option("topology.readonly.groups", ListOf(Text()), [], "Groups whose members may look at it."),
-    Option("topology.environment", MapOf(Text()), {}, "Environment variables of its workers."),
+    Option("topology.environment", MapOf(Text(), VariableName()), {}, "Environment variables of its workers."),
     Option(
         "topology.worker.log.format",
         Choice(("text", "json")),

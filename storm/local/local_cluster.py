@@ -110,9 +110,10 @@ class LocalCluster:
     def kill(self, name: str, wait_secs: int = 0, *, wait: bool = True) -> None:
         """Stop its spouts, after `wait_secs` its workers, and remove it; with `wait`, return when it is gone."""
         with self._lock:
+            topology_id = self._nimbus.snapshot.id_of(name)
             self._nimbus.kill(name, wait_secs)
         if wait:
-            self.wait_for(lambda: self._is_gone(name), WAIT_SECS + wait_secs)
+            self.wait_for(lambda: self._is_gone(topology_id), WAIT_SECS + wait_secs)
 
     def activate(self, name: str) -> None:
         """Let its spouts emit again."""
@@ -270,8 +271,7 @@ class LocalCluster:
             metrics=components_part(thread.worker.metrics.text),
         )
 
-    def _is_gone(self, name: str) -> bool:
+    def _is_gone(self, topology_id: TopologyId | None) -> bool:
         held = (core.slots.running().values() for core, _ in self._supervisors)
-        prefix = f"{name}-"
-        running = any(handle.assignment.topology_id.startswith(prefix) for handles in held for handle in handles)
-        return self._nimbus.snapshot.id_of(name) is None and not running
+        running = any(handle.assignment.topology_id == topology_id for handles in held for handle in handles)
+        return topology_id not in self._nimbus.snapshot.bases and not running

@@ -79,9 +79,10 @@ class WorkerThread:
     def _run(self) -> None:
         try:
             self.worker.start()
-            self.code = self.worker.run(REFRESH_SECS, SHUTDOWN_SECS)
+            code = self.worker.run(REFRESH_SECS, SHUTDOWN_SECS)
             failure = self.worker.lanes.failure
             self.failure = "" if failure is None else user_traceback(failure)
+            self.code = code  # last: whoever sees it looks at the failure
         except Exception as error:  # noqa: BLE001 - what a process would end with, its supervisor is told
             self.failure, self.code = user_traceback(error), 1
         self._on_end()
@@ -122,6 +123,7 @@ class WorkerThreads:
         self._network = network
         self._clock = clock
         self._threads: dict[str, WorkerThread] = {}
+        self._last_words: dict[tuple[TopologyId, int], str] = {}  # of workers that are forgotten
         self._launched = 0
 
     def adopt(self) -> list[WorkerHandle]:
@@ -129,6 +131,7 @@ class WorkerThreads:
 
     def launch(self, port: int, assignment: LocalAssignment) -> WorkerHandle:
         self._launched += 1
+        self._last_words.pop((assignment.topology_id, port), None)
         worker_id = f"{self._node_id}-worker-{self._launched}"
         dist_dir = self._blobs.dist_dir(assignment.topology_id)
         told = Launch(
@@ -175,14 +178,13 @@ class WorkerThreads:
         self._threads[worker.worker_id].worker.end(EXIT_ORDERLY, "told by its supervisor")
 
     def forget(self, worker: WorkerHandle) -> None:
-        self._threads.pop(worker.worker_id, None)
+        thread = self._threads.pop(worker.worker_id, None)
+        if thread is not None and thread.failure:
+            self._last_words[worker.assignment.topology_id, worker.port] = thread.failure
 
     def log_tail(self, topology_id: TopologyId, port: int) -> str:
-        """What ended the port's last worker: its log is this process's."""
-        for thread in self._threads.values():
-            if (thread.worker.launch.topology_id, thread.worker.launch.port) == (topology_id, port):
-                return thread.failure
-        return ""
+        """What ended the port's last worker, once it is forgotten: its log is this process's."""
+        return self._last_words.get((topology_id, port), "")
 
     def stop(self) -> None:
         """End all and wait for them."""

@@ -177,7 +177,9 @@ class SupervisorCore:
         self.wake()
 
     def judge(self, illness: str) -> None:
-        """What the health scripts say, empty: nothing. Any thread may call it; the next `coordinate` heeds it."""
+        """What the health scripts say, empty: nothing. Any thread may call it; the next `coordinate` or
+        `use_remembered` heeds it.
+        """
         if illness != self._illness:
             if illness:
                 log.error("this host is ill, and its workers are ended: %s", illness)
@@ -206,10 +208,7 @@ class SupervisorCore:
         """
         assert self._cluster_state is not None, "attach comes first"
         now = self._clock.now()
-        if self._illness != self._heeded_illness:
-            self._heeded_illness = self._illness
-            self._tell_slots()
-            self.on_wanted()
+        self._heed_illness()
         if now >= self._retry_at:
             try:
                 if not self._register_if_due(self._cluster_state, now):
@@ -228,7 +227,10 @@ class SupervisorCore:
         return max(self._retry_at, min(self._register_at, self._sync_at))
 
     def use_remembered(self, why: CoordinationError) -> None:
-        """Until the cluster says more, the ports should run what they last should, as far as the disk knows."""
+        """Until the cluster says more, the ports should run what they last should, as far as the disk knows; nothing
+        while this host is ill.
+        """
+        self._heed_illness()
         if not self._is_wanted_known and self._holder is None:
             log.warning("%s Doing what was assigned when this supervisor last knew.", why)
             self._want(self._remembered() | self._wanted)
@@ -410,6 +412,12 @@ class SupervisorCore:
         self._is_wanted_known = True
         self._tell_slots()
         if is_news:
+            self.on_wanted()
+
+    def _heed_illness(self) -> None:
+        if self._illness != self._heeded_illness:
+            self._heeded_illness = self._illness
+            self._tell_slots()
             self.on_wanted()
 
     def _tell_slots(self) -> None:

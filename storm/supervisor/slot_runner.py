@@ -148,6 +148,7 @@ class SlotRunner:
         self._failures: dict[int, Failure] = {}
         self._left: dict[TopologyId, _Left] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
+        self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
         self._stories: dict[int, deque[str]] = {}
         self._waits_for: dict[int, str] = {}
         self._restarts_asked: set[str] = set()  # ids of workers
@@ -162,7 +163,8 @@ class SlotRunner:
         self.launches = 0  # so far; any thread may read it
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
-        """Take over the workers of a former run; what runs is wanted until somebody says otherwise.
+        """Take over the workers of a former run; what runs is wanted until somebody says otherwise, and what backs off
+        stays so until then.
 
         `back_offs` is what a former run's `back_offs()` answered, from a disk: anything else is ignored.
         Of two workers on one port the one with the newer epoch stays and the other is killed at once.
@@ -172,13 +174,16 @@ class SlotRunner:
             if older is not None:
                 log.warning("port %d has two workers: %s is killed", handle.port, older.worker_id)
                 self._workers.kill(older, force=True)
+                self._workers.forget(older)  # no slot looks at it, and its end would wake the supervisor for ever
             self._handles[handle.port] = handle
         deaths = {}
         for port, assignment, failure in _read_back_offs(back_offs, now):
             deaths[port] = (assignment, failure.deaths)
             self._failures[port] = failure
             if port in self._slots:
+                self._untold.add(port)
                 self._slots[port] = resumed_back_off(port, assignment, failure.deaths, self._limits, now)
+        self._untold -= self._handles.keys()
         for port, handle in self._handles.items():
             same = port in deaths and deaths[port][0].same_code(handle.assignment)
             self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
@@ -189,6 +194,7 @@ class SlotRunner:
     def want(self, wanted: Mapping[int, LocalAssignment]) -> None:
         """From the next step on the ports should run this. Any thread may call it; the mapping is not changed later."""
         self._wanted = wanted
+        self._untold = set()  # last: a step that finds it empty finds what is wanted too
 
     def running(self) -> Mapping[int, WorkerHandle]:
         """{port: its worker}, dead or alive, as of this moment. Any thread may call it."""
@@ -245,12 +251,12 @@ class SlotRunner:
 
     def step(self, now: float) -> float | None:
         """Bring every port forward as far as it goes; when to call again, None: when something happens."""
-        wanted = self._wanted
+        untold, wanted = self._untold, self._wanted
         for port in wanted.keys() - self._slots.keys():
             self._slots[port] = Slot(port)
         due: list[float] = []
         self._outdated.clear()
-        for port in list(self._slots):
+        for port in [each for each in self._slots if each not in untold]:
             next_due = self._settle(port, wanted.get(port), now)
             if next_due is not None:
                 due.append(next_due)

@@ -109,14 +109,20 @@ def topology_environment(conf_file: Path) -> dict[str, str]:
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(_is_variable(name, value) for name, value in found.items()):
-        raise WorkerStartError("topology.environment must map names to texts, without NUL and '=' in a name")
+        raise WorkerStartError(
+            "topology.environment must map names to texts, without NUL, lone surrogates, and '=' in a name"
+        )
     return dict(found)
 
 
 def _is_variable(name: object, value: object) -> bool:
-    return (
-        isinstance(name, str) and isinstance(value, str) and bool(name) and "=" not in name and "\0" not in name + value
-    )
+    if not isinstance(name, str) or not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+        return False
+    try:
+        os.fsencode(name + value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checkout_directory() -> str | None:

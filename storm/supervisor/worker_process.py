@@ -168,7 +168,7 @@ class WorkerProcesses:
             launch_file = write_launch_file(directory, record)
             self.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
-        except (OSError, WorkerStartError) as error:
+        except (OSError, ValueError, WorkerStartError) as error:  # Popen raises ValueError for a text it cannot pass on
             shutil.rmtree(directory, ignore_errors=True)
             raise WorkerStartError(str(error)) from error
         self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))

@@ -144,8 +144,13 @@ def answer_signal(file: Path, title: Callable[[], str], clock: Clock) -> None:
         while True:
             asked.get()
             try:
+                told = text(summary(clock), title())
+            except Exception as error:  # whoever asked hears of it, and the next one is answered too
+                logger.exception("The heap of this worker cannot be counted.")
+                told = f"The heap of this worker cannot be counted: {type(error).__name__}: {error}\n"
+            try:
                 part = file.with_name(f"{file.name}.part")
-                part.write_text(text(summary(clock), title()), encoding="utf-8", errors="replace")
+                part.write_text(told, encoding="utf-8", errors="replace")
                 part.replace(file)
             except OSError as error:
                 logger.warning("The heap of this worker cannot be shown: %s: %s", file, error.strerror or error)
@@ -178,7 +183,11 @@ def _size(found: Any) -> int:
 
 
 def _name(kind: type) -> str:
-    module, name = (type.__dict__[each].__get__(kind) for each in ("__module__", "__qualname__"))
+    name = type.__dict__["__qualname__"].__get__(kind)
+    try:
+        module = type.__dict__["__module__"].__get__(kind)
+    except AttributeError:  # somebody has deleted it
+        module = None
     return f"{module}.{name}" if type(module) is str and module != "builtins" else str(name)
 
 

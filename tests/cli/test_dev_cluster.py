@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def interrupts() -> Iterator[None]:
-    """Puts back what Ctrl-C does in the tests."""
-    before = signal.getsignal(signal.SIGINT)
+    """Puts back what Ctrl-C and SIGTERM do in the tests."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def wait_ended(daemon: Daemon) -> None:
@@ -111,3 +112,20 @@ def test_a_cluster_that_cannot_start_says_why_and_has_nothing_to_stop(tmp_path: 
     cluster.stop()
     with pytest.raises(StormError, match="needs ports up to 65537, and 65535 is the last one"):
         DevCluster(DevPlan(tmp_path, first_slot=65_534), SystemClock()).start()
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_all_daemons_end_where_the_workers_cannot_be_ended(tmp_path: Path) -> None:
+    cluster = DevCluster(DevPlan(tmp_path / "removed", supervisors=2), SystemClock())
+    cluster.supervisors = [Daemon("supervisor", ["sleep", "600"], tmp_path / "log") for _ in range(2)]
+    cluster.nimbus, cluster.zookeeper = (Daemon(name, ["sleep", "600"], tmp_path / "log") for name in ("n", "z"))
+    for daemon in cluster.daemons:
+        daemon.start(SystemClock().now())
+    try:
+        with pytest.raises(StormError, match=r"removed/conf/storm\.yaml"):
+            cluster.stop()
+    finally:
+        for daemon in cluster.daemons:
+            daemon.ask_to_end()
+    assert [daemon.ended() for daemon in cluster.daemons] == [-signal.SIGTERM] * 4
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

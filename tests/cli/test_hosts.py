@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.cli.hosts import UNSEEN_SECS, Left, drained_lines, host_rows, left_on, result, wait_empty
+from storm.cli.hosts import UNSEEN_SECS, Left, drained_lines, host_rows, illness_lines, left_on, result, wait_empty
 from storm.cli.main import main
 from storm.thrift.interface import storm_thrift
 
@@ -73,6 +73,13 @@ def test_an_ill_host_is_called_so() -> None:
         ("drained, ill", "disk.sh says ERROR sda"),
         ("ill", "disk.sh says ERROR sda"),
     ]
+
+
+def test_what_a_health_script_says_does_nothing_to_the_terminal() -> None:
+    summary = cluster(0, 0)
+    summary.supervisors[1].illness = "disk.sh says \x1b[2J"
+    told = illness_lines(host_rows(summary))
+    assert told == ["host-b is ill, and has ended its workers: disk.sh says \\x1b[2J"]
 
 
 def test_a_worker_that_still_runs_is_left_though_nothing_is_assigned() -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storm.cli.local import error_lines
 from storm.cli.main import main
 
 if TYPE_CHECKING:
@@ -46,3 +47,8 @@ def test_a_file_runs_in_this_process(tmp_path: Path, does: str, code: int, capsy
     assert ended.value.code == code
     assert "numbers" in captured.out
     assert ("ValueError: not this one" in captured.err) == bool(code)
+
+
+def test_what_a_component_raises_does_nothing_to_the_terminal() -> None:
+    (line,) = error_lines({"see": ["ValueError: \x1b[2J\n  two", "older"]})
+    assert line.endswith(": ValueError: \\x1b[2J\n  two")

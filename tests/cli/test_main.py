@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import click
 import pytest
 
 from storm.cli.main import COMMANDS, ENTRIES, main
+from storm.cli.main import run as run_command
+from storm.errors import StormError
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -35,3 +38,13 @@ def test_an_unknown_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[s
 def test_underscores_do_as_well(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "get_errors", "--help")
     assert (code, "last errors" in out) == (0, True)
+
+
+def test_what_an_error_tells_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def fails() -> None:
+        raise StormError("the end of its log:\n  \x1b[2J")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(fails, "storm", [])
+    assert (ended.value.code, click.unstyle(capsys.readouterr().err)) == (1, "error: the end of its log:\n  \\x1b[2J\n")

@@ -19,6 +19,8 @@ from storm.cli.status import (
     worker_table,
 )
 from storm.cli.watch import Look
+from storm.diagnosis.nimbus_pages import facts
+from storm.diagnosis.topology import troubles
 from storm.thrift.interface import storm_thrift
 
 
@@ -79,6 +81,17 @@ def test_what_is_wrong_is_told_as_in_the_ui_with_what_a_dead_worker_wrote_last()
     assert "it is tried again in 1m 1s." in shown
     assert "h:6701 wrote last:\n" + "\n".join(f"    line {number}" for number in range(4, 9)) in shown
     assert "line 3" not in shown
+
+
+def test_what_a_worker_wrote_does_nothing_to_the_terminal() -> None:
+    nimbus = Nimbus()
+    seen = look_at(nimbus, "w", "all", False)
+    (failure,) = seen.page.slot_failures
+    failure.reason, failure.last_lines = "said \x1b]0;reason\x07", "a\x1b[2J\tb\n"
+    shown = status_text([Look(0, seen._replace(troubles=troubles(facts(seen.page, seen.wall_secs))))], None)
+    assert "it said \\x1b]0;reason\\x07." in shown
+    assert "    a\\x1b[2J\tb" in shown
+    assert "\x1b" not in click.unstyle(shown)
 
 
 def test_last_errors_that_no_trouble_tells_of_are_shown() -> None:

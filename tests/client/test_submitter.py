@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -205,6 +206,25 @@ def test_what_is_sent_has_the_conf_and_the_uploaded_package(tmp_path: Path) -> N
     assert json.loads(conf)["topology.workers"] == 3
     assert json.loads(conf)["own"] == [1]
     assert options.initial_status == storm_thrift().TopologyInitialStatus.ACTIVE
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("No username set in the environment")])
+def test_a_user_without_a_name_submits_under_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    asked = []
+
+    def nameless() -> str:
+        asked.append(1)
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    script, _ = nimbus([[]])
+    package = build_package({}, tmp_path / "package.zip")
+    send(script, "w", StormTopology(), {}, package)
+    send(script, "w", StormTopology(), {"topology.submitter.user": "ann"}, package)
+    users = [json.loads(conf)["topology.submitter.user"] for _, _, conf, _, _ in script.submitted]
+    assert (users, len(asked)) == ([str(os.getuid()), "ann"], 1)
 
 
 def submission_ids(script: Any) -> set[str]:

@@ -31,6 +31,13 @@ def test_known_keys_are_checked_and_others_are_the_users() -> None:
         checked_conf({1: 2})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("name", ["", "A=B", "A\0", "\ud800"])
+def test_a_variable_that_no_process_can_be_given_is_refused(name: str) -> None:
+    assert checked_conf({"topology.environment": {"A_1": "x"}})[0] == {"topology.environment": {"A_1": "x"}}
+    with pytest.raises(ConfigError, match=r"topology\.environment: expected the name of a variable, without '=' and"):
+        checked_conf({"topology.environment": {name: "x"}})
+
+
 def test_what_looks_like_a_mistake_is_warned_of() -> None:
     _, warnings = checked_conf({"topology.wokers": 2, "topology.kryo.register": []})
     assert "did you mean 'topology.workers'?" in warnings[0]

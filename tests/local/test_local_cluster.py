@@ -150,6 +150,14 @@ def test_a_killed_topology_is_gone(cluster: LocalCluster) -> None:
         cluster.page("numbers")
 
 
+def test_a_topology_is_gone_though_another_ones_name_begins_so(cluster: LocalCluster) -> None:
+    cluster.submit("numbers-2", numbers(See()), active=False)
+    cluster.submit("numbers", numbers(See()), active=False)
+    cluster.wait_for(lambda: all(worker.uptime_secs is not None for worker in cluster.page("numbers-2").workers))
+    cluster.kill("numbers")
+    assert cluster.page("numbers-2").status == "INACTIVE"
+
+
 def test_an_inactive_topology_emits_nothing_until_it_is_active(cluster: LocalCluster) -> None:
     cluster.submit("numbers", numbers(See()), active=False)
     cluster.wait_for(lambda: all(worker.uptime_secs is not None for worker in cluster.page("numbers").workers))
@@ -173,6 +181,9 @@ def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:
     cluster.submit("numbers", numbers(Broken()))
     cluster.wait_for(lambda: cluster.errors("numbers").get("see"))
     assert "no database here" in cluster.errors("numbers")["see"][0]
+    cluster.wait_for(lambda: cluster.errors("numbers").get("__system"))
+    told = cluster.errors("numbers")["__system"][-1]
+    assert "no database here" in told.partition("Last lines of its log:")[2]
 
 
 class Keeps13(See):

@@ -604,6 +604,24 @@ def test_an_ill_host_ends_its_workers_without_zookeeper_too(cluster: Cluster) ->
     assert cluster.workers.alive() == []
 
 
+def test_a_host_that_falls_ill_before_zookeeper_is_reached_ends_what_it_adopted(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    core = cluster.started(attached=False)
+    away = CoordinationError("no ZooKeeper.")
+    core.use_remembered(away)
+    core.run_slots()
+    assert len(cluster.workers.alive()) == 1
+    core.judge("disk.sh says ERROR sda")
+    core.use_remembered(away)
+    core.run_slots()
+    assert cluster.workers.alive() == []
+    core.judge("")
+    core.use_remembered(away)
+    core.run_slots()
+    assert len(cluster.workers.alive()) == 1
+
+
 def test_a_host_that_is_ill_from_the_start_ends_what_it_adopted(cluster: Cluster) -> None:
     cluster.assign("words", PORT)
     cluster.run(2)

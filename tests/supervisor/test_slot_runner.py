@@ -139,6 +139,7 @@ def test_of_two_workers_on_a_port_the_newer_epoch_is_adopted(shop: Shop) -> None
     shop.runner.adopt(0.0)
     assert shop.workers.alive() == [newer]
     assert shop.runner.running() == {PORT: newer}
+    assert shop.workers.processes.keys() == {newer.worker_id}, "the other one is let go of"
 
 
 def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
@@ -154,6 +155,33 @@ def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
     ((slot, failure),) = successor.runner.failing(100.0)
     assert (slot.state, failure.deaths) == (SlotState.BACKING_OFF, 4)
     assert (failure.reason, failure.last_lines) == ("could not be launched: no", f"last words on {PORT}")
+
+
+def test_a_pause_goes_on_though_a_step_comes_before_the_first_word_of_what_is_wanted(shop: Shop) -> None:
+    shop.workers.launch_failure = "no"
+    shop.runner.want({PORT: WORDS})
+    for now in (0.0, 1.0, 3.0):
+        shop.runner.step(now)
+    successor = Shop()
+    successor.runner.adopt(100.0, shop.runner.back_offs())
+    assert successor.runner.step(100.0) is None
+    assert successor.runner.back_offs() == shop.runner.back_offs()
+    successor.runner.want({PORT: WORDS})
+    assert successor.runner.step(101.0) == 104.0
+    assert successor.workers.launched == []
+
+
+def test_a_pause_for_what_is_wanted_no_more_ends_with_the_first_word(shop: Shop) -> None:
+    shop.workers.launch_failure = "no"
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    successor = Shop()
+    successor.runner.adopt(100.0, shop.runner.back_offs())
+    successor.runner.step(200.0)
+    assert (successor.state(), successor.workers.launched) == (SlotState.BACKING_OFF, [])
+    successor.runner.want({})
+    successor.runner.step(200.0)
+    assert successor.state() is SlotState.EMPTY
 
 
 @pytest.mark.parametrize("plain", [None, [], {"x": 1}, {"6700": {"assignment": {}, "deaths": 1}}])

@@ -89,6 +89,8 @@ BAD_CONFS = [
     '{"topology.environment": {"A=": "1"}}',
     '{"topology.environment": {"A": 1}}',
     '{"topology.environment": {"A": "\\u0000"}}',
+    '{"topology.environment": {"\\ud800": "x"}}',
+    '{"topology.environment": {"A": "\\ud800"}}',
 ]
 
 

@@ -7,13 +7,14 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from storm.clock import SystemClock
 from storm.worker.heap import BUSY_SECS_MAX, SECS_MAX, TYPES_SHOWN, OfType, Summary, answer_signal, summary, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    import pytest
 
 
 class Order:
@@ -85,6 +86,12 @@ def test_no_code_of_users_runs() -> None:
     assert counts(found)[f"{__name__}.Trapped"] == 1
 
 
+def test_a_type_without_a_module_is_counted_by_its_name() -> None:
+    made: dict[str, Any] = {}
+    exec("lost = type('Lost', (), {})()", made)  # in a namespace without a name, as templates are
+    assert counts(summary(StepClock(0.0), [[made["lost"]]], lambda: 0.0))["Lost"] == 1
+
+
 def test_it_ends_with_its_time_and_lets_others_work_meanwhile() -> None:
     clock = StepClock(SECS_MAX / 5)
     orders = [Order(n) for n in range(100_000)]
@@ -108,20 +115,49 @@ def test_a_summary_names_the_largest_types_and_sums_up_the_others() -> None:
     assert "there is more" not in told
 
 
-def test_a_signal_is_answered_with_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, there = tmp_path / ".heap", threading.Event()
-    before = signal.getsignal(signal.SIGUSR2)
-    replace = os.replace
+class Answers:
+    """A file that tells of each answer; SIGUSR2 is as before afterwards."""
 
-    class Named(type(tmp_path)):  # type: ignore[misc]
-        def replace(self, target: Any) -> Any:
-            replace(self, target)
-            there.set()
+    def __init__(self, directory: Path) -> None:
+        self.path, self.there = directory / ".heap", threading.Event()
+        there, replace = self.there, os.replace
 
-    try:
-        answer_signal(Named(file), lambda: "Heap of w.", SystemClock())
+        class Named(type(directory)):  # type: ignore[misc]
+            def replace(self, target: Any) -> Any:
+                replace(self, target)
+                there.set()
+
+        self.file = Named(self.path)
+
+    def asked(self) -> str:
+        self.there.clear()
         signal.raise_signal(signal.SIGUSR2)
-        assert there.wait(60)
-    finally:
-        signal.signal(signal.SIGUSR2, before)
-    assert file.read_text().startswith("Heap of w.\n")
+        assert self.there.wait(60)
+        return self.path.read_text()
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Iterator[Answers]:
+    before = signal.getsignal(signal.SIGUSR2)
+    yield Answers(tmp_path)
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_signal_is_answered_with_a_whole_file(answers: Answers) -> None:
+    answer_signal(answers.file, lambda: "Heap of w.", SystemClock())
+    assert answers.asked().startswith("Heap of w.\n")
+
+
+def test_a_count_that_fails_is_told_and_the_next_one_is_answered(answers: Answers) -> None:
+    class Broken(SystemClock):
+        looks = 0
+
+        def now(self) -> float:
+            self.looks += 1
+            if self.looks == 1:
+                raise ValueError("no such type")
+            return super().now()
+
+    answer_signal(answers.file, lambda: "Heap of w.", Broken())
+    assert answers.asked() == "The heap of this worker cannot be counted: ValueError: no such type\n"
+    assert answers.asked().startswith("Heap of w.\n")
