@@ -142,12 +142,13 @@ def test_a_topology_goes_on_while_zookeeper_is_away(cluster: ClusterSite, ledger
     topology_id = ledger.submit(cluster, topologies, "apart", workers=2)
     pids = cluster.worker_pids(topology_id)
     cluster.zookeeper.kill()
-    ledger.wait_progress(cluster, more=100)
+    ledger.wait_progress(cluster, more=50)
     cluster.zookeeper.restart()
-    ledger.wait_progress(cluster, more=100)
+    ledger.wait_progress(cluster, more=50)
     assert cluster.worker_pids(topology_id) == pids
 
-    cluster.wait(lambda: cluster.storm("rebalance", "apart", "-w", "1", "-n", "3"), "Nimbus takes commands again")
+    cluster.wait_nimbus()
+    cluster.storm("rebalance", "apart", "-w", "1", "-n", "3")
     cluster.wait_spread(topology_id, 3)
     ledger.check_complete(cluster)
 

@@ -60,11 +60,13 @@ class UiSite:
         def all_is_told() -> bool:
             page = f"/topology/{topology_id}/component"
             words, split, count = (self.get(f"{page}/{name}") for name in ("words", "split", "count"))
+            drawn = self.get(f"/topology/{topology_id}/visualization")
             return (
                 len(split["componentErrors"]) >= ENOUGH_ERRORS
                 and {one["stream"] for one in words["outputStats"]} == {"default", "side"}
                 and {one["stream"] for one in count["inputStats"]} == {"default", "side"}
                 and any(one["failed"] for one in split["executorStats"])
+                and all(one[":transferred"] is not None for each in drawn.values() for one in each[":stats"])
             )
 
         self.cluster.wait(all_is_told, "the word count has told all")
