@@ -68,7 +68,9 @@ class AsyncLane(Lane):
 
     def next_due(self) -> float | None:
         due = super().next_due()
-        soon = self.lanes.clock.now() + (FLUSH_SECS if self.under_way else BACKGROUND_SECS)
+        if not self.under_way:
+            return due
+        soon = self.lanes.clock.now() + FLUSH_SECS
         return soon if due is None else min(due, soon)
 
     # Stepped
@@ -101,11 +103,11 @@ class AsyncLane(Lane):
                 await asyncio.sleep(0)
                 continue
             due = self.next_due()
-            await self.sleep_async(None if due is None else due - clock.now())
+            await self.sleep_async(BACKGROUND_SECS if due is None else min(due - clock.now(), BACKGROUND_SECS))
         await self.end()
 
-    async def sleep_async(self, secs: float | None) -> None:
-        if secs is not None and secs <= 0:
+    async def sleep_async(self, secs: float) -> None:
+        if secs <= 0:
             await asyncio.sleep(0)
             return
         self.pause = self.loop.create_future()
@@ -113,12 +115,11 @@ class AsyncLane(Lane):
             if self.woken or self.lanes.stopping or self.lanes.failure is not None:
                 return
             self.asleep = True
-        timer = None if secs is None else self.loop.call_later(secs, self.end_pause)
+        timer = self.loop.call_later(secs, self.end_pause)
         await self.pause
         with self.lock:
             self.asleep = False
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
         if not self.woken:
             self.note_pause()
 
