@@ -131,6 +131,17 @@ class Site:
             storage.close()
 
 
+@pytest.fixture(
+    params=[
+        pytest.param("embedded", marks=pytest.mark.embedded_twin),
+        pytest.param("apache", marks=pytest.mark.apache_zookeeper),
+    ]
+)
+def zookeeper(request: pytest.FixtureRequest) -> Any:
+    """On both servers by hand; that both answer Nimbus alike is seen to by integration/contracts and zookeeper."""
+    return request.getfixturevalue(f"{request.param}_zookeeper")
+
+
 @pytest.fixture
 def site(tmp_path: Path, zookeeper: Any) -> Iterator[Site]:
     site = Site(tmp_path, zookeeper.hosts)
