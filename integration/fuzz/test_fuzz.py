@@ -21,13 +21,13 @@ pytestmark = pytest.mark.timeout(240)
 
 SEED = 20_260_101
 CASES = {
-    "thrift-nimbus": 200,
-    "thrift-supervisor": 200,
-    "zookeeper": 200,
-    "zeromq": 200,
-    "package": 400,
-    "records": 60,
-    "http": 200,
+    "thrift-nimbus": 100,
+    "thrift-supervisor": 100,
+    "zookeeper": 100,
+    "zeromq": 100,
+    "package": 200,
+    "records": 40,
+    "http": 100,
 }
 CORPUS_FILES_LEAST = 20
 
