@@ -85,10 +85,7 @@ def check(values: Sequence[Any], limit_bytes: int = VALUES_BYTES_MAX) -> None:
     sizes_bytes = []
     for position, value in enumerate(values):
         try:
-            packed = _pack(value)
-            if _may_hold_too_many_containers(packed):
-                _unpack_counted(packed)
-            sizes_bytes.append(len(packed))
+            sizes_bytes.append(len(_pack_counted(value)))
         except Exception as error:  # noqa: BLE001
             wrong = SerializationError(f"value {position} ({_type_name(value)}): {_reason(error)}", position)
             # Only the code of a registered type can have raised what the text does not say.
@@ -112,9 +109,7 @@ def encode_rows(rows: Sequence[Sequence[Any]], plain: bool = False) -> bytes:
         with contextlib.suppress(ValueError, OverflowError):  # such as an int of more than 64 bits
             return _encode_plain(rows)
     try:
-        payload = _pack([row if type(row) is list else list(row) for row in rows])
-        if _may_hold_too_many_containers(payload):
-            _unpack_counted(payload)
+        payload = _pack_counted([row if type(row) is list else list(row) for row in rows])
     except Exception as error:  # noqa: BLE001
         for row in rows:
             check(row)
@@ -140,6 +135,14 @@ def decode_rows(payload: bytes | memoryview) -> list[list[Any]]:
 
 def _pack(value: Any) -> bytes:
     packed: bytes = msgpack.packb(value, default=_to_ext, strict_types=True)
+    return packed
+
+
+def _pack_counted(value: Any) -> bytes:
+    """Raises ValueError for more lists and maps than a receiver takes."""
+    packed = _pack(value)
+    if _may_hold_too_many_containers(packed):
+        _unpack_counted(packed)
     return packed
 
 

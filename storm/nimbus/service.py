@@ -99,9 +99,7 @@ class NimbusService(BlobService):
     def sendSupervisorWorkerHeartbeats(self, heartbeats: Struct) -> None:
         """Refused by a Nimbus that does not lead: the supervisor then finds the one that does."""
         self._core.require_leadership()
-        beats = [_beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats]
-        self._core.hear(beats)
-        self._requests.post(self._core.record)
+        self._hear([_beat(beat, heartbeats.supervisor_id) for beat in heartbeats.worker_heartbeats])
 
     def sendSupervisorWorkerHeartbeat(self, heatbeat: Struct) -> None:
         """Of a worker whose supervisor does not answer."""
@@ -109,9 +107,7 @@ class NimbusService(BlobService):
         snapshot = self._core.snapshot
         if heatbeat.storm_id not in snapshot.bases and heatbeat.storm_id not in snapshot.unreadable:
             raise TopologyNotAliveError(unknown("topology", heatbeat.storm_id, snapshot.bases))
-        beats = [_beat(heatbeat, None)]
-        self._core.hear(beats)
-        self._requests.post(self._core.record)
+        self._hear([_beat(heatbeat, None)])
 
     # Hosts
 
@@ -128,6 +124,10 @@ class NimbusService(BlobService):
         return host_report_to_thrift(
             host_report(options.advertised_host, (options.local_dir, options.blobstore_dir), names)
         )
+
+    def _hear(self, beats: list[WorkerBeat]) -> None:
+        self._core.hear(beats)
+        self._requests.post(self._core.record)
 
     def _wait_for(self, submission: PendingSubmission) -> None:
         """Who can ask again is told to, and takes no thread meanwhile. Raises what became of the submission."""

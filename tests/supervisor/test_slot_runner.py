@@ -142,13 +142,19 @@ def test_of_two_workers_on_a_port_the_newer_epoch_is_adopted(shop: Shop) -> None
     assert shop.workers.processes.keys() == {newer.worker_id}, "the other one is let go of"
 
 
-def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
+def successor_at_100(shop: Shop) -> Shop:
+    """The next supervisor, once a worker of this one could not be launched again and again."""
     shop.workers.launch_failure = "no"
     shop.runner.want({PORT: WORDS})
     for now in (0.0, 1.0, 3.0):
         shop.runner.step(now)
     successor = Shop()
     successor.runner.adopt(100.0, shop.runner.back_offs())
+    return successor
+
+
+def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
+    successor = successor_at_100(shop)
     successor.runner.want({PORT: WORDS})
     assert successor.runner.step(100.0) == 104.0
     assert successor.workers.launched == []
@@ -158,12 +164,7 @@ def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
 
 
 def test_a_pause_goes_on_though_a_step_comes_before_the_first_word_of_what_is_wanted(shop: Shop) -> None:
-    shop.workers.launch_failure = "no"
-    shop.runner.want({PORT: WORDS})
-    for now in (0.0, 1.0, 3.0):
-        shop.runner.step(now)
-    successor = Shop()
-    successor.runner.adopt(100.0, shop.runner.back_offs())
+    successor = successor_at_100(shop)
     assert successor.runner.step(100.0) is None
     assert successor.runner.back_offs() == shop.runner.back_offs()
     successor.runner.want({PORT: WORDS})
