@@ -6,7 +6,8 @@ one at a time per task, `execute` for many tuples at once.
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from collections import deque
+from contextvars import ContextVar, copy_context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from storm.config.topology_conf import TopologyOptions
+    from storm.executor.async_lane import Pause
     from storm.executor.bolt_executor import BoltTask
     from storm.executor.executor import Surroundings
     from storm.executor.spout_executor import SpoutTask
     from storm.ids import ExecutorId, StreamId, TaskId
     from storm.tuples import Tuple
 
-UNDER_WAY_MAX = 1000  # tuples of one task in `execute` at once; more wait in its queue
+EXECUTED_MAX = 1000  # tuples of one task in `execute` at once; more wait in its queue
+READY_MAX = 256  # taken off the queue for whom ends before the lane's next turn; about what may end in a millisecond
+PARKED_MAX = 64  # runners of one task that have nothing to do; each takes some 3 kB
 
 _input: ContextVar[Tuple | None] = ContextVar("the tuple that this coroutine executes", default=None)
 
@@ -47,17 +51,33 @@ class AsyncBasicCollector(BasicCollector):
         self.collector.emit_many(rows, _input.get(), stream)
 
 
-class AsyncBoltExecutor(BoltExecutor):
-    """A bolt on the event loop."""
+class Runners:
+    """The coroutines that execute one task's tuples, each of them one after the other: to start one costs as much.
 
-    __slots__ = ("ready", "under_way")
+    `ready` are tuples off the queue that nobody has begun, `parked` runners that wait for some; `busy` counts the
+    others.
+    """
+
+    __slots__ = ("busy", "parked", "ready")
+
+    def __init__(self) -> None:
+        self.ready: deque[Tuple] = deque()
+        self.parked: list[Pause] = []
+        self.busy = 0
+
+
+class AsyncBoltExecutor(BoltExecutor):
+    """A bolt on the event loop. `under_way`: by task, how many tuples are off its queue and not executed yet."""
+
+    __slots__ = ("prepared", "runners", "under_way")
 
     is_async = True
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
-        self.ready = False
+        self.prepared = False
         self.under_way: dict[TaskId, int] = dict.fromkeys(executor_id.tasks(), 0)
+        self.runners = {task: Runners() for task in executor_id.tasks()}
         for task in self.tasks:
             if isinstance(task.bolt, BasicBolt):
                 task.user_collector = AsyncBasicCollector(task.collector)
@@ -79,33 +99,73 @@ class AsyncBoltExecutor(BoltExecutor):
             done = task.bolt.prepare(context.conf, context, task.user_collector)
             if isawaitable(done):
                 await done
-        self.ready = True
+        self.prepared = True
         if self.tick_secs is not None:
             self.tick_due = now + self.tick_secs
 
     def turn(self, now: float) -> bool:
         did = super().turn(now)
+        for task in self.tasks:
+            did = self.start_runners(task) or did
         return self.flush() or did  # what coroutines emitted since
 
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         self.start_execute(task, [tup])
 
     def run(self, task: BoltTask) -> int:
-        free = UNDER_WAY_MAX - self.under_way[task.id]
-        if not self.ready or free <= 0:
+        takes_batches = task.execute_batch is not None
+        free = EXECUTED_MAX + (0 if takes_batches else READY_MAX) - self.under_way[task.id]
+        if not self.prepared or free <= 0:
             return 0
         port = task.port
         batch, port.items = port.items[:free], port.items[free:]
-        if task.execute_batch is not None:
+        if takes_batches:
             self.start_execute(task, batch)
         else:
-            for tup in batch:
-                self.start_execute(task, [tup])
+            self.under_way[task.id] += len(batch)
+            self.runners[task.id].ready.extend(batch)
         return len(batch)
 
     def start_execute(self, task: BoltTask, batch: list[Tuple]) -> None:
         self.under_way[task.id] += len(batch)
         self.spawn(self.execute(task, batch))
+
+    def start_runners(self, task: BoltTask) -> bool:
+        """As many as there are tuples for them; False: none. Those of the last turn have begun by now."""
+        runners = self.runners[task.id]
+        number = 0 if self.held else min(len(runners.ready), EXECUTED_MAX - runners.busy)
+        assert isinstance(self.lane, AsyncLane)
+        for _ in range(number):
+            runners.busy += 1
+            if runners.parked:
+                runners.parked.pop().set_result(None)
+            else:
+                self.lane.start(self, self.execute_ready(task, runners, self.lane))
+        return number > 0
+
+    async def execute_ready(self, task: BoltTask, runners: Runners, lane: AsyncLane) -> None:
+        """Execute what is ready, tuple by tuple, and park where nothing is.
+
+        It gives up when user code has set a context variable: no tuple sees what another one set.
+        """
+        _input.set(None)
+        ready, context = runners.ready, copy_context()
+        while True:
+            while ready and not self.held:
+                call = self.execute(task, [ready.popleft()])
+                lane.under_way[call] = self
+                await call
+                if copy_context() != context:
+                    runners.busy -= 1
+                    lane.note_end(call)
+                    return
+                lane.note_end(call)
+            runners.busy -= 1
+            if len(runners.parked) >= PARKED_MAX:
+                return
+            parked = lane.loop.create_future()
+            runners.parked.append(parked)
+            await parked
 
     async def execute(self, task: BoltTask, batch: list[Tuple]) -> None:
         began = self.clock.now()
@@ -136,18 +196,21 @@ class AsyncBoltExecutor(BoltExecutor):
             task.collector.fail(tup)
         else:
             task.collector.ack(tup)
+        finally:
+            _input.set(None)
 
 
 class AsyncSpoutExecutor(SpoutExecutor):
     """A spout on the event loop. `next_tuple` may wait for as long as there is nothing to emit."""
 
-    __slots__ = ("emitting",)
+    __slots__ = ("emitting", "untold")
 
     is_async = True
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
         self.emitting: dict[TaskId, int] = {}  # task in `next_tuple` -> how many tracked tuples it may still emit
+        self.untold = 0  # tuples that ended, of which the spout's `ack` or `fail` has yet to hear
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], may_last: bool = False) -> None:
         assert isinstance(self.lane, AsyncLane)
@@ -222,11 +285,17 @@ class AsyncSpoutExecutor(SpoutExecutor):
         finally:
             del self.emitting[task.id]
 
+    def room(self) -> int:
+        """A spout that is slow to hear of acks would have ever more of them waiting."""
+        return super().room() - self.untold
+
     def tell(self, call: Any, message_ids: list[Any]) -> None:
+        self.untold += len(message_ids)
         self.spawn(self.tell_all(call, message_ids))
 
     def tell_each(self, calls: Any) -> None:
         if calls:
+            self.untold += len(calls)
             self.spawn(self.tell_each_in_turn(calls))
 
     async def tell_each_in_turn(self, calls: Any) -> None:
@@ -234,9 +303,11 @@ class AsyncSpoutExecutor(SpoutExecutor):
             done = call(message_id, failure)
             if isawaitable(done):
                 await done
+            self.untold -= 1
 
     async def tell_all(self, call: Any, message_ids: list[Any]) -> None:
         for message_id in message_ids:
             done = call(message_id)
             if isawaitable(done):
                 await done
+            self.untold -= 1

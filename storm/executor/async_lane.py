@@ -9,34 +9,53 @@ from storm.executor.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from typing import TypeAlias
 
     from storm.executor.executor import Executor
     from storm.executor.lanes import Lanes
 
-FLUSH_SECS = 0.001  # while coroutines are under way: what they emit waits no longer
+    Pause: TypeAlias = asyncio.Future[None]
+
+FLUSH_SECS = 0.001  # while calls are under way: what they emit waits no longer
 # What tasks of a component's own have acked or emitted, of which no lane hears, waits no longer.
 BACKGROUND_SECS = 0.05
-STEP_ROUNDS = 50  # of the loop in one step without any coroutine ending: then they wait for something outside
+MANY = 32  # calls under way, with which a lane turns only once in FLUSH_SECS: a turn costs as much as a tuple
+STEP_ROUNDS = 50  # of the loop in one step without any call ending: then they wait for something outside
 
 
 class AsyncLane(Lane):
-    """A lane whose turns happen in an event loop. Executors start coroutines by `spawn`."""
+    """A lane whose turns happen in an event loop. Executors start coroutines by `spawn`, or by `start`.
+
+    `under_way`: calls of users' code that have not ended, and whose they are; None: it may last.
+    """
 
     runs_coroutines = True
 
     def __init__(self, name: str, lanes: Lanes) -> None:
         super().__init__(name, lanes)
         self.loop = asyncio.new_event_loop()
-        self.under_way: dict[asyncio.Task[None], tuple[Executor, Coroutine[Any, Any, None]] | None] = {}
-        self.ended = 0  # coroutines so far
+        self.coroutines: set[asyncio.Task[None]] = set()
+        self.under_way: dict[Coroutine[Any, Any, None], Executor | None] = {}
+        self.ended = 0  # calls so far
         self.gives_up = False
-        self.pause: asyncio.Future[None] | None = None
+        self.pause: Pause | None = None
 
     def spawn(self, executor: Executor, coroutine: Coroutine[Any, Any, None], may_last: bool = False) -> None:
-        """Run a coroutine of an executor; an exception in it ends the worker. `may_last`: it may wait for long."""
+        """Run one call of an executor; an exception in it ends the worker. `may_last`: it may wait for long."""
+        self.under_way[coroutine] = None if may_last else executor
+        self.start(executor, self.follow(coroutine))
+
+    async def follow(self, call: Coroutine[Any, Any, None]) -> None:
+        try:
+            await call
+        finally:
+            self.note_end(call)
+
+    def start(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that keeps `under_way` itself and tells the ends of its calls by `note_end`."""
         task = self.loop.create_task(self.guarded(executor, coroutine))
-        self.under_way[task] = None if may_last else (executor, coroutine)
-        task.add_done_callback(self.note_end)
+        self.coroutines.add(task)
+        task.add_done_callback(self.coroutines.discard)
 
     async def guarded(self, executor: Executor, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
@@ -49,18 +68,20 @@ class AsyncLane(Lane):
         except Exception as error:  # noqa: BLE001
             self.lanes.fail(executor, error)
 
-    def note_end(self, task: asyncio.Task[None]) -> None:
-        self.under_way.pop(task, None)
+    def note_end(self, call: Coroutine[Any, Any, None]) -> None:
+        """What was emitted leaves at once; where many are under way, with what others emit within FLUSH_SECS."""
+        del self.under_way[call]
         self.ended += 1
-        self.end_pause()
+        if len(self.under_way) < MANY:
+            self.end_pause()
 
     def wake_locked(self) -> None:
         self.woken = True
         if self.asleep:
             self.loop.call_soon_threadsafe(self.end_pause)
 
-    def coroutines(self) -> list[tuple[Any, Executor, Any]]:
-        return [(task, *whose) for task, whose in list(self.under_way.items()) if whose is not None]
+    def calls(self) -> list[tuple[Any, Executor]]:
+        return [(call, executor) for call, executor in list(self.under_way.items()) if executor is not None]
 
     def end_pause(self) -> None:
         if self.pause is not None and not self.pause.done():
@@ -79,8 +100,9 @@ class AsyncLane(Lane):
         return self.loop.run_until_complete(self.step_async(now))
 
     async def step_async(self, now: float) -> bool:
-        """A turn, then the loop until its coroutines ended or wait for something outside, then what that brought."""
+        """A turn, then the loop until its calls ended or wait for something outside, then what that brought."""
         did = self.turn(now)
+        await asyncio.sleep(0)  # until the coroutines that it started have begun their calls
         rounds = 0
         while self.under_way and rounds < STEP_ROUNDS:
             ended = self.ended
@@ -99,7 +121,7 @@ class AsyncLane(Lane):
     async def main(self) -> None:
         clock = self.lanes.clock
         while not self.lanes.stopping and self.lanes.failure is None:
-            if self.turn(clock.now()):
+            if self.turn(clock.now()) and len(self.under_way) < MANY:
                 await asyncio.sleep(0)
                 continue
             due = self.next_due()
@@ -107,14 +129,12 @@ class AsyncLane(Lane):
         await self.end()
 
     async def sleep_async(self, secs: float) -> None:
-        if secs <= 0:
+        with self.lock:
+            self.asleep = secs > 0 and not self.woken and not self.lanes.stopping and self.lanes.failure is None
+        if not self.asleep:
             await asyncio.sleep(0)
             return
         self.pause = self.loop.create_future()
-        with self.lock:
-            if self.woken or self.lanes.stopping or self.lanes.failure is not None:
-                return
-            self.asleep = True
         timer = self.loop.call_later(secs, self.end_pause)
         await self.pause
         with self.lock:
@@ -126,9 +146,10 @@ class AsyncLane(Lane):
     async def end(self) -> None:
         """Give up what is under way; close the components unless one of them failed."""
         self.gives_up = True
-        for task in list(self.under_way):
+        started = list(self.coroutines)
+        for task in started:
             task.cancel()
-        await asyncio.gather(*self.under_way, return_exceptions=True)
+        await asyncio.gather(*started, return_exceptions=True)
         if self.lanes.failure is None:
             for executor in self.executors:
                 try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.errors import FailedError, ReportedFailedError, SerializationError
 from storm.executor.collectors import BasicCollector, BoltCollector
-from storm.executor.component_loading import load_component, load_grouping
+from storm.executor.component_loading import load_component, load_grouping, refuse_coroutine
 from storm.executor.executor import QUOTA_MAX, TURN_SECS, Executor
 from storm.executor.latencies import Latencies
 from storm.executor.task import wire_streams
@@ -71,7 +71,9 @@ class BoltTask:
         """Execute these, whatever values that cannot travel some of them make the bolt emit."""
         if self.execute_batch is not None:
             try:
-                self.execute_batch(list(batch))
+                answer = self.execute_batch(list(batch))
+                if answer is not None:
+                    refuse_coroutine(answer, self.bolt, "execute_batch")
             except SerializationError as error:
                 self.refused(error, batch)
             return
@@ -83,7 +85,9 @@ class BoltTask:
                     tup = batch[done]
                     done += 1
                     if basic is None:
-                        execute(tup)
+                        answer = execute(tup)
+                        if answer is not None:
+                            refuse_coroutine(answer, self.bolt, "execute")
                     else:
                         self.execute_basic(tup)
             except SerializationError as error:
@@ -100,7 +104,9 @@ class BoltTask:
         """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
         self.basic.input = tup  # type: ignore[union-attr]
         try:
-            self.execute(tup)
+            answer = self.execute(tup)
+            if answer is not None:
+                refuse_coroutine(answer, self.bolt, "execute")
         except FailedError as error:
             if isinstance(error, ReportedFailedError):
                 self.collector.report(error)

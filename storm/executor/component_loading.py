@@ -55,5 +55,16 @@ def _unpickle(component_id: ComponentId, serialized: bytes, what: str) -> Any:
 
 
 def is_async(component: Any) -> bool:
-    """Whether any of the methods that executors call is `async def`."""
-    return any(inspect.iscoroutinefunction(getattr(component, name, None)) for name in CALLED_METHODS)
+    """Whether any of the methods that executors call is `async def`, also below decorators (`functools.wraps`)."""
+    methods = (getattr(component, name, None) for name in CALLED_METHODS)
+    return any(callable(method) and inspect.iscoroutinefunction(inspect.unwrap(method)) for method in methods)
+
+
+def refuse_coroutine(answer: Any, component: Any, method: str) -> None:
+    """Raise TypeError where a method answered a coroutine that nobody would await."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError(
+            f"{type(component).__qualname__}.{method} answers a coroutine, but is no `async def`: decorate it by "
+            "functools.wraps, or set topology.executor.lane: async for its component"
+        )

@@ -5,6 +5,7 @@ So a task without any costs what it costs without this module.
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ HOOKS_KEY = "topology.auto.task.hooks"
 
 def hooks_of(component: Any, component_id: ComponentId, class_names: Iterable[str]) -> list[TaskHook]:
     """Those of a task from its beginning: its component's own, and one of each class. Raises WorkerStartError."""
-    own = getattr(component, "task_hooks", None) or ()
+    try:
+        own = copy.deepcopy(list(getattr(component, "task_hooks", None) or ()))  # a class's own would be all tasks'
+    except Exception as error:
+        raise WorkerStartError(f"a hook of component {component_id!r} cannot be copied: {error}") from error
     return [*own, *(load_hook(name, component_id) for name in class_names)]
 
 

@@ -157,7 +157,7 @@ class _Look:
             return Hindrance()
         if call is not None:
             return self._waits_for(call)
-        if not executor.started or not getattr(executor, "ready", True):
+        if not executor.started or not getattr(executor, "prepared", True):
             return Hindrance(OPENING)
         return self._held(executor) or Hindrance()
 

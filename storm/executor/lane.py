@@ -166,8 +166,8 @@ class Lane:
             self.asleep = False
             self.bell.release()
 
-    def coroutines(self) -> list[tuple[Any, Executor, Any]]:
-        """Coroutines under way that should end soon: a key, whose it is, the coroutine."""
+    def calls(self) -> list[tuple[Any, Executor]]:
+        """Coroutines under way that should end soon, and whose they are."""
         return []
 
     def queue_length(self, task: TaskId) -> int:

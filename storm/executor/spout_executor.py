@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.errors import SerializationError
 from storm.executor.collectors import SpoutCollector
-from storm.executor.component_loading import load_component, load_grouping
+from storm.executor.component_loading import load_component, load_grouping, refuse_coroutine
 from storm.executor.executor import Executor
 from storm.executor.inquiry import Inquiry, LastFailure, failure_of, summary
 from storm.executor.pending import Pending, root_base
@@ -279,7 +279,9 @@ class SpoutExecutor(Executor):
         enough = first + quota
         try:
             while emits < enough:
-                next_tuple()
+                answer = next_tuple()
+                if answer is not None:
+                    refuse_coroutine(answer, task.spout, "next_tuple")
                 if collector.emits == emits:
                     break
                 emits = collector.emits

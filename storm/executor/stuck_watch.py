@@ -135,10 +135,10 @@ class StuckWatch:
             before = self._watching.calls.get(lane)
             if lane in calls and before is not None and before[0] == calls[lane].identity:
                 self._blocked_at[lane] = now
-            for key, executor, coroutine in lane.coroutines():
-                identity = (key, self._blocked_at.get(lane))
-                calls[key] = Call(identity, executor, executor.options.executor_stuck_secs)
-                stacks[key] = partial(_of_coroutine, coroutine)
+            for coroutine, executor in lane.calls():
+                identity = (coroutine, self._blocked_at.get(lane))
+                calls[coroutine] = Call(identity, executor, executor.options.executor_stuck_secs)
+                stacks[coroutine] = partial(_of_coroutine, coroutine)
 
     def _report(self, event: Stuck, stack: list[FrameType]) -> Executor:
         """Tell people; answers whose call it is."""

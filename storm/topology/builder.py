@@ -11,6 +11,7 @@ Whatever is wrong raises InvalidTopologyError, which names the component.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId, StreamId
 
     D = TypeVar("D", bound="ComponentDeclarer")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -59,13 +62,7 @@ class ComponentDeclarer:
 
     def configure(self: D, conf: Mapping[str, Any] | None = None, **own: Any) -> D:
         """Set keys for this component alone: `topology.*` keys by a mapping, keys of your own also by name."""
-        given = {**(conf or {}), **own}
-        for key in given:
-            if key in OPTIONS and key not in COMPONENT_KEYS:
-                raise InvalidTopologyError(
-                    f"component {self._id!r}: {key} is set for a whole topology, not for one component"
-                )
-        self._declaration.conf.update(_checked(given, self._id))
+        self._declaration.conf.update(_checked({**(conf or {}), **own}, self._id))
         return self
 
     @property
@@ -184,7 +181,7 @@ def _spec(declared: _Declaration) -> ComponentSpec:
         {source: _grouping(component_id, grouping) for source, grouping in declared.inputs.items()},
         declarer.streams,
         declared.parallelism,
-        {**_checked(component.component_configuration(), component_id), **declared.conf},
+        {**_checked(component.component_configuration() or {}, component_id), **declared.conf},
     )
 
 
@@ -195,10 +192,18 @@ def _grouping(component_id: ComponentId, grouping: Grouping | CustomGrouping) ->
 
 
 def _checked(conf: Mapping[str, Any], component_id: ComponentId) -> dict[str, Any]:
+    for key in conf:
+        if key in OPTIONS and key not in COMPONENT_KEYS:
+            raise InvalidTopologyError(
+                f"component {component_id!r}: {key} is set for a whole topology, not for one component"
+            )
     try:
-        return checked_conf(conf, f"component {component_id!r}")[0]
+        checked, warnings = checked_conf(conf, f"component {component_id!r}")
     except ConfigError as error:
         raise InvalidTopologyError(str(error)) from None
+    for warning in warnings:
+        log.warning("%s", warning)
+    return checked
 
 
 def _checked_count(count: object, what: str) -> int:

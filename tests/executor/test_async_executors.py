@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
+import pytest
 from scripted_components import Script, ScriptedBasicBolt, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
 from several_workers import SeveralWorkers
 
@@ -75,6 +77,71 @@ def test_many_tuples_are_under_way_at_once_but_no_more_than_1000() -> None:
     released[0] = True
     one.run_for(2)
     assert len(script.made("ack")) == 3000
+    one.stop()
+
+
+def test_tuples_do_not_see_each_others_context_variables() -> None:
+    seen = ContextVar("seen", default=0)
+    found = []
+
+    async def execute(bolt: Any, tup: Any) -> None:
+        found.append(seen.get())
+        await asyncio.sleep(0)
+        if tup[0] % 3 == 0:
+            seen.set(tup[0])
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(2500))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    one.run_for(2)
+    assert found == [0] * 2500
+    assert len(script.made("ack")) == 2500
+    one.stop()
+
+
+def test_a_coroutine_executes_many_tuples() -> None:
+    coroutines = set()
+
+    async def execute(bolt: Any, tup: Any) -> None:
+        coroutines.add(asyncio.current_task())
+        await asyncio.sleep(0)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(2000))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script), max_spout_pending=50)
+    one.run_for(2)
+    assert len(script.made("ack")) == 2000
+    assert len(coroutines) <= 50
+    one.stop()
+
+
+def test_what_is_held_is_not_begun() -> None:
+    """A bolt that has too much before it stops those that feed it, also with what is off their queue already."""
+    released, held = [False], []
+
+    async def execute(bolt: Any, tup: Any) -> None:
+        while not released[0]:
+            await asyncio.sleep(0)
+        bolt.collector.emit([tup[0]], anchors=tup)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(1200))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    script.on["last", "execute"] = lambda bolt, tup: held.append((bolt, tup))
+    for _ in range(30):
+        one.workers[0].step(one.clock.now())
+    assert len(script.made("execute", "bolt")) == 1000
+    [executor] = [each for each in one.workers[0].executors if each.component == "bolt"]
+    executor.held = True
+    released[0] = True
+    one.run_for(1)
+    assert len(script.made("execute", "bolt")) == 1000
+    executor.held = False
+    one.run_for(1)
+    assert len(script.made("execute", "bolt")) == 1200
     one.stop()
 
 
@@ -186,6 +253,54 @@ def test_the_lane_comes_to_rest_while_one_task_waits_and_another_has_no_room() -
     one = cluster(script, ScriptedBolt(script), HalfPatientSpout(script), tasks=2, max_spout_pending=1)
     one.settle()
     assert len(script.made("execute", "bolt")) == 1
+    one.stop()
+
+
+def test_a_spout_that_is_slow_to_hear_of_acks_emits_no_more_than_its_limit() -> None:
+    told, released = [0], [False]
+
+    async def ack(spout: Any, message_id: Any) -> None:
+        while not released[0]:
+            await asyncio.sleep(0)
+        told[0] += 1
+
+    class SlowToHear(AsyncSpout):
+        async def ack(self, message_id: Any) -> None:
+            await self.script.call(self, "ack", message_id)
+
+    script = Script(next_tuple=emit_up_to(50), execute=ack_it)
+    script.on["ack"] = ack
+    one = cluster(script, ScriptedBolt(script), SlowToHear(script), max_spout_pending=5)
+    one.run_for(1)
+    assert len(script.made("execute", "bolt")) == 5
+    released[0] = True
+    one.run_for(2)
+    assert told == [50]
+    one.stop()
+
+
+@pytest.mark.parametrize("bolt", [ScriptedBolt, ScriptedBasicBolt])
+def test_a_coroutine_of_what_is_not_async_ends_the_worker_and_acks_nothing(bolt: Any) -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        pass
+
+    script = Script(next_tuple=emit_up_to(1))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, bolt(script))
+    one.run_for(1)
+    assert isinstance(one.workers[0].failure, TypeError)
+    assert script.made("ack") == []
+    one.stop()
+
+
+def test_a_coroutine_of_a_spout_that_is_not_async_ends_the_worker() -> None:
+    async def next_tuple(spout: Any, argument: Any) -> None:
+        pass
+
+    script = Script(next_tuple=next_tuple)
+    one = cluster(script, ScriptedBolt(script))
+    one.run_for(1)
+    assert "next_tuple answers a coroutine" in str(one.workers[0].failure)
     one.stop()
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import cloudpickle
 import pytest
 
 from storm.errors import WorkerStartError
-from storm.executor.component_loading import is_async, load_component, load_grouping
+from storm.executor.component_loading import is_async, load_component, load_grouping, refuse_coroutine
 from storm.topology.component import Bolt
 from storm.topology.structure import ForeignObject, PythonObject, ShellObject
 
@@ -26,9 +29,30 @@ def test_every_load_is_a_new_object() -> None:
     assert one is not other
 
 
+def logged(method: Any) -> Any:
+    @functools.wraps(method)
+    def call(*arguments: Any) -> Any:
+        return method(*arguments)
+
+    return call
+
+
+class Decorated(Bolt):
+    @logged
+    async def execute(self, tup: object) -> None:
+        pass
+
+
 def test_async_methods_are_seen() -> None:
     assert is_async(Async())
+    assert is_async(Decorated())
     assert not is_async(Plain())
+
+
+def test_a_coroutine_that_nobody_awaits_is_an_error() -> None:
+    refuse_coroutine([7], Plain(), "execute")
+    with pytest.raises(TypeError, match=r"Async\.execute answers a coroutine, .*functools\.wraps.*lane: async"):
+        refuse_coroutine(Async().execute(None), Async(), "execute")
 
 
 def test_code_that_is_missing_names_the_component_and_the_module() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from one_worker import OneWorker
 
 from storm import BasicBolt, Bolt, Spout, TaskHook, TopologyBuilder
 from storm.errors import FailedError, ReportedFailedError, WorkerStartError
-from storm.executor.hook_calls import load_hook
+from storm.executor.hook_calls import hooks_of, load_hook
 from storm.metrics.stats_records import ALL_TIME
 
 SEEN: list[tuple[Any, ...]] = []
@@ -295,6 +296,19 @@ def test_what_a_hook_raises_the_task_raises() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run(Numbers(), Hooked())
+
+
+def test_each_task_has_hooks_of_its_own_and_one_that_cannot_be_copied_is_told() -> None:
+    class Hooked(Settles):
+        task_hooks = (Notes(),)
+
+    class Locked(Settles):
+        task_hooks = (threading.Lock(),)
+
+    [one], [other] = (hooks_of(Hooked(), "count", ()) for _ in range(2))
+    assert one is not other
+    with pytest.raises(WorkerStartError, match="a hook of component 'count' cannot be copied: cannot pickle"):
+        hooks_of(Locked(), "count", ())
 
 
 @pytest.mark.parametrize(

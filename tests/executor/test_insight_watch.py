@@ -173,6 +173,18 @@ def test_a_bolt_that_is_not_prepared_and_has_a_queue_is_opening() -> None:
     assert site.look("bolt").hindrance == Hindrance(OPENING)
 
 
+def test_so_is_an_async_bolt_whose_prepare_waits() -> None:
+    class Waits(ScriptedBolt):
+        async def prepare(self, *_: Any) -> None:  # type: ignore[override]
+            await asyncio.get_running_loop().create_future()
+
+    site = Site(Script(), bolt=Waits)
+    site.workers.settle()
+    site.lanes.lane_of[site.bolt_task].waiting[site.bolt_task] = 1
+    assert site.look("bolt").hindrance == Hindrance(OPENING)
+    site.workers.stop()
+
+
 def test_the_last_failures_are_kept_with_who_failed_them_and_how_old_they_were() -> None:
     script = Script(next_tuple=emit_up_to(8))
     site = Site(script)

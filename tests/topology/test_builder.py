@@ -31,6 +31,15 @@ class Count(BasicBolt):
         return {"topology.tick.tuple.freq.secs": 1, "topology.debug": True}
 
 
+class Says(Words):
+    def __init__(self, conf: Any) -> None:
+        super().__init__()
+        self.conf = conf
+
+    def component_configuration(self) -> Any:
+        return self.conf
+
+
 class Declares(Bolt):
     def declare_output_fields(self, declarer: OutputFieldsDeclarer) -> None:
         declarer.declare_stream("errors", ["text"])
@@ -109,6 +118,21 @@ def test_settings_are_checked(builder: TopologyBuilder) -> None:
         spout.configure({"topology.debug": 1})
     with pytest.raises(InvalidTopologyError, match=r"'more': its number of tasks must be 1\.\.32767, got 0"):
         spout.set_num_tasks(0)
+
+
+def test_so_is_what_the_component_says(builder: TopologyBuilder) -> None:
+    builder.set_spout("says", Says({"topology.message.timeout.secs": 300}))
+    with pytest.raises(InvalidTopologyError, match=r"topology\.message\.timeout\.secs is set for a whole topology"):
+        builder.create_topology()
+
+
+def test_settings_that_look_like_a_mistake_are_told(builder: TopologyBuilder, caplog: pytest.LogCaptureFixture) -> None:
+    builder.set_spout("says", Says({"topology.tick.tuple.freq.sec": 10}))
+    builder.set_spout("nothing", Says(None))
+    builder.create_topology()
+    [record] = caplog.records
+    assert "component 'says': topology.tick.tuple.freq.sec is no key of Storm" in record.getMessage()
+    assert "topology.tick.tuple.freq.secs" in record.getMessage()
 
 
 @pytest.mark.parametrize(
