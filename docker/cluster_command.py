@@ -168,7 +168,9 @@ def storm(words: list[str]) -> None:
     runs = [node for node in present if node.state == "running" and nodes.NIMBUS_PORT in node.ports]
     if not runs:
         raise Trouble("no Nimbus runs: docker/cluster up, or docker/cluster start nimbus-1")
-    os.execvp("docker", ["docker", "exec", runs[0].id, "storm", *words])
+    # By a terminal Ctrl-C reaches the command; else docker's client alone would end.
+    terminal = ["--interactive", "--tty"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    os.execvp("docker", ["docker", "exec", *terminal, runs[0].id, "storm", *words])
 
 
 def logs(arguments: argparse.Namespace) -> None:

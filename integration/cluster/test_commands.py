@@ -159,19 +159,27 @@ def test_what_cannot_be_done_is_refused_with_a_hint(cluster: ClusterSite, ledger
     ledger.wait_progress(cluster)
 
 
+def heed_signals() -> None:
+    """Whoever runs the tests may have these ignored (nohup, `&` in a script)."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def dev(cluster: ClusterSite, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`storm dev` with two supervisors, beside the other cluster."""
     base = str(next(islice(free_ports(), 1)))
     words = [*STORM, "dev", "--dir", str(tmp_path / "dev"), "--port-base", base, "--supervisors", "2", "--slots", "2"]
-    process = subprocess.Popen(words, env=environment(tmp_path), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, env=environment(tmp_path), stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
     yield process
     if process.poll() is None:
         process.terminate()
     process.communicate(timeout=60)
 
 
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGHUP])
 def test_dev_runs_topologies_and_leaves_no_process(
     dev: subprocess.Popen[str], topologies: Path, tmp_path: Path, way: signal.Signals
 ) -> None:

@@ -88,8 +88,16 @@ def logviewer(settings: Settings) -> int:
 @with_settings
 def kill_workers(settings: Settings) -> int:
     """End all workers that this machine's supervisor (by its storm.local.dir) has left running."""
+    from storm.errors import StormError
     from storm.supervisor.daemon import kill_all_workers
+    from storm.supervisor.options import SupervisorOptions
 
+    directory = SupervisorOptions.from_settings(settings).supervisor_dir
+    if not directory.exists():
+        raise StormError(
+            f"no supervisor has run here: there is no {directory}. Where it has a storm.local.dir of its own, as under "
+            "systemd, name that: -c storm.local.dir=..."
+        )
     count = kill_all_workers(settings)
     click.echo(f"{count} worker{'s' if count != 1 else ''} ended")
     return 0

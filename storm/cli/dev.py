@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,12 +45,12 @@ WATCH_SECS = 0.5
 @with_settings
 def dev(settings: Settings, **options: Any) -> int:
     """Start ZooKeeper (the embedded one), Nimbus, supervisors and the UI on this machine, until Ctrl-C."""
-    from storm.cli.dev_cluster import DevCluster
+    from storm.cli.dev_cluster import DevCluster, interrupt_on_signals
     from storm.clock import SystemClock
 
     clock = SystemClock()
     cluster = DevCluster(plan_from(settings, options), clock)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     try:
         cluster.start()
         click.echo(first_lines(cluster.plan, settings, options))
@@ -66,10 +65,6 @@ def dev(settings: Settings, **options: Any) -> int:
         return 0
     finally:
         cluster.stop()
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:

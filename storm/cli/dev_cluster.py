@@ -34,6 +34,7 @@ RESTARTS_MAX = 5  # in a row, each within a minute of its start
 LOG_LINES = 15
 PORT_MAX = 65_535
 EVERYWHERE = (EVERY_ADDRESS, EVERY_IPV4_ADDRESS)
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UI_HINT = "`storm dev --ui-port N` gives the UI another port, `storm dev --no-ui` does without it"
 
 
@@ -277,11 +278,11 @@ class DevCluster:
     def stop(self) -> None:
         """End the UI, the supervisors, their workers, Nimbus and ZooKeeper; what was never started is left alone.
 
-        A second Ctrl-C or SIGTERM does not cut it short: the daemons, in sessions of their own, would run on. Main
+        A second Ctrl-C or signal does not cut it short: the daemons, in sessions of their own, would run on. Main
         thread only. Raises StormError where workers cannot be ended, once all daemons have.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in ENDING_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         with contextlib.ExitStack() as last_first:  # whatever one of them raises, the others end
             for daemon in (self.zookeeper, self.nimbus, *([] if self.ui is None else [self.ui])):
                 last_first.callback(daemon.stop)
@@ -299,6 +300,20 @@ class DevCluster:
 
         settings = load_settings(self.config_file, overrides(self._supervisor_settings(i)), os.environ)
         kill_all_workers(settings)
+
+
+def interrupt_on_signals() -> None:
+    """From now on SIGTERM, and SIGHUP of a terminal that is closed, raise KeyboardInterrupt as Ctrl-C does.
+
+    Else the daemons, which are in sessions of their own, would run on. `nohup` has SIGHUP ignored, and it stays so.
+    """
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -49,7 +49,8 @@ def gather(settings: Settings) -> Facts:
     """Everything, in as long as the slowest of the hosts takes. What does not answer is a fact too."""
     seeds = {seed: _seed_problem(seed, settings["nimbus.thrift.port"]) for seed in settings["nimbus.seeds"]}
     cluster, daemons, problem = _ask_cluster(settings) if "" in seeds.values() else (None, (), "no seed answers")
-    names = sorted({settings.advertised_host, *(daemon.host for daemon in daemons)})
+    # Nobody needs to reach a machine that only submits.
+    names = sorted({daemon.host for daemon in daemons}) or [settings.advertised_host]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         servers = pool.map(ask_zookeeper, settings.zookeeper_servers)
         asked = pool.map(lambda daemon: ask_daemon(daemon, names), daemons)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base, interrupt_on_signals
 from storm.cli.main import run
 from storm.cli.options import read_settings
 from storm.cli.output import Steps
@@ -56,7 +55,7 @@ class Report:
 def quickstart(seconds: float | None, check: bool, text: Path | None, workers: int) -> int:
     """Start a cluster, count the words of a real text on it, and show how it goes."""
     clock = SystemClock()
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     click.echo(what_runs())
     steps = Steps(3, clock)
     with tempfile.TemporaryDirectory(prefix="storm-quickstart-") as directory:
@@ -81,10 +80,6 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
             raise
         finally:
             cluster.stop()
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _plan(directory: Path) -> DevPlan:

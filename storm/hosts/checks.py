@@ -234,13 +234,19 @@ def _name_trouble(host: str, name: str, found: Resolution) -> tuple[Level, str, 
             f"{name}, another host, resolves to {to}, the same host",
             f"correct {name} in /etc/hosts or DNS there, or set storm.local.hostname on {name} to its address",
         )
-    if not any(on_loopback) and not _leads_back(name, found.names):
+    if any(on_loopback) or _leads_back(name, found.names):
+        return None
+    if found.is_back_late:
         return (
             Level.NOTE,
-            f"{name} resolves to {to}, which leads back to {', '.join(found.names) or 'no name'}",
-            f"nothing in Storm needs that; for logs of others, set the reverse entry of {name} in DNS or /etc/hosts",
+            f"{name} resolves to {to}, and the resolver takes long to tell what that leads back to",
+            f"nothing in Storm needs that; to spare others the wait, set {name}'s reverse entry in DNS or /etc/hosts",
         )
-    return None
+    return (
+        Level.NOTE,
+        f"{name} resolves to {to}, which leads back to {', '.join(found.names) or 'no name'}",
+        f"nothing in Storm needs that; for logs of others, set the reverse entry of {name} in DNS or /etc/hosts",
+    )
 
 
 def _leads_back(name: str, names: tuple[str, ...]) -> bool:
@@ -313,13 +319,28 @@ def _is_far(daemon: DaemonFacts) -> bool:
 
 
 def disks(facts: Facts) -> Iterator[Finding]:
+    """Where daemons of this host tell of their disks, this command's view, of another user, says nothing more."""
     say = _Speaker("disks")
+    hosts = {daemon.host for daemon in facts.daemons}
+    told = {daemon.report.host for daemon in facts.daemons if daemon.report is not None}
     seen = set()
     for who, report in _reports(facts):
+        if report is facts.here and report.host in told:
+            continue
         for disk in report.disks:
-            if (report.host, disk) not in seen:  # those of daemons on one host, and of this command on it
-                seen.add((report.host, disk))
-                yield _disk_finding(who, disk, say)
+            if (report.host, disk) in seen:
+                continue
+            seen.add((report.host, disk))
+            found = _disk_finding(who, disk, say)
+            if report is facts.here and facts.cluster is not None and report.host not in hosts:
+                yield _only_for_a_daemon(found, say)
+            else:
+                yield found
+
+
+def _only_for_a_daemon(found: Finding, say: _Speaker) -> Finding:
+    """Of a machine that is none of the cluster's hosts: it only submits, or is to become one."""
+    return say.note(found.text, f"if a daemon is to run here: {found.remedy}") if found.remedy else found
 
 
 def _disk_finding(who: str, disk: DiskSpace, say: _Speaker) -> Finding:

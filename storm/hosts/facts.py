@@ -18,10 +18,14 @@ class DiskSpace:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A host name as one host resolves it: `addresses` (none: it does not), `names` those that these lead back to."""
+    """A host name as one host resolves it: `addresses` (none: it does not), `names` those that these lead back to.
+
+    `is_back_late`: not all names are known, for the resolver did not answer in time.
+    """
 
     addresses: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    is_back_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ tells of a broken script and not of an ill host, as in Hadoop and Storm: it is s
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-OUTPUT_BYTES_MAX = 65_536  # of a script, that are looked at
+OUTPUT_BYTES_MAX = 2**20  # of a script, on each of its outputs; it cannot write more
 SAID_CHARS_MAX = 300  # of a line that is shown
 AT_ONCE = 8
 FAILED = "ERROR"
@@ -75,14 +75,14 @@ def verdict(result: ScriptResult, fail_on_timeouts: bool) -> str:
 
 
 def run_scripts(directory: Path, timeout_secs: float, stuck: Stuck | None = None) -> list[ScriptResult]:
-    """Run all of them, several at once; their results by name. A directory that is not there has none.
+    """Run all of them, several at once, in `/`; their results by name. A directory that is not there has none.
 
     One that takes longer is killed, with what it started. Where even that does not end it, it is noted in `stuck`, and
     not started again as long as it is there.
     """
     unended: Stuck = {} if stuck is None else stuck
     try:
-        scripts = sorted(path for path in directory.iterdir() if path.is_file() and os.access(path, os.X_OK))
+        scripts = sorted(path for path in directory.absolute().iterdir() if path.is_file() and os.access(path, os.X_OK))
     except OSError:
         return []
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -101,8 +101,9 @@ def _run(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
 
 
 def _ended(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
-    # Files, not pipes: what it started in the background may hold a pipe open for ever.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    # Files, not pipes: what it started in the background may hold a pipe open for ever. In memory: a full disk, which
+    # it may be about to tell of, would have no room for them.
+    with _memory_file("out") as out, _memory_file("err") as err:
         process = subprocess.Popen(
             [script], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd="/", start_new_session=True
         )
@@ -126,7 +127,15 @@ def _ended(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
         )
 
 
+def _memory_file(name: str) -> BinaryIO:
+    """Of OUTPUT_BYTES_MAX zeros, which may be written over."""
+    memory = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, OUTPUT_BYTES_MAX)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    return os.fdopen(memory, "w+b")
+
+
 def _lines(file: BinaryIO) -> list[str]:
     file.seek(0)
-    text = file.read(OUTPUT_BYTES_MAX).decode(errors="replace")
+    text = file.read().rstrip(b"\0").decode(errors="replace")
     return [line[:SAID_CHARS_MAX].rstrip() for line in text.splitlines()]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import socket
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+import threading
+from collections import deque
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any
 
 from storm import hot_path, open_files
 from storm.clock import wall_millis
 from storm.hosts.facts import DiskSpace, HostReport, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 LIBRARIES = ("storm-cluster", "cloudpickle", "kazoo", "msgpack", "msgspec", "pyzmq")
 NAMES_MAX = 256  # in one report
-RESOLVE_SECS = 4.0  # for all names together; what a resolver has not answered by then counts as not resolved
+FORWARD_SECS = 3.0  # for all names together; what a resolver has not answered by then counts as not resolved
+BACKWARD_SECS = 1.0  # for all their addresses
+RESOLVE_SECS = FORWARD_SECS + BACKWARD_SECS
 RESOLVING_AT_ONCE = 16
 
 
@@ -41,12 +46,35 @@ def host_report(host: str, paths: Iterable[Path] = (), names: Sequence[str] = ()
 
 
 def resolved(names: Iterable[str]) -> dict[str, Resolution]:
-    """{name: how it resolves here}."""
-    pool = ThreadPoolExecutor(RESOLVING_AT_ONCE, thread_name_prefix="resolve")
-    running = {name: pool.submit(_resolution, name) for name in dict.fromkeys(names)}
-    done, _ = wait(running.values(), RESOLVE_SECS)
-    pool.shutdown(wait=False, cancel_futures=True)
-    return {name: one.result() if one in done else Resolution() for name, one in running.items()}
+    """{name: how it resolves here}. A resolver that does not answer backwards takes nothing from what it answers
+    forwards.
+    """
+    forward = _within(FORWARD_SECS, _addresses_of, dict.fromkeys(names))
+    backward = _within(BACKWARD_SECS, _names_of, dict.fromkeys(each for one in forward.values() for each in one or ()))
+    found = {}
+    for name, addresses in forward.items():
+        back = [backward[address] for address in addresses or ()]
+        known = tuple(dict.fromkeys(each for one in back for each in one or ()))
+        found[name] = Resolution(addresses or (), known, is_back_late=None in back)
+    return found
+
+
+def _within(secs: float, look: Callable[[str], tuple[str, ...]], items: Iterable[str]) -> dict[str, Any]:
+    """{item: what `look` finds, None if that takes longer}. What still looks keeps nobody from ending."""
+    found: dict[str, Future[tuple[str, ...]]] = {item: Future() for item in items}
+    left = deque(found)
+
+    def look_up() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                item = left.popleft()
+                found[item].set_result(look(item))
+
+    for _ in range(min(len(found), RESOLVING_AT_ONCE)):
+        threading.Thread(target=look_up, name="resolve", daemon=True).start()
+    done, _ = wait(found.values(), secs)
+    left.clear()
+    return {item: future.result() if future in done else None for item, future in found.items()}
 
 
 def name_problem(host: str, daemon: str) -> str | None:
@@ -73,21 +101,20 @@ def disk_space(path: Path) -> DiskSpace:
     return DiskSpace(str(path), found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
 
-def _resolution(name: str) -> Resolution:
+def _addresses_of(name: str) -> tuple[str, ...]:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, ValueError):
-        return Resolution()
-    addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
-    return Resolution(addresses, tuple(dict.fromkeys(each for one in addresses for each in _names_of(one))))
+        return ()
+    return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
 
-def _names_of(address: str) -> list[str]:
+def _names_of(address: str) -> tuple[str, ...]:
     try:
         name, aliases, _ = socket.gethostbyaddr(address)
     except (OSError, UnicodeError):
-        return []
-    return [name, *aliases]
+        return ()
+    return (name, *aliases)
 
 
 def _version(distribution: str) -> str:

@@ -7,11 +7,12 @@ import fcntl
 import hashlib
 import logging
 import os
+import pwd
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storm.errors import AlreadyRunningError
+from storm.errors import AlreadyRunningError, StormError
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.worker_launch import launched_with
 
@@ -31,11 +32,18 @@ _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 def lock_directory(directory: Path) -> int:
     """A descriptor that owns the directory until it is closed or the process ends, however it ends.
 
-    Raises AlreadyRunningError naming the process that owns it, OSError if the directory cannot be written.
+    Raises AlreadyRunningError naming the process that owns it, StormError if it is another user's, whose processes
+    this one does not know for its workers, OSError if the directory cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "supervisor.lock"
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    if (uid := os.fstat(lock).st_uid) != os.geteuid():
+        os.close(lock)
+        raise StormError(
+            f"{directory} belongs to the supervisor of user {_user_name(uid)}, and this is user "
+            f"{_user_name(os.geteuid())}: run this as that user (sudo -u {_user_name(uid)} ...)"
+        )
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -91,6 +99,13 @@ def node_id(supervisor_dir: Path, workers_dir: Path, new_node_id: Callable[[], s
     chosen: str = of_workers[0] if of_workers else new_node_id()
     write_atomically(path, f"{chosen}\n".encode())
     return chosen
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _is_node_id(found: object) -> bool:

@@ -26,7 +26,9 @@ def host_report_to_thrift(report: HostReport) -> Struct:
         ],
         open_files_max=report.open_files_max,
         resolutions={
-            name: t.NameResolution(addresses=list(found.addresses), names=list(found.names))
+            name: t.NameResolution(
+                addresses=list(found.addresses), names=list(found.names), is_back_late=found.is_back_late
+            )
             for name, found in report.resolutions.items()
         },
         illness=report.illness,
@@ -44,7 +46,8 @@ def host_report_from_thrift(struct: Struct) -> HostReport:
         disks=tuple(DiskSpace(d.path, d.free_bytes, d.total_bytes, d.why_not) for d in struct.disks),
         open_files_max=struct.open_files_max,
         resolutions={
-            name: Resolution(tuple(found.addresses), tuple(found.names)) for name, found in struct.resolutions.items()
+            name: Resolution(tuple(found.addresses), tuple(found.names), bool(found.is_back_late))
+            for name, found in struct.resolutions.items()
         },
         illness=struct.illness or "",
     )

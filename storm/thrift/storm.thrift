@@ -222,6 +222,7 @@ struct DiskSpace {
 struct NameResolution {
   1: required list<string> addresses;
   2: required list<string> names;
+  3: optional bool is_back_late;
 }
 
 // Ours. What a daemon tells of its host, for `storm doctor`.

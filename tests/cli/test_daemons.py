@@ -11,10 +11,19 @@ if TYPE_CHECKING:
 
 
 def test_ending_workers_where_none_run_ends_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "supervisor").mkdir()
     with pytest.raises(SystemExit) as ended:
         main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == "0 workers ended\n"
+
+
+def test_ending_workers_where_no_supervisor_has_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
+    assert ended.value.code == 1
+    assert f"there is no {tmp_path}/supervisor" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.cli.dev_cluster import RESTARTS_MAX, Daemon, DevCluster, DevPlan, free_port_base
+from storm.cli.dev_cluster import (
+    ENDING_SIGNALS,
+    RESTARTS_MAX,
+    Daemon,
+    DevCluster,
+    DevPlan,
+    free_port_base,
+    interrupt_on_signals,
+)
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, StormError
 
@@ -18,8 +26,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def interrupts() -> Iterator[None]:
-    """Puts back what Ctrl-C and SIGTERM do in the tests."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Puts back what the signals that end it do in the tests."""
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -112,6 +120,18 @@ def test_a_cluster_that_cannot_start_says_why_and_has_nothing_to_stop(tmp_path: 
     cluster.stop()
     with pytest.raises(StormError, match="needs ports up to 65537, and 65535 is the last one"):
         DevCluster(DevPlan(tmp_path, first_slot=65_534), SystemClock()).start()
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_closed_terminal_ends_it_as_ctrl_c_does_unless_it_was_started_by_nohup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    interrupt_on_signals()
+    for number in ENDING_SIGNALS:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt_on_signals()
+    signal.raise_signal(signal.SIGHUP)
 
 
 @pytest.mark.usefixtures("interrupts")

@@ -24,6 +24,7 @@ def test_the_lock_is_exported_by_uv_as_it_is(tmp_path: Path) -> None:
     words = export_uv_lock(tmp_path, uv).split()
     assert words[0] == "export"
     assert {"--frozen", "--no-dev", "--no-emit-project"} <= set(words)
+    assert words[words.index("--no-emit-package") + 1] == "storm-cluster"
     assert words[-2:] == ["--directory", str(tmp_path)]
 
 

@@ -175,6 +175,14 @@ CASES: dict[str, tuple[Facts, Level, str, str]] = {  # what is so: (facts, level
         with_report(resolutions=resolutions(h1=Resolution(("10.0.0.1",), ("other",)))),
         Level.NOTE, "leads back to other", "reverse",
     ),
+    "a way back that the resolver does not tell in time": (
+        with_report(resolutions=resolutions(h1=Resolution(("10.0.0.1",), (), is_back_late=True))),
+        Level.NOTE, "supervisor on h3: h1 resolves to 10.0.0.1, and the resolver takes long", "reverse",
+    ),
+    "a disk of a machine that only submits": (
+        replace(HEALTHY, here=report("laptop", disks=(DiskSpace("/var/lib/storm", why_not="denied"),))),
+        Level.NOTE, "this host: /var/lib/storm cannot be used: denied", "if a daemon is to run here",
+    ),
     "another Python": (
         with_supervisor(report=replace(report("h3"), python="3.12.1")),
         Level.PROBLEM, "3.11 (this host, Nimbus on h1", "same Python",
@@ -212,6 +220,17 @@ def test_what_is_wrong_is_the_only_thing_that_is_found(case: str) -> None:
     assert found.level is level
     assert text in found.text
     assert remedy in found.remedy
+
+
+def test_who_asks_as_another_user_than_the_daemons_is_told_of_their_disks() -> None:
+    asked_by_root = replace(HEALTHY, here=report("h1", disks=(DiskSpace("/var/lib/storm", why_not="denied"),)))
+    assert wrong(asked_by_root) == []
+
+
+@pytest.mark.parametrize("change", [{"cluster": None, "daemons": ()}, {"daemons": (supervisor("h1", report=None),)}])
+def test_where_no_daemon_of_this_host_tells_of_its_disks_this_command_does(change: dict[str, Any]) -> None:
+    facts = replace(HEALTHY, here=report("h1", disks=(DiskSpace("/d", why_not="denied"),)), **change)
+    assert (Level.PROBLEM, "this host: /d cannot be used: denied") in [(one.level, one.text) for one in wrong(facts)]
 
 
 def test_a_clock_is_not_blamed_for_a_slow_answer() -> None:

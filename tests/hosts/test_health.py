@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,8 +10,6 @@ import pytest
 from storm.hosts.health import ScriptResult, illness, run_scripts, verdict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storm.hosts.health import Stuck
 
 
@@ -49,6 +49,26 @@ def test_one_that_takes_too_long_is_ended_with_what_it_started(tmp_path: Path, f
     results = run_scripts(tmp_path, 0.2)
     assert [one.timed_out for one in results] == [True]
     assert illness(results, fails) == ("hangs took longer than 0.2 s" if fails else "")
+
+
+def test_a_full_disk_can_be_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a script says takes no room on a disk."""
+    script(tmp_path, "disk", "#!/bin/sh\necho ERROR / is full\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "not there"))
+    assert illness(run_scripts(tmp_path, 60), True) == "disk says ERROR / is full"
+
+
+def test_what_never_stops_talking_takes_no_more_than_its_room(tmp_path: Path) -> None:
+    script(tmp_path, "talks", "#!/bin/sh\necho ERROR first\nyes || echo ERROR last >&2\nexit 7\n")
+    [result] = run_scripts(tmp_path, 60)
+    assert (result.exit_code, result.error, result.said) == (7, "ERROR first", "ERROR last")
+
+
+def test_a_directory_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checks").mkdir()
+    script(tmp_path / "checks", "disk", "#!/bin/sh\npwd\necho ERROR sda\n")
+    monkeypatch.chdir(tmp_path)
+    assert illness(run_scripts(Path("checks"), 60), True) == "disk says ERROR sda"
 
 
 def test_one_that_does_not_die_is_not_waited_for_nor_started_again(

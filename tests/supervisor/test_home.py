@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.errors import AlreadyRunningError
+from storm.errors import AlreadyRunningError, StormError
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
 from storm.supervisor.worker_launch import write_launch_file
 
@@ -19,6 +19,16 @@ def test_a_directory_has_one_owner_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(AlreadyRunningError, match=f"already running in .*supervisor, pid {os.getpid()}"):
         lock_directory(tmp_path / "supervisor")
     os.close(lock)
+    os.close(lock_directory(tmp_path / "supervisor"))
+
+
+def test_another_users_directory_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may lock it, but would take the workers, which are the other user's, for dead and remove their files."""
+    os.close(lock_directory(tmp_path / "supervisor"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: 4_000_000)
+        with pytest.raises(StormError, match=r"belongs to the supervisor of user .*, and this is user 4000000"):
+            lock_directory(tmp_path / "supervisor")
     os.close(lock_directory(tmp_path / "supervisor"))
 
 
