@@ -163,6 +163,13 @@ def test_a_silent_worker_is_killed_with_all_it_started(site: SupervisorSite) -> 
     )
 
 
+def test_a_worker_whose_topology_has_a_longer_timeout_is_waited_for(site: SupervisorSite) -> None:
+    run_topology(site, {"topology.worker.timeout.secs": 6}, site.ports[:1])
+    wait_until(site.beating, "the worker beats", site)
+    os.kill(site.workers()[site.ports[0]], signal.SIGSTOP)
+    wait_until(lambda: any("sent no heartbeat for 6 s" in each.text for each in errors(site)), "told", site)
+
+
 def test_a_removed_assignment_ends_a_worker_that_ignores_sigterm(site: SupervisorSite) -> None:
     run_topology(site, {"deaf": True}, site.ports[:1])
     wait_until(site.beating, "the worker beats", site)

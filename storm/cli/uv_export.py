@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from storm.environment_spec import OWN_PROJECT
 from storm.errors import PackageError
 
 if TYPE_CHECKING:
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECS = 60
 _EXPORT = [
-    "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet",
-    "--format", "requirements-txt",
+    "export", "--frozen", "--no-dev", "--no-emit-project", "--no-emit-package", OWN_PROJECT, "--no-header",
+    "--no-annotate", "--quiet", "--format", "requirements-txt",
 ]  # fmt: skip
 
 

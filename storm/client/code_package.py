@@ -2,13 +2,15 @@
 
 A package is a zip of the user's files with a manifest, `STORM-MANIFEST.json`, which says what they need: the version of
 Python, requirements, the wheels beside them in `STORM-WHEELS/`, and a hash of all their names and contents. Times and
-modes in it are fixed, so the same files always make the same bytes and the same hash. Files named by `.gitignore` or
-`.stormignore` stay out, and so do version control, virtual environments and caches. Links that lead out of the project
-are refused, and so is what a supervisor would refuse: better here than on every host.
+modes in it are fixed, but for whether a file's owner may execute it, so the same files always make the same bytes and
+the same hash. Files named by `.gitignore` or `.stormignore` stay out, and so do version control, virtual environments
+and caches. Links that lead out of the project are refused, and so is what a supervisor would refuse: better here than
+on every host.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -26,7 +28,7 @@ from storm.errors import PackageError
 from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SIZE_BYTES_MAX = 256 * 1024 * 1024
 DIRECTORIES_MAX = 10 * FILES_MAX  # that are looked through: links can multiply what there is
@@ -35,6 +37,7 @@ NEVER_PACKED = (
     ".git", ".hg/", ".svn/", "__pycache__/", "*.pyc", ".venv/", "venv/", ".tox/", ".mypy_cache/", ".ruff_cache/",
     ".pytest_cache/", ".hypothesis/", "*.egg-info/", ".DS_Store", "storm-local/",
 )  # fmt: skip
+_ENVIRONMENTS = frozenset({"site-packages", "dist-packages"})  # directories of what is installed
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
 
@@ -83,9 +86,11 @@ def build_package(files: dict[str, Path], target: Path, requirements: PackedRequ
             for name in sorted(everything):
                 data = everything[name].read_bytes()
                 hashes[name] = hashlib.sha256(data).hexdigest()
-                _add(archive, name, data, zipfile.ZIP_STORED if name in wheels else zipfile.ZIP_DEFLATED)
+                mode = 0o755 if everything[name].stat().st_mode & stat.S_IXUSR else 0o644
+                _add(archive, name, data, mode, zipfile.ZIP_STORED if name in wheels else zipfile.ZIP_DEFLATED)
             environment = _environment(requirements, hashes)
-            _add(archive, MANIFEST, json.dumps(_manifest(hashes, environment), sort_keys=True).encode())
+            manifest = json.dumps(_manifest(hashes, environment), sort_keys=True).encode()
+            _add(archive, MANIFEST, manifest, 0o644, zipfile.ZIP_DEFLATED)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise PackageError(f"cannot pack {error.filename or target}: {error.strerror}") from None
@@ -158,10 +163,10 @@ def _check_ratio(package: Path) -> None:
         )
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, mode: int, compression: int) -> None:
     entry = zipfile.ZipInfo(name, _FIXED_TIME)
     entry.compress_type = compression
-    entry.external_attr = 0o644 << 16
+    entry.external_attr = mode << 16
     archive.writestr(entry, data)
 
 
@@ -196,24 +201,32 @@ def _walk(root: Path) -> Iterator[Path]:
             if rules.ignores(path, is_directory):
                 continue
             if path.is_symlink():
-                _check_link(path, root, within)
+                _check_link(path, root, within, ", or name it in .stormignore")
             if is_directory:
                 stack.append((path, rules, within))
             else:
                 yield path
 
 
-def _check_link(link: Path, root: Path, within: frozenset[Path]) -> None:
-    """`within`: the directories on the way to it, as they are without links."""
+def _check_links(path: Path, root: Path) -> None:
+    """Of a file that was imported: it is packed whatever ignore files say."""
+    within, here = frozenset({root}), root
+    for part in path.relative_to(root).parts:
+        here /= part
+        if here.is_symlink():
+            _check_link(here, root, within, "")
+        within |= {_real(here)}
+
+
+def _check_link(link: Path, root: Path, within: frozenset[Path], or_else: str) -> None:
+    """`within`: the directories on the way to it, as they are without links. `or_else`: what else its user may do."""
     target = _real(link)
     if not target.is_relative_to(root):
-        raise PackageError(
-            f"{link} is a link to {target}, outside of the project: copy the file, or name it in .stormignore"
-        )
+        raise PackageError(f"{link} is a link to {target}, outside of the project: copy the file{or_else}")
     if not link.exists():
-        raise PackageError(f"{link} is a link that leads nowhere: mend it, or name it in .stormignore")
+        raise PackageError(f"{link} is a link that leads nowhere: mend it{or_else}")
     if target in within:
-        raise PackageError(f"{link} is a link to a directory that it is in: name it in .stormignore")
+        raise PackageError(f"{link} is a link to a directory that it is in: remove it{or_else}")
 
 
 def _real(path: Path) -> Path:
@@ -260,25 +273,45 @@ def _is_pattern(line: str) -> bool:
 def imported_files(directory: Path) -> dict[str, Path]:
     """Python files under `directory` that this process has imported, {name in the package: file}.
 
-    For a topology in a single file: the file and the modules beside it that it uses.
+    For a topology in a single file: the file and the modules beside it that it uses, by the names that they were
+    imported by. Raises PackageError for a link that leads out of the directory, in a circle or nowhere.
     """
     root = directory.resolve()
+    real = functools.cache(_real)
     files: dict[str, Path] = {}
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if source and source.endswith(".py"):
-            path = Path(source).resolve()
-            if path.is_relative_to(root) and not _installed(path, root):
+            path = next((each for each in _below(source, root, real) if not _installed(each, root)), None)
+            if path is not None:
+                _check_links(path, root)
                 files[path.relative_to(root).as_posix()] = path
     return files
 
 
+def _below(source: str, root: Path, real: Callable[[Path], Path]) -> Iterator[Path]:
+    """A module's file below the root: as it was imported, which may have been by a link to the root, and without links,
+    for one elsewhere may lead into it.
+    """
+    path = Path(os.path.abspath(source))
+    for parent in reversed(path.parents):
+        if real(parent) == root:
+            yield root / path.relative_to(parent)
+    found = real(Path(source))
+    if found.is_relative_to(root):
+        yield found
+
+
 def _installed(path: Path, root: Path) -> bool:
-    """Whether a worker has it anyway: of an environment below the root, or of this package in its own checkout."""
+    """Whether a worker has it anyway: of an environment, of Python, or of this package in its own checkout.
+
+    What is below a root within one of the latter two is the user's.
+    """
     inside = path.relative_to(root).parts
-    ours = Path(__file__).resolve().parent.parent
+    ours, python = Path(__file__).resolve().parent.parent, Path(os.__file__).resolve().parent
+    within = {*path.parents, *_real(path).parents} - {*root.parents}
     return (
-        "site-packages" in inside
+        not _ENVIRONMENTS.isdisjoint((root.name, *inside))
         or any(part.startswith(".") for part in inside)
-        or (path.is_relative_to(ours) and not root.is_relative_to(ours))
+        or not within.isdisjoint((ours, python))
     )

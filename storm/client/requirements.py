@@ -3,18 +3,19 @@
 The first of uv.lock, pylock.toml (PEP 751), requirements.txt and pyproject.toml (`[project] dependencies`) counts. Of a
 single file, only a requirements.txt beside it: a pyproject.toml there may be of something else. Files that a
 requirements.txt includes by `-r` become part of it. What asks for this package itself is left out, since a worker has
-its supervisor's.
+its supervisor's; so it may also be a file, which no host could follow.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm.environment_spec import OWN_PROJECT, check_line, check_lines, logical_lines, project_of
+from storm.environment_spec import OWN_PROJECT, check_line, check_lines, logical_lines, normalised, project_of
 from storm.errors import PackageError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT = "uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml"
 FILE_BYTES_MAX = 16 << 20
 INCLUDED_MAX = 50  # files by -r, each in the next
+_OWN_FILE = rf"{OWN_PROJECT}-\d.*-(whl|zip|tar-gz)(#|$)|.*#egg={OWN_PROJECT}$"  # normalised, without directories
+_NAMES_A_FILE = r".*@ ?file:|file:|[./]|-e |--editable|\S+\.(whl|zip|gz)( |$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,23 @@ def requirements_beside(directory: Path) -> Requirements | None:
 
 
 def _wanted(source: Path, lines: list[str]) -> Requirements | None:
-    found = [line for line in lines if project_of(line) != OWN_PROJECT]
+    found = [line for line in lines if not _asks_for_us(line)]
     try:
         check_lines(found)
     except PackageError as error:
         raise PackageError(f"{source}: {error}") from None
     wanted = Requirements(source, tuple(found))
     return wanted if wanted.projects else None
+
+
+def _asks_for_us(line: str) -> bool:
+    """By its name, or by that of a file or repository alone, as `uv export` and `pip freeze` write them."""
+    if project_of(line) == OWN_PROJECT:
+        return True
+    place = re.split(r" ;| --", line.removeprefix("-e "))[0]
+    if place.startswith("-") or re.match(r"[^/+:]+@", place):  # an option, or another name with an address
+        return False
+    return re.match(_OWN_FILE, normalised(place.rpartition("/")[2])) is not None
 
 
 def _lines_of(source: Path, export_uv_lock: Callable[[Path], str]) -> list[str]:
@@ -91,18 +104,22 @@ def _requirements(file: Path, root: Path, depth: int) -> Iterator[str]:
         if option in {"-r", "--requirement"} and value:
             yield from _requirements(file.parent / value.strip(), root, depth + 1)
         else:
-            yield _line(file, number, line)
+            yield _line(f"{file}, line {number}", line)
 
 
 def _checked(source: Path, text: str) -> list[str]:
-    return [_line(source, number, line) for number, line in logical_lines(text)]
+    place = "into a list for --requirements"  # this one is written by a tool
+    return [_line(f"{source}, line {number}", line, place) for number, line in logical_lines(text)]
 
 
-def _line(file: Path, number: int, line: str) -> str:
+def _line(where: str, line: str, place: str = "instead") -> str:
+    """As it is, if a host can follow it; `place`: where else to write what names a file."""
     try:
-        check_line(line)
+        if not _asks_for_us(line):
+            check_line(line)
     except PackageError as error:
-        raise PackageError(f"{file}, line {number}: {error}") from None
+        instead = f", and write `name==version` {place}" if re.match(_NAMES_A_FILE, line) else ""
+        raise PackageError(f"{where}: {error}{instead}") from None
     return line
 
 
@@ -119,7 +136,7 @@ def _pyproject(file: Path) -> list[str]:
     found = project.get("dependencies", [])
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise PackageError(f"{file}: [project] dependencies must be a list of texts")
-    return [" ".join(each.split()) for each in found]
+    return [_line(str(file), " ".join(each.split())) for each in found]
 
 
 def _pylock(file: Path) -> Iterator[str]:
@@ -132,12 +149,14 @@ def _pylock(file: Path) -> Iterator[str]:
         if not isinstance(package, dict):
             raise PackageError(f"{file}: each of [[packages]] must be a table, got {package!r:.60}")
         name, version = package.get("name", "?"), package.get("version")
+        if _asks_for_us(str(name)):
+            continue
         wheels = package.get("wheels", [])
         files = [*(wheels if isinstance(wheels, list) else [wheels]), *filter(None, [package.get("sdist")])]
         if version is None or not files:
             raise PackageError(
                 f"{file}: {name} comes from a directory, an archive or a repository, which no host has: put its wheel "
-                "into a directory and name that by --wheelhouse"
+                f"into a directory, name that by --wheelhouse, and a list with `{name}==version` by --requirements"
             )
         marker = f" ; {package['marker']}" if "marker" in package else ""
         hashes = sorted({f"--hash=sha256:{each['sha256']}" for each in _hashes(file, name, files) if "sha256" in each})

@@ -101,6 +101,7 @@ def submit_topology(
 ) -> TopologyId:
     """Run `topology` on the cluster under `name`, with the modules beside the calling program; return its id.
 
+    Where `python -m` runs it, they are those beside its outermost package and in it.
     `conf` holds `topology.*` settings and any keys of the user's own. `settings` None: this machine's configuration.
     With `wait`, returns when every worker runs. A requirements.txt beside the program is what hosts install for it,
     unless `no_env` says that it runs on their own Python. Raises InvalidTopologyError, PackageError,
@@ -125,10 +126,17 @@ def submit_topology(
 
 
 def _program_directory() -> Path:
+    """Where the names of the program's modules begin, as for Python itself."""
     import __main__
 
     source = getattr(__main__, "__file__", None)
-    return Path(source).resolve().parent if source else Path.cwd()
+    if not source:
+        return Path.cwd()
+    spec = getattr(__main__, "__spec__", None)
+    if spec is None:
+        return Path(source).resolve().parent
+    packages = spec.parent.split(".") if spec.parent else []
+    return Path(os.path.abspath(source)).parents[len(packages)].resolve()
 
 
 def wait_secs(package: CodePackage) -> float:

@@ -16,6 +16,7 @@ from storm.config.option_types import Choice, FilePath, Text
 from storm.config.options import OPTIONS
 from storm.config.settings import Settings, checked_value, is_secret
 from storm.config.unsupported import reason_unsupported
+from storm.config.without_effect import warning_of
 from storm.config.yaml_document import DOCUMENT_CHARS_MAX, read_mapping, read_value
 from storm.errors import ConfigError
 
@@ -142,11 +143,13 @@ class _Reading:
 
     def _take(self, key: str, value: Any, origin: str, directory: Path, users_own: bool = False) -> None:
         if key not in OPTIONS:
-            reason = reason_unsupported(key)
+            is_users = users_own and may_be_users(key)
+            # A user's key may look like one of Storm's: in a topology's `conf` it counts, and so it must here.
+            reason = None if is_users and not key.startswith("topology.") else reason_unsupported(key)
             if reason is not None:
                 self.warnings.append(f"{origin}: {key} means nothing here: {reason}")
                 return
-            if not (users_own and may_be_users(key)):
+            if not is_users:
                 self.problems.append(f"{origin}: no key {key!r}{did_you_mean(key, OPTIONS)}")
                 return
             hint = did_you_mean(key, OPTIONS)
@@ -157,6 +160,9 @@ class _Reading:
             self.origins[key] = origin
         except ConfigError as error:
             self.problems.append(str(error))
+            return
+        if warning := warning_of(key, self.values[key]):
+            self.warnings.append(f"{origin}: {warning}")
 
 
 def may_be_users(key: str) -> bool:

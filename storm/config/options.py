@@ -114,8 +114,7 @@ NIMBUS = (
         "nimbus.code.sync.freq.secs",
         Int(1),
         120,
-        "Not used: a Nimbus fetches code that it lacks as soon as another has it, and asks again every "
-        "nimbus.monitor.freq.secs.",
+        "How often a Nimbus looks for code that it lacks.",
         "s",
     ),
     Option(
@@ -258,7 +257,7 @@ SUPERVISOR = (
         "supervisor.localizer.update.blob.interval.secs",
         Int(1),
         30,
-        "Not used: ZooKeeper tells supervisors of changed blobs at once, and they look every 10 s.",
+        "How often it looks for changed blobs.",
         "s",
     ),
     Option("supervisor.run.worker.as.user", Bool(), False, "Whether a worker runs as the user who submitted."),
@@ -274,18 +273,18 @@ WORKER = (
         "worker.log.level.reset.poll.secs",
         Int(1),
         30,
-        "Not used: log levels whose time is over are taken back at once.",
+        "How often it looks for log levels whose time is over.",
         "s",
     ),
     Option("worker.blob.update.poll.interval.secs", Int(1), 10, "How often it looks for changed blobs.", "s"),
-    Option("executor.metrics.frequency.secs", Int(1), 60, "Not used: heartbeats carry metrics every 10 s.", "s"),
+    Option("executor.metrics.frequency.secs", Int(1), 60, "How often heartbeats carry metrics.", "s"),
     Option("num.stat.buckets", Int(1, 1000), 20, "Into how many parts each window of the statistics is cut."),
     Option("zmq.threads", Int(1, 64), 1, "ZeroMQ's I/O threads of a worker."),
     Option("zmq.linger.millis", Int(0), 5000, "How long a closing worker goes on sending.", "ms"),
     Option("zmq.hwm", Int(1), 64, "How many batches may wait for one peer. (Storm 0.9: 0, without limit.)", "batches"),
     Option(
         "storm.messaging.max.message.bytes",
-        Int(65_536),
+        Int(2 * 2**20),  # an answer about 65,536 trees takes half of it
         16 * 2**20,
         "The largest batch that a worker takes. (Not in Storm.)",
         "bytes",
@@ -369,11 +368,11 @@ UI = (
         "reaches them: it sees the names of topologies, and can change nothing. (Not in Storm.)",
     ),
     Option(
-        "storm.daemon.metrics.reporter.interval.secs", Number(0.1), 10, "Not used: Prometheus asks daemons itself.", "s"
+        "storm.daemon.metrics.reporter.interval.secs", Number(0.1), 10, "How often daemons report their metrics.", "s"
     ),
-    Option("storm.daemon.metrics.reporter.plugins", ListOf(Json()), [], "Not used: see nimbus.metrics.port."),
-    Option("storm.cluster.metrics.consumer.register", ListOf(Json()), [], "Not used: see nimbus.metrics.port."),
-    Option("storm.cluster.metrics.consumer.publish.interval.secs", Number(0.1), 60, "Not used.", "s"),
+    Option("storm.daemon.metrics.reporter.plugins", ListOf(Json()), [], "Who is given daemons' metrics."),
+    Option("storm.cluster.metrics.consumer.register", ListOf(Json()), [], "Who is given the cluster's metrics."),
+    Option("storm.cluster.metrics.consumer.publish.interval.secs", Number(0.1), 60, "How often.", "s"),
     Option(
         "transactional.zookeeper.root", Text("/"), "/transactional", "Where transactional topologies keep their state."
     ),

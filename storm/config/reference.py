@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from storm.config.options import SECTIONS
+from storm.config.without_effect import WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from storm.config.option_types import Option
@@ -40,7 +41,9 @@ def storm_yaml() -> str:
 def described(option: Option) -> str:
     """One key: what it is, its unit and type, and its default, every line a comment."""
     unit = f", in {option.unit}" if option.unit else ""
-    text = f"{option.doc} ({str(option.type)[0].upper()}{str(option.type)[1:]}{unit}.)"
+    reason = WITHOUT_EFFECT.get(option.key)
+    effect = "" if reason is None else f" Without effect: {reason}."
+    text = f"{option.doc}{effect} ({str(option.type)[0].upper()}{str(option.type)[1:]}{unit}.)"
     lines = textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
     default = option.shown_default if option.shown_default is not None else json.dumps(option.default)
     return "\n".join([*lines, f"# {option.key}: {default}", ""])

@@ -10,6 +10,7 @@ from storm.config.options import OPTIONS
 from storm.config.settings import checked_value
 from storm.config.topology_options import COMPONENT_KEYS
 from storm.config.unsupported import reason_unsupported
+from storm.config.without_effect import warning_of
 from storm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ def checked_conf(conf: Mapping[str, Any], origin: str = "the topology's conf") -
         if not isinstance(key, str):
             raise ConfigError(f"{key!r}: expected text as a key (from {origin})")
         checked[key] = checked_value(key, value, origin)
-        if key in OPTIONS or not key.startswith(TOPOLOGY_PREFIX):
+        if key in OPTIONS:
+            if warning := warning_of(key, checked[key]):
+                warnings.append(f"{origin}: {warning}")
+            continue
+        if not key.startswith(TOPOLOGY_PREFIX):
             continue
         reason = reason_unsupported(key)
         if reason is not None:

@@ -69,7 +69,13 @@ PARALLELISM = (
         "text",
         "How records of logging stand in its workers' logs. json: an object a line. (Not in Storm.)",
     ),
-    Option("topology.worker.timeout.secs", Int(1), None, "A heartbeat limit of its own. null: the supervisors'.", "s"),
+    Option(
+        "topology.worker.timeout.secs",
+        Int(1),
+        None,
+        "How long its workers may be silent, where that is longer than supervisors and Nimbus allow. null: no longer.",
+        "s",
+    ),
 )
 
 RELIABILITY = (
@@ -107,7 +113,12 @@ RELIABILITY = (
     Option(
         "topology.tick.tuple.freq.secs", Number(0.001), None, "How often a component gets a tick. null: never.", "s"
     ),
-    Option("topology.debug", Bool(), False, "Whether every tuple is logged."),
+    Option(
+        "topology.debug",
+        Bool(),
+        False,
+        "Whether its tuples are sampled from the start, as by `storm debug --sample 100`; that command changes it.",
+    ),
     Option(
         "topology.testing.always.try.serialize",
         Bool(),
@@ -140,8 +151,8 @@ QUEUES = (
         "Batches that may wait for one peer before it is throttled.",
         "batches",
     ),
-    Option("topology.transfer.batch.size", Int(1), 1, "Accepted as in Storm; batches adapt themselves.", "tuples"),
-    Option("topology.producer.batch.size", Int(1), 1, "Accepted as in Storm; batches adapt themselves.", "tuples"),
+    Option("topology.transfer.batch.size", Int(1), 1, "The size of a batch.", "tuples"),
+    Option("topology.producer.batch.size", Int(1), 1, "The size of a batch.", "tuples"),
     Option("topology.batch.flush.interval.millis", Number(0), 1, "How long a batch that is not full may wait.", "ms"),
     Option("topology.backpressure.check.millis", Int(1), 50, "How often a full task is looked at again.", "ms"),
     Option(
@@ -162,7 +173,7 @@ STATISTICS = (
         "topology.eventlogger.executors",
         Int(0),
         0,
-        "Storm's executors that log sampled tuples: without effect, workers do that (storm debug).",
+        "Executors that log sampled tuples.",
         nullable=True,
     ),
     Option(
@@ -172,9 +183,9 @@ STATISTICS = (
         "Who is given a topology's metrics: {class, argument, parallelism.hint, max.retain.metric.tuples, whitelist, "
         "blacklist, expandMapType, metricNameSeparator} each; docs/metrics.md.",
     ),
-    Option("topology.metrics.reporters", ListOf(Json()), [], "Not used: Prometheus asks supervisors."),
-    Option("topology.enable.v2.metrics.tick", Bool(), False, "Not used: consumers get components' metrics always."),
-    Option("topology.v2.metrics.tick.interval.seconds", Int(1), 60, "Not used.", "s"),
+    Option("topology.metrics.reporters", ListOf(Json()), [], "Who is given its metrics."),
+    Option("topology.enable.v2.metrics.tick", Bool(), False, "Whether consumers get components' own metrics."),
+    Option("topology.v2.metrics.tick.interval.seconds", Int(1), 60, "How often.", "s"),
     Option(
         "topology.auto.task.hooks",
         ListOf(Text()),

@@ -39,6 +39,7 @@ VALUES_BYTES_MAX = 16_000_000  # of one tuple, where nothing else is said
 # An empty map takes one byte in a frame and 64 in memory, and every list or map with content more: so their number is
 # limited, and 4 MB of them cannot become 300 MB. Scalars swell by 20 at most, and frames are limited in size.
 CONTAINERS_MAX = 250_000
+REASON_CHARS_MAX = 1_000  # of what cannot be decoded: an error of the user's may show the value
 _PLAIN = frozenset({int, float, bool, bytes, type(None)})
 _encode_plain = msgspec.msgpack.Encoder().encode
 _NOT_CONTAINER_HEADERS = bytes(sorted(set(range(256)) - set(range(0x80, 0xA0)) - set(range(0xDC, 0xE0))))
@@ -63,9 +64,11 @@ _registered: dict[str, RegisteredType] = {}
 def register_type(name: str, cls: type, to_plain: Callable[[Any], Any], from_plain: Callable[[Any], Any]) -> None:
     """Let values of exactly `cls` travel between workers.
 
-    `name` stands for it in frames; `to_plain(value)` gives something that can travel, `from_plain` turns it back. Call
-    it where the module that defines `cls` is imported, so that every worker knows it. Raises ValueError when the
-    name or the type is taken by something else.
+    `name` stands for it in frames; `to_plain(value)` gives something that can travel, `from_plain` turns it back.
+    Every worker that sends or gets such values must have called it, and a worker imports the modules of its own
+    components only: call it in one module, and import that from the modules of all components that emit or are given
+    them. Where a receiver does not know the name, or `from_plain` raises, the tuple fails, and the component that it
+    was for has an error that says why. Raises ValueError when the name or the type is taken by something else.
     """
     known = _registered.get(name)
     if known is not None and known.cls is not cls and known.cls.__qualname__ != cls.__qualname__:
@@ -118,19 +121,79 @@ def encode_rows(rows: Sequence[Sequence[Any]], plain: bool = False) -> bytes:
 
 
 def decode_rows(payload: bytes | memoryview) -> list[list[Any]]:
-    """The rows that `encode_rows` was given, as new lists. Raises FrameError, and nothing else, for other bytes."""
+    """The rows that `encode_rows` was given, as new lists. Raises FrameError, and nothing else, for other bytes.
+
+    So it does where a value cannot be decoded in this process: `decode_by_row` tells one from the other.
+    """
     try:
         if _may_hold_too_many_containers(payload):
-            rows = _unpack_counted(payload)
+            rows = _Counted().unpack(payload)
         else:
             rows = msgpack.unpackb(payload, ext_hook=_from_ext, strict_map_key=False)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the user's code: a panic in Rust is no Exception
         raise FrameError(f"values that are no tuples: {_reason(error)}") from error
     if type(rows) is not list:
         raise FrameError(f"values that are no tuples: {_type_name(rows)} where a list should be")
     if not are_lists(rows):
         raise FrameError("values that are no tuples: not all of them are lists")
     return rows
+
+
+class BadValue(NamedTuple):
+    """A value that cannot be decoded in this process: its position in its tuple, and why, for people."""
+
+    position: int
+    why: str
+
+
+def decode_by_row(payload: bytes | memoryview, width: int) -> tuple[list[list[Any]], dict[int, BadValue]]:
+    """Rows of `width` values, of which some cannot be decoded: what `decode_rows` raised FrameError for.
+
+    Answers as many rows as there are, and {place of a row: the first of its values that cannot be decoded}; what such
+    a row holds means nothing. Raises FrameError where the bytes are no such rows.
+    """
+    rows: list[list[Any]] = []
+    bad: dict[int, BadValue] = {}
+    counted = _Counted()
+    try:
+        cursor = msgpack.Unpacker(max_buffer_size=len(payload))
+        cursor.feed(payload)
+        for place in range(cursor.read_array_header()):
+            row, wrong = _next_row(cursor, payload, width, counted)
+            rows.append(row)
+            if wrong is not None:
+                bad[place] = wrong
+        if cursor.tell() != len(payload):
+            raise ValueError("more bytes than they take")
+    except Exception as error:
+        raise FrameError(f"values that are no tuples: {_reason(error)}") from error
+    return rows, bad
+
+
+def _next_row(
+    cursor: Any, payload: bytes | memoryview, width: int, counted: _Counted
+) -> tuple[list[Any], BadValue | None]:
+    """The row at which `cursor`, an Unpacker that was fed with `payload`, stands. Raises what it raises."""
+    found = cursor.read_array_header()
+    if found != width:
+        raise ValueError(f"{found} values on a stream of {width} fields")
+    row: list[Any] = counted.container([None] * width)
+    bad = None
+    for position in range(width):
+        begin = cursor.tell()
+        cursor.skip()
+        if bad is not None:
+            continue
+        try:
+            row[position] = counted.unpack(payload[begin : cursor.tell()])
+        except (KeyboardInterrupt, _TooManyContainersError):
+            raise
+        except BaseException as error:  # noqa: BLE001
+            # Not the error itself: its frames would keep this one, and with it the whole payload.
+            bad = BadValue(position, _reason(error)[:REASON_CHARS_MAX])
+    return row, bad
 
 
 def _pack(value: Any) -> bytes:
@@ -142,7 +205,7 @@ def _pack_counted(value: Any) -> bytes:
     """Raises ValueError for more lists and maps than a receiver takes."""
     packed = _pack(value)
     if _may_hold_too_many_containers(packed):
-        _unpack_counted(packed)
+        _Counted().unpack(packed)
     return packed
 
 
@@ -153,23 +216,30 @@ def _may_hold_too_many_containers(payload: bytes | memoryview) -> bool:
     return len(bytes(payload).translate(None, _NOT_CONTAINER_HEADERS)) > CONTAINERS_MAX
 
 
-def _unpack_counted(payload: bytes | memoryview) -> Any:
-    count = 0
+class _TooManyContainersError(ValueError):
+    """No receiver takes so many lists and maps, whatever they hold."""
 
-    def counted(container: Any) -> Any:
-        nonlocal count
-        count += 1
-        if count > CONTAINERS_MAX:
-            raise ValueError(f"more than {CONTAINERS_MAX:,} lists and maps in it")
+
+class _Counted:
+    """Unpacks what holds CONTAINERS_MAX lists and maps at most, all of it together."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def unpack(self, data: bytes | memoryview) -> Any:
+        """Raises _TooManyContainersError, and what is raised for other bytes."""
+        return msgpack.unpackb(
+            data, ext_hook=self._from_ext, strict_map_key=False, list_hook=self.container, object_hook=self.container
+        )
+
+    def container(self, container: Any) -> Any:
+        self.count += 1
+        if self.count > CONTAINERS_MAX:
+            raise _TooManyContainersError(f"more than {CONTAINERS_MAX:,} lists and maps in it")
         return container
 
-    def unpack(data: bytes | memoryview) -> Any:
-        return msgpack.unpackb(data, ext_hook=from_ext, strict_map_key=False, list_hook=counted, object_hook=counted)
-
-    def from_ext(code: int, data: bytes) -> Any:
-        return _from_ext(code, data, unpack)
-
-    return unpack(payload)
+    def _from_ext(self, code: int, data: bytes) -> Any:
+        return _from_ext(code, data, self.unpack)
 
 
 def _to_ext(value: Any) -> Any:
@@ -183,6 +253,10 @@ def _to_ext(value: Any) -> Any:
 
 
 _ADVICE = "emit plain values, or call storm.register_type for it"
+_REGISTER_ADVICE = (
+    "a worker imports the modules of its own components only, so the module that calls storm.register_type for it must "
+    "be imported by the module of each component that is given such values"
+)
 
 
 def _big_int_to_ext(value: int) -> tuple[int, bytes]:
@@ -243,9 +317,15 @@ def _from_ext(code: int, data: bytes, unpack: Callable[[bytes], Any] = _unpack_n
 
 def _registered_from_list(content: list[Any]) -> Any:
     name, plain = content
-    if name not in _registered:
-        raise ValueError(f"no type is registered as {name!r} here")
-    return _registered[name].from_plain(plain)
+    known = _registered.get(name)
+    if known is None:
+        raise ValueError(f"no type is registered as {name!r} in this worker: {_REGISTER_ADVICE}")
+    try:
+        return known.from_plain(plain)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ValueError(f"`from_plain` of {name!r} raised {error!r}") from error
 
 
 def _dtype(name: Any) -> Any:
@@ -314,7 +394,7 @@ def _type_name(value: Any) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError) or "recursion limit" in str(error):
         return "nested too deeply (or it contains itself)"
     return str(error) or type(error).__name__

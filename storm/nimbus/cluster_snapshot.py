@@ -73,6 +73,11 @@ class ClusterSnapshot:
         """The id of the topology that bears this name; one that is being killed bears it still."""
         return next((topology_id for topology_id, base in self.bases.items() if base.name == name), None)
 
+    def own_timeouts(self) -> dict[TopologyId, float]:
+        """{topology: for how many seconds its conf lets its workers be silent}, where it says so."""
+        found = {topology_id: plan.conf.get("topology.worker.timeout.secs") for topology_id, plan in self.plans.items()}
+        return {topology_id: secs for topology_id, secs in found.items() if secs is not None}
+
     def with_topology(self, base: StormBase, plan: TopologyPlan | None) -> ClusterSnapshot:
         """The same with another record of a topology, and its plan if it is known."""
         topology_id = base.topology_id

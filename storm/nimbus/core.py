@@ -34,7 +34,7 @@ from storm.nimbus import departures
 from storm.nimbus.assignments import Round, new_assignments, preparing
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
-from storm.nimbus.heartbeats import Heartbeats, Limits, WorkerBeat
+from storm.nimbus.heartbeats import Heartbeats, WorkerBeat
 from storm.nimbus.pending_submissions import (
     PendingSubmission,
     PendingSubmissions,
@@ -110,10 +110,7 @@ class NimbusCore:
     ) -> None:
         """`wake` is called, from any thread, when something changed that a step should look at."""
         self.snapshot = ClusterSnapshot()
-        self.heartbeats = Heartbeats(
-            Limits(options.task_timeout_secs, options.task_launch_secs, options.task_timeout_secs / 3),
-            options.queue_max,
-        )
+        self.heartbeats = Heartbeats(options.heartbeat_limits, options.queue_max)
         self.options = options
         self._limits = TopologyLimits(options.slots_per_topology_max, options.executors_per_topology_max)
         self.clock = clock
@@ -393,7 +390,7 @@ class NimbusCore:
         self.heartbeats.follow(self.snapshot.assignments, now)
         self.heartbeats.prepare(preparing(self.snapshot), now)
         self.record()
-        dead = self.heartbeats.dead(self.snapshot.supervisors, now)
+        dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
         spread = frozenset(base.topology_id for base, is_spread in rebalanced if is_spread)
         this = Round(self.clock.wall_secs(), dead, spread, frozenset(base.topology_id for base, _ in rebalanced))
         written: dict[TopologyId, Assignment] = {}

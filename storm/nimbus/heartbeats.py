@@ -7,6 +7,8 @@ a worker is given before its silence counts against it:
 anew), or its supervisor said so lately that it builds the environment which it runs in;
 * or its last beat came less than `timeout_secs` ago.
 
+In both its topology's own timeout counts instead where it is longer, up to `own_timeout_max_secs`.
+
 Where the supervisor is missing from ZooKeeper, nobody launches anything, and its session has been silent for
 long: then only a beat within `orphan_timeout_secs` counts, which a worker sends to Nimbus itself when its
 supervisor is just being restarted. Because all sessions may be lost with ZooKeeper itself, a new leader first
@@ -63,6 +65,7 @@ class Limits:
     timeout_secs: float = 30.0
     launch_secs: float = 120.0
     orphan_timeout_secs: float = 10.0
+    own_timeout_max_secs: float = 600.0
 
 
 class SeenBeat(NamedTuple):
@@ -150,19 +153,26 @@ class Heartbeats:
         seen = self._seen.get(AssignedSlot(topology_id, slot))
         return None if seen is None else seen.beat
 
-    def dead(self, live_supervisors: Container[NodeId], now: float) -> frozenset[AssignedSlot]:
-        """The slots in use whose worker counts as dead."""
-        return frozenset(used for used in self._assigned if not self._is_alive(used, live_supervisors, now))
+    def dead(
+        self, live_supervisors: Container[NodeId], own_timeouts: Mapping[TopologyId, float], now: float
+    ) -> frozenset[AssignedSlot]:
+        """The slots in use whose worker counts as dead; `own_timeouts` are in seconds, of topologies that have one."""
+        return frozenset(
+            used
+            for used in self._assigned
+            if not self._is_alive(used, live_supervisors, own_timeouts.get(used.topology_id, 0.0), now)
+        )
 
-    def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], now: float) -> bool:
+    def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], own_secs: float, now: float) -> bool:
         limits = self._limits
         seen = self._seen.get(used)
         silent_secs = float("inf") if seen is None else now - seen.seen_at
         if used.slot.node_id not in live_supervisors:
             new_leader = now - self._leading_since < limits.timeout_secs
             return new_leader or silent_secs <= limits.orphan_timeout_secs
-        launching = now - self._assigned[used].since < limits.launch_secs
-        return launching or silent_secs <= limits.timeout_secs
+        own_secs = min(own_secs, limits.own_timeout_max_secs)
+        launching = now - self._assigned[used].since < max(limits.launch_secs, own_secs)
+        return launching or silent_secs <= max(limits.timeout_secs, own_secs)
 
 
 def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[tuple[AssignedSlot, AssignedSince]]:

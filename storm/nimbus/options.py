@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.exposition.place import Place
+from storm.nimbus.heartbeats import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ class NimbusOptions:
     monitor_freq_secs: float = 10
     task_timeout_secs: float = 30
     task_launch_secs: float = 120
+    worker_timeout_max_secs: float = 600
     deletion_delay_secs: float = 300
     file_copy_expiration_secs: float = 600
     upload_max_bytes: int = 512 << 20
@@ -45,6 +47,12 @@ class NimbusOptions:
     zookeeper_auth: tuple[str, str] | None = None
     metrics_place: Place = field(default_factory=Place)
     cluster_conf: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def heartbeat_limits(self) -> Limits:
+        """What a worker is given before its silence counts against it."""
+        timeout_secs = self.task_timeout_secs
+        return Limits(timeout_secs, self.task_launch_secs, timeout_secs / 3, self.worker_timeout_max_secs)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> NimbusOptions:
@@ -64,6 +72,7 @@ class NimbusOptions:
             monitor_freq_secs=settings["nimbus.monitor.freq.secs"],
             task_timeout_secs=settings["nimbus.task.timeout.secs"],
             task_launch_secs=settings["nimbus.task.launch.secs"],
+            worker_timeout_max_secs=settings["worker.max.timeout.secs"],
             deletion_delay_secs=settings["nimbus.topology.blobstore.deletion.delay.ms"] / 1000,
             file_copy_expiration_secs=settings["nimbus.file.copy.expiration.secs"],
             upload_max_bytes=settings["nimbus.upload.max.bytes"],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
 from storm.nimbus.pending_submissions import ReplicationWait
+from storm.nimbus.submission import DEBUG_KEY, debug_options
 from storm.nimbus.topology_status import Action, Delay, transition
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ def _rebalanced_base(
         return None
     done = transition(base, Action.DO_REBALANCE, Delay(0))
     assert done is not None
+    if DEBUG_KEY in overrides:
+        debug = {**done.component_debug, done.topology_id: debug_options(overrides[DEBUG_KEY])}
+        done = replace(done, component_debug=debug)
     if not staged:
         return done
     wait = ReplicationWait.from_conf(plan.conf)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from storm.cluster.records import Assignment, RebalanceRequest, StormBase, TopologyStatus
+from storm.cluster.records import Assignment, DebugOptions, RebalanceRequest, StormBase, TopologyStatus
 from storm.errors import InvalidTopologyError
 from storm.ids import WorkerSlot
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
@@ -22,12 +22,13 @@ from storm.topology.validation import validate, validate_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storm.ids import TopologyId
+    from storm.ids import ComponentId, TopologyId
     from storm.topology.structure import StormTopology
 
 NAME_BYTES_MAX = 200  # the keys of its blobs are names of directories, which have at most 255 bytes
 CONF_BYTES_MAX = 1 << 20
 SUBMISSION_ID_KEY = "topology.submission.id"  # what its client calls a submission, so that it can repeat it
+DEBUG_KEY = "topology.debug"
 NODE_ID_CHARS = 60  # of a supervisor's id, at most: a UUID and a host
 
 _BLOB_NAME = re.compile(r"[\w -]+\Z")  # what the keys of its blobs can hold
@@ -110,10 +111,16 @@ def prepared(base: StormBase, conf: Mapping[str, Any], topology: StormTopology, 
         executors,
         base.launch_wall_secs,
         base.owner,
+        component_debug=_sampled(base.topology_id, plan),
         topology_version=None if version is None else str(version),
         submission_id=str(settled.get(SUBMISSION_ID_KEY) or ""),
     )
     return Submission(complete, plan)
+
+
+def debug_options(is_on: object) -> DebugOptions:
+    """What a value of `topology.debug` stands for: all tuples are sampled, or none."""
+    return DebugOptions(bool(is_on), 100.0)
 
 
 def initial_base(topology_id: TopologyId, name: str, owner: str, wall_secs: int, active: bool) -> StormBase:
@@ -182,6 +189,15 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> str:
     listed = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
     there = f"There is: {listed}." if names else f"There is no {kind} at all."
     return f"No {kind} {name[:128]!r}{where}.{hint} {there}"
+
+
+def _sampled(topology_id: TopologyId, plan: TopologyPlan) -> dict[ComponentId, DebugOptions]:
+    """`component_debug` as `topology.debug` says it, of the topology and of components that say it themselves."""
+    found = {topology_id: debug_options(True)} if plan.conf.get(DEBUG_KEY) else {}
+    for component_id, spec in plan.topology.components().items():
+        if DEBUG_KEY in spec.conf:
+            found[component_id] = debug_options(spec.conf[DEBUG_KEY])
+    return found
 
 
 def _check_limits(num_workers: int, num_executors: int, limits: TopologyLimits) -> None:

@@ -198,6 +198,7 @@ class SupervisorDaemon:
         self._core.watch = self._blobs.on_keys = self._woken
         self._core.blob_contents = self._blobs
         self._core.slots.wants_restart = self._blobs.wants_restart
+        self._core.slots.own_timeout = self._localizer.own_timeout
         self._core.slots.on_restarting = self._coordination_due.set
         self._core.has_code = code_lookup(make_client(seeds, port, clock), self._core.replicas)
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))

@@ -27,6 +27,7 @@ from storm.supervisor.blob_download import download_verified
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.worker_launch import CONF_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 BLOB_MAX_BYTES = 1 << 30
 FILES = ("stormcode.ser", "stormconf.ser", "stormjar.jar")
 _REQUIRED = frozenset(FILES[:2])
+_CONF = "stormconf.ser"
 _PACKAGE = "stormjar.jar"
 _CODE = "code"
 _MANIFEST = "blobs.json"
@@ -118,6 +120,15 @@ class Localizer:
         """Where a topology's package is unpacked."""
         return self._dist_dir / topology_id / _CODE
 
+    def own_timeout(self, topology_id: TopologyId) -> int | None:
+        """How many seconds a topology, whose code is here, lets its workers be silent; None: its conf does not say."""
+        try:
+            with (self._dist_dir / topology_id / _CONF).open("rb") as file:
+                found = json.loads(file.read(CONF_MAX_BYTES)).get("topology.worker.timeout.secs")
+        except (OSError, ValueError, AttributeError):  # its next worker does not start, and tells why
+            return None
+        return found if isinstance(found, int) else None
+
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """Remove the code of all other topologies."""
         with self._lock:
@@ -166,6 +177,7 @@ class Localizer:
             extract(made / _PACKAGE, made / _CODE)
         else:
             (made / _CODE).mkdir()
+        os.sync()  # what says that it is whole must not outlive it in a power cut
         manifest = {name: [sha256, *_stamp(made / name)] for name, sha256 in wanted.hashes.items()}
         write_atomically(made / _MANIFEST, json.dumps(manifest).encode())
 

@@ -78,6 +78,7 @@ class SupervisorOptions:
         limits = SlotLimits(
             start_timeout_secs=settings["supervisor.worker.start.timeout.secs"],
             heartbeat_timeout_secs=settings["supervisor.worker.timeout.secs"],
+            own_timeout_max_secs=settings["worker.max.timeout.secs"],
             kill_grace_secs=settings["supervisor.worker.shutdown.sleep.secs"],
         )
         meta: Mapping[str, Any] = settings["supervisor.scheduler.meta"] or {}
@@ -86,12 +87,14 @@ class SupervisorOptions:
             log_dir=_absolute(settings["storm.log.dir"]),
             host=settings.advertised_host,
             bind_host=settings.bind_host,
-            slot_ports=tuple(settings["supervisor.slots.ports"]),
+            slot_ports=tuple(settings["supervisor.slots.ports"]) if settings["supervisor.enable"] else (),
             thrift_port=settings["supervisor.thrift.port"],
             heartbeat_secs=settings["supervisor.heartbeat.frequency.secs"],
             worker_heartbeat_secs=settings["worker.heartbeat.frequency.secs"],
             download_threads=settings["supervisor.blobstore.download.thread.count"],
-            health_dir=None if settings["storm.health.check.dir"] is None else Path(settings["storm.health.check.dir"]),
+            health_dir=None
+            if settings["storm.health.check.dir"] is None
+            else _absolute(settings["storm.health.check.dir"]),
             health_timeout_secs=settings["storm.health.check.timeout.ms"] / 1000,
             health_fails_on_timeouts=settings["storm.health.check.fail.on.timeouts"],
             environment_keep_secs=settings["supervisor.environments.keep.secs"],

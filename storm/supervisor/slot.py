@@ -108,7 +108,8 @@ class SlotInputs:
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
     wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
     `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be started
-    again with that. `is_restart_asked`: somebody wants it to be started again.
+    again with that. `is_restart_asked`: somebody wants it to be started again. `own_timeout_secs`:
+    how long its topology lets the worker be silent; None: as the limits say.
     """
 
     wanted: LocalAssignment | None
@@ -118,6 +119,7 @@ class SlotInputs:
     deaths_elsewhere: int = 0
     is_outdated: bool = False
     is_restart_asked: bool = False
+    own_timeout_secs: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,13 @@ class SlotLimits:
     The back-off is 0 s after the first death, then 1, 2, 4 … at most `back_off_max_secs`; a failed download waits the
     same, but at most `download_back_off_max_secs`, since it fails when Nimbus is away and not through the topology.
     SIGKILL follows `kill_grace_secs` after SIGTERM and is repeated every `kill_repeat_secs` without end: the port
-    cannot be used while the process is there.
+    cannot be used while the process is there. A topology's own timeout counts, for the start too, where it is
+    longer, up to `own_timeout_max_secs`.
     """
 
     start_timeout_secs: float = 120.0
     heartbeat_timeout_secs: float = 30.0
+    own_timeout_max_secs: float = 600.0
     kill_grace_secs: float = 3.0
     kill_repeat_secs: float = 5.0
     healthy_secs: float = 60.0
@@ -247,17 +251,19 @@ def _waiting_for_worker_start(slot: Slot, seen: SlotInputs, limits: SlotLimits, 
         return moved
     if seen.heartbeat_at is not None:
         return replace(slot, state=SlotState.RUNNING, entered_at=now), []
-    if now >= slot.entered_at + limits.start_timeout_secs:
-        return _kill_failed(slot, f"did not start within {limits.start_timeout_secs:g} s", limits, now)
+    timeout_secs = _timeout_secs(limits.start_timeout_secs, seen, limits)
+    if now >= slot.entered_at + timeout_secs:
+        return _kill_failed(slot, f"did not start within {timeout_secs:g} s", limits, now)
     return slot, []
 
 
 def _running(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
     if moved := _death_or_change(slot, seen, limits, now):
         return moved
-    if now >= _beat_or_entry(slot, seen) + limits.heartbeat_timeout_secs:
+    timeout_secs = _timeout_secs(limits.heartbeat_timeout_secs, seen, limits)
+    if now >= _beat_or_entry(slot, seen) + timeout_secs:
         is_stopped = seen.worker is not None and seen.worker.from_outside
-        why = f"sent no heartbeat for {limits.heartbeat_timeout_secs:g} s"
+        why = f"sent no heartbeat for {timeout_secs:g} s"
         return _kill_failed(slot, why + (": a signal had stopped it" if is_stopped else ""), limits, now, is_stopped)
     return slot, []
 
@@ -361,14 +367,19 @@ def _beat_or_entry(slot: Slot, seen: SlotInputs) -> float:
     return slot.entered_at if seen.heartbeat_at is None else max(slot.entered_at, seen.heartbeat_at)
 
 
+def _timeout_secs(usual_secs: float, seen: SlotInputs, limits: SlotLimits) -> float:
+    """As in Storm, a topology can have its workers waited for longer, not shorter."""
+    return max(usual_secs, min(seen.own_timeout_secs or 0.0, limits.own_timeout_max_secs))
+
+
 def _next_due(slot: Slot, seen: SlotInputs, limits: SlotLimits) -> float | None:
     match slot.state:
         case SlotState.EMPTY | SlotState.WAITING_FOR_BLOBS:
             return None
         case SlotState.WAITING_FOR_WORKER_START:
-            return slot.entered_at + limits.start_timeout_secs
+            return slot.entered_at + _timeout_secs(limits.start_timeout_secs, seen, limits)
         case SlotState.RUNNING:
-            return _beat_or_entry(slot, seen) + limits.heartbeat_timeout_secs
+            return _beat_or_entry(slot, seen) + _timeout_secs(limits.heartbeat_timeout_secs, seen, limits)
         case SlotState.KILLING | SlotState.BACKING_OFF:
             return slot.due_at
 

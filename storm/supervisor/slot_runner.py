@@ -144,6 +144,7 @@ class SlotRunner:
         self._report = report
         self._slots = {port: Slot(port) for port in ports}
         self._handles: dict[int, WorkerHandle] = {}
+        self._own_timeouts: dict[int, float | None] = {}  # of the workers in `_handles`, read once for each
         self._start_failures: dict[int, str] = {}
         self._failures: dict[int, Failure] = {}
         self._left: dict[TopologyId, _Left] = {}
@@ -160,6 +161,8 @@ class SlotRunner:
         self.restarting: frozenset[TopologyId] = frozenset()
         self.on_restarting: Callable[[], None] = lambda: None
         self._outdated: set[TopologyId] = set()
+        # How many seconds a topology, whose code is here, lets its workers be silent; None: as the limits say.
+        self.own_timeout: Callable[[TopologyId], float | None] = lambda topology_id: None
         self.launches = 0  # so far; any thread may read it
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
@@ -187,6 +190,7 @@ class SlotRunner:
         for port, handle in self._handles.items():
             same = port in deaths and deaths[port][0].same_code(handle.assignment)
             self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
+            self._own_timeouts[port] = self.own_timeout(handle.assignment.topology_id)
             log.info("port %d: adopted worker %s, process %d", port, handle.worker_id, handle.pid)
         self._wanted = {port: handle.assignment for port, handle in self._handles.items()}
         return list(self._handles.values())
@@ -297,6 +301,7 @@ class SlotRunner:
                 heartbeat_at=beat_at,
                 is_outdated=is_outdated,
                 is_restart_asked=handle.worker_id in self._restarts_asked,
+                own_timeout_secs=self._own_timeouts.get(port),
             )
         if port in self._start_failures:
             return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
@@ -356,6 +361,7 @@ class SlotRunner:
             self._start_failures[port] = f"could not be launched: {error}"
             return
         self._handles[port] = handle
+        self._own_timeouts[port] = self.own_timeout(assignment.topology_id)
         self.launches += 1
         log.info("port %d: launched worker %s of %s", port, handle.worker_id, assignment.topology_id)
 

@@ -37,6 +37,7 @@ from storm.worker.metric_reports import MetricReports
 from storm.worker.options import WorkerOptions
 from storm.worker.process_figures import process_figures
 from storm.worker.receive import Receive
+from storm.worker.refusals import Refusals
 from storm.worker.transfer import TransferOptions, WorkerTransfer
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     exchange_options = ExchangeOptions(
         own, parts.rng.getrandbits(64), Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000
     )
-    receive = Receive(lanes, told.tasks(), alone)
+    receive = Receive(lanes, told.tasks(), alone, Refusals(lanes).refuse)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)
     sampling = Sampling(lanes, Samples(parts.clock, parts.rng), EventLog(told.log_dir / FILE_NAME))

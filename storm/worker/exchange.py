@@ -189,7 +189,7 @@ class Exchange:
         return found
 
     def start(self, on_failure: Callable[[], None]) -> None:
-        """Run in a thread; `on_failure` is called in it when a turn raised, which no input should make it do."""
+        """Run in a thread; `on_failure` is called in it when a turn raised: no input should make it do so."""
         self._running = True
         self._thread = threading.Thread(target=self._run, args=(on_failure,), name="exchange", daemon=True)
         self._thread.start()
@@ -254,9 +254,9 @@ class Exchange:
                 timeout_secs = due - self._clock.now() if changes == self._transfer.changes else 0.0
                 self._transport.wait(max(0.0, timeout_secs), self._blocked.values())
                 self._sleeping_until = float("-inf")
-        except Exception as error:
-            logger.exception("The exchange of tuples with other workers failed.")
+        except BaseException as error:  # whatever it is: without this thread the worker lives on and does nothing
             self.failure = error
+            logger.exception("The exchange of tuples with other workers failed.")
             on_failure()
         finally:
             self._finish()

@@ -29,9 +29,10 @@ from storm.worker import connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Protocol, TypeAlias
 
     from storm.ids import StreamId, TaskId
+    from storm.messaging.tuple_codec import BadValue
     from storm.tuples import Origin
     from storm.worker.connections import Peer, View
 
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from array import array
 
     from storm.tuples import Tuple
+
+    Refuse: TypeAlias = Callable[[TaskId, list[tuple[Tuple, str]]], None]
 
 logger = logging.getLogger(__name__)
 
@@ -71,12 +74,17 @@ class Announcement(NamedTuple):
 class Receive:
     """Owned by one thread. `own_tasks` are the tasks of this worker's executors.
 
+    `refuse(target, tuples)` is given those with values that cannot be decoded here, each with why, for people; None:
+    they are only counted.
     `dropped` counts frames, sections and tuples by reason; `unheard_of` says that a frame came from a worker that the
     assignment does not have yet: time to read it again.
     """
 
-    def __init__(self, lanes: Deliveries, own_tasks: frozenset[TaskId], view: View) -> None:
+    def __init__(
+        self, lanes: Deliveries, own_tasks: frozenset[TaskId], view: View, refuse: Refuse | None = None
+    ) -> None:
         self._lanes = lanes
+        self._refuse = refuse
         self._own_tasks = own_tasks
         self._origins: dict[tuple[TaskId, StreamId], Origin] = {}
         self.view = view
@@ -144,13 +152,29 @@ class Receive:
             return
         try:
             tuples = tuples_of(tuple_codec.decode_rows(section.values), section, origin)
-        except FrameError as error:
-            self.drop(f"a malformed section: {error}")
-            return
+        except FrameError:
+            tuples = self._by_row(section, origin)
+            if not tuples:
+                return
         if self._lanes.deliver(section.target, tuples):
             self.delivered += len(tuples)
         else:
             self.drop("tuples for a task that takes none")
+
+    def _by_row(self, section: TupleSection, origin: Origin) -> list[Tuple]:
+        """What is good in a section that cannot be decoded as a whole; nothing if it is malformed. Refuses the rest."""
+        try:
+            rows, bad = tuple_codec.decode_by_row(section.values, len(origin.fields))
+            tuples = tuples_of(rows, section, origin)
+        except FrameError as error:
+            self.drop(f"a malformed section: {error}")
+            return []
+        refused = [(tuples[place], _why_refused(origin, value)) for place, value in bad.items()]
+        if refused:
+            self.drop(f"tuples that cannot be decoded: {refused[0][1]}", len(refused))
+            if self._refuse is not None:
+                self._refuse(section.target, refused)
+        return [tup for place, tup in enumerate(tuples) if place not in bad]
 
     def _deliver_tracking(self, section: TrackingSection) -> None:
         kind = TRACKING.get(section.kind)
@@ -169,3 +193,10 @@ class Receive:
                 return None
             self._origins[task, stream] = found
         return found
+
+
+def _why_refused(origin: Origin, value: BadValue) -> str:
+    return (
+        f"a tuple from component {origin.component!r}, stream {origin.stream!r}, was failed, since its field "
+        f"{origin.fields[value.position]!r} cannot be decoded: {value.why}"
+    )

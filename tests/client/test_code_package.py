@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import json
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -136,6 +138,19 @@ def test_the_same_files_make_the_same_package(tmp_path: Path) -> None:
         assert json.loads(archive.read(MANIFEST))["files"] == 2
 
 
+def test_what_its_owner_may_execute_stays_so_and_nothing_else_of_a_mode(tmp_path: Path) -> None:
+    root = project(tmp_path / "project", ["run", "others.sh", "plain.py"])
+    (root / "run").chmod(0o4700)
+    (root / "others.sh").chmod(0o655)
+    (root / "plain.py").chmod(0o600)
+    packed = build_package(project_files(root), tmp_path / "1.zip")
+    with zipfile.ZipFile(packed.path) as archive:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in archive.infolist()}
+    assert modes == {"run": 0o755, "others.sh": 0o644, "plain.py": 0o644, MANIFEST: 0o644}
+    (root / "run").chmod(0o755)
+    assert build_package(project_files(root), tmp_path / "2.zip").sha256 == packed.sha256
+
+
 def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = project(tmp_path / "project", ["a.py", "b.py"])
     monkeypatch.setattr(code_package, "FILES_MAX", 1)
@@ -190,8 +205,58 @@ def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
 def test_modules_beside_a_file_are_found_once_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = project(tmp_path, ["beside_for_package_test.py", "unused.py"])
     monkeypatch.syspath_prepend(str(root))
-    __import__("beside_for_package_test")
+    importlib.import_module("beside_for_package_test")
     assert set(imported_files(root)) == {"beside_for_package_test.py"}
+
+
+def imported(monkeypatch: pytest.MonkeyPatch, path: Path, *names: str) -> None:
+    """Import modules as a program does that has `path` on its own, and forget them after the test."""
+    monkeypatch.syspath_prepend(str(path))
+    for name in names:
+        importlib.import_module(name)
+        monkeypatch.setitem(sys.modules, name, sys.modules.pop(name))
+
+
+def test_imported_files_have_the_names_that_they_were_imported_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path / "project", ["versions/linked_a.py", "versions/pkg/__init__.py", "versions/pkg/bolts.py"])
+    (root / "linked_a.py").symlink_to("versions/linked_a.py")
+    (root / "linked_pkg").symlink_to("versions/pkg")
+    (tmp_path / "current").symlink_to("project")
+    imported(monkeypatch, tmp_path / "current", "linked_a", "linked_pkg", "linked_pkg.bolts")
+    files = imported_files(tmp_path / "current")
+    assert set(files) == {"linked_a.py", "linked_pkg/__init__.py", "linked_pkg/bolts.py"}
+    assert files == imported_files(root)
+    with zipfile.ZipFile(build_package(files, tmp_path / "1.zip").path) as archive:
+        assert archive.read("linked_a.py") == b"# versions/linked_a.py"
+
+
+def test_what_was_imported_by_a_link_elsewhere_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path / "project", ["linked_b/__init__.py", ".venv/lib/site-packages/c.py"])
+    elsewhere = root / ".venv" / "lib" / "site-packages"  # as installers link a project that is worked on
+    (elsewhere / "linked_b").symlink_to(root / "linked_b")
+    imported(monkeypatch, elsewhere, "linked_b")
+    assert set(imported_files(root)) == {"linked_b/__init__.py"}
+
+
+def test_an_imported_link_out_of_the_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    project(tmp_path / "shared", ["linked_c.py", "site-packages/linked_d.py"])
+    (root / "linked_c.py").symlink_to("../shared/linked_c.py")
+    (root / "environment").symlink_to("../shared")
+    imported(monkeypatch, root / "environment" / "site-packages", "linked_d")
+    assert imported_files(root) == {}  # what is installed is no file of the program
+    imported(monkeypatch, root, "linked_c")
+    with pytest.raises(PackageError, match=r"linked_c\.py is a link to .*, outside of the project: copy the file$"):
+        imported_files(root)
+
+
+def test_what_is_installed_is_not_packed_for_a_program_that_is_installed_too() -> None:
+    assert imported_files(Path(os.__file__).parent) == {}
+    assert imported_files(Path(pytest.__file__).parent.parent) == {}
 
 
 def test_requirements_and_wheels_travel_with_their_hashes(tmp_path: Path) -> None:

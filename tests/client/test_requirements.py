@@ -79,6 +79,72 @@ def test_included_files_become_part_and_stay_in_the_project(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "storm-cluster @ file:///tmp/dist/storm_cluster-0.9.0-py3-none-any.whl",  # pip freeze
+        "storm-cluster @ file:///tmp/storm#sha256=aa ; python_version >= '3.11'",
+        "-e git+https://example.org/storm.git@abc#egg=storm_cluster",
+        "./dist/storm_cluster-0.9.0-cp311-cp311-linux_x86_64.whl --hash=sha256:aa",  # uv export
+        "../my dist/storm_cluster-0.9.0.tar.gz ; python_version >= '3.11' --hash=sha256:aa",
+        "file:///tmp/Storm_Cluster-0.9.0-py3-none-any.whl#sha256=aa",
+    ],
+)
+def test_what_asks_for_this_package_is_left_out_wherever_it_was_installed_from(tmp_path: Path, line: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"a==1\n{line}\n")
+    assert lines(tmp_path) == ("a==1",)
+    (tmp_path / "uv.lock").touch()
+    found = find_requirements(tmp_path, None, lambda directory: f"{line}\nb==2\n")
+    assert found is not None
+    assert found.lines == ("b==2",)
+
+
+def test_so_it_is_in_a_pyproject_and_a_pylock(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["a", "storm-cluster @ file:///tmp/storm"]\n')
+    assert lines(tmp_path) == ("a",)
+    (tmp_path / "pylock.toml").write_text(
+        f'{PYLOCK_OF_X}sdist = {{hashes = {{sha256 = "{"a" * 64}"}}}}\n'
+        "[[packages]]\nname = 'storm-cluster'\ndirectory = {path = '../storm'}\n"
+        "[[packages]]\nname = 'Storm_Cluster'\nversion = '1'\narchive = {path = 'storm.whl'}\n"
+    )
+    assert lines(tmp_path) == (f"x==1 --hash=sha256:{'a' * 64}",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "other @ file:///tmp/storm_cluster-0.9.0-py3-none-any.whl",
+        "./storm_cluster_extras-0.9.0-py3-none-any.whl",
+        "--find-links ./storm_cluster-0.9.0-py3-none-any.whl",
+    ],
+)
+def test_what_only_looks_like_this_package_is_not(tmp_path: Path, line: str) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    with pytest.raises(PackageError, match=r"requirements\.txt, line 1: .*by --wheelhouse"):
+        lines(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_file"),
+    [
+        ("x @ file:///tmp/x-1-py3-none-any.whl", True),
+        ("./x-1-py3-none-any.whl --hash=sha256:aa", True),
+        ("-e ../x", True),
+        ("--find-links wheels", False),
+        ("x==", False),
+    ],
+)
+def test_what_to_write_for_a_file_is_said(tmp_path: Path, line: str, is_file: bool) -> None:
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    with pytest.raises(PackageError) as raised:
+        lines(tmp_path)
+    assert str(raised.value).endswith("by --wheelhouse, and write `name==version` instead") == is_file
+    (tmp_path / "uv.lock").touch()
+    with pytest.raises(PackageError) as raised:
+        find_requirements(tmp_path, None, lambda directory: line)
+    assert str(raised.value).endswith(", and write `name==version` into a list for --requirements") == is_file
+
+
+@pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
         ("requirements.txt", "a\n\n-e .\n", r"requirements\.txt, line 3: the requirement '-e \.' names a directory"),

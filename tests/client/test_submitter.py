@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
 import sys
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -294,10 +296,46 @@ def test_where_no_nimbus_is_there_at_first_nothing_is_repeated(tmp_path: Path) -
     assert (script.submitted, clock.now()) == ([], 0)
 
 
+def runs(monkeypatch: pytest.MonkeyPatch, program: Path, name: str | None) -> None:
+    """Have this process be one of `python program`, or `python -m name`."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__file__", str(program), raising=False)
+    monkeypatch.setattr(main, "__spec__", None if name is None else ModuleSpec(name, None), raising=False)
+
+
+@pytest.mark.parametrize(("program", "name"), [("main.py", "main"), ("__main__.py", "__main__")])
+def test_a_program_in_a_package_is_packed_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, name: str
+) -> None:
+    inner = tmp_path / "project" / "orders_of_submitter_test" / "flows"
+    inner.mkdir(parents=True)
+    for file in (inner.parent / "__init__.py", inner / "__init__.py", inner / "bolts.py", inner / "versions" / program):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (inner / program).symlink_to(f"versions/{program}")  # Python goes by the name that it was told
+    (tmp_path / "project" / "requirements.txt").write_text("colours==1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "project"))
+    importlib.import_module("orders_of_submitter_test.flows.bolts")
+    for each in [each for each in sys.modules if each.startswith("orders_of_submitter_test")]:
+        monkeypatch.setitem(sys.modules, each, sys.modules.pop(each))  # so that it is forgotten after the test
+    runs(monkeypatch, inner / program, f"orders_of_submitter_test.flows.{name}")
+    packed: list[Any] = []
+
+    def build(files: dict[str, Path], target: Path, requirements: PackedRequirements) -> None:
+        packed.append((set(files), requirements.lines))
+        raise PackageError("that is all")
+
+    monkeypatch.setattr("storm.client.submitter.build_package", build)
+    with pytest.raises(PackageError, match="that is all"):
+        submit_topology("w", StormTopology(), settings=Settings.of())
+    names = {"__init__.py", "flows/__init__.py", "flows/bolts.py", f"flows/{program}"}
+    assert packed == [({f"orders_of_submitter_test/{each}" for each in names}, ("colours==1.0",))]
+
+
 def test_a_program_needs_what_is_beside_it_whatever_directories_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "run.py"), raising=False)
+    runs(monkeypatch, tmp_path / "run.py", None)
     (tmp_path / "run.py").touch()
     (tmp_path / "program").mkdir()
     (tmp_path / "program" / "uv.lock").write_text("version = 1\n")

@@ -169,6 +169,21 @@ def test_users_own_keys_are_kept_from_overrides_only(storm_yaml: Path, caplog: p
     assert "no key 'word_count.text'" in refusal(storm_yaml)
 
 
+def test_a_users_own_key_may_be_named_like_one_of_storm(storm_yaml: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = ["kafka.tls.enabled", "spark.childopts", "my.log4j.level", "orders.kerberos.realm"]
+    settings = load_settings(None, [f"{key}=1" for key in own], {})
+    assert [settings[key] for key in own] == [1, 1, 1, 1]
+    assert caplog.messages == []
+    not_own = ["topology.worker.childopts", "nimbus.childopts"]
+    settings = load_settings(None, [f"{key}=1" for key in not_own], {})
+    assert [key in settings for key in not_own] == [False, False]
+    assert caplog.messages == [f"-c {key}: {key} means nothing here: there is no JVM here" for key in not_own]
+    caplog.clear()
+    storm_yaml.write_text("kafka.tls.enabled: true\n")
+    assert "kafka.tls.enabled" not in load_settings(storm_yaml, (), {})
+    assert ["means nothing here" in message for message in caplog.messages] == [True]
+
+
 def test_a_supervisor_needs_its_port_for_itself() -> None:
     assert "6700 is one of supervisor.slots.ports too" in refusal(None, ("supervisor.thrift.port=6700",))
     assert "6628 is one of supervisor.slots.ports too" in refusal(None, ("supervisor.slots.ports=[6628]",))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storm.config.options import OPTIONS
 from storm.errors import FrameError
 from storm.messaging import batch
 from storm.messaging.batch import (
@@ -259,7 +260,12 @@ def test_a_question_or_an_answer_that_is_too_long_is_cut() -> None:
     many = tuple(range(1, INQUIRY_ROOTS_MAX + 2))
     assert read_inquiry(read_frame(inquiry_frame(SOURCE, Inquiry(1, many))).body).roots == many[:-1]
     held = Held(1, tuple((root, 1, 2) for root in many))
-    assert read_held(read_frame(held_frame(SOURCE, held)).body).entries == held.entries[:-1]
+    frame = held_frame(SOURCE, held)
+    assert read_held(read_frame(frame).body).entries == held.entries[:-1]
+    limit = OPTIONS["storm.messaging.max.message.bytes"].type
+    limit.checked(2 * len(frame))
+    with pytest.raises(ValueError, match="expected integer >= "):
+        limit.checked(len(frame))
 
 
 @pytest.mark.parametrize("read", [read_inquiry, read_held])

@@ -15,7 +15,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storm.errors import FrameError, SerializationError
-from storm.messaging.tuple_codec import CONTAINERS_MAX, check, decode_rows, encode_rows, register_type
+from storm.messaging import tuple_codec
+from storm.messaging.tuple_codec import (
+    CONTAINERS_MAX,
+    REASON_CHARS_MAX,
+    BadValue,
+    check,
+    decode_by_row,
+    decode_rows,
+    encode_rows,
+    register_type,
+)
 
 scalars = (
     st.none()
@@ -167,6 +177,101 @@ def test_a_registered_type_travels() -> None:
     assert decode_rows(encode_rows([row])) == [row]
 
 
+@dataclass(frozen=True)
+class Coin:
+    cents: int
+
+
+class Panic(BaseException):
+    pass
+
+
+def coin_of(plain: int) -> Coin:
+    if plain < 0:
+        raise ValueError("x" * 10_000 if plain == -3 else "no such coin")
+    if plain == 0:
+        raise Panic("gone")
+    return Coin(plain)
+
+
+register_type("coin", Coin, lambda coin: coin.cents, coin_of)
+
+
+def test_of_rows_with_values_that_cannot_be_decoded_the_others_can() -> None:
+    payload = encode_rows([["a", Coin(5)], [("b", Coin(-1)), 2], ["c", [Coin(0)]], ["d", date(2024, 2, 29)]])
+    with pytest.raises(FrameError, match=r"no tuples.*no such coin"):
+        decode_rows(payload)
+    for data in (payload, memoryview(payload)):
+        rows, bad = decode_by_row(data, 2)
+        assert len(rows) == 4
+        assert (rows[0], rows[3]) == (["a", Coin(5)], ["d", date(2024, 2, 29)])
+        assert bad == {
+            1: BadValue(0, "`from_plain` of 'coin' raised ValueError('no such coin')"),
+            2: BadValue(1, "`from_plain` of 'coin' raised Panic('gone')"),
+        }
+
+
+def test_who_does_not_know_a_type_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = encode_rows([[Coin(5)], [6]])
+    monkeypatch.delitem(tuple_codec._registered, "coin")
+    rows, bad = decode_by_row(payload, 1)
+    assert rows[1] == [6]
+    assert list(bad) == [0]
+    assert bad[0].why.startswith("no type is registered as 'coin' in this worker: ")
+    assert "storm.register_type" in bad[0].why
+
+
+def test_of_what_a_users_error_says_some_is_told() -> None:
+    _, bad = decode_by_row(encode_rows([[Coin(-3)]]), 1)
+    assert len(bad[0].why) == REASON_CHARS_MAX
+
+
+def test_what_ends_a_thread_in_the_users_code_ends_none_here() -> None:
+    with pytest.raises(FrameError, match=r"Panic\('gone'\)"):
+        decode_rows(encode_rows([[Coin(0)]]))
+
+
+def test_an_interrupt_is_nobodys_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(plain: int) -> Coin:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(tuple_codec._registered, "coin", tuple_codec.RegisteredType("coin", Coin, int, interrupted))
+    payload = encode_rows([[Coin(5)]])
+    for decode in (decode_rows, lambda payload: decode_by_row(payload, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            decode(payload)
+
+
+NO_ROWS_OF_ONE = [
+    b"",
+    b"\xc1",
+    b"\xdd\xff\xff\xff\xff",
+    b"\x91" * 100_000,
+    b"\xc7\x0c\xff" + b"\xff" * 12,
+    msgpack.packb(1),
+    msgpack.packb([1]),
+    msgpack.packb([[1], {}]),
+    msgpack.packb([[1], msgpack.ExtType(99, b"")]),
+    msgpack.packb([[1], [1, 2]]),
+    msgpack.packb([[1], []]),
+    encode_rows([[1]])[:-1],
+    encode_rows([[1]]) + b"\x00",
+]
+
+
+@pytest.mark.parametrize("payload", NO_ROWS_OF_ONE)
+def test_bytes_that_are_no_rows_are_none_one_by_one_either(payload: bytes) -> None:
+    with pytest.raises(FrameError, match="no tuples"):
+        decode_by_row(payload, 1)
+
+
+@given(st.lists(st.lists(values, min_size=2, max_size=2), max_size=3))
+def test_good_rows_are_the_same_one_by_one(rows: list[list[Any]]) -> None:
+    got, bad = decode_by_row(encode_rows([*rows]), 2)
+    assert same(got, rows)
+    assert bad == {}
+
+
 def test_a_name_stands_for_one_type() -> None:
     register_type("path", Pair, list, lambda plain: Pair(*plain))
     with pytest.raises(ValueError, match="already stands for Pair"):
@@ -214,6 +319,16 @@ def test_arbitrary_bytes_are_rows_or_a_frame_error(payload: bytes) -> None:
     assert all(type(row) is list for row in rows)
 
 
+@given(st.binary() | st.binary().map(lambda data: b"\x92\x91" + data))
+def test_arbitrary_bytes_are_rows_of_the_width_or_a_frame_error(payload: bytes) -> None:
+    try:
+        rows, bad = decode_by_row(payload, 1)
+    except FrameError:
+        return
+    assert all(len(row) == 1 for row in rows)
+    assert set(bad) <= set(range(len(rows)))
+
+
 def deep_pack(count: int, code: int) -> bytes:
     return msgpack.packb([[msgpack.ExtType(code, msgpack.packb([{}] * count))]])  # type: ignore[no-any-return]
 
@@ -225,12 +340,26 @@ def test_a_small_frame_cannot_hold_too_many_containers(container: bytes) -> None
     payload = b"\x91\xdd" + count.to_bytes(4, "big") + container * count
     with pytest.raises(FrameError, match="more than 250,000"):
         decode_rows(payload)
+    with pytest.raises(FrameError, match="more than 250,000"):
+        decode_by_row(b"\x91" + payload, 1)
 
 
 @pytest.mark.slow
 def test_nor_can_an_extension_type_within_it() -> None:
     with pytest.raises(FrameError, match="more than 250,000"):
         decode_rows(deep_pack(CONTAINERS_MAX + 1, code=1))
+    with pytest.raises(FrameError, match="more than 250,000"):
+        decode_by_row(deep_pack(CONTAINERS_MAX + 1, code=1), 1)
+
+
+@pytest.mark.slow
+def test_nor_can_all_rows_together() -> None:
+    count = CONTAINERS_MAX + 1
+    with pytest.raises(FrameError, match="more than 250,000"):
+        decode_by_row(b"\xdd" + count.to_bytes(4, "big") + b"\x90" * count, 0)
+    half: list[Any] = [[] for _ in range(CONTAINERS_MAX // 2)]
+    with pytest.raises(FrameError, match="more than 250,000"):
+        decode_by_row(msgpack.packb([[half], [half]]), 1)
 
 
 @pytest.mark.slow

@@ -33,3 +33,10 @@ def test_topologies_are_known_by_name_and_age(cluster: Any) -> None:
     assert killed.id_of("old") == "old-1-5"
     assert killed.schedulable() == ["new-2-9"]
     assert replace(snapshot, plans={}).schedulable() == []
+
+
+def test_topologies_that_have_a_timeout_of_their_own_are_told(cluster: Any) -> None:
+    plan = plan_of(normalise(cluster.word_count(), CONF), CONF)
+    patient = replace(plan, conf={**CONF, "topology.worker.timeout.secs": 180})
+    silent = replace(plan, conf={**CONF, "topology.worker.timeout.secs": None})
+    assert ClusterSnapshot(plans={"a": plan, "b": patient, "c": silent}).own_timeouts() == {"b": 180}

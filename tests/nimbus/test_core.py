@@ -118,6 +118,16 @@ def test_a_worker_that_hangs_is_started_anew_elsewhere(two_nodes: Cluster) -> No
     assert set(after.slot_epochs.values()) == {2}
 
 
+def test_a_worker_whose_topology_has_a_longer_timeout_is_waited_for(two_nodes: Cluster) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 1, "topology.worker.timeout.secs": 60})
+    two_nodes.pass_time(130, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    two_nodes.pass_time(60)
+    assert two_nodes.assignment(topology_id) == before
+    two_nodes.pass_time(2)
+    assert two_nodes.assignment(topology_id) != before
+
+
 def test_workers_that_beat_while_a_step_takes_long_are_alive(two_nodes: Cluster) -> None:
     topology_id = two_nodes.submit()
     two_nodes.pass_time(130, beating=[topology_id])

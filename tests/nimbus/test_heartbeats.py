@@ -30,7 +30,7 @@ def beats() -> Heartbeats:
 
 
 def dead_nodes(beats: Heartbeats, live: set[str], now: float) -> set[str]:
-    return {used.slot.node_id for used in beats.dead(live, now)}
+    return {used.slot.node_id for used in beats.dead(live, {}, now)}
 
 
 def test_a_worker_has_its_grace_to_be_launched(beats: Heartbeats) -> None:
@@ -50,6 +50,23 @@ def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats
         beats.record(replace(BEAT, reported_secs=now), LEFT, now)
     assert dead_nodes(beats, BOTH, 229) == {"n2"}
     assert dead_nodes(beats, BOTH, 230) == BOTH
+
+
+@pytest.mark.parametrize(("own", "secs"), [(180, 180), (10, 30), (9_999, 600)])
+def test_a_topology_can_have_its_workers_waited_for_longer_but_not_shorter_nor_without_end(
+    beats: Heartbeats, own: int, secs: int
+) -> None:
+    left = AssignedSlot("wc-1-0", LEFT)
+    beats.record(BEAT, LEFT, 190)
+    assert left not in beats.dead(BOTH, {"wc-1-0": own}, 190 + secs)
+    assert left in beats.dead(BOTH, {"wc-1-0": own}, 191 + secs)
+    assert left in beats.dead(BOTH - {"n1"}, {"wc-1-0": own}, 201)  # its host is perhaps gone
+
+
+def test_so_it_is_while_they_are_launched(beats: Heartbeats) -> None:
+    assert beats.dead(BOTH, {"wc-1-0": 180}, 179) == frozenset()
+    assert len(beats.dead(BOTH, {"wc-1-0": 180}, 180)) == 2
+    assert len(beats.dead(BOTH, {"other-1-0": 180}, 121)) == 2
 
 
 def test_what_is_heard_counts_from_when_it_came(beats: Heartbeats) -> None:
@@ -115,13 +132,13 @@ def test_a_new_use_of_a_slot_begins_its_grace_anew(beats: Heartbeats) -> None:
     again = replace(ASSIGNMENT, version=2, slot_epochs={LEFT: 2, RIGHT: 1})
     beats.follow({"wc-1-0": again}, 200)
     assert beats.last("wc-1-0", LEFT) is None
-    assert beats.dead(BOTH, 300) == {AssignedSlot("wc-1-0", RIGHT)}
+    assert beats.dead(BOTH, {}, 300) == {AssignedSlot("wc-1-0", RIGHT)}
 
 
 def test_what_is_no_longer_assigned_is_forgotten(beats: Heartbeats) -> None:
     beats.record(BEAT, LEFT, 100)
     beats.follow({}, 200)
-    assert beats.dead(set(), 999) == frozenset()
+    assert beats.dead(set(), {}, 999) == frozenset()
     assert beats.last("wc-1-0", LEFT) is None
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from storm.blobstore.blob_store import conf_key
 from storm.blobstore.memory import MemoryBlobStore
-from storm.cluster.records import RebalanceRequest, StormBase, TopologyStatus
+from storm.cluster.records import DebugOptions, RebalanceRequest, StormBase, TopologyStatus
 from storm.errors import BlobStoreError
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.rebalancing import rebalanced_base
@@ -94,3 +95,11 @@ def test_a_full_disk_puts_the_rebalance_off(new_cluster: type[Cluster], caplog: 
     assert "cannot be rebalanced yet: no space left" in caplog.text
     cluster.blob_store.full = False
     assert pending.after(0) is not None
+
+
+def test_a_rebalance_that_says_topology_debug_is_as_storm_debug(two_nodes: Cluster) -> None:
+    pending = Pending(two_nodes, 1, **{"topology.debug": True})
+    pending.base = replace(pending.base, component_debug={"count": DebugOptions()})
+    done = pending.after(0)
+    assert done is not None
+    assert done.component_debug == {"count": DebugOptions(), pending.topology_id: DebugOptions(True, 100.0)}

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from storm.cluster.records import RebalanceRequest, TopologyStatus
+from storm.cluster.records import DebugOptions, RebalanceRequest, TopologyStatus
 from storm.errors import InvalidTopologyError
 from storm.nimbus.submission import (
     Submission,
@@ -110,3 +111,17 @@ def test_a_consumer_that_cannot_be_is_refused(cluster: Any) -> None:
     base = initial_base("wc-1-100", "wc", "me", 100, active=True)
     with pytest.raises(InvalidTopologyError, match=r"topology\.metrics.consumer.register: class must name a class"):
         prepared(base, {"topology.metrics.consumer.register": [{"argument": 1}]}, cluster.word_count(), NO_LIMITS)
+
+
+def test_what_is_to_be_debugged_is_sampled_from_the_start(cluster: Any) -> None:
+    base = initial_base("wc-1-100", "wc", "me", 100, active=True)
+    topology = cluster.word_count()
+    conf = {"topology.workers": 1}
+    assert prepared(base, conf, topology, NO_LIMITS).base.component_debug == {}
+    all_tuples, none = DebugOptions(True, 100.0), DebugOptions(False, 100.0)
+    debugged = prepared(base, {**conf, "topology.debug": True}, topology, NO_LIMITS)
+    assert debugged.base.component_debug == {"wc-1-100": all_tuples}
+    for is_on, options in ((True, all_tuples), (False, none)):
+        count = replace(topology.bolts["count"], conf={"topology.debug": is_on})
+        found = prepared(base, conf, replace(topology, bolts={"count": count}), NO_LIMITS)
+        assert found.base.component_debug == {"count": options}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import threading
 import zipfile
@@ -95,6 +96,19 @@ def test_code_is_fetched_checked_and_unpacked(store: Store) -> None:
     assert (dist(store) / "stormcode.ser").read_bytes() == b"code"
     assert (dist(store) / "code" / "bolt.py").read_text() == "x = 1"
     assert list((store.directory / "tmp").iterdir()) == []
+
+
+def test_what_was_unpacked_is_on_the_disk_before_what_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[list[str]] = []
+
+    def sync() -> None:
+        [made] = (store.directory / "tmp").iterdir()
+        synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
+
+    monkeypatch.setattr(os, "sync", sync)
+    assert store.outcome(store.topology("words-1-1")) == (BlobsState.READY, "")
+    assert synced == [["code", "code/bolt.py", "stormcode.ser", "stormconf.ser", "stormjar.jar"]]
+    assert (dist(store) / "blobs.json").exists()
 
 
 def test_what_is_here_is_not_fetched_again_also_after_a_restart(store: Store) -> None:
@@ -191,6 +205,22 @@ def test_a_directory_that_somebody_removed_is_made_again(store: Store) -> None:
         shutil.rmtree(store.directory / name)
     store.localizer.keep(frozenset({"words-1-1"}))
     assert store.outcome(assignment) == (BlobsState.READY, "")
+
+
+@pytest.mark.parametrize(
+    ("conf", "secs"),
+    [
+        (b'{"topology.worker.timeout.secs": 180}', 180),
+        (b'{"topology.worker.timeout.secs": null}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b"{", None),
+    ],
+)
+def test_a_topologys_own_timeout_stands_in_its_conf(store: Store, conf: bytes, secs: int | None) -> None:
+    assert store.localizer.own_timeout("words-1-1") is None
+    store.outcome(store.topology("words-1-1", stormconf_ser=conf))
+    assert store.localizer.own_timeout("words-1-1") == secs
 
 
 def test_code_that_nobody_uses_is_removed(store: Store) -> None:

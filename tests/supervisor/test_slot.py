@@ -255,6 +255,24 @@ def test_an_adopted_worker_runs_on_if_it_beats_and_is_replaced_if_not() -> None:
     assert story.at(140).look() == [KillWorker("sent no heartbeat for 30 s", force=True)]
 
 
+@pytest.mark.parametrize(("own", "secs"), [(180.0, 180.0), (10.0, 30.0), (9_999.0, 600.0)])
+def test_a_topology_can_have_its_worker_waited_for_longer_but_not_shorter_nor_without_end(
+    own: float, secs: float
+) -> None:
+    story = running()
+    assert (story.look(own_timeout_secs=own), story.due) == ([], 10 + secs)
+    assert story.at(10 + secs - 0.1).look() == []
+    assert story.at(10 + secs).look() == [KillWorker(f"sent no heartbeat for {secs:g} s", force=True)]
+
+
+def test_so_it_is_while_the_worker_starts() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    story.look(blobs=BlobsSeen(BlobsState.READY))
+    assert (story.look(worker=ALIVE, own_timeout_secs=180.0), story.due) == ([], 180.0)
+    assert story.at(180).look() == [KillWorker("did not start within 180 s", force=True)]
+
+
 def test_back_off_grows_to_its_limit() -> None:
     assert [back_off_secs(deaths, 60.0) for deaths in (0, 1, 2, 3, 7, 8, 1000)] == [0, 0, 1, 2, 32, 60, 60]
 

@@ -142,6 +142,26 @@ def test_of_two_workers_on_a_port_the_newer_epoch_is_adopted(shop: Shop) -> None
     assert shop.workers.processes.keys() == {newer.worker_id}, "the other one is let go of"
 
 
+def test_a_topologys_own_timeout_is_read_once_for_each_worker_also_for_one_that_is_adopted(shop: Shop) -> None:
+    asked: list[str] = []
+
+    def own_timeout(topology_id: str) -> float:
+        asked.append(topology_id)
+        return 100.0
+
+    shop.runner.own_timeout = own_timeout
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.beat(PORT, 1.0)
+    assert shop.runner.step(1.0) == 101.0
+    assert asked == ["words"]
+    successor = Shop(shop.workers)
+    successor.runner.own_timeout = own_timeout
+    successor.runner.adopt(2.0)
+    assert successor.runner.step(2.0) == 102.0
+    assert asked == ["words", "words"]
+
+
 def successor_at_100(shop: Shop) -> Shop:
     """The next supervisor, once a worker of this one could not be launched again and again."""
     shop.workers.launch_failure = "no"

@@ -28,6 +28,7 @@ from storm.config.topology_conf import effective_conf
 from storm.errors import CoordinationError, WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
 from storm.messaging.in_process import InProcessNetwork, InProcessTransport
+from storm.messaging.tuple_codec import register_type
 from storm.thrift.topology_convert import topology_to_bytes
 from storm.topology.builder import TopologyBuilder
 from storm.topology.component import Bolt, Spout
@@ -48,11 +49,14 @@ from storm.worker.launch import Launch
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storm.topology.failures import Failure
+
 TOPOLOGY_ID = "wc-1-0"
 A, B = WorkerSlot("a", 6700), WorkerSlot("b", 6700)
 REFRESH_SECS = 1.0
 acked: list[int] = []
 got: list[int] = []
+failed: list[tuple[int, Failure]] = []
 
 
 class Numbers(Spout):
@@ -74,6 +78,32 @@ class Numbers(Spout):
         self.collector.emit([message_id], message_id=message_id)
 
 
+class Even:
+    """A number that only its sender may take for even."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def even_of(number: int) -> int:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number
+
+
+register_type("even", Even, lambda even: even.number, even_of)
+
+
+class Evens(Numbers):
+    def next_tuple(self) -> None:
+        if self.last < 50:
+            self.last += 1
+            self.collector.emit([Even(self.last)], message_id=self.last)
+
+    def failed(self, message_id: Any, failure: Failure) -> None:
+        failed.append((message_id, failure))
+
+
 class Check(Bolt):
     outputs = ()
 
@@ -88,9 +118,10 @@ class Check(Bolt):
 class Story:
     """Slot A has the spout and the acker, slot B the bolt."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, spout: Spout | None = None) -> None:
         acked.clear()
         got.clear()
+        failed.clear()
         self.directory = directory
         self.clock = StandingClock()
         self.tree = MemoryTree()
@@ -101,7 +132,7 @@ class Story:
         self.settings = Settings.of()
         conf = normalise_conf({"topology.workers": 2, "topology.acker.executors": 1})
         builder = TopologyBuilder()
-        builder.set_spout("numbers", Numbers())
+        builder.set_spout("numbers", spout or Numbers())
         builder.set_bolt("check", Check()).shuffle_grouping("numbers")
         topology = normalise(builder.create_topology(), conf)
         (directory / "stormcode.ser").write_bytes(topology_to_bytes(topology))
@@ -190,6 +221,22 @@ def test_what_died_with_a_worker_is_replayed_when_it_is_back_and_not_after_the_t
     story.transports[B].close()  # it died
     story.turns(a, story.worker(B))
     assert sorted(got) == sorted(acked) == list(range(1, 51))
+
+
+def test_what_cannot_be_decoded_fails_at_once_and_says_who_could_not(tmp_path: Path) -> None:
+    story = Story(tmp_path, Evens())
+    a, b = story.worker(A), story.worker(B)
+    story.turns(a, b)
+    assert sorted(got) == sorted(acked) == list(range(2, 51, 2))
+    assert sorted(number for number, _ in failed) == list(range(1, 51, 2))
+    [told] = {failure for _, failure in failed}
+    assert (told.kind, told.component) == ("failed", "check")
+    assert b.exchange.dropped() == {"on arrival: tuples that cannot be decoded": 25}
+    b.shut_down(1.0)
+    errors = story.state.errors(TOPOLOGY_ID, "check")
+    assert len(errors) == 5
+    assert "from component 'numbers', stream 'default'" in errors[-1].text
+    assert "`from_plain` of 'even' raised ValueError('1 is odd')" in errors[-1].text
 
 
 def test_spouts_wait_for_the_peers(story: Story) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from array import array
-from typing import TYPE_CHECKING
 
+import pytest
 from exchange_parts import COUNT, LEFT, MARKS, RIGHT, SPLIT, Side, address, assignment, turns
 
 from storm.executor.inquiry import Holding, How
@@ -27,9 +28,6 @@ from storm.tuples import Tuple
 from storm.worker.backpressure import EXPIRY_SECS
 from storm.worker.exchange import ASK_AGAIN_SECS
 from storm.worker.transfer import LATE_SECS
-
-if TYPE_CHECKING:
-    import pytest
 
 VERSION_AT = 8  # docs/wire.md
 
@@ -408,18 +406,23 @@ def test_the_thread_sends_what_it_is_given_and_ends_when_told() -> None:
     assert left.exchange.failure is None
 
 
-def test_a_fault_of_the_thread_is_told() -> None:
+class Panic(BaseException):
+    """As Rust's panics are."""
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, Panic, SystemExit, asyncio.CancelledError])
+def test_a_fault_of_the_thread_is_told(raised: type[BaseException]) -> None:
     left, _ = connected_pair()
     failed = threading.Event()
 
     def fault() -> dict[int, int]:
-        raise RuntimeError("a fault")
+        raise raised("a fault")
 
     left.lanes.queue_lengths = fault  # type: ignore[method-assign]
     left.receive.delivered += 1
     left.exchange.start(failed.set)
     assert failed.wait(10)
-    assert isinstance(left.exchange.failure, RuntimeError)
+    assert isinstance(left.exchange.failure, raised)
     left.exchange.stop(10)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass
 
 import pytest
 from exchange_parts import COUNT, LEFT, RIGHT, SPLIT, NotingLanes, address, assignment
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from storm.executor.transfer import Tracking
 from storm.ids import WorkerSlot
+from storm.messaging import tuple_codec
 from storm.messaging.batch import (
     HEADER_BYTES,
     Held,
@@ -25,7 +27,7 @@ from storm.messaging.batch import (
     tuple_section,
 )
 from storm.messaging.columns import columns
-from storm.messaging.tuple_codec import encode_rows
+from storm.messaging.tuple_codec import encode_rows, register_type
 from storm.tuples import Origin, Tuple
 from storm.worker.connections import view
 from storm.worker.receive import Announcement, Receive
@@ -149,6 +151,87 @@ def test_tuples_for_a_task_that_takes_none_are_counted() -> None:
     assert receive.take(batch_frame(address(LEFT), [section()])) is None
     assert receive.dropped == {"tuples for a task that takes none": 1}
     assert receive.delivered == 0
+
+
+@dataclass(frozen=True)
+class Price:
+    cents: int
+
+
+def price_of(cents: int) -> Price:
+    if cents < 0:
+        raise ValueError("no such price")
+    if cents == 0:
+        raise SystemExit
+    return Price(cents)
+
+
+register_type("price", Price, lambda price: price.cents, price_of)
+
+
+class Refusing:
+    """A receiver that notes what it refuses: (target, [(root, edge, further roots, why), ...])."""
+
+    def __init__(self) -> None:
+        self.lanes = NotingLanes()
+        self.refused: list[tuple[int, list[tuple[int, int, dict[int, int] | None, str]]]] = []
+        self.receive = Receive(self.lanes, frozenset({2, 3}), view(assignment(), RIGHT), self.refuse)
+
+    def refuse(self, target: int, refused: list[tuple[Tuple, str]]) -> None:
+        self.refused.append((target, [(tup.root, tup.edge, tup.more, why) for tup, why in refused]))
+
+
+def prices(*cents: int) -> bytes:
+    """A section of tuples with 10, 11, ... as their roots, each of which belongs to another tree too."""
+    tuples = []
+    for i, price in enumerate(cents):
+        tup = Tuple(["a", Price(price)], SPLIT, root=10 + i, edge=20 + i)
+        tup.more = {30 + i: 40 + i}
+        tuples.append(tup)
+    parts = columns(tuples)
+    return tuple_section(2, SPLIT, parts, encode_rows(parts.rows))
+
+
+WHERE = "a tuple from component 'split', stream 'default', was failed, since its field 'n' cannot be decoded: "
+
+
+def test_tuples_that_cannot_be_decoded_are_refused_and_those_beside_them_arrive() -> None:
+    story = Refusing()
+    assert story.receive.take(batch_frame(address(LEFT), [prices(5, -1, 6, 0), section()])) is None
+    assert story.lanes.tuples == [
+        (2, [1, "a", Price(5), 10, 20]),
+        (2, [1, "a", Price(6), 12, 22]),
+        (2, [1, "a", 1, 5, 6]),
+    ]
+    raised = f"{WHERE}`from_plain` of 'price' raised "
+    assert story.refused == [
+        (2, [(11, 21, {31: 41}, f"{raised}ValueError('no such price')"), (13, 23, {33: 43}, f"{raised}SystemExit()")])
+    ]
+    assert story.receive.dropped == {"tuples that cannot be decoded": 2}
+    assert story.receive.delivered == 3
+
+
+def test_of_a_type_that_is_not_registered_here_no_tuple_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = batch_frame(address(LEFT), [prices(5, 6)])
+    monkeypatch.delitem(tuple_codec._registered, "price")
+    story = Refusing()
+    assert story.receive.take(frame) is None
+    assert story.lanes == NotingLanes()
+    [(_, refused)] = story.refused
+    assert [root for root, *_ in refused] == [10, 11]
+    assert all(why.startswith(f"{WHERE}no type is registered as 'price'") for *_, why in refused)
+    assert story.receive.dropped == {"tuples that cannot be decoded": 2}
+
+
+def test_a_malformed_section_is_dropped_as_a_whole_whatever_its_values() -> None:
+    parts = columns([Tuple(["a", Price(-1)], SPLIT, root=5, edge=6), Tuple(["a", 2], SPLIT)])
+    payload = encode_rows(parts.rows)
+    story = Refusing()
+    for wrong in (encode_rows([*parts.rows, ["a", 3]]), encode_rows([["a", Price(-1)], ["a"]]), payload + b"\x00"):
+        story.receive.take(batch_frame(address(LEFT), [tuple_section(2, SPLIT, parts, wrong)]))
+    assert story.lanes == NotingLanes()
+    assert story.refused == []
+    assert story.receive.dropped == {"a malformed section": 3}
 
 
 def rich_frame() -> bytes:
