@@ -147,3 +147,16 @@ def test_a_client_that_lets_its_events_pile_up_is_dropped(server: EmbeddedServer
         for path in paths:
             assert witness.call(wire.Create(path, b"", OPEN_ACL_UNSAFE, 0)).error == 0
         assert slow.closed_by_server()
+
+
+def test_one_reply_may_be_larger_than_the_limit(server: EmbeddedServer, witness: RawClient) -> None:
+    """A socket does not take so much at once from a client that reads."""
+    paths = [f"/{index}-{'long' * 60_000}" for index in range(80)]
+    for path in paths:
+        assert witness.call(wire.Create(path, b"", OPEN_ACL_UNSAFE, 0)).error == 0
+    with contextlib.closing(RawClient(server.port).connect(timeout_ms=60_000)) as reader:
+        for _ in range(3):
+            reader.send(wire.GetChildren("/", None))
+        assert witness.call(wire.Exists("/", None)).error == 0
+        for _ in range(3):
+            assert len(reader.read_reply().body) > sum(map(len, paths))

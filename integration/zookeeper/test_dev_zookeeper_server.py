@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from kazoo.client import KazooClient
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
 from zookeeper_raw_client import RawClient
 
+from storm.cli.dev import dev
+from storm.dev_zookeeper.connection import ClientConnection
 from storm.dev_zookeeper.database import Database
 from storm.dev_zookeeper.options import DevZooKeeperOptions
 from storm.dev_zookeeper.server import (
@@ -19,13 +22,14 @@ from storm.dev_zookeeper.server import (
     EmbeddedServer,
     MemoryJournal,
     Server,
+    make_server,
     system_moment,
     tls_context,
 )
 from storm.errors import AlreadyRunningError, ConfigError, DataDirectoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -35,6 +39,12 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients count as those of another machine: there is no address here that is sure to be none of loopback."""
+    monkeypatch.setattr(ClientConnection, "loopback", False)
 
 
 def connected(server: EmbeddedServer) -> contextlib.closing[RawClient]:
@@ -95,6 +105,7 @@ def test_faults_can_be_made_on_purpose(server: EmbeddedServer) -> None:
         assert observer.connect().session_id == session_id
 
 
+@pytest.mark.usefixtures("remote")
 def test_connections_from_one_address_are_limited(server: EmbeddedServer) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(5):
@@ -102,6 +113,7 @@ def test_connections_from_one_address_are_limited(server: EmbeddedServer) -> Non
         assert stack.enter_context(contextlib.closing(RawClient(server.port))).closed_by_server()
 
 
+@pytest.mark.usefixtures("remote")
 def test_who_has_no_session_makes_room_for_who_comes(server: EmbeddedServer) -> None:
     with contextlib.ExitStack() as stack:
         good = [stack.enter_context(connected(server)) for _ in range(3)]
@@ -109,6 +121,18 @@ def test_who_has_no_session_makes_room_for_who_comes(server: EmbeddedServer) -> 
         good.append(stack.enter_context(connected(server)))
         assert [client.call(wire.Exists("/", None)).error for client in good] == [0] * 4
         assert all(client.closed_by_server() for client in silent[:-2])
+
+
+def test_connections_from_loopback_are_limited_together_only(server: EmbeddedServer) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(8)]
+        assert [client.call(wire.Exists("/", None)).error for client in clients] == [0] * 8
+
+
+def test_there_is_room_for_all_workers_of_storm_dev() -> None:
+    most = {option.name: option.type.max for option in dev.params if isinstance(option.type, click.IntRange)}
+    workers, daemons = most["supervisors"] * most["slots"], most["supervisors"] + 2
+    assert DevZooKeeperOptions().connections_max > workers + daemons
 
 
 def test_all_connections_together_are_limited(tmp_path: Path) -> None:
@@ -122,6 +146,7 @@ def test_all_connections_together_are_limited(tmp_path: Path) -> None:
     server.stop()
 
 
+@pytest.mark.usefixtures("remote")
 def test_a_crowd_that_is_closed_does_not_fill_the_log(server: EmbeddedServer, caplog: pytest.LogCaptureFixture) -> None:
     with contextlib.ExitStack() as stack, caplog.at_level("INFO"):
         for _ in range(100):
@@ -161,3 +186,21 @@ def test_after_the_disk_refused_nothing_more_is_written_and_so_nothing_acknowled
     with pytest.raises(OSError, match="no space left"):
         asyncio.run(serve())
     assert journal.syncs == 1
+
+
+@pytest.mark.parametrize("end", [Server.stop, Server.kill])
+def test_a_request_in_the_turn_of_the_end_finds_no_closed_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: Callable[[Server], None]
+) -> None:
+    async def serve() -> None:
+        server = make_server(DevZooKeeperOptions(port=0, data_dir=tmp_path / "data"))
+
+        def end_and_take() -> None:
+            end(server)
+            server.want_commit()
+
+        await server.serve(end_and_take)
+        await asyncio.sleep(0)
+
+    asyncio.run(serve())
+    assert "Exception in callback" not in caplog.text

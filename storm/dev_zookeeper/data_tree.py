@@ -123,6 +123,13 @@ class DataTree:
             _discard(self._ephemeral_paths, node.ephemeral_owner, path)
 
 
+class Growth(NamedTuple):
+    """What a tree has more afterwards, or less where it is negative."""
+
+    nodes: int = 0
+    data_size_bytes: int = 0
+
+
 class Draft:
     """The tree as it will be: replacements over a tree that stays as it is."""
 
@@ -132,6 +139,14 @@ class Draft:
 
     def get(self, path: str) -> Node | None:
         return self._replaced[path] if path in self._replaced else self._tree.get(path)
+
+    def growth(self) -> Growth:
+        nodes = data_size_bytes = 0
+        for path, node in self._replaced.items():
+            old = self._tree.get(path)
+            nodes += (node is not None) - (old is not None)
+            data_size_bytes += _data_size_bytes(node) - _data_size_bytes(old)
+        return Growth(nodes, data_size_bytes)
 
     def apply(self, change: NodeChange, zxid: int, time_ms: int) -> None:
         self._replaced.update(replacements(self, change, zxid, time_ms))

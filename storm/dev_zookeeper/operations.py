@@ -12,6 +12,7 @@ from storm.dev_zookeeper.access_control import check_permission, readable_acl, r
 from storm.dev_zookeeper.data_tree import (
     RESERVED_PATHS,
     Draft,
+    Growth,
     check_path,
     existing,
     parent_path,
@@ -52,10 +53,11 @@ class Caller(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A write that may be done: its changes (none if it only checks), and the reply's body."""
+    """A write that may be done: its changes (none if it only checks), the reply's body, what the tree grows by."""
 
     changes: tuple[NodeChange, ...]
     body: bytes
+    growth: Growth
 
 
 def read(request: ReadRequest, tree: DataTree, caller: Caller) -> bytes:
@@ -89,7 +91,7 @@ def plan_write(request: WriteRequest, tree: DataTree, caller: Caller, zxid: int,
     if isinstance(request, MultiRequest):
         return plan.multi(request)
     body = plan.one(request)
-    return Planned(tuple(plan.changes), body)
+    return Planned(tuple(plan.changes), body, plan.draft.growth())
 
 
 class _Plan:
@@ -122,8 +124,8 @@ class _Plan:
             except RequestRefusedError as refusal:
                 undone = [ErrorCode.OK] * index
                 after = [ErrorCode.RUNTIME_INCONSISTENCY] * (len(request.operations) - index - 1)
-                return Planned((), _failed_multi_body([*undone, refusal.code, *after]))
-        return Planned(tuple(self.changes), _multi_body(bodies))
+                return Planned((), _failed_multi_body([*undone, refusal.code, *after]), Growth())
+        return Planned(tuple(self.changes), _multi_body(bodies), self.draft.growth())
 
     def _create(self, request: CreateRequest) -> bytes:
         if request.flags in CONTAINER_AND_TTL_FLAGS:

@@ -24,8 +24,9 @@ class DevZooKeeperOptions:
 
     # Limits; what is over them is closed, but too many requests at once just wait.
     # Where there is no room, connections that have not asked for a session yet go first.
-    connections_max: int = 1000  # and at most half of the files that the process may have open
-    connections_per_address_max: int = 60
+    # `storm dev` has up to 1,000 workers. Never more than half of the files that the process may have open.
+    connections_max: int = 2000
+    connections_per_address_max: int = 60  # loopback is exempt
     requests_per_turn_max: int = 1000
     turn_secs: float = 0.004  # of one connection, from when on the others have their turn
     unsent_size_max_bytes: int = 16 * 1024 * 1024

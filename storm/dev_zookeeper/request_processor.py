@@ -20,16 +20,13 @@ from storm.dev_zookeeper.protocol import (
     WATCHED_PATHS_MAX,
     AuthRequest,
     CloseRequest,
-    CreateRequest,
     ErrorCode,
     EventType,
-    MultiRequest,
     Operation,
     Permission,
     PingRequest,
     ReadRequest,
     RequestRefusedError,
-    SetDataRequest,
     SetWatchesRequest,
     SyncRequest,
     connect_reply,
@@ -47,6 +44,7 @@ from storm.errors import MalformedPacketError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from storm.dev_zookeeper.data_tree import Growth
     from storm.dev_zookeeper.database import Database
     from storm.dev_zookeeper.protocol import Acl, Request, RequestHeader, WriteRequest
     from storm.dev_zookeeper.transactions import Change
@@ -239,16 +237,18 @@ class RequestProcessor:
     def _write(
         self, connection: Connection, header: RequestHeader, request: WriteRequest, moment: Moment
     ) -> list[Command]:
-        if isinstance(request, CreateRequest | SetDataRequest | MultiRequest):
-            self._check_quota()
         database = self.database
         planned = plan_write(request, database.tree, _caller(connection), database.zxid + 1, moment.wall_ms)
+        self._check_quota(planned.growth)
         commands = self._commit(planned.changes, moment) if planned.changes else []
         return [*commands, self._reply(connection, header, ErrorCode.OK, planned.body)]
 
-    def _check_quota(self) -> None:
-        tree = self.database.tree
-        if len(tree) >= self._limits.nodes_max or tree.data_size_bytes >= self._limits.data_size_max_bytes:
+    def _check_quota(self, growth: Growth) -> None:
+        """What makes a full store smaller is let through, or it could never be emptied."""
+        tree, limits = self.database.tree, self._limits
+        too_many = growth.nodes > 0 and len(tree) + growth.nodes > limits.nodes_max
+        size_bytes = tree.data_size_bytes + growth.data_size_bytes
+        if too_many or (growth.data_size_bytes > 0 and size_bytes > limits.data_size_max_bytes):
             raise RequestRefusedError(ErrorCode.QUOTA_EXCEEDED)
 
     def _authenticate(self, connection: Connection, header: RequestHeader, request: AuthRequest) -> list[Command]:

@@ -143,8 +143,9 @@ class Server:
     def admit(self, connection: ClientConnection) -> str | None:
         self._connections[connection.connection_id] = connection
         self._processor.connected(connection.connection_id, connection.host)
-        crowd = [other for other in self._connections.values() if other.host == connection.host]
         most = self._options.connections_per_address_max
+        # Loopback is exempt, as at the Thrift server: there every worker of `storm dev` has one.
+        crowd = [] if connection.loopback else [c for c in self._connections.values() if c.host == connection.host]
         if len(crowd) > most:
             return self._make_room(crowd, f"more than {most} connections from {connection.host}")
         if len(self._connections) > self._connections_max:
@@ -201,8 +202,8 @@ class Server:
                         connection.close(reason)
 
     def _commit(self) -> None:
-        """The end of a turn: the disk first, then the clients. After a failure nothing is written or answered."""
-        if self._failure is not None:
+        """The end of a turn: the disk first, then the clients. After a stop or failure nothing is done any more."""
+        if self._stop.is_set():
             return
         self._commit_pending = False
         try:

@@ -8,13 +8,19 @@
 A file is a magic word and records; a record is its length, its CRC-32 and its bytes. A snapshot is one
 record, a log as many as were synced. The last two snapshots are kept, and the logs that lead on from the
 older one.
+
+In a log, the first transaction of each sync is followed, in its record, by a mark and the record's place in the
+file. What is before that place was on the disk already, so damage there is no torn write: the server does
+not start, rather than lose what it acknowledged. Without a mark after it, damage is a torn write, and cut.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
+import shlex
 import struct
 import zlib
 from contextlib import suppress
@@ -37,8 +43,12 @@ FORMAT = b"storm dev-zookeeper data, format 1\n"
 LOG_MAGIC = b"SDZKLOG1"
 SNAPSHOT_MAGIC = b"SDZKSNP1"
 RECORD_HEADER = struct.Struct(">II")  # length, CRC-32
+BATCH_MAGIC = b"SDZKSYNC"
+BATCH_MARK = struct.Struct(">8sQ")  # BATCH_MAGIC, the record's offset in the file
 SNAPSHOTS_KEPT = 2
 LOG_SIZE_MAX_BYTES = 64 * 1024 * 1024
+# Of directories: not ours to open, or on a file system that has no fsync for them, as autofs, or is read-only.
+CANNOT_BE_SYNCED = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EROFS}
 
 
 class SnapshotRule(NamedTuple):
@@ -56,21 +66,22 @@ class TransactionLog:
         self._directory = directory
         self._lock = lock
         self._rule = rule
-        self._unsynced: list[bytes] = []
+        self._unsynced: list[bytes] = []  # encoded transactions
         self._file = _open_for_append(path)
         self._transactions_since_snapshot = 0
         self._last_snapshot_node_count = 0
         self._last_snapshot_size_bytes = 0
 
     def append(self, transaction: Transaction) -> None:
-        self._unsynced.append(_record(encode_transaction(transaction)))
+        self._unsynced.append(encode_transaction(transaction))
         self._transactions_since_snapshot += 1
 
     def sync(self) -> None:
         """All that was appended is on the disk when this returns. Raises `OSError`: then the log must not
         be used on, because nobody knows which part is there."""
         if self._unsynced:
-            batch = b"".join(self._unsynced)
+            self._unsynced[0] += BATCH_MARK.pack(BATCH_MAGIC, self._file.tell())
+            batch = b"".join(map(_record, self._unsynced))
             self._unsynced.clear()
             _write_all(self._file, batch)
             os.fdatasync(self._file.fileno())
@@ -107,11 +118,14 @@ def open_transaction_log(
     something else or is damaged, `OSError`.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _sync_parents(directory)
     _check_format(directory)
     lock = _take_lock(directory)
     try:
+        for path in directory.glob("snapshot.*.tmp"):  # of a server that was killed as it wrote
+            path.unlink()
         if not (directory / "FORMAT").exists():
+            # Only now: who made the directory and was killed before this left no FORMAT.
+            _sync_parents(directory)
             write_snapshot(directory, Database(tick_ms, first_zxid))
             _write_durably(directory / "FORMAT", FORMAT)
         database = _last_snapshot(directory, tick_ms)
@@ -221,7 +235,9 @@ def _apply_record(database: Database, record: bytes, path: Path) -> bool:
 
 
 def _cut(path: Path, good_size: int, error: MalformedPacketError) -> None:
+    """What follows was never acknowledged. Raises `DataDirectoryError` where that is not so."""
     content = path.read_bytes()
+    _check_torn(path, content, good_size, error)
     torn = path.with_name(path.name + ".torn")
     try:
         _write_durably(torn, content[good_size:])
@@ -237,6 +253,39 @@ def _cut(path: Path, good_size: int, error: MalformedPacketError) -> None:
         os.fsync(file.fileno())
 
 
+def _check_torn(path: Path, content: bytes, good_size: int, error: MalformedPacketError) -> None:
+    """Raises `DataDirectoryError` if what is damaged at `good_size` was on the disk, whole, before."""
+    if good_size == 0:
+        if len(content) > len(LOG_MAGIC):  # it is on the disk before the first record is written
+            raise DataDirectoryError(
+                f"{path} is damaged at byte 0 ({error}), and {len(content)} bytes are in it: restore the file, "
+                "or move it away and lose the writes in it"
+            )
+        return
+    following = _batch_after(content, good_size)
+    if following is not None:
+        raise DataDirectoryError(
+            f"{path} is damaged at byte {good_size} ({error}), and acknowledged writes go on after it, at byte "
+            f"{following}: restore the file, or give up all after the damage: keep a copy, then "
+            f"`truncate --size={good_size} {shlex.quote(str(path))}`"
+        )
+
+
+def _batch_after(content: bytes, damaged_at: int) -> int | None:
+    """Where the records of a later sync than the damaged one begin; None if there are none."""
+    found = content.find(BATCH_MAGIC, damaged_at)
+    while 0 <= found <= len(content) - BATCH_MARK.size:
+        start: int = BATCH_MARK.unpack_from(content, found)[1]
+        end = found + BATCH_MARK.size
+        if damaged_at < start < found:
+            length, crc = RECORD_HEADER.unpack_from(content, start)
+            begin = start + RECORD_HEADER.size
+            if length == end - begin and zlib.crc32(content[begin:end]) == crc:
+                return start
+        found = content.find(BATCH_MAGIC, found + 1)
+    return None
+
+
 def _records(file: BinaryIO) -> Iterator[bytes]:
     """The records from here to the end. Raises `MalformedPacketError` at one that is cut short or wrong."""
     size = os.fstat(file.fileno()).st_size
@@ -244,6 +293,8 @@ def _records(file: BinaryIO) -> Iterator[bytes]:
         if len(header) < RECORD_HEADER.size:
             raise MalformedPacketError("a record's header is cut short")
         length, crc = RECORD_HEADER.unpack(header)
+        if length == 0:  # as zeros read, where a power cut left the file's size and not its bytes
+            raise MalformedPacketError("a record is empty")
         if length > size - file.tell():
             raise MalformedPacketError("a record is cut short")
         content = file.read(length)
@@ -288,11 +339,16 @@ def _write_all(file: BinaryIO, content: bytes) -> None:
 def _write_durably(path: Path, content: bytes) -> None:
     """The file is there whole, or not at all."""
     temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb", opener=_open_private) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with open(temporary, "wb", opener=_open_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):  # a full disk shall not stay full of it
+            temporary.unlink()
+        raise
     _sync_directory(path.parent)
 
 
@@ -305,10 +361,13 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _sync_parents(directory: Path) -> None:
-    """That the directory exists is on the disk when this returns, as far as this user may look."""
+    """That the directory exists is on the disk when this returns, as far as this user and its parents allow."""
     for parent in directory.absolute().parents:
-        with suppress(PermissionError):
+        try:
             _sync_directory(parent)
+        except OSError as error:
+            if error.errno not in CANNOT_BE_SYNCED:
+                raise
 
 
 def _remove_old_files(directory: Path) -> None:
@@ -316,8 +375,6 @@ def _remove_old_files(directory: Path) -> None:
     for path in snapshots[:-SNAPSHOTS_KEPT]:
         with suppress(FileNotFoundError):
             path.unlink()
-    for path in directory.glob("snapshot.*.tmp"):
-        path.unlink()
     needed_from = _zxid_of(snapshots[-SNAPSHOTS_KEPT:][0]) + 1
     logs = _log_paths(directory)
     for path, following in pairwise(logs):

@@ -92,7 +92,7 @@ def encode_transaction(transaction: Transaction) -> bytes:
 
 
 def decode_transaction(encoded: bytes) -> Transaction:
-    """Raises `MalformedPacketError`."""
+    """Bytes after the transaction are passed over: the log has some. Raises `MalformedPacketError`."""
     reader = JuteReader(encoded)
     return Transaction(reader.read_long(), reader.read_long(), reader.read_vector(lambda: _read_change(reader)))
 

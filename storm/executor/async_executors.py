@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 EXECUTED_MAX = 1000  # tuples of one task in `execute` at once; more wait in its queue
 READY_MAX = 256  # taken off the queue for whom ends before the lane's next turn; about what may end in a millisecond
-PARKED_MAX = 64  # runners of one task that have nothing to do; each takes some 3 kB
 
 _input: ContextVar[Tuple | None] = ContextVar("the tuple that this coroutine executes", default=None)
 
@@ -54,8 +53,8 @@ class AsyncBasicCollector(BasicCollector):
 class Runners:
     """The coroutines that execute one task's tuples, each of them one after the other: to start one costs as much.
 
-    `ready` are tuples off the queue that nobody has begun, `parked` runners that wait for some; `busy` counts the
-    others.
+    They stay, 3 kB each. `ready` are tuples off the queue that nobody has begun, `parked` runners that wait for some;
+    `busy` counts the others.
     """
 
     __slots__ = ("busy", "parked", "ready")
@@ -161,8 +160,6 @@ class AsyncBoltExecutor(BoltExecutor):
                     return
                 lane.note_end(call)
             runners.busy -= 1
-            if len(runners.parked) >= PARKED_MAX:
-                return
             parked = lane.loop.create_future()
             runners.parked.append(parked)
             await parked

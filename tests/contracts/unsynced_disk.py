@@ -32,6 +32,8 @@ class Left(Enum):
     NAMES = "names in directories, but no bytes of files"
     BYTES = "bytes of files, but no names in directories"
     HALF = "names, and half of the bytes that were added"
+    SIZE = "names, and sizes of files, with zeros for the bytes that were added"
+    LATER_HALF = "names, and the second half of the bytes that were added, with zeros for the first"
 
 
 class UnsyncedDisk:
@@ -122,6 +124,14 @@ class UnsyncedDisk:
                 return synced
             case Left.EVERYTHING | Left.BYTES:
                 return now
+            case _ if not now.startswith(synced):
+                return synced
+        added = now[len(synced) :]
+        half = len(added) // 2
+        match left:
             case Left.HALF:
-                kept = len(synced) if now.startswith(synced) else 0
-                return now[: kept + (len(now) - kept) // 2] if kept or not synced else synced
+                return synced + added[:half]
+            case Left.SIZE:
+                return synced + bytes(len(added))
+            case _:
+                return synced + bytes(half) + added[half:]

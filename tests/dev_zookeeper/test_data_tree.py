@@ -93,6 +93,18 @@ def test_a_draft_shows_a_change_and_leaves_the_tree_alone(changes: list[NodeChan
     assert {path: draft.get(path) for path in PATHS} == {path: tree.get(path) for path in PATHS}
 
 
+@given(st.lists(CHANGES, max_size=20), st.lists(CHANGES, max_size=8))
+def test_a_draft_tells_what_the_tree_grows_by(changes: list[NodeChange], drafted: list[NodeChange]) -> None:
+    tree, after = grown(changes), grown(changes)
+    draft = Draft(tree)
+    for change in drafted:
+        if possible(after, change):
+            draft.apply(change, 99, 990)
+            apply_change(after, change, 99, 990)
+
+    assert draft.growth() == (len(after) - len(tree), after.data_size_bytes - tree.data_size_bytes)
+
+
 def test_stats_count_as_clients_know_them() -> None:
     changes: list[NodeChange] = [
         CreateNode("/a", b"abc", OPEN_ACL, 0),

@@ -211,6 +211,31 @@ def test_limits() -> None:
     assert len(of(Disconnect, clients.send(1, kazoo_wire.Exists("/z", print)))) == 1
 
 
+def test_a_full_store_can_be_emptied() -> None:
+    clients = Clients(Limits(nodes_max=6, data_size_max_bytes=10))
+    clients.connect(1)
+    clients.send(1, kazoo_wire.Create("/a", b"12345", OPEN_ACL_UNSAFE, 0))
+    clients.send(1, kazoo_wire.Create("/b", b"12345", OPEN_ACL_UNSAFE, 0))
+    look, larger = kazoo_wire.CheckVersion("/a", -1), kazoo_wire.SetData("/b", b"123456", -1)
+    for refused in (larger, kazoo_wire.Transaction([look, larger]), kazoo_wire.Transaction([create("/c")])):
+        assert error_of(clients.send(1, refused)[-1]) == -125
+    assert clients.processor.database.tree.data_size_bytes == 10
+
+    moved = [create("/c"), kazoo_wire.Delete("/b", -1)]
+    for taken in (kazoo_wire.SetData("/b", b"54321", -1), kazoo_wire.Transaction([look, *moved])):
+        assert error_of(clients.send(1, taken)[-1]) == 0
+    assert error_of(clients.send(1, kazoo_wire.Transaction([look, kazoo_wire.Delete("/c", -1)]))[-1]) == 0
+    tree = clients.processor.database.tree
+    assert (tree.get("/b"), tree.get("/c"), tree.data_size_bytes) == (None, None, 5)
+
+
+def test_a_multi_goes_over_no_limit() -> None:
+    clients = Clients(Limits(nodes_max=6))
+    clients.connect(1)
+    assert error_of(clients.send(1, kazoo_wire.Transaction([create(f"/{i}") for i in range(3)]))[-1]) == -125
+    assert error_of(clients.send(1, kazoo_wire.Transaction([create(f"/{i}") for i in range(2)]))[-1]) == 0
+
+
 def test_sessions_are_limited_and_resumed_where_there_is_no_room_for_new_ones() -> None:
     clients = Clients(Limits(sessions_max=2))
     clients.connect(1)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
+import os
 import shutil
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +14,11 @@ from unsynced_disk import Left, PowerCut, UnsyncedDisk
 
 from storm.dev_zookeeper.database import encode_snapshot
 from storm.dev_zookeeper.protocol import OPEN_ACL
-from storm.dev_zookeeper.transaction_log import SnapshotRule, open_transaction_log
-from storm.dev_zookeeper.transactions import CreateNode, Transaction
+from storm.dev_zookeeper.transaction_log import BATCH_MARK, RECORD_HEADER, SnapshotRule, open_transaction_log
+from storm.dev_zookeeper.transactions import CreateNode, Transaction, encode_transaction
 from storm.errors import AlreadyRunningError, DataDirectoryError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storm.dev_zookeeper.database import Database
     from storm.dev_zookeeper.transaction_log import TransactionLog
 
@@ -29,14 +31,21 @@ def opened(directory: Path, rule: SnapshotRule = SELDOM) -> tuple[TransactionLog
     return open_transaction_log(directory, 2000, 1000, rule)
 
 
+def write_batch(journal: TransactionLog, database: Database, count: int, data: bytes = b"data") -> list[str]:
+    """`count` more nodes with one sync; their paths."""
+    paths = [f"/n{zxid}" for zxid in range(database.zxid + 1, database.zxid + 1 + count)]
+    for path in paths:
+        transaction = Transaction(database.zxid + 1, 5, (CreateNode(path, data, OPEN_ACL, 0),))
+        database.apply(transaction)
+        journal.append(transaction)
+    journal.sync()
+    return paths
+
+
 def write(journal: TransactionLog, database: Database, count: int) -> None:
     """`count` more nodes, each synced, and snapshots when they are due."""
     for _ in range(count):
-        zxid = database.zxid + 1
-        transaction = Transaction(zxid, 5, (CreateNode(f"/n{zxid}", b"data", OPEN_ACL, 0),))
-        database.apply(transaction)
-        journal.append(transaction)
-        journal.sync()
+        write_batch(journal, database, 1)
         journal.snapshot_if_due(database)
 
 
@@ -253,16 +262,11 @@ def test_another_format_is_refused(directory: Path) -> None:
 
 
 def acknowledge(directory: Path, count: int, acknowledged: list[str]) -> None:
-    """Open the directory, write `count` nodes, each noted once it is synced, and close it in order."""
+    """Open the directory, write `count` pairs of nodes, each noted once it is synced, and close it in order."""
     journal, database = opened(directory, VERY_OFTEN)
     try:
         for _ in range(count):
-            zxid = database.zxid + 1
-            transaction = Transaction(zxid, 5, (CreateNode(f"/n{zxid}", b"data", OPEN_ACL, 0),))
-            database.apply(transaction)
-            journal.append(transaction)
-            journal.sync()
-            acknowledged.append(f"/n{zxid}")
+            acknowledged += write_batch(journal, database, 2)
             journal.snapshot_if_due(database)
     finally:
         journal.close()
@@ -343,3 +347,180 @@ def test_a_torn_record_is_cut_off_also_where_there_is_no_room_to_keep_it(
     assert "are not kept" in caplog.text
     write(journal, database, 1)
     journal.close()
+
+
+def damage(log: Path, at: int) -> bytes:
+    """Flip a bit; the content with it."""
+    content = bytearray(log.read_bytes())
+    content[at] ^= 1
+    log.write_bytes(content)
+    return bytes(content)
+
+
+def test_zeros_at_the_end_are_a_torn_write(directory: Path) -> None:
+    """A power cut can leave the size of a file without its bytes."""
+    journal, database = opened(directory)
+    write(journal, database, 3)
+    journal.close()
+    (log,) = directory.glob("log.*")
+    log.write_bytes(log.read_bytes() + bytes(100))
+
+    journal, database = opened(directory)
+    assert database.zxid == 1003
+    write(journal, database, 1)
+    journal.close()
+    journal, database = opened(directory)
+    assert database.zxid == 1004
+    journal.close()
+
+
+@pytest.mark.parametrize("place", [0, 4, 30])  # in the length, in the checksum, in the record
+def test_damage_before_acknowledged_writes_is_refused_and_nothing_is_cut(directory: Path, place: int) -> None:
+    journal, database = opened(directory)
+    write_batch(journal, database, 2)
+    (log,) = directory.glob("log.*")
+    second = log.stat().st_size
+    write_batch(journal, database, 2)
+    third = log.stat().st_size
+    write_batch(journal, database, 2)
+    journal.close()
+    damaged = damage(log, second + place)
+
+    told = f"{log} is damaged at byte {second} .* go on after it, at byte {third}.* `truncate --size={second} {log}`"
+    with pytest.raises(DataDirectoryError, match=told):
+        opened(directory)
+    assert log.read_bytes() == damaged
+
+    os.truncate(log, second)
+    journal, database = opened(directory)
+    assert database.zxid == 1002
+    journal.close()
+
+
+def test_damage_before_writes_of_the_same_sync_is_a_torn_write(directory: Path) -> None:
+    """A disk may write the end of what it was given before the beginning."""
+    journal, database = opened(directory)
+    write(journal, database, 1)
+    (log,) = directory.glob("log.*")
+    size = log.stat().st_size
+    write_batch(journal, database, 3)
+    journal.close()
+    damage(log, size + 10)
+
+    journal, database = opened(directory)
+    assert database.zxid == 1001
+    journal.close()
+
+
+def test_data_that_looks_like_a_mark_is_none(directory: Path) -> None:
+    journal, database = opened(directory)
+    (log,) = directory.glob("log.*")
+    size = log.stat().st_size
+    for offset in (0, size, size + 20, 10**6, 2**64 - 1):
+        write_batch(journal, database, 1, BATCH_MARK.pack(b"SDZKSYNC", offset) + b"SDZKSYNC")
+    last = log.stat().st_size
+    write_batch(journal, database, 2, BATCH_MARK.pack(b"SDZKSYNC", last + 20) + b"SDZKSYNC")
+    journal.close()
+    damage(log, last + 10)
+
+    journal, database = opened(directory)
+    assert database.zxid == 1005
+    journal.close()
+
+
+def test_a_log_without_marks_is_read_too(directory: Path) -> None:
+    """As the former release wrote it."""
+    journal, database = opened(directory)
+    journal.close()
+    (log,) = directory.glob("log.*")
+    transactions = [Transaction(zxid, 5, (CreateNode(f"/n{zxid}", b"", OPEN_ACL, 0),)) for zxid in (1001, 1002)]
+    contents = [encode_transaction(transaction) for transaction in transactions]
+    records = [RECORD_HEADER.pack(len(content), zlib.crc32(content)) + content for content in contents]
+    log.write_bytes(log.read_bytes() + b"".join(records) + b"\x01")
+
+    journal, database = opened(directory)
+    assert database.zxid == 1002
+    write(journal, database, 1)
+    journal.close()
+    journal, database = opened(directory)
+    assert database.zxid == 1003
+    journal.close()
+
+
+def test_a_log_that_does_not_begin_as_one_is_refused(directory: Path) -> None:
+    journal, database = opened(directory)
+    write(journal, database, 3)
+    journal.close()
+    (log,) = directory.glob("log.*")
+    damaged = damage(log, 3)
+
+    with pytest.raises(DataDirectoryError, match=f"{log} is damaged at byte 0 .* move it away"):
+        opened(directory)
+    assert log.read_bytes() == damaged
+
+    log.rename(directory.parent / log.name)
+    journal, database = opened(directory)
+    assert database.zxid == 1000
+    journal.close()
+
+
+def test_a_snapshot_that_failed_leaves_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, database = opened(directory, OFTEN)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space left"):
+            write(journal, database, 8)
+    journal.close()
+
+    assert len(names(directory, "snapshot")) == 1
+    journal, database = opened(directory, OFTEN)
+    assert database.zxid == 1008
+    journal.close()
+
+
+def test_what_a_killed_server_left_of_a_snapshot_is_removed(directory: Path) -> None:
+    journal, _ = opened(directory)
+    journal.close()
+    (directory / "snapshot.00000000000003e9.tmp").write_bytes(b"SDZ")
+
+    journal, _ = opened(directory)
+    assert names(directory, "snapshot") == ["snapshot.00000000000003e8"]
+    journal.close()
+
+
+def refuse_to_sync(monkeypatch: pytest.MonkeyPatch, directory: Path, code: int) -> None:
+    fsync = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{descriptor}")) == directory:
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES])
+def test_directories_above_need_not_have_fsync(directory: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Those of autofs have none."""
+    refuse_to_sync(monkeypatch, directory.parent.parent, code)
+
+    journal, _ = opened(directory)
+    journal.close()
+
+
+def test_directories_above_are_synced_while_the_directory_is_new(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        refuse_to_sync(patch, directory.parent, errno.EIO)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output error"):
+                opened(directory)
+    opened(directory)[0].close()
+
+    refuse_to_sync(monkeypatch, directory.parent, errno.EIO)
+    opened(directory)[0].close()

@@ -57,3 +57,8 @@ def test_a_change_of_a_later_release_is_refused() -> None:
 
     with pytest.raises(MalformedPacketError, match="kind 77"):
         decode_transaction(bytes(encoded))
+
+
+@given(TRANSACTIONS, BYTES)
+def test_bytes_after_a_transaction_are_passed_over(transaction: Transaction, more: bytes) -> None:
+    assert decode_transaction(encode_transaction(transaction) + more) == transaction
