@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import zlib
@@ -83,14 +84,13 @@ class LocalFsBlobStore:
     def delete(self, key: str) -> None:
         place = self._place(key)
         with self._explained("delete"):
-            # Renamed first: a blob is gone at once or not at all.
-            grave = Path(tempfile.mkdtemp(dir=self._unfinished))
+            # Renamed first: a blob is gone at once or not at all. A full disk may have no room for a new directory.
+            grave = self._unfinished / f"deleted-{secrets.token_hex(16)}"
             try:
-                place.rename(grave / "deleted")
+                place.rename(grave)
             except FileNotFoundError as e:
                 raise BlobNotFoundError(f"There is no blob {key!r}.") from e
-            finally:
-                shutil.rmtree(grave, ignore_errors=True)
+            shutil.rmtree(grave, ignore_errors=True)
             _sync_directory(place.parent)
 
     def keys(self, prefix: str = "") -> list[str]:

@@ -86,10 +86,14 @@ class AckLedger:
             self.trees.marks[place] = self.trees.marks[place] & 3 | self.generation * 4
             out.note(Tracking.RESET_DONE, root)
 
-    def rotate(self) -> int:
-        """Age every tree by one; answers how many were forgotten."""
+    def rotate(self, only_remains: bool = False) -> int:
+        """Age every tree by one; answers how many were forgotten.
+
+        `only_remains`: no tree that has begun, for its spout waits without a limit; what came of a tree after its end
+        has no INIT, and never gets one.
+        """
         self.generation = (self.generation + 1) % BUCKETS
-        old = self.trees.roots_marked(self.generation * 4, 0xFC)
+        old = self.trees.roots_marked(self.generation * 4, 0xFD if only_remains else 0xFC)
         for root in old:
             self.trees.remove(self.trees.find(root))
             self.failed_by.pop(root, None)

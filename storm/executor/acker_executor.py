@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class AckerExecutor(Executor):
     """Given tracking by its lane (`receive`); tells the spouts' tasks how their trees ended."""
 
-    __slots__ = ("ledgers", "rotate_due", "timeout_secs")
+    __slots__ = ("ledgers", "only_remains", "rotate_due", "timeout_secs")
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
         self.ledgers = {task: AckLedger(surroundings.rng.getrandbits(64)) for task in executor_id.tasks()}
-        self.timeout_secs = options.message_timeout_secs if options.enable_message_timeouts else None
+        self.timeout_secs = options.message_timeout_secs
+        self.only_remains = not options.enable_message_timeouts
         self.rotate_due: float | None = None
 
     def enter(self, lane: Lane) -> None:
@@ -37,13 +38,12 @@ class AckerExecutor(Executor):
         self.ledgers[task].receive(kind, pairs, self.tracking)
 
     def turn(self, now: float) -> bool:
-        if self.timeout_secs is not None:
-            if self.rotate_due is None:
-                self.rotate_due = now + self.timeout_secs
-            elif now >= self.rotate_due:
-                self.rotate_due = now + self.timeout_secs
-                for ledger in self.ledgers.values():
-                    ledger.rotate()
+        if self.rotate_due is None:
+            self.rotate_due = now + self.timeout_secs
+        elif now >= self.rotate_due:
+            self.rotate_due = now + self.timeout_secs
+            for ledger in self.ledgers.values():
+                ledger.rotate(self.only_remains)
         return self.tracking.flush(self.id.start_task, self.lane.send_tracking)
 
     def next_due(self) -> float | None:

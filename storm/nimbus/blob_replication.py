@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from storm.blobstore.blob_store import conf_key, is_version_key
 from storm.cluster.records import BlobReplica
-from storm.errors import CoordinationError, StormError
+from storm.errors import BlobStoreError, CoordinationError, StormError
 from storm.nimbus.topology_blobs import beside, owner_of, owners
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class NoPeers:
 
 
 class BlobReplication:
-    """Owned by Nimbus's one thread. Methods may raise CoordinationError, and BlobStoreError where the disk fails."""
+    """Owned by Nimbus's one thread. Methods may raise CoordinationError, and all but `look` BlobStoreError where the
+    disk fails.
+    """
 
     def __init__(
         self, cluster_state: StormClusterState, blobs: TopologyBlobs, election: LeaderElection, wake: Watch
@@ -65,6 +67,16 @@ class BlobReplication:
         self._wake = wake
         self._announced: dict[str, str] = {}
         self._doubted: set[str] = set()  # announced contents whose node changed since it was read; watches add to it
+
+    def look(
+        self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool
+    ) -> frozenset[TopologyId] | None:
+        """What `step` does and answers; None: this disk fails, for which no topology's workers should have to wait."""
+        try:
+            return self.step(bases, contents, leads=leads)
+        except BlobStoreError as error:
+            log.error("%s", error)
+            return None
 
     def step(
         self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool

@@ -22,6 +22,7 @@ from storm.cluster.records import DebugOptions, LogConfig, RebalanceRequest, Sto
 from storm.config.topology_conf import effective_conf
 from storm.errors import (
     BadVersionError,
+    BlobStoreError,
     ConfigError,
     CoordinationError,
     InvalidTopologyError,
@@ -163,9 +164,8 @@ class NimbusCore:
         except RecordError as error:
             raise InvalidTopologyError(str(error)) from None
         hashes = self._blobs.create(base.topology_id, submission.plan, request.package)
-        wait = ReplicationWait.from_conf(conf)
-        until = self.clock.now() + wait.secs_max
-        pending = PendingSubmission(replace(submission.base, blob_hashes=hashes), wait.count, until)
+        wanted, wait = replace(submission.base, blob_hashes=hashes), ReplicationWait.from_conf(conf)
+        pending = PendingSubmission(wanted, wait.count, self.clock.now() + wait.secs_max)
         if wait.count > 1:
             self._replicate(pending)
         else:
@@ -216,8 +216,9 @@ class NimbusCore:
         self.require_leadership()
         if topology_id not in self.snapshot.bases:
             raise TopologyNotAliveError(unknown("topology", topology_id, self.snapshot.bases))
-        before = self.cluster_state.log_config(topology_id) or LogConfig()
-        self.cluster_state.put_log_config(topology_id, change(before))
+        self.cluster_state.put_log_config(
+            topology_id, change(self.cluster_state.log_config(topology_id) or LogConfig())
+        )
 
     def delete_blob(self, key: str) -> None:
         """Raises BlobNotFoundError; InvalidTransitionError while a topology wants it; NotLeaderError."""
@@ -273,7 +274,7 @@ class NimbusCore:
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
         self.user_blobs.look(self._remains.cluster_id, self._term)
-        spoken_of = self.replication.step(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
+        spoken_of = self.replication.look(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
         self.user_blobs.step(self.clock.now(), leads=leads)
         if leads:
             self._leading = True
@@ -282,22 +283,22 @@ class NimbusCore:
             self._follow(spoken_of)
         return self._secs_to_next_step()
 
-    def _lead(self, spoken_of: frozenset[TopologyId]) -> None:
+    def _lead(self, spoken_of: frozenset[TopologyId] | None) -> None:
         self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
         self._begin_departures()
         rebalanced = self._carry_out_due()
         self._schedule(rebalanced)
         for base, _ in rebalanced:
             self._finish_rebalance(base)
-        if self._is_time_to_clean_up():
+        if spoken_of is not None and self._is_time_to_clean_up():
             self._clean_up(spoken_of)
             self.replication.count_all(self.snapshot.bases)
 
-    def _follow(self, spoken_of: frozenset[TopologyId]) -> None:
+    def _follow(self, spoken_of: frozenset[TopologyId] | None) -> None:
         self._leader = self.election.leader()
         for pending in self._pending.fail_all(self._not_leading()):
             self._blobs.delete(pending.base.topology_id)
-        if self._is_time_to_clean_up():
+        if spoken_of is not None and self._is_time_to_clean_up():
             alive = self.snapshot.bases.keys() | self.snapshot.unreadable | spoken_of
             for topology_id in self._remains.due(self._blobs.owners() - alive, self.snapshot.lost, self.clock.now()):
                 self._blobs.delete(topology_id)
@@ -381,7 +382,11 @@ class NimbusCore:
         self.cluster_state.remove_log_config(topology_id)
         self.cluster_state.remove_errors(topology_id)
         self.replication.remove(topology_id)
-        self._blobs.delete(topology_id)
+        try:
+            self._blobs.delete(topology_id)
+        except BlobStoreError as error:  # its record stays, so it is tried again; all others need not wait for that
+            log.error("Topology %s cannot be removed yet: %s", topology_id, error)
+            return
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
 

@@ -164,6 +164,20 @@ def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path: Path, monkeypatch: 
     store.create(KEY, [b"data"])
 
 
+def test_a_full_disk_does_not_keep_a_blob_from_being_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalFsBlobStore(tmp_path)
+    store.create(KEY, [b"data"])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", full)
+        store.delete(KEY)
+    assert store.keys() == []
+    assert list(tmp_path.glob("unfinished/*")) == []
+
+
+def full(*arguments: Any, **more: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_blob_that_is_deleted_while_it_is_read_reads_on_or_is_said_to_be_gone(tmp_path: Path) -> None:
     store = LocalFsBlobStore(tmp_path)
     data = b"x" * (3 * CHUNK_BYTES)

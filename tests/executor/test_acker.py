@@ -93,6 +93,17 @@ def test_what_nothing_touches_is_forgotten_after_three_rotations() -> None:
     assert len(ledger) == 0
 
 
+def test_without_timeouts_only_what_never_begins_is_forgotten() -> None:
+    ledger = AckLedger()
+    tell(ledger, INIT, ROOT, 5)
+    assert tell(ledger, INIT, ROOT + 1, 5) is None
+    tell(ledger, FAIL, ROOT + 1, 12)
+    tell(ledger, ACK, ROOT + 1, 7)  # of a tuple of the tree that has failed
+    tell(ledger, FAIL, ROOT + 2, 12)
+    assert [ledger.rotate(only_remains=True) for _ in range(2 * BUCKETS)] == [0, 0, 2, 0, 0, 0]
+    assert (len(ledger), ledger.failed_by) == (1, {})
+
+
 def test_every_message_and_a_reset_keep_a_tree() -> None:
     ledger = AckLedger()
     tell(ledger, INIT, ROOT, 5)

@@ -505,6 +505,53 @@ class DyingBlobs(MemoryBlobStore):
         super().delete(key)
 
 
+def test_a_disk_that_refuses_to_delete_keeps_nobody_from_being_scheduled(
+    new_cluster: Callable[..., Cluster], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that became read-only does: the killed topology waits, and the others go on."""
+    cluster = new_cluster(DyingBlobs())
+    cluster.start_supervisor("a")
+    cluster.core.step()
+    killed, other = cluster.submit("killed"), cluster.submit("other")
+    cluster.core.step()
+
+    def refuse() -> None:
+        raise BlobStoreError("Read-only file system")
+
+    cluster.blob_store.before = refuse
+    cluster.core.kill("killed", 0)
+    cluster.core.rebalance("other", RebalanceRequest(num_workers=4), 0)
+    cluster.core.step()
+    assert f"Topology {killed} cannot be removed yet: Read-only file system" in caplog.text
+    assert status(cluster, killed) is TopologyStatus.KILLED
+    assignment = cluster.state.assignment(other)
+    assert assignment is not None
+    assert len(assignment.slot_epochs) == 4
+    cluster.blob_store.before = lambda: None
+    cluster.core.step()
+    assert cluster.state.topology_ids() == [other]
+
+
+def test_a_disk_that_cannot_be_read_does_neither(
+    new_cluster: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = new_cluster(DyingBlobs())
+    cluster.start_supervisor("a")
+    cluster.core.step()
+    other = cluster.submit("other")
+    cluster.core.step()
+
+    def unreadable(prefix: str = "") -> list[str]:
+        raise BlobStoreError("Input/output error")
+
+    monkeypatch.setattr(cluster.blob_store, "keys", unreadable)
+    cluster.core.rebalance("other", RebalanceRequest(num_workers=4), 0)
+    cluster.core.step()
+    assignment = cluster.state.assignment(other)
+    assert assignment is not None
+    assert len(assignment.slot_epochs) == 4
+
+
 class Death:
     """Ends a Nimbus at its n-th operation on ZooKeeper or disk: that one and all later ones fail.
 
