@@ -37,6 +37,9 @@ def show(settings: Settings, keys: tuple[str, ...], origin: bool, everything: bo
     from storm.config.settings import redacted
 
     shown = redacted(settings)
+    for prefix in keys:
+        if not any(key.startswith(prefix) for key in shown):
+            raise ConfigError(f"no key begins with {prefix!r}{did_you_mean(prefix, shown) or '; --all shows them'}")
     chosen = [key for key in sorted(shown) if not keys or key.startswith(keys)]
     if not (everything or keys or as_json):
         chosen = [key for key in chosen if settings.origin(key) != "default"]

@@ -92,11 +92,19 @@ def kill_workers(settings: Settings) -> int:
     from storm.supervisor.daemon import kill_all_workers
     from storm.supervisor.options import SupervisorOptions
 
-    directory = SupervisorOptions.from_settings(settings).supervisor_dir
-    if not directory.exists():
+    options = SupervisorOptions.from_settings(settings)
+    node_id = options.supervisor_dir / "node-id"
+    try:
+        # Its directory alone says nothing: /var/lib/storm/supervisor is the unit's whole storm.local.dir.
+        has_run = node_id.exists() or options.workers_dir.exists()
+    except OSError as error:
         raise StormError(
-            f"no supervisor has run here: there is no {directory}. Where it has a storm.local.dir of its own, as under "
-            "systemd, name that: -c storm.local.dir=..."
+            f"cannot look into {options.local_dir} ({error.strerror}): run this as the supervisor's user"
+        ) from error
+    if not has_run:
+        raise StormError(
+            f"no supervisor has run here: there is no {node_id} and no {options.workers_dir}. Where it has a "
+            "storm.local.dir of its own, as under systemd, name that: -c storm.local.dir=..."
         )
     count = kill_all_workers(settings)
     click.echo(f"{count} worker{'s' if count != 1 else ''} ended")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,17 @@ import click
 from storm.cli.options import with_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.cli.dev_cluster import DevCluster, DevPlan
     from storm.config.settings import Settings
 
 WATCH_SECS = 0.5
+OWN_KEYS = ("nimbus.seeds", "storm.local.dir", "supervisor.slots.ports")
+# This machine's storm.yaml may be that of a real cluster: it is not to open ports here, to have submissions wait for a
+# second Nimbus, or to put this cluster's blobs among the other one's.
+ONLY_BY_COMMAND = ("storm.security.insecure", "ui.host", "logviewer.host", "storm.metrics.host",
+                   "topology.min.replication.count", "blobstore.dir")  # fmt: skip
 
 
 @click.command()
@@ -55,7 +63,7 @@ def dev(settings: Settings, **options: Any) -> int:
         cluster.start()
         click.echo(first_lines(cluster.plan, settings, options))
         cluster.wait_ready()
-        click.echo(announcement(cluster))
+        click.echo(announcement(cluster, os.environ))
         while True:
             for line in cluster.restart_ended():
                 click.echo(line)
@@ -72,9 +80,7 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
     from storm.cli.dev_cluster import DevPlan
     from storm.config.settings import every_address
 
-    set_here = {key: settings[key] for key in settings if settings.origin(key) != "default" and "zookeeper" not in key}
-    for key in ("nimbus.seeds", "storm.local.dir", "supervisor.slots.ports"):
-        set_here.pop(key, None)
+    set_here = {key: settings[key] for key in settings if is_passed_on(key, settings.origin(key))}
     if options["insecure"]:
         set_here["storm.security.insecure"] = True
         set_here.setdefault("ui.host", every_address())
@@ -103,6 +109,13 @@ def plan_from(settings: Settings, options: dict[str, Any]) -> DevPlan:
     )
 
 
+def is_passed_on(key: str, origin: str) -> bool:
+    """Whether what was set for this machine's commands is for this cluster, too."""
+    if origin == "default" or key in OWN_KEYS or "zookeeper" in key:
+        return False
+    return key not in ONLY_BY_COMMAND or origin.startswith("-c")
+
+
 def ui_port(settings: Settings, options: dict[str, Any]) -> int:
     """The one that was asked for, the last of a block of ports, or ui.port; only its default gives way, to the next."""
     from storm.cli.dev_cluster import free_port
@@ -126,8 +139,8 @@ def first_lines(plan: DevPlan, settings: Settings, options: dict[str, Any]) -> s
     return "\n".join([*lines, "starting ZooKeeper (embedded, for development), Nimbus and supervisors ..."])
 
 
-def announcement(cluster: DevCluster, command: str = "storm") -> str:
-    """What a person needs to know once it runs; `command` is how they call `storm`."""
+def announcement(cluster: DevCluster, environ: Mapping[str, str]) -> str:
+    """What a person needs to know once it runs; another terminal is taken to have this one's environment."""
     plan = cluster.plan
     lines = [
         click.style("a cluster runs on this machine", bold=True),
@@ -138,10 +151,13 @@ def announcement(cluster: DevCluster, command: str = "storm") -> str:
         f"  Daemon logs {plan.directory}/logs",
         "",
         "in another terminal:",
+        *cluster.terminal_lines(environ),
+        "  storm submit FILE --name NAME",
+        "  storm list",
+        "",
+        join_lines(plan),
+        "Ctrl-C ends it.",
     ]
-    if (plan.zookeeper_port, plan.nimbus_port) != (2181, 6627):
-        lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
-    lines += [f"  {command} submit FILE --name NAME", f"  {command} list", "", join_lines(plan), "Ctrl-C ends it."]
     return "\n".join(lines)
 
 

@@ -8,7 +8,9 @@ ends the whole, with the last lines of its log. Only without the UI the cluster 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from storm.config.addresses import joined
+from storm.config.loading import environment_names
+from storm.config.options import OPTIONS
 from storm.config.settings import EVERY_ADDRESS, EVERY_IPV4_ADDRESS
 from storm.errors import AlreadyRunningError, StormError
 
@@ -83,12 +87,12 @@ class DevPlan:
     def shared_settings(self) -> dict[str, Any]:
         """What every daemon and every command is told."""
         return {
+            **self.settings,
             "storm.zookeeper.servers": ["127.0.0.1"],
             "storm.zookeeper.port": self.zookeeper_port,
             "nimbus.seeds": ["127.0.0.1"],
             "nimbus.thrift.port": self.nimbus_port,
             "logviewer.port": self.logviewer_port,
-            **self.settings,
         }
 
 
@@ -113,7 +117,12 @@ class Daemon:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=without_settings(os.environ),
             )
 
     def ended(self) -> int | None:
@@ -161,6 +170,7 @@ class DevCluster:
         self.plan = plan
         self.config_file = plan.directory / "conf" / "storm.yaml"
         self._clock = clock
+        self._lock: int | None = None
         self.zookeeper = self._daemon("dev-zookeeper", {"storm.local.dir": str(plan.directory / "zookeeper")})
         self.nimbus = self._daemon("nimbus", {"storm.local.dir": str(plan.directory / "nimbus")})
         self.supervisors = [
@@ -205,7 +215,8 @@ class DevCluster:
     def start(self) -> None:
         """Write the configuration and start everything.
 
-        Raises AlreadyRunningError where a port is taken, StormError where there is none or the directory is no good.
+        Raises AlreadyRunningError where a port or the directory is taken, StormError where there is no such port or the
+        directory is no good.
         """
         last = max(*self.plan.ports(), self.plan.logviewer_port + self.plan.supervisors - 1)
         if last > PORT_MAX:
@@ -213,12 +224,13 @@ class DevCluster:
         if self.plan.ui_port in replace(self.plan, ui_port=None).ports():
             raise StormError(f"the UI's port, {self.plan.ui_port}, is that of another daemon; {UI_HINT}")
         for port, who in self.plan.taken().items():
-            hint = "does another cluster run? `storm dev --port-base N` takes other ports"
+            hint = "does another cluster run? `storm dev --dir OTHER --port-base N` starts one beside it"
             if port == self.plan.ui_port:
                 hint = UI_HINT
             raise AlreadyRunningError(f"port {port}, for {who}, is in use: {hint}")
         try:
             self.config_file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = lock_directory(self.plan.directory)
             self.config_file.write_text(yaml.safe_dump(self.plan.shared_settings(), sort_keys=True))
         except OSError as error:
             raise StormError(f"cannot write {self.config_file}: {error.strerror}") from None
@@ -284,6 +296,7 @@ class DevCluster:
         for number in ENDING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         with contextlib.ExitStack() as last_first:  # whatever one of them raises, the others end
+            last_first.callback(self._unlock)
             for daemon in (self.zookeeper, self.nimbus, *([] if self.ui is None else [self.ui])):
                 last_first.callback(daemon.stop)
             for i, daemon in enumerate(self.supervisors):
@@ -298,8 +311,44 @@ class DevCluster:
         from storm.config.loading import load_settings
         from storm.supervisor.daemon import kill_all_workers
 
-        settings = load_settings(self.config_file, overrides(self._supervisor_settings(i)), os.environ)
-        kill_all_workers(settings)
+        overriding = overrides(self._supervisor_settings(i))
+        kill_all_workers(load_settings(self.config_file, overriding, without_settings(os.environ)))
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def terminal_lines(self, environ: Mapping[str, str]) -> list[str]:
+        """What another terminal types first, so that its commands reach this cluster whatever is configured there."""
+        written = self.plan.shared_settings()
+        winning = sorted(name for name, key in setting_variables(environ).items() if key in written)
+        export = f"export STORM_CONF_DIR={shlex.quote(str(self.config_file.parent))}"
+        return [f"  unset {' '.join(winning)}", f"  {export}"] if winning else [f"  {export}"]
+
+
+def lock_directory(directory: Path) -> int:
+    """A descriptor that owns the directory until it is closed or this process ends. Raises AlreadyRunningError."""
+    lock = os.open(directory / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AlreadyRunningError(
+            f"another storm dev uses {directory}: give this one --dir OTHER --port-base N"
+        ) from None
+    return lock
+
+
+def setting_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """{variable of the environment: the key that it sets}."""
+    return {name: key for key in OPTIONS for name in environment_names(key) if name in environ}
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """For daemons: what was set for this machine's commands is in the plan, and would win over the cluster's file."""
+    found = setting_variables(environ)
+    return {name: value for name, value in environ.items() if name not in found}
 
 
 def interrupt_on_signals() -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.logs import FOLLOW_SECS, LOOK, LOOK_SECS, NOT_KNOWN, Complaints, LogReader, LogSource, log_sources
+from storm.cli.logs import (
+    FOLLOW_SECS,
+    LOOK,
+    LOOK_SECS,
+    NOT_KNOWN,
+    Complaints,
+    LogReader,
+    LogSource,
+    log_sources,
+    supervisor_of,
+)
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
 from storm.cli.output import printable
 from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from storm.clock import Clock
     from storm.config.settings import Settings
@@ -40,11 +51,34 @@ def debug(settings: Settings, name: str, component: str | None, percent: float, 
     """
     with connect_nimbus(settings) as nimbus:
         nimbus.call("debug", name, component or "", not off, percent)
+        others = sampled_by_themselves(nimbus, name) if off and not component else []
     what = f"component {component} of {name}" if component else name
     if off:
-        click.echo(f"{what}: no samples any more")
+        click.echo(sampling_ended(what, others))
     else:
         click.echo(f"{what}: {percent:g} % of the tuples are sampled; `storm events -f {name}` shows them")
+
+
+def sampling_ended(what: str, others: Sequence[str]) -> str:
+    """For people; `others`: the components of the topology that are sampled still."""
+    if not others:
+        return f"{what}: no samples any more"
+    commands = [f"  storm debug {shlex.quote(what)} {shlex.quote(printable(other))} --off" for other in others]
+    return "\n".join([f"{what}: no samples any more, but of components that are sampled by themselves:", *commands])
+
+
+def sampled_by_themselves(nimbus: Any, name: str) -> list[str]:
+    """The components that are sampled whatever is said of the whole topology."""
+    from storm.thrift.interface import storm_thrift
+
+    t = storm_thrift()
+    options = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE)
+    info = nimbus.call("getTopologyInfoByNameWithOpts", name, options)
+    return sorted(
+        component
+        for component, debug in (info.component_debug or {}).items()
+        if component != info.id and debug.enable and debug.samplingpct
+    )
 
 
 @click.command()
@@ -128,10 +162,7 @@ class EventReading:
 
 def open_events(source: LogSource, lines: int) -> EventReader:
     """A reader of this worker's samples, through its supervisor."""
-    from storm.thrift.client import ThriftClient
-
-    supervisor = ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS)
-    return EventReader(source, supervisor, lines)
+    return EventReader(source, supervisor_of(source, NIMBUS_TIMEOUT_SECS), lines)
 
 
 class EventReader:

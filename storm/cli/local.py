@@ -10,9 +10,10 @@ import click
 
 from storm.cli.options import with_settings
 from storm.cli.output import printable
+from storm.ids import SYSTEM_COMPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from storm.config.settings import Settings
     from storm.local.local_cluster import LocalCluster
@@ -29,8 +30,9 @@ NAME = "local"
 def local(settings: Settings, path: Path, args: tuple[str, ...], seconds: float | None, every: float) -> int:
     """Run the topology of FILE_OR_DIR in this process, without any daemon, and show its figures.
 
-    Exit code 1 if a component failed.
+    Errors are told on standard error, and it goes on. Exit code 1 if a worker died, as of what a component raised.
     """
+    from storm.cli.status import component_table
     from storm.cli.submit import conf_overrides
     from storm.client.topology_file import load_topology
     from storm.local.local_cluster import LocalCluster
@@ -40,21 +42,32 @@ def local(settings: Settings, path: Path, args: tuple[str, ...], seconds: float 
     own = {key: settings[key] for key in settings if key.startswith("topology.") and settings.origin(key) != "default"}
     with LocalCluster(slots=max(4, int(loaded.conf.get("topology.workers", 1))), settings=own) as cluster:
         cluster.submit(NAME, loaded.topology, loaded.conf)
+        told: dict[str, list[str]] = {}
         try:
-            _show(cluster, seconds, every)
+            for secs in _looks(seconds, every):
+                click.echo(f"after {secs:.0f} s\n{component_table(cluster.page(NAME))}\n")
+                told = _tell_errors(cluster, told)
         except KeyboardInterrupt:
             click.echo()
-        errors = cluster.errors(NAME)
+        told = _tell_errors(cluster, told)
         cluster.kill(NAME)
-    for line in error_lines(errors):
+    return 1 if SYSTEM_COMPONENT in told else 0  # it has those of workers that died
+
+
+def _tell_errors(cluster: LocalCluster, told: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    errors = cluster.errors(NAME)
+    for line in new_error_lines(errors, told):
         click.echo(line, err=True)
-    return 1 if errors else 0
+    return errors
 
 
-def error_lines(errors: Mapping[str, Sequence[str]]) -> list[str]:
-    """The newest error of each component of {component: its errors, newest first}."""
+def new_error_lines(errors: Mapping[str, Sequence[str]], told: Mapping[str, Sequence[str]]) -> list[str]:
+    """Those of {component: its last errors, newest first} that were not among them before; oldest first."""
     return [
-        f"{click.style(component, fg='red')}: {printable(found[0], lines=True)}" for component, found in errors.items()
+        f"{click.style(component, fg='red')}: {printable(text, lines=True)}"
+        for component, found in errors.items()
+        for text in reversed(found)
+        if text not in told.get(component, ())
     ]
 
 
@@ -62,8 +75,8 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _show(cluster: LocalCluster, seconds: float | None, every: float) -> None:
-    from storm.cli.status import component_table
+def _looks(seconds: float | None, every: float) -> Iterator[float]:
+    """How many seconds have passed, now and then until all have."""
     from storm.clock import SystemClock
 
     clock = SystemClock()
@@ -71,6 +84,4 @@ def _show(cluster: LocalCluster, seconds: float | None, every: float) -> None:
     while seconds is None or clock.now() - started < seconds:
         left = every if seconds is None else min(every, seconds - (clock.now() - started))
         clock.sleep(max(0.0, left))
-        click.echo(f"after {clock.now() - started:.0f} s\n{component_table(cluster.page(NAME))}\n")
-        if cluster.errors(NAME):
-            return
+        yield clock.now() - started

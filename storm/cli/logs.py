@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.config.settings import Settings
     from storm.log_lines import Record
+    from storm.thrift.client import ThriftClient
 
     Found: TypeAlias = list[tuple[Any, Record]]  # (LogSource, record)
 
@@ -44,7 +45,7 @@ class LogSource(NamedTuple):
     topology_id: str
     host: str
     port: int
-    supervisor_port: int
+    supervisor_port: int | None  # None: Nimbus does not see its supervisor
 
     @property
     def label(self) -> str:
@@ -227,9 +228,28 @@ class Reading:
 
 def open_log(source: LogSource) -> LogReader:
     """A reader of this worker's log, through its supervisor."""
+    return LogReader(source, supervisor_of(source, NIMBUS_TIMEOUT_SECS))
+
+
+class Unseen:
+    """In place of a supervisor that Nimbus does not see."""
+
+    def __init__(self, source: LogSource) -> None:
+        self._source = source
+
+    def call(self, method: str, *arguments: object) -> Any:
+        raise StormError(f"the supervisor of {self._source.label} is not seen by Nimbus; its log is on that host")
+
+    def close(self) -> None: ...
+
+
+def supervisor_of(source: LogSource, timeout_secs: float) -> ThriftClient | Unseen:
+    """Whom to ask about this worker."""
     from storm.thrift.client import ThriftClient
 
-    return LogReader(source, ThriftClient("Supervisor", source.host, source.supervisor_port, NIMBUS_TIMEOUT_SECS))
+    if source.supervisor_port is None:
+        return Unseen(source)
+    return ThriftClient("Supervisor", source.host, source.supervisor_port, timeout_secs)
 
 
 def _print(found: Found, several: bool, as_json: bool) -> None:
@@ -270,9 +290,9 @@ def log_sources(nimbus: Any, name: str, component: str | None) -> list[LogSource
         raise StormError(f"{name} has no component {component!r}; there are {', '.join(sorted(known))}")
     ports = supervisor_ports(nimbus)
     found = [
-        LogSource(topology_id, worker.host, worker.port, ports[worker.supervisor_id])
+        LogSource(topology_id, worker.host, worker.port, ports.get(worker.supervisor_id))
         for worker in sorted(page.workers or [], key=lambda worker: (worker.host, worker.port))
-        if (component is None or component in (worker.component_to_num_tasks or {})) and worker.supervisor_id in ports
+        if component is None or component in (worker.component_to_num_tasks or {})
     ]
     if not found:
         raise StormError(f"{name} has no worker yet: nothing is assigned, so there is no log")

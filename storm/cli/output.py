@@ -172,12 +172,12 @@ class Steps:
             click.echo("\r\033[K", nl=False)
         click.echo(f"{self._label()}{': ' + result if result else ''}  {click.style(took, dim=True)}")
 
-    def failed(self) -> None:
+    def failed(self, how: str = "failed") -> None:
         """End the running step's line; the error is printed by whoever caught it."""
         if self._open and not self._quiet:
             if self._live:
                 click.echo("\r\033[K", nl=False)
-            click.echo(f"{self._label()}: {click.style('failed', fg='red')}")
+            click.echo(f"{self._label()}: {click.style(how, fg='red')}")
         self._open = False
 
     def _label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from storm.cli.options import as_json, connect_nimbus, with_settings
 from storm.errors import StormError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from storm.cli.logs import LogSource
     from storm.config.settings import Settings
 
@@ -63,11 +66,12 @@ def profile(settings: Settings, name: str, component: str, seconds: int, output:
 @WORKER_OPTION
 @as_json
 @with_settings
-def stacks(settings: Settings, name: str, component: str | None, worker: str | None, as_json: bool) -> None:
+def stacks(settings: Settings, name: str, component: str | None, worker: str | None, as_json: bool) -> int:
     """Print what each thread of the workers of topology NAME is doing at the moment; with COMPONENT only of those that
     run it.
     """
-    _tell(_sources(settings, name, component), worker, "getWorkerStacks", STACKS_SECS, as_json)
+    sources = _sources(settings, name, component)
+    return tell(sources, worker, lambda source: _ask(source, STACKS_SECS, "getWorkerStacks"), as_json)
 
 
 @click.command()
@@ -76,32 +80,43 @@ def stacks(settings: Settings, name: str, component: str | None, worker: str | N
 @WORKER_OPTION
 @as_json
 @with_settings
-def heap(settings: Settings, name: str, component: str | None, worker: str | None, as_json: bool) -> None:
+def heap(settings: Settings, name: str, component: str | None, worker: str | None, as_json: bool) -> int:
     """Print what is on the heaps of the workers of topology NAME: how many objects of which types, and how large they
     are; with COMPONENT only of those that run it.
 
     A worker counts for 15 s at most, at half its speed meanwhile; that there is more is said.
     """
-    _tell(_sources(settings, name, component), worker, "getWorkerHeap", HEAP_SECS, as_json)
+    sources = _sources(settings, name, component)
+    return tell(sources, worker, lambda source: _ask(source, HEAP_SECS, "getWorkerHeap"), as_json)
 
 
-def _tell(sources: list[LogSource], worker: str | None, method: str, timeout_secs: float, as_json: bool) -> None:
-    """What each worker says, one after the other, or only the one that was asked for."""
+def tell(sources: list[LogSource], worker: str | None, ask: Callable[[LogSource], object], as_json: bool) -> int:
+    """Print what each worker says, one after the other, or only the one that was asked for; who does not answer is told
+    on standard error. The exit code: 1 if there is one.
+    """
     from storm.cli.output import print_json, printable
 
-    found = {}
+    found, code = {}, 0
     for source in sources if worker is None else [chosen(sources, worker)]:
-        text = found[source.label] = str(_ask(source, timeout_secs, method))
+        try:
+            text = found[source.label] = str(ask(source))
+        except StormError as error:
+            click.echo(click.style(f"{source.label}: {printable(str(error), lines=True)}", fg="yellow"), err=True)
+            code = 1
+            continue
         if not as_json:
             click.echo(f"{click.style(source.label, bold=True)}\n{printable(text, lines=True)}")
     if as_json:
         print_json(found)
+    return code
 
 
 def chosen(sources: list[LogSource], worker: str | None) -> LogSource:
-    """The worker that was asked for; without a word the first. Raises StormError where it is not among them."""
+    """The worker that was asked for; without a word the first whose supervisor can be asked. Raises StormError where it
+    is not among them.
+    """
     if worker is None:
-        return sources[0]
+        return next((source for source in sources if source.supervisor_port is not None), sources[0])
     for source in sources:
         if source.label == worker:
             return source
@@ -117,7 +132,7 @@ def _sources(settings: Settings, name: str, component: str | None) -> list[LogSo
 
 
 def _ask(source: LogSource, timeout_secs: float, method: str, *arguments: object) -> object:
-    from storm.thrift.client import ThriftClient
+    from storm.cli.logs import supervisor_of
 
-    with ThriftClient("Supervisor", source.host, source.supervisor_port, timeout_secs) as supervisor:
+    with contextlib.closing(supervisor_of(source, timeout_secs)) as supervisor:
         return supervisor.call(method, source.topology_id, source.port, *arguments)

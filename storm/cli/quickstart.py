@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from storm.config.addresses import joined
 from storm.errors import StormError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.thrift.nimbus_client import NimbusClient
 
 NAME = "quickstart"
@@ -69,7 +72,7 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
             steps.done(f"on ports {cluster.plan.zookeeper_port} and {cluster.plan.nimbus_port}, with 4 worker slots")
             with _connect(cluster) as nimbus:
                 _submit(cluster, nimbus, reports, steps, _topology_conf(reports, text, workers))
-                click.echo(next_steps(cluster))
+                click.echo(next_steps(cluster, os.environ))
                 _watch(reports, clock, seconds)
                 return _finish(nimbus, reports, text, clock) if check else 0
         except KeyboardInterrupt:
@@ -132,14 +135,12 @@ def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Ste
     steps.done(", ".join(joined(worker.host, worker.port) for worker in workers))
 
 
-def next_steps(cluster: DevCluster) -> str:
+def next_steps(cluster: DevCluster, environ: Mapping[str, str]) -> str:
     """Where to look, and what to type in a second terminal, while it runs."""
     lines = []
     if cluster.plan.ui_port is not None:
         lines += [f"{click.style('In a browser:', bold=True)} {cluster.plan.ui_address()}", ""]
-    lines.append(click.style("In another terminal:", bold=True))
-    if cluster.plan.nimbus_port != DevPlan(cluster.plan.directory).nimbus_port:
-        lines.append(f"  export STORM_CONF_DIR={cluster.config_file.parent}")
+    lines += [click.style("In another terminal:", bold=True), *cluster.terminal_lines(environ)]
     commands = [
         "list",
         f"status {NAME}",

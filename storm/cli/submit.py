@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from storm.client.code_package import PackedRequirements
+    from storm.client.submitter import Worker
     from storm.client.topology_file import LoadedTopology
     from storm.config.settings import Settings
+    from storm.thrift.nimbus_client import NimbusClient
 
 
 def conf_overrides(settings: Settings) -> dict[str, Any]:
@@ -71,6 +73,9 @@ def submit(settings: Settings, path: Path, args: tuple[str, ...], name: str, as_
         loaded = load_topology(path, conf_overrides(settings), args)
         steps.done(f"{plural(len(loaded.topology.spouts), 'spout')}, {plural(len(loaded.topology.bolts), 'bolt')}")
         _pack_and_send(settings, loaded, name, steps, {**options, "as_json": as_json, "path": path})
+    except KeyboardInterrupt:
+        steps.failed("interrupted")
+        raise
     except BaseException:
         steps.failed()
         raise
@@ -118,6 +123,9 @@ def _pack_and_send(
         package = build_package(files, Path(directory) / "package.zip", None if found is None else found[1])
         steps.done(f"{plural(package.files, 'file')}, {size(package.size_bytes)}{'' if found is None else found[0]}")
         if options["dry_run"]:
+            if options["as_json"]:
+                counts = {"spouts": len(loaded.topology.spouts), "bolts": len(loaded.topology.bolts)}
+                print_json({"name": name, **counts, "files": package.files, "size_bytes": package.size_bytes})
             return
         from storm.client import submitter
         from storm.thrift.nimbus_client import NimbusClient
@@ -135,11 +143,9 @@ def _pack_and_send(
             steps.done(topology_id)
             workers = []
             if not options["no_wait"]:
-                steps.start("waiting for its workers")
                 given = options["wait_secs"]
                 limit = submitter.wait_secs(package) if given is None else given
-                workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=limit)
-                steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
+                workers = running_workers(nimbus, name, topology_id, steps, limit)
     if options["as_json"]:
         print_json({"id": topology_id, "name": name, "workers": [worker._asdict() for worker in workers]})
     elif workers:
@@ -148,3 +154,19 @@ def _pack_and_send(
         )
     else:
         click.echo(f"{name} is submitted; `storm status {name}` says when it runs.")
+
+
+def running_workers(nimbus: NimbusClient, name: str, topology_id: str, steps: Steps, limit_secs: float) -> list[Worker]:
+    """Its workers, once all run. Who interrupts the wait is told that this does not take the topology back."""
+    from storm.client import submitter
+
+    steps.start("waiting for its workers")
+    try:
+        workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=limit_secs)
+    except KeyboardInterrupt:
+        steps.failed("interrupted")
+        told = f"{name} is submitted and goes on starting; `storm status {name}` shows it, `storm kill {name}` ends it"
+        click.echo(told, err=True)
+        raise
+    steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
+    return workers

@@ -38,6 +38,13 @@ def test_show_says_where_a_value_comes_from(capsys: pytest.CaptureFixture[str]) 
     assert "-c" in shown["origin"]
 
 
+def test_a_key_that_is_none_is_not_said_to_have_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["nimbus.seed.s"], ["nimbus.thrift", "nimbus.seed.s", "--json"]):
+        code, out, err = run(capsys, "config", "show", *words)
+        assert (code, out) == (1, "")
+        assert "no key begins with 'nimbus.seed.s': did you mean 'nimbus.seeds'?" in err
+
+
 def test_a_wrong_value_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "localconfvalue", "-c", "topology.workers=abc", "topology.workers")
     assert code == 1

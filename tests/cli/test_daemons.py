@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def test_ending_workers_where_none_run_ends_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "supervisor").mkdir()
+    (tmp_path / "supervisor" / "node-id").write_text("3f0d9f4e-0000-4000-8000-000000000000\n")
     with pytest.raises(SystemExit) as ended:
         main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
     assert ended.value.code == 0
@@ -22,8 +23,21 @@ def test_ending_workers_where_no_supervisor_has_run_says_so(tmp_path: Path, caps
     with pytest.raises(SystemExit) as ended:
         main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
     assert ended.value.code == 1
-    assert f"there is no {tmp_path}/supervisor" in capsys.readouterr().err
+    assert f"there is no {tmp_path}/supervisor/node-id and no {tmp_path}/workers" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_local_directory_of_a_unit_is_not_taken_for_a_supervisors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = tmp_path / "supervisor"
+    for name in ("supervisor", "workers", "logs"):
+        (units / name).mkdir(parents=True)
+    with pytest.raises(SystemExit) as ended:
+        main(["kill-workers", "-c", f"storm.local.dir={tmp_path}"])
+    assert ended.value.code == 1
+    assert "name that: -c storm.local.dir=..." in capsys.readouterr().err
+    assert not (units / "supervisor.lock").exists()
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "x"])

@@ -86,8 +86,24 @@ def test_the_command_that_joins_another_machine_is_printed() -> None:
     assert opened.startswith("another machine joins with:\n  storm supervisor -c")
 
 
-def test_other_ports_than_storms_need_a_word_to_the_other_terminal(tmp_path: Path) -> None:
-    clock = SystemClock()
-    assert "STORM_CONF_DIR" not in announcement(DevCluster(DevPlan(tmp_path), clock))
-    moved = announcement(DevCluster(DevPlan(tmp_path, nimbus_port=9002), clock))
-    assert f"export STORM_CONF_DIR={tmp_path}/conf" in moved
+def test_the_other_terminal_is_led_to_this_cluster_whatever_is_configured_there(tmp_path: Path) -> None:
+    cluster = DevCluster(DevPlan(tmp_path), SystemClock())
+    said = announcement(cluster, {"HOME": "/x"})
+    assert f"in another terminal:\n  export STORM_CONF_DIR={tmp_path}/conf\n  storm submit" in said
+    assert "unset" not in said
+    environ = {"STORM_ZOOKEEPER_SERVERS": "[zk]", "STORM_NIMBUS_SEEDS": "[h]", "STORM_UI_TITLE": "x", "STORM_PURE": "1"}
+    assert "\n  unset STORM_NIMBUS_SEEDS STORM_ZOOKEEPER_SERVERS\n  export" in announcement(cluster, environ)
+
+
+def test_what_the_file_says_of_a_real_cluster_opens_no_ports_and_asks_for_no_second_nimbus(tmp_path: Path) -> None:
+    file = tmp_path / "storm.yaml"
+    real = {"storm.security.insecure": "true", "ui.host": "0.0.0.0", "topology.min.replication.count": "2"}
+    file.write_text("".join(f"{key}: {value}\n" for key, value in real.items()) + "nimbus.thrift.port: 7000\n")
+    environ = {"STORM_LOGVIEWER_HOST": "0.0.0.0"}
+    plan = plan_from(load_settings(file, (), environ), {**OPTIONS, "port_base": 30_000})
+    assert plan.shared_settings()["nimbus.thrift.port"] == 30_001
+    assert not {*real, "logviewer.host"} & plan.settings.keys()
+    asked = load_settings(file, ("storm.security.insecure=true", "topology.min.replication.count=1"), environ)
+    passed_on = plan_from(asked, OPTIONS).settings
+    assert (passed_on["storm.security.insecure"], passed_on["topology.min.replication.count"]) == (True, 1)
+    assert "ui.host" not in passed_on

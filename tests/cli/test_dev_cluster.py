@@ -15,6 +15,7 @@ from storm.cli.dev_cluster import (
     DevPlan,
     free_port_base,
     interrupt_on_signals,
+    lock_directory,
 )
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, StormError
@@ -57,6 +58,37 @@ def test_commands_are_told_where_the_cluster_is(tmp_path: Path) -> None:
     }
 
 
+def test_a_daemon_reads_the_clusters_file_and_no_settings_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STORM_NIMBUS_SEEDS", "STORM_STORM_ZOOKEEPER_PORT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("STORM_PURE", "0")
+    daemon = Daemon("printenv", ["sh", "-c", "env"], tmp_path / "log")
+    daemon.start(SystemClock().now())
+    wait_ended(daemon)
+    assert daemon.ended() == 0
+    seen = {line.partition("=")[0] for line in (tmp_path / "log").read_text().splitlines()}
+    assert not {"STORM_NIMBUS_SEEDS", "STORM_STORM_ZOOKEEPER_PORT"} & seen
+    assert {"STORM_PURE", "PATH"} <= seen
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_a_directory_has_one_cluster_and_its_file_stays(tmp_path: Path) -> None:
+    file = tmp_path / "conf" / "storm.yaml"
+    file.parent.mkdir()
+    file.write_text("of the one that runs")
+    held = lock_directory(tmp_path)
+    base = free_port_base(8)
+    cluster = DevCluster(DevPlan(tmp_path, base, base + 1, base + 2, base + 3), SystemClock())
+    with pytest.raises(AlreadyRunningError, match=rf"another storm dev uses {tmp_path}: .* --dir OTHER --port-base N"):
+        cluster.start()
+    cluster.stop()
+    assert file.read_text() == "of the one that runs"
+    os.close(held)
+    os.close(lock_directory(tmp_path))
+
+
 def test_a_port_in_use_is_seen(tmp_path: Path) -> None:
     base = free_port_base(8)
     plan = DevPlan(tmp_path, zookeeper_port=base, nimbus_port=base + 1, supervisor_port=base + 2, first_slot=base + 3)
@@ -64,6 +96,8 @@ def test_a_port_in_use_is_seen(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", base + 1))
         taken.listen()
         assert plan.taken() == {base + 1: "Nimbus"}
+        with pytest.raises(AlreadyRunningError, match="--dir OTHER --port-base N"):
+            DevCluster(plan, SystemClock()).start()
 
 
 def test_a_port_of_the_ui_that_is_in_use_is_told_with_what_to_do(tmp_path: Path) -> None:

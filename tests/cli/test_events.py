@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import click
 import pytest
 
-from storm.cli.events import EventReader, EventReading, event_lines
+from storm.cli.events import EventReader, EventReading, event_lines, sampled_by_themselves, sampling_ended
 from storm.cli.logs import FOLLOW_SECS, LOOK_SECS, RETRY_SECS, LogSource
 from storm.errors import (
     NimbusUnreachableError,
@@ -16,6 +16,7 @@ from storm.errors import (
     TopologyNotAliveError,
 )
 from storm.testing.simulated_clock import SimulatedClock
+from storm.thrift.interface import storm_thrift
 
 SOURCE = LogSource("w-1-2", "h", 6700, 6628)
 SPLIT = json.dumps({"time": 1_700_000_000, "component": "split", "task": 3, "stream": "default", "values": "['a', 1]"})
@@ -86,6 +87,32 @@ def test_values_of_users_move_no_terminal() -> None:
     event = {"time": 1_700_000_000, "component": "a\x1b[2J", "task": 3, "stream": "s", "values": "\x07\r['a']"}
     [line] = event_lines([json.dumps(event)], "h:6700", None, False)
     assert click.unstyle(line).endswith(r"a\x1b[2J (task 3, s)  \x07\r['a']")
+
+
+class Nimbus:
+    """Tells what of w-1-2 is sampled."""
+
+    def __init__(self, **debug: tuple[bool, float]) -> None:
+        self.debug = debug
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        assert method == "getTopologyInfoByNameWithOpts"
+        t = storm_thrift()
+        options = {name: t.DebugOptions(enable=on, samplingpct=percent) for name, (on, percent) in self.debug.items()}
+        return t.TopologyInfo(id="w-1-2", name="w", component_debug=options)
+
+
+def test_what_is_still_sampled_once_the_topology_is_not() -> None:
+    whole = {"w-1-2": (True, 10.0)}
+    assert sampled_by_themselves(Nimbus(**whole, count=(False, 10.0), none=(True, 0.0)), "w") == []
+    assert sampled_by_themselves(Nimbus(**whole, words=(True, 5.0), split=(True, 100.0)), "w") == ["split", "words"]
+
+
+def test_the_commands_that_end_all_sampling_are_told() -> None:
+    assert sampling_ended("w", []) == "w: no samples any more"
+    said = sampling_ended("w", ["a b", "split"])
+    assert said.startswith("w: no samples any more, but of components that are sampled by themselves:\n")
+    assert said.splitlines()[1:] == ["  storm debug w 'a b' --off", "  storm debug w split --off"]
 
 
 class Workers:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
-from storm.cli.local import error_lines
+from storm.cli.local import new_error_lines
 from storm.cli.main import main
 
 if TYPE_CHECKING:
@@ -36,19 +37,34 @@ topology = builder.create_topology()
 """
 
 
-@pytest.mark.parametrize(("does", "code"), [("pass", 0), ("raise ValueError('not this one')", 1)])
+ERROR = "ValueError('not this one')"
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "told"),
+    [("pass", 0, False), (f"self.collector.report_error({ERROR})", 0, True), (f"raise {ERROR}", 1, True)],
+)
 @pytest.mark.slow
-def test_a_file_runs_in_this_process(tmp_path: Path, does: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / f"local_cli_{code}.py"
+def test_a_file_runs_in_this_process(
+    tmp_path: Path, does: str, code: int, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"local_cli_{code}_{told}.py"
     file.write_text(FILE.format(does=does))
     with pytest.raises(SystemExit) as ended:
-        main(["local", str(file), "--seconds", "1", "--every", "0.5"])
+        main(["local", str(file), "--seconds", "2", "--every", "0.5"])
     captured = capsys.readouterr()
-    assert ended.value.code == code
+    assert ended.value.code == code, captured.err
     assert "numbers" in captured.out
-    assert ("ValueError: not this one" in captured.err) == bool(code)
+    assert captured.out.count("after ") == 4, "it goes on"
+    assert ("ValueError: not this one" in captured.err) == told
+
+
+def test_each_error_is_told_once() -> None:
+    told = new_error_lines({"see": ["c", "b", "a"], "__system": ["d"]}, {"see": ["b", "a"]})
+    assert [click.unstyle(line) for line in told] == ["see: c", "__system: d"]
+    assert [click.unstyle(line) for line in new_error_lines({"see": ["b", "a"]}, {})] == ["see: a", "see: b"]
 
 
 def test_what_a_component_raises_does_nothing_to_the_terminal() -> None:
-    (line,) = error_lines({"see": ["ValueError: \x1b[2J\n  two", "older"]})
+    (line,) = new_error_lines({"see": ["ValueError: \x1b[2J\n  two"]}, {})
     assert line.endswith(": ValueError: \\x1b[2J\n  two")

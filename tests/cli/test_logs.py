@@ -16,6 +16,8 @@ from storm.cli.logs import (
     Reading,
     as_dict,
     duration_secs,
+    log_sources,
+    open_log,
     pattern,
     shown,
 )
@@ -23,6 +25,7 @@ from storm.cli.merged_logs import Choice
 from storm.errors import NimbusUnreachableError, StormError, ThriftConnectionError
 from storm.log_lines import Place, Record, json_line, records, text_line
 from storm.testing.simulated_clock import SimulatedClock
+from storm.thrift.interface import storm_thrift
 
 
 class Part(NamedTuple):
@@ -209,6 +212,46 @@ def test_where_no_log_can_be_read_that_is_known(capsys: pytest.CaptureFixture[st
     assert site.begin() == []
     assert site.reading.knows_none()
     assert "h:6701" in capsys.readouterr().err
+
+
+class Nimbus:
+    """Tells of two workers of w, and sees the supervisors that `seen` names."""
+
+    def __init__(self, *seen: str, ports: tuple[int, ...] = (6700, 6701)) -> None:
+        self.seen = seen
+        self.ports = ports
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        t = storm_thrift()
+        if method == "getTopologySummaryByName":
+            return t.TopologySummary(id="w-1-2", name="w")
+        if method == "getTopologyPageInfo":
+            workers = [t.WorkerSummary(supervisor_id=f"of-{port}", host="h", port=port) for port in self.ports]
+            return t.TopologyPageInfo(id="w-1-2", workers=workers)
+        assert method == "getClusterInfo"
+        return t.ClusterSummary(
+            supervisors=[t.SupervisorSummary(supervisor_id=one, thrift_port=6628) for one in self.seen]
+        )
+
+
+def test_a_worker_whose_supervisor_is_not_seen_is_told_and_is_no_worker_less(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = log_sources(Nimbus("of-6700"), "w", None)
+    assert (one, two) == (SOURCE, OTHER._replace(supervisor_port=None))
+    site = Site()
+    unseen = open_log(two)
+    reading = Reading(lambda source: unseen if source == two else LogReader(source, LogFile(b"")), site.clock, Choice())
+    reading.look([one, two])
+    for _ in range(3):
+        reading.read()
+    [told] = capsys.readouterr().err.splitlines()
+    assert "the log of h:6701 cannot be read: the supervisor of h:6701 is not seen by Nimbus" in told
+    assert not reading.knows_none()
+    reading.look([two])
+    assert reading.knows_none()
+    with pytest.raises(StormError, match="w has no worker yet: nothing is assigned"):
+        log_sources(Nimbus("of-6700", ports=()), "w", None)
 
 
 def test_a_record_is_shown_with_level_worker_component_and_task() -> None:

@@ -33,14 +33,12 @@ def test_a_recount_begins_again_at_the_end_of_the_text(tmp_path: Path) -> None:
     assert recount(text, 0) == Counter()
 
 
-def test_the_next_steps_name_the_configuration_where_ports_are_not_storms(tmp_path: Path) -> None:
-    usual = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path), SystemClock())))
-    moved = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path, nimbus_port=9002), SystemClock())))
+def test_the_next_steps_lead_to_this_cluster(tmp_path: Path) -> None:
+    usual = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path), SystemClock()), {"STORM_NIMBUS_SEEDS": "[h]"}))
     assert "bin/storm status quickstart" in usual
-    assert "STORM_CONF_DIR" not in usual
-    assert f"export STORM_CONF_DIR={tmp_path}/conf" in moved
+    assert f"terminal:\n  unset STORM_NIMBUS_SEEDS\n  export STORM_CONF_DIR={tmp_path}/conf\n" in usual
     assert "In a browser" not in usual
-    shown = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path, ui_port=8081), SystemClock())))
+    shown = click.unstyle(next_steps(DevCluster(DevPlan(tmp_path, ui_port=8081), SystemClock()), {}))
     assert shown.startswith("In a browser: http://127.0.0.1:8081/\n")
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from wheels import make_wheel
 
 import storm.examples.word_count as example
 from storm.cli.main import main
-from storm.cli.submit import conf_overrides
+from storm.cli.output import Steps
+from storm.cli.submit import conf_overrides, running_workers
+from storm.clock import SystemClock
 from storm.config.loading import load_settings
 
 
@@ -24,6 +28,40 @@ def test_a_dry_run_loads_and_packs_and_sends_nothing(capsys: pytest.CaptureFixtu
     assert code == 0
     assert re.search(r"\[1/2\] loading .*word_count\.py: 1 spout, 2 bolts", out)
     assert re.search(r"\[2/2\] packing its code: \d files?, ", out)
+
+
+def test_a_dry_run_tells_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, example.__file__ or "", "--name", "words", "--dry-run", "--json")
+    told = json.loads(out)
+    assert (code, told["name"], told["spouts"], told["bolts"]) == (0, "words", 1, 2)
+    assert min(told["files"], told["size_bytes"]) > 0
+
+
+class Unawaited:
+    """A Nimbus for whose answer a person does not wait."""
+
+    def call(self, method: str, *args: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def test_who_does_not_wait_for_the_workers_is_told_that_the_topology_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = Steps(1, SystemClock())
+    nimbus: Any = Unawaited()
+    with pytest.raises(KeyboardInterrupt):
+        running_workers(nimbus, "words", "words-1-2", steps, 9.0)
+    told = capsys.readouterr()
+    assert told.out == "[1/1] waiting for its workers: interrupted\n"
+    assert told.err == (
+        "words is submitted and goes on starting; `storm status words` shows it, `storm kill words` ends it\n"
+    )
+
+
+def test_an_interrupt_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "interrupted_for_submit.py"
+    file.write_text("raise KeyboardInterrupt\n")
+    code, out, err = run(capsys, str(file), "--name", "w", "--dry-run")
+    assert (code, err.strip()) == (130, "interrupted")
+    assert out.endswith(": interrupted\n")
 
 
 @pytest.mark.parametrize("name", ["a/b", "", "x" * 200, "a\nb"])
