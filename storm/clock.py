@@ -66,8 +66,13 @@ def wall_millis() -> int:
 
 
 def format_wall(epoch_secs: float) -> str:
-    """`epoch_secs` as local time, `YYYY-MM-DD HH:MM:SS`, for people."""
+    """`epoch_secs` as local time, `YYYY-MM-DD HH:MM:SS`, for people at a terminal of this host."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_secs))
+
+
+def format_wall_utc(epoch_secs: float) -> str:
+    """`epoch_secs` as `YYYY-MM-DD HH:MM:SS UTC`, for people who look from anywhere, at logs beside it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch_secs))
 
 
 def format_utc(epoch_secs: float) -> str:

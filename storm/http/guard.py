@@ -121,8 +121,8 @@ class Guard:
         request_guard.check_host(headers.get("host"), self._names)
         request_guard.check_size(request.scope.get("raw_path") or b"", headers)
         request_guard.check_query(request.query_params)
-        cookie = request.cookies.get(request_guard.TOKEN_COOKIE, "")
-        request_guard.check_origin(request.method, headers, cookie, self._tokens.is_ours)
+        token = request_guard.cookie_token(request.cookies, headers.get("host", ""))
+        request_guard.check_origin(request.method, headers, token, self._tokens.is_ours)
 
 
 async def read_body(request: Request) -> bytes:

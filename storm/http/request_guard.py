@@ -38,10 +38,23 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].lower().rstrip(".")
 
 
-def check_origin(method: str, headers: Mapping[str, str], cookie_token: str, is_ours: Callable[[str], bool]) -> None:
+def token_cookie(host: str) -> str:
+    """The name of the cookie with the page's token, by the port in Host: cookies know none, and two UIs on a host must
+    not take each other's away.
+    """
+    _, _, port = host.rpartition(":")
+    return f"{TOKEN_COOKIE}-{port}" if port.isdecimal() else TOKEN_COOKIE
+
+
+def cookie_token(cookies: Mapping[str, str], host: str) -> str:
+    """Empty where there is none. A script that makes up its own cookie need not know of ports."""
+    return cookies.get(token_cookie(host)) or cookies.get(TOKEN_COOKIE, "")
+
+
+def check_origin(method: str, headers: Mapping[str, str], held_token: str, is_ours: Callable[[str], bool]) -> None:
     """Raises Problem 403 for a change that another site's page may have sent. Names of `headers` are in small letters.
 
-    `cookie_token`: what the cookie TOKEN_COOKIE holds. `is_ours` tells whether this process made a token.
+    `held_token`: what the cookie of the token holds. `is_ours` tells whether this process made a token.
     """
     if method in HARMLESS:
         return
@@ -53,7 +66,7 @@ def check_origin(method: str, headers: Mapping[str, str], cookie_token: str, is_
     if origin is not None and not _is_same(origin, headers.get("host", "")):
         raise Problem(403, f"A page of {origin[:100]} may not change anything here.")
     token = headers.get(TOKEN_HEADER, "")
-    if not hmac.compare_digest(token.encode(), cookie_token.encode()) or not is_ours(token):
+    if not hmac.compare_digest(token.encode(), held_token.encode()) or not is_ours(token):
         raise Problem(403, "The page's token is missing or too old: load the page again.")
 
 

@@ -16,7 +16,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import storm
-from storm.clock import SystemClock, format_wall
+from storm.clock import SystemClock, format_wall_utc
 from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.http.listener import listen
@@ -160,7 +160,7 @@ def http_server(options: LogviewerOptions, clock: Clock) -> uvicorn.Server:
     from storm.http.server import server_of
     from storm.logviewer.app import Logviewer, build_app
 
-    viewer = Logviewer(options, clock, format_wall)
+    viewer = Logviewer(options, clock, format_wall_utc)
     return server_of(build_app(viewer, Tokens(secrets.token_bytes(32))))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from storm.clock import format_wall
+from storm.clock import format_wall_utc
 from storm.errors import (
     CoordinationError,
     NimbusUnreachableError,
@@ -141,7 +141,7 @@ class NimbusLink:
             return Answer(error=error)
 
     def _silent(self) -> NimbusUnreachableError:
-        since = format_wall(self._silence.since_wall_secs)
+        since = format_wall_utc(self._silence.since_wall_secs)
         return NimbusUnreachableError(f"Nimbus has not answered since {since}: {self._silence.error}")
 
 

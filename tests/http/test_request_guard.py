@@ -12,7 +12,9 @@ from storm.http.request_guard import (
     check_origin,
     check_query,
     check_size,
+    cookie_token,
     host_name,
+    token_cookie,
 )
 
 NAMES = frozenset({"ui.example.org"})
@@ -90,6 +92,21 @@ def test_a_page_of_another_site_may_not(changed: dict[str, str]) -> None:
 def test_the_token_must_be_that_of_the_cookie() -> None:
     assert not allowed("POST", PAGE, "")
     assert not allowed("POST", PAGE, TOKENS.made_of("another nonce"))
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("h:8081", "storm-token-8081"), ("[::1]:80", "storm-token-80"), ("h", "storm-token"), ("[::1]", "storm-token"),
+     ("", "storm-token"), ("h:8;x=1", "storm-token")],
+)  # fmt: skip
+def test_a_cookie_is_called_by_the_port(host: str, name: str) -> None:
+    assert token_cookie(host) == name
+
+
+def test_the_cookie_of_the_port_counts_before_one_without() -> None:
+    held = {"storm-token": "plain", "storm-token-8081": "own", "storm-token-8082": "another"}
+    assert [cookie_token(held, host) for host in ("h:8081", "h:8083", "h")] == ["own", "plain", "plain"]
+    assert cookie_token({}, "h:8081") == ""
 
 
 def test_an_origin_without_a_host_is_foreign() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def test_it_serves_in_a_thread_and_ends_when_it_is_told(host: Any, embedded: Emb
             assert client.get("/api/v1/listLogs").json() == ["words-1-1/6700/worker.log"]
         content = client.get("/api/v1/download?file=words-1-1/6700/worker.log").content
         assert content == b"hello"
+        assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC<", client.get("/").text)
     embedded.stop()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", embedded.port or 0), 60)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.http.request_guard import BODY_BYTES_MAX
+from storm.http.request_guard import BODY_BYTES_MAX, Tokens
+from storm.ui.app import build_app
 from storm.ui.rest.calls import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from storm.ui.app import Ui
 
 
 HOST = "127.0.0.1:8080"
@@ -58,6 +62,17 @@ def test_an_own_page_changes_something_with_its_token(topology_id: str, client: 
     client.cookies.clear()
     refused = client.post(path, headers={**own, "x-storm-token": "random1.0"})
     assert (refused.status_code, "load the page again" in refused.json()["errorMessage"]) == (403, True)
+
+
+def test_another_ui_on_this_host_takes_no_token_away(ui: Ui, topology_id: str, client: Any) -> None:
+    path = f"{PREFIX}/topology/{topology_id}/deactivate"
+    own = {"origin": f"http://{HOST}", "sec-fetch-site": "same-origin", "x-storm-token": token(client)}
+    other = type(client)(build_app(replace(ui, tokens=Tokens(b"another secret"))))
+    other.get(f"{PREFIX}/", headers={"host": "127.0.0.1:8081"})
+    client.cookies.update(other.cookies)  # cookies know no ports
+    other.close()
+    assert len(client.cookies) == 2
+    assert client.post(path, headers=own).status_code == 200
 
 
 def test_a_second_page_leaves_the_first_its_token(client: Any) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from storm.config.addresses import joined
 from storm.diagnosis import cluster as diagnosis
 from storm.diagnosis.cluster import Cluster, Host
-from storm.diagnosis.nimbus_pages import WINDOW, WINDOW_SECS, facts, summary_facts
+from storm.diagnosis.nimbus_pages import WINDOW, facts, summary_facts
 from storm.errors import StormError
 from storm.ui.pages import troubles
 from storm.ui.pages.links import Links
+from storm.ui.pages.topology_streams import figures_secs
 from storm.ui.rest import cluster, supervisors, topologies
 from storm.ui.rest.topology_page import topology_window
 
@@ -104,10 +105,10 @@ async def _topology_pages(call: PageCall, ids: list[str]) -> dict[str, Struct]:
 
 def _topology(summary: Struct, page: Struct | None) -> dict[str, Any]:
     shown = topologies.topology(summary)
-    if page is None:
+    secs = 0 if page is None else figures_secs(page)
+    if page is None or not secs:
         return {**shown, "rates": None}
     figures = topology_window(page.topology_stats, WINDOW)
-    secs = max(1, min(WINDOW_SECS, summary.uptime_secs))
     rates = {
         "emitted": figures["emitted"] / secs,
         "acked": figures["acked"] / secs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined
@@ -37,12 +38,26 @@ async def context(call: PageCall) -> dict[str, Any]:
         "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
         "insight": insight(getattr(page, "insight", None)),
         "executors": runs,
-        "errors": list(reversed(shown["componentErrors"])),
+        "errors": list(reversed(keyed(shown["componentErrors"]))),
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
         "measured": shown.get("metrics", []),
         "receivers": sorted(one for one in streams if one.source == component),
         "groupings": {(one.source, one.stream): one.grouping for one in streams if one.target == component},
     }
+
+
+def keyed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of REST's, the oldest first: each with a `key` of its own, which it keeps while others come.
+
+    A worker reports several in the same second, so they are counted from the oldest one of it.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for one in errors:
+        place = f"{one['errorTime']} {one['errorHost']} {one['errorPort']}"
+        found.append({**one, "key": f"{place} {seen[place]}"})
+        seen[place] += 1
+    return found
 
 
 def executors(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import storm
 from storm.errors import StormError
 from storm.http.guard import EVENTS
 from storm.http.problems import REASONS, Problem
-from storm.http.request_guard import TOKEN_COOKIE
+from storm.http.request_guard import cookie_token, token_cookie
 from storm.http.responses import problem_answer
 from storm.ui.pages.last_known import LastKnown
 from storm.ui.pages.links import PAGES_OF_STORM, of_storm
@@ -70,14 +70,14 @@ class Pages:
             "reason": REASONS.get(problem.status, "Error"),
             "sentence": " ".join(problem.sentence.split()),
         }
-        return self._answer(self._site.page(ERROR_TEMPLATE, shown, frame), frame, problem.status)
+        return self._answer(request, self._site.page(ERROR_TEMPLATE, shown, frame), frame, problem.status)
 
     def _shown(self, page: Page) -> Handler:
         async def show(request: Request) -> Response:
             request.scope[PAGE] = page
             frame = self._frame(request, events=_events(request))
             html = await self._render(page, request.path_params, _query(page, request), frame)
-            return self._answer(html, frame)
+            return self._answer(request, html, frame)
 
         return show
 
@@ -125,15 +125,15 @@ class Pages:
         return {NOTICE: self._site.notice(replace(frame, problem=" ".join(sentence.split())))}
 
     def _frame(self, request: Request, events: str) -> Frame:
-        token = request.cookies.get(TOKEN_COOKIE, "")
+        token = cookie_token(request.cookies, _host(request))
         if not self._ui.tokens.is_ours(token):  # pages that are open in other tabs go on with theirs
             token = self._ui.tokens.made_of(self._ui.random_text())
         return Frame(version=storm.__version__, path=request.scope["path"], token=token, events=events)
 
-    def _answer(self, html: str, frame: Frame, status: int = 200) -> Response:
+    def _answer(self, request: Request, html: str, frame: Frame, status: int = 200) -> Response:
         answer = HTMLResponse(html.encode(errors="replace"), status)  # users' text may hold half a character
         answer.headers["content-security-policy"] = CONTENT_SECURITY_POLICY
-        answer.set_cookie(TOKEN_COOKIE, frame.token, httponly=True, samesite="strict")
+        answer.set_cookie(token_cookie(_host(request)), frame.token, httponly=True, samesite="strict")
         return answer
 
     async def _static(self, request: Request) -> Response:
@@ -148,6 +148,10 @@ class Pages:
 
 def _is_for_programs(path: str) -> bool:
     return path in FOR_PROGRAMS or (path != f"{PREFIX}/" and path.startswith(("/api", EVENTS, STATIC)))
+
+
+def _host(request: Request) -> str:
+    return request.headers.get("host", "")
 
 
 def _query(page: Page, request: Request) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from storm.clock import format_wall
+from storm.clock import format_wall_utc
 from storm.diagnosis.wording import headline
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
@@ -93,7 +93,7 @@ def environment() -> Environment:
         "percent": figures.percent,
         "coarse": figures.coarse,
         "window": pretty_window,
-        "time_of_day": format_wall,
+        "time_of_day": format_wall_utc,
         "encoded": encoded,
         "headline": headline,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined
@@ -20,7 +21,7 @@ from storm.ui.rest.log_levels import log_config as log_levels_of
 from storm.ui.rest.topology_page import topology_page, topology_window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from storm.thrift.interface import Struct
     from storm.ui.pages.history import History
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 CLUSTER_CONF_AGE_SECS = 60.0  # it changes when Nimbus starts anew
 LAST_LINES_SHOWN = 20  # of a dead worker's log
+LACKS_WORKERS = re.compile(r"Runs on \d+ of (\d+) workers\b")  # Nimbus's sentence
 SPARKLINES = (
     ("Emitted", "emitted", "tuples a second"),
     ("Acked", "acked", "tuples a second"),
@@ -61,10 +63,19 @@ async def context(call: PageCall) -> dict[str, Any]:
         "dead_workers": {one.at: one.last_lines[-LAST_LINES_SHOWN:] for one in told.dead_workers if one.last_lines},
         "log_levels": log_levels(log_levels_of(log_config)["namedLoggerLevels"], view.wall_secs),
         "workers": workers(page, shown),
-        "executor_counts": {one.name: one.executors for one in told.components if not is_system_id(one.name)},
+        "present": {
+            "numWorkers": workers_wanted(recent, shown["configuration"]),
+            "executors": {one.name: one.executors for one in told.components if not is_system_id(one.name)},
+        },
         "settings": rows,
         "own_settings": sum(one.origin == OWN for one in rows),
     }
+
+
+def workers_wanted(page: Struct, conf: Mapping[str, Any]) -> int:
+    """As many as it has, unless Nimbus says that it lacks some; where it has none, with how many it was submitted."""
+    lacks = LACKS_WORKERS.match(page.sched_status or "")
+    return int(lacks[1]) if lacks else page.num_workers or conf.get("topology.workers") or 0
 
 
 def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[str, Any]]:

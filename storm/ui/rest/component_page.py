@@ -49,9 +49,9 @@ def component_page(page: Struct, view: View) -> dict[str, Any]:
 
 
 def component_errors(errors: Sequence[Struct], topology_id: str, view: View) -> list[dict[str, Any]]:
-    """The oldest first, with their whole text."""
-    in_order = sorted(errors, key=_time)
-    return [{"error": error.error, **error_place(error, topology_id, view)} for error in in_order]
+    """The oldest first, with their whole text. `errors` are the newest first, also those of the same second."""
+    newest_first = sorted(errors, key=_time, reverse=True)
+    return [{"error": error.error, **error_place(error, topology_id, view)} for error in reversed(newest_first)]
 
 
 def _spout(page: Struct, view: View) -> dict[str, Any]:

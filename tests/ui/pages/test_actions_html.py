@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -12,12 +13,13 @@ from storm.ui.pages.site import environment
 
 NAME = "<b>&\"'"
 PAGE = """{% from "actions.html" import topology_buttons, topology_dialogs %}
-{{ topology_buttons(status, frame) }}{{ topology_dialogs("a b-1-2", name, 30, 2, {"split": 4, name: 1}) }}"""
+{{ topology_buttons(status, frame, present) }}{{ topology_dialogs("a b-1-2", name, 30, present.executors) }}"""
+PRESENT = {"numWorkers": 2, "executors": {"split": 4, NAME: 1}}
 
 
 def made(status: str, frame: Frame | None = None) -> str:
     template = environment().from_string(PAGE)
-    return template.render(status=status, name=NAME, frame=frame or Frame("0.1.0"))
+    return template.render(status=status, name=NAME, frame=frame or Frame("0.1.0"), present=PRESENT)
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,17 @@ def test_forms_are_sent_to_the_paths_of_the_api() -> None:
     }
 
 
-@pytest.mark.parametrize("workers", [["h:1"], ["h:1", "[::1]:2"]])
+def test_what_dialogs_are_filled_from_stands_with_their_buttons() -> None:
+    """The buttons' region lives, the dialogs' does not."""
+    told = made("ACTIVE").split("data-present='")[1].split("'")[0]
+    assert json.loads(told) == PRESENT
+    assert "value" not in made("ACTIVE").split('name="workers"')[1].split(">")[0]
+
+
+@pytest.mark.parametrize("workers", [["h:1"], ["h:1", "[::1]:2"], []])
 def test_what_can_be_asked_of_workers_has_a_dialog_each(workers: list[str]) -> None:
-    page = """{% from "actions.html" import worker_buttons, worker_dialogs %}{{ worker_buttons(frame) }}
-{{ worker_dialogs(name, "/topology/t", "/topology/t", workers) }}"""
+    page = """{% from "actions.html" import worker_buttons, worker_dialogs %}{{ worker_buttons(frame, workers) }}
+{{ worker_dialogs(name, "/topology/t", "/topology/t") }}"""
     html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"), workers=workers)
     assert broken_rules(html) == []
     opened, dialogs = (set(re.findall(rf'{name}="([\w-]+)"', html)) for name in ("data-opens", "<dialog id"))
@@ -58,8 +67,8 @@ def test_what_can_be_asked_of_workers_has_a_dialog_each(workers: list[str]) -> N
     assert set(re.findall(r'data-post="([^"]+)"', html)) == {
         f"/topology/t/profiling/{action}/{{worker}}" for action in ("dumpjstack", "dumpheap", "restartworker")
     }
-    assert html.count('name="worker"') == 4
-    assert html.count("<select") == (0 if len(workers) == 1 else 4)
+    assert html.count('<select name="worker" required>') == 4
+    assert html.count("disabled") == (0 if workers else 4)
     assert NAME not in html
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from storm.ui.pages import cluster
 from storm.ui.pages.cluster import tags
+from storm.ui.pages.figures import number
 
 
 def row(html: str, key: str) -> list[str]:
@@ -14,15 +15,21 @@ def row(html: str, key: str) -> list[str]:
     return [" ".join(re.sub(r"<[^>]+>", "", cell).split()) for cell in cells]
 
 
-def test_a_topology_is_shown_with_its_rates_over_the_time_that_it_ran(site: Any, topology_id: str, client: Any) -> None:
-    site.cluster.clock.secs += 100
+def test_rates_are_over_the_time_that_workers_have_counted(site: Any, topology_id: str, client: Any) -> None:
+    """They tell that they have run for a minute: before, others did, whose counts are gone."""
+    site.cluster.clock.secs += 3_600
     cells = row(client.get("/").text, topology_id)
-    assert cells[:7] == ["wordcount", "ACTIVE", "storm", "1m 40s", "2", "8", "10"]
+    assert cells[:7] == ["wordcount", "ACTIVE", "storm", "1h 0m", "2", "8", "10"]
     figures = client.get(f"/api/v1/topology/{topology_id}?window=600").json()["topologyStats"][0]
     assert figures["window"] == "600"
-    assert float(cells[7]) == round(figures["emitted"] / 100, 2)
-    assert float(cells[8]) == round(figures["acked"] / 100, 2)
+    assert cells[7] == number(figures["emitted"] / 60)
+    assert cells[8] == number(figures["acked"] / 60)
     assert (cells[9], cells[10]) == (str(figures["failed"]), "2.500")
+
+
+def test_a_topology_whose_workers_have_told_nothing_has_no_rates(site: Any, client: Any) -> None:
+    topology_id = site.cluster.submit()
+    assert row(client.get("/").text, topology_id)[7:] == ["–"] * 4
 
 
 def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, client: Any) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 import re
+from html import unescape
 from typing import Any
 
 from storm.cluster.records import ErrorInfo
 from storm.metrics.distribution import Distribution, bucket_of
 from storm.metrics.series import Series, components_part, encode
 from storm.nimbus.heartbeats import WorkerBeat
+from storm.ui.pages.regions import regions
 
 
 def page_of(client: Any, path: str) -> str:
@@ -55,6 +58,45 @@ def test_errors_are_there_with_their_traceback_the_newest_whole(client: Any, top
     assert errors.index("10s ago") < errors.index("20s ago")
     assert "<strong>ValueError: bad line 500</strong>" in errors
     assert "Traceback (most recent call last):" in errors
+
+
+def test_errors_of_one_second_are_told_apart_and_keep_their_names(client: Any, site: Any, topology_id: str) -> None:
+    now = site.cluster.clock.wall_secs()
+
+    def report(*texts: str) -> dict[str, str]:
+        """{text: data-key} of all that are shown, the newest first."""
+        for text in texts:
+            site.cluster.state.report_error(topology_id, "count", ErrorInfo(text, now, "host-a", 6700))
+        site.cluster.clock.secs += 3
+        errors = page_of(client, f"/topology/{topology_id}/component/count").split('id="errors"')[1]
+        found = re.findall(r'data-key="([^"]*)">.*?<strong>(.*?)</strong>', errors, re.DOTALL)
+        return {text: key for key, text in found}
+
+    before = report("first", "second", "third")
+    assert list(before) == ["third", "second", "first"]
+    assert len(set(before.values())) == 3
+    after = report("fourth")
+    assert list(after) == ["fourth", "third", "second", "first"]
+    assert before.items() <= after.items()
+    assert len(set(after.values())) == 4
+
+
+def test_workers_that_can_be_asked_are_those_of_this_moment(client: Any, site: Any, topology_id: str) -> None:
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    actions = regions(html)["actions"]
+    assert set(present(actions)["workers"]) <= {"host-a:6700", "host-b:6700"}
+    assert present(actions)["workers"]
+    assert "disabled" not in actions
+    for node in ("a", "b"):
+        site.cluster.stop_supervisor(node)
+    actions = regions(page_of(client, f"/topology/{site.cluster.submit('nowhere')}/component/count"))["actions"]
+    assert present(actions)["workers"] == []
+    assert actions.count('disabled title="It runs in no worker now."') == 4
+
+
+def present(actions: str) -> Any:
+    """What dialogs are filled from."""
+    return json.loads(unescape(actions.split("data-present='")[1].split("'")[0]))
 
 
 def test_only_its_own_trouble_is_told(client: Any, topology_id: str) -> None:

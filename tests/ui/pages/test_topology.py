@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from storm.cluster.records import ErrorInfo
 from storm.ids import GlobalStreamId
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
+from storm.ui.pages.regions import regions
 from storm.ui.pages.topology import log_levels
 from storm.ui.pages.troubles import SHOWN_MAX
 from storm.ui.pages.watch import look_round
@@ -149,6 +151,29 @@ def test_actions_have_their_dialogs_with_the_wait(client: Any, site: Any) -> Non
     kill = html[html.index('<dialog id="kill"') :]
     assert 'value="77"' in kill.split("</dialog>")[0]
     assert 'data-executors="__acker"' not in html
+
+
+def present(client: Any, topology_id: str) -> Any:
+    """What the dialog of a rebalance is filled from."""
+    actions = regions(page_of(client, f"/topology/{topology_id}"))["actions"]
+    return json.loads(actions.split("data-present='")[1].split("'")[0])
+
+
+def test_a_rebalance_begins_with_the_numbers_of_this_moment(client: Any, site: Any, topology_id: str) -> None:
+    assert present(client, topology_id) == {"numWorkers": 2, "executors": {"count": 2, "split": 2, "words": 2}}
+    options = {"rebalanceOptions": {"numWorkers": 3, "executors": {"split": 4}}}
+    assert client.post(f"/api/v1/topology/{topology_id}/rebalance/0", json=options).status_code == 200
+    site.cluster.pass_time(5, [topology_id])
+    assert present(client, topology_id) == {"numWorkers": 3, "executors": {"count": 2, "split": 4, "words": 2}}
+
+
+def test_a_rebalance_begins_with_as_many_workers_as_are_wanted(client: Any, site: Any) -> None:
+    assert present(client, site.cluster.submit("wide", conf={"topology.workers": 3}))["numWorkers"] == 3
+    lacks = site.cluster.submit("lacks", type(site.cluster).word_count(4, 8), {"topology.workers": 9})
+    assert site.service.getTopologySummary(lacks).num_workers == 5
+    assert present(client, lacks)["numWorkers"] == 9
+    nowhere = site.cluster.submit("nowhere", conf={"topology.workers": 2})
+    assert present(client, nowhere)["numWorkers"] == 2
 
 
 def test_a_deactivated_topology_can_be_activated(client: Any, site: Any, topology_id: str) -> None:

@@ -45,6 +45,14 @@ def test_errors_are_whole_and_in_order_of_time(site: Any, topology_id: str) -> N
     assert errors[0]["error"].startswith("Traceback")
 
 
+def test_errors_of_one_second_are_in_order_too(site: Any, topology_id: str) -> None:
+    for text in ("first", "second", "third"):
+        told = ErrorInfo(text, site.cluster.clock.wall_secs(), "host-a", 6700)
+        site.cluster.state.report_error(topology_id, "count", told)
+    errors = shown(site, topology_id, "count")["componentErrors"]
+    assert [one["error"] for one in errors] == ["first", "second", "third"]
+
+
 def test_an_error_from_a_host_with_a_faster_clock_is_not_of_tomorrow(site: Any, topology_id: str) -> None:
     late = ErrorInfo("x", site.cluster.clock.wall_secs() + 60, "host-a", 6700)
     site.cluster.state.report_error(topology_id, "count", late)

@@ -72,9 +72,16 @@ function compare(a, b) {
   return a.localeCompare(b, undefined, { numeric: true, sensitivity: "base" });
 }
 
+/* A field goes where few rows are left, also with the whole table; another one that comes later is empty. */
+function hasFilter(table) {
+  const field = `[data-filters="${CSS.escape(table.id)}"]`;
+  return table.closest(".tablebox").querySelector(field) && document.querySelector(field);
+}
+
 function arrange(table) {
   const state = stateOf(table.id);
   const body = table.tBodies[0];
+  if (!hasFilter(table)) state.filter = "";
   const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of body.rows) {
@@ -143,6 +150,7 @@ function morphChildren(from, to) {
   for (const next of [...to.childNodes]) {
     const key = keyOf(next);
     let match = key ? keyed.get(key) : at && !keyOf(at) ? at : null;
+    keyed.delete(key); // a node is put in one place only
     if (match && match.nodeName !== next.nodeName) match = null;
     if (!match) {
       from.insertBefore(next, at);
@@ -182,7 +190,10 @@ function show(name, html) {
   const template = document.createElement("template");
   template.innerHTML = html;
   prepare(template.content);
+  const focused = document.activeElement;
   morphChildren(region, template.content);
+  // A row that changes its place loses the focus in it.
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   document.dispatchEvent(new CustomEvent("storm:shown", { detail: { region } }));
 }
 
@@ -248,17 +259,40 @@ function setUpStream() {
   follow();
 }
 
-/* Actions. */
+/* Actions. A dialog is filled with what is so when it is opened; `present` is that, told by the region of its button. */
+function refill(form, present) {
+  const worker = form.querySelector('select[name="worker"]');
+  if (worker) worker.replaceChildren(...present.workers.map((one) => new Option(one)));
+  if (form.dataset.makes !== "rebalance") return;
+  const set = (input, count) => {
+    input.defaultValue = count || "";
+    delete input.dataset.touched;
+  };
+  set(form.elements.namedItem("workers"), present.numWorkers);
+  for (const one of form.querySelectorAll("[data-executors]")) set(one, present.executors[one.dataset.executors]);
+}
+
+/* The numbers that somebody entered: others may have changed in the meantime, and are not asked for. */
+function rebalanceOptions(form) {
+  const isAsked = (input) => "touched" in input.dataset && input.value;
+  const workers = form.elements.namedItem("workers");
+  const executors = [...form.querySelectorAll("[data-executors]")].filter(isAsked);
+  return {
+    ...(isAsked(workers) && { numWorkers: Number(workers.value) }),
+    ...(executors.length && { executors: Object.fromEntries(executors.map((one) => [one.dataset.executors, Number(one.value)])) }),
+  };
+}
+
+/* Why a form is not sent, in a sentence, or empty. */
+function objection(form) {
+  if (form.dataset.makes !== "rebalance" || form.elements.namedItem("anew").checked) return "";
+  if (Object.keys(rebalanceOptions(form)).length) return "";
+  return "No number was changed. Change one, or choose that it is only spread anew.";
+}
+
 function bodyOf(form) {
   const field = (name) => form.elements.namedItem(name);
-  const isNew = (input) => input.value !== input.dataset.was;
-  if (form.dataset.makes === "rebalance") {
-    const options = {};
-    if (isNew(field("workers"))) options.numWorkers = Number(field("workers").value);
-    const executors = [...form.querySelectorAll("[data-executors]")].filter(isNew);
-    if (executors.length) options.executors = Object.fromEntries(executors.map((one) => [one.dataset.executors, Number(one.value)]));
-    return JSON.stringify({ rebalanceOptions: options });
-  }
+  if (form.dataset.makes === "rebalance") return JSON.stringify({ rebalanceOptions: rebalanceOptions(form) });
   if (form.dataset.makes === "log-level") {
     const level = field("level").value || null;
     return JSON.stringify({ namedLoggerLevels: { [field("logger").value]: { target_level: level, timeout: Number(field("secs").value) } } });
@@ -295,8 +329,10 @@ function refuse(form, sentence) {
 async function submit(form) {
   const button = form.querySelector('[type="submit"]');
   if (button.disabled) return;
+  const sentence = objection(form);
+  refuse(form, sentence);
+  if (sentence) return;
   button.disabled = true;
-  refuse(form, "");
   if (form.dataset.shows) form.querySelector(".waits").hidden = false;
   const [problem, told] = await post(form);
   button.disabled = false;
@@ -390,12 +426,13 @@ function say(words) {
   say.timer = setTimeout(() => { place.hidden = true; }, 4000);
 }
 
-function openDialog(dialog) {
+function openDialog(dialog, opener) {
   const form = dialog.querySelector("form");
   if (form.querySelector('[type="submit"]').disabled) { // what it does goes on
     dialog.showModal();
     return;
   }
+  refill(form, JSON.parse(opener.closest("[data-present]").dataset.present));
   form.reset();
   refuse(form, "");
   for (const input of form.querySelectorAll("[data-confirms]")) confirmed(input);
@@ -413,13 +450,14 @@ function isTyping(target) {
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) openDialog(document.getElementById(opener.dataset.opens));
+  if (opener) openDialog(document.getElementById(opener.dataset.opens), opener);
   const closer = event.target.closest("[data-closes]");
   if (closer) closer.closest("dialog").close();
   const sorter = event.target.closest(".sort");
   if (sorter) sortBy(sorter);
 });
 document.addEventListener("input", (event) => {
+  if (event.target.matches('[data-makes="rebalance"] input')) event.target.dataset.touched = "";
   if (event.target.matches("[data-filters]")) filterBy(event.target);
   if (event.target.matches("[data-confirms]")) confirmed(event.target);
 });
