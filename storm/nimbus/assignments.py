@@ -4,8 +4,9 @@ Rules beyond the scheduler's:
 
 * a slot stays with its executors while its worker lives and its supervisor still offers the port;
 * a node that is drained, or has not the tags that a topology asks for, is given nothing new of it; what is there stays
-  until the topology is rebalanced (`departures` sees to that);
-* a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on;
+  until the topology is rebalanced (`departures` sees to that), and its slots are nobody else's until it has left;
+* a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on; a
+  rebalance that gives it new code or conf gives them to its workers where they are;
 * a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker was found
   dead: then the supervisor starts a new worker there;
 * a host that has another name or address now is told to the workers, which run on.
@@ -13,7 +14,7 @@ Rules beyond the scheduler's:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment
@@ -49,17 +50,36 @@ class Round:
 
 def new_assignments(snapshot: ClusterSnapshot, scheduler: Scheduler, this: Round) -> list[Assignment]:
     """The assignments that must be written; none where nothing changes."""
-    placements = scheduler(scheduling_state(snapshot, this))
+    placements, _ = scheduled(snapshot, scheduler, this)
     used = {slot for placement in placements.values() for slot in placement.values()}
     changed = []
     for topology_id, placement in placements.items():
         old = snapshot.assignments.get(topology_id)
+        new = placement
         if not placement and (old is None or used.isdisjoint(old.executor_slots.values())):
-            continue  # nowhere to go, and nobody else took what it had
-        assignment = _assignment(snapshot, topology_id, placement, this)
+            # nowhere to go, and nobody else took what it had
+            if old is None or topology_id not in this.moving or not _is_only_renewed(snapshot, old):
+                continue
+            new = old.executor_slots  # now, while its spouts stand still, rather than in a later round
+        assignment = _assignment(snapshot, topology_id, new, this)
         if assignment is not None:
             changed.append(assignment)
     return changed
+
+
+def scheduled(
+    snapshot: ClusterSnapshot, scheduler: Scheduler, this: Round
+) -> tuple[dict[TopologyId, Placement], frozenset[TopologyId]]:
+    """The placements, and which topologies of `this.moving` have somewhere to go.
+
+    The others stay where they are, and their slots must not be counted on: without them it is asked again.
+    """
+    while True:
+        placements = scheduler(scheduling_state(snapshot, this))
+        able = frozenset(topology_id for topology_id in this.moving if placements.get(topology_id))
+        if able == this.moving:
+            return placements, able
+        this = replace(this, moving=able)
 
 
 def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
@@ -71,6 +91,8 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         if topology_id not in schedulable and (topology_id in snapshot.bases or topology_id in snapshot.unreadable)
         for slot in assignment.executor_slots.values()
     }
+    staying = [topology_id for topology_id in schedulable if topology_id not in this.moving]
+    reserved.update(*(unwelcome_slots(snapshot, topology_id) for topology_id in staying))
     offered = {
         WorkerSlot(node_id, port)
         for node_id, info in snapshot.supervisors.items()
@@ -94,6 +116,15 @@ def is_welcome(snapshot: ClusterSnapshot, topology_id: TopologyId, node_id: Node
     if node_id in snapshot.drains:
         return False
     return supervisor is None or fits(tags_wanted(snapshot, topology_id), supervisor.meta)
+
+
+def unwelcome_slots(snapshot: ClusterSnapshot, topology_id: TopologyId) -> frozenset[WorkerSlot]:
+    """The slots that the topology has on nodes where it should not be."""
+    assignment = snapshot.assignments.get(topology_id)
+    used = set() if assignment is None else set(assignment.executor_slots.values())
+    nodes = {slot.node_id for slot in used}
+    unwelcome = {node_id for node_id in nodes if not is_welcome(snapshot, topology_id, node_id)}
+    return frozenset(slot for slot in used if slot.node_id in unwelcome)
 
 
 def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
@@ -135,6 +166,12 @@ def _may_stay(snapshot: ClusterSnapshot, used: AssignedSlot, this: Round) -> boo
         return False
     supervisor = snapshot.supervisors.get(slot.node_id)
     return supervisor is None or slot.port in supervisor.slot_ports
+
+
+def _is_only_renewed(snapshot: ClusterSnapshot, old: Assignment) -> bool:
+    """Whether the topology wants what it has, with other code or conf."""
+    base, wanted = snapshot.bases[old.topology_id], wanted_executors(snapshot, old.topology_id)
+    return dict(old.blob_hashes) != dict(base.blob_hashes) and tuple(sorted(old.executor_slots)) == wanted
 
 
 def _assignment(

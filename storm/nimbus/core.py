@@ -22,7 +22,6 @@ from storm.cluster.records import DebugOptions, LogConfig, RebalanceRequest, Sto
 from storm.config.topology_conf import effective_conf
 from storm.errors import (
     BadVersionError,
-    BlobStoreError,
     ConfigError,
     CoordinationError,
     InvalidTopologyError,
@@ -382,11 +381,8 @@ class NimbusCore:
         self.cluster_state.remove_log_config(topology_id)
         self.cluster_state.remove_errors(topology_id)
         self.replication.remove(topology_id)
-        try:
-            self._blobs.delete(topology_id)
-        except BlobStoreError as error:  # its record stays, so it is tried again; all others need not wait for that
-            log.error("Topology %s cannot be removed yet: %s", topology_id, error)
-            return
+        if not self._blobs.try_delete(topology_id):
+            return  # its record stays, so it is tried again; all others need not wait for that
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
 

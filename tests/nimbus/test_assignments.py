@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from storm.cluster.records import (
     BUILDING_ENVIRONMENT,
     Assignment,
+    Drain,
     SlotFailure,
     StormBase,
     SupervisorInfo,
@@ -122,6 +123,35 @@ def test_slots_lost_to_another_topology_end_in_an_empty_assignment() -> None:
     assert set(after["t"].slot_epochs) == {slot}
     assert after["u"].executor_slots == {}
     assert after["u"].version == 2
+
+
+@pytest.mark.parametrize("why", ["a dead worker", "a rebalance"])
+def test_a_topology_that_can_go_nowhere_keeps_what_it_has_on_a_host_that_lost_its_tags(why: str) -> None:
+    first = carried_out(snapshot({"a": 2}, old=(2, 4)), Round(100))
+    tagged = replace(first.plans["old"], conf={**CONF, "topology.scheduler.tags": ["x"]})
+    new = snapshot({}, old=(1, 1), new=(1, 1))
+    state = replace(first, bases={**new.bases, **first.bases}, plans={**new.plans, "old": tagged})
+    dead = frozenset({AssignedSlot("old", WorkerSlot("a", 6701))})
+    this = Round(200, dead) if why == "a dead worker" else Round(200, moving=frozenset({"old"}))
+    assert new_assignments(state, schedule, this) == []
+
+
+def test_a_slot_is_given_to_another_topology_only_once_the_one_that_should_not_be_there_has_left() -> None:
+    first = carried_out(snapshot({"a": 1, "b": 0}, old=(1, 4)), Round(100))
+    tagged = replace(first.plans["old"], conf={**CONF, "topology.scheduler.tags": ["x"]})
+    new = snapshot({}, old=(1, 1), new=(1, 1))
+    fits = replace(supervisor("b", [6700]), meta={"tags": "x"})
+    state = replace(
+        first,
+        bases={**new.bases, **first.bases},
+        plans={**new.plans, "old": tagged},
+        supervisors={**first.supervisors, "b": fits},
+        drains={"b": Drain("b", "host-b", 0)},
+    )
+    assert new_assignments(state, schedule, Round(200)) == []
+    state = carried_out(replace(state, drains={}), Round(200, moving=frozenset({"old"})))
+    assert set(state.assignments["old"].slot_epochs) == {WorkerSlot("b", 6700)}
+    assert set(state.assignments["new"].slot_epochs) == {WorkerSlot("a", 6700)}
 
 
 @pytest.mark.parametrize("conf", ["same", "other"])

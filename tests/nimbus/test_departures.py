@@ -16,6 +16,8 @@ from storm.nimbus.topology_view import view_topology
 from storm.scheduler.even import schedule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from conftest import Cluster
 
 ACTIVE, REBALANCING = TopologyStatus.ACTIVE, TopologyStatus.REBALANCING
@@ -32,6 +34,15 @@ def status(cluster: Cluster, topology_id: str) -> TopologyStatus:
 def problem(cluster: Cluster, topology_id: str) -> str | None:
     snapshot = cluster.core.snapshot
     return view_topology(snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs()).schedule_problem()
+
+
+def seen(cluster: Cluster, secs: int, topology_ids: Iterable[str]) -> list[tuple[TopologyStatus, ...]]:
+    """The statuses of these topologies, second by second, while their workers beat."""
+    found = []
+    for _ in range(secs):
+        cluster.pass_time(1, beating=topology_ids)
+        found.append(tuple(status(cluster, topology_id) for topology_id in topology_ids))
+    return found
 
 
 def test_workers_leave_a_drained_host_after_the_wait_and_nobody_else_moves(two_nodes: Cluster) -> None:
@@ -197,3 +208,91 @@ def test_the_longest_wait_counts_where_two_hosts_are_drained(two_nodes: Cluster,
     [base] = departures.begun(two_nodes.core.snapshot, schedule, frozenset(), delay)
     assert (base.topology_id, base.wait_secs, asked) == (topology_id, 4, [4])
     assert base.rebalance == RebalanceRequest(spread=False)
+
+
+def test_slots_of_a_topology_that_can_go_nowhere_are_no_place_to_go(cluster: Cluster) -> None:
+    """Else the spouts of another would stop and start for ever."""
+    cluster.start_supervisor("a", [6700])
+    cluster.core.step()
+    leaves = cluster.submit("leaves", conf={"topology.workers": 1, "topology.message.timeout.secs": 3})
+    cluster.start_supervisor("b", [6700], tags="x")
+    cluster.core.step()
+    stays = cluster.submit("stays", conf={"topology.scheduler.tags": ["x"], "topology.message.timeout.secs": 3})
+    before = [cluster.assignment(topology_id) for topology_id in (leaves, stays)]
+    cluster.start_supervisor("b", [6700])
+    drains.drain(cluster.core, "a")
+    assert set(seen(cluster, 12, (leaves, stays))) == {(ACTIVE, ACTIVE)}
+    assert [cluster.assignment(topology_id) for topology_id in (leaves, stays)] == before
+
+
+def test_nobody_begins_to_leave_for_a_slot_that_another_waits_for(cluster: Cluster) -> None:
+    cluster.start_supervisor("a", range(6700, 6703))
+    cluster.start_supervisor("c", [6700])
+    cluster.core.step()
+    first = cluster.submit("first", conf={"topology.workers": 1})
+    others = [cluster.submit(name, conf={"topology.workers": 1}) for name in ("second", "third")]
+    cluster.start_supervisor("b", [6700])
+    drains.drain(cluster.core, "c", 20)
+    drains.drain(cluster.core, "a", 20)
+    topology_ids = (first, *others)
+    statuses = seen(cluster, 30, topology_ids)
+    assert all(each.count(REBALANCING) <= 1 for each in statuses)
+    assert sum(REBALANCING in each for each in zip(*statuses, strict=True)) == 1
+    assert sorted(node for topology_id in topology_ids for node in nodes(cluster, topology_id)).count("b") == 1
+
+
+def test_who_is_drained_later_does_not_take_what_another_waits_for(cluster: Cluster) -> None:
+    """Although it is older, so that it is placed first."""
+    cluster.start_supervisor("a", [6700])
+    cluster.core.step()
+    older = cluster.submit("older", conf={"topology.workers": 1})
+    cluster.start_supervisor("b", [6700])
+    cluster.core.step()
+    newer = cluster.submit("newer", conf={"topology.workers": 1})
+    cluster.start_supervisor("c", [6700])
+    drains.drain(cluster.core, "b", 20)
+    cluster.core.step()
+    drains.drain(cluster.core, "a", 5)
+    statuses = seen(cluster, 30, (older, newer))
+    assert {each[0] for each in statuses} == {ACTIVE}
+    assert statuses[0][1] is REBALANCING
+    assert nodes(cluster, newer) == {"c": 1}
+
+
+def test_two_topologies_whose_hosts_exchange_tags_change_places_at_once(cluster: Cluster) -> None:
+    """However long each would wait: neither can move before the other."""
+    topology_ids = []
+    for node, tag, secs in [("a", "x", 3), ("b", "y", 8)]:
+        cluster.start_supervisor(node, [6700], tags=tag)
+        cluster.core.step()
+        conf = {"topology.scheduler.tags": [tag], "topology.message.timeout.secs": secs}
+        topology_ids.append(cluster.submit(tag, conf=conf))
+    cluster.start_supervisor("a", [6700], tags="y")
+    cluster.start_supervisor("b", [6700], tags="x")
+    statuses = seen(cluster, 20, topology_ids)
+    assert statuses == [(REBALANCING, REBALANCING)] * 8 + [(ACTIVE, ACTIVE)] * 12
+    assert [nodes(cluster, topology_id) for topology_id in topology_ids] == [{"b": 1}, {"a": 1}]
+
+
+@pytest.mark.parametrize("is_beating", [True, False])
+def test_a_rebalance_with_new_conf_where_there_is_no_room_starts_workers_anew_before_spouts_go_on(
+    two_nodes: Cluster, is_beating: bool
+) -> None:
+    drains.drain(two_nodes.core, "b")
+    topology_id = two_nodes.submit()
+    two_nodes.beat(topology_id)
+    drains.drain(two_nodes.core, "a")
+    two_nodes.pass_time(1, beating=[topology_id])
+    before = two_nodes.assignment(topology_id)
+    if not is_beating:
+        two_nodes.pass_time(130)
+        assert two_nodes.core.silent
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"my.key": 2}), 0)
+    two_nodes.core.step()
+    assert status(two_nodes, topology_id) is ACTIVE
+    after = two_nodes.assignment(topology_id)
+    assert (after.version, after.executor_slots) == (2, before.executor_slots)
+    assert set(after.slot_epochs.values()) == {2}
+    assert after.blob_hashes == two_nodes.core.snapshot.bases[topology_id].blob_hashes != before.blob_hashes
+    two_nodes.pass_time(20, beating=[topology_id])
+    assert two_nodes.assignment(topology_id) == after
