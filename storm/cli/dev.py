@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 WATCH_SECS = 0.5
 OWN_KEYS = ("nimbus.seeds", "storm.local.dir", "supervisor.slots.ports")
 # This machine's storm.yaml may be that of a real cluster: it is not to open ports here, to have submissions wait for a
-# second Nimbus, or to put this cluster's blobs among the other one's.
+# second Nimbus, to put this cluster's blobs among the other one's, or to leave it without workers.
 ONLY_BY_COMMAND = ("storm.security.insecure", "ui.host", "logviewer.host", "storm.metrics.host",
-                   "topology.min.replication.count", "blobstore.dir")  # fmt: skip
+                   "topology.min.replication.count", "blobstore.dir", "supervisor.enable")  # fmt: skip
 
 
 @click.command()
@@ -136,6 +136,13 @@ def first_lines(plan: DevPlan, settings: Settings, options: dict[str, Any]) -> s
         if options["ui_port"] is None and options["port_base"] is None and plan.ui_port != settings["ui.port"]:
             line += f"  (port {settings['ui.port']} is in use; --ui-port names another)"
         lines.append(line)
+    dropped = [
+        key
+        for key in ONLY_BY_COMMAND
+        if settings.origin(key) != "default" and not is_passed_on(key, settings.origin(key))
+    ]
+    if dropped:
+        lines.append(f"not taken from this machine's configuration: {', '.join(dropped)} (-c KEY=VALUE sets them here)")
     return "\n".join([*lines, "starting ZooKeeper (embedded, for development), Nimbus and supervisors ..."])
 
 

@@ -49,9 +49,10 @@ def local(settings: Settings, path: Path, args: tuple[str, ...], seconds: float 
                 told = _tell_errors(cluster, told)
         except KeyboardInterrupt:
             click.echo()
+        has_failed = cluster.is_failing()
         told = _tell_errors(cluster, told)
         cluster.kill(NAME)
-    return 1 if SYSTEM_COMPONENT in told else 0  # it has those of workers that died
+    return 1 if has_failed or SYSTEM_COMPONENT in told else 0  # it has those of workers that died
 
 
 def _tell_errors(cluster: LocalCluster, told: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

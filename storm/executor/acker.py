@@ -89,8 +89,8 @@ class AckLedger:
     def rotate(self, only_remains: bool = False) -> int:
         """Age every tree by one; answers how many were forgotten.
 
-        `only_remains`: no tree that has begun, for its spout waits without a limit; what came of a tree after its end
-        has no INIT, and never gets one.
+        `only_remains`: no tree that has begun, for its spout waits without a limit. What comes of a tree after its end
+        never gets an INIT.
         """
         self.generation = (self.generation + 1) % BUCKETS
         old = self.trees.roots_marked(self.generation * 4, 0xFD if only_remains else 0xFC)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from storm.ids import ExecutorId
 
 
+REMAINS_SECS = 3600  # an INIT that waits for a link that is cut comes earlier
+
+
 class AckerExecutor(Executor):
     """Given tracking by its lane (`receive`); tells the spouts' tasks how their trees ended."""
 
@@ -25,8 +28,8 @@ class AckerExecutor(Executor):
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
         self.ledgers = {task: AckLedger(surroundings.rng.getrandbits(64)) for task in executor_id.tasks()}
-        self.timeout_secs = options.message_timeout_secs
         self.only_remains = not options.enable_message_timeouts
+        self.timeout_secs = max(options.message_timeout_secs, REMAINS_SECS if self.only_remains else 0)
         self.rotate_due: float | None = None
 
     def enter(self, lane: Lane) -> None:

@@ -55,9 +55,8 @@ def _unpickle(component_id: ComponentId, serialized: bytes, what: str) -> Any:
 
 
 def is_async(component: Any) -> bool:
-    """Whether any of the methods that executors call is `async def`, also below decorators (`functools.wraps`)."""
-    methods = (getattr(component, name, None) for name in CALLED_METHODS)
-    return any(callable(method) and inspect.iscoroutinefunction(inspect.unwrap(method)) for method in methods)
+    """Whether any of the methods that executors call is `async def`. Below a decorator it may be or not: who knows."""
+    return any(inspect.iscoroutinefunction(getattr(component, name, None)) for name in CALLED_METHODS)
 
 
 def refuse_coroutine(answer: Any, component: Any, method: str) -> None:
@@ -65,6 +64,6 @@ def refuse_coroutine(answer: Any, component: Any, method: str) -> None:
     if inspect.iscoroutine(answer):
         answer.close()
         raise TypeError(
-            f"{type(component).__qualname__}.{method} answers a coroutine, but is no `async def`: decorate it by "
-            "functools.wraps, or set topology.executor.lane: async for its component"
+            f"{type(component).__qualname__}.{method} answers a coroutine, but is no `async def` (a decorator may hide "
+            "that): set topology.executor.lane: async for its component"
         )

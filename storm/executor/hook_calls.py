@@ -36,11 +36,18 @@ HOOKS_KEY = "topology.auto.task.hooks"
 
 def hooks_of(component: Any, component_id: ComponentId, class_names: Iterable[str]) -> list[TaskHook]:
     """Those of a task from its beginning: its component's own, and one of each class. Raises WorkerStartError."""
-    try:
-        own = copy.deepcopy(list(getattr(component, "task_hooks", None) or ()))  # a class's own would be all tasks'
-    except Exception as error:
-        raise WorkerStartError(f"a hook of component {component_id!r} cannot be copied: {error}") from error
+    own = list(getattr(component, "task_hooks", None) or ())
+    if "task_hooks" not in getattr(component, "__dict__", ()):  # its class's: those are all tasks'
+        own = [_copied(hook) for hook in own]
     return [*own, *(load_hook(name, component_id) for name in class_names)]
+
+
+def _copied(hook: TaskHook) -> TaskHook:
+    """The same where it cannot be copied: it may hold a lock or a connection on purpose."""
+    try:
+        return copy.deepcopy(hook)
+    except Exception:  # noqa: BLE001
+        return hook
 
 
 def load_hook(class_name: str, component_id: ComponentId) -> TaskHook:

@@ -9,24 +9,29 @@ tells of a broken script and not of an ill host, as in Hadoop and Storm: it is s
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import selectors
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
+
+from storm.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-OUTPUT_BYTES_MAX = 2**20  # of a script, on each of its outputs; it cannot write more
+OUTPUT_BYTES_MAX = 65_536  # of a script, that are looked at
+PIPE_BYTES = 65_536  # that a pipe holds
 SAID_CHARS_MAX = 300  # of a line that is shown
 AT_ONCE = 8
 FAILED = "ERROR"
 KILL_WAIT_SECS = 5.0  # a process that waits for a disk, or for a file server that is gone, does not even die
 
+
+_CLOCK = SystemClock()
 
 Stuck = dict["Path", "subprocess.Popen[bytes]"]  # {script: its process, which could not be ended}
 
@@ -101,41 +106,58 @@ def _run(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
 
 
 def _ended(script: Path, timeout_secs: float, stuck: Stuck) -> ScriptResult:
-    # Files, not pipes: what it started in the background may hold a pipe open for ever. In memory: a full disk, which
-    # it may be about to tell of, would have no room for them.
-    with _memory_file("out") as out, _memory_file("err") as err:
-        process = subprocess.Popen(
-            [script], stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd="/", start_new_session=True
-        )
-        try:
-            exit_code: int | None = process.wait(timeout_secs)
-        except subprocess.TimeoutExpired:
-            exit_code = None
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            try:
-                process.wait(KILL_WAIT_SECS)
-            except subprocess.TimeoutExpired:
-                stuck[script] = process
-        said = _lines(err)
-        return ScriptResult(
-            script.name,
-            exit_code,
-            next((line for line in _lines(out) if line.startswith(FAILED)), ""),
-            timeout_secs,
-            said=said[-1] if said else "",
-        )
+    process = subprocess.Popen(
+        [script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+        start_new_session=True,
+    )  # fmt: skip
+    in_time, out, err = _heard(process, timeout_secs)
+    if not in_time:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    exit_code: int | None = None
+    try:
+        exit_code = process.wait(KILL_WAIT_SECS)
+    except subprocess.TimeoutExpired:
+        stuck[script] = process
+    said = _lines(err)
+    return ScriptResult(
+        script.name,
+        exit_code if in_time else None,
+        next((line for line in _lines(out) if line.startswith(FAILED)), ""),
+        timeout_secs,
+        said=said[-1] if said else "",
+    )
 
 
-def _memory_file(name: str) -> BinaryIO:
-    """Of OUTPUT_BYTES_MAX zeros, which may be written over."""
-    memory = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(memory, OUTPUT_BYTES_MAX)
-    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
-    return os.fdopen(memory, "w+b")
+def _heard(process: subprocess.Popen[bytes], timeout_secs: float) -> tuple[bool, bytes, bytes]:
+    """Whether it ended in time, and the beginnings of what it said on its two outputs.
+
+    Its end counts and not that of its outputs, which what it started in the background may hold for ever.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    heard = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    until = _CLOCK.now() + timeout_secs
+    end = os.pidfd_open(process.pid)
+    has_ended = False
+    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+        for descriptor in (end, *heard):
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_READ)
+        while not has_ended and (left_secs := until - _CLOCK.now()) > 0:
+            ready = [key.fd for key, _ in selector.select(left_secs)]
+            has_ended = end in ready
+            for descriptor, text in heard.items():
+                if descriptor in ready or has_ended:
+                    with contextlib.suppress(BlockingIOError):
+                        more = os.read(descriptor, PIPE_BYTES)
+                        text += more[: OUTPUT_BYTES_MAX - len(text)]
+                        if not more and descriptor in selector.get_map():
+                            selector.unregister(descriptor)
+    os.close(end)
+    out, err = heard.values()
+    return has_ended, bytes(out), bytes(err)
 
 
-def _lines(file: BinaryIO) -> list[str]:
-    file.seek(0)
-    text = file.read().rstrip(b"\0").decode(errors="replace")
-    return [line[:SAID_CHARS_MAX].rstrip() for line in text.splitlines()]
+def _lines(said: bytes) -> list[str]:
+    return [line[:SAID_CHARS_MAX].rstrip() for line in said.decode(errors="replace").splitlines()]

@@ -162,6 +162,14 @@ class LocalCluster:
             info = self._queries().getTopologyInfoByName(name)
             return {component: [error.error for error in found] for component, found in info.errors.items() if found}
 
+    def is_failing(self) -> bool:
+        """Whether a worker has failed whose end, and what Nimbus knows of it, is still to come."""
+        return any(
+            thread.worker.lanes.failure is not None
+            for _, workers in self._supervisors
+            for thread in workers.running().values()
+        )
+
     def wait_for(self, condition: Callable[[], object], timeout_secs: float = WAIT_SECS) -> None:
         """Return when `condition()` is true. Raises StormError after `timeout_secs`."""
         deadline = self._clock.now() + timeout_secs

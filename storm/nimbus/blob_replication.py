@@ -51,8 +51,8 @@ class NoPeers:
 
 
 class BlobReplication:
-    """Owned by Nimbus's one thread. Methods may raise CoordinationError, and all but `look` BlobStoreError where the
-    disk fails.
+    """Owned by Nimbus's one thread. Methods may raise CoordinationError, and all but `look` and `delete` BlobStoreError
+    where the disk fails.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class BlobReplication:
         self._blobs = blobs
         self._election = election
         self._wake = wake
+        self.trouble = ""  # what this disk refused in the last step, for people; any thread may read it
+        self._logged = ""
         self._announced: dict[str, str] = {}
         self._doubted: set[str] = set()  # announced contents whose node changed since it was read; watches add to it
 
@@ -72,11 +74,28 @@ class BlobReplication:
         self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool
     ) -> frozenset[TopologyId] | None:
         """What `step` does and answers; None: this disk fails, for which no topology's workers should have to wait."""
+        self.trouble = ""
         try:
             return self.step(bases, contents, leads=leads)
         except BlobStoreError as error:
-            log.error("%s", error)
+            self._note(str(error))
             return None
+
+    def delete(self, topology_id: TopologyId) -> bool:
+        """Delete what there is of a topology, then what is announced of it; False: the disk refuses."""
+        try:
+            self._blobs.delete(topology_id)
+        except BlobStoreError as error:
+            self._note(f"Topology {topology_id} cannot be removed yet: {error}")
+            return False
+        self.remove(topology_id)
+        return True
+
+    def _note(self, trouble: str) -> None:
+        self.trouble = trouble
+        if trouble != self._logged:
+            self._logged = trouble
+            log.error("%s", trouble)
 
     def step(
         self, bases: Mapping[TopologyId, StormBase], contents: Mapping[str, str] = NOTHING, *, leads: bool

@@ -380,8 +380,7 @@ class NimbusCore:
         self.cluster_state.remove_assignment(topology_id)
         self.cluster_state.remove_log_config(topology_id)
         self.cluster_state.remove_errors(topology_id)
-        self.replication.remove(topology_id)
-        if not self._blobs.try_delete(topology_id):
+        if not self.replication.delete(topology_id):
             return  # its record stays, so it is tried again; all others need not wait for that
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)

@@ -121,7 +121,7 @@ class Nimbus:
         if self._failures:
             log.info("Nimbus goes on after %d failures.", self._failures)
             self._failures = 0
-        self._last_error = ""
+        self._last_error = self.core.replication.trouble
         self._done_at = self._clock.now()
         return wait_secs
 

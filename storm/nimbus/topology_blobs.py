@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from storm.blobstore.blob_store import code_key, conf_key, is_version_key, jar_key, topology_keys
-from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError, StormError
+from storm.errors import BlobCorruptError, BlobNotFoundError, StormError
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
 from storm.thrift.convert import topology_from_bytes, topology_to_bytes
 
@@ -148,15 +148,6 @@ class TopologyBlobs:
             self.discard(key)
         self._plans.pop(topology_id, None)
         self._failures.pop(topology_id, None)
-
-    def try_delete(self, topology_id: TopologyId) -> bool:
-        """`delete`; False: the disk refuses, as the log says then."""
-        try:
-            self.delete(topology_id)
-        except BlobStoreError as error:
-            log.error("Topology %s cannot be removed yet: %s", topology_id, error)
-            return False
-        return True
 
     def cluster_id(self, topology_id: TopologyId) -> str | None:
         """The cluster that the topology was submitted to; None: not all of its blobs are here, or they do not say."""

@@ -34,7 +34,7 @@ from storm.environment_spec import OWN_PROJECT, from_wheels, normalised
 from storm.errors import StormError
 from storm.supervisor import process_table
 from storm.supervisor.environments import BuildFailure
-from storm.supervisor.local_state import write_atomically
+from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.worker_launch import WORKER_ID_VARIABLE, worker_environment
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class EnvironmentBuild:
         self._command("uv" if host.uv else "pip", command, environment)
         write_host_path(target, host)
         self._check_import(python)
-        os.sync()  # what says that it is whole must not outlive it in a power cut
+        sync_file_system(target)  # what says that it is whole must not outlive it in a power cut
         record = {"format": 1, "python": host.version, "requirements": list(spec.requirements)}
         write_atomically(target / WHOLE, json.dumps(record).encode())
 

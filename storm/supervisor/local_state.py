@@ -89,6 +89,22 @@ def write_atomically(path: Path, data: bytes, rename: Callable[[Path, Path], Non
         os.close(directory)
 
 
+def sync_file_system(path: Path) -> None:
+    """All that was written to the file system of `path` is on the disk when this returns. Raises OSError.
+
+    `os.sync` would wait for those of the whole machine, also for a file server that is gone.
+    """
+    import ctypes  # few processes need it
+
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(directory) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(directory)
+
+
 def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 

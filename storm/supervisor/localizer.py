@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from storm.errors import PackageError, StormError
 from storm.supervisor.blob_download import download_verified
-from storm.supervisor.local_state import write_atomically
+from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.worker_launch import CONF_MAX_BYTES
@@ -177,7 +177,7 @@ class Localizer:
             extract(made / _PACKAGE, made / _CODE)
         else:
             (made / _CODE).mkdir()
-        os.sync()  # what says that it is whole must not outlive it in a power cut
+        sync_file_system(made)  # what says that it is whole must not outlive it in a power cut
         manifest = {name: [sha256, *_stamp(made / name)] for name, sha256 in wanted.hashes.items()}
         write_atomically(made / _MANIFEST, json.dumps(manifest).encode())
 

@@ -26,7 +26,7 @@ from storm.errors import PackageError, StormError, WorkerStartError
 from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_download import download_verified
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
-from storm.supervisor.local_state import write_atomically
+from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.slot import BlobsSeen, BlobsState
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ class TopologyBlobs:
 
                 unpack(packed, made / _DATA)
                 shutil.rmtree(packed.parent)
-                os.sync()  # the stamp must not outlive what it stands for in a power cut
+                sync_file_system(made)  # the stamp must not outlive what it stands for in a power cut
             else:
                 packed.chmod(0o444)
                 packed.rename(made / _DATA)

@@ -97,12 +97,18 @@ def test_the_other_terminal_is_led_to_this_cluster_whatever_is_configured_there(
 
 def test_what_the_file_says_of_a_real_cluster_opens_no_ports_and_asks_for_no_second_nimbus(tmp_path: Path) -> None:
     file = tmp_path / "storm.yaml"
-    real = {"storm.security.insecure": "true", "ui.host": "0.0.0.0", "topology.min.replication.count": "2"}
+    real = {
+        "storm.security.insecure": "true", "ui.host": "0.0.0.0", "topology.min.replication.count": "2",
+        "supervisor.enable": "false",
+    }  # fmt: skip
     file.write_text("".join(f"{key}: {value}\n" for key, value in real.items()) + "nimbus.thrift.port: 7000\n")
     environ = {"STORM_LOGVIEWER_HOST": "0.0.0.0"}
     plan = plan_from(load_settings(file, (), environ), {**OPTIONS, "port_base": 30_000})
     assert plan.shared_settings()["nimbus.thrift.port"] == 30_001
     assert not {*real, "logviewer.host"} & plan.settings.keys()
+    said = first_lines(plan, load_settings(file, (), environ), {**OPTIONS, "port_base": 30_000}).splitlines()
+    [dropped] = [line for line in said if line.startswith("not taken from this machine's configuration: ")]
+    assert all(key in dropped for key in (*real, "logviewer.host"))
     asked = load_settings(file, ("storm.security.insecure=true", "topology.min.replication.count=1"), environ)
     passed_on = plan_from(asked, OPTIONS).settings
     assert (passed_on["storm.security.insecure"], passed_on["topology.min.replication.count"]) == (True, 1)

@@ -58,10 +58,22 @@ def test_a_full_disk_can_be_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert illness(run_scripts(tmp_path, 60), True) == "disk says ERROR / is full"
 
 
-def test_what_never_stops_talking_takes_no_more_than_its_room(tmp_path: Path) -> None:
-    script(tmp_path, "talks", "#!/bin/sh\necho ERROR first\nyes || echo ERROR last >&2\nexit 7\n")
+def test_what_never_stops_talking_is_ended_and_only_its_beginning_is_kept(tmp_path: Path) -> None:
+    script(tmp_path, "talks", "#!/bin/sh\necho ERROR first\nyes\n")
+    [result] = run_scripts(tmp_path, 0.2)
+    assert (result.timed_out, result.error) == (True, "ERROR first")
+
+
+def test_one_that_says_more_than_a_pipe_holds_goes_on(tmp_path: Path) -> None:
+    script(tmp_path, "talks", "#!/bin/sh\necho ERROR first\nyes | head -c 1000000\nexit 7\n")
     [result] = run_scripts(tmp_path, 60)
-    assert (result.exit_code, result.error, result.said) == (7, "ERROR first", "ERROR last")
+    assert (result.exit_code, result.error) == (7, "ERROR first")
+
+
+def test_a_script_may_open_its_own_outputs(tmp_path: Path) -> None:
+    script(tmp_path, "opens", "#!/bin/sh\nset -e\necho looking > /dev/stderr\necho ERROR sda > /dev/stdout\n")
+    [result] = run_scripts(tmp_path, 60)
+    assert (result.exit_code, result.error, result.said) == (0, "ERROR sda", "looking")
 
 
 def test_a_directory_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

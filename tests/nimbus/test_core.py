@@ -522,7 +522,13 @@ def test_a_disk_that_refuses_to_delete_keeps_nobody_from_being_scheduled(
     cluster.core.kill("killed", 0)
     cluster.core.rebalance("other", RebalanceRequest(num_workers=4), 0)
     cluster.core.step()
-    assert f"Topology {killed} cannot be removed yet: Read-only file system" in caplog.text
+    cluster.core.step()
+    trouble = f"Topology {killed} cannot be removed yet: Read-only file system"
+    assert caplog.text.count(trouble) == 1
+    assert cluster.core.replication.trouble == trouble
+    assert {*cluster.state.blob_keys()} >= {*topology_keys(killed)}, (
+        "what is announced and withdrawn wakes all, for ever"
+    )
     assert status(cluster, killed) is TopologyStatus.KILLED
     assignment = cluster.state.assignment(other)
     assert assignment is not None
@@ -530,6 +536,7 @@ def test_a_disk_that_refuses_to_delete_keeps_nobody_from_being_scheduled(
     cluster.blob_store.before = lambda: None
     cluster.core.step()
     assert cluster.state.topology_ids() == [other]
+    assert cluster.core.replication.trouble == ""
 
 
 def test_a_disk_that_cannot_be_read_does_neither(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unsynced_disk import Left, PowerCut, UnsyncedDisk
 
-from storm.supervisor.local_state import LocalState, MemoryState, write_atomically
+from storm.supervisor.local_state import LocalState, MemoryState, sync_file_system, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["disk", "memory"])
 def state(request: pytest.FixtureRequest, tmp_path: Path) -> DurableMap:
     return LocalState(tmp_path / "state.json") if request.param == "disk" else MemoryState()
+
+
+def test_one_file_system_is_forced_to_disk_and_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    sync_file_system(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync_file_system(tmp_path / "nowhere")
 
 
 def test_a_map_gives_what_was_put(state: DurableMap) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import threading
 import zipfile
@@ -13,6 +12,7 @@ import pytest
 
 from storm.errors import BlobNotFoundError
 from storm.ids import ExecutorId
+from storm.supervisor import localizer
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.slot import BlobsState
@@ -101,11 +101,12 @@ def test_code_is_fetched_checked_and_unpacked(store: Store) -> None:
 def test_what_was_unpacked_is_on_the_disk_before_what_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[list[str]] = []
 
-    def sync() -> None:
+    def sync(path: Path) -> None:
         [made] = (store.directory / "tmp").iterdir()
+        assert path == made
         synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
 
-    monkeypatch.setattr(os, "sync", sync)
+    monkeypatch.setattr(localizer, "sync_file_system", sync)
     assert store.outcome(store.topology("words-1-1")) == (BlobsState.READY, "")
     assert synced == [["code", "code/bolt.py", "stormcode.ser", "stormconf.ser", "stormjar.jar"]]
     assert (dist(store) / "blobs.json").exists()

@@ -16,6 +16,7 @@ from supervisor_models import ModelBlobs
 
 from storm.errors import NimbusUnreachableError, WorkerStartError
 from storm.ids import ExecutorId
+from storm.supervisor import topology_blobs
 from storm.supervisor.assignment_sync import LocalAssignment
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
@@ -279,11 +280,12 @@ def test_what_was_unpacked_is_on_the_disk_before_what_says_so(
     machine.has_blob("words.txt", packed.getvalue())
     synced: list[list[str]] = []
 
-    def sync() -> None:
+    def sync(path: Path) -> None:
         [made] = (machine.directory / "supervisor" / "tmp").iterdir()
+        assert path == made
         synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
 
-    monkeypatch.setattr(os, "sync", sync)
+    monkeypatch.setattr(topology_blobs, "sync_file_system", sync)
     assert machine.settle(words) == (READY, "")
     assert synced == [["data", "data/a"]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,13 @@ async def context(call: PageCall) -> dict[str, Any]:
 def keyed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of REST's, the oldest first: each with a `key` of its own, which it keeps while others come.
 
-    A worker reports several in the same second, so they are counted from the oldest one of it.
+    A worker reports several in the same second; only those of one text need not be told apart for ever.
     """
     seen: Counter[str] = Counter()
     found = []
     for one in errors:
-        place = f"{one['errorTime']} {one['errorHost']} {one['errorPort']}"
+        text = zlib.crc32(one["error"].encode(errors="replace"))
+        place = f"{one['errorTime']} {one['errorHost']} {one['errorPort']} {text:x}"
         found.append({**one, "key": f"{place} {seen[place]}"})
         seen[place] += 1
     return found

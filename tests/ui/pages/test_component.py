@@ -79,6 +79,10 @@ def test_errors_of_one_second_are_told_apart_and_keep_their_names(client: Any, s
     assert list(after) == ["fourth", "third", "second", "first"]
     assert before.items() <= after.items()
     assert len(set(after.values())) == 4
+    some = report(*(f"error {i}" for i in range(4)))
+    then = report(*(f"more {i}" for i in range(4)))  # the oldest are kept no longer
+    assert "first" not in then
+    assert {text: key for text, key in then.items() if not text.startswith("more")}.items() <= some.items()
 
 
 def test_workers_that_can_be_asked_are_those_of_this_moment(client: Any, site: Any, topology_id: str) -> None:

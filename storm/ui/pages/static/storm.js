@@ -274,6 +274,7 @@ function refill(form, present) {
 
 /* The numbers that somebody entered: others may have changed in the meantime, and are not asked for. */
 function rebalanceOptions(form) {
+  if (form.elements.namedItem("anew").checked) return {};
   const isAsked = (input) => "touched" in input.dataset && input.value;
   const workers = form.elements.namedItem("workers");
   const executors = [...form.querySelectorAll("[data-executors]")].filter(isAsked);
