@@ -8,8 +8,10 @@ from seen_processes import command_lines, listening_ports
 
 
 def test_a_process_is_seen_by_its_words_until_it_ends() -> None:
-    words = [sys.executable, "-c", "input()", "a word", ""]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE)
+    words = [sys.executable, "-c", "print(flush=True); input()", "a word", ""]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # by now it is no copy of this one any more
     assert (process.pid, words) in list(command_lines())
     process.communicate(b"\n")
     assert process.pid not in dict(command_lines())

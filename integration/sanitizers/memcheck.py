@@ -60,9 +60,10 @@ def _error(found: ElementTree.Element) -> Complaint:
     return Complaint(found.findtext("kind", ""), text, tuple(frames))
 
 
-def command(xml: Path, paths: list[str]) -> list[str]:
+def command(reports: Path, paths: list[str]) -> list[str]:
+    """Each process has its report, by its id: what tests fork would go on writing into the first one's."""
     return [
-        "valgrind", "--tool=memcheck", "--xml=yes", f"--xml-file={xml}", f"--num-callers={CALLERS}",
+        "valgrind", "--tool=memcheck", "--xml=yes", f"--xml-file={reports}/%p.xml", f"--num-callers={CALLERS}",
         "--error-limit=no", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
         sys.executable, "-m", "pytest", "-q", "-p", "fewer_examples", "--timeout=0", *paths,
     ]  # fmt: skip
@@ -89,9 +90,10 @@ def main() -> int:
         "STORM_TEST_EXAMPLES": str(wanted.examples),
     }
     with tempfile.TemporaryDirectory() as folder:
-        xml = Path(folder) / "memcheck.xml"
-        code = subprocess.run(command(xml, wanted.paths), cwd=REPOSITORY, env=environment, check=False).returncode
-        found = errors_in(xml.read_text(errors="replace"))
+        reports = Path(folder)
+        with subprocess.Popen(command(reports, wanted.paths), cwd=REPOSITORY, env=environment) as process:
+            code = process.wait()
+        found = errors_in((reports / f"{process.pid}.xml").read_text(errors="replace"))
     ours = [error for error in found if error.is_in(REPOSITORY / "storm")]
     for error in ours:
         print(f"\n{error}")
