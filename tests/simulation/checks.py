@@ -261,11 +261,12 @@ class Checks:
         there = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
         offered = {slot for slot in there if slot.node_id not in snapshot.drains}
         used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
+        free = offered - used
         for slot in used - there:
-            if slot.node_id in {host.node_id for host in served}:
-                self.problem(f"{slot} is used, and its supervisor does not offer it")
-        if offered - used and (late := used & there - offered):
-            self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(offered - used)} are free")
+            if free and slot.node_id in {host.node_id for host in served}:  # who has nowhere to go stays
+                self.problem(f"{slot} is used, its supervisor does not offer it, and {sorted(free)} are free")
+        if free and (late := used & there - offered):
+            self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(free)} are free")
         running = self._running()
         lost = self._lost()
         for stray in running.keys() - used:
