@@ -36,8 +36,11 @@ HOOKS_KEY = "topology.auto.task.hooks"
 
 def hooks_of(component: Any, component_id: ComponentId, class_names: Iterable[str]) -> list[TaskHook]:
     """Those of a task from its beginning: its component's own, and one of each class. Raises WorkerStartError."""
-    own = list(getattr(component, "task_hooks", None) or ())
-    if "task_hooks" not in getattr(component, "__dict__", ()):  # its class's: those are all tasks'
+    given = getattr(component, "task_hooks", None)
+    own = list(given or ())
+    # Its class's are all tasks'. To ask for its `__dict__` would make each access to its attributes slow: a hop takes 60 %
+    # more instructions then.
+    if given is getattr(type(component), "task_hooks", None):
         own = [_copied(hook) for hook in own]
     return [*own, *(load_hook(name, component_id) for name in class_names)]
 
