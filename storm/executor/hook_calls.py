@@ -38,8 +38,8 @@ def hooks_of(component: Any, component_id: ComponentId, class_names: Iterable[st
     """Those of a task from its beginning: its component's own, and one of each class. Raises WorkerStartError."""
     given = getattr(component, "task_hooks", None)
     own = list(given or ())
-    # Its class's are all tasks'. To ask for its `__dict__` would make each access to its attributes slow: a hop takes 60 %
-    # more instructions then.
+    # Its class's are all tasks'. To ask for its `__dict__` would make each of its attributes slow to reach: a hop takes
+    # 60 % more instructions then.
     if given is getattr(type(component), "task_hooks", None):
         own = [_copied(hook) for hook in own]
     return [*own, *(load_hook(name, component_id) for name in class_names)]

@@ -51,6 +51,7 @@ EVENTS_A_TURN = 1_000
 # the I/O threads are late with its first frame. A whole crowd takes a twentieth of a core to weigh.
 WEIGH_EVERY_SECS = 0.05
 TELL_EVERY_SECS = 60.0
+TRIM_AFTER_SECS = 0.5  # when the I/O threads have let go of what strangers had sent that were shut
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
 
@@ -130,6 +131,7 @@ class ZeroMqReceiver:
         self._clock = clock
         self._crowd = Crowd(limits.strangers_max, open_files.limit() // 2)
         self._weigh_at = self._tell_at = float("-inf")
+        self._trimming: threading.Timer | None = None
         _set_options(self.socket, SENDER_SILENCE_MS_MAX)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVHWM, limits.frames_on_the_way_max)
@@ -223,6 +225,10 @@ class ZeroMqReceiver:
         if not connections:
             return
         self.shut += sum(map(self._accepted.shut, connections))
+        if self._trimming is None or not self._trimming.is_alive():
+            self._trimming = threading.Timer(TRIM_AFTER_SECS, _give_memory_back)
+            self._trimming.daemon = True
+            self._trimming.start()
         now = self._clock.now()
         if now >= self._tell_at:
             self._tell_at = now + TELL_EVERY_SECS
@@ -233,9 +239,20 @@ class ZeroMqReceiver:
         self._accepted.close()
 
     def _close_sockets(self) -> None:
+        if self._trimming is not None:
+            self._trimming.cancel()
         self.socket.monitor(None, 0)
         self.monitor.close(0)
         self.socket.close(0)
+
+
+def _give_memory_back() -> None:
+    """What strangers took is free by now, and glibc would keep it, in pieces that nothing else needs."""
+    import ctypes  # nobody needs it who is left alone
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class ZeroMqTransport:
