@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "timer": {"clock"},
     "open_files": set(),
+    "file_lock": set(),
     "log_lines": set(),
     "package_rules": {"errors"},
     "environment_spec": {"errors"},
@@ -55,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "logviewer": {"clock", "config", "errors", "exposition", "http", "metrics", "supervisor"},
     "ui": {"clock", "config", "diagnosis", "errors", "http", "ids", "metrics", "thrift"},
-    "dev_zookeeper": {"clock", "errors", "open_files"},
+    "dev_zookeeper": {"clock", "errors", "file_lock", "open_files"},
 }  # fmt: skip
 LEAVES = {"local", "testing", "cli", "examples", "__init__"}  # may import the rest
 IMPORTED_BY = {"local": {"cli", "testing", "__init__"}, "testing": set(), "cli": set(), "examples": {"cli", "testing"}}

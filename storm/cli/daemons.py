@@ -90,10 +90,11 @@ def kill_workers(settings: Settings) -> int:
     """End all workers that this machine's supervisor (by its storm.local.dir) has left running."""
     from storm.errors import StormError
     from storm.supervisor.daemon import kill_all_workers
+    from storm.supervisor.home import node_id_file
     from storm.supervisor.options import SupervisorOptions
 
     options = SupervisorOptions.from_settings(settings)
-    node_id = options.supervisor_dir / "node-id"
+    node_id = node_id_file(options.supervisor_dir)
     try:
         # Its directory alone says nothing: /var/lib/storm/supervisor is the unit's whole storm.local.dir.
         has_run = node_id.exists() or options.workers_dir.exists()

@@ -8,7 +8,6 @@ ends the whole, with the last lines of its log. Only without the UI the cluster 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import signal
@@ -21,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from storm.config.addresses import joined
-from storm.config.loading import environment_names
-from storm.config.options import OPTIONS
+from storm.config.loading import keys_by_variable
 from storm.config.settings import EVERY_ADDRESS, EVERY_IPV4_ADDRESS
 from storm.errors import AlreadyRunningError, StormError
+from storm.file_lock import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -329,20 +328,15 @@ class DevCluster:
 
 def lock_directory(directory: Path) -> int:
     """A descriptor that owns the directory until it is closed or this process ends. Raises AlreadyRunningError."""
-    lock = os.open(directory / "dev.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunningError(
-            f"another storm dev uses {directory}: give this one --dir OTHER --port-base N"
-        ) from None
+    lock = lock_file(directory / "dev.lock")
+    if lock is None:
+        raise AlreadyRunningError(f"another storm dev uses {directory}: give this one --dir OTHER --port-base N")
     return lock
 
 
 def setting_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """{variable of the environment: the key that it sets}."""
-    return {name: key for key in OPTIONS for name in environment_names(key) if name in environ}
+    return {name: key for name, key in keys_by_variable().items() if name in environ}
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -222,7 +222,9 @@ def _host(settings: Settings, host: str | None, here: bool) -> str:
         raise click.UsageError("name a HOST, or this machine's supervisor by --here")
     if host is not None:
         return host
-    path = Path(settings["storm.local.dir"]) / "supervisor" / "node-id"
+    from storm.supervisor.home import node_id_file
+
+    path = node_id_file(Path(settings["storm.local.dir"]) / "supervisor")
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:

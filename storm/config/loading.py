@@ -80,6 +80,11 @@ def environment_names(key: str) -> tuple[str, ...]:
     return (PREFIX + name, name) if name.startswith(PREFIX) else (PREFIX + name,)
 
 
+def keys_by_variable() -> dict[str, str]:
+    """{variable of the environment: the key that it sets}, of all keys."""
+    return {name: key for key in OPTIONS for name in environment_names(key)}
+
+
 class _Reading:
     """What was read so far, and what was wrong with it."""
 
@@ -101,7 +106,7 @@ class _Reading:
             self.warnings.append(f"{path} holds a secret and others may read it: chmod 600 {path}")
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
-        keys = {name: key for key in OPTIONS for name in environment_names(key)}
+        keys = keys_by_variable()
         taken: dict[str, str] = {}
         for name in sorted(name for name in environ if name.startswith(PREFIX) and name not in OWN_VARIABLES):
             key = keys.get(name)

@@ -17,7 +17,6 @@ not start, rather than lose what it acknowledged. Without a mark after it, damag
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import shlex
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from storm.dev_zookeeper.database import Database, decode_snapshot, encode_snapshot
 from storm.dev_zookeeper.transactions import decode_transaction, encode_transaction
 from storm.errors import AlreadyRunningError, DataDirectoryError, MalformedPacketError
+from storm.file_lock import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,14 +164,9 @@ def _check_format(directory: Path) -> None:
 
 
 def _take_lock(directory: Path) -> int:
-    lock = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise AlreadyRunningError(
-            f"another dev-zookeeper uses {directory}: stop it or choose another --data-dir"
-        ) from None
+    lock = lock_file(directory / "lock")
+    if lock is None:
+        raise AlreadyRunningError(f"another dev-zookeeper uses {directory}: stop it or choose another --data-dir")
     return lock
 
 

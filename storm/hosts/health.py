@@ -138,25 +138,33 @@ def _heard(process: subprocess.Popen[bytes], timeout_secs: float) -> tuple[bool,
     assert process.stderr is not None
     heard = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
     until = _CLOCK.now() + timeout_secs
-    end = os.pidfd_open(process.pid)
     has_ended = False
-    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+    with process.stdout, process.stderr, selectors.DefaultSelector() as waiting, contextlib.ExitStack() as stack:
+        end = os.pidfd_open(process.pid)
+        stack.callback(os.close, end)
         for descriptor in (end, *heard):
             os.set_blocking(descriptor, False)
-            selector.register(descriptor, selectors.EVENT_READ)
+            waiting.register(descriptor, selectors.EVENT_READ)
         while not has_ended and (left_secs := until - _CLOCK.now()) > 0:
-            ready = [key.fd for key, _ in selector.select(left_secs)]
+            ready = {key.fd for key, _ in waiting.select(left_secs)}
             has_ended = end in ready
-            for descriptor, text in heard.items():
-                if descriptor in ready or has_ended:
-                    with contextlib.suppress(BlockingIOError):
-                        more = os.read(descriptor, PIPE_BYTES)
-                        text += more[: OUTPUT_BYTES_MAX - len(text)]
-                        if not more and descriptor in selector.get_map():
-                            selector.unregister(descriptor)
-    os.close(end)
+            for descriptor in heard.keys() & ready:
+                if not _hear(descriptor, heard[descriptor]):
+                    waiting.unregister(descriptor)
+        for descriptor, text in heard.items():  # what it said at the very end
+            _hear(descriptor, text)
     out, err = heard.values()
     return has_ended, bytes(out), bytes(err)
+
+
+def _hear(descriptor: int, text: bytearray) -> bool:
+    """Add what has come, as far as there is room; False: no more will come."""
+    try:
+        more = os.read(descriptor, PIPE_BYTES)
+    except BlockingIOError:
+        return True
+    text += more[: OUTPUT_BYTES_MAX - len(text)]
+    return bool(more)
 
 
 def _lines(said: bytes) -> list[str]:

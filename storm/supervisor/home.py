@@ -77,13 +77,18 @@ def home_fingerprint(lock: int) -> str:
     return _digest(f"{machine_fingerprint()} {boot} {found.st_dev} {found.st_ino}")
 
 
+def node_id_file(supervisor_dir: Path) -> Path:
+    """Where a supervisor writes its id down as soon as it runs."""
+    return supervisor_dir / "node-id"
+
+
 def node_id(supervisor_dir: Path, workers_dir: Path, new_node_id: Callable[[], str]) -> NodeId:
     """The supervisor's id: the one on its disk, else the one that its workers were launched by, else a new one.
 
     The workers are asked so that a lost file does not cost running topologies their workers. Raises OSError if a new
     id cannot be written.
     """
-    path = supervisor_dir / "node-id"
+    path = node_id_file(supervisor_dir)
     try:
         found = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:

@@ -27,7 +27,7 @@ from storm.supervisor.blob_download import download_verified
 from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsSeen, BlobsState
-from storm.supervisor.worker_launch import CONF_MAX_BYTES
+from storm.supervisor.worker_launch import read_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,8 +123,7 @@ class Localizer:
     def own_timeout(self, topology_id: TopologyId) -> int | None:
         """How many seconds a topology, whose code is here, lets its workers be silent; None: its conf does not say."""
         try:
-            with (self._dist_dir / topology_id / _CONF).open("rb") as file:
-                found = json.loads(file.read(CONF_MAX_BYTES)).get("topology.worker.timeout.secs")
+            found = read_conf(self._dist_dir / topology_id / _CONF).get("topology.worker.timeout.secs")
         except (OSError, ValueError, AttributeError):  # its next worker does not start, and tells why
             return None
         return found if isinstance(found, int) else None

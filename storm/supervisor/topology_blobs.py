@@ -28,6 +28,7 @@ from storm.supervisor.blob_download import download_verified
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
 from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.worker_launch import read_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONF_MAX_BYTES = 16 << 20
 RETRY_SECS = 5.0  # after a new version could not be fetched, or linked, for workers that run with the old one
 BAD_ARCHIVE_SECS = 600.0  # until one that cannot be unpacked is fetched again: its bytes never change
 _DATA, _STAMP, _PACKED = "data", "stamp.json", "packed"
@@ -384,9 +384,7 @@ def _nothing() -> None:
 
 def _read_conf(file: Path) -> _Conf:
     try:
-        with file.open("rb") as opened:
-            conf = json.loads(opened.read(CONF_MAX_BYTES))
-        return _Conf(uses=conf_uses(conf))
+        return _Conf(uses=conf_uses(read_conf(file)))
     except (OSError, ValueError, AttributeError) as error:
         return _Conf(failure=f"could not get its blobs: {KEY} of its conf cannot be read ({error})")
 

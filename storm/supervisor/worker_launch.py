@@ -98,11 +98,16 @@ def worker_environment(
     return kept
 
 
+def read_conf(conf_file: Path) -> Any:
+    """What is in the file of a topology's conf, in most cases an object. Raises OSError, ValueError."""
+    with conf_file.open("rb") as file:
+        return json.loads(file.read(CONF_MAX_BYTES))
+
+
 def topology_environment(conf_file: Path) -> dict[str, str]:
     """`topology.environment` of a topology's conf. Raises WorkerStartError if the conf is not readable."""
     try:
-        with conf_file.open("rb") as file:
-            conf = json.loads(file.read(CONF_MAX_BYTES))
+        conf = read_conf(conf_file)
     except (OSError, ValueError) as error:
         raise WorkerStartError(f"its conf {conf_file} cannot be read ({error})") from error
     found = conf.get("topology.environment") if isinstance(conf, dict) else None

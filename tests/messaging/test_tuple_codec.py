@@ -242,7 +242,7 @@ def test_an_interrupt_is_nobodys_value(monkeypatch: pytest.MonkeyPatch) -> None:
             decode(payload)
 
 
-NO_ROWS_OF_ONE = [
+NO_ROWS = [
     b"",
     b"\xc1",
     b"\xdd\xff\xff\xff\xff",
@@ -251,6 +251,9 @@ NO_ROWS_OF_ONE = [
     msgpack.packb(1),
     msgpack.packb([1]),
     msgpack.packb([[1], {}]),
+]
+NO_ROWS_OF_ONE = [
+    *NO_ROWS,
     msgpack.packb([[1], msgpack.ExtType(99, b"")]),
     msgpack.packb([[1], [1, 2]]),
     msgpack.packb([[1], []]),
@@ -283,14 +286,7 @@ def test_a_name_stands_for_one_type() -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        b"",
-        b"\xc1",
-        b"\xdd\xff\xff\xff\xff",
-        b"\x91" * 100_000,
-        b"\xc7\x0c\xff" + b"\xff" * 12,
-        msgpack.packb(1),
-        msgpack.packb([1]),
-        msgpack.packb([[1], {}]),
+        *NO_ROWS,
         msgpack.packb([[msgpack.ExtType(99, b"")]]),
         msgpack.packb([[msgpack.ExtType(1, msgpack.packb("no list"))]]),
         msgpack.packb([[msgpack.ExtType(4, b"1" * 100_000)]]),
