@@ -204,7 +204,7 @@ def check_other_reads(client: NimbusClient, topology_id: str) -> None:
     page = client.call("getSupervisorPageInfo", "a", "", False)
     assert [worker.topology_name for worker in page.worker_summaries] == ["wc"]
     assignments = client.call("getSupervisorAssignments", "a").storm_assignment
-    assert convert.assignment_from_thrift(assignments[topology_id]).topology_id == topology_id
+    assert assignments[topology_id].topology_id == topology_id
 
 
 def check_changes(client: NimbusClient, topology_id: str, wait: Callable[..., Any]) -> None:

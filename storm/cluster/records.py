@@ -117,13 +117,28 @@ class SlotFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class UnheardWorker:
+    """A worker whose beats its supervisor cannot bring to Nimbus. `epoch` is that of its assignment; `beat_secs` says
+    when it last beat, by the supervisor's own clock: only a change of it means anything.
+    """
+
+    port: int
+    topology_id: TopologyId
+    epoch: int
+    beat_secs: int
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorInfo:
     """A live supervisor: an ephemeral node, rewritten on each heartbeat.
 
     `slot_ports` are all its ports; `used_ports` those with a worker; `thrift_port` its Supervisor service. `home`
     tells its local directory from every other one, also from a copy; `incarnation` this run of it from others.
     `illness`: what its health scripts complain of; then it offers no ports, and has ended its workers. `python` is the
-    version that its workers run on, "3.11"; empty: it does not say.
+    version that its workers run on, "3.11"; empty: it does not say. `resources`: what the host
+    offers, under Storm's names. `unheard`: its workers, while no Nimbus takes their beats. `logviewer_port`: of the log
+    viewer beside it, 0: there is none, None: it does not say; `daemon_logs`: names of daemons' logs that this has.
+    `architecture`: its kind of processor as Linux names it, "x86_64"; empty: it does not say.
     """
 
     node_id: NodeId
@@ -141,6 +156,10 @@ class SupervisorInfo:
     incarnation: str = ""
     illness: str = ""
     python: str = ""
+    unheard: tuple[UnheardWorker, ...] = ()
+    logviewer_port: int | None = None
+    daemon_logs: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +217,16 @@ class UserBlob:
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An error that a component reported, or (component `__system`) one of a worker that could not run."""
+    """An error that a component reported, or (component `__system`) one of a worker that could not run.
+
+    `reason`: how that worker ended, as the rest of a sentence about it; empty: not told.
+    """
 
     text: str
     wall_secs: int
     host: str
     port: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

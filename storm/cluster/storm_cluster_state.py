@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from storm.cluster import paths, record_codec
@@ -370,4 +371,4 @@ def _storable(error: ErrorInfo) -> ErrorInfo:
     text = error.text.encode("utf-8", "backslashreplace").decode()
     if len(text) > ERROR_CHARS_MAX:
         text = f"({len(text) - ERROR_CHARS_MAX:,} characters left out) ...{text[-ERROR_CHARS_MAX:]}"
-    return ErrorInfo(text, error.wall_secs, error.host, error.port)
+    return replace(error, text=text)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import storm
 from storm.ids import is_system_id
+from storm.metrics.insight_records import NOT_TOLD, usage_of_all
+from storm.nimbus.heartbeats import AssignedSlot
 from storm.thrift import convert
 from storm.thrift.insight_convert import worker_insight_to_thrift
 from storm.thrift.interface import storm_thrift
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from storm.cluster.records import Assignment, Drain, NimbusInfo, SupervisorInfo
     from storm.ids import TopologyId
+    from storm.nimbus.heartbeats import Heartbeats
     from storm.nimbus.topology_view import TopologyView, WorkerView
     from storm.thrift.interface import Struct
 
@@ -29,28 +32,38 @@ def nimbus_summary(info: NimbusInfo, wall_secs: int) -> Struct:
     )
 
 
-def supervisor_summary(info: SupervisorInfo, assignments: Mapping[TopologyId, Assignment], wall_secs: int) -> Struct:
+def supervisor_summary(
+    info: SupervisorInfo, assignments: Mapping[TopologyId, Assignment], heartbeats: Heartbeats, wall_secs: int
+) -> Struct:
     """Its slots count as used when they are assigned, whether or not their workers run yet."""
     used = {
-        slot
-        for assignment in assignments.values()
+        AssignedSlot(topology_id, slot)
+        for topology_id, assignment in assignments.items()
         for slot in assignment.executor_slots.values()
         if slot.node_id == info.node_id
     }
+    beats = [heartbeats.last(*each) for each in used]
+    usage = usage_of_all([NOT_TOLD if beat is None else beat.usage for beat in beats])
     return storm_thrift().SupervisorSummary(
         host=info.host,
         uptime_secs=max(0, wall_secs - info.start_wall_secs),
         num_workers=len(info.slot_ports),
-        num_used_workers=len(used),
+        num_used_workers=len({each.slot for each in used}),
         supervisor_id=info.node_id,
         version=info.version,
         total_resources=dict(info.resources),
+        used_mem=usage.memory_mb,
+        used_cpu=usage.cpu_percent,
         blacklisted=False,
         thrift_port=info.thrift_port,
         num_running_workers=len(info.used_ports),
         scheduler_meta=dict(info.meta),
         illness=info.illness,
         python_version=info.python or None,
+        architecture=info.architecture or None,
+        logviewer_port=info.logviewer_port,
+        slot_ports=list(info.slot_ports),
+        daemon_logs=list(info.daemon_logs),
     )
 
 
@@ -75,12 +88,13 @@ def topology_summary(view: TopologyView) -> Struct:
         sched_status=view.schedule_problem(),
         owner=base.owner,
         replication_count=view.replicas,
+        leaving_supervisors=[one.node_id for one in view.leaving],
     )
 
 
 def owner_summaries(views: Iterable[TopologyView], owner: str | None = None) -> list[Struct]:
     """An OwnerResourceSummary for each owner, or for `owner` only if he has a topology; by name. Memory and CPU are not
-    counted, nor guaranteed to anybody.
+    assigned, nor guaranteed to anybody.
     """
     by_owner: dict[str, list[TopologyView]] = {}
     for view in views:
@@ -116,6 +130,8 @@ def worker_summary(view: TopologyView, worker: WorkerView, include_system: bool)
         uptime_secs=worker.uptime_secs,
         owner=view.base.owner,
         insight=worker_insight_to_thrift(worker.insight),
+        used_mem=worker.usage.memory_mb,
+        used_cpu=worker.usage.cpu_percent,
     )
 
 

@@ -147,6 +147,7 @@ def component_page(
         errors=[convert.error_to_thrift(error) for error in errors],
         debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
         topology_status=base.status.value,
+        resources_map={},  # Storm's UI takes it for granted
         insight=component_insight_to_thrift(component_insight(reports)),
         failures=last_failures(reports) if is_spout else None,
         metrics=component_metrics(view.metrics, component_id) or None,

@@ -41,7 +41,7 @@ from storm.nimbus.pending_submissions import (
     ReplicationWait,
     already_alive,
 )
-from storm.nimbus.rebalancing import rebalanced_base
+from storm.nimbus.rebalancing import half_done, rebalanced_base
 from storm.nimbus.remains import Remains
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.submission import (
@@ -346,8 +346,8 @@ class NimbusCore:
             self._refresh()
 
     def _carry_out_due(self) -> list[tuple[StormBase, bool]]:
-        """Do what has waited long enough; rebalances only in the snapshot, for the scheduling that follows: the new
-        records, each with whether its topology is spread over the nodes.
+        """Do what has waited long enough; of rebalances only the first half, before the scheduling that follows: the
+        records that finish them, each with whether its topology is spread over the nodes.
         """
         now = self.clock.now()
         self._waits.follow(self.snapshot.bases, now)
@@ -358,14 +358,16 @@ class NimbusCore:
                 plan = self.snapshot.plans.get(base.topology_id)
                 done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
                 if done is not None:
-                    rebalanced.append((done, base.rebalance is None or base.rebalance.spread))
+                    begun = half_done(base, done)
+                    self.cluster_state.update_storm_base(begun, self.snapshot.base_versions[base.topology_id])
+                    rebalanced.append((done, begun.rebalance is None or begun.rebalance.spread))
             elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
                 removed = True
-        if removed:
+        if removed or rebalanced:
             self._refresh()
         for base, _ in rebalanced:
-            self.snapshot = self.snapshot.with_topology(base, self._blobs.plan(base))
+            self.snapshot = self.snapshot.with_topology(base)
         return rebalanced
 
     def _finish_rebalance(self, done: StormBase) -> None:
@@ -389,6 +391,7 @@ class NimbusCore:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
         self.heartbeats.prepare(preparing(self.snapshot), now)
+        self.heartbeats.believe(self.snapshot.supervisors, now)
         self.record()
         dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
         spread = frozenset(base.topology_id for base, is_spread in rebalanced if is_spread)

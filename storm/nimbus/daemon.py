@@ -17,6 +17,7 @@ from storm.clock import SystemClock
 from storm.cluster import zookeeper
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
+from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.exposition.call_times import CallTimes
@@ -86,6 +87,11 @@ class Nimbus:
     def stop(self) -> None:
         """End `run` soon; may be called from any thread and from a signal handler."""
         self._inbox.close()
+
+    def connection_changed(self, state: ConnectionState) -> None:
+        """With ZooKeeper. Any thread may call it."""
+        if state is ConnectionState.LOST:
+            self.zookeeper.session_lost()
 
     def problem(self) -> str:
         """What keeps it from its work, as a sentence; empty: nothing. Any thread may call it."""
@@ -270,6 +276,7 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
     )
     relay.to = nimbus.core.wake
     storage.watch_calls(nimbus.zookeeper.note)
+    storage.add_listener(nimbus.connection_changed)
     facts = {"daemon": "nimbus", "host": options.advertised_host, "stormVersion": storm.__version__}
     pages = DaemonPages(NIMBUS, nimbus.series, nimbus.problem, facts)
     limits = replace(NIMBUS_LIMITS, frame_max_bytes=options.frame_max_bytes, threads=options.threads)

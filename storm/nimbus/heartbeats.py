@@ -5,7 +5,8 @@ a worker is given before its silence counts against it:
 
 * it was assigned less than `launch_secs` ago (seen by this leader: a new leader starts everybody's grace
 anew), or its supervisor said so lately that it builds the environment which it runs in;
-* or its last beat came less than `timeout_secs` ago.
+* or its last beat came less than `timeout_secs` ago. Where a supervisor does not reach Nimbus, what it says in
+ZooKeeper of its workers' beats counts as they would.
 
 In both its topology's own timeout counts instead where it is longer, up to `own_timeout_max_secs`.
 
@@ -22,11 +23,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlot
+from storm.metrics.insight_records import NOT_TOLD, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-    from storm.cluster.records import Assignment
+    from storm.cluster.records import Assignment, SupervisorInfo
     from storm.metrics.insight_records import WorkerInsight
     from storm.metrics.stats_records import ExecutorStats
 
@@ -44,7 +46,8 @@ class WorkerBeat:
 
     `node_id` and `port` are None where the sender did not say. `uptime_secs` None: its executors do not run yet;
     then `insight`, how it and its peers get on, is None too.
-    `metrics`: what its components measure (`storm.metrics.series`), empty where nothing is told.
+    `metrics`: what its components measure (`storm.metrics.series`), empty where nothing is told. `usage`: what its
+    process takes of its host.
     """
 
     topology_id: TopologyId
@@ -56,6 +59,7 @@ class WorkerBeat:
     stats: Mapping[ExecutorId, ExecutorStats] = field(default_factory=dict)
     insight: WorkerInsight | None = None
     metrics: str = ""
+    usage: Usage = NOT_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class Limits:
 class SeenBeat(NamedTuple):
     beat: WorkerBeat
     seen_at: float  # when its number was seen to change
+
+
+class ToldBeat(NamedTuple):
+    beat_secs: int
+    told_at: float  # when it was seen to change
 
 
 class AssignedSince(NamedTuple):
@@ -89,6 +98,7 @@ class Heartbeats:
         self._leading_since = 0.0
         self._assigned: dict[AssignedSlot, AssignedSince] = {}
         self._seen: dict[AssignedSlot, SeenBeat] = {}
+        self._told: dict[AssignedSlot, ToldBeat] = {}
 
     def lead(self, now: float) -> None:
         """Begin anew: this Nimbus leads from now on, and knows nothing of what was before."""
@@ -96,18 +106,23 @@ class Heartbeats:
         self._heard.clear()
         self._assigned.clear()
         self._seen.clear()
+        self._told.clear()
 
     def follow(self, assignments: Mapping[TopologyId, Assignment], now: float) -> None:
         """Take in what is assigned: new uses of slots get their grace, what is no longer used is forgotten."""
         present = dict(_uses(assignments, now))
         for used in [used for used in self._assigned if used not in present]:
             del self._assigned[used]
-            self._seen.pop(used, None)
+            self._forget_beats(used)
         for used, since in present.items():
             known = self._assigned.get(used)
             if known is None or known.epoch != since.epoch:
                 self._assigned[used] = since
-                self._seen.pop(used, None)
+                self._forget_beats(used)
+
+    def _forget_beats(self, used: AssignedSlot) -> None:
+        self._seen.pop(used, None)
+        self._told.pop(used, None)
 
     def prepare(self, preparing: Iterable[AssignedSlot], now: float) -> None:
         """The supervisors of these slots are at what must come before a worker: its time to start begins after that."""
@@ -148,6 +163,16 @@ class Heartbeats:
                 beat = _with_figures_of(before.beat, beat)
             self._seen[used] = SeenBeat(beat, now)
 
+    def believe(self, supervisors: Mapping[NodeId, SupervisorInfo], now: float) -> None:
+        """Take in what supervisors say in ZooKeeper of workers whose beats they cannot bring here."""
+        for node_id, info in supervisors.items():
+            for worker in info.unheard:
+                used = AssignedSlot(worker.topology_id, WorkerSlot(node_id, worker.port))
+                assigned, before = self._assigned.get(used), self._told.get(used)
+                is_new = before is None or before.beat_secs != worker.beat_secs
+                if is_new and assigned is not None and assigned.epoch == worker.epoch:
+                    self._told[used] = ToldBeat(worker.beat_secs, now)
+
     def last(self, topology_id: TopologyId, slot: WorkerSlot) -> WorkerBeat | None:
         """The last beat of the worker on `slot`; None: none came since the slot was assigned."""
         seen = self._seen.get(AssignedSlot(topology_id, slot))
@@ -165,8 +190,9 @@ class Heartbeats:
 
     def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], own_secs: float, now: float) -> bool:
         limits = self._limits
-        seen = self._seen.get(used)
-        silent_secs = float("inf") if seen is None else now - seen.seen_at
+        seen, told = self._seen.get(used), self._told.get(used)
+        beat_at = max(float("-inf") if seen is None else seen.seen_at, float("-inf") if told is None else told.told_at)
+        silent_secs = now - beat_at
         if used.slot.node_id not in live_supervisors:
             new_leader = now - self._leading_since < limits.timeout_secs
             return new_leader or silent_secs <= limits.orphan_timeout_secs

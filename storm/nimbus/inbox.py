@@ -29,22 +29,6 @@ class Requests(Protocol):
         """What `done` brings, which the owner sees to in its own time. Raises TimeoutError after `timeout_secs`."""
 
 
-class DirectRequests:
-    """For a Nimbus that has one thread altogether: requests run where they are made."""
-
-    def call(self, request: Callable[[], T]) -> T:
-        return request()
-
-    def post(self, note: Callable[[], None]) -> None:
-        note()
-
-    def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
-        try:
-            return done.result(0)
-        except TimeoutError:
-            raise StormError("This takes other threads, and there is none.") from None
-
-
 class Inbox:
     """`call`, `post`, `wake` and `close` may be called from any thread, the latter two from a signal handler too."""
 

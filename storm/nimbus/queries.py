@@ -87,33 +87,37 @@ class NimbusQueries:
             errors = {component: self._state.errors(id, component) for component in self._state.error_components(id)}
         elif wanted == choice.ONE:
             errors = {component: [error] for component, error in self._last_errors(id).items()}
-        return topology_pages.topology_info(view, errors, self._notices(view))
+        return topology_pages.topology_info(view, errors, self._system_errors(id))
 
     def getTopologyPageInfo(self, id: str, window: str, is_include_sys: bool) -> Struct:
         view = self._view(id)
-        last_errors, notices, failures = self._last_errors(id), self._notices(view), self._slot_failures(view)
-        return topology_pages.topology_page(view, _known_window(window), is_include_sys, last_errors, notices, failures)
+        last, of_system, failures = self._last_errors(id), self._system_errors(id), self._slot_failures(view)
+        return topology_pages.topology_page(view, _known_window(window), is_include_sys, last, of_system, failures)
 
     def getComponentPageInfo(self, topology_id: str, component_id: str, window: str, is_include_sys: bool) -> Struct:
         view = self._view(topology_id)
         errors = self._state.errors(topology_id, component_id)
         return component_pages.component_page(view, component_id, _known_window(window), is_include_sys, errors)
 
-    def getSupervisorPageInfo(self, id: str, host: str, is_include_sys: bool) -> Struct:
+    def getSupervisorPageInfo(self, id: str = "", host: str = "", is_include_sys: bool = False) -> Struct:
         supervisors = [
             summary for summary in self._supervisor_summaries() if summary.supervisor_id == id or summary.host == host
         ]
         views = [self._view(topology_id) for topology_id in self._core.snapshot.launch_order()]
         return cluster_summaries.supervisor_page(supervisors, views, is_include_sys)
 
-    def getTopologyHistory(self, user: str) -> Struct:
+    def getTopologyHistory(self, user: str = "") -> Struct:
         """Ids of the topologies that are there: what is gone is not remembered, and everybody may see everything."""
         return storm_thrift().TopologyHistoryInfo(topo_ids=self._core.snapshot.launch_order())
 
-    def getOwnerResourceSummaries(self, owner: str) -> list[Struct]:
+    def getOwnerResourceSummaries(self, owner: str = "") -> list[Struct]:
         """Of everybody who owns a topology, or of `owner` only."""
         views = [self._view(topology_id) for topology_id in self._core.snapshot.launch_order()]
         return cluster_summaries.owner_summaries(views, owner)
+
+    def getComponentPendingProfileActions(self, id: str, component_id: str, action: int) -> list[Struct]:
+        """None, ever: profiles are asked of supervisors, which begin at once."""
+        return []
 
     def getTopologyConf(self, id: str) -> str:
         return json.dumps(redacted(self._view(id).known_plan.conf))
@@ -158,8 +162,11 @@ class NimbusQueries:
     def _supervisor_summaries(self) -> list[Struct]:
         snapshot = self._core.snapshot
         supervisors = sorted(snapshot.supervisors.values(), key=lambda info: (info.host, info.node_id))
-        wall_secs = self._clock.wall_secs()
-        return [cluster_summaries.supervisor_summary(info, snapshot.assignments, wall_secs) for info in supervisors]
+        heartbeats, wall_secs = self._core.heartbeats, self._clock.wall_secs()
+        return [
+            cluster_summaries.supervisor_summary(info, snapshot.assignments, heartbeats, wall_secs)
+            for info in supervisors
+        ]
 
     def _nimbuses(self) -> list[NimbusInfo]:
         leader = self._election.leader()
@@ -179,8 +186,8 @@ class NimbusQueries:
         found = [self._state.supervisor(node_id) for node_id in nodes]
         return topology_pages.slot_failures(view, [each[0] for each in found if each is not None])
 
-    def _notices(self, view: TopologyView) -> list[str]:
-        return topology_pages.notices(view, self._state.errors(view.base.topology_id, SYSTEM_COMPONENT))
+    def _system_errors(self, topology_id: TopologyId) -> list[ErrorInfo]:
+        return self._state.errors(topology_id, SYSTEM_COMPONENT)
 
 
 def _known_window(window: str) -> str:

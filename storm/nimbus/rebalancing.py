@@ -1,4 +1,9 @@
-"""A pending rebalance: the new conf, if it has one, goes to other Nimbuses before the topology runs with it."""
+"""A pending rebalance: the new conf, if it has one, goes to other Nimbuses before the topology runs with it.
+
+It is written in three steps: the record that says what the topology will be (`half_done`), its assignment, the record
+without the rebalance. A leader that takes over between two of them goes on from there; it neither moves the topology
+back to what it was, nor waits once more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from storm.cluster.records import RebalanceRequest
 from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
 from storm.nimbus.pending_submissions import ReplicationWait
 from storm.nimbus.submission import DEBUG_KEY, debug_options
@@ -35,6 +41,12 @@ def rebalanced_base(
     except (BlobStoreError, BlobNotFoundError, BlobCorruptError) as error:
         log.error("Topology %s cannot be rebalanced yet: %s", base.topology_id, error)
         return None
+
+
+def half_done(base: StormBase, done: StormBase) -> StormBase:
+    """The record between `base` and `done`: wanted is what will be, and spouts stand still until it is assigned."""
+    request = RebalanceRequest(spread=base.rebalance is None or base.rebalance.spread)
+    return replace(done, status=base.status, previous_status=done.status, rebalance=request)
 
 
 def _rebalanced_base(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from storm.cluster.records import DebugOptions, LogConfig
 from storm.errors import CoordinationError, InvalidTopologyError, TopologyNotAliveError
 from storm.hosts.report import host_report
+from storm.metrics.insight_records import Usage
 from storm.metrics.series import LINE_BYTES_MAX
 from storm.nimbus import drains
 from storm.nimbus.blob_service import BlobService, using_up
@@ -152,4 +154,10 @@ def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:
         stats=convert.all_executor_stats_from_thrift(struct.executor_stats),
         insight=worker_insight_from_thrift(struct.insight),
         metrics=(struct.metrics or "")[:LINE_BYTES_MAX],
+        usage=Usage(_known(struct.used_mem), _known(struct.used_cpu)),
     )
+
+
+def _known(figure: float | None) -> float | None:
+    """Whoever reaches the port may tell anything: what is no number would spoil sums, and JSON."""
+    return figure if figure is not None and 0 <= figure < inf else None

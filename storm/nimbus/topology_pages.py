@@ -17,7 +17,7 @@ from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from storm.cluster.records import ErrorInfo, SupervisorInfo
     from storm.ids import ComponentId
@@ -30,8 +30,9 @@ NOTICE_SECS = 600  # how long a worker's failure to run is told of
 
 
 def topology_info(
-    view: TopologyView, errors: Mapping[ComponentId, Sequence[ErrorInfo]], notices: Sequence[str]
+    view: TopologyView, errors: Mapping[ComponentId, Sequence[ErrorInfo]], system_errors: Sequence[ErrorInfo]
 ) -> Struct:
+    """`system_errors`: those of workers that could not run, the last one first."""
     base = view.base
     return storm_thrift().TopologyInfo(
         id=base.topology_id,
@@ -50,19 +51,27 @@ def topology_info(
         sched_status=view.schedule_problem(),
         owner=base.owner,
         replication_count=view.replicas,
-        notices=list(notices),
+        notices=_notices(view, system_errors),
     )
 
 
-def notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]:
+def _notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]:
     """What people should know: too few slots, and workers that could not run lately, with their last words."""
     problem = view.schedule_problem()
     found = [] if problem is None else [problem]
-    return found + [
-        f"{joined(error.host, error.port)}: {error.text}"
-        for error in system_errors
-        if view.wall_secs - error.wall_secs <= NOTICE_SECS
+    return found + [f"{joined(error.host, error.port)}: {error.text}" for error in _lately(view, system_errors)]
+
+
+def _ended_workers(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[Struct]:
+    """A supervisor of the former release gives no reason."""
+    return [
+        storm_thrift().EndedWorker(host=error.host, port=error.port, reason=error.reason or "ended")
+        for error in _lately(view, system_errors)
     ]
+
+
+def _lately(view: TopologyView, errors: Sequence[ErrorInfo]) -> Iterator[ErrorInfo]:
+    return (error for error in errors if view.wall_secs - error.wall_secs <= NOTICE_SECS)
 
 
 def slot_failures(view: TopologyView, supervisors: Sequence[SupervisorInfo]) -> list[Struct]:
@@ -90,9 +99,10 @@ def topology_page(
     window: Window,
     include_system: bool,
     last_errors: Mapping[ComponentId, ErrorInfo],
-    notices: Sequence[str],
+    system_errors: Sequence[ErrorInfo],
     failures: Sequence[Struct] = (),
 ) -> Struct:
+    """`system_errors`: those of workers that could not run, the last one first."""
     base, plan = view.base, view.known_plan
 
     def components(ids: Mapping[ComponentId, object]) -> dict[ComponentId, Struct]:
@@ -128,9 +138,11 @@ def topology_page(
         workers=[worker_summary(view, worker, include_system) for worker in view.workers],
         storm_version=storm.__version__,
         topology_version=base.topology_version,
-        notices=list(notices),
+        notices=_notices(view, system_errors),
         slot_failures=list(failures),
         inputs=_inputs(view, window, include_system),
+        ended_workers=_ended_workers(view, system_errors),
+        num_workers_wanted=view.num_workers_wanted,
     )
 
 

@@ -10,14 +10,15 @@ from storm.environment_spec import NOT_BUILT
 from storm.errors import StormError
 from storm.ids import WorkerSlot
 from storm.metrics.aggregation import ExecutorReport
+from storm.metrics.insight_records import NOT_TOLD, Usage
 from storm.nimbus.assignments import tags_wanted
 from storm.nimbus.departures import unwelcome_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from storm.cluster.records import Assignment, StormBase
-    from storm.ids import ComponentId, ExecutorId, TopologyId
+    from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId
     from storm.metrics.insight_records import WorkerInsight
     from storm.nimbus.cluster_snapshot import ClusterSnapshot, TopologyPlan
     from storm.nimbus.heartbeats import Heartbeats
@@ -28,7 +29,7 @@ UNKNOWN_COMPONENT = "?"  # where the code cannot be read
 class WorkerView(NamedTuple):
     """A slot in use; `uptime_secs` is as its worker told, None until it tells that its executors run.
 
-    `insight`: how it and its peers get on, None where it has told nothing of that.
+    `insight`: how it and its peers get on, None where it has told nothing of that. `usage`: what it takes of its host.
     """
 
     slot: WorkerSlot
@@ -36,15 +37,27 @@ class WorkerView(NamedTuple):
     executors: tuple[ExecutorId, ...]
     uptime_secs: int | None
     insight: WorkerInsight | None = None
+    usage: Usage = NOT_TOLD
+
+
+class Leaving(NamedTuple):
+    """A supervisor that a topology uses and should not; `why` is a word or two for people."""
+
+    host: str
+    why: str
+    node_id: NodeId
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True)
 class TopologyView:
     """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at.
 
-    `replicas`: how many Nimbuses hold its code; None: this one does not know. `leaving`: hosts that it uses and should
-    not, each with the reason. `tags` are those that it asks of a host. `not_ready`: which hosts, where its workers do
-    not run yet, lack its environment, in words. `metrics`: what the components of each worker measure.
+    `replicas`: how many Nimbuses hold its code; None: this one does not know. `tags` are those that it asks of a host.
+    `not_ready`: which hosts, where its workers do not run yet, lack its environment, in words. `metrics`: what the
+    components of each worker measure.
     """
 
     base: StormBase
@@ -54,7 +67,7 @@ class TopologyView:
     reports: tuple[ExecutorReport, ...]
     wall_secs: int
     replicas: int | None = None
-    leaving: tuple[str, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
     tags: tuple[str, ...] = ()
     not_ready: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
@@ -72,6 +85,11 @@ class TopologyView:
             )
         return self.plan
 
+    @property
+    def num_workers_wanted(self) -> int:
+        """As many as it has once there are slots enough."""
+        return min(self.base.num_workers, sum(self.base.component_executors.values()))
+
     def reports_of(self, component_id: ComponentId) -> list[ExecutorReport]:
         return [report for report in self.reports if report.component_id == component_id]
 
@@ -85,15 +103,16 @@ class TopologyView:
 
     def schedule_problem(self) -> str | None:
         """What the topology lacks to run as it should, as a sentence; None: nothing."""
-        wanted = min(self.base.num_workers, sum(self.base.component_executors.values()))
+        wanted = self.num_workers_wanted
+        leaving = ", ".join(dict.fromkeys(map(str, self.leaving)))
         supervisor = f"supervisor with the tags {', '.join(self.tags)}" if self.tags else "supervisor"
         if not self.workers:
             return f"Not scheduled: no {supervisor} has a free slot." if self.plan else "Its code cannot be read here."
         if self.leaving and self.base.status is TopologyStatus.REBALANCING:
-            return f"Leaves {', '.join(self.leaving)}, once what is under way is done."
+            return f"Leaves {leaving}, once what is under way is done."
         if self.leaving:
             why = f"no other {supervisor} has a free slot" if self.plan else "its code cannot be read here"
-            return f"Shall leave {', '.join(self.leaving)}, and {why}."
+            return f"Shall leave {leaving}, and {why}."
         if len(self.workers) < wanted:
             return f"Runs on {len(self.workers)} of {wanted} workers: no {supervisor} has another free slot."
         return f"Not ready: {', '.join(self.not_ready)}." if self.not_ready else None
@@ -115,7 +134,8 @@ def view_topology(
         start = min(assignment.executor_start_wall_secs.get(executor, wall_secs) for executor in executors)
         uptime_secs = None if beat is None else beat.uptime_secs
         metrics += [beat.metrics] if beat is not None and beat.metrics else []
-        workers.append(WorkerView(slot, host, executors, uptime_secs, None if beat is None else beat.insight))
+        told = (None, NOT_TOLD) if beat is None else (beat.insight, beat.usage)
+        workers.append(WorkerView(slot, host, executors, uptime_secs, *told))
         reports.extend(
             ExecutorReport(
                 executor,
@@ -141,13 +161,12 @@ def view_topology(
     )
 
 
-def _leaving(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> set[str]:
+def _leaving(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> Iterator[Leaving]:
     hosts = {worker.slot.node_id: worker.host for worker in workers}
     ill = {node_id for node_id, info in snapshot.supervisors.items() if info.illness and node_id in hosts}
-    return {f"{hosts[node_id]} (ill)" for node_id in ill} | {
-        f"{hosts[node_id]} ({'drained' if node_id in snapshot.drains else 'without its tags'})"
-        for node_id in unwelcome_nodes(snapshot, topology_id) - ill
-    }
+    for node_id in ill | unwelcome_nodes(snapshot, topology_id):
+        why = "ill" if node_id in ill else "drained" if node_id in snapshot.drains else "without its tags"
+        yield Leaving(hosts[node_id], why, node_id)
 
 
 def _not_ready(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> list[str]:

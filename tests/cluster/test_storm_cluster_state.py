@@ -222,11 +222,12 @@ def test_errors_are_found_by_topology_and_component(state: StormClusterState) ->
 
 def test_an_error_of_any_size_and_any_characters_can_be_reported(state: StormClusterState) -> None:
     text = "start \ud800" + "x" * (2 * ERROR_CHARS_MAX) + "\ndie Größe ist falsch"
-    state.report_error(ID, "split", ErrorInfo(text, 1, "h", 1))
+    state.report_error(ID, "split", ErrorInfo(text, 1, "h", 1, "ended"))
     error = state.last_error(ID, "split")
     assert error is not None
     assert error.text.endswith("die Größe ist falsch")
     assert "characters left out" in error.text
+    assert error.reason == "ended"
     assert len(error.text) < ERROR_CHARS_MAX + 100
 
 

@@ -18,6 +18,7 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.config.settings import Settings
 from storm.errors import StormError
 from storm.ids import ExecutorId, GlobalStreamId
+from storm.metrics.insight_records import NOT_TOLD, Usage
 from storm.nimbus.core import NimbusCore, SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.options import NimbusOptions
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from storm.cluster.records import Assignment
     from storm.metrics.insight_records import WorkerInsight
     from storm.metrics.stats_records import ExecutorStats
+    from storm.nimbus.pending_submissions import PendingSubmission
 
 
 class MovedClock:
@@ -185,6 +187,12 @@ class Cluster:
         self.core.step()
         return topology_id
 
+    def begin(self, nimbus: Nimbus, submission_id: str = "", count: int = 1, **conf: Any) -> PendingSubmission:
+        """Submit "wc" to this Nimbus, for so many of them to hold."""
+        mine = {"topology.submission.id": submission_id or None, "topology.min.replication.count": count}
+        text = json.dumps({"topology.workers": 2, **mine, **conf})
+        return nimbus.core.begin_submission(SubmitRequest("wc", text, word_count(), [b"zip"]))
+
     def assignment(self, topology_id: str) -> Assignment:
         found = self.state.assignment(topology_id)
         assert found is not None
@@ -195,14 +203,16 @@ class Cluster:
         topology_id: str,
         stats: Mapping[ExecutorId, ExecutorStats] | None = None,
         insight: WorkerInsight | None = None,
+        usage: Usage = NOT_TOLD,
     ) -> None:
         """Every worker that should run tells that it does; those of missing supervisors tell nothing."""
         for slot, executors in self.assignment(topology_id).slot_executors().items():
             if slot.node_id in self.supervisors:
                 own = {executor: one for executor, one in (stats or {}).items() if executor in executors}
                 beat = WorkerBeat(
-                    topology_id, frozenset(executors), self.clock.wall_secs(), slot.node_id, slot.port, 60, own, insight
-                )
+                    topology_id, frozenset(executors), self.clock.wall_secs(), slot.node_id, slot.port, 60, own,
+                    insight, usage=usage,
+                )  # fmt: skip
                 self.core.record([beat])
 
     def pass_time(self, secs: int, beating: Iterable[str] = ()) -> None:
@@ -232,3 +242,11 @@ def two_nodes(cluster: Cluster) -> Cluster:
         cluster.start_supervisor(node)
     cluster.core.step()
     return cluster
+
+
+@pytest.fixture
+def follower(two_nodes: Cluster) -> Nimbus:
+    """A second Nimbus, with a disk of its own."""
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    follower.core.step()
+    return follower

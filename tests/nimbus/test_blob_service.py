@@ -4,6 +4,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from direct_requests import DirectRequests
 
 from storm.blobstore.blob_store import version_key
 from storm.blobstore.local_fs import LocalFsBlobStore
@@ -19,7 +20,6 @@ from storm.errors import (
 )
 from storm.nimbus import blob_service
 from storm.nimbus.file_transfers import Downloads, Uploads
-from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
 from storm.thrift.interface import storm_thrift
 

@@ -55,6 +55,7 @@ def test_it_shows_whether_it_does_its_work(cluster: Any, tmp_path: Path) -> None
         election=election,
         rng=rng,
     )
+    storage.add_listener(nimbus.connection_changed)
     seen: list[tuple[str, float, float]] = []
 
     def stepped() -> bool:
@@ -71,3 +72,6 @@ def test_it_shows_whether_it_does_its_work(cluster: Any, tmp_path: Path) -> None
     (first, *_), (second, failed, _), (third, still, _) = seen
     assert (first, third, failed, still) == ("", "", 1, 1)
     assert second.startswith("It cannot go on, and tries again: ")
+    cluster.tree.expire(storage)
+    shown = {series.name: series.value for series in nimbus.series()}
+    assert shown["storm_zookeeper_sessions_lost_total"] == 1

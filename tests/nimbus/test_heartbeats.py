@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from storm.cluster.records import Assignment
+from storm.cluster.records import Assignment, SupervisorInfo, UnheardWorker
 from storm.ids import SYSTEM_EXECUTOR, ExecutorId, WorkerSlot
 from storm.metrics.insight_records import WorkerInsight
 from storm.metrics.stats_records import ExecutorStats, SpoutStats
@@ -106,6 +106,47 @@ def test_a_number_that_goes_back_proves_life_too(beats: Heartbeats) -> None:
     beats.record(BEAT, LEFT, 190)
     beats.record(replace(BEAT, reported_secs=3), LEFT, 200)
     assert dead_nodes(beats, BOTH, 225) == {"n2"}
+
+
+def far_away(*workers: UnheardWorker) -> dict[str, SupervisorInfo]:
+    """What the supervisor of "n1" says in ZooKeeper while it does not reach Nimbus."""
+    return {"n1": SupervisorInfo("n1", "h1", (6700,), (6700,), 6628, 0, "1", unheard=workers)}
+
+
+def test_who_does_not_reach_nimbus_tells_zookeeper_that_its_workers_live(beats: Heartbeats) -> None:
+    for now in range(0, 200, 5):
+        beats.record(replace(BEAT, reported_secs=now), LEFT, now)
+    for now in range(200, 500, 5):
+        beats.believe(far_away(UnheardWorker(6700, "wc-1-0", 1, now)), now)
+        assert dead_nodes(beats, BOTH, now) == {"n2"}
+    assert dead_nodes(beats, BOTH, 524) == {"n2"}
+    assert dead_nodes(beats, BOTH, 526) == BOTH, "it says no more"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        UnheardWorker(6700, "wc-1-0", 0, 7),  # of the assignment before
+        UnheardWorker(6700, "other-2-0", 1, 7),
+        UnheardWorker(6701, "wc-1-0", 1, 7),
+        None,
+    ],
+)
+def test_what_it_says_of_others_counts_for_nobody(beats: Heartbeats, told: UnheardWorker | None) -> None:
+    for now in range(0, 200, 5):
+        beats.believe(far_away(*([] if told is None else [replace(told, beat_secs=now)])), now)
+    assert dead_nodes(beats, BOTH, 200) == BOTH
+
+
+def test_a_worker_that_is_silent_there_too_is_dead(beats: Heartbeats) -> None:
+    for now in range(100, 200, 5):
+        beats.believe(far_away(UnheardWorker(6700, "wc-1-0", 1, 100)), now)
+    assert dead_nodes(beats, BOTH, 131) == BOTH
+    beats.believe(far_away(UnheardWorker(6700, "wc-1-0", 1, 180)), 200)
+    assert dead_nodes(beats, BOTH, 200) == {"n2"}
+    beats.lead(200)
+    beats.follow({"wc-1-0": ASSIGNMENT}, 200)
+    assert dead_nodes(beats, BOTH, 321) == BOTH, "a new leader has to be told anew"
 
 
 def test_a_new_leader_waits_for_everybody_as_if_just_launched(beats: Heartbeats) -> None:

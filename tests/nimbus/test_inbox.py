@@ -6,7 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from storm.errors import CoordinationError, StormError
-from storm.nimbus.inbox import DirectRequests, Inbox
+from storm.nimbus.inbox import Inbox
 
 
 def test_a_request_is_run_by_the_owner_and_answered() -> None:
@@ -106,10 +106,3 @@ def test_a_wait_has_an_end_where_one_is_given() -> None:
         Inbox(10).wait(done, 0)
     done.set_result(7)
     assert Inbox(10).wait(done, 0) == Inbox(10).wait(done) == 7
-
-
-def test_direct_requests_run_where_they_are_made() -> None:
-    noted: list[int] = []
-    DirectRequests().post(lambda: noted.append(1))
-    assert DirectRequests().call(lambda: 7) == 7
-    assert noted == [1]

@@ -8,7 +8,10 @@ import pytest
 from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
 from storm.errors import NotLeaderError, TopologyNotAliveError
 from storm.nimbus.queries import NimbusQueries
-from storm.thrift.interface import storm_thrift
+from storm.thrift.binary_protocol import encode_message, read_scanned
+from storm.thrift.interface import service, storm_thrift
+from storm.thrift.prescan import CALL, REPLY, MessageHeader, scan_message
+from storm.thrift.processor import Processor
 
 
 @pytest.fixture
@@ -89,6 +92,34 @@ def test_a_page_about_a_host_lists_its_supervisors(two_nodes: Any, queries: Nimb
     page = queries.getSupervisorPageInfo("", "host-b", False)
     assert [one.supervisor_id for one in page.supervisor_summaries] == ["b"]
     assert len(page.worker_summaries) == 1
+
+
+def call(handler: object, method: str, **arguments: Any) -> Any:
+    """As it comes over Thrift, where an argument may be missing."""
+    nimbus = service("Nimbus")
+    body = getattr(nimbus, f"{method}_args")(**arguments)
+    reply = Processor("Nimbus", handler).process(encode_message(MessageHeader(method, CALL, 7, 0), body))
+    assert reply is not None
+    header = scan_message(reply)
+    assert header.kind == REPLY, reply
+    return read_scanned(getattr(nimbus, f"{method}_result"), reply, header.body_offset).success
+
+
+def test_what_storms_ui_leaves_out_or_takes_for_granted(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit()
+    assert call(queries, "getTopologyHistory").topo_ids == [topology_id]
+    assert [one.total_topologies for one in call(queries, "getOwnerResourceSummaries")] == [1]
+    for page in (
+        call(queries, "getSupervisorPageInfo", id="b", is_include_sys=False),
+        call(queries, "getSupervisorPageInfo", host="host-b", is_include_sys=False),
+    ):
+        assert [one.supervisor_id for one in page.supervisor_summaries] == ["b"]
+    stop = storm_thrift().ProfileAction.JPROFILE_STOP
+    asked = {"id": topology_id, "component_id": "count", "action": stop}
+    assert call(queries, "getComponentPendingProfileActions", **asked) == []
+    for component_id in ("words", "count"):
+        asked = {"topology_id": topology_id, "component_id": component_id, "window": "600", "is_include_sys": True}
+        assert call(queries, "getComponentPageInfo", **asked).resources_map == {}
 
 
 def test_a_page_tells_of_failing_slots_as_soon_as_their_supervisor_does(two_nodes: Any, queries: NimbusQueries) -> None:

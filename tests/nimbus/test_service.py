@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from direct_requests import DirectRequests
 
 from storm.blobstore.memory import MemoryBlobStore
 from storm.errors import (
@@ -20,7 +21,7 @@ from storm.errors import (
 )
 from storm.metrics.insight_records import WorkerInsight
 from storm.nimbus.file_transfers import EMPTY_PACKAGE, Downloads, Uploads
-from storm.nimbus.inbox import DirectRequests, Inbox
+from storm.nimbus.inbox import Inbox
 from storm.nimbus.service import NimbusService
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
@@ -157,10 +158,13 @@ def test_a_worker_without_supervisor_learns_that_its_topology_is_gone(
         time_secs=5,
         port=slot.port,
         insight=t.WorkerInsight(peers=2),
+        used_mem=42.5,
+        used_cpu=float("nan"),
     )
     service.sendSupervisorWorkerHeartbeat(beat)
     last = two_nodes.core.heartbeats.last(topology_id, slot)
     assert last.insight == WorkerInsight(peers=2)
+    assert last.usage == (42.5, None)
     beat.storm_id = "gone-1-1"
     with pytest.raises(TopologyNotAliveError, match="gone-1-1"):
         service.sendSupervisorWorkerHeartbeat(beat)

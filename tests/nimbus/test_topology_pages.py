@@ -6,7 +6,7 @@ from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
 from storm.ids import ExecutorId
 from storm.metrics.insight_records import ExecutorInsight, WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats, SpoutStats
-from storm.nimbus.topology_pages import notices, slot_failures, topology_info, topology_page
+from storm.nimbus.topology_pages import slot_failures, topology_info, topology_page
 from storm.nimbus.topology_view import TopologyView, view_topology
 
 SPOUT = ExecutorStats(
@@ -24,7 +24,7 @@ def view(cluster: Any) -> TopologyView:
 
 
 def test_a_page_shows_the_spouts_acks_and_everybodys_emits(two_nodes: Any) -> None:
-    page = topology_page(view(two_nodes), ALL_TIME, False, {"count": BOOM}, ["look"])
+    page = topology_page(view(two_nodes), ALL_TIME, False, {"count": BOOM}, [])
     assert page.topology_stats.window_to_acked == {ALL_TIME: 8, "600": 0, "10800": 0, "86400": 0}
     assert page.topology_stats.window_to_transferred[ALL_TIME] == 40
     assert page.topology_stats.window_to_complete_latencies_ms[ALL_TIME] == 4.5
@@ -32,7 +32,7 @@ def test_a_page_shows_the_spouts_acks_and_everybodys_emits(two_nodes: Any) -> No
     assert page.id_to_bolt_agg_stats["count"].last_error.error == "boom"
     words = page.id_to_spout_agg_stats["words"]
     assert (words.common_stats.num_executors, words.common_stats.num_tasks, words.common_stats.failed) == (2, 2, 2)
-    assert page.notices == ["look"]
+    assert (page.notices, page.ended_workers, page.num_workers_wanted) == ([], [], 2)
 
 
 def test_a_page_shows_what_components_and_workers_do(two_nodes: Any) -> None:
@@ -65,8 +65,27 @@ def test_an_info_holds_each_executor_and_the_errors(two_nodes: Any) -> None:
 
 def test_workers_that_could_not_run_are_told_of_for_ten_minutes(two_nodes: Any) -> None:
     shown = view(two_nodes)
-    fresh, old = ErrorInfo("exit 13", shown.wall_secs - 600, "h", 6700), ErrorInfo("x", shown.wall_secs - 601, "h", 1)
-    assert notices(shown, [fresh, old]) == ["h:6700: exit 13"]
+    since = shown.wall_secs - 600
+    errors = [
+        ErrorInfo("It exited with 13\nits log", since, "h", 6700, "exited with 13"),
+        ErrorInfo("as the former release tells it", since, "h", 6701),
+        ErrorInfo("x", since - 1, "h", 6702),
+    ]
+    page = topology_page(shown, ALL_TIME, False, {}, errors)
+    assert page.notices == ["h:6700: It exited with 13\nits log", "h:6701: as the former release tells it"]
+    ended = [(one.host, one.port, one.reason) for one in page.ended_workers]
+    assert ended == [("h", 6700, "exited with 13"), ("h", 6701, "ended")]
+    assert topology_info(shown, {}, errors).notices == page.notices
+
+
+def test_how_many_workers_it_wants_is_told_where_it_lacks_some(cluster: Any) -> None:
+    topology_id = cluster.submit()
+    cluster.start_supervisor("a", [6700])
+    cluster.core.step()
+    shown = view_topology(cluster.core.snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs())
+    page = topology_page(shown, ALL_TIME, False, {}, [])
+    assert (page.num_workers, page.num_workers_wanted) == (1, 2)
+    assert page.notices == [page.sched_status]
 
 
 def test_failing_slots_are_those_of_the_topology_with_the_time_that_is_left(two_nodes: Any) -> None:
