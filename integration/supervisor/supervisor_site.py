@@ -145,15 +145,12 @@ class SupervisorSite:
         path = self.supervisor_dir / "node-id"
         return path.read_text(errors="replace").strip() if path.exists() else ""
 
-    def put_topology(self, topology_id: str, conf: dict[str, Any]) -> dict[str, str]:
+    def put_topology(self, topology_id: str, conf: dict[str, Any], package: bytes | None = None) -> dict[str, str]:
         """Give Nimbus the blobs of a topology; {key: hash}."""
-        package = io.BytesIO()
-        with zipfile.ZipFile(package, "w") as archive:
-            archive.writestr("app/bolt.py", "x = 1\n")
         blobs = {
             f"{topology_id}-stormcode.ser": b"topology",
             f"{topology_id}-stormconf.ser": json.dumps(conf).encode(),
-            f"{topology_id}-stormjar.jar": package.getvalue(),
+            f"{topology_id}-stormjar.jar": _small_package() if package is None else package,
         }
         self.nimbus.blobs.update(blobs)
         return {key: hashlib.sha256(data).hexdigest() for key, data in blobs.items()}
@@ -195,6 +192,13 @@ class SupervisorSite:
     def beating(self) -> set[int]:
         """The ports whose workers Nimbus has heard of."""
         return {beat.port for beat in self.nimbus.beats.get(self.node_id(), [])}
+
+
+def _small_package() -> bytes:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("app/bolt.py", "x = 1\n")
+    return package.getvalue()
 
 
 def pids_with(argument: str) -> list[int]:

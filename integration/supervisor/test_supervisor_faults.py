@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from supervisor_site import is_alive, wait_until
+from wheels import make_wheel
 from zookeeper_servers import give_to_another
 
+from storm.client.code_package import PackedRequirements, build_package, python_version
 from storm.ids import WorkerSlot
+from storm.supervisor.environment_build import built_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -240,6 +243,33 @@ def test_a_full_disk_ends_nobody_and_what_it_hindered_goes_on_when_there_is_room
     freed = time.monotonic()
     wait_until(lambda: site.beating() == {first, second}, "both run", site)
     print(f"both run {time.monotonic() - freed:.2f} s after there is room")
+    assert "Traceback" not in site.log.read_text()
+
+
+def test_an_environment_that_the_disk_cannot_hold_is_built_when_there_is_room_and_leaves_nothing_else(
+    site: SupervisorSite, small_disk: Path
+) -> None:
+    port = site.ports[0]
+    wheel = make_wheel(site.directory / "wheels", "broad", body="#" * (2 * DISK_BYTES))
+    requirements = PackedRequirements(("broad==1.0",), {wheel.name: wheel})
+    package = build_package({}, site.directory / "package.zip", requirements).path.read_bytes()
+    assert len(package) < DISK_BYTES / 4, "it is unpacked where there is no room for it"
+    site.start()
+    site.assign(TOPOLOGY, [port], hashes=site.put_topology(TOPOLOGY, {}, package))
+
+    def is_full() -> bool:
+        failure = site.failures().get(port)
+        return failure is not None and "No space left on device" in failure.reason + failure.last_lines
+
+    wait_until(is_full, "the slot tells of the full disk", site)
+    environments = site.supervisor_dir / "environments"
+    wait_until(lambda: not list(environments.iterdir()), "nothing is left of what was begun", site)
+
+    subprocess.run(["mount", "-o", f"remount,size={16 * DISK_BYTES}", str(small_disk)], check=True)
+    wait_until(lambda: port in site.beating(), "the worker runs", site)
+    [built] = environments.iterdir()
+    assert built_for(built) == python_version()
+    assert len(list(built.rglob("broad.py"))) == 1
     assert "Traceback" not in site.log.read_text()
 
 

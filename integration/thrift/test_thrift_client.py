@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm import open_files
-from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
+from storm.errors import StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError, UnknownHostError
 from storm.thrift.binary_protocol import encode_message
 from storm.thrift.client import ThriftClient
 from storm.thrift.connection import ServerLimits
@@ -70,7 +70,7 @@ def test_nothing_listens() -> None:
 
 
 def test_no_such_host() -> None:
-    with pytest.raises(ThriftConnectionError, match="no such host"):
+    with pytest.raises(UnknownHostError, match="no such host"):
         ThriftClient("Nimbus", "nowhere.invalid", 1, 1.0).getNimbusConf()
 
 

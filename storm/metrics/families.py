@@ -60,7 +60,7 @@ _WORKER = {
         HISTOGRAM, "Time from receipt to ack, of samples.", ("component", "source", "stream")
     ),
     "storm_bolt_capacity": Family(GAUGE, "The share of time that its busiest executor was in execute.", ("component",)),
-    "storm_bolt_unsettled": Family(GAUGE, "Tuples executed that are neither acked nor failed yet.", ("component",)),
+    "storm_bolt_unsettled": Family(GAUGE, "Tuples executed or awaited, neither acked nor failed yet.", ("component",)),
     "storm_metric_count_total": Family(COUNTER, "Counters and meters of components.", ("component", "name")),
     "storm_metric_value": Family(GAUGE, "Gauges of components.", ("component", "name", "task")),
     "storm_metric_distribution": Family(HISTOGRAM, "Histograms of components.", ("component", "name")),
@@ -70,6 +70,7 @@ _WORKER = {
 _ZOOKEEPER = {
     "storm_zookeeper_call_seconds": Family(HISTOGRAM, "Calls to ZooKeeper, with their repetitions."),
     "storm_zookeeper_failures_total": Family(COUNTER, "Calls to ZooKeeper that it did not answer, or refused."),
+    "storm_zookeeper_sessions_lost_total": Family(COUNTER, "Sessions with ZooKeeper that ended unasked."),
 }
 
 _SUPERVISOR = {
@@ -80,8 +81,12 @@ _SUPERVISOR = {
     "storm_supervisor_well": Family(GAUGE, "1 while the host's health scripts find nothing wrong, else 0."),
     "storm_supervisor_zookeeper_up": Family(GAUGE, "1 while ZooKeeper answers, else 0."),
     "storm_supervisor_nimbus_up": Family(GAUGE, "1 while Nimbus takes heartbeats, else 0."),
-    "storm_supervisor_worker_launches_total": Family(COUNTER, "Workers started."),
-    "storm_supervisor_worker_deaths_total": Family(COUNTER, "Workers that ended, or did not start, unasked."),
+    "storm_supervisor_worker_launches_total": Family(
+        COUNTER, "Workers started, by the topology's name.", ("topology",)
+    ),
+    "storm_supervisor_worker_deaths_total": Family(
+        COUNTER, "Workers that ended, or did not start, unasked, by the topology's name.", ("topology", "reason")
+    ),
     "storm_worker_heartbeat_age_seconds": Family(GAUGE, "Since the worker's last heartbeat.", WORKER_LABELS),
     **_ZOOKEEPER,
 }

@@ -107,6 +107,16 @@ class WorkerInsight:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
+class Usage(NamedTuple):
+    """What processes take of their hosts: resident memory in MB (of 2**20 bytes), CPU in percent of a core."""
+
+    memory_mb: float | None = None
+    cpu_percent: float | None = None
+
+
+NOT_TOLD = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class FailedTuple:
     """A tuple of the spout task `task` that failed. `kind` and `component` as in `topology.failures.Failure`.
@@ -133,6 +143,13 @@ class Obstacles(NamedTuple):
     announced: Mapping[str, frozenset[TaskId]] = MappingProxyType({})
     slow: Mapping[str, frozenset[TaskId]] = MappingProxyType({})
     awaited: tuple[str, ...] = ()
+
+
+def usage_of_all(usages: Sequence[Usage]) -> Usage:
+    """Their sums, of what is known; of none 0, and None where nothing is known of any."""
+    memory = [each.memory_mb for each in usages if each.memory_mb is not None]
+    cpu = [each.cpu_percent for each in usages if each.cpu_percent is not None]
+    return Usage(sum(memory) if memory or not usages else None, sum(cpu) if cpu or not usages else None)
 
 
 def together(insights: Sequence[ExecutorInsight]) -> ComponentInsight | None:

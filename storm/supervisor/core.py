@@ -19,6 +19,7 @@ from storm.cluster.records import (
     SlotFailure,
     SupervisorInfo,
     TopologyStatus,
+    UnheardWorker,
 )
 from storm.errors import (
     AlreadyRunningError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import TopologyId
+    from storm.supervisor.log_viewer import LogViewer
     from storm.supervisor.options import SupervisorOptions
 
 log = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ class SupervisorCore:
 
     `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
     whether a Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
-    told which content each blob has that it asks for; None: nobody asks.
+    told which content each blob has that it asks for; None: nobody asks. `log_viewer`: None, where nobody has said.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class SupervisorCore:
         self.on_failure: Callable[[], None] = _nothing
         self.has_code: Callable[[TopologyId], bool] = _unknown
         self.blob_contents: BlobContents | None = None
+        self.log_viewer: LogViewer | None = None
         self._turns: frozenset[TopologyId] = frozenset()
         self.slots.has_turn = lambda topology_id: topology_id in self._turns
         self.watch: Watch | None = None
@@ -119,7 +122,6 @@ class SupervisorCore:
         self._holder: Holder | None = None
         self._vanished: set[TopologyId] = set()
         self._illness = self._heeded_illness = ""
-        self.deaths = 0  # of workers, also of those that did not start; any thread may read it
 
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
@@ -285,13 +287,26 @@ class SupervisorCore:
             start_wall_secs=self._start_wall_secs,
             version=options.version,
             meta=dict(options.meta),
+            resources=dict(options.resources),
             failures=tuple(self._slot_failures(now)),
             local_dir=str(options.local_dir),
             home=options.home,
             incarnation=options.incarnation,
             illness=self._illness[:FAILURE_CHARS_MAX],
             python=options.python,
+            architecture=options.architecture,
+            unheard=tuple(self._unheard()),
+            logviewer_port=None if self.log_viewer is None else self.log_viewer.port,
+            daemon_logs=() if self.log_viewer is None else tuple(self.log_viewer.daemon_logs(options.log_dir)),
         )
+
+    def _unheard(self) -> Iterator[UnheardWorker]:
+        """Nimbus must not take them for dead because this host does not reach it."""
+        running = self.slots.running()
+        for port, (worker_id, beat_at) in sorted(self.beats.unheard().items()):
+            handle = running.get(port)
+            if handle is not None and handle.worker_id == worker_id:
+                yield UnheardWorker(port, handle.assignment.topology_id, handle.assignment.epoch, int(beat_at))
 
     def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
         wall_secs = self._clock.wall_secs()
@@ -427,7 +442,8 @@ class SupervisorCore:
     def _write_failures(self, cluster_state: StormClusterState) -> None:
         while self._failures:
             failure = self._failures[0]
-            error = ErrorInfo(failure.text, self._clock.wall_secs(), self._options.host, failure.port)
+            ending = failure.ending[:FAILURE_CHARS_MAX]
+            error = ErrorInfo(failure.text, self._clock.wall_secs(), self._options.host, failure.port, ending)
             cluster_state.report_error(failure.topology_id, SYSTEM_COMPONENT, error)
             if self._failures and self._failures[0] is failure:
                 self._failures.popleft()
@@ -457,7 +473,6 @@ class SupervisorCore:
 
     def _note_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
-        self.deaths += 1
         self._register_at = self._clock.now()
         self.on_failure()
 

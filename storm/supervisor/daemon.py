@@ -33,6 +33,7 @@ from storm.exposition.daemon_pages import DaemonPages, serve
 from storm.hosts.health import illness, run_scripts
 from storm.hosts.report import host_report, name_problem
 from storm.metrics.families import SUPERVISOR
+from storm.supervisor.capacity import capacity
 from storm.supervisor.core import DurableMap, SupervisorCore
 from storm.supervisor.environment_store import EnvironmentStore
 from storm.supervisor.environments import EnvironmentLimits
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
     from storm.hosts.health import Stuck
+    from storm.supervisor.log_viewer import LogViewer
     from storm.supervisor.slot_runner import Blobs, Workers
     from storm.supervisor.worker_process import CommandBuilder
 
@@ -87,12 +89,12 @@ def build_supervisor(
     return core
 
 
-def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
+def run(settings: Settings, command: CommandBuilder = worker_command, log_viewer: LogViewer | None = None) -> int:
     """Run this machine's supervisor until SIGTERM or SIGINT; the exit code: 0 in order, 20 internal error.
 
     `command` makes a worker's command of its launch record and the path of its launch file, which must be in it.
-    Its workers run on. Raises AlreadyRunningError (of this directory, or of this supervisor's id), NoPermissionError,
-    ConfigError, StormError if the disk refuses.
+    `log_viewer` is that beside it. Its workers run on. Raises AlreadyRunningError (of this directory, or of this
+    supervisor's id), NoPermissionError, ConfigError, StormError if the disk refuses.
     """
     options = SupervisorOptions.from_settings(settings)
     with _owned(options) as lock:
@@ -105,8 +107,10 @@ def run(settings: Settings, command: CommandBuilder = worker_command) -> int:
                 machine=machine_fingerprint(),
                 incarnation=str(uuid.uuid4()),
                 python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+                architecture=os.uname().machine,
+                resources=tuple(_offered(settings).items()),
             )
-            daemon = SupervisorDaemon(named, settings, SystemClock(), command)
+            daemon = SupervisorDaemon(named, settings, SystemClock(), command, log_viewer)
         except OSError as error:
             raise _unusable(options, error) from error
         return daemon.run()
@@ -149,6 +153,7 @@ class SupervisorDaemon:
         settings: Settings,
         clock: Clock,
         command: CommandBuilder = worker_command,
+        log_viewer: LogViewer | None = None,
     ) -> None:
         self._options = options
         self._settings = settings
@@ -175,13 +180,9 @@ class SupervisorDaemon:
         self._profiler = Profiler(options.workers_dir, clock)
         self._workers.python_of = code.python
         self._workers.other_children = lambda: self._environments.children() | self._profiler.children()
+        places = (options.supervisor_dir, options.workers_dir)
         self._blobs = TopologyBlobs(
-            code,
-            self._localizer.run,
-            (options.supervisor_dir, options.workers_dir),
-            self._workers.wake,
-            clock,
-            options.blob_keep_secs,
+            code, self._localizer.run, places, self._workers.wake, clock, options.blob_keep_secs
         )
         self._workers.link_blobs = self._blobs.link
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
@@ -193,6 +194,7 @@ class SupervisorDaemon:
             workers=self._workers,
             local_state=local_state,
         )
+        self._core.log_viewer = log_viewer
         self._core.on_wanted = self._workers.wake
         self._core.on_failure = self._coordination_due.set
         self._core.watch = self._blobs.on_keys = self._woken
@@ -280,6 +282,7 @@ class SupervisorDaemon:
             return
         try:
             storage.add_listener(self._connection_changed)
+            storage.add_listener(self._measures.connection_changed)
             storage.watch_calls(self._measures.zookeeper.note)
             cluster_state = StormClusterState(storage)
             with contextlib.suppress(CoordinationError):
@@ -426,6 +429,10 @@ def _owned(options: SupervisorOptions) -> Iterator[int]:
         yield lock
     finally:
         os.close(lock)
+
+
+def _offered(settings: Settings) -> dict[str, float]:
+    return capacity(settings["supervisor.memory.capacity.mb"], settings["supervisor.cpu.capacity"])
 
 
 def _unusable(options: SupervisorOptions, error: OSError) -> StormError:

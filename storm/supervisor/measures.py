@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storm.cluster.storage import ConnectionState
 from storm.exposition.call_times import CallTimes
 from storm.metrics.families import WORKER
 from storm.metrics.series import Series, decode
@@ -29,6 +30,11 @@ class SupervisorMeasures:
         self._clock = clock
         self.zookeeper = CallTimes()
 
+    def connection_changed(self, state: ConnectionState) -> None:
+        """With ZooKeeper."""
+        if state is ConnectionState.LOST:
+            self.zookeeper.session_lost()
+
     def problem(self) -> str:
         """What keeps the supervisor from its work, as a sentence; empty: nothing. Workers run on all the same."""
         core = self._core
@@ -51,8 +57,7 @@ class SupervisorMeasures:
         yield Series("storm_supervisor_well", {}, int(not core.illness))
         yield Series("storm_supervisor_zookeeper_up", {}, int(not core.is_out_of_reach))
         yield Series("storm_supervisor_nimbus_up", {}, int(self._forwarder.is_taken))
-        yield Series("storm_supervisor_worker_launches_total", {}, core.slots.launches)
-        yield Series("storm_supervisor_worker_deaths_total", {}, core.deaths)
+        yield from core.slots.counts.series()
         yield from self.zookeeper.series()
         for port, (topology_id, text, beat_at) in sorted(core.beats.measured().items()):
             labels = {"topology": topology_id, "port": str(port)}

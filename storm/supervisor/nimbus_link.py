@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.blobstore.blob_store import code_key
-from storm.errors import BlobStoreError, CoordinationError, StormError
+from storm.errors import (
+    BlobStoreError,
+    CoordinationError,
+    NimbusUnreachableError,
+    NotLeaderError,
+    StormError,
+    ThriftConnectionError,
+)
 from storm.metrics.series import components_part
 from storm.thrift.client import ThriftClient
 from storm.thrift.interface import storm_thrift
@@ -27,6 +37,8 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_SECS = 10.0
 LEADER_WAIT_SECS = 2.0  # the next beat asks again; a download is tried again by its slot
+EXECUTORS_MAX = 200  # in one message, unless a worker has more; Nimbus takes the figures of about 1,500 plain bolts
+_AWAY = (NimbusUnreachableError, NotLeaderError, ThriftConnectionError, CoordinationError)  # another time it may go
 
 
 class Caller(Protocol):
@@ -36,7 +48,7 @@ class Caller(Protocol):
 
 
 class HeartbeatForwarder:
-    """Gives the workers' beats to Nimbus, those of all ports in one call. One thread uses it.
+    """Gives the workers' beats to Nimbus, in as many calls as the figures of their executors need. One thread uses it.
 
     `is_taken`: whether Nimbus took the last ones; any thread may read it.
     """
@@ -46,28 +58,57 @@ class HeartbeatForwarder:
         self._beats = beats
         self._client = client
         self._complained = False
+        self._refusals = 0
         self.is_taken = True
 
     def forward(self) -> bool:
         """Send what has come since the last time, also if that is nothing: Nimbus learns that the node is there.
 
-        False: Nimbus did not take it; figures that came with the beats go with the next.
+        False: Nimbus did not take all of it, and what it lacks goes with the next, with the figures that came with it.
+        Figures that it refuses are left out at once and not sent again: workers that live must be heard.
         """
-        beats = self._beats.take_for_nimbus()
-        try:
-            self._client.call("sendSupervisorWorkerHeartbeats", _to_thrift(self._node_id, beats))
-        except StormError as error:
-            self._beats.give_back(beats)
-            self.is_taken = False
-            if not self._complained:
-                log.warning("Nimbus does not take heartbeats, workers run on: %s", error)
-            self._complained = True
-            return False
-        if self._complained:
+        lots = deque(_lots(self._beats.take_for_nimbus()))
+        left: list[WorkerBeat] = []
+        failure: StormError | None = None
+        while lots:
+            lot = lots.popleft()
+            try:
+                self._client.call("sendSupervisorWorkerHeartbeats", _to_thrift(self._node_id, lot))
+            except _AWAY as error:
+                failure = error
+                left += chain(lot, *lots)
+                break
+            except StormError as error:
+                if any(beat.stats for beat in lot):
+                    self._note_refusal(lot, error)
+                    lots.appendleft([replace(beat, stats=None) for beat in lot])
+                else:
+                    failure = error
+                    left += lot
+        self._note_end(left, failure)
+        return self.is_taken
+
+    def _note_refusal(self, lot: Sequence[WorkerBeat], error: StormError) -> None:
+        """Log it the 1st, 2nd, 4th, 8th... time only: it can happen again every few seconds."""
+        self._refusals += 1
+        if self._refusals & (self._refusals - 1) == 0:
+            log.warning(
+                "Nimbus refuses the figures of the executors on ports %s, which are not shown; it is told without them"
+                " that they live (%d times so far): %s",
+                sorted(beat.port for beat in lot), self._refusals, error,
+            )  # fmt: skip
+
+    def _note_end(self, left: Sequence[WorkerBeat], failure: StormError | None) -> None:
+        if failure is None:
+            self._beats.delivered()
+        else:
+            self._beats.give_back(left)
+        if failure is not None and not self._complained:
+            log.warning("Nimbus does not take heartbeats, workers run on: %s", failure)
+        elif failure is None and self._complained:
             log.info("Nimbus takes heartbeats again")
-        self._complained = False
-        self.is_taken = True
-        return True
+        self._complained = failure is not None
+        self.is_taken = failure is None
 
     def close(self) -> None:
         """Close the connection."""
@@ -129,11 +170,24 @@ def code_lookup(client: Caller, replicas: Replicas) -> Callable[[TopologyId], bo
     return has_code
 
 
+def _lots(beats: Sequence[WorkerBeat]) -> list[list[WorkerBeat]]:
+    """The beats of each message, at least one: EXECUTORS_MAX executors at most, or one worker with more."""
+    lots: list[list[WorkerBeat]] = [[]]
+    executors = 0
+    for beat in beats:
+        its = len(beat.message.executors)
+        if lots[-1] and executors + its > EXECUTORS_MAX:
+            lots.append([])
+            executors = 0
+        lots[-1].append(beat)
+        executors += its
+    return lots
+
+
 def _to_thrift(node_id: NodeId, beats: Sequence[WorkerBeat]) -> Any:
     messages = []
     for beat in beats:
-        if beat.message.executor_stats is None:
-            beat.message.executor_stats = beat.stats
+        beat.message.executor_stats = beat.stats
         beat.message.metrics = None if beat.metrics is None else components_part(beat.metrics) or None
         messages.append(beat.message)
     return storm_thrift().SupervisorWorkerHeartbeats(supervisor_id=node_id, worker_heartbeats=messages)

@@ -27,7 +27,8 @@ class SupervisorOptions:
     supervisor's directory, its machine and this run from all others, see `storm.supervisor.home`. `health_dir` has the
     scripts that tell whether the host is well, None: there are none. An environment that no topology here uses any
     more is kept for `environment_keep_secs`; one that is not built after `environment_build_secs` has failed. `python`
-    is the version that workers run on, "3.11".
+    is the version that workers run on, "3.11", `architecture` what wheels for this machine are named by, "x86_64".
+    `resources`: what the machine offers, see `storm.supervisor.capacity`.
     """
 
     local_dir: Path
@@ -51,11 +52,13 @@ class SupervisorOptions:
     limits: SlotLimits = field(default_factory=SlotLimits)
     metrics_place: Place = field(default_factory=Place)
     meta: tuple[tuple[str, str], ...] = ()
+    resources: tuple[tuple[str, float], ...] = ()
     version: str = ""
     home: str = ""
     machine: str = ""
     incarnation: str = ""
     python: str = ""
+    architecture: str = ""
 
     @property
     def supervisor_dir(self) -> Path:

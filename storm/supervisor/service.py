@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import InvalidTransitionError, NotAuthorizedError, StormError, TopologyNotAliveError
+from storm.errors import InvalidTransitionError, NotAuthorizedError, NotServedError, StormError, TopologyNotAliveError
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDING_OF = {"flamegraph": "svg", "speedscope": "json", "raw": "txt"}
+TEXT_BYTES_MAX = 1_024  # that is searched for; the log viewer's limit, too
+RECORDS_MAX = 1_000  # of one search
 _TITLE = re.compile(rb'(<text id="title"[^>]*>)[^<]*')  # of a flame graph: py-spy writes its command there
 
 
@@ -52,6 +55,7 @@ class SupervisorService:
         self._wake_slots = worker_started
         self._report = report
         self._profiler = profiler
+        self._searching = threading.Lock()
 
     def sendSupervisorAssignments(self, assignments: Any) -> None:
         """Nimbus has news. What it says is not used: the assignments are read where they are kept."""
@@ -87,6 +91,22 @@ class SupervisorService:
     def readWorkerEvents(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
         """Part of the samples of tuples that a worker has written."""
         return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, worker_logs.EVENT_LOG))
+
+    def searchWorkerLogs(self, id: str, text: str, records: int) -> Any:
+        """The newest records with a text, of all workers of a topology here. One search at a time: it takes a core."""
+        worker_logs.log_path(self._artifacts_dir, id, 1)
+        if not 0 < len(text.encode(errors="replace")) <= TEXT_BYTES_MAX or not 0 < records <= RECORDS_MAX:
+            raise NotAuthorizedError(f"a search is for 1 to {TEXT_BYTES_MAX} bytes, and up to {RECORDS_MAX} records")
+        if self._core.log_viewer is None:
+            raise NotServedError("this supervisor was started without what searches logs")
+        if not self._searching.acquire(blocking=False):
+            raise StormError("another search goes on at this supervisor: ask again in a moment")
+        try:
+            found = self._core.log_viewer.search(self._artifacts_dir, id, text, records)
+        finally:
+            self._searching.release()
+        t = storm_thrift()
+        return t.FoundRecords(records=[t.FoundRecord(**one._asdict()) for one in found.records], is_cut=found.is_cut)
 
     def _part(self, part: worker_logs.LogPart) -> Any:
         return storm_thrift().LogPart(data=part.data, offset=part.offset, size=part.size)

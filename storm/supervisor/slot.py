@@ -43,6 +43,18 @@ class SlotState(Enum):
     BACKING_OFF = "backing-off"
 
 
+class Cause(Enum):
+    """Why a worker is not there: its code or environment could not be had; it did not start, or died before its first
+    heartbeat; it was silent; somebody's signal ended it; or it died by itself or by the kernel.
+    """
+
+    NO_CODE = "no-code"
+    NOT_STARTED = "not-started"
+    SILENT = "silent"
+    KILLED = "killed"
+    DIED = "died"
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One port. `assignment` is what the present state is about: None in EMPTY, and there only.
@@ -50,8 +62,8 @@ class Slot:
     `entered_at` is when `state` was entered. `deaths` counts the worker's deaths in a row, with no
     healthy while between. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
     BACKING_OFF.
-    `failure` is, in KILLING, what the worker did wrong; None if it only has to make room. `in_order`: in BACKING_OFF,
-    whether the last worker ended with exit code 0.
+    `failure` is, in KILLING, what the worker did wrong, and `cause` what that counts as; None if it only has to make
+    room. `in_order`: in BACKING_OFF, whether the last worker ended with exit code 0.
     """
 
     port: int
@@ -62,6 +74,7 @@ class Slot:
     due_at: float = 0.0
     failure: str | None = None
     in_order: bool = False
+    cause: Cause = Cause.DIED
 
 
 class BlobsState(Enum):
@@ -184,6 +197,7 @@ class ReportFailure:
     deaths: int
     retry_secs: float
     last_lines: str | None = None
+    cause: Cause = Cause.DIED
 
 
 Command = DownloadBlobs | LaunchWorker | KillWorker | ForgetWorker | ReportFailure
@@ -242,7 +256,7 @@ def _waiting_for_blobs(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: fl
     if blobs.state is BlobsState.FAILED:
         failed = replace(slot, deaths=slot.deaths + 1)
         wait_secs = max(blobs.retry_secs, back_off_secs(failed.deaths, limits.download_back_off_max_secs))
-        return _wait(failed, wait_secs, now, blobs.failure, blobs.last_lines)
+        return _wait(failed, wait_secs, now, blobs.failure, Cause.NO_CODE, blobs.last_lines)
     return slot, []
 
 
@@ -272,7 +286,8 @@ def _killing(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Mo
     if seen.worker is None or seen.worker.exit_text is not None:
         forget: list[Command] = [ForgetWorker()]
         if slot.failure is not None and seen.wanted == slot.assignment:
-            after, commands = _back_off(slot, slot.failure, limits.back_off_max_secs, now)
+            wait_secs = back_off_secs(slot.deaths, limits.back_off_max_secs)
+            after, commands = _wait(slot, wait_secs, now, slot.failure, slot.cause)
         else:
             after, commands = _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
         return after, forget + commands
@@ -301,7 +316,8 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
         else:
             worker = seen.worker or WorkerSeen("is gone")
             counted = _count_death(slot, limits, now, worker.from_outside)
-            after, commands = _back_off(counted, worker.exit_text or "", limits.back_off_max_secs, now)
+            wait_secs = back_off_secs(counted.deaths, limits.back_off_max_secs)
+            after, commands = _wait(counted, wait_secs, now, worker.exit_text or "", _cause(slot, worker))
             if after.state is SlotState.BACKING_OFF:
                 after = replace(after, in_order=worker.orderly)
             if worker.orderly and counted.deaths == 1:
@@ -331,14 +347,17 @@ def _follow(slot: Slot, wanted: LocalAssignment | None, now: float, deaths_elsew
     return after, [DownloadBlobs(wanted)]
 
 
-def _back_off(slot: Slot, reason: str, max_secs: float, now: float) -> Move:
+def _cause(slot: Slot, worker: WorkerSeen) -> Cause:
+    """What the death counts as of the worker that ended by itself."""
+    if slot.state is SlotState.WAITING_FOR_WORKER_START:
+        return Cause.NOT_STARTED
+    return Cause.KILLED if worker.from_outside else Cause.DIED
+
+
+def _wait(slot: Slot, wait_secs: float, now: float, reason: str, cause: Cause, last_lines: str | None = None) -> Move:
     """The port has no process after the `slot.deaths`-th failure of what is still wanted."""
-    return _wait(slot, back_off_secs(slot.deaths, max_secs), now, reason)
-
-
-def _wait(slot: Slot, wait_secs: float, now: float, reason: str, last_lines: str | None = None) -> Move:
     assert slot.assignment is not None
-    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs, last_lines)
+    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs, last_lines, cause)
     if wait_secs == 0.0:
         after, commands = _follow(slot, slot.assignment, now)
         return after, [report, *commands]
@@ -348,7 +367,8 @@ def _wait(slot: Slot, wait_secs: float, now: float, reason: str, last_lines: str
 
 def _kill_failed(slot: Slot, reason: str, limits: SlotLimits, now: float, from_outside: bool = False) -> Move:
     """A worker that does not answer does not end politely either: it is killed at once."""
-    counted = _count_death(slot, limits, now, from_outside)
+    cause = Cause.NOT_STARTED if slot.state is SlotState.WAITING_FOR_WORKER_START else Cause.SILENT
+    counted = replace(_count_death(slot, limits, now, from_outside), cause=cause)
     after = _enter_killing(counted, reason, now + limits.kill_repeat_secs, now)
     return after, [KillWorker(reason, force=True)]
 

@@ -8,7 +8,6 @@ change, or the time that it named has come; a simulation calls it when it likes.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
 
@@ -32,6 +31,7 @@ from storm.supervisor.slot import (
     resumed_back_off,
     step,
 )
+from storm.supervisor.worker_counts import WorkerCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STEPS_MAX = 8  # a port settles in three; more means a fault of the state machine, and the port waits for the next call
-STORY_MAX = 20
 RESTART_PAUSE_SECS = 5.0  # a worker that cannot live with a new version of a blob has mostly died by then
 RESTART_LOOK_SECS = 1.0  # between looks at whether it is the turn of a worker that is to be started again
 LEFT_REMEMBERED_SECS = 600.0  # how often code died on a port that it has left since: it may be given another one here
@@ -109,11 +108,15 @@ class Failure:
     at: float
 
     @property
+    def ending(self) -> str:
+        """The rest of a sentence about the worker."""
+        return self.reason if self.deaths == 1 else f"{self.reason} ({self.deaths} times in a row)"
+
+    @property
     def text(self) -> str:
         """All of it, for people."""
         again = "at once" if self.retry_secs == 0 else f"in {self.retry_secs:g} s"
-        count = "" if self.deaths == 1 else f" ({self.deaths} times in a row)"
-        text = f"The worker on port {self.port} {self.reason}{count}; it is tried again {again}."
+        text = f"The worker on port {self.port} {self.ending}; it is tried again {again}."
         return f"{text}\nLast lines of its log:\n{self.last_lines}" if self.last_lines else text
 
 
@@ -126,7 +129,7 @@ class _Left(NamedTuple):
 
 
 class SlotRunner:
-    """The slots of one supervisor and their workers. One thread calls it, but for `want`, `running`, `story`."""
+    """The slots of one supervisor and their workers. One thread calls it, but for `want`, `running`."""
 
     def __init__(
         self,
@@ -150,7 +153,6 @@ class SlotRunner:
         self._left: dict[TopologyId, _Left] = {}
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
-        self._stories: dict[int, deque[str]] = {}
         self._waits_for: dict[int, str] = {}
         self._restarts_asked: set[str] = set()  # ids of workers
         self._kept: frozenset[TopologyId] | None = None
@@ -163,7 +165,7 @@ class SlotRunner:
         self._outdated: set[TopologyId] = set()
         # How many seconds a topology, whose code is here, lets its workers be silent; None: as the limits say.
         self.own_timeout: Callable[[TopologyId], float | None] = lambda topology_id: None
-        self.launches = 0  # so far; any thread may read it
+        self.counts = WorkerCounts()
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
         """Take over the workers of a former run; what runs is wanted until somebody says otherwise, and what backs off
@@ -191,6 +193,7 @@ class SlotRunner:
             same = port in deaths and deaths[port][0].same_code(handle.assignment)
             self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
             self._own_timeouts[port] = self.own_timeout(handle.assignment.topology_id)
+            self.counts.know(handle.assignment.topology_id)
             log.info("port %d: adopted worker %s, process %d", port, handle.worker_id, handle.pid)
         self._wanted = {port: handle.assignment for port, handle in self._handles.items()}
         return list(self._handles.values())
@@ -217,10 +220,6 @@ class SlotRunner:
     def slots(self) -> Mapping[int, Slot]:
         """{port: its slot}, as of this moment. Any thread may call it."""
         return dict(self._slots)
-
-    def story(self, port: int) -> list[str]:
-        """The last transitions of a port, oldest first."""
-        return list(self._stories.get(port, ()))
 
     def back_offs(self) -> dict[str, Any]:
         """The counts of deaths, and the last ones' reasons, as JSON can hold them, for `adopt` of the next run."""
@@ -276,7 +275,6 @@ class SlotRunner:
             after, commands, next_due = step(before, seen, self._limits, now)
             self._slots[port] = after
             self._waits_for[port] = seen.blobs.waits_for
-            self._note(before, after, now)
             self._remember(before, after, now)
             for command in commands:
                 self._carry_out(port, command, now)
@@ -362,7 +360,7 @@ class SlotRunner:
             return
         self._handles[port] = handle
         self._own_timeouts[port] = self.own_timeout(assignment.topology_id)
-        self.launches += 1
+        self.counts.launched(assignment.topology_id)
         log.info("port %d: launched worker %s of %s", port, handle.worker_id, assignment.topology_id)
 
     def _kill(self, port: int, reason: str, *, force: bool) -> None:
@@ -380,6 +378,7 @@ class SlotRunner:
         failure = Failure(topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now)
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure
+        self.counts.died(topology_id, report.cause)
         self._report(failure)
 
     def _keep_used_blobs(self, wanted: Mapping[int, LocalAssignment]) -> None:
@@ -403,11 +402,6 @@ class SlotRunner:
         if wanted is None or left is None or now >= left.until or not left.code.same_code(wanted):
             return 0
         return left.deaths
-
-    def _note(self, before: Slot, after: Slot, now: float) -> None:
-        if before.state is not after.state:
-            story = self._stories.setdefault(after.port, deque(maxlen=STORY_MAX))
-            story.append(f"{now:.3f} {before.state.value} -> {after.state.value}")
 
 
 def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure]]:

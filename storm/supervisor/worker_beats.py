@@ -35,6 +35,7 @@ class WorkerBeats:
         self._for_nimbus: dict[int, WorkerBeat] = {}
         self._metrics: dict[int, tuple[TopologyId, str]] = {}
         self._pardoned_at = float("-inf")
+        self._are_heard = True
 
     def receive(self, beat: WorkerBeat, now: float) -> bool:
         """Note a beat that came at clock second `now`; whether it is the first one of its worker."""
@@ -77,9 +78,19 @@ class WorkerBeats:
             self._for_nimbus.clear()
             return taken
 
+    def delivered(self) -> None:
+        """Nimbus took those that were taken for it."""
+        self._are_heard = True
+
+    def unheard(self) -> dict[int, tuple[str, float]]:
+        """{port: (its worker's id, when it last beat)} while Nimbus takes no beats; else nothing."""
+        with self._lock:
+            return {} if self._are_heard else dict(self._seen)
+
     def give_back(self, beats: Iterable[WorkerBeat]) -> None:
         """Nimbus did not take them: what has not been overtaken goes with the next."""
         with self._lock:
+            self._are_heard = False
             for beat in beats:
                 if beat.port not in self._seen or self._seen[beat.port][0] != beat.worker_id:
                     continue

@@ -12,7 +12,14 @@ import struct
 from typing import TYPE_CHECKING, Any, Self
 
 from storm.config.addresses import joined
-from storm.errors import NotServedError, StormError, ThriftConnectionError, ThriftProtocolError, ThriftTimeoutError
+from storm.errors import (
+    NotServedError,
+    StormError,
+    ThriftConnectionError,
+    ThriftProtocolError,
+    ThriftTimeoutError,
+    UnknownHostError,
+)
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
 from storm.thrift.exceptions import UNKNOWN_METHOD, ApplicationException, application_error, to_error
@@ -98,7 +105,7 @@ class ThriftClient:
         try:
             sock = socket.create_connection((self.host, self.port), timeout=limit)
         except socket.gaierror as error:
-            raise ThriftConnectionError(
+            raise UnknownHostError(
                 f"{self.address}: no such host ({error.strerror}); if a daemon calls itself so, set "
                 "storm.local.hostname there to a name or an address that every host reaches it by"
             ) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm.cluster.records import Assignment, DebugOptions, ErrorInfo, LogConfig, LoggerLevel, RebalanceRequest
 from storm.errors import InvalidTopologyError, ThriftProtocolError
 from storm.ids import ExecutorId, GlobalStreamId, WorkerSlot
+from storm.level_names import known_level
 from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
 from storm.thrift.binary_protocol import deserialize as deserialize
 from storm.thrift.binary_protocol import serialize as serialize
@@ -62,13 +63,6 @@ def slot_to_thrift(slot: WorkerSlot) -> Struct:
     return storm_thrift().NodeInfo(node=slot.node_id, port=frozenset({slot.port}))
 
 
-def slot_from_thrift(struct: Struct) -> WorkerSlot:
-    """The slot that a NodeInfo names. Raises ThriftProtocolError unless it has exactly one port."""
-    if len(struct.port) != 1:
-        raise ThriftProtocolError(f"NodeInfo.port of node {struct.node!r} holds {len(struct.port)} ports, not one")
-    return WorkerSlot(struct.node, next(iter(struct.port)))
-
-
 def assignment_to_thrift(assignment: Assignment) -> Struct:
     """An Assignment struct. Nobody reads `master_code_dir` any more: it is empty."""
     return storm_thrift().Assignment(
@@ -86,32 +80,6 @@ def assignment_to_thrift(assignment: Assignment) -> Struct:
         slot_epochs={slot_to_thrift(slot): epoch for slot, epoch in assignment.slot_epochs.items()},
         blob_hashes=dict(assignment.blob_hashes),
     )
-
-
-def assignment_from_thrift(struct: Struct) -> Assignment:
-    """Raises ThriftProtocolError if it lacks what Storm's Assignment has not: topology id and version."""
-    if struct.topology_id is None or struct.version is None:
-        raise ThriftProtocolError("Assignment lacks topology_id or version: it comes from Apache Storm")
-    return Assignment(
-        topology_id=struct.topology_id,
-        version=struct.version,
-        executor_slots={
-            _executor_from_list(key): slot_from_thrift(node) for key, node in (struct.executor_node_port or {}).items()
-        },
-        executor_start_wall_secs={
-            _executor_from_list(key): secs for key, secs in (struct.executor_start_time_secs or {}).items()
-        },
-        node_hosts=struct.node_host or {},
-        slot_epochs={slot_from_thrift(node): epoch for node, epoch in (struct.slot_epochs or {}).items()},
-        blob_hashes=struct.blob_hashes or {},
-        owner=struct.owner or "",
-    )
-
-
-def _executor_from_list(tasks: tuple[int, ...]) -> ExecutorId:
-    if len(tasks) != 2:
-        raise ThriftProtocolError(f"an executor is a first and a last task, not {list(tasks)}")
-    return ExecutorId(*tasks)
 
 
 def executor_stats_to_thrift(stats: ExecutorStats) -> Struct:
@@ -195,33 +163,9 @@ def error_to_thrift(error: ErrorInfo) -> Struct:
     )
 
 
-def error_from_thrift(struct: Struct) -> ErrorInfo:
-    """Our record; host and port are "" and 0 where the struct has none."""
-    return ErrorInfo(struct.error, struct.error_time_secs, struct.host or "", struct.port or 0)
-
-
 def debug_options_to_thrift(options: DebugOptions) -> Struct:
     """A DebugOptions struct."""
     return storm_thrift().DebugOptions(enable=options.enabled, samplingpct=options.sampling_percent)
-
-
-def debug_options_from_thrift(struct: Struct) -> DebugOptions:
-    """What the struct leaves out is what our record has by default."""
-    usual = DebugOptions()
-    return DebugOptions(
-        enabled=usual.enabled if struct.enable is None else struct.enable,
-        sampling_percent=usual.sampling_percent if struct.samplingpct is None else struct.samplingpct,
-    )
-
-
-def rebalance_to_thrift(request: RebalanceRequest, wait_secs: int | None = None) -> Struct:
-    """A RebalanceOptions struct; `wait_secs` None leaves the delay to Nimbus."""
-    return storm_thrift().RebalanceOptions(
-        wait_secs=wait_secs,
-        num_workers=request.num_workers,
-        num_executors=dict(request.component_executors) or None,
-        topology_conf_overrides=json.dumps(dict(request.conf_overrides)) if request.conf_overrides else None,
-    )
 
 
 def rebalance_from_thrift(struct: Struct) -> RebalanceRequest:
@@ -265,7 +209,7 @@ def updated_log_config(config: LogConfig, change: Struct, wall_secs: int) -> Log
     """`config` after `setLogConfig(change)` at `wall_secs` (seconds since 1970).
 
     Storm's rules: UPDATE sets a level, for good if its time-out is absent or not above 0; REMOVE forgets the logger;
-    UNCHANGED leaves it. Raises ThriftProtocolError for an UPDATE without a level.
+    UNCHANGED leaves it. Raises ThriftProtocolError for an UPDATE without a level, or to one that is not known.
     """
     t = storm_thrift()
     loggers = dict(config.loggers)
@@ -277,5 +221,13 @@ def updated_log_config(config: LogConfig, change: Struct, wall_secs: int) -> Log
                 raise ThriftProtocolError(f"the change of logger {name!r} names no level")
             secs = level.reset_log_level_timeout_secs or 0
             until = wall_secs + secs if secs > 0 else None
-            loggers[name] = LoggerLevel(level.target_log_level, until, level.reset_log_level)
+            reset = _level(name, level.reset_log_level) if level.reset_log_level else None
+            loggers[name] = LoggerLevel(_level(name, level.target_log_level), until, reset)
     return LogConfig(loggers)
+
+
+def _level(logger: str, text: str) -> str:
+    try:
+        return known_level(text)
+    except ValueError as error:
+        raise ThriftProtocolError(f"the change of logger {logger!r}: {error}") from None

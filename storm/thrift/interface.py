@@ -51,12 +51,6 @@ def service(name: str) -> Service:
     return found
 
 
-def enum_name(enum: str, value: int) -> str:
-    """The name of `value` in the enumeration `enum`; `value` itself, as text, if the enumeration lacks it."""
-    names: dict[int, str] = getattr(storm_thrift(), enum).names
-    return names.get(value, str(value))
-
-
 class ThriftStruct:
     """An instance of a struct, union or exception. Fields that are not given have their default, or are None.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,17 +100,27 @@ class Processor:
         if times & (times - 1) == 0:
             log.exception("%s.%s failed (%d times so far)", name, method, times)
 
-    def _arguments(self, method: str, frame: bytes, offset: int) -> list[Struct]:
-        """The arguments in order. A struct (options) may be missing, and is None then; nothing else may."""
+    def _arguments(self, method: str, frame: bytes, offset: int) -> list[Any]:
+        """The arguments in order. A struct (options) may be missing, and is None then; and so may any other for which
+        the handler's method has a default, which is taken: Java's clients send null as nothing.
+        """
         cls = getattr(self._service, f"{method}_args")
         arguments = read_scanned(cls, frame, offset)
         values = []
-        for _, (kind, name, *_) in sorted(cls.thrift_spec.items()):
+        for place, (_, (kind, name, *_)) in enumerate(sorted(cls.thrift_spec.items())):
             value = getattr(arguments, name)
             if value is None and kind != STRUCT:
-                raise ThriftProtocolError(f"{method} lacks its argument {name!r}")
+                value = self._default(method, place)
+                if value is None:
+                    raise ThriftProtocolError(f"{method} lacks its argument {name!r}")
             values.append(value)
         return values
+
+    def _default(self, method: str, place: int) -> Any:
+        """Of the argument at `place`; None: it has none."""
+        parameters = list(inspect.signature(getattr(self._handler, method)).parameters.values())
+        default = parameters[place].default if place < len(parameters) else inspect.Parameter.empty
+        return None if default is inspect.Parameter.empty else default
 
     def _failure(self, header: MessageHeader, kind: int, text: str) -> bytes | None:
         return self._reply(header, EXCEPTION, application_exception(kind, text))

@@ -4,6 +4,7 @@
 // 2.x one field differs: SupervisorWorkerHeartbeat.time_secs is an i32), so that Storm's own clients and streamparse
 // can talk to this Nimbus. Additions have ids that Storm does not use: arm 4 of ComponentObject, fields from 1001 on,
 // and the methods Supervisor.readWorkerLog, readWorkerEvents and readWorkerDump with their struct LogPart,
+// Supervisor.searchWorkerLogs with its structs FoundRecords and FoundRecord,
 // Supervisor.getWorkerStacks, getWorkerHeap, profileWorker, startProfile, dumpProfile, stopProfile and restartWorker,
 // Nimbus.uploadPart and Nimbus.finishUpload.
 //
@@ -208,6 +209,7 @@ struct TopologySummary {
   526: optional double assigned_cpu;
   527: optional map<string, double> requested_generic_resources;
   528: optional map<string, double> assigned_generic_resources;
+  1001: optional list<string> leaving_supervisors;  // ours; their ids: it has workers there and should not
 }
 
 // Ours. Space on the disk of a daemon's directory; `why_not`: why it is not known or cannot be used.
@@ -246,8 +248,8 @@ struct SupervisorSummary {
   5: required string supervisor_id;
   6: optional string version = "VERSION_NOT_PROVIDED";
   7: optional map<string, double> total_resources;
-  8: optional double used_mem;
-  9: optional double used_cpu;
+  8: optional double used_mem;  // by its workers, MB, as they told
+  9: optional double used_cpu;  // by its workers, percent of a core
   10: optional double fragmented_mem;
   11: optional double fragmented_cpu;
   12: optional bool blacklisted;
@@ -257,6 +259,10 @@ struct SupervisorSummary {
   1003: optional map<string, string> scheduler_meta;  // ours
   1004: optional string illness;  // ours; what its health scripts complain of, empty: nothing
   1005: optional string python_version;  // ours; what its workers run on: "3.11"
+  1006: optional i32 logviewer_port;  // ours; of the log viewer beside it, 0: there is none
+  1007: optional list<i32> slot_ports;  // ours; of its workers
+  1008: optional list<string> daemon_logs;  // ours; daemons' logs that its log viewer has: "nimbus.log"
+  1009: optional string architecture;  // ours; its kind of processor as wheels name it: "x86_64"
 }
 
 // Ours. A supervisor, alive or not, that is drained: nothing new is assigned to it.
@@ -478,6 +484,8 @@ struct WorkerSummary {
   526: optional double assigned_cpu;
   527: optional string owner;
   1001: optional WorkerInsight insight;  // ours
+  1002: optional double used_mem;  // ours; what is resident of its process, MB
+  1003: optional double used_cpu;  // ours; of its process, percent of a core
 }
 
 struct SupervisorPageInfo {
@@ -509,6 +517,13 @@ struct InputFigures {
   5: optional i64 executed;
   6: optional i64 acked;
   7: optional i64 failed;
+}
+
+// Ours. A worker that ended lately; `reason`: how, as the rest of a sentence about it.
+struct EndedWorker {
+  1: required string host;
+  2: required i32 port;
+  3: required string reason;
 }
 
 struct TopologyPageInfo {
@@ -549,6 +564,8 @@ struct TopologyPageInfo {
   1001: optional list<string> notices;  // ours; for people: workers that cannot start, and why
   1002: optional list<SlotFailure> slot_failures;  // ours
   1003: optional list<InputFigures> inputs;  // ours: the edges of the graph; those of the system's where asked for
+  1004: optional list<EndedWorker> ended_workers;  // ours: the last one first
+  1005: optional i32 num_workers_wanted;  // ours: as many as it has once there are slots enough
 }
 
 struct ExecutorAggregateStats {
@@ -735,6 +752,8 @@ struct SupervisorWorkerHeartbeat {
   // storm/metrics/series.py.
   1005: optional string metrics;
   1006: optional WorkerInsight insight;
+  1007: optional double used_mem;  // what is resident of the process, MB
+  1008: optional double used_cpu;  // of the process, percent of a core
 }
 
 struct SupervisorWorkerHeartbeats {
@@ -780,6 +799,21 @@ struct LogPart {
   1: required binary data;
   2: required i64 offset;  // where `data` begins in the file, bytes
   3: required i64 size;  // of the whole file, bytes
+}
+
+// Ours. A record of a log in which a text was found; `text` is the record, or the part of a long one around the place.
+struct FoundRecord {
+  1: required i32 port;  // of the worker
+  2: required string file;  // worker.log, or an older one: worker.log.1
+  3: required i64 offset;  // where the record begins in the file, bytes
+  4: required string time;  // UTC, "2026-01-31T23:59:59.123", empty: not known
+  5: required string text;
+}
+
+// Ours.
+struct FoundRecords {
+  1: required list<FoundRecord> records;  // the newest first
+  2: required bool is_cut;  // there may be more
 }
 
 // ---- Services
@@ -897,6 +931,10 @@ service Supervisor {
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. As readWorkerLog, of the samples of tuples that the worker has written.
   LogPart readWorkerEvents(1: string id, 2: string host, 3: i32 port, 4: i64 offset, 5: i32 length)
+      throws (1: AuthorizationException aze, 2: NotAliveException e);
+  // Ours. Where `text` stands in the logs of all workers of topology `id` here, those of before too: the newest
+  // `records` of them.
+  FoundRecords searchWorkerLogs(1: string id, 2: string text, 3: i32 records)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. Of this host, and how it resolves `names`.
   HostReport getHostReport(1: list<string> names);

@@ -15,8 +15,10 @@ from storm.metrics.insight_records import (
     WAITS_FOR_THREAD,
     ExecutorInsight,
     Hindrance,
+    Usage,
     sentence,
     together,
+    usage_of_all,
 )
 
 
@@ -98,3 +100,16 @@ def test_each_reason_has_a_sentence_and_one_of_a_newer_release_its_name() -> Non
     found = together([newer, ExecutorInsight(Hindrance(NOTHING_TO_EMIT)), ExecutorInsight()])
     assert found is not None
     assert found.text == "next_tuple has nothing to emit"
+
+
+@pytest.mark.parametrize(
+    ("usages", "expected"),
+    [
+        ([Usage(1.5, 10.0), Usage(2.0), Usage()], (3.5, 10.0)),
+        ([Usage(), Usage(1.0)], (1.0, None)),
+        ([Usage()], (None, None)),
+        ([], (0.0, 0.0)),
+    ],
+)
+def test_usages_add_up_as_far_as_they_are_known(usages: list[Usage], expected: tuple[float | None, ...]) -> None:
+    assert usage_of_all(usages) == expected

@@ -24,6 +24,7 @@ from storm.errors import (
 from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
+from storm.supervisor.log_viewer import FoundRecords, LogViewer
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.worker_beats import WorkerBeat
@@ -105,6 +106,23 @@ def test_it_registers_and_says_what_it_has(cluster: Cluster) -> None:
     assert cluster.nimbus.supervisors()[NODE].used_ports == (PORT,)
 
 
+def test_it_tells_of_the_log_viewer_beside_it(cluster: Cluster) -> None:
+    cluster.core.step()
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.logviewer_port, info.daemon_logs) == (None, ())
+    core = cluster.started()
+    core.log_viewer = LogViewer(8001, lambda log_dir: [f"{log_dir.name}.log"], lambda *_: FoundRecords(()))
+    core.step()
+    info = cluster.nimbus.supervisors()[NODE]
+    assert (info.logviewer_port, info.daemon_logs) == (8001, ("nowhere.log",))
+
+
+def test_it_tells_what_its_host_has(cluster: Cluster) -> None:
+    has = {"memory.mb": 2000.0, "cpu.pcore.percent": 400.0}
+    cluster.started(options=replace(OPTIONS, resources=tuple(has.items()))).step()
+    assert cluster.nimbus.supervisors()[NODE].resources == has
+
+
 def test_a_watch_brings_an_assignment_at_once(cluster: Cluster) -> None:
     cluster.core.step()
     cluster.assign("words", PORT)
@@ -147,6 +165,7 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (error.host, error.port) == ("h1", PORT)
     assert "exited with code 1" in error.text
+    assert error.reason == "exited with code 1 (an executor failed)"
 
 
 def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
@@ -432,6 +451,22 @@ def test_a_beat_of_a_replaced_worker_is_refused(cluster: Cluster) -> None:
         cluster.core.receive_beat(WorkerBeat("another", "words", PORT, None))
     with pytest.raises(NotAuthorizedError, match="has no worker"):
         cluster.core.receive_beat(WorkerBeat("another", "words", PORT + 1, None))
+
+
+def test_while_nimbus_takes_no_beats_the_record_tells_of_them(cluster: Cluster) -> None:
+    cluster.assign("words", PORT, version=7)
+    cluster.run(6)
+    assert cluster.nimbus.supervisors()[NODE].unheard == ()
+    told = []
+    for _ in range(3):
+        cluster.core.beats.give_back(cluster.core.beats.take_for_nimbus())
+        cluster.run(OPTIONS.heartbeat_secs)
+        told.append(cluster.nimbus.supervisors()[NODE].unheard)
+    assert [[(each.port, each.topology_id, each.epoch) for each in one] for one in told] == 3 * [[(PORT, "words", 7)]]
+    assert len({one[0].beat_secs for one in told}) == 3
+    cluster.core.beats.delivered()
+    cluster.run(OPTIONS.heartbeat_secs)
+    assert cluster.nimbus.supervisors()[NODE].unheard == ()
 
 
 def test_it_answers_the_assignments_that_use_it(cluster: Cluster) -> None:

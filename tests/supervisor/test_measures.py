@@ -85,8 +85,10 @@ def test_it_shows_itself_and_its_workers(story: Story) -> None:
     assert shown["storm_worker_peers"] == [Series("storm_worker_peers", labels, 3.0)]
     assert shown["storm_worker_heartbeat_age_seconds"] == [Series("storm_worker_heartbeat_age_seconds", labels, 2.0)]
     assert (story.value("storm_supervisor_slots"), story.value("storm_supervisor_workers")) == (2, 1)
-    assert story.value("storm_supervisor_worker_launches_total") == 1
-    assert story.value("storm_supervisor_worker_deaths_total") == 0
+    assert shown["storm_supervisor_worker_launches_total"] == [
+        Series("storm_supervisor_worker_launches_total", {"topology": "wc"}, 1)
+    ]
+    assert {series.value for series in shown["storm_supervisor_worker_deaths_total"]} == {0}
     assert story.measures.problem() == ""
 
 
@@ -95,9 +97,36 @@ def test_deaths_are_counted_and_what_a_dead_worker_told_is_gone(story: Story) ->
     [worker] = story.workers.alive()
     story.workers.die(worker)
     story.core.step()
-    assert story.value("storm_supervisor_worker_deaths_total") == 1
+    deaths = {series.labels["reason"]: series.value for series in story.shown()["storm_supervisor_worker_deaths_total"]}
+    assert (deaths["died"], sum(deaths.values())) == (1, 1)
     assert "storm_worker_peers" not in story.shown()
     assert story.value("storm_supervisor_failing_slots") == 1
+
+
+def test_workers_of_a_former_run_are_known_with_the_causes_of_deaths_to_come(story: Story) -> None:
+    story.run()
+    after = build_supervisor(
+        OPTIONS,
+        clock=story.clock,
+        cluster_state=StormClusterState(story.tree.session()),
+        blobs=ModelBlobs(),
+        workers=story.workers,
+        local_state=MemoryState(),
+    )
+    after.adopt()
+    story.measures = SupervisorMeasures(after, story.forwarder, OPTIONS, story.clock)  # type: ignore[arg-type]
+    assert story.value("storm_supervisor_worker_launches_total") == 0
+    assert {series.value for series in story.shown()["storm_supervisor_worker_deaths_total"]} == {0}
+
+
+def test_sessions_with_zookeeper_that_are_lost_are_counted(story: Story) -> None:
+    session = story.tree.session()
+    session.add_listener(story.measures.connection_changed)
+    story.tree.suspend(session)
+    story.tree.resume(session)
+    assert story.value("storm_zookeeper_sessions_lost_total") == 0
+    story.tree.expire(session)
+    assert story.value("storm_zookeeper_sessions_lost_total") == 1
 
 
 def test_what_keeps_it_from_its_work_is_a_sentence(story: Story) -> None:

@@ -1,25 +1,35 @@
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from storm.cluster.records import BlobReplica
 from storm.errors import CoordinationError, NimbusUnreachableError, StormError
-from storm.supervisor.nimbus_link import HeartbeatForwarder, blob_sources, code_lookup
+from storm.ids import ExecutorId, GlobalStreamId
+from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats
+from storm.supervisor.nimbus_link import EXECUTORS_MAX, HeartbeatForwarder, blob_sources, code_lookup
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 from storm.testing.simulated_clock import SimulatedClock
+from storm.thrift import convert
+from storm.thrift.binary_protocol import serialize
+from storm.thrift.connection import NIMBUS_LIMITS, ServerLimits
 from storm.thrift.interface import storm_thrift
+from storm.thrift.prescan import ScanLimits, scan_struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class ClientStandIn:
-    """A Nimbus that can be away."""
+    """A Nimbus that can be away, and takes figures of some executors only. `asked` is whose beats each call had."""
 
     def __init__(self) -> None:
         self.is_away = False
+        self.figures_max = EXECUTORS_MAX
+        self.refuses_all = False
+        self.asked: list[list[int]] = []
         self.taken: list[Any] = []
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -28,7 +38,12 @@ class ClientStandIn:
         if method == "isRemoteBlobExists":
             return arguments == ("words-1-1-stormcode.ser",)
         assert method == "sendSupervisorWorkerHeartbeats"
-        self.taken.append(*arguments)
+        [message] = arguments
+        self.asked.append([beat.port for beat in message.worker_heartbeats])
+        figures = sum(len(beat.executor_stats or ()) for beat in message.worker_heartbeats)
+        if self.refuses_all or figures > self.figures_max:
+            raise StormError(f"figures of {figures} executors")
+        self.taken.append(copy.deepcopy(message))
 
     def close(self) -> None:
         pass
@@ -39,6 +54,22 @@ def beat(beats: WorkerBeats, secs: int, stats: dict[Any, Any] | None = None) -> 
         storm_id="words", executors=[], time_secs=secs, executor_stats=stats
     )
     beats.receive(WorkerBeat("w1", "words", 6700, message, stats), float(secs))
+
+
+def beat_of_many(beats: WorkerBeats, port: int, executors: int, secs: int = 1, *, figures: bool = True) -> None:
+    """Of a worker with so many executors."""
+    t = storm_thrift()
+    its = [t.ExecutorInfo(task_start=task, task_end=task) for task in range(1, executors + 1)]
+    stats = {executor: t.ExecutorStats({}, {}, t.ExecutorSpecificStats(), 1.0) for executor in its} if figures else None
+    message = t.SupervisorWorkerHeartbeat(
+        storm_id="words", executors=its, time_secs=secs, port=port, executor_stats=stats
+    )
+    beats.receive(WorkerBeat(f"w{port}", "words", port, message, stats), float(secs))
+
+
+def told(client: ClientStandIn) -> dict[int, int]:
+    """{port: of how many executors Nimbus has figures by the last beat that it took}."""
+    return {beat.port: len(beat.executor_stats or ()) for message in client.taken for beat in message.worker_heartbeats}
 
 
 def test_beats_go_on_and_silence_goes_on_too() -> None:
@@ -116,3 +147,78 @@ def test_of_what_workers_measure_nimbus_gets_the_components_part() -> None:
     assert forwarder.is_taken
     (message,) = client.taken[0].worker_heartbeats
     assert message.metrics == "all"
+
+
+def test_a_message_has_a_few_workers_only_and_each_of_them_whole() -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    half = EXECUTORS_MAX // 2
+    for port, executors in enumerate((half, half, 1, EXECUTORS_MAX, half), 6700):
+        beat_of_many(beats, port, executors)
+    assert forwarder.forward()
+    assert client.asked == [[6700, 6701], [6702], [6703], [6704]]
+    assert told(client) == {6700: half, 6701: half, 6702: 1, 6703: EXECUTORS_MAX, 6704: half}
+    assert beats.take_for_nimbus() == []
+
+
+def test_figures_that_nimbus_refuses_silence_no_worker_and_are_not_sent_again(caplog: pytest.LogCaptureFixture) -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    for secs in (1, 2):
+        beat_of_many(beats, 6700, EXECUTORS_MAX + 1, secs)
+        beat_of_many(beats, 6701, 2, secs)
+        assert forwarder.forward()
+    assert client.asked == 2 * [[6700], [6700], [6701]]
+    assert told(client) == {6700: 0, 6701: 2}
+    assert len(caplog.records) == 2
+    assert "ports [6700]" in caplog.text
+    assert f"figures of {EXECUTORS_MAX + 1} executors" in caplog.text
+    beat_of_many(beats, 6700, EXECUTORS_MAX + 1, 3, figures=False)
+    assert forwarder.forward()
+    assert client.asked[6:] == [[6700]]
+    assert beats.unheard() == {}
+
+
+def test_what_nimbus_refuses_altogether_goes_with_the_next_without_its_figures() -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    client.refuses_all = True
+    beat_of_many(beats, 6700, EXECUTORS_MAX)
+    beat_of_many(beats, 6701, EXECUTORS_MAX)
+    assert not forwarder.forward()
+    assert client.asked == [[6700], [6700], [6701], [6701]]
+    assert set(beats.unheard()) == {6700, 6701}
+    client.refuses_all = False
+    assert forwarder.forward()
+    assert told(client) == {6700: 0, 6701: 0}
+    assert beats.unheard() == {}
+
+
+def test_where_nimbus_is_away_no_second_message_is_tried_and_nothing_is_lost() -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    beat_of_many(beats, 6700, EXECUTORS_MAX)
+    beat_of_many(beats, 6701, EXECUTORS_MAX)
+    client.is_away = True
+    assert not forwarder.forward()
+    assert set(beats.unheard()) == {6700, 6701}
+    client.is_away = False
+    assert forwarder.forward()
+    assert told(client) == {6700: EXECUTORS_MAX, 6701: EXECUTORS_MAX}
+
+
+def test_the_figures_of_one_message_are_far_below_what_nimbus_takes() -> None:
+    """Each of these bolts has five inputs and two outputs."""
+    inputs = {GlobalStreamId(f"component-{i}", "default"): 1 for i in range(5)}
+    every, outputs = dict.fromkeys(WINDOWS, inputs), {window: {"default": 1, "other": 1} for window in WINDOWS}
+    stats = ExecutorStats(outputs, outputs, BoltStats(every, every, every, every, every))
+    executors = [ExecutorId(task, task) for task in range(1, EXECUTORS_MAX + 1)]
+    message = storm_thrift().SupervisorWorkerHeartbeat(
+        storm_id="words",
+        executors=[convert.executor_to_thrift(executor) for executor in executors],
+        time_secs=1,
+        executor_stats=convert.all_executor_stats_to_thrift(dict.fromkeys(executors, stats)),
+    )
+    data = serialize(message)
+    scan_struct(data, limits=ScanLimits(values_max=NIMBUS_LIMITS.values_max // 2))
+    assert len(data) < ServerLimits().frame_max_bytes // 2, "nor is a worker's too long for its supervisor"

@@ -7,10 +7,11 @@ import pytest
 
 from storm.clock import SystemClock
 from storm.cluster.records import Assignment
-from storm.errors import InvalidTransitionError, NotAuthorizedError, StormError, TopologyNotAliveError
+from storm.errors import InvalidTransitionError, NotAuthorizedError, NotServedError, StormError, TopologyNotAliveError
 from storm.hosts.facts import HostReport, Resolution
 from storm.ids import ExecutorId, WorkerSlot
 from storm.supervisor.assignment_sync import LocalAssignment
+from storm.supervisor.log_viewer import FoundRecord, FoundRecords, LogViewer
 from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot_runner import WorkerHandle
@@ -32,6 +33,7 @@ class CoreStandIn:
         self.restarted: list[str] = []
         self.may_restart = True
         self.slots = self
+        self.log_viewer: LogViewer | None = None
         local = LocalAssignment("words-1-1", (), 1)
         self.workers = {6700: WorkerHandle("w1", 6700, local, os.getpid()), 6701: WorkerHandle("w2", 6701, local)}
 
@@ -121,6 +123,35 @@ def test_a_part_of_the_samples_of_tuples_is_answered(served: Served, tmp_path: P
     path.write_bytes(b"{}")
     part = served.service.readWorkerEvents("words-1-1", "h", 6700, -1, 10)
     assert (part.data, part.offset, part.size) == (b"}", 1, 2)
+
+
+def test_logs_are_searched_by_what_the_log_viewer_has_for_that(served: Served, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def search(*arguments: Any) -> FoundRecords:
+        asked.append(arguments)
+        with pytest.raises(StormError, match="another search goes on"):
+            served.service.searchWorkerLogs("words-1-1", "x", 1)
+        return FoundRecords([FoundRecord(6700, "worker.log", 4, "2026-01-31T23:59:59.123", "a line")], is_cut=True)
+
+    with pytest.raises(NotServedError):
+        served.service.searchWorkerLogs("words-1-1", "line", 5)
+    served.core.log_viewer = LogViewer(8000, lambda log_dir: (), search)
+    for _ in range(2):
+        found = served.service.searchWorkerLogs("words-1-1", "line", 5)
+        [one] = found.records
+        assert (one.port, one.file, one.offset, one.text, found.is_cut) == (6700, "worker.log", 4, "a line", True)
+    assert asked == [(tmp_path, "words-1-1", "line", 5)] * 2
+
+
+@pytest.mark.parametrize(
+    ("topology_id", "text", "count"),
+    [("../x", "x", 1), ("words-1-1", "", 1), ("words-1-1", "é" * 513, 1), ("words-1-1", "x", 0), ("w", "x", 1_001)],
+)
+def test_what_may_not_be_searched_for_is_refused(served: Served, topology_id: str, text: str, count: int) -> None:
+    served.core.log_viewer = LogViewer(8000, lambda log_dir: (), lambda *_: FoundRecords(()))
+    with pytest.raises(NotAuthorizedError):
+        served.service.searchWorkerLogs(topology_id, text, count)
 
 
 def test_it_tells_of_its_host(served: Served) -> None:

@@ -13,6 +13,7 @@ from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.slot import (
     BlobsSeen,
     BlobsState,
+    Cause,
     Command,
     DownloadBlobs,
     ForgetWorker,
@@ -126,7 +127,19 @@ def test_a_settled_worker_that_somebody_killed_dies_a_first_death_each_time() ->
     starting.look(blobs=BlobsSeen(BlobsState.READY))
     starting.at(60).look(worker=killed)
     starting.look(worker=None)
-    assert starting.look(worker=killed)[1] == ReportFailure(WORDS, "was killed by signal 9", 2, 1.0)
+    report = ReportFailure(WORDS, "was killed by signal 9", 2, 1.0, cause=Cause.NOT_STARTED)
+    assert starting.look(worker=killed)[1] == report
+
+
+def test_a_death_counts_as_what_it_was() -> None:
+    for worker, cause in (
+        (DEAD, Cause.DIED),
+        (WorkerSeen("was killed by signal 9, perhaps for want of memory"), Cause.DIED),
+        (WorkerSeen("was killed by signal 9", from_outside=True), Cause.KILLED),
+        (None, Cause.DIED),
+    ):
+        [report] = [each for each in running().look(worker=worker) if isinstance(each, ReportFailure)]
+        assert report.cause is cause
 
 
 def test_a_worker_that_a_signal_had_stopped_is_killed_when_it_is_silent_and_that_is_no_loop() -> None:
@@ -136,14 +149,16 @@ def test_a_worker_that_a_signal_had_stopped_is_killed_when_it_is_silent_and_that
     assert story.at(39).look(worker=stopped) == []
     reason = "sent no heartbeat for 30 s: a signal had stopped it"
     assert story.at(40).look(worker=stopped) == [KillWorker(reason, force=True)]
-    assert story.look(worker=DEAD) == [ForgetWorker(), ReportFailure(WORDS, reason, 1, 0.0), DownloadBlobs(WORDS)]
+    report = ReportFailure(WORDS, reason, 1, 0.0, cause=Cause.SILENT)
+    assert story.look(worker=DEAD) == [ForgetWorker(), report, DownloadBlobs(WORDS)]
 
 
 def test_code_that_died_on_another_port_keeps_its_count_here() -> None:
     story = Story()
     story.look(wanted=WORDS, deaths_elsewhere=6)
     story.look(blobs=BlobsSeen(BlobsState.READY))
-    assert story.look(worker=DEAD, deaths_elsewhere=6)[1] == ReportFailure(WORDS, "exited with code 1", 7, 32.0)
+    report = ReportFailure(WORDS, "exited with code 1", 7, 32.0, cause=Cause.NOT_STARTED)
+    assert story.look(worker=DEAD, deaths_elsewhere=6)[1] == report
     story.at(100).look(worker=None)
     assert story.slot.deaths == 7
 
@@ -182,7 +197,8 @@ def test_a_worker_that_does_not_start_is_killed_and_told_of() -> None:
     (kill,) = story.at(120).look()
     assert kill == KillWorker("did not start within 120 s", force=True)
     commands = story.at(121).look(worker=DEAD)
-    assert commands[:2] == [ForgetWorker(), ReportFailure(WORDS, "did not start within 120 s", 1, 0.0)]
+    report = ReportFailure(WORDS, "did not start within 120 s", 1, 0.0, cause=Cause.NOT_STARTED)
+    assert commands[:2] == [ForgetWorker(), report]
 
 
 def test_a_silent_worker_is_killed_for_certain_at_once() -> None:
@@ -219,8 +235,9 @@ def test_a_failed_download_backs_off_and_is_tried_again() -> None:
     story = Story()
     story.look(wanted=WORDS)
     failed = BlobsSeen(BlobsState.FAILED, "Nimbus is away")
-    assert story.look(blobs=failed) == [ReportFailure(WORDS, "Nimbus is away", 1, 0.0, ""), DownloadBlobs(WORDS)]
-    assert story.look(blobs=failed) == [ReportFailure(WORDS, "Nimbus is away", 2, 1.0, "")]
+    report = ReportFailure(WORDS, "Nimbus is away", 1, 0.0, "", Cause.NO_CODE)
+    assert story.look(blobs=failed) == [report, DownloadBlobs(WORDS)]
+    assert story.look(blobs=failed) == [replace(report, deaths=2, retry_secs=1.0)]
     assert (story.state, story.due) == (SlotState.BACKING_OFF, 1.0)
     assert story.at(1).look(blobs=BlobsSeen(BlobsState.PENDING)) == [DownloadBlobs(WORDS)]
 
@@ -229,7 +246,7 @@ def test_what_failed_for_longer_is_asked_for_again_when_it_may_be_better() -> No
     story = Story()
     story.look(wanted=WORDS)
     failed = BlobsSeen(BlobsState.FAILED, "pip says no", "ERROR: no", retry_secs=7.5)
-    assert story.look(blobs=failed) == [ReportFailure(WORDS, "pip says no", 1, 7.5, "ERROR: no")]
+    assert story.look(blobs=failed) == [ReportFailure(WORDS, "pip says no", 1, 7.5, "ERROR: no", Cause.NO_CODE)]
     assert (story.state, story.due) == (SlotState.BACKING_OFF, 7.5)
     assert story.at(7).look() == []
     assert story.at(7.5).look(blobs=BlobsSeen(BlobsState.PENDING)) == [DownloadBlobs(WORDS)]

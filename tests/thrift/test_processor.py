@@ -18,6 +18,7 @@ class Handler:
 
     def __init__(self) -> None:
         self.killed: list[tuple[str, Any]] = []
+        self.asked: list[tuple[str, str, bool]] = []
 
     def isTopologyNameAllowed(self, name: str) -> bool:
         return name != "taken"
@@ -39,6 +40,10 @@ class Handler:
 
     def getTopologyHistory(self, user: str) -> None:
         raise NotServedError
+
+    def getSupervisorPageInfo(self, supervisor_id: str = "", host: str = "any", is_include_sys: bool = False) -> Any:
+        self.asked.append((supervisor_id, host, is_include_sys))
+        return storm_thrift().SupervisorPageInfo()
 
     def getLeader(self) -> Any:
         return storm_thrift().NimbusSummary(host="a")
@@ -155,6 +160,13 @@ def test_a_missing_argument_is_named() -> None:
     kind, failure = ask("activate")
     assert (kind, failure.type) == (EXCEPTION, exceptions.PROTOCOL_ERROR)
     assert failure.message == "activate lacks its argument 'name'"
+
+
+def test_an_argument_that_has_a_default_may_be_missing() -> None:
+    handler = Handler()
+    for arguments in ({}, {"id": "a", "is_include_sys": True}, {"host": ""}):
+        assert ask("getSupervisorPageInfo", handler=handler, **arguments)[0] == REPLY
+    assert handler.asked == [("", "any", False), ("a", "any", True), ("", "", False)]
 
 
 def test_only_calls_are_answered() -> None:
