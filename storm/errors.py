@@ -82,16 +82,16 @@ class ThriftTimeoutError(ThriftConnectionError):
     """A call went out and its answer did not come in time."""
 
 
+class UnknownHostError(ThriftConnectionError):
+    """The host of a Thrift port has a name that does not resolve here."""
+
+
 class NotServedError(StormError):
     """This release does not serve a Thrift method that Storm has."""
 
 
 class NotLeaderError(StormError):
     """This Nimbus does not lead; the text names the one that does."""
-
-
-class SupervisorUnreachableError(StormError):
-    """A supervisor's Thrift port did not answer."""
 
 
 class CoordinationError(StormError):
@@ -150,7 +150,7 @@ class DataDirectoryError(StormError):
 
 
 class FailedError(Exception):
-    """Raised by a `BasicBolt` to fail its input tuple, which its spout may then replay."""
+    """Raised by a bolt to fail the tuples that it was given and has not settled; their spouts may replay them."""
 
 
 class ReportedFailedError(FailedError):

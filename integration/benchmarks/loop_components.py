@@ -20,9 +20,10 @@ opened: list[Any] = []  # every component that was opened or prepared in this pr
 
 
 class Counting:
-    """Counts what is done with it."""
+    """Counts what is done with it. Like most components, it has state when it is pickled."""
 
-    done = 0
+    def __init__(self) -> None:
+        self.done = 0
 
     def open(self, conf: Any, context: Any, collector: Any) -> None:
         super().open(conf, context, collector)  # type: ignore[misc]

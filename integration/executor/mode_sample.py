@@ -13,7 +13,7 @@ from simulated_cluster import SimulatedCluster
 from storm import hot_path
 from storm.executor.canonical_hash import canonical_hash
 from storm.executor.groupings import make_choice
-from storm.executor.pending import Pending, holder_of, root_base, spout_of
+from storm.executor.pending import Pending, root_base
 from storm.executor.task import OutputStream
 from storm.executor.tracking import TrackingOut
 from storm.executor.transfer import Tracking
@@ -37,8 +37,7 @@ def edges(rng: Random) -> list[int]:
 
 
 def roots() -> list[Any]:
-    found = [root_base(holder, spout) | counter for holder in TASKS for spout in TASKS for counter in (0, 0xFFFFFFFF)]
-    return [(root, holder_of(root), spout_of(root)) for root in found]
+    return [root_base(holder, spout) | counter for holder in TASKS for spout in TASKS for counter in (0, 0xFFFFFFFF)]
 
 
 def folds(rng: Random) -> list[Any]:

@@ -11,7 +11,7 @@ from contextvars import ContextVar, copy_context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import FailedError, ReportedFailedError, SerializationError
+from storm.errors import FailedError, SerializationError
 from storm.executor.async_lane import AsyncLane
 from storm.executor.bolt_executor import BoltExecutor
 from storm.executor.collectors import BasicCollector
@@ -66,15 +66,19 @@ class Runners:
 
 
 class AsyncBoltExecutor(BoltExecutor):
-    """A bolt on the event loop. `under_way`: by task, how many tuples are off its queue and not executed yet."""
+    """A bolt on the event loop. `under_way`: by task, how many tuples are off its queue and not executed yet.
 
-    __slots__ = ("prepared", "runners", "under_way")
+    `ticking`: how many of them are ticks.
+    """
+
+    __slots__ = ("prepared", "runners", "ticking", "under_way")
 
     is_async = True
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
         self.prepared = False
+        self.ticking = 0
         self.under_way: dict[TaskId, int] = dict.fromkeys(executor_id.tasks(), 0)
         self.runners = {task: Runners() for task in executor_id.tasks()}
         for task in self.tasks:
@@ -108,8 +112,24 @@ class AsyncBoltExecutor(BoltExecutor):
             did = self.start_runners(task) or did
         return self.flush() or did  # what coroutines emitted since
 
+    @property
+    def is_prepared(self) -> bool:
+        return self.prepared
+
+    def executions(self) -> int:
+        executed = super().executions()  # first: what ends meanwhile is missed rather than counted twice
+        return executed + sum(list(self.under_way.values())) - self.ticking
+
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
-        self.start_execute(task, [tup])
+        self.ticking += 1
+        self.under_way[task.id] += 1
+        self.spawn(self.execute_tick(task, tup))
+
+    async def execute_tick(self, task: BoltTask, tick: Tuple) -> None:
+        try:
+            await self.execute(task, [tick])
+        finally:
+            self.ticking -= 1
 
     def run(self, task: BoltTask) -> int:
         takes_batches = task.execute_batch is not None
@@ -118,16 +138,12 @@ class AsyncBoltExecutor(BoltExecutor):
             return 0
         port = task.port
         batch, port.items = port.items[:free], port.items[free:]
+        self.under_way[task.id] += len(batch)
         if takes_batches:
-            self.start_execute(task, batch)
+            self.spawn(self.execute(task, batch))
         else:
-            self.under_way[task.id] += len(batch)
             self.runners[task.id].ready.extend(batch)
         return len(batch)
-
-    def start_execute(self, task: BoltTask, batch: list[Tuple]) -> None:
-        self.under_way[task.id] += len(batch)
-        self.spawn(self.execute(task, batch))
 
     def start_runners(self, task: BoltTask) -> bool:
         """As many as there are tuples for them; False: none. Those of the last turn have begun by now."""
@@ -175,8 +191,11 @@ class AsyncBoltExecutor(BoltExecutor):
                 done = task.execute(batch[0])
             if isawaitable(done):
                 await done
-        except SerializationError as error:
+        except (FailedError, SerializationError) as error:
             task.refused(error, batch)
+        except BaseException as error:
+            task.raised = error, batch
+            raise
         finally:
             self.under_way[task.id] -= len(batch)
         self.count_executed(batch, began, self.clock.now())
@@ -187,11 +206,6 @@ class AsyncBoltExecutor(BoltExecutor):
             done = task.execute(tup)
             if isawaitable(done):
                 await done
-        except FailedError as error:
-            if isinstance(error, ReportedFailedError):
-                task.collector.report_error(error)
-            task.collector.fail(tup)
-        else:
             task.collector.ack(tup)
         finally:
             _input.set(None)

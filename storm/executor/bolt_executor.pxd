@@ -18,6 +18,7 @@ cdef class BoltTask:
     cdef public object user_collector
     cdef readonly BasicCollector basic
     cdef readonly object calls
+    cdef public object raised
     cdef readonly object execute
     cdef readonly object execute_batch
 

@@ -19,7 +19,7 @@ from storm.topology.component import BasicBolt, Bolt
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.executor import Surroundings
@@ -36,9 +36,12 @@ class BoltTask:
     """One task: the user's bolt, its collector, its queue. `execute_batch`: None where the bolt has none.
 
     `basic` is a `BasicBolt`'s collector; None for other bolts. `calls` tells hooks; None where there are none.
+    `raised`: the error that ends the worker, and the tuples that the bolt was given then.
     """
 
-    __slots__ = ("basic", "bolt", "calls", "collector", "execute", "execute_batch", "id", "port", "user_collector")
+    __slots__ = (
+        "basic", "bolt", "calls", "collector", "execute", "execute_batch", "id", "port", "raised", "user_collector",
+    )  # fmt: skip
 
     def __init__(self, task_id: TaskId, bolt: Any, collector: BoltCollector) -> None:
         self.id = task_id
@@ -48,6 +51,7 @@ class BoltTask:
         self.user_collector: Any = collector
         self.basic: BasicCollector | None = None
         self.calls: HookCalls | None = None
+        self.raised: tuple[BaseException, list[Tuple]] | None = None
         self.execute: Callable[[Tuple], Any] = bolt.execute
         self.execute_batch: Callable[[list[Tuple]], Any] | None = None
         if isinstance(bolt, BasicBolt):
@@ -68,14 +72,17 @@ class BoltTask:
         return sum([out.emitted for out in self.collector.streams.values()])
 
     def execute_all(self, batch: list[Tuple]) -> None:
-        """Execute these, whatever values that cannot travel some of them make the bolt emit."""
+        """Execute these, whatever data that fails some of them hold."""
         if self.execute_batch is not None:
             try:
                 answer = self.execute_batch(list(batch))
                 if answer is not None:
                     refuse_coroutine(answer, self.bolt, "execute_batch")
-            except SerializationError as error:
+            except (FailedError, SerializationError) as error:
                 self.refused(error, batch)
+            except BaseException as error:
+                self.raised = error, batch
+                raise
             return
         execute, basic = self.execute, self.basic
         done, count = 0, len(batch)
@@ -90,29 +97,28 @@ class BoltTask:
                             refuse_coroutine(answer, self.bolt, "execute")
                     else:
                         self.execute_basic(tup)
-            except SerializationError as error:
+            except (FailedError, SerializationError) as error:
                 self.refused(error, [tup])
+            except BaseException as error:
+                self.raised = error, [tup]
+                raise
 
-    def refused(self, error: SerializationError, tuples: list[Tuple]) -> None:
-        """An emit was refused and the bolt did not catch it: data is at fault, not the code, so the worker lives."""
-        self.collector.report(error)
+    def refused(self, error: Exception, tuples: list[Tuple]) -> None:
+        """Data is at fault, not the code, so these fail and the worker lives: FailedError says so, or an emit was
+        refused and the bolt did not catch it."""
+        if not isinstance(error, FailedError) or isinstance(error, ReportedFailedError):
+            self.collector.report(error, tuples)
         for tup in tuples:
             if not tup.settled:
                 self.collector.fail(tup)
 
     def execute_basic(self, tup: Tuple) -> None:
-        """`BasicBolt`: ack after `execute`, fail where it raised FailedError."""
+        """`BasicBolt`: ack after `execute`."""
         self.basic.input = tup  # type: ignore[union-attr]
-        try:
-            answer = self.execute(tup)
-            if answer is not None:
-                refuse_coroutine(answer, self.bolt, "execute")
-        except FailedError as error:
-            if isinstance(error, ReportedFailedError):
-                self.collector.report(error)
-            self.collector.fail(tup)
-        else:
-            self.collector.ack(tup)
+        answer = self.execute(tup)
+        if answer is not None:
+            refuse_coroutine(answer, self.bolt, "execute")
+        self.collector.ack(tup)
 
 
 class BoltExecutor(Executor):
@@ -229,6 +235,9 @@ class BoltExecutor(Executor):
         for each in self.tasks:
             if each.id == task:
                 each.hear(calls)
+
+    def components(self) -> list[tuple[TaskId, Any]]:
+        return [(task.id, task.bolt) for task in self.tasks]
 
     def endings(self) -> Iterator[Any]:
         if self.started:
@@ -397,13 +406,30 @@ class BoltExecutor(Executor):
         self.process_secs[source] = (before + secs, number + 1)
         latencies_of(self.process_latencies, source).add(secs, 1)
 
+    def raised_at(self, error: BaseException) -> Sequence[Tuple]:
+        for task in self.tasks:
+            if task.raised is not None and task.raised[0] is error:
+                return task.raised[1]
+        return ()
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `prepare` is over."""
+        return self.started
+
+    # Any thread may ask. Ticks do not count: they need not be settled.
+
+    def executions(self) -> int:
+        """How many tuples were executed, or are awaited."""
+        return all_but_ticks(self.executed)
+
+    def settled(self) -> int:
+        """How many tuples have been acked or failed."""
+        return all_but_ticks(self.acked) + all_but_ticks(self.failed)
+
     def unsettled(self) -> int:
-        """How many of the tuples that were executed have been neither acked nor failed; ticks need not be."""
-        count = 0
-        for source in list(self.executed):  # other threads ask too
-            if source.stream_id != TICK_STREAM:
-                count += self.executed[source] - self.acked.get(source, 0) - self.failed.get(source, 0)
-        return count
+        """How many of the tuples that were executed, or are awaited, have been neither acked nor failed."""
+        return max(0, self.executions() - self.settled())
 
     def totals(self) -> Totals:
         totals = Totals()
@@ -415,6 +441,10 @@ class BoltExecutor(Executor):
                 totals.count_latencies(what, source, latencies[source].read())
         totals.count_bolt(self.executed, self.acked, self.failed, self.execute_secs, self.process_secs)
         return totals
+
+
+def all_but_ticks(counts: dict[GlobalStreamId, int]) -> int:
+    return sum([counts[source] for source in list(counts) if source.stream_id != TICK_STREAM])
 
 
 def latencies_of(found: dict[GlobalStreamId, Latencies], source: GlobalStreamId) -> Latencies:

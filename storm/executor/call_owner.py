@@ -22,21 +22,22 @@ def owners_of(executors: Iterable[Executor]) -> Owners:
     """{id of a user's object: whose it is}; the executors keep the objects, so that ids stay theirs."""
     found: Owners = {}
     for executor in executors:
-        for task in getattr(executor, "tasks", ()):
-            for name in ("bolt", "spout"):
-                component = getattr(task, name, None)
-                if component is not None:
-                    found[id(component)] = executor, task.id
+        for task, component in executor.components():
+            found[id(component)] = executor, task
     return found
+
+
+def owner_of(frame: FrameType, owners: Owners) -> tuple[Executor, TaskId] | None:
+    """Whose call this frame is; None: no component's."""
+    code = frame.f_code
+    return owners.get(id(frame.f_locals.get(code.co_varnames[0]))) if code.co_argcount else None
 
 
 def innermost_owner(frame: FrameType | None, owners: Owners) -> tuple[Executor, TaskId] | None:
     """Whose call is the innermost one from `frame` outwards; None: no component's."""
     while frame is not None:
-        code = frame.f_code
-        if code.co_argcount:
-            owner = owners.get(id(frame.f_locals.get(code.co_varnames[0])))
-            if owner is not None:
-                return owner
+        owner = owner_of(frame, owners)
+        if owner is not None:
+            return owner
         frame = frame.f_back
     return None

@@ -10,6 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.groupings import OnlyChoice
+from storm.executor.shown_tuples import shown_tuple
+from storm.executor.shown_values import shown
 from storm.executor.task import checked_stream, direct_port, no_plain_emit
 from storm.executor.xorshift import xorshift64
 from storm.tuples import Tuple
@@ -203,7 +205,7 @@ class BoltCollector:
         task: TaskId,
         streams: dict[StreamId, OutputStream],
         seed: int,
-        report: Callable[[BaseException], None],
+        report: Callable[..., None],
     ) -> None:
         self.component = component
         self.task = self.unwatched = task
@@ -332,7 +334,8 @@ class BoltCollector:
             why = "that was acked or failed before"
         else:
             why = f"that was given to task {tup.target}" if tup.target else "that no task was given"
-        error = ValueError(f"component {self.component!r}, task {self.task}: {what}ed a tuple {why}: {tup!r:.200}")
+        where = f"component {self.component!r}, task {self.task}"
+        error = ValueError(f"{where}: {what}ed a tuple {why}: {shown_tuple(tup)}")
         if self.refused == 1:
             self.report(error)
         else:
@@ -456,7 +459,8 @@ def new_tuple(values: Any, origin: Origin) -> Tuple:
 
 
 def no_tuple(component: ComponentId, what: str, value: Any) -> TypeError:
-    return TypeError(f"component {component!r}: {what} needs the tuple that `execute` was given, got {value!r:.100}")
+    got = shown(value, 100)
+    return TypeError(f"component {component!r}: {what} needs the tuple that `execute` was given, got {got}")
 
 
 def anchor_to(tup: Tuple, anchor: Tuple, edge: int) -> None:

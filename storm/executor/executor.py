@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from storm.executor.error_report import ErrorThrottle
 from storm.executor.hook_calls import HOOKS_KEY, HookCalls, hooks_of
+from storm.executor.shown_tuples import shown_work
 from storm.executor.tracking import TrackingOut
 from storm.executor.user_traceback import user_traceback
 from storm.ids import is_system_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from random import Random
 
     from storm.clock import Clock
@@ -117,6 +118,10 @@ class Executor:
         """What was counted since the start; None: counts nothing. May be called by any thread."""
         return None
 
+    def components(self) -> list[tuple[TaskId, Any]]:
+        """The users' objects, and whose tasks they are."""
+        return []
+
     def task_to_call(self, task: TaskId) -> Callable[[Tuple], None] | None:
         """What executes a tuple for a task at once, for emitters of the same lane; None: it must be queued."""
         return None
@@ -140,10 +145,14 @@ class Executor:
         elif secs < TURN_SECS and self.quota < QUOTA_MAX:
             self.quota *= 2
 
-    def report(self, error: BaseException) -> None:
-        """An error that the component reports; a few in an interval get through."""
+    def report(self, error: BaseException, tuples: Sequence[Tuple] = ()) -> None:
+        """An error of the component, which executed these; a few in an interval get through."""
         if self.throttle.allows(self.clock.now()):
-            self.surroundings.reports.report_error(self.component, user_traceback(error))
+            self.surroundings.reports.report_error(self.component, user_traceback(error, shown_work(tuples)))
+
+    def raised_at(self, error: BaseException) -> Sequence[Tuple]:
+        """The tuples that a task was given when its code raised this."""
+        return ()
 
     def context(self, task: TaskId) -> Any:
         """What `open` or `prepare` of a task is given; the task's hooks are prepared."""
@@ -160,9 +169,9 @@ class Executor:
 
     def begin_hooks(self, task: TaskId, hooks: list[TaskHook]) -> None:
         """From now on these hear of all that a task does; the list may grow."""
-        calls = HookCalls(task, hooks)
+        calls = HookCalls(task, hooks, self.clock)
         for out in self.streams[task].values():
-            out.hear(partial(calls.emitted, out.name))
+            out.tell([*out.watchers, partial(calls.emitted, out.name)])
         self.hear(task, calls)
 
     def hear(self, task: TaskId, calls: HookCalls) -> None:

@@ -11,6 +11,7 @@ from types import FunctionType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.canonical_hash import canonical_hash, word_hash
+from storm.executor.shown_values import shown
 from storm.executor.xorshift import xorshift64
 from storm.topology.structure import GroupingKind
 
@@ -241,13 +242,13 @@ class CustomChoice(TargetChoice):
             error.add_note(f"{self.where}raised by {type(self.grouping).__qualname__}.choose_tasks")
             raise
         if tasks is None:
-            raise self.wrong_answer(f"returned {chosen!r:.200}, a {type(chosen).__qualname__}, not a list of task ids")
+            raise self.wrong_answer(f"returned {shown(chosen)}, a {type(chosen).__qualname__}, not a list of task ids")
         try:
             return [self.positions[task] for task in tasks]
         except (KeyError, TypeError):  # TypeError: what cannot be a key is no task either
             strangers = [task for task in tasks if task not in list(self.positions)]
             raise self.wrong_answer(
-                f"chose task {strangers[0]!r:.200}, which is none of its targets {sorted(self.positions)}"
+                f"chose task {shown(strangers[0])}, which is none of its targets {sorted(self.positions)}"
             ) from None
 
     def wrong_answer(self, what: str) -> ValueError:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 def find(lanes: Lanes, roots: Iterable[int]) -> list[Holding]:
     """What this worker's tasks hold of these trees; and which of them have dropped tuples, of whatever trees."""
     wanted = frozenset(roots)
+    bolts = [executor for executor in lanes.executors if isinstance(executor, BoltExecutor)]
+    # Bolts go on meanwhile: what they take after this, and what they settle before the end, they have not dropped.
+    executions = [bolt.executions() for bolt in bolts]
     origins = _origins(lanes)
     open_tuples: dict[TaskId, list[Tuple]] = {}
     for tup in [each for each in gc.get_objects() if type(each) is Tuple]:
@@ -39,12 +42,17 @@ def find(lanes: Lanes, roots: Iterable[int]) -> list[Holding]:
         for tup in tuples:
             how = How.QUEUED if id(tup) in queued else How.TAKEN
             found.update(Holding(root, task, how) for root in [tup.root, *list(tup.more or ())] if root in wanted)
-    for executor in lanes.executors:
-        if isinstance(executor, BoltExecutor) and executor.unsettled() > sum(
-            taken.get(task, 0) for task in executor.id.tasks()
-        ):
-            found.add(Holding(0, executor.id.start_task, How.DROPPED))
+    for bolt, number in zip(bolts, executions, strict=True):
+        kept = sum(taken.get(task, 0) for task in bolt.id.tasks())
+        if number > kept + _settled(bolt):
+            found.add(Holding(0, bolt.id.start_task, How.DROPPED))
     return sorted(found)
+
+
+def _settled(bolt: BoltExecutor) -> int:
+    """With those that wait for the end of a batch."""
+    waiting = sum(len(task.collector.acks) + len(task.collector.fails) for task in bolt.tasks)
+    return waiting + bolt.settled()
 
 
 def _origins(lanes: Lanes) -> set[int]:

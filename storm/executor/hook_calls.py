@@ -10,7 +10,6 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from storm.clock import SystemClock
 from storm.errors import FailedError, SerializationError, WorkerStartError
 from storm.executor.named_class import named_class
 from storm.topology.task_hooks import (
@@ -27,6 +26,7 @@ from storm.tuples import Tuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from storm.clock import Clock
     from storm.executor.task import Port
     from storm.ids import ComponentId, StreamId, TaskId
     from storm.topology.failures import Failure
@@ -70,10 +70,10 @@ def load_hook(class_name: str, component_id: ComponentId) -> TaskHook:
 class HookCalls:
     """Tells the hooks of one task; `hooks` may grow. What a hook raises, the task raises."""
 
-    def __init__(self, task_id: TaskId, hooks: list[TaskHook]) -> None:
+    def __init__(self, task_id: TaskId, hooks: list[TaskHook], clock: Clock) -> None:
         self._task_id = task_id
         self._hooks = hooks
-        self._now = SystemClock().now
+        self._now = clock.now
 
     def emitted(self, stream: StreamId, values: Sequence[Any], ports: Sequence[Port]) -> None:
         """A tuple is on its way to the tasks of these ports."""

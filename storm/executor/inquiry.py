@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.executor.shown_values import shown
 from storm.topology.failures import Failure
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId, TaskId
 
 ANSWERS_WITHIN_SECS = 0.25  # what timed out after half a minute may be told so much later
+ID_CHARS_MAX = 100
 
 
 class How(IntEnum):
@@ -146,6 +148,6 @@ def summary(failures: Iterable[tuple[Any, Failure]], spout: ComponentId) -> dict
             found.setdefault(failure.component or spout, []).append((message_id, failure))
     return {
         component: f"{len(told)} tuple{'s' if len(told) > 1 else ''} of spout {spout!r} timed out, "
-        f"{'one of them' if len(told) > 1 else 'with id'} {told[0][0]!r:.100}: {told[0][1].text}"
+        f"{'one of them' if len(told) > 1 else 'with id'} {shown(told[0][0], ID_CHARS_MAX)}: {told[0][1].text}"
         for component, told in found.items()
     }

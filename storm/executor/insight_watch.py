@@ -7,12 +7,11 @@ of that where it should never be; here it is one reason among others why nothing
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.executor.bolt_executor import BoltExecutor
 from storm.executor.spout_executor import SpoutExecutor
-from storm.executor.stuck_watch import call_under_way, is_in_turn
+from storm.executor.turns import LastingTurns
 from storm.executor.user_traceback import is_ours
 from storm.metrics.insight_records import (
     BACK_PRESSURE,
@@ -58,7 +57,7 @@ class InsightWatch:
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
-        self._turns: dict[Lane, int] = {}
+        self._turns = LastingTurns()
         self._seen: dict[Lane, tuple[Any, float]] = {}  # the call a lane is in, and when it was first seen
         self._emits: dict[ExecutorId, int] = {}
 
@@ -77,15 +76,10 @@ class InsightWatch:
 
     def _calls(self, now: float) -> dict[Lane, LastingCall]:
         """The calls that lanes were in at the last look too."""
-        lanes = list(self._lanes.lanes)
-        before, self._turns = self._turns, {lane: lane.turns for lane in lanes}
         seen, self._seen = self._seen, {}
         found: dict[Lane, LastingCall] = {}
-        for lane in lanes:
-            if before.get(lane) != self._turns[lane] or not is_in_turn(lane):
-                continue
-            call = call_under_way(lane, sys._current_frames())
-            if call is None or call.first is None:
+        for lane, call in self._turns.look(list(self._lanes.lanes)).items():
+            if call.first is None:
                 continue
             known = seen.get(lane)
             since = known[1] if known is not None and known[0] is call.first else now
@@ -121,14 +115,13 @@ class _Look:
     def bolt(self, executor: BoltExecutor) -> ExecutorInsight:
         tasks = executor.id.tasks()
         queues = [self._lengths.get(task, 0) for task in tasks]
-        awaiting: dict[TaskId, int] = getattr(executor, "under_way", {})  # counted as executed only once they are
         return ExecutorInsight(
             self._why_bolt(executor, sum(queues)),
             queued=sum(queues),
             queue_max=max(queues),
             queue_mark=self._mark,
             full=not self._full.isdisjoint(tasks),
-            unsettled=max(0, executor.unsettled() + sum(list(awaiting.values()))),
+            unsettled=executor.unsettled(),
         )
 
     def _why_spout(self, executor: SpoutExecutor, silent: bool) -> Hindrance:
@@ -157,7 +150,7 @@ class _Look:
             return Hindrance()
         if call is not None:
             return self._waits_for(call)
-        if not executor.started or not getattr(executor, "prepared", True):
+        if not executor.is_prepared:
             return Hindrance(OPENING)
         return self._held(executor) or Hindrance()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 PAUSES_MEASURED = 64  # in a row: what they cost is looked at together
-IDLE_SHARE = 0.007  # of a core, for a lane of which nothing but polling is asked; the worker's other threads cost less
+IDLE_SHARE = 0.005  # of a core, for a lane of which nothing but polling is asked; a worker's other threads take 0.3 %
 POLL_PAUSE_MAX_SECS = 0.025  # however dear a turn is, and where nobody measures it
 
 

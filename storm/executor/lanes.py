@@ -17,6 +17,7 @@ from storm.executor.error_report import ErrorThrottle
 from storm.executor.executor import Surroundings
 from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, Inquiry
 from storm.executor.lane import Lane
+from storm.executor.shown_tuples import shown_work
 from storm.executor.spout_executor import SpoutExecutor
 from storm.executor.user_traceback import user_traceback
 from storm.ids import ACKER_COMPONENT, SYSTEM_COMPONENT
@@ -340,7 +341,8 @@ class Lanes:
 
     def report_failure(self, executor: Executor | None, error: BaseException) -> None:
         if executor is not None:
-            self.reports.report_error(executor.component, user_traceback(error))
+            text = user_traceback(error, shown_work(executor.raised_at(error)))
+            self.reports.report_error(executor.component, text)
         else:
             self.reports.report_error(SYSTEM_COMPONENT, "".join(traceback.format_exception(error)))
 

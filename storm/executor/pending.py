@@ -34,16 +34,6 @@ def root_base(holder: TaskId, spout_task: TaskId) -> int:
     return (holder << 48) | (spout_task << 32)
 
 
-def holder_of(root: int) -> TaskId:
-    """The task that holds the ledger of this tree: an acker, or the spout's own task."""
-    return root >> 48
-
-
-def spout_of(root: int) -> TaskId:
-    """The spout's task that emitted this tree's first tuple."""
-    return (root >> 32) & 0xFFFF
-
-
 class FailedTree(NamedTuple):
     """A tree that failed. `by` is the task that failed it, as another worker may have said; 0: none did.
 

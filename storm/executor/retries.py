@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.executor.shown_values import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -44,7 +46,7 @@ class RetrySchedule:
         try:
             hash(message_id)
         except TypeError:
-            what = f"message id {message_id!r:.100} is not hashable"
+            what = f"message id {shown(message_id, 100)} is not hashable"
             raise TypeError(f"{what}: a spout with `retries` needs ids that can be keys of a dict") from None
         count = self._counts.pop(message_id, 0) + 1
         given_up = retries.attempts is not None and count >= retries.attempts

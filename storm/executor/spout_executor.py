@@ -12,7 +12,7 @@ from storm.executor.executor import Executor
 from storm.executor.inquiry import Inquiry, LastFailure, failure_of, summary
 from storm.executor.pending import Pending, root_base
 from storm.executor.retries import RetrySchedule
-from storm.executor.shown_ids import shown_id
+from storm.executor.shown_values import shown
 from storm.executor.task import wire_streams
 from storm.metrics.executor_stats import Totals
 from storm.metrics.insight_records import BACK_PRESSURE, INACTIVE, MAX_PENDING
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 IDLE_PAUSES = 500  # in a row: after so many the lane may make them longer
 FAILURES_KEPT = 10  # for people, of each executor: they go to Nimbus with its figures
+LETTER_ID_CHARS_MAX = 1000  # of one that goes as text
 
 
 class SpoutTask:
@@ -234,6 +235,9 @@ class SpoutExecutor(Executor):
             if each.id == task:
                 each.hear(calls)
 
+    def components(self) -> list[tuple[TaskId, Any]]:
+        return [(task.id, task.spout) for task in self.tasks]
+
     def endings(self) -> Iterator[Any]:
         if self.started:
             for task in self.tasks:
@@ -331,8 +335,7 @@ class SpoutExecutor(Executor):
             ]
             kept = max(0, len(trees) - FAILURES_KEPT)
             for tree, (_, failure) in zip(trees[kept:], failures[kept:], strict=True):
-                shown = LastFailure(task.id, shown_id(tree.message_id), failure, tree.since, now)
-                self.last_failures.append(shown)
+                self.last_failures.append(LastFailure(task.id, shown(tree.message_id), failure, tree.since, now))
             if inquiry is not None:
                 for component, text in summary(failures, self.component).items():
                     if self.throttle.allows(now):
@@ -364,7 +367,7 @@ class SpoutExecutor(Executor):
         try:
             task.collector.emit([told.message_id, *rest], None, DEAD_LETTER_STREAM)
         except SerializationError:
-            task.collector.emit([repr(told.message_id), *rest], None, DEAD_LETTER_STREAM)
+            task.collector.emit([shown(told.message_id, LETTER_ID_CHARS_MAX), *rest], None, DEAD_LETTER_STREAM)
 
     def tell_each(self, calls: list[tuple[Callable[[Any, Failure], Any], Any, Failure]]) -> None:
         for call, message_id, failure in calls:

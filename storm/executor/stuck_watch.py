@@ -7,20 +7,19 @@ heartbeats fail too, and `supervisor.worker.timeout.secs` ends it.
 
 from __future__ import annotations
 
-import contextlib
-import reprlib
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from storm.executor.call_owner import owners_of
+from storm.executor.call_owner import owner_of, owners_of
 from storm.executor.lane import Lane
+from storm.executor.shown_tuples import shown_tuple
 from storm.executor.stuck import Call, GoesOn, Stuck, Watching, look
+from storm.executor.turns import LastingTurns
 from storm.executor.user_traceback import user_stack
 from storm.tuples import Tuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from types import FrameType
     from typing import TypeAlias
 
@@ -35,9 +34,6 @@ LOOKS_A_LIMIT = 5  # so that a call is told before it has lasted for twice the l
 LATE_LOOK = 2  # of a pause, the most that passes between two looks as far as this counts
 PAUSE_MIN_SECS, PAUSE_MAX_SECS = 0.02, 1.0
 
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 80
-
 
 class Work(NamedTuple):
     """Whose code a stack ends in, and the tuples that it was given and has not settled."""
@@ -45,34 +41,6 @@ class Work(NamedTuple):
     executor: Executor
     task: TaskId
     tuples: list[Tuple]
-
-
-class UnderWay(NamedTuple):
-    """A turn in the midst of `executor`'s: the stack from the call of users' code on, and that call's frame `first`.
-
-    `first` None: it is in no code of theirs, or in none that can be seen; then the stack is the whole one.
-    """
-
-    executor: Executor
-    stack: list[FrameType]
-    first: FrameType | None
-
-
-def is_in_turn(lane: Lane) -> bool:
-    """Whether a lane's thread may be in the midst of a turn; an event loop's is, or waits."""
-    return lane.busy is not None and lane.thread is not None and (lane.runs_coroutines or not lane.asleep)
-
-
-def call_under_way(lane: Lane, frames: Mapping[int, FrameType]) -> UnderWay | None:
-    """What a lane's thread is at, of `sys._current_frames()`; None: nothing, its event loop waits."""
-    assert lane.busy is not None
-    assert lane.thread is not None
-    stack = _from(frames.get(lane.thread.ident or 0))
-    begin = _begin_of_call(stack, owners_of(lane.executors))
-    if begin is None:
-        return None if lane.runs_coroutines else UnderWay(lane.busy, stack, None)
-    executor, place = begin
-    return UnderWay(executor, stack[place:], stack[place])
 
 
 class StuckWatch:
@@ -86,7 +54,7 @@ class StuckWatch:
         self._watching = Watching()
         self._looked_at: float | None = None
         self._secs = 0.0  # that count, up to the last look
-        self._turns: dict[Lane, int] = {}
+        self._turns = LastingTurns()
         self._blocked_at: dict[Lane, float] = {}
         self._named: dict[Hashable, ComponentId] = {}
         limits = [e.options.executor_stuck_secs for e in lanes.executors if e.options.executor_stuck_secs is not None]
@@ -116,18 +84,10 @@ class StuckWatch:
 
     def _add_threads(self, calls: dict[Hashable, Call], stacks: dict[Hashable, Stack]) -> None:
         """What each lane's thread is in the midst of, if it was in the same turn at the last look."""
-        lanes = list(self._lanes.lanes)
-        before, self._turns = self._turns, {lane: lane.turns for lane in lanes}
-        frames: dict[int, FrameType] | None = None
-        for lane in lanes:
-            if before.get(lane) != self._turns[lane] or not is_in_turn(lane):
-                continue
-            frames = frames or sys._current_frames()
-            found = call_under_way(lane, frames)
-            if found is not None:
-                identity = (lane.turns, lane.busy, found.first)
-                calls[lane] = Call(identity, lane, found.executor.options.executor_stuck_secs)
-                stacks[lane] = partial(list, found.stack)
+        for lane, found in self._turns.look(list(self._lanes.lanes)).items():
+            identity = (lane.turns, lane.busy, found.first)
+            calls[lane] = Call(identity, lane, found.executor.options.executor_stuck_secs)
+            stacks[lane] = partial(list, found.stack)
 
     def _add_coroutines(self, calls: dict[Hashable, Call], stacks: dict[Hashable, Stack], now: float) -> None:
         """Those that should end soon. While one call blocks the event loop the time of the others begins anew."""
@@ -155,7 +115,7 @@ class StuckWatch:
         lines = [f"{where}, has been in one call for {event.secs:.0f} s{others} ({limit})"]
         if work is not None and work.tuples:
             more = f" and {len(work.tuples) - 1} more" if len(work.tuples) > 1 else ""
-            lines.append(f"It works on {_shortened(work.tuples[0])}{more}")
+            lines.append(f"It works on {shown_tuple(work.tuples[0])}{more}")
         lines.append(user_stack(stack) or "No Python code of its own is on the stack.")
         self._lanes.reports.report_error(executor.component, "\n".join(lines))
         return executor
@@ -164,15 +124,6 @@ class StuckWatch:
         component = self._named.pop(event.group)
         text = f"component {component!r} goes on, after about {event.secs:.0f} s in one call"
         self._lanes.reports.report_error(component, text)
-
-
-def _from(top: FrameType | None) -> list[FrameType]:
-    """A thread's frames, outermost first."""
-    frames = []
-    while top is not None:
-        frames.append(top)
-        top = top.f_back
-    return frames[::-1]
 
 
 def _of_coroutine(awaited: Any) -> list[FrameType]:
@@ -192,37 +143,19 @@ def _arguments(frame: FrameType) -> list[Any]:
     return [values[name] for name in code.co_varnames[: code.co_argcount] if name in values]
 
 
-def _begin_of_call(stack: Sequence[FrameType], owners: Owners) -> tuple[Executor, int] | None:
-    """Where on a stack the code of a component begins, and whose that is."""
-    for i, frame in enumerate(stack):
-        arguments = _arguments(frame)
-        if arguments and (owner := owners.get(id(arguments[0]))) is not None:
-            return owner[0], i
-    return None
-
-
 def _end_of_call(stack: Sequence[FrameType], owners: Owners) -> Work | None:
     """The work that the innermost component does: a none grouping calls one from within another."""
     innermost: tuple[Executor, TaskId] | None = None
     for frame in reversed(stack):
-        arguments = _arguments(frame)
-        owner = owners.get(id(arguments[0])) if arguments else None
+        owner = owner_of(frame, owners)
         if owner is None:
             continue
         if owner != (innermost or owner):
             break
         innermost = owner
-        for argument in arguments[1:]:
+        for argument in _arguments(frame)[1:]:
             given = argument if isinstance(argument, list) else [argument]
             tuples = [tup for tup in given if isinstance(tup, Tuple) and not tup.settled]
             if tuples:
                 return Work(*owner, tuples)
     return None if innermost is None else Work(*innermost, [])
-
-
-def _shortened(tup: Tuple) -> str:
-    """For people; a user's `__repr__` may raise."""
-    values = "values that cannot be shown"
-    with contextlib.suppress(Exception):
-        values = _short.repr(list(tup.values))
-    return f"{values} from {tup.component!r} (task {tup.task}), stream {tup.stream!r}"

@@ -42,6 +42,7 @@ cdef class OutputStream:
     cdef readonly Latencies latencies
     cdef readonly dict failures
     cdef readonly object watch
+    cdef readonly list watchers
 
     cpdef list targets(self, values)
     cpdef count_acked(self, double since)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import SerializationError
 from storm.executor.groupings import CustomChoice, RandomChoice, make_choice
 from storm.executor.latencies import Latencies
+from storm.executor.shown_values import shown
 from storm.ids import GlobalStreamId
 from storm.topology.structure import GroupingKind
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from storm.tuples import Origin, Tuple
 
     GroupingLoader: TypeAlias = Callable[[ComponentId, bytes | None], Any]
+    Watcher: TypeAlias = Callable[[Sequence[Any], Sequence["Port"]], None]  # of the values and ports of an emit
 
 
 class Port:
@@ -81,14 +84,14 @@ class OutputStream:
     `emitted` counts emits, `transferred_more` the tuples of emits that did not go exactly once to the `single` one;
     `acked`, `failed` and `complete_secs` (the sum of times from emit to ack) are a spout's. Of the `fresh` acks the
     spout has not been told yet: `fresh_since` is the sum of the times of their emits, `samples` those of one in 16 of
-    them. `latencies`: how times from emit to ack are distributed. `failures`: {kind: number} of `failed`. `watch` is
-    told of the values and ports of each emit, which then all go the general way; None: nobody listens.
+    them. `latencies`: how times from emit to ack are distributed. `failures`: {kind: number} of `failed`. `watch` tells
+    `watchers` of each emit, which then all go the general way; None: there are none.
     """
 
     __slots__ = (
         "acked", "complete_secs", "direct", "direct_ports", "emitted", "failed", "failures", "fresh", "fresh_since",
         "latencies", "leaving", "name", "origin", "ports", "samples", "single", "subscriptions", "transferred_more",
-        "watch", "width",
+        "watch", "watchers", "width",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, direct: bool) -> None:
@@ -111,7 +114,8 @@ class OutputStream:
         self.samples: list[float] = []
         self.latencies = Latencies()
         self.failures: dict[FailureKind, int] = {}
-        self.watch: Callable[[Sequence[Any], Sequence[Port]], None] | None = None
+        self.watch: Watcher | None = None
+        self.watchers: list[Watcher] = []
 
     def find_single(self) -> None:
         """To be called whenever `subscriptions` changed."""
@@ -123,11 +127,16 @@ class OutputStream:
         reached = [port for each in self.subscriptions for port in each.reached()]
         self.leaving = [port for port in reached if port.check is not None][:1]
 
-    def hear(self, watch: Callable[[Sequence[Any], Sequence[Port]], None]) -> None:
-        """Tell of each emit from now on."""
-        self.transferred_more = self.transferred()
-        self.watch = watch
+    def tell(self, watchers: list[Watcher]) -> None:
+        """Tell these of each emit from now on. What was counted stays: how it is counted depends on `single`."""
+        transferred = self.transferred()
+        self.watchers = watchers
+        if len(watchers) > 1:
+            self.watch = partial(_tell_each, watchers)
+        else:
+            self.watch = watchers[0] if watchers else None
         self.find_single()
+        self.transferred_more = transferred - (self.emitted if self.single is not None else 0)
 
     def calls(self) -> bool:
         """Whether any subscriber is executed within emit."""
@@ -203,7 +212,12 @@ class OutputStream:
             count = len(values)
         except TypeError:
             return ValueError(f"{where} a {type(values).__name__}; a list of {self.width} values was expected")
-        return ValueError(f"{where} {count} values for its {self.width} fields {list(origin.fields)}: {values!r:.200}")
+        return ValueError(f"{where} {count} values for its {self.width} fields {list(origin.fields)}: {shown(values)}")
+
+
+def _tell_each(watchers: list[Watcher], values: Sequence[Any], ports: Sequence[Port]) -> None:
+    for watcher in watchers:
+        watcher(values, ports)
 
 
 def unknown_stream(component_id: ComponentId, stream: StreamId, streams: Collection[StreamId]) -> ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 OUR_DIRECTORY = os.path.dirname(os.path.abspath(__file__))
 
 
-def user_traceback(error: BaseException) -> str:
-    """The traceback of `error` and of what it came from, without our frames; ends without a newline."""
+def user_traceback(error: BaseException, work: str = "") -> str:
+    """The traceback of `error` and of what it came from, without our frames; ends without a newline.
+
+    `work`: one line that stands in their place, above the frames of `error`. What happened stays the last line.
+    """
     told = traceback.TracebackException.from_exception(error)
     _without_ours(told)
+    if work:
+        told.stack = _BelowWork(work, told.stack)
     return "".join(told.format()).rstrip("\n")
 
 
@@ -25,6 +30,21 @@ def user_stack(frames: Iterable[FrameType]) -> str:
     theirs = [(frame, frame.f_lineno) for frame in frames if not is_ours(frame.f_code.co_filename)]
     lines = traceback.StackSummary.extract(iter(theirs)).format()
     return "Stack (most recent call last):\n" + "".join(lines).rstrip("\n") if lines else ""
+
+
+class _BelowWork(traceback.StackSummary):
+    """Frames below a line that is none."""
+
+    _place = traceback.FrameSummary("", 0, "", lookup_line=False)
+
+    def __init__(self, work: str, frames: Iterable[traceback.FrameSummary]) -> None:
+        super().__init__([self._place, *frames])
+        self._work = work
+
+    def format_frame_summary(self, frame_summary: traceback.FrameSummary, **more: Any) -> str:
+        if frame_summary is self._place:
+            return f"  {self._work}\n"
+        return super().format_frame_summary(frame_summary, **more)
 
 
 def _without_ours(told: traceback.TracebackException | None) -> None:

@@ -27,6 +27,7 @@ from storm.topology.output_fields import OutputFieldsDeclarer, checked_fields
 from storm.topology.parallelism import TASKS_KEY
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology
 from storm.topology.validation import validate, validate_component_id
+from storm.tuples import Tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     D = TypeVar("D", bound="ComponentDeclarer")
 
 log = logging.getLogger(__name__)
+
+_OF_EVERY_TUPLE = frozenset(name for name in dir(Tuple) if not name.startswith("_"))
 
 
 @dataclass
@@ -151,11 +154,15 @@ class TopologyBuilder:
         return BoltDeclarer(self._declare(component_id, bolt, parallelism))
 
     def create_topology(self) -> StormTopology:
-        """The topology, checked, with every component pickled as it is now."""
+        """The topology, checked, with every component pickled as it is now.
+
+        Logs a warning for each name of a field that an attribute of tuples hides.
+        """
         specs = {component_id: _spec(declared) for component_id, declared in self._declarations.items()}
         spouts = {each: spec for each, spec in specs.items() if isinstance(self._declarations[each].component, Spout)}
         topology = StormTopology(spouts, {each: spec for each, spec in specs.items() if each not in spouts})
         validate(topology)
+        _warn_of_hidden_fields(specs)
         return topology
 
     def _declare(
@@ -183,6 +190,19 @@ def _spec(declared: _Declaration) -> ComponentSpec:
         declared.parallelism,
         {**_checked(component.component_configuration() or {}, component_id), **declared.conf},
     )
+
+
+def _warn_of_hidden_fields(specs: Mapping[ComponentId, ComponentSpec]) -> None:
+    where: dict[str, str] = {}
+    for component_id, spec in specs.items():
+        for stream, info in spec.streams.items():
+            for name in _OF_EVERY_TUPLE.intersection(info.fields):
+                where.setdefault(name, f"component {component_id!r}, stream {stream!r}")
+    for name, found in sorted(where.items()):
+        log.warning(
+            "%s: read the field %r by tup[%r]; tup.%s is something else, which every tuple has",
+            found, name, name, name,
+        )  # fmt: skip
 
 
 def _grouping(component_id: ComponentId, grouping: Grouping | CustomGrouping) -> Grouping:

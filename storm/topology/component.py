@@ -6,6 +6,7 @@ its worker (the async lane), where many tuples are under way at once.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -153,6 +154,16 @@ class Component:
         """Settings of this component alone, such as `{"topology.tick.tuple.freq.secs": 10}`."""
         return {}
 
+    def __setstate__(self, state: Any) -> None:
+        # One by one: where pickle fills `__dict__` itself, each attribute is slow to reach from then on (CPython 3.11
+        # keeps those of an object whose dict was never asked for in the object).
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        for name, value in {**(attributes or {}), **(slots or {})}.items():
+            try:
+                object.__setattr__(self, sys.intern(name), value)
+            except AttributeError:  # a property has that name, too
+                vars(self)[name] = value
+
 
 class Spout(Component):
     """A source of tuples. Called by one thread at a time, never in parallel with itself.
@@ -215,7 +226,8 @@ class Bolt(Component):
     """Processes tuples. Called by one thread at a time, never in parallel with itself.
 
     A bolt that processes many tuples at once faster than one by one overrides `execute_batch` too; its contract is
-    the same for each tuple.
+    the same for each tuple. FailedError raised by either fails what the call was given and has not settled,
+    ReportedFailedError also shows the error; anything else ends the worker, which is then started anew.
     """
 
     collector: OutputCollector

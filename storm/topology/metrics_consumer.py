@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from storm.topology.consumer_registration import Registration, wrong
 
@@ -35,14 +35,29 @@ class MetricsConsumer:
         """The worker ends in good order."""
 
 
+class Choice(TypedDict, total=False):
+    """Which points a consumer is given, and how: by Storm's names, as in storm.yaml."""
+
+    whitelist: list[str]
+    blacklist: list[str]
+    expandMapType: bool
+    metricNameSeparator: str
+
+
 def metrics_consumer(
-    consumer: type[MetricsConsumer] | str, argument: Any = None, parallelism: int = 1, kept: int = 100
+    consumer: type[MetricsConsumer] | str,
+    argument: Any = None,
+    parallelism: int = 1,
+    kept: int = 100,
+    **choice: Unpack[Choice],
 ) -> dict[str, Any]:
     """An entry for `topology.metrics.consumer.register`: `conf = {"topology.metrics.consumer.register":
-    [metrics_consumer(MyConsumer, {"to": "..."})]}`.
+    [metrics_consumer(MyConsumer, {"to": "..."}, expandMapType=True)]}`.
 
     `consumer` is a class of a module that workers can import, "log" or "http"; `argument` is given to its `prepare` and
-    must be JSON; `kept`: reports that may wait for it. Raises InvalidTopologyError.
+    must be JSON; `kept`: reports that may wait for it. Of points whose name one of `whitelist` is found in (regular
+    expressions; none: all) and none of `blacklist`, it is given each entry of a map as a point of its own with
+    `expandMapType`, its name and the entry's key joined by `metricNameSeparator` ("."). Raises InvalidTopologyError.
     """
     name = consumer if isinstance(consumer, str) else f"{consumer.__module__}.{consumer.__qualname__}"
     if not isinstance(consumer, str) and (consumer.__module__ == "__main__" or "<locals>" in consumer.__qualname__):
@@ -52,6 +67,7 @@ def metrics_consumer(
         "argument": argument,
         "parallelism.hint": parallelism,
         "max.retain.metric.tuples": kept,
+        **choice,
     }
     Registration.of(entry)
     return entry

@@ -32,7 +32,7 @@ from storm.topology.structure import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from storm.ids import ComponentId, StreamId
+    from storm.ids import StreamId
 
 COMMON_STREAMS = {
     METRICS_STREAM: StreamInfo(("task-info", "data-points")),
@@ -81,10 +81,3 @@ def _acker_inputs(topology: StormTopology) -> Iterator[tuple[GlobalStreamId, Gro
 
 def _with_streams(spec: ComponentSpec, streams: Mapping[StreamId, StreamInfo]) -> ComponentSpec:
     return replace(spec, streams={**spec.streams, **streams})
-
-
-def user_components(topology: StormTopology) -> dict[ComponentId, ComponentSpec]:
-    """The components of a system topology that the user declared."""
-    return {
-        component_id: spec for component_id, spec in topology.components().items() if component_id != ACKER_COMPONENT
-    }

@@ -9,7 +9,7 @@ from storm.config.near_names import did_you_mean
 from storm.errors import InvalidTopologyError
 from storm.ids import GlobalStreamId, is_system_id
 from storm.topology.parallelism import MAX_TASKS_KEY, TASKS_KEY, num_tasks
-from storm.topology.structure import ForeignObject, GroupingKind
+from storm.topology.structure import ForeignObject, GroupingKind, ShellObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NAME_CHARS_MAX = 128
 ILLEGAL_IN_NAMES = re.compile(r"[/.:\\]")  # Storm's rule for names of topologies
 ILLEGAL_IN_IDS = re.compile(r"[/\\\x00-\x1f\x7f]")  # a component's id is a node in ZooKeeper
+COMMAND_CHARS_MAX = 200  # of one that a message shows
 TASKS_MAX = 32_767  # a task id has 16 bits, as in Storm
 
 
@@ -100,6 +101,13 @@ def _validate_spec(component_id: ComponentId, spec: ComponentSpec) -> None:
     if isinstance(spec.component, ForeignObject):
         raise InvalidTopologyError(
             f"component {component_id!r} is written in Java ({spec.component.description}): it cannot run here"
+        )
+    if isinstance(spec.component, ShellObject):
+        command = f"{spec.component.execution_command} {spec.component.script}".strip()
+        raise InvalidTopologyError(
+            f"component {component_id!r} is a program of its own ({command[:COMMAND_CHARS_MAX]}), which would speak "
+            "Storm's multi-lang protocol: it cannot run here; write it as a class of storm.Spout or storm.Bolt, and "
+            "submit that with `storm submit` (docs/topologies.md)"
         )
     for stream, info in spec.streams.items():
         if is_system_id(stream):

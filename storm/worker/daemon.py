@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from storm.messaging.transport import Transport
     from storm.worker.connections import Peer
     from storm.worker.heartbeats import Caller
+    from storm.worker.insight import Insights
     from storm.worker.launch import Launch
     from storm.worker.log_records import PlacedRecords
     from storm.worker.sampling import Sampling
@@ -101,7 +102,7 @@ class Worker:
         self.launch = told
         self.lanes = lanes
         self.exchange = exchange
-        self.metrics = MetricReports(told, lanes, exchange.statistics, process_figures, parts.clock)
+        self.metrics = MetricReports(told, lanes, exchange.figures, process_figures, parts.clock)
         self._clock = parts.clock
         self._state = parts.state
         self._reports = reports
@@ -202,7 +203,7 @@ class Worker:
         self.lanes.stop(max(0.0, timeout_secs - SHUTDOWN_MARGIN_SECS))
         self.exchange.stop(max(SHUTDOWN_MARGIN_SECS, until - self._clock.now()))
         self._reports.stop(SHUTDOWN_MARGIN_SECS)
-        logger.info("Ended: %s", self.exchange.statistics())
+        logger.info("Ended: %s", self.exchange.figures())
 
     def _watch_lanes(self) -> None:
         """Until an executor fails or the worker ends: look for those that hang."""
@@ -402,7 +403,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # its supervisor starts it with SIGTERM blocked
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor, which tells its workers
     heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
-    sys.path.insert(0, str(told.code_dir))
+    sys.path[:0] = map(str, launch.module_roots(told))
     try:
         storage = zookeeper.connect(
             options.zookeeper_servers,
@@ -426,10 +427,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
         if not ending.empty():
             return EXIT_ORDERLY
         raise
-    insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
-    heartbeats.insight = insights.worker
-    heartbeats.metrics = lambda: worker.metrics.text
-    heartbeats.stats = insights.executor_stats
+    tell_figures(heartbeats, worker, Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers))
     if not ending.empty():
         worker.end(*ending.get())
     try:
@@ -457,6 +455,14 @@ def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_repl
     heartbeats = Heartbeats(told, clock, supervisor, nimbus, on_replaced)
     heartbeats.start(options.heartbeat_secs)
     return heartbeats
+
+
+def tell_figures(heartbeats: Heartbeats, worker: Worker, insights: Insights) -> None:
+    """The executors run: from now on heartbeats tell what is known of them, and of the process."""
+    heartbeats.insight = insights.worker
+    heartbeats.metrics = lambda: worker.metrics.text
+    heartbeats.usage = lambda: worker.metrics.usage
+    heartbeats.stats = insights.executor_stats
 
 
 def freeze_objects() -> None:

@@ -32,7 +32,7 @@ from storm.worker.connections import Connect, Disconnect, Peer
 from storm.worker.transfer import LATE_SECS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from storm.clock import Clock
     from storm.ids import TaskId
@@ -81,6 +81,24 @@ class ExchangeOptions(NamedTuple):
     incarnation: int
     marks: backpressure.Marks
     check_secs: float = 0.05
+
+
+class ExchangeFigures(NamedTuple):
+    """What an exchange has done so far, and has to do.
+
+    `peers` are connected to, or being so; `waiting` are tuples and acks, as what is dropped, by reason.
+    """
+
+    peers: int
+    missing_peers: int
+    reconnects: int
+    frames_sent: int
+    waiting: int
+    tuples_received: int
+    dropped_before_sending: dict[str, int]
+    dropped_on_arrival: dict[str, int]
+    messages_of_several_parts: int
+    strangers_shut: int
 
 
 @dataclass(slots=True)
@@ -228,20 +246,20 @@ class Exchange:
         """How many are connected to, or being connected to; by any thread."""
         return len(self._connections)
 
-    def statistics(self) -> Mapping[str, object]:
-        """For logs and tests."""
-        return {
-            "peers": len(self._connections),
-            "missing": len(self.missing_peers()),
-            "reconnects": sum(max(0, each.sender.connects - 1) for each in list(self._connections.values())),
-            "frames sent": self._transfer.sent_frames,
-            "waiting to be sent": self._transfer.waiting(),
-            "tuples received": self._receive.delivered,
-            "dropped before sending": dict(self._transfer.dropped),
-            "dropped on arrival": dict(self._receive.dropped),
-            "messages of several parts": self._transport.dropped,
-            "connections of strangers shut": self._transport.shut,
-        }
+    def figures(self) -> ExchangeFigures:
+        """By any thread."""
+        return ExchangeFigures(
+            peers=self.peers(),
+            missing_peers=len(self.missing_peers()),
+            reconnects=self.reconnects(),
+            frames_sent=self._transfer.sent_frames,
+            waiting=self._transfer.waiting(),
+            tuples_received=self._receive.delivered,
+            dropped_before_sending=dict(self._transfer.dropped),
+            dropped_on_arrival=dict(self._receive.dropped),
+            messages_of_several_parts=self._transport.dropped,
+            strangers_shut=self._transport.shut,
+        )
 
     # The owner's thread
 

@@ -56,6 +56,19 @@ class Summary(NamedTuple):
     secs: float
 
 
+class _Counted:
+    """The objects of one type, so far. `sizer` tells the bytes of one."""
+
+    __slots__ = ("count", "is_dict", "kind", "size_bytes", "sizer")
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.sizer = _sizer(kind)
+        self.is_dict = issubclass(kind, dict)
+        self.count = 0
+        self.size_bytes = 0
+
+
 class _Seen:
     """Which addresses were seen: a bit for each place where an object can begin, less than 1 % of the heap."""
 
@@ -87,7 +100,7 @@ def summary(
     # From its end on: what `gc.freeze` put aside at the first tuple, and modules lead to, is looked at last.
     waiting = [sys.modules, *gc.get_objects()] if roots is None else list(roots)
     seen = _Seen()
-    counts: dict[int, list[Any]] = {}  # [type, count, bytes, what sizes one, is it a dict] by the type's identity
+    counts: dict[int, _Counted] = {}  # by the type's identity
     largest: list[tuple[int, str]] = []
     slice_began = busy_began
     while True:
@@ -96,23 +109,23 @@ def summary(
             if not seen.add(id(found)):
                 continue
             kind = type(found)
-            entry = counts.get(id(kind))
-            if entry is None:
-                entry = counts[id(kind)] = [kind, 0, 0, _sizer(kind), issubclass(kind, dict)]
-            size = entry[3](found)
-            entry[1] += 1
-            entry[2] += size
+            counted = counts.get(id(kind))
+            if counted is None:
+                counted = counts[id(kind)] = _Counted(kind)
+            size = counted.sizer(found)
+            counted.count += 1
+            counted.size_bytes += size
             if len(largest) < OBJECTS_SHOWN or size > largest[0][0]:
                 _keep(largest, (size, _described(found, kind)))
             waiting += gc.get_referents(found)
-            if entry[4]:
+            if counted.is_dict:
                 waiting += dict.keys(found)  # the collector passes over keys that are texts
         busy = busy_secs()
         if not waiting or busy - busy_began >= BUSY_SECS_MAX or clock.now() - began >= SECS_MAX:
             break
         clock.sleep(busy - slice_began)
         slice_began = busy
-    types = sorted((OfType(_name(kind), count, size) for kind, count, size, *_ in counts.values()), key=_order)
+    types = sorted((OfType(_name(one.kind), one.count, one.size_bytes) for one in counts.values()), key=_order)
     return Summary(types, sorted(largest, reverse=True), len(waiting), clock.now() - began)
 
 

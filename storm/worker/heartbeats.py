@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.errors import NotAuthorizedError, StormError
+from storm.metrics.insight_records import Usage
 from storm.metrics.series import components_part
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Heartbeats:
     """`beat` is one heartbeat; `start` sends them on a thread of its own, the first one at once.
 
     `stats` is to be set once the executors run: from then on beats tell figures and the uptime. So is `metrics`, what
-    the supervisor shows to Prometheus, and `insight`, how the worker and its peers get on. `on_replaced` is called when
-    another worker owns the slot.
+    the supervisor shows to Prometheus, `insight`, how the worker and its peers get on, and `usage`, what the process
+    takes of its host. `on_replaced` is called when another worker owns the slot.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Heartbeats:
         self.stats: Callable[[], Mapping[ExecutorId, ExecutorStats]] | None = None
         self.insight: Callable[[], WorkerInsight | None] | None = None
         self.metrics: Callable[[], str] = str
+        self.usage: Callable[[], Usage] = Usage
         self._metrics_told = ""  # each text is told once
         self._bare_until = float("-inf")  # until then beats say that the worker lives and nothing more
 
@@ -154,4 +156,5 @@ class Heartbeats:
             message.metrics = text if text is not self._metrics_told else None
         if self.insight is not None:  # with each beat: a supervisor passes on the newest only
             message.insight = worker_insight_to_thrift(self.insight())
+        message.used_mem, message.used_cpu = self.usage()
         return message

@@ -24,7 +24,8 @@ LAUNCH_FILE_BYTES_MAX = 16 << 20
 class Launch:
     """The launch file that the supervisor wrote. `settings` are those that differ from the defaults.
 
-    `work_dir`: the worker's own directory, where its blobs are. `stacks_file` and `heap_file`: where it tells of its
+    `code_dir`: where the topology's package was extracted, None: it runs in place. `work_dir`: the worker's own
+    directory, where its blobs are. `stacks_file` and `heap_file`: where it tells of its
     threads and of its heap, None: the supervisor is of a release that does not ask.
     """
 
@@ -40,6 +41,7 @@ class Launch:
     dist_dir: Path
     log_dir: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
+    code_dir: Path | None = None
     work_dir: Path | None = None
     stacks_file: Path | None = None
     heap_file: Path | None = None
@@ -47,11 +49,6 @@ class Launch:
     @property
     def slot(self) -> WorkerSlot:
         return WorkerSlot(self.node_id, self.port)
-
-    @property
-    def code_dir(self) -> Path:
-        """Where the topology's package was extracted."""
-        return self.dist_dir / "code"
 
     def tasks(self) -> frozenset[TaskId]:
         """The tasks of this worker's executors."""
@@ -63,6 +60,7 @@ def read_launch(path: Path) -> Launch:
     try:
         with path.open("rb") as file:
             record = json.loads(file.read(LAUNCH_FILE_BYTES_MAX))
+        dist_dir = Path(_text(record, "dist_dir"))
         return Launch(
             topology_id=_text(record, "topology_id"),
             node_id=_text(record, "node_id"),
@@ -73,9 +71,10 @@ def read_launch(path: Path) -> Launch:
             epoch=_number(record, "epoch"),
             executors=tuple(ExecutorId(int(start), int(end)) for start, end in record["executors"]),
             supervisor_port=_number(record, "supervisor_port"),
-            dist_dir=Path(_text(record, "dist_dir")),
+            dist_dir=dist_dir,
             log_dir=Path(_text(record, "log_dir")),
             settings=dict(record.get("settings") or {}),
+            code_dir=dist_dir / "code",
             work_dir=path.parent,
             stacks_file=Path(_text(record, "stacks_file")) if "stacks_file" in record else None,
             heap_file=Path(_text(record, "heap_file")) if "heap_file" in record else None,
@@ -86,6 +85,25 @@ def read_launch(path: Path) -> Launch:
         raise WorkerStartError(f"the launch file {path} lacks {error}") from error
     except (ValueError, TypeError) as error:
         raise WorkerStartError(f"{path} is not a launch file: {error}") from error
+
+
+def module_roots(launch: Launch) -> list[Path]:
+    """The directories that the topology's own modules are found in, as its package's manifest says.
+
+    Raises WorkerStartError where it cannot be read, PackageError for one that no client of ours writes.
+    """
+    from storm.environment_spec import MANIFEST, MANIFEST_BYTES_MAX, read_source
+
+    if launch.code_dir is None:
+        return []
+    try:
+        with (launch.code_dir / MANIFEST).open("rb") as file:
+            source = read_source(file.read(MANIFEST_BYTES_MAX))
+    except FileNotFoundError:  # a package that another client made
+        source = ""
+    except OSError as error:
+        raise WorkerStartError(f"{launch.code_dir / MANIFEST} cannot be read: {error.strerror}") from error
+    return [launch.code_dir, launch.code_dir / source] if source else [launch.code_dir]
 
 
 def log_format(launch: Launch) -> str:

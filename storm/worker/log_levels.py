@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from storm.level_names import NUMBERS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,19 +15,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROOT = "ROOT"
-# log4j's names, which Storm's clients send.
-LEVELS: Mapping[str, int] = {
-    "ALL": 1,
-    "TRACE": 5,
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "FATAL": logging.CRITICAL,
-    "CRITICAL": logging.CRITICAL,
-    "OFF": logging.CRITICAL + 10,
-}
 
 
 def wanted_levels(config: LogConfig | None, wall_secs: int) -> dict[str, str]:
@@ -34,7 +23,7 @@ def wanted_levels(config: LogConfig | None, wall_secs: int) -> dict[str, str]:
     for name, wanted in (config.loggers if config is not None else {}).items():
         over = wanted.until_wall_secs is not None and wanted.until_wall_secs <= wall_secs
         level = wanted.reset_level if over else wanted.level
-        if level is not None and level.upper() in LEVELS:
+        if level is not None and level.upper() in NUMBERS:  # a Nimbus of the former release stores any text
             found[name] = level.upper()
     return found
 
@@ -59,7 +48,7 @@ class LogLevels:
             _logger(name).setLevel(self._before.pop(name))
         for name, level in wanted.items():
             self._before.setdefault(name, _logger(name).level)
-            _logger(name).setLevel(LEVELS[level])
+            _logger(name).setLevel(NUMBERS[level])
         logger.info("Log levels are now: %s", dict(wanted) or "as at the start")
         self._applied = dict(wanted)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from storm.executor.bolt_executor import BoltExecutor
 from storm.executor.spout_executor import SpoutExecutor
 from storm.ids import METRICS_STREAM, SYSTEM_COMPONENT, SYSTEM_TASK
 from storm.metrics.data_points import DataPoint, Instruments, TaskInfo, executor_points
+from storm.metrics.insight_records import Usage
 from storm.metrics.measured import ExecutorReading, busy_secs, executor_series, instrument_series, reason_series
 from storm.metrics.series import Series, encode
 from storm.topology.consumer_registration import is_consumer
 from storm.tuples import Tuple
+from storm.worker.process_figures import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId, ExecutorId, TaskId
     from storm.metrics.executor_stats import Totals
     from storm.metrics.instruments import Reading
+    from storm.worker.exchange import ExchangeFigures
     from storm.worker.launch import Launch
     from storm.worker.process_figures import ProcessFigures
 
@@ -37,35 +41,29 @@ logger = logging.getLogger(__name__)
 
 COLLECT_SECS = 10.0  # what Prometheus is shown is no older; it asks four times a minute by default
 INTERVAL_KEY = "topology.builtin.metrics.bucket.size.secs"
-SYSTEM_NUMBERS = (
-    ("storm_worker_peers", "peers"),
-    ("storm_worker_missing_peers", "missing"),
-    ("storm_worker_reconnects_total", "reconnects"),
-    ("storm_worker_frames_sent_total", "frames sent"),
-    ("storm_worker_tuples_received_total", "tuples received"),
-    ("storm_worker_send_queue_length", "waiting to be sent"),
-)
 
 
 class MetricReports:
     """`start` and `stop` for a thread of its own, or `step` by whoever owns the only thread.
 
-    `text` is what the supervisor is told (`storm.metrics.series`); empty until something was collected.
+    `text` is what the supervisor is told (`storm.metrics.series`); empty until something was collected. `usage`: what
+    the process took of its host when it was.
     """
 
     def __init__(
         self,
         told: Launch,
         lanes: Lanes,
-        statistics: Callable[[], Mapping[str, object]],
+        exchange_figures: Callable[[], ExchangeFigures],
         figures: Callable[[], ProcessFigures],
         clock: Clock,
     ) -> None:
-        """`statistics` are the exchange's, `figures` those of the process."""
+        """`figures` are those of the process."""
         self.text = ""
+        self.usage = Usage()
         self._told = told
         self._lanes = lanes
-        self._statistics = statistics
+        self._exchange_figures = exchange_figures
         self._figures = figures
         self._clock = clock
         self._interval_secs = int(lanes.plan.conf.get(INTERVAL_KEY) or 60)
@@ -81,6 +79,7 @@ class MetricReports:
         self._totals: dict[ExecutorId, Totals] = {}
         self._instruments: dict[TaskId, Instruments] = {}
         self._system_before: dict[str, Any] = {}
+        self._figures_before: ProcessFigures | None = None
         self._reports = 0
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,27 +118,28 @@ class MetricReports:
     def own_series(self, now: float) -> list[Series]:
         """What the worker and its executors count, the most important first."""
         secs, self._collected_at = now - self._collected_at, now
-        return [*self._worker_series(now), *executor_series(list(self._read_executors(secs)))]
+        return [*self._worker_series(now, secs), *executor_series(list(self._read_executors(secs)))]
 
-    def _worker_series(self, now: float) -> list[Series]:
-        figures, statistics, lanes = self._figures(), self._statistics(), self._lanes
+    def _worker_series(self, now: float, secs: float) -> list[Series]:
+        figures, exchange, lanes = self._figures(), self._exchange_figures(), self._lanes
+        self.usage, self._figures_before = usage(self._figures_before, figures, secs), figures
         series = [
             Series("storm_worker_uptime_seconds", {}, now - self._started_at),
             Series("storm_worker_resident_bytes", {}, figures.resident_bytes),
             Series("storm_worker_cpu_seconds_total", {}, figures.cpu_secs),
             Series("storm_worker_full_tasks", {}, len(lanes.full | lanes.throttled)),
+            Series("storm_worker_peers", {}, exchange.peers),
+            Series("storm_worker_missing_peers", {}, exchange.missing_peers),
+            Series("storm_worker_reconnects_total", {}, exchange.reconnects),
+            Series("storm_worker_frames_sent_total", {}, exchange.frames_sent),
+            Series("storm_worker_tuples_received_total", {}, exchange.tuples_received),
+            Series("storm_worker_send_queue_length", {}, exchange.waiting),
         ]
         series += [
             Series("storm_worker_collections_total", {"generation": str(i)}, number)
             for i, number in enumerate(figures.collections)
         ]
-        series += [Series(name, {}, float(str(statistics[key]))) for name, key in SYSTEM_NUMBERS]
-        dropped: dict[str, int] = {}
-        for key in ("dropped before sending", "dropped on arrival"):
-            found = statistics[key]
-            assert isinstance(found, dict)
-            for why, number in found.items():
-                dropped[why] = dropped.get(why, 0) + number
+        dropped = Counter(exchange.dropped_before_sending) + Counter(exchange.dropped_on_arrival)
         return series + reason_series(dropped)
 
     def _read_executors(self, secs: float) -> Iterator[ExecutorReading]:
@@ -226,7 +226,7 @@ class MetricReports:
         yield DataPoint("newWorkerEvent", 0 if self._system_before else 1)
         yield DataPoint("memory/heap", {"usedBytes": figures.resident_bytes})
         yield DataPoint("CPU", {"userAndSystemMs": figures.cpu_secs * 1000})
-        yield DataPoint("__sendqueue", {"population": self._statistics()["waiting to be sent"]})
+        yield DataPoint("__sendqueue", {"population": self._exchange_figures().waiting})
         before = self._system_before.get("collections", (0,) * len(figures.collections))
         for generation, (earlier, number) in enumerate(zip(before, figures.collections, strict=True)):
             yield DataPoint(f"GC/generation{generation}", {"count": number - earlier})

@@ -6,6 +6,10 @@ import gc
 import os
 from typing import NamedTuple
 
+from storm.metrics.insight_records import Usage
+
+MB = 1 << 20
+
 
 class ProcessFigures(NamedTuple):
     """`collections` are the runs of the garbage collector, by generation; 0 where the kernel does not tell."""
@@ -25,3 +29,9 @@ def process_figures() -> ProcessFigures:
     times = os.times()
     collections = tuple(each["collections"] for each in gc.get_stats())
     return ProcessFigures(resident_bytes, times.user + times.system, collections)
+
+
+def usage(before: ProcessFigures | None, now: ProcessFigures, secs: float) -> Usage:
+    """Its memory, and its CPU time in the `secs` since `before`."""
+    cpu_percent = None if before is None or secs <= 0 else 100 * (now.cpu_secs - before.cpu_secs) / secs
+    return Usage(now.resident_bytes / MB if now.resident_bytes else None, cpu_percent)

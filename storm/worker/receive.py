@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.errors import FrameError
@@ -26,6 +25,7 @@ from storm.messaging.batch import (
 )
 from storm.messaging.columns import tuples_of
 from storm.worker import connections
+from storm.worker.drops import Drops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,18 +90,18 @@ class Receive:
         self.view = view
         self.unheard_of = False
         self.delivered = 0
-        self.dropped: Counter[str] = Counter()
+        self.dropped = Drops("times dropped on arrival")
 
     def take(self, data: bytes) -> Announcement | None:
         """Deliver what is in a batch; any other frame of a known peer is the caller's business."""
         try:
             frame = read_frame(data)
             if frame.source.topology_hash != self.view.topology_hash:
-                self.drop("a frame of another topology")
+                self.dropped.note("a frame of another topology")
                 return None
             sender = connections.sender(self.view, frame.source)
             if sender.fenced:
-                self.drop("a frame of a worker that was replaced")
+                self.dropped.note("a frame of a worker that was replaced")
                 return None
             if sender.peer is None:
                 self.unheard_of = True
@@ -111,9 +111,9 @@ class Receive:
             message = READERS[frame.kind](frame.body)
             return None if sender.peer is None else Announcement(sender.peer, message)
         except FrameError as error:
-            self.drop(f"a malformed frame: {error}")
+            self.dropped.note(f"a malformed frame: {error}")
         except Exception:
-            self.drop("a frame that could not be delivered")
+            self.dropped.note("a frame that could not be delivered")
             logger.exception("A frame of %d bytes could not be delivered; it is dropped.", len(data))
         return None
 
@@ -128,18 +128,10 @@ class Receive:
         except FrameError:
             return False
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count, and log at each power of two: bounded, however many there are."""
-        kind = reason.partition(":")[0]
-        before = self.dropped[kind]
-        self.dropped[kind] = before + count
-        if before == 0 or before.bit_length() != (before + count).bit_length():
-            logger.warning("%d times dropped on arrival so far: %s", before + count, reason)
-
     def _deliver(self, body: memoryview) -> None:
         for section in read_sections(body):
             if section.target not in self._own_tasks:
-                self.drop("a section for a task that is not here")
+                self.dropped.note("a section for a task that is not here")
             elif isinstance(section, TrackingSection):
                 self._deliver_tracking(section)
             else:
@@ -148,7 +140,7 @@ class Receive:
     def _deliver_tuples(self, section: TupleSection) -> None:
         origin = self._origin(section.source, section.stream)
         if origin is None:
-            self.drop(f"a section from an unknown stream: task {section.source}, {section.stream!r}")
+            self.dropped.note(f"a section from an unknown stream: task {section.source}, {section.stream!r}")
             return
         try:
             tuples = tuples_of(tuple_codec.decode_rows(section.values), section, origin)
@@ -159,7 +151,7 @@ class Receive:
         if self._lanes.deliver(section.target, tuples):
             self.delivered += len(tuples)
         else:
-            self.drop("tuples for a task that takes none")
+            self.dropped.note("tuples for a task that takes none")
 
     def _by_row(self, section: TupleSection, origin: Origin) -> list[Tuple]:
         """What is good in a section that cannot be decoded as a whole; nothing if it is malformed. Refuses the rest."""
@@ -167,11 +159,11 @@ class Receive:
             rows, bad = tuple_codec.decode_by_row(section.values, len(origin.fields))
             tuples = tuples_of(rows, section, origin)
         except FrameError as error:
-            self.drop(f"a malformed section: {error}")
+            self.dropped.note(f"a malformed section: {error}")
             return []
         refused = [(tuples[place], _why_refused(origin, value)) for place, value in bad.items()]
         if refused:
-            self.drop(f"tuples that cannot be decoded: {refused[0][1]}", len(refused))
+            self.dropped.note(f"tuples that cannot be decoded: {refused[0][1]}", len(refused))
             if self._refuse is not None:
                 self._refuse(section.target, refused)
         return [tup for place, tup in enumerate(tuples) if place not in bad]
@@ -179,7 +171,7 @@ class Receive:
     def _deliver_tracking(self, section: TrackingSection) -> None:
         kind = TRACKING.get(section.kind)
         if kind is None:
-            self.drop(f"a malformed section: tracking of unknown kind {section.kind}")
+            self.dropped.note(f"a malformed section: tracking of unknown kind {section.kind}")
             return
         self._lanes.deliver_tracking(kind, section.target, section.source, section.pairs)
 

@@ -10,12 +10,12 @@ import contextlib
 import json
 import logging
 import os
-import reprlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.sampling import watch_executor
+from storm.executor.shown_values import shown
 from storm.ids import is_system_id
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ QUEUE_MAX = 200
 SAMPLES_A_SEC = 100
 WRITE_SECS = 0.5
 VALUES_CHARS_MAX = 200
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = VALUES_CHARS_MAX
-_short.maxlist = _short.maxtuple = 20
 
 
 def wanted_shares(
@@ -88,15 +84,12 @@ class Samples:
                 self._dropped += 1
                 return
             self._left -= 1
-        shown = "values that cannot be shown"
-        with contextlib.suppress(Exception):  # a user's __repr__
-            shown = _short.repr(list(getattr(values, "values", values)))[:VALUES_CHARS_MAX]
         line = {
             "time": self._clock.wall_secs(),
             "component": origin.component,
             "task": origin.task,
             "stream": origin.stream,
-            "values": shown,
+            "values": shown(values, VALUES_CHARS_MAX),
         }
         self._queue.append(json.dumps(line))
 

@@ -12,9 +12,8 @@ a fixed number of tuples would cost one such turn each, which alone would hold a
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +30,7 @@ from storm.messaging.batch import (
     tuple_section,
 )
 from storm.messaging.columns import ValueCheck, by_origin, columns
+from storm.worker.drops import Drops
 
 if TYPE_CHECKING:
     from array import array
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from storm.messaging.batch import WorkerAddress
     from storm.tuples import Origin, Tuple
     from storm.worker.connections import Peer
-
-logger = logging.getLogger(__name__)
 
 FRAME_BYTES = 1024 * 1024
 # A lane flushes after each of its turns. Only one whose turn takes long needs the exchange to come by itself, which may
@@ -101,7 +99,7 @@ class WorkerTransfer:
         self.check = ValueCheck(self._values_bytes_max, self._examine).check
         self.wake: Callable[[float], None] = lambda due: None
         self.changes = 0
-        self.dropped: Counter[str] = Counter()
+        self.dropped = Drops("tuples or acks dropped before they were sent")
         self.sent_frames = 0
 
     # What lanes call
@@ -109,7 +107,7 @@ class WorkerTransfer:
     def send(self, target: TaskId, tuples: list[Tuple]) -> None:
         peer = self._task_peers.get(target)
         if peer is None:
-            self._drop("no worker has the task", len(tuples))
+            self.dropped.note("no worker has the task", len(tuples))
             return
         for origin, batch in by_origin(tuples):
             for section in self._sections(target, origin, batch):
@@ -118,7 +116,7 @@ class WorkerTransfer:
     def send_tracking(self, kind: Tracking, target: TaskId, source: TaskId, pairs: array[int]) -> None:
         peer = self._task_peers.get(target)
         if peer is None:
-            self._drop("no worker has the task", len(pairs) // 2)
+            self.dropped.note("no worker has the task", len(pairs) // 2)
             return
         most = (min(SECTION_BYTES_MAX, self._options.frame_bytes_max - HEADER_BYTES) - TRACKING_HEADER_BYTES) // 16 * 2
         for start in range(0, len(pairs), most):
@@ -145,7 +143,7 @@ class WorkerTransfer:
             for peer in set(self._outboxes) - set(opened):
                 gone = self._outboxes.pop(peer)
                 if gone.items:
-                    self.dropped["the worker was replaced"] += gone.items
+                    self.dropped.note("the worker was replaced", gone.items)
             for peer in opened:
                 self._outboxes.setdefault(peer, Outbox())
             self._task_peers = task_peers
@@ -215,7 +213,7 @@ class WorkerTransfer:
                 return [section]
             wrong = f"a tuple is too large: {len(section):,} bytes; the limit is {self._options.frame_bytes_max:,}"
         if len(batch) == 1:
-            self._drop(f"{wrong}: {origin.component}, stream {origin.stream}", 1)
+            self.dropped.note(f"{wrong}: {origin.component}, stream {origin.stream}", 1)
             return []
         half = len(batch) // 2
         return [*self._sections(target, origin, batch[:half]), *self._sections(target, origin, batch[half:])]
@@ -226,10 +224,10 @@ class WorkerTransfer:
         with self._lock:
             outbox = self._outboxes.get(peer)
             if outbox is None:
-                self._drop("the worker was replaced", items)
+                self.dropped.note("the worker was replaced", items)
                 return
             if self._over(outbox, DROP_AT_MARKS):
-                self._drop("the queue to the worker is full", items)
+                self.dropped.note("the queue to the worker is full", items)
                 return
             before = outbox.items
             if not outbox.sections:
@@ -262,10 +260,3 @@ class WorkerTransfer:
             len(outbox.sections) > self._options.queue_sections_mark * factor
             or outbox.size_bytes > QUEUE_BYTES_MARK * factor
         )
-
-    def _drop(self, reason: str, count: int) -> None:
-        kind = reason.partition(":")[0]
-        before = self.dropped[kind]
-        self.dropped[kind] = before + count
-        if before == 0 or before.bit_length() != (before + count).bit_length():  # at each power of two: bounded
-            logger.warning("%d tuples or acks dropped before they were sent so far: %s", before + count, reason)

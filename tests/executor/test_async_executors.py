@@ -8,7 +8,7 @@ import pytest
 from scripted_components import Script, ScriptedBasicBolt, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to
 from several_workers import SeveralWorkers
 
-from storm.errors import FailedError
+from storm.errors import FailedError, ReportedFailedError
 from storm.topology.builder import TopologyBuilder
 
 
@@ -221,6 +221,57 @@ def test_an_exception_in_a_coroutine_ends_the_worker() -> None:
     assert component == "bolt"
     assert text.endswith("RuntimeError: broken")
     assert "storm/executor" not in text
+    assert "  Executing [1] from 'spout' (task " in text
+    one.stop()
+
+
+def test_a_bolt_fails_its_tuple_by_failed_error_and_the_worker_goes_on() -> None:
+    async def execute(bolt: Any, tup: Any) -> None:
+        await asyncio.sleep(0)
+        if tup[0] == 2:
+            raise FailedError
+        if tup[0] == 3:
+            raise ReportedFailedError("three")
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit_up_to(4))
+    script.on["bolt", "execute"] = execute
+    one = cluster(script, AsyncBolt(script))
+    one.run_for(1)
+    assert sorted(number for _, number in script.made("ack")) == [1, 4]
+    assert sorted(number for _, number in script.made("fail")) == [2, 3]
+    [(_, text)] = one.errors
+    assert text.endswith("ReportedFailedError: three")
+    assert "  Executing [3] from 'spout' (task " in text
+    assert one.workers[0].failure is None
+    one.stop()
+
+
+class AsyncBatches(ScriptedBolt):
+    """Acks the first of each batch, then raises what the script says."""
+
+    async def execute_batch(self, tuples: list[Any]) -> None:  # type: ignore[override]
+        self.collector.ack(tuples[0])
+        await asyncio.sleep(0)
+        self.script.call(self, "rest", len(tuples) - 1)
+
+
+@pytest.mark.parametrize("error", [FailedError("rest"), RuntimeError("rest")])
+def test_of_a_batch_what_is_not_settled_fails_or_is_counted(error: Exception) -> None:
+    def fail(bolt: Any, count: int) -> None:
+        if count:
+            raise error
+
+    script = Script(next_tuple=emit_up_to(5), rest=fail)
+    one = cluster(script, AsyncBatches(script))
+    one.run_for(1)
+    assert max(script.made("rest")) > 0
+    if isinstance(error, FailedError):
+        assert sorted(number for _, number in script.made("ack") + script.made("fail")) == [1, 2, 3, 4, 5]
+        assert (one.errors, one.workers[0].failure) == ([], None)
+    else:
+        assert one.workers[0].failure is error
+        assert "not settled yet, the first of these: [" in one.errors[0][1]
     one.stop()
 
 

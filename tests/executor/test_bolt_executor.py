@@ -122,6 +122,99 @@ def test_a_basic_bolt_fails_its_tuple_by_failed_error() -> None:
     assert one.errors[0][1].endswith("ReportedFailedError: look at this")
 
 
+def test_a_bolt_fails_its_tuple_by_failed_error_and_the_worker_goes_on() -> None:
+    def execute(bolt: Any, tup: Any) -> None:
+        if tup[0] == 1:
+            raise FailedError("try again")
+        if tup[0] == 2:
+            raise ReportedFailedError("look at this")
+        bolt.collector.ack(tup)
+        if tup[0] == 3:
+            raise FailedError("too late: it is acked")
+
+    script = Script(next_tuple=emit_up_to(4), execute=execute)
+    one = cluster(script)
+    one.settle()
+    assert [number for _, number in script.made("fail")] == [1, 2]
+    assert [number for _, number in script.made("ack")] == [3, 4]
+    assert one.workers[0].failure is None
+    [(component, text)] = one.errors
+    assert component == "bolt"
+    assert text.endswith("ReportedFailedError: look at this")
+    assert "  Executing [2] from 'spout' (task " in text
+
+
+def test_a_tick_may_be_failed_by_failed_error() -> None:
+    def execute(bolt: Any, tup: Any) -> None:
+        raise FailedError
+
+    script = Script(execute=execute)
+    one = cluster(script, conf={"topology.tick.tuple.freq.secs": 1})
+    one.run_for(3.5)
+    assert (len(script.made("execute")), one.errors, one.workers[0].failure) == (3, [], None)
+
+
+class FailsTheRest(ScriptedBolt):
+    """Of each batch, but for its first tuple."""
+
+    def execute_batch(self, tuples: list[Any]) -> Any:
+        self.collector.ack(tuples[0])
+        raise ReportedFailedError("the rest")
+
+
+def test_failed_error_fails_what_is_not_settled_of_a_batch() -> None:
+    script = Script(next_tuple=emit_up_to(5))
+    one = cluster(script, FailsTheRest(script))
+    one.settle()
+    acked, failed = script.made("ack"), script.made("fail")
+    assert acked
+    assert failed
+    assert sorted(number for _, number in acked + failed) == [1, 2, 3, 4, 5]
+    assert one.workers[0].failure is None
+    assert "tuples at once, " in one.errors[0][1]
+
+
+class BreaksInABatch(ScriptedBolt):
+    def execute_batch(self, tuples: list[Any]) -> Any:
+        for tup in tuples:
+            if tup[0] == 3:
+                raise RuntimeError("broken")
+            self.collector.ack(tup)
+
+
+@pytest.mark.parametrize("bolt", [ScriptedBolt, ScriptedBasicBolt])
+def test_an_error_that_ends_the_worker_names_the_tuple(bolt: Any) -> None:
+    def execute(bolt: Any, tup: Any) -> None:
+        if tup[0] == 2:
+            raise KeyError("colour")
+
+    script = Script(next_tuple=emit_up_to(3), execute=execute)
+    one = cluster(script, bolt(script))
+    one.run_for(1)
+    [(_, text)] = one.errors
+    [spout] = one.tasks_of("spout")
+    assert f"\n  Executing [2] from 'spout' (task {spout}), stream 'default'\n" in text
+    assert text.endswith("KeyError: 'colour'")
+
+
+def test_of_a_batch_it_names_the_first_that_was_not_settled() -> None:
+    script = Script(next_tuple=emit_up_to(9))
+    one = cluster(script, BreaksInABatch(script))
+    one.run_for(1)
+    [(_, text)] = one.errors
+    assert "  Executing 9 tuples at once, 7 not settled yet, the first of these: [3] from 'spout'" in text
+    assert isinstance(one.workers[0].failure, RuntimeError)
+
+
+def test_an_error_elsewhere_than_in_execute_names_no_tuple() -> None:
+    def prepare(bolt: Any, _: Any) -> None:
+        raise OSError("no database")
+
+    one = cluster(Script(prepare=prepare))
+    one.settle()
+    assert "Executing" not in one.errors[0][1]
+
+
 class Batches(ScriptedBolt):
     def execute_batch(self, tuples: list[Any]) -> Any:
         self.script.call(self, "execute_batch", [tup[0] for tup in tuples])
@@ -250,9 +343,24 @@ def test_the_emitter_cannot_swallow_what_a_fused_bolt_raised() -> None:
     script.on["fused", "execute"] = fail
     one = none_grouped(script)
     one.run_for(1)
-    assert [component for component, _ in one.errors] == ["fused"]
+    [(component, text)] = one.errors
+    assert component == "fused"
+    assert "  Executing [1] from 'first' (task " in text
     assert isinstance(one.workers[0].failure, RuntimeError)
     assert script.made("swallowed") == []
+
+
+def test_what_a_fused_bolt_fails_is_its_own() -> None:
+    def fail(bolt: Any, tup: Any) -> None:
+        raise FailedError
+
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["first", "execute"] = pass_on
+    script.on["fused", "execute"] = fail
+    one = none_grouped(script)
+    one.run_for(1)
+    assert (script.made("execute", "first"), len(script.made("fail"))) == ([[1], [2]], 2)
+    assert (one.errors, one.workers[0].failure) == ([], None)
 
 
 def test_counts_are_exact_per_input_stream() -> None:

@@ -125,8 +125,31 @@ def test_what_was_settled_is_not_settled_again_and_that_is_told_once(caplog: pyt
     assert script.made("fail") == []
     [told] = acked_wrongly(one)
     assert "component 'bolt', task" in told
-    assert "failed a tuple that was acked or failed before: Tuple([1] from spout" in told
+    assert "failed a tuple that was acked or failed before: [1] from 'spout' (task" in told
     assert "4 acks and fails without effect so far" in caplog.text
+
+
+def test_an_ack_without_effect_is_told_whatever_the_tuple_holds() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    def emit(spout: Any, _: Any) -> None:
+        if not spout.emitted:
+            spout.emitted = 1
+            spout.collector.emit([Unspeakable()], 1)
+
+    def twice(bolt: Any, tup: Any) -> None:
+        bolt.collector.ack(tup)
+        bolt.collector.ack(tup)
+
+    script = Script(next_tuple=emit, execute=ack_it)
+    script.on["bolt", "execute"] = twice
+    one = cluster(script)
+    one.run_for(1)
+    assert len(script.made("ack")) == 1
+    [told] = acked_wrongly(one)
+    assert "Unspeakable" in told
 
 
 def test_a_task_settles_only_what_it_was_given() -> None:

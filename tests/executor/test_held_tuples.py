@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import gc
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from scripted_components import Script, ScriptedBolt, ScriptedSpout, ack_it, emit_up_to, pass_on
 from several_workers import SeveralWorkers
 
+from storm.executor import held_tuples
 from storm.executor.held_tuples import find
 from storm.executor.inquiry import Holding, How
 from storm.topology.builder import TopologyBuilder
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def cluster(script: Script, **options: Any) -> SeveralWorkers:
@@ -105,3 +112,46 @@ def test_a_tuple_of_several_trees_is_a_part_of_each() -> None:
     [last] = one.tasks_of("last")
     assert find(one.workers[0], roots(one)) == [Holding(root, last, How.TAKEN) for root in sorted(roots(one))]
     assert len(kept) == 3
+
+
+def test_what_a_bolt_settles_and_takes_during_the_look_it_has_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+    script = Script(next_tuple=emit_up_to(3))
+    script.on["last", "execute"] = lambda bolt, tup: kept.append((bolt, tup))
+    one = cluster(script)
+    one.settle()
+    wanted = roots(one)
+
+    def look_long() -> list[Any]:
+        found = gc.get_objects()
+        for bolt, tup in kept[:2]:
+            bolt.collector.ack(tup)
+        script.on["next_tuple"] = emit_up_to(6)
+        one.run_for(1)
+        bolt, tup = kept[2]
+        bolt.collector.ack(tup)  # its batch is not over
+        return found
+
+    monkeypatch.setattr(held_tuples, "gc", SimpleNamespace(get_objects=look_long))
+    assert find(one.workers[0], wanted) == []
+    assert len(kept) == 6
+
+
+def test_what_an_async_bolt_awaits_it_was_given_and_a_tick_is_no_part_of_a_tree() -> None:
+    class Awaiting(ScriptedBolt):
+        async def execute(self, tup: Any) -> None:
+            await super().execute(tup)
+
+    async def wait(bolt: Any, tup: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    script = Script(next_tuple=emit_up_to(2), execute=wait)
+    builder = TopologyBuilder()
+    builder.set_spout("spout", ScriptedSpout(script))
+    builder.set_bolt("bolt", Awaiting(script)).shuffle_grouping("spout")
+    one = SeveralWorkers(builder.create_topology(), {"topology.tick.tuple.freq.secs": 1})
+    one.run_for(1.5)
+    [bolt] = one.tasks_of("bolt")
+    assert len(script.made("execute")) == 3
+    assert find(one.workers[0], roots(one)) == [Holding(root, bolt, How.TAKEN) for root in sorted(roots(one))]
+    one.stop()

@@ -8,6 +8,12 @@ from storm.executor.inquiry import Holding, How, Inquiry, failure_of, summary
 from storm.executor.pending import FailedTree
 from storm.topology.failures import Failure
 
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
 COMPONENTS = {1: "spout", 4: "split", 5: "count", 6: "count"}
 LATE = FailedTree("id", 77, "timeout", 0)
 
@@ -104,3 +110,7 @@ def test_people_are_told_of_each_component_once() -> None:
         "count": "2 tuples of spout 'spout' timed out, one of them 1: held by count",
         "spout": "1 tuple of spout 'spout' timed out, with id [4]: lost",
     }
+    [text] = summary([(Unspeakable(), lost)], "spout").values()
+    assert "Unspeakable" in text
+    [text] = summary([("x" * 10_000, lost)], "spout").values()
+    assert len(text) < 200

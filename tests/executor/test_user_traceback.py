@@ -43,6 +43,39 @@ def test_causes_are_told_too() -> None:
     assert text.endswith("ValueError: bad")
 
 
+def test_the_work_stands_where_our_frames_were_and_what_happened_stays_the_last_line() -> None:
+    text = user_traceback(raised_through("def execute():\n    raise KeyError('colour')\n", OURS), "Executing [1]")
+    lines = text.splitlines()
+    assert lines[:2] == ["Traceback (most recent call last):", "  Executing [1]"]
+    assert '  File "user_code.py", line 2, in execute' in lines
+    assert lines[-1] == "KeyError: 'colour'"
+    assert user_traceback(TypeError("no"), "Executing [1]").splitlines() == [
+        "Traceback (most recent call last):",
+        "  Executing [1]",
+        "TypeError: no",
+    ]
+
+
+def test_the_work_stands_above_the_error_and_not_above_what_it_came_from() -> None:
+    source = (
+        "def execute():\n"
+        "    try:\n"
+        "        1 / 0\n"
+        "    except ZeroDivisionError as error:\n"
+        "        raise ValueError('bad') from error\n"
+    )
+    text = user_traceback(raised_through(source, OURS), "Executing [1]")
+    assert text.count("Executing [1]") == 1
+    assert text.index("ZeroDivisionError: ") < text.index("Executing [1]") < text.index("ValueError: bad")
+
+
+def test_the_work_is_told_of_several_errors_at_once() -> None:
+    source = "def execute():\n    raise ExceptionGroup('two', [ValueError('a'), KeyError('b')])\n"
+    text = user_traceback(raised_through(source, OURS), "Executing [1]")
+    assert text.count("Executing [1]") == 1
+    assert "ValueError: a" in text
+
+
 def test_what_is_ours() -> None:
     assert is_ours(OURS)
     assert is_ours("storm/executor/collectors.py")

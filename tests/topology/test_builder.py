@@ -179,3 +179,20 @@ def test_what_cannot_be_pickled_is_named(builder: TopologyBuilder) -> None:
         InvalidTopologyError, match=r"component 'bad' \(Words\) cannot be pickled: its attribute words\[0\]"
     ):
         builder.create_topology()
+
+
+class Hides(Spout):
+    def __init__(self, *fields: str) -> None:
+        self.outputs = {"default": list(fields), "more": ["task", "line"]}
+
+
+def test_a_field_that_an_attribute_of_every_tuple_hides_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    builder = TopologyBuilder()
+    builder.set_spout("a", Hides("values", "line", "task"))
+    builder.set_spout("b", Hides("values"))
+    builder.create_topology()
+    assert [record.message for record in caplog.records] == [
+        f"component 'a', stream 'default': read the field '{name}' by tup['{name}']; tup.{name} is something else, "
+        "which every tuple has"
+        for name in ("task", "values")
+    ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -46,6 +48,28 @@ def test_outputs_of_a_class_or_of_an_object() -> None:
         declarer = OutputFieldsDeclarer("spout")
         spout.declare_output_fields(declarer)
         assert declarer.streams["default"].fields == ("word",)
+
+
+class WithState(Bolt):
+    __slots__ = ("in_a_slot",)
+
+    def __init__(self, fields: list[str]) -> None:
+        self.outputs = fields
+        self.in_a_slot = fields
+        vars(self)["hidden"] = 1
+
+    @property
+    def hidden(self) -> int:
+        return 2
+
+
+def test_state_arrives_with_a_pickled_component() -> None:
+    before = WithState(["word"])
+    for after in (pickle.loads(pickle.dumps(before)), copy.deepcopy(before)):
+        assert vars(after) == {"outputs": ["word"], "hidden": 1}
+        assert (after.in_a_slot, after.hidden) == (["word"], 2)
+        assert after.in_a_slot is after.outputs, "what was one object is one still"
+    assert vars(pickle.loads(pickle.dumps(Bolt()))) == {}
 
 
 def test_what_a_user_must_write_says_so() -> None:

@@ -29,6 +29,17 @@ def test_an_entry_of_a_class() -> None:
     assert metrics_consumer("log")["class"] == "log"
 
 
+def test_which_points_it_gets_is_said_by_storms_names() -> None:
+    found = metrics_consumer("log", expandMapType=True, whitelist=["^__"], blacklist=["GC"], metricNameSeparator="/")
+    assert {key: found[key] for key in ("expandMapType", "whitelist", "blacklist", "metricNameSeparator")} == {
+        "expandMapType": True, "whitelist": ["^__"], "blacklist": ["GC"], "metricNameSeparator": "/",
+    }  # fmt: skip
+    with pytest.raises(InvalidTopologyError, match=r"whitelist: '.*' is no regular expression"):
+        metrics_consumer("log", whitelist=["("])
+    with pytest.raises(InvalidTopologyError, match="'expand' is none of class, argument"):
+        metrics_consumer("log", expand=True)  # type: ignore[call-arg]
+
+
 def test_a_class_that_workers_cannot_import_is_refused() -> None:
     class Local(Keeps):
         pass

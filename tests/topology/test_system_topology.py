@@ -9,7 +9,7 @@ from storm.topology.structure import (
     StormTopology,
     StreamInfo,
 )
-from storm.topology.system_topology import system_topology, user_components
+from storm.topology.system_topology import system_topology
 
 WORDS = GlobalStreamId("words", "default")
 TOPOLOGY = StormTopology(
@@ -50,7 +50,7 @@ def test_without_ackers_nothing_is_tracked() -> None:
 
 def test_the_users_part_stays_as_it_is() -> None:
     found = system_topology(TOPOLOGY, {})
-    assert set(user_components(found)) == {"words", "count"}
+    assert set(found.components()) == {"words", "count", "__acker"}
     assert found.bolts["count"].inputs == TOPOLOGY.bolts["count"].inputs
     assert found.spouts["words"].streams["default"] == StreamInfo(("word",))
     assert all({"__system", "__metrics"} <= set(spec.streams) for spec in found.components().values())

@@ -13,6 +13,7 @@ from storm.topology.structure import (
     Grouping,
     GroupingKind,
     PythonObject,
+    ShellObject,
     StormTopology,
     StreamInfo,
 )
@@ -95,6 +96,10 @@ def test_bolts_may_form_cycles_that_a_spout_feeds() -> None:
         (
             topology(a=replace(bolt("words"), component=ForeignObject("x.Y"))),
             r"component 'a' is written in Java \(x.Y\)",
+        ),
+        (
+            topology(a=replace(bolt("words"), component=ShellObject("streamparse_run", "words.Count"))),
+            r"component 'a' is a program of its own \(streamparse_run words\.Count\), .* a class of storm\.Spout",
         ),
         (
             topology(a=replace(bolt("words"), streams={"__x": StreamInfo(("a",))})),

@@ -217,7 +217,7 @@ def test_what_died_with_a_worker_is_replayed_when_it_is_back_and_not_after_the_t
         b.turn(REFRESH_SECS)
         b.exchange.step()
         story.turns(a, count=1)
-    assert b.exchange.statistics()["tuples received"] == 50
+    assert b.exchange.figures().tuples_received == 50
     story.transports[B].close()  # it died
     story.turns(a, story.worker(B))
     assert sorted(got) == sorted(acked) == list(range(1, 51))

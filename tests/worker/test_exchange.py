@@ -430,13 +430,13 @@ def test_the_port_keeps_who_sends_frames_of_the_topology() -> None:
     left, _ = connected_pair()
     assert left.transport.is_from_peer(hello_frame(address(RIGHT), Hello(False, 7)))
     assert not left.transport.is_from_peer(b"hello")
-    assert left.exchange.statistics()["connections of strangers shut"] == 0
+    assert left.exchange.figures().strangers_shut == 0
 
 
 def test_a_hello_of_nobody_known_changes_nothing() -> None:
     left, right = connected_pair()
-    before = left.exchange.statistics()
+    before = left.exchange.figures()
     stranger = right.transport.connect("127.0.0.1", LEFT.port)
     assert stranger.try_send(hello_frame(address(RIGHT, epoch=9), Hello(False, 7)))
     turns(left)
-    assert left.exchange.statistics() == before
+    assert left.exchange.figures() == before

@@ -9,7 +9,7 @@ from exchange_parts import StandingClock
 
 from storm.errors import NotAuthorizedError, StormError, ThriftConnectionError
 from storm.ids import ExecutorId
-from storm.metrics.insight_records import WorkerInsight
+from storm.metrics.insight_records import Usage, WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
 from storm.thrift import convert
 from storm.thrift.insight_convert import worker_insight_from_thrift
@@ -93,6 +93,16 @@ def test_how_the_worker_gets_on_goes_with_every_beat(story: Story) -> None:
     story.heartbeats.beat()
     found = [worker_insight_from_thrift(message.insight) for message in story.supervisor.messages]
     assert found == [None, WorkerInsight(peers=3, dropped={"why": 2}), None]
+
+
+def test_so_does_what_the_process_takes_of_its_host(story: Story) -> None:
+    story.heartbeats.beat()
+    story.heartbeats.usage = lambda: Usage(42.5, 99.0)
+    story.heartbeats.beat()
+    assert [(message.used_mem, message.used_cpu) for message in story.supervisor.messages] == [
+        (None, None),
+        (42.5, 99.0),
+    ]
 
 
 def test_nimbus_is_told_while_the_supervisor_is_away(story: Story) -> None:

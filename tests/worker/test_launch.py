@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from storm.cluster.records import Assignment
-from storm.errors import WorkerStartError
+from storm.environment_spec import MANIFEST
+from storm.errors import PackageError, WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
-from storm.worker.launch import Launch, log_format, read_launch, why_replaced
+from storm.worker.launch import Launch, log_format, module_roots, read_launch, why_replaced
 
 RECORD: dict[str, Any] = {
     "topology_id": "wc-1-0",
@@ -83,6 +84,25 @@ def test_a_worker_stands_until_a_newer_assignment_says_otherwise(tmp_path: Path)
     moved = replace(present, version=4, executor_slots={ExecutorId(1, 2): other}, slot_epochs={other: 4})
     assert "no worker on port 6700" in str(why_replaced(told, moved))
     assert why_replaced(told, replace(moved, version=2)) is None
+
+
+def test_modules_are_found_where_the_manifest_says(tmp_path: Path) -> None:
+    told = launch(tmp_path, dist_dir=str(tmp_path))
+    code = tmp_path / "code"
+    assert module_roots(told) == [code], "a package that another client made"
+    code.mkdir()
+    for manifest, roots in (('{"source": "python/lib"}', [code, code / "python" / "lib"]), ("{}", [code])):
+        (code / MANIFEST).write_text(manifest)
+        assert module_roots(told) == roots
+    for manifest in ('{"source": "../x"}', '{"source": "/etc"}', '{"source": 3}', "{"):
+        (code / MANIFEST).write_text(manifest)
+        with pytest.raises(PackageError):
+            module_roots(told)
+    assert module_roots(replace(told, code_dir=None)) == [], "it runs in place"
+    (code / MANIFEST).unlink()
+    (code / MANIFEST).mkdir()
+    with pytest.raises(WorkerStartError, match=rf"{MANIFEST} cannot be read: Is a directory"):
+        module_roots(told)
 
 
 @pytest.mark.parametrize(

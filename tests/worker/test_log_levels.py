@@ -21,6 +21,16 @@ def test_levels_hold_until_their_time_is_over() -> None:
     assert wanted_levels(None, 0) == {}
 
 
+def test_off_lets_nothing_through_and_trace_more_than_debug() -> None:
+    logger = logging.getLogger("storm.test.levels.ends")
+    levels = LogLevels()
+    levels.apply({logger.name: "OFF"})
+    assert not logger.isEnabledFor(logging.CRITICAL)
+    levels.apply({logger.name: "TRACE"})
+    assert logger.isEnabledFor(logging.DEBUG - 1)
+    levels.apply({})
+
+
 def test_when_to_look_again_is_known() -> None:
     assert [secs_until_over(CONFIG, wall) for wall in (40, 99, 100)] == [60, 1, None]
     assert secs_until_over(LogConfig({"quiet": LoggerLevel("warn")}), 0) is None

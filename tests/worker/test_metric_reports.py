@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,17 @@ from storm.metrics.distribution import LATENCY_BUCKETS, Distribution
 from storm.metrics.series import Series, decode
 from storm.testing.simulated_clock import SimulatedClock
 from storm.topology.builder import TopologyBuilder
-from storm.topology.component import BasicBolt, Spout
+from storm.topology.component import BasicBolt, Bolt, Spout
 from storm.topology.consumer_registration import with_consumers
 from storm.topology.parallelism import component_executors, component_tasks, executors, task_components
 from storm.topology.system_topology import system_topology
+from storm.worker.exchange import ExchangeFigures
 from storm.worker.launch import Launch
 from storm.worker.metric_reports import COLLECT_SECS, MetricReports
 from storm.worker.process_figures import ProcessFigures
 
 CONSUMER = "__metrics_log"
-STATISTICS = {
-    "peers": 1,
-    "missing": 0,
-    "reconnects": 2,
-    "frames sent": 3,
-    "tuples received": 4,
-    "waiting to be sent": 7,
-    "dropped before sending": {"no worker has the task": 1},
-    "dropped on arrival": {"no worker has the task": 2},
-}
+EXCHANGE = ExchangeFigures(1, 0, 2, 3, 7, 4, {"no worker has the task": 1}, {"no worker has the task": 2}, 0, 0)
 
 
 class Numbers(Spout):
@@ -61,6 +54,17 @@ class Adds(BasicBolt):
         self.values.update(tup.number)
 
 
+class Awaits(Bolt):
+    """Acks each tuple when it is `released`."""
+
+    released = False
+
+    async def execute(self, tup: Any) -> None:
+        while not self.released:
+            await asyncio.sleep(0)
+        self.collector.ack(tup)
+
+
 class Elsewhere:
     """A `Transfer` that notes what leaves this worker."""
 
@@ -83,10 +87,10 @@ class Elsewhere:
 class Story:
     """All tasks in one worker, but for the consumers': what these are given leaves the worker and is noted."""
 
-    def __init__(self, **conf: Any) -> None:
+    def __init__(self, adds: Bolt | None = None, **conf: Any) -> None:
         builder = TopologyBuilder()
         builder.set_spout("numbers", Numbers())
-        builder.set_bolt("adds", Adds(), 2).shuffle_grouping("numbers")
+        builder.set_bolt("adds", adds or Adds(), 2).shuffle_grouping("numbers")
         full = effective_conf(Settings.of(), {"topology.builtin.metrics.bucket.size.secs": 60, **conf})
         system = system_topology(with_consumers(builder.create_topology(), full), full)
         self.tasks = component_tasks(system, full)
@@ -97,9 +101,8 @@ class Story:
         self.clock, self.transfer = SimulatedClock(), Elsewhere()
         self.lanes = Lanes(plan, self.transfer, self.clock, self, random.Random(1))
         told = Launch("t", "n", "host", "host", 6700, "w", 1, tuple(mine), 1, Path(), Path())
-        self.reports = MetricReports(
-            told, self.lanes, lambda: STATISTICS, lambda: ProcessFigures(1000, 2.0, (3, 2, 1)), self.clock
-        )
+        self.figures = ProcessFigures(1000, 2.0, (3, 2, 1))
+        self.reports = MetricReports(told, self.lanes, lambda: EXCHANGE, lambda: self.figures, self.clock)
 
     def report_error(self, component_id: str, exception_text: str) -> None:
         self.errors.append((component_id, exception_text))
@@ -155,6 +158,33 @@ def test_the_supervisor_is_told_of_all_that_is_counted(story: Story) -> None:
     assert gauges == [(str(task), float(i)) for i, task in enumerate(story.tasks["adds"])]
     [values] = [each.value for each in found if each.name == "storm_metric_distribution"]
     assert (values.count, values.total, values.least, values.most) == (10, 55.0, 1.0, 10.0)  # type: ignore[union-attr]
+
+
+def test_what_an_async_bolt_awaits_is_not_settled_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(Awaits())
+
+    def unsettled() -> list[Any]:
+        story.run()
+        found = story.reports.own_series(story.clock.now())
+        return [each.value for each in found if each.name == "storm_bolt_unsettled"]
+
+    try:
+        assert unsettled() == [10]
+        monkeypatch.setattr(Awaits, "released", True)
+        assert unsettled() == [0]
+    finally:
+        story.lanes.stop(0)
+
+
+def test_what_the_process_takes_is_known_from_the_same_looks(story: Story) -> None:
+    start = story.clock.now()
+    assert story.reports.usage == (None, None)
+    story.figures = ProcessFigures(1 << 20, 2.0, ())
+    story.step_at(start)
+    assert story.reports.usage == (1.0, None)
+    story.figures = ProcessFigures(3 << 20, 7.0, ())
+    story.step_at(start + COLLECT_SECS)
+    assert story.reports.usage == (3.0, 50.0)
 
 
 def test_consumers_are_given_storms_names_and_the_components_own(story: Story) -> None:
