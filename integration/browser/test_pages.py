@@ -92,8 +92,12 @@ def test_every_page_can_be_read_without_scripts(site: BrowserSite, open_page: Ca
     for path in PATHS:
         page = watched.visit(site.address_of(path))
         expect(page.get_by_role("heading", level=1)).not_to_be_empty()
-        for button in page.get_by_role("button").all():
+        for button in page.locator("button:not(form[method=get] button)").all():
             assert not button.is_visible(), f"{path}: {button.inner_text()} does nothing"
+    page = watched.visit(site.address_of("/topology/{id}/logs"))
+    page.get_by_role("searchbox").fill("a bad number 50")
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.get_by_role("main")).to_contain_text("ValueError: a bad number 50")
 
 
 def test_every_link_of_ours_leads_somewhere_and_every_page_is_linked(site: BrowserSite, watched: WatchedPage) -> None:
@@ -312,6 +316,33 @@ def test_markup_does_nothing_on_any_page(site: BrowserSite, watched: WatchedPage
             page = watched.visit(site.address_of(path, MARKED, component))
             assert page.evaluate("() => window.hacked") is None, path
             assert page.locator("main img[src='x'], main svg[onload], main b[onclick], main script").count() == 0, path
+
+
+def test_a_line_of_a_workers_log_is_found_and_read_where_it_stands(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
+    page = watched.visit(site.topology(FAILING))
+    page.get_by_role("link", name="Its logs", exact=True).click()
+    page.get_by_role("searchbox", name="Find in the logs of all workers").fill("a bad number 50")
+    page.keyboard.press("Enter")
+    found = page.locator("#found li", has_text="ValueError: a bad number 50").first
+    expect(found.locator("mark").first).to_have_text("a bad number 50")
+    look_at(watched, "log-search-found")
+    found.get_by_role("link", name="worker.log").click()
+    log = page.get_by_role("region", name=re.compile("^Log of"))
+    expect(log.locator("mark").first).to_have_text("a bad number 50")
+    look_at(watched, "log-found")
+    page.get_by_role("link", name="First", exact=True).click()
+    expect(log).to_contain_text(site.topologies[FAILING])
+
+
+def test_markup_in_logs_is_text(site: BrowserSite, watched: WatchedPage) -> None:
+    page = watched.visit(f"{site.topology(MARKED)}/logs/search?text=%3Cscript%3Ehacked")
+    expect(page.locator("#found mark").first).to_have_text("<script>hacked")
+    page.locator("#found li").first.get_by_role("link", name="worker.log").click()
+    expect(page.get_by_role("main").locator("pre mark").first).to_have_text("<script>hacked")
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator("main script").count() == 0
 
 
 def test_a_script_that_gets_into_a_page_is_not_run(site: BrowserSite, watched: WatchedPage) -> None:

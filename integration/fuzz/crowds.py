@@ -18,7 +18,7 @@ from campaign import STALL_SECS, Outcome, Watch, between, figures, note_calls, q
 from surface import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from campaign import Plan
     from surface import Surface
@@ -36,15 +36,19 @@ def idle(surface: Surface, plan: Plan) -> Outcome:
     wanted = min(plan.crowd, raise_descriptors() - SPARE_DESCRIPTORS)
 
     def attack(outcome: Outcome) -> None:
-        with contextlib.ExitStack() as stack:
-            crowd = [connect(surface, number, stack) for number in range(wanted)]
-            outcome.cases = len([sock for sock in crowd if sock is not None])
-            for sock in crowd[: wanted // 2]:
-                with contextlib.suppress(OSError, AttributeError):
-                    sock.send(surface.handshake)  # type: ignore[union-attr]
-            hold(surface, min(plan.secs or 10.0, 10.0), outcome)
-            left = sum(1 for sock in crowd if sock is not None and is_open(sock))
-            outcome.notes.append(f"{outcome.cases} idle connections were made, {left} were still open at the end")
+        outcome.cases = 0
+        for ports in surface.crowded():
+            with contextlib.ExitStack() as stack:
+                crowd = [connect(ports, number, stack) for number in range(wanted)]
+                made = len([sock for sock in crowd if sock is not None])
+                outcome.cases += made
+                for sock in crowd[: wanted // 2]:
+                    with contextlib.suppress(OSError, AttributeError):
+                        sock.send(surface.handshake)  # type: ignore[union-attr]
+                hold(surface, min(plan.secs or 10.0, 10.0), outcome)
+                left = sum(1 for sock in crowd if sock is not None and is_open(sock))
+                at = " and ".join(str(port) for port in ports)
+                outcome.notes.append(f"{made} idle connections were made to {at}, {left} were still open at the end")
 
     return crowd_run(surface, "idle", plan, attack)
 
@@ -56,7 +60,7 @@ def slow(surface: Surface, plan: Plan) -> Outcome:
 
     def attack(outcome: Outcome) -> None:
         with contextlib.ExitStack() as stack:
-            crowd = [connect(surface, number, stack) for number in range(SLOW_CONNECTIONS)]
+            crowd = [connect(crowded_ports(surface), number, stack) for number in range(SLOW_CONNECTIONS)]
             outcome.cases = len(crowd)
             for second in range(int(min(plan.secs or 40.0, 40.0))):
                 for number, sock in enumerate(crowd):
@@ -121,7 +125,7 @@ def descriptors(surface: Surface, plan: Plan) -> Outcome:
             process.rlimit(psutil.RLIMIT_NOFILE, (DESCRIPTORS, limits[pid][1]))
         try:
             with contextlib.ExitStack() as stack:
-                crowd = [connect(surface, number, stack) for number in range(CROWD_OF_DESCRIPTORS)]
+                crowd = [connect(crowded_ports(surface), number, stack) for number in range(CROWD_OF_DESCRIPTORS)]
                 outcome.cases = len(crowd)
                 hold(surface, min(plan.secs or 5.0, 5.0), outcome, expect_room=False)
             began = time.monotonic()
@@ -168,11 +172,15 @@ def crowd_run(surface: Surface, name: str, plan: Plan, attack: Callable[[Outcome
     return outcome
 
 
-def connect(surface: Surface, number: int, stack: contextlib.ExitStack) -> socket.socket | None:
+def crowded_ports(surface: Surface) -> list[int]:
+    return [port for group in surface.crowded() for port in group]
+
+
+def connect(ports: Sequence[int], number: int, stack: contextlib.ExitStack) -> socket.socket | None:
     sock = stack.enter_context(socket.socket())
     sock.settimeout(10.0)
     try:
-        sock.connect((HOST, surface.ports[number % len(surface.ports)]))
+        sock.connect((HOST, ports[number % len(ports)]))
     except OSError:
         return None
     sock.setblocking(False)

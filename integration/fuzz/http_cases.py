@@ -15,7 +15,7 @@ SOUND = [
     f"{TOPOLOGY}/component/split",
     f"{TOPOLOGY}/logs",
     f"{TOPOLOGY}/failures",
-    f"{TOPOLOGY}/samples",
+    f"{TOPOLOGY}/samples?component=split&stream=default",
     "/owners",
     "/settings",
     "/api/v1/",

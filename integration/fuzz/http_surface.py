@@ -61,6 +61,11 @@ class Http(Surface):
     def processes(self) -> dict[str, int]:
         return {daemon.name: daemon.pid for daemon in (self._ui, *self.site.daemons) if daemon.is_running}
 
+    def crowded(self) -> list[tuple[int, ...]]:
+        """Not to those for /metrics, which know nobody: of more than 32 clients the oldest goes, whoever that is."""
+        ui, logviewer, *_ = self.ports
+        return [(ui,), (logviewer,)]
+
     def samples(self) -> list[Sample]:
         return [sample for neighbour in self._neighbours for sample in neighbour.samples()]
 

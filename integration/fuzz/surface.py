@@ -75,6 +75,10 @@ class Surface:
         """Whether a good client that has just come is served."""
         return is_served(self.name, self.ports[0])
 
+    def crowded(self) -> list[tuple[int, ...]]:
+        """To which ports crowds come: of idle connections a whole one to each group, one after the other."""
+        return [self.ports]
+
     def trouble(self) -> list[str]:
         """What else went wrong, once the run is over."""
         return []

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(120)
 SMALL = Plan(1, secs=2.0, quiet_secs=0.2, blames=False, crowd=400)
 
 
-@pytest.mark.parametrize("name", ["thrift-nimbus", "zookeeper", "zeromq"])
+@pytest.mark.parametrize("name", ["thrift-nimbus", "zookeeper", "zeromq", "http"])
 def test_a_crowd_takes_nobodys_place(tmp_path: Path, name: str) -> None:
     """More connections than a port takes, half-sent messages, and no file descriptor left for one more."""
     surface = SURFACES[name]()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import httpx
@@ -26,6 +28,35 @@ def test_the_links_of_the_ui_lead_to_the_logs(ui_site: Any, word_count: str) -> 
     ]
     found = httpx.get(f"{viewer}/api/v1/deepSearch/{word_count}?search-string=bad line 500&num-matches=5", timeout=30)
     assert sum(len(file["matches"]) for worker in found.json() for file in worker["matches"]) > 0
+
+
+def test_logs_of_all_workers_are_searched_and_read_through_the_ui(ui_site: Any, word_count: str) -> None:
+    search = f"/topology/{word_count}/logs/search"
+    answer = ui_site.client.get(search, params={"text": "bad line 500"})
+    assert answer.status_code == 200, answer.text
+    assert "<mark>bad line 500</mark>" in answer.text
+    found = re.search(r'href="(/topology/[^"]+/log\?start=[^"]+)"', answer.text)
+    assert found is not None
+    log = ui_site.client.get(unescape(found[1]))
+    assert (log.status_code, "<mark>bad line 500</mark>" in log.text) == (200, True)
+    assert "No record" in ui_site.client.get(search, params={"text": "what nobody logs"}).text
+    for worker in ui_site.get(f"/topology/{word_count}")["workers"]:
+        newest = ui_site.client.get(f"/topology/{word_count}/worker/{worker['host']}:{worker['port']}/log")
+        assert (newest.status_code, word_count in newest.text) == (200, True)
+
+
+def test_a_daemons_log_is_linked_once_the_log_viewer_has_it(ui_site: Any) -> None:
+    supervisor, node_id = ui_site.cluster.supervisors["a"], ui_site.cluster.node_id("a")
+
+    def link() -> str:
+        return str(ui_site.get(f"/supervisor?id={node_id}")["supervisors"][0]["logLink"])
+
+    assert link() == ""
+    (supervisor.local_dir / "logs" / "supervisor.log").hardlink_to(supervisor.log)
+    address = ui_site.cluster.wait(link, "the supervisor has told of its log")
+    assert f'href="{address}"' in ui_site.client.get(f"/supervisor/{node_id}").text
+    log = httpx.get(address, headers={"accept": "text/html"}, timeout=30)
+    assert (log.status_code, "The log viewer listens on" in log.text) == (200, True)
 
 
 def test_the_stacks_of_a_worker_are_told(ui_site: Any, word_count: str) -> None:

@@ -55,6 +55,24 @@ def test_the_page_shows_where_the_workers_run(ui_site: Any, word_count: str) -> 
     assert page["topologyStats"][3]["acked"] > 0
 
 
+def test_what_workers_take_of_their_hosts_is_told_with_what_these_have(ui_site: Any, word_count: str) -> None:
+    def told() -> dict[int, tuple[float | None, float | None]]:
+        workers = ui_site.get(f"/topology/{word_count}/insight")["workers"]
+        return {one["port"]: (one["usedMem"], one["usedCpu"]) for one in workers}
+
+    ui_site.cluster.wait(lambda: None not in {cpu for _, cpu in told().values()}, "workers know their share of the CPU")
+    resident = {
+        port: psutil.Process(pid).memory_info().rss / 2**20
+        for pid, port in ui_site.cluster.worker_pids(word_count).items()
+    }
+    used = told()
+    assert {port: memory for port, (memory, _) in used.items()} == pytest.approx(resident, rel=0.5)
+    supervisors = ui_site.get("/supervisor/summary")["supervisors"]
+    assert sum(one["usedMem"] for one in supervisors) == pytest.approx(sum(resident.values()), rel=0.5)
+    machine_mb = psutil.virtual_memory().total / 2**20
+    assert all(0 < one["totalMem"] <= machine_mb and one["totalCpu"] > 0 for one in supervisors)
+
+
 def test_it_is_measured_and_healthy(ui_site: Any, word_count: str) -> None:
     health = ui_site.client.get("/health")
     port = ui_site.cluster.settings["nimbus.thrift.port"]

@@ -72,7 +72,7 @@ def serve(place: Place, pages: DaemonPages, clock: Clock) -> ExpositionServer | 
     if place.port is None:
         return None
     try:
-        server = ExpositionServer(place.host, place.port, pages.pages(), clock)
+        server = ExpositionServer(place.host, place.port, pages.pages(), clock, place.names)
     except StormError as error:
         log.warning("/health and /metrics are not served: %s; %s names another port, null none", error, place.key)
         return None

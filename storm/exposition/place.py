@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from storm.config.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a daemon shows how it does. `key` is the setting of its port; None: nowhere."""
+    """Where a daemon shows how it does. `port` None: nowhere; `key` is its setting, `names` the host's own."""
 
     host: str = "127.0.0.1"
     port: int | None = None
     key: str = ""
+    names: frozenset[str] = frozenset()
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], key: str) -> Place:
+    def from_settings(cls, settings: Settings, key: str) -> Place:
         """`storm.metrics.host`, and the port that `key` names."""
-        return cls(settings["storm.metrics.host"], settings[key], key)
+        host = settings["storm.metrics.host"]
+        return cls(host, settings[key], key, settings.names_of(host))

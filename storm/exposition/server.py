@@ -2,6 +2,10 @@
 
 There is nothing to be changed through it. A client has a bounded time for its request and for taking the answer, and
 there are a bounded number of them: of more, the one that has been there longest goes.
+
+Who comes over loopback must call this host by a name of its own, or by an address: else a page of some site on the
+internet, whose name was made to lead here, reads what is here through a browser of this host. Other hosts' Prometheus
+may come by whatever name their network has for this one.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.config.addresses import joined
+from storm.config.addresses import is_loopback, joined
 from storm.errors import AlreadyRunningError, ConfigError
+from storm.http.problems import Problem
+from storm.http.request_guard import check_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Set
 
     from storm.clock import Clock
 
@@ -49,10 +55,11 @@ def json_answer(status: int, value: object) -> Answer:
 class _Client:
     """A connection: what it has sent so far, then what it is still to be sent."""
 
-    __slots__ = ("head", "rest", "until")
+    __slots__ = ("head", "is_local", "rest", "until")
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, *, is_local: bool) -> None:
         self.until = until
+        self.is_local = is_local  # over loopback
         self.head = bytearray()
         self.rest = memoryview(b"")
 
@@ -60,9 +67,19 @@ class _Client:
 class ExpositionServer:
     """`pages` is {path: makes its answer}. What a page raises is answered with 500, and logged."""
 
-    def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Answer]], clock: Clock) -> None:
-        """Listens at once, `port` 0: anywhere. Raises AlreadyRunningError, ConfigError where it cannot."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        pages: Mapping[str, Callable[[], Answer]],
+        clock: Clock,
+        names: Set[str] = frozenset(),
+    ) -> None:
+        """Listens at once, `port` 0: anywhere; it may be called by `names`, in small letters. Raises
+        AlreadyRunningError, ConfigError where it cannot.
+        """
         self._pages = pages
+        self._names = names
         self._clock = clock
         self._listener = _listen(host, port)
         self.port: int = self._listener.getsockname()[1]
@@ -117,7 +134,7 @@ class ExpositionServer:
         connection.setblocking(False)
         if len(self._clients) >= CONNECTIONS_MAX:
             self._drop(next(iter(self._clients)))
-        self._clients[connection] = _Client(self._clock.now() + CLIENT_SECS)
+        self._clients[connection] = _Client(self._clock.now() + CLIENT_SECS, is_local=_is_local(connection))
         self._selector.register(connection, selectors.EVENT_READ)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -131,7 +148,7 @@ class ExpositionServer:
             data = connection.recv(READ_BYTES)
             client.head += data
             if b"\r\n\r\n" in client.head or len(client.head) > HEAD_BYTES_MAX:
-                client.rest = memoryview(self._answer(bytes(client.head)))
+                client.rest = memoryview(self._answer(bytes(client.head), is_local=client.is_local))
                 self._selector.modify(connection, selectors.EVENT_WRITE)
             elif not data:
                 self._drop(connection)
@@ -140,10 +157,15 @@ class ExpositionServer:
         except OSError:
             self._drop(connection)
 
-    def _answer(self, head: bytes) -> bytes:
+    def _answer(self, head: bytes, *, is_local: bool) -> bytes:
         parts = head.partition(b"\r\n")[0].split(b" ")
         method, target = (parts[0], parts[1].decode("ascii", "replace")) if len(parts) == 3 else (b"", "")
-        answer = self._page(method, target.partition("?")[0], len(head))
+        try:
+            for host in _hosts(head) if is_local else ():
+                check_host(host, self._names)
+            answer = self._page(method, target.partition("?")[0], len(head))
+        except Problem as problem:
+            answer = _refusal(problem.status, problem.sentence)
         text = (
             f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
             f"content-type: {answer.content_type}\r\ncontent-length: {len(answer.body)}\r\n"
@@ -172,6 +194,18 @@ class ExpositionServer:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(connection)
         connection.close()
+
+
+def _is_local(connection: socket.socket) -> bool:
+    with contextlib.suppress(OSError):  # it went again
+        return is_loopback(str(connection.getsockname()[0]).removeprefix("::ffff:"))
+    return True
+
+
+def _hosts(head: bytes) -> list[str]:
+    """What the request calls this host: none only where no browser sent it."""
+    lines = [line.partition(b":") for line in head.split(b"\r\n\r\n")[0].split(b"\r\n")[1:]]
+    return [value.strip().decode("latin-1") for name, _, value in lines if name.strip().lower() == b"host"]
 
 
 def _refusal(status: int, sentence: str) -> Answer:

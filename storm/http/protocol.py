@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,9 +15,14 @@ from storm.http.responses import json_bytes
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn.server import ServerState
+
 HEAD_SECS = 10.0  # until a request's head is complete, from its first byte or the connection's beginning
 WRITE_SECS = 30.0  # until a client has taken something of an answer that waits for it
 CONNECTIONS_MAX = 1_000
+
+# Of each server, in the order of time, those that let it wait for a request's head: a crowd comes by the thousand.
+_waiting: WeakKeyDictionary[ServerState, dict[HttpProtocol, None]] = WeakKeyDictionary()
 
 
 class HttpProtocol(H11Protocol):
@@ -24,6 +30,7 @@ class HttpProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._waiting = _waiting.setdefault(self.server_state, {})
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._expect_head()
@@ -72,11 +79,6 @@ class HttpProtocol(H11Protocol):
         self.transport.close()
 
     @property
-    def waits_since(self) -> float | None:
-        """When it began to let the server wait for a request's head, on the loop's clock; None: it does not."""
-        return None if self._head_timer is None else self._head_timer.when() - HEAD_SECS
-
-    @property
     def _has_rest(self) -> bool:
         """Whether it was answered before its body had come: the rest is in the way of the next head."""
         return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
@@ -84,15 +86,15 @@ class HttpProtocol(H11Protocol):
     def _expect_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECS, self._head_is_late)
+            self._waiting[self] = None
 
     def _head_is_late(self) -> None:
-        self._head_timer = None
+        self._stop_head_timer()
         self.transport.abort()
 
     def _make_room(self) -> None:
-        waiting = [one for one in self.connections if isinstance(one, HttpProtocol) and one.waits_since is not None]
-        if waiting:
-            left = min(waiting, key=_since)
+        left = next(iter(self._waiting), None)
+        if left is not None:
             self.connections.discard(left)  # at once: others may come before it is gone
             left._stop_timers()
             left.transport.abort()
@@ -105,12 +107,9 @@ class HttpProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+            self._waiting.pop(self, None)
 
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
-
-
-def _since(connection: HttpProtocol) -> float:
-    return connection.waits_since or 0.0

@@ -70,6 +70,18 @@ def check_origin(method: str, headers: Mapping[str, str], held_token: str, is_ou
         raise Problem(403, "The page's token is missing or too old: load the page again.")
 
 
+def check_site(headers: Mapping[str, str], what: str) -> None:
+    """Raises Problem 403 where a page of another site asks by itself for what costs much: `what`, for people.
+
+    A link that a person follows may lead here from anywhere. Browsers tell it of addresses that they trust only: https,
+    and this machine.
+    """
+    site = headers.get("sec-fetch-site", "none")
+    is_followed = headers.get("sec-fetch-user") == "?1" and headers.get("sec-fetch-dest") == "document"
+    if site not in {"same-origin", "none"} and not is_followed:
+        raise Problem(403, f"A page of another site may not {what} here (Sec-Fetch-Site: {site[:40]}).")
+
+
 def check_size(path: bytes, headers: Mapping[str, str]) -> None:
     """Raises Problem 414 for a path, 413 for a body that is too long, where its length is told."""
     if len(path) > PATH_BYTES_MAX:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from storm.http.listener import BACKLOG
 from storm.http.protocol import HttpProtocol
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HEAD_BYTES_MAX = 64 << 10
+NEW_AT_ONCE = 64  # connections that are taken before others have their turn: a crowd comes by the thousand
 LAST_ANSWERS_SECS = 2  # how long requests that are under way may take when the server ends
 
 
@@ -39,9 +42,20 @@ def server_of(
         proxy_headers=False,
         server_header=False,
         h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        backlog=NEW_AT_ONCE,
         timeout_graceful_shutdown=LAST_ANSWERS_SECS,
     )
     return _Server(config, ending, beginning)
+
+
+def leave_signals_to_the_server() -> None:
+    """For a process that only serves: uvicorn ends at SIGTERM and SIGINT, and raises them again once it has ended."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _passed_over)
+
+
+def _passed_over(number: int, frame: object) -> None:
+    """In place of the end of the process."""
 
 
 class _Server(uvicorn.Server):
@@ -54,6 +68,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has one number for this and for NEW_AT_ONCE
         if self._beginning is not None:
             self._beginning()
 

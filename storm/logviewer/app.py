@@ -1,4 +1,4 @@
-"""The log viewer as an ASGI application: Storm's paths below `/api/v1`, and pages for people."""
+"""The log viewer as an ASGI application: Storm's paths, below `/api/v1` and without, and pages for people."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import storm
 from storm.exposition.daemon_pages import DaemonPages
 from storm.http.guard import Guard
 from storm.http.problems import REASONS, Problem
+from storm.http.request_guard import check_site
 from storm.http.responses import Json, dump_headers, problem_answer
 from storm.logviewer import asking, log_files, measures, pages
 from storm.logviewer.answers import API, file_answer, files_answer
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PREFIXES = (API, "")  # Storm has its paths at both
 DOWNLOAD_BYTES = 128 << 10  # at a time: a client that takes nothing keeps them in memory
 SEARCHES_MAX = 2  # at the same time: each may keep a core busy, beside workers
 STATIC = f"/static/{storm.__version__}"
@@ -149,23 +151,29 @@ class Logviewer:
 
 def build_app(viewer: Logviewer, tokens: Tokens) -> ASGIApp:
     """Everything that the log viewer's port serves."""
+    storms_json: list[tuple[str, Handler]] = [
+        ("/listLogs", _list_logs(viewer)),
+        ("/searchLogs", _list_logs(viewer)),
+        ("/search", _search(viewer)),
+        ("/deepSearch/{topology_id}", _deep_search(viewer)),
+        ("/download", _download(viewer, is_daemon=False)),
+        ("/daemondownload", _download(viewer, is_daemon=True)),
+        ("/dumps/{topology_id}/{host_port}/{name}", _dump(viewer)),
+    ]
+    storms_pages: list[tuple[str, Handler]] = [
+        ("/dumps/{topology_id}/{host_port}", _dumps_page(viewer)),
+        ("/log", _log_page(viewer, is_daemon=False)),
+        ("/daemonlog", _log_page(viewer, is_daemon=True)),
+    ]
     json_paths: list[tuple[str, Handler]] = [
-        (f"{API}/listLogs", _list_logs(viewer)),
-        (f"{API}/searchLogs", _list_logs(viewer)),
-        (f"{API}/search", _search(viewer)),
-        (f"{API}/deepSearch/{{topology_id}}", _deep_search(viewer)),
-        (f"{API}/download", _download(viewer, is_daemon=False)),
-        (f"{API}/daemondownload", _download(viewer, is_daemon=True)),
-        *((f"{prefix}/dumps/{{topology_id}}/{{host_port}}/{{name}}", _dump(viewer)) for prefix in (API, "")),
+        *((prefix + path, handler) for prefix in PREFIXES for path, handler in storms_json),
         *((path, _own_page(answer)) for path, answer in viewer.daemon_pages().pages().items()),
         ("/static/{version}/{name}", _static),
     ]
     page_paths: list[tuple[str, Handler]] = [
         ("/", _list_page(viewer)),
         ("/find", _find_page(viewer)),
-        *((f"{prefix}/dumps/{{topology_id}}/{{host_port}}", _dumps_page(viewer)) for prefix in (API, "")),
-        *((f"{prefix}/log", _log_page(viewer, is_daemon=False)) for prefix in (API, "")),
-        *((f"{prefix}/daemonlog", _log_page(viewer, is_daemon=True)) for prefix in (API, "")),
+        *((prefix + path, handler) for prefix in PREFIXES for path, handler in storms_pages),
     ]
     routes = [Route(path, handler, methods=["GET"]) for path, handler in json_paths]
     routes += [Route(path, _as_page(handler), methods=["GET"]) for path, handler in page_paths]
@@ -186,6 +194,7 @@ def _list_logs(viewer: Logviewer) -> Handler:
 
 def _search(viewer: Logviewer) -> Handler:
     async def search_one(request: Request) -> Response:
+        check_site(request.headers, "search")
         query = request.query_params
         found = await _found_in_file(viewer, query)
         text, is_daemon = asking.search_text(query), asking.is_yes(query, "is-daemon")
@@ -208,6 +217,7 @@ async def _found_in_file(viewer: Logviewer, query: Mapping[str, str]) -> FoundIn
 def _deep_search(viewer: Logviewer) -> Handler:
     async def deep_search(request: Request) -> Response:
         """Of one worker as an object, of all as a list of them, as in Storm."""
+        check_site(request.headers, "search")
         query, root = request.query_params, _root(request)
         text = asking.search_text(query)
         of_workers = await _found_in_workers(viewer, request.path_params["topology_id"], query)
@@ -335,6 +345,7 @@ def _log_page(viewer: Logviewer, *, is_daemon: bool) -> Handler:
 def _find_page(viewer: Logviewer) -> Handler:
     async def find_page(request: Request) -> Response:
         """In one file, or in the logs of a topology's workers."""
+        check_site(request.headers, "search")
         query = request.query_params
         text = asking.search_text(query)
         if query.get("file"):

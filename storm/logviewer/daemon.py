@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import select
-import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -20,34 +19,43 @@ from storm.clock import SystemClock, format_wall_utc
 from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.http.listener import listen
+from storm.logviewer import log_files
 from storm.logviewer.cleaning import LogCleaner
 from storm.logviewer.options import LogviewerOptions
+from storm.logviewer.reading import Budget
+from storm.logviewer.searching import Wanted
+from storm.logviewer.worker_search import newest_records
+from storm.supervisor.log_viewer import LogViewer
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import uvicorn
 
     from storm.clock import Clock
     from storm.config.settings import Settings
+    from storm.supervisor.log_viewer import FoundRecords
 
 log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_REFUSED = 0, 1
 END_SECS = 7.0  # more than answers under way are given when the server ends
+SEARCH_SECS, SEARCH_BYTES = 5.0, 2 << 30  # of all logs of a topology here, for whoever asks the supervisor
 
 
 def run(settings: Settings) -> int:
     """Serve in the foreground until SIGTERM or SIGINT; the process's exit code: 1 where it cannot start."""
+    from storm.http.server import leave_signals_to_the_server
+
     try:
         options = LogviewerOptions.from_settings(settings)
         listener = listen(options.host, options.port, "logviewer")
     except StormError as error:
         log.error("%s", error)
         return EXIT_REFUSED
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _passed_over)  # uvicorn ends at them, and then raises them again
+    leave_signals_to_the_server()
     clock, stopping = SystemClock(), threading.Event()
     cleaner = threading.Thread(target=LogCleaner(options, clock).run, args=(stopping,), name="log cleaning")
     cleaner.start()
@@ -65,23 +73,34 @@ def run(settings: Settings) -> int:
 
 
 @contextlib.contextmanager
-def beside_supervisor(settings: Settings) -> Iterator[None]:
-    """A log viewer in threads of this process meanwhile, where `logviewer.embedded` says so."""
+def beside_supervisor(settings: Settings) -> Iterator[LogViewer]:
+    """A log viewer in threads of this process meanwhile, where `logviewer.embedded` says so; else another process is
+    taken to have the port that is configured. What the supervisor is to know of it.
+    """
     if not settings["logviewer.embedded"]:
-        yield
+        yield _as_told(settings["logviewer.port"])
         return
     try:
         options = LogviewerOptions.from_settings(settings)
     except StormError as error:
         log.error("Logs of this host cannot be seen in a browser, and old ones are not removed: %s", error)
-        yield
+        yield _as_told(0)
         return
     embedded = EmbeddedLogviewer(options, SystemClock())
     embedded.start()
     try:
-        yield
+        yield _as_told(embedded.port or 0)
     finally:
         embedded.stop()
+
+
+def _as_told(port: int) -> LogViewer:
+    return LogViewer(port, log_files.daemons_present, _search)
+
+
+def _search(artifacts_dir: Path, topology_id: str, text: str, count: int) -> FoundRecords:
+    budget = Budget(SystemClock(), SEARCH_SECS, SEARCH_BYTES)
+    return newest_records(artifacts_dir, topology_id, Wanted(text, count), budget)
 
 
 class EmbeddedLogviewer:
@@ -162,7 +181,3 @@ def http_server(options: LogviewerOptions, clock: Clock) -> uvicorn.Server:
 
     viewer = Logviewer(options, clock, format_wall_utc)
     return server_of(build_app(viewer, Tokens(secrets.token_bytes(32))))
-
-
-def _passed_over(number: int, frame: object) -> None:
-    """In place of the end of the process."""

@@ -7,6 +7,7 @@ moment it was made: nothing else on this host can be reached.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -63,12 +64,14 @@ def checked_port(port: str) -> int:
 
 
 def open_worker_log(artifacts: Path, name: LogName) -> BinaryIO:
-    """Raises Problem 404 where there is no such log here, 403 where it must not be read."""
+    """Raises Problem 404 where there is no such log here, 403 where it must not be read, 503 where no more files can be
+    open.
+    """
     return _open(artifacts, (name.worker.topology_id, str(name.worker.port), name.file))
 
 
 def open_daemon_log(log_dir: Path, file: str) -> BinaryIO:
-    """Raises Problem 400 for what is no daemon's log, 404 where there is none, 403 where it must not be read."""
+    """Raises Problem 400 for what is no daemon's log, and as `open_worker_log`."""
     if not DAEMON_LOG.fullmatch(file):
         raise Problem(400, f"file is a daemon's log, such as nimbus.log, not {file[:SHOWN_CHARS]!r}.")
     return _open(log_dir, (file,), DAEMONS_LOG_ELSEWHERE)
@@ -90,6 +93,11 @@ def daemon_logs(log_dir: Path) -> list[tuple[str, int, float]]:
     )
 
 
+def daemons_present(log_dir: Path) -> tuple[str, ...]:
+    """The names of the daemons' present logs that can be read: "nimbus.log", "supervisor.log"."""
+    return tuple(file for daemon in DAEMONS if _is_readable(log_dir / (file := f"{daemon}.log")))
+
+
 def newest_first(files: Sequence[LogFile]) -> list[LogFile]:
     """Storm's order for a search."""
     return sorted(files, key=lambda file: (-file.changed_secs, file.name))
@@ -101,7 +109,9 @@ def _open(root: Path, parts: Sequence[str], hint: str = "") -> BinaryIO:
         descriptor = _opened(root, parts)
     except PermissionError:
         raise Problem(403, f"The log viewer's user may not read {shown}.") from None
-    except OSError:
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise Problem(503, f"No more files can be open on this host ({error.strerror}): ask in a moment.") from None
         raise Problem(404, f"There is no log {shown} on this host.{hint}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -119,6 +129,13 @@ def _opened(root: Path, parts: Sequence[str]) -> int:
         return os.open(parts[-1], _FILE, dir_fd=directory)
     finally:
         os.close(directory)
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat(follow_symlinks=False).st_mode) and os.access(path, os.R_OK)
+    except OSError:
+        return False
 
 
 def _directories(root: Path, only: str | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,14 +46,13 @@ class LogviewerOptions:
                 "network that you trust set storm.security.insecure: true; else leave logviewer.host unset"
             )
         supervisor = SupervisorOptions.from_settings(settings)
-        named = (host, settings["storm.local.hostname"], socket.gethostname(), *settings["ui.allowed.hosts"])
         return cls(
             log_dir=supervisor.log_dir,
             artifacts_dir=supervisor.artifacts_dir,
             workers_dir=supervisor.workers_dir,
             host=host,
             port=settings["logviewer.port"],
-            names=frozenset(name.lower() for name in named if name),
+            names=settings.names_of(host),
             cleanup_secs=settings["logviewer.cleanup.interval.secs"],
             limits=Limits(
                 age_secs=settings["logviewer.cleanup.age.mins"] * 60.0,

@@ -90,7 +90,7 @@ def read_part(file: BinaryIO, budget: Budget, *, is_packed: bool, start: int | N
         size = size_of(file)
         begin = max(0, size - length) if start is None else min(start, size)
         file.seek(begin)
-        data = _read(file, length)
+        data = read_bytes(file, length)
         return Part(data, begin, max(size, begin + len(data)), begin + len(data) >= size)
     begin, size = start or 0, 0
     found = b""
@@ -105,8 +105,8 @@ def read_part(file: BinaryIO, budget: Budget, *, is_packed: bool, start: int | N
     return Part(found, min(begin, size), size, True)
 
 
-def _read(file: BinaryIO, length: int) -> bytes:
-    """A read of a file may give less than there is."""
+def read_bytes(file: BinaryIO, length: int) -> bytes:
+    """So many from where it stands, fewer only at its end: a read of a file may give less than there is."""
     found = b""
     while len(found) < length and (data := file.read(length - len(found))):
         found += data

@@ -1,16 +1,16 @@
-"""Searches one log, or the logs of a worker one after another, within a budget."""
+"""Searches one log, from either end, or the logs of a worker one after another, within a budget."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from storm.http.problems import Problem
-from storm.logviewer.finding import CONTEXT_BYTES, Finder, FoundIn, FoundInFile, FoundInFiles
+from storm.logviewer.finding import CONTEXT_BYTES, Finder, FoundIn, FoundInFile, FoundInFiles, Match
 from storm.logviewer.log_files import open_worker_log
-from storm.logviewer.reading import pieces, size_of
+from storm.logviewer.reading import PIECE_BYTES, pieces, read_bytes, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from storm.logviewer.logs import LogName
@@ -46,6 +46,20 @@ def search(file: BinaryIO, wanted: Wanted, budget: Budget, *, is_packed: bool) -
         return FoundIn(finder.matches, wanted.start)
     end = finder.matches[-1].end
     return FoundIn(finder.matches, wanted.start, None if not is_packed and end >= size_of(file) else end)
+
+
+def from_the_end(file: BinaryIO, needle: bytes, budget: Budget) -> Iterator[Match]:
+    """All matches in a log that is not packed, the last one first, until the budget is spent."""
+    end = size_of(file)
+    while end > 0 and not budget.is_spent:
+        begin = max(0, end - PIECE_BYTES)
+        finder = Finder(needle, PIECE_BYTES, begin, begin)
+        file.seek(begin)
+        finder.feed(read_bytes(file, end - begin + len(needle) - 1))  # one may reach over the end
+        finder.finish()
+        budget.take(end - begin)
+        yield from reversed(finder.matches)
+        end = begin
 
 
 def search_files(

@@ -19,6 +19,7 @@ from storm.http.request_guard import HARMLESS
 from storm.http.responses import DUMP_TYPES, Json, dump_headers
 from storm.ui import measures as prometheus
 from storm.ui.pages.history import History
+from storm.ui.pages.samples_reader import SamplesReader
 from storm.ui.pages.serving import Pages
 from storm.ui.pages.streams import Streams
 from storm.ui.rest import openapi, requests
@@ -80,7 +81,8 @@ class Ui:
 
 def build_app(ui: Ui) -> ASGIApp:
     """Everything that the UI's port serves."""
-    pages = Pages(ui)
+    samples = SamplesReader(ui.supervisors, ui.clock)
+    pages = Pages(ui, samples)
     readable: list[tuple[str, Handler]] = [
         *pages.routes(),
         (f"{PREFIX}/openapi.json", _api_document),
@@ -90,7 +92,7 @@ def build_app(ui: Ui) -> ASGIApp:
         ("/metrics", _metrics(ui)),
     ]
     routes = [_route(path, "GET", handler) for path, handler in readable]
-    routes += [_route(PREFIX + one.path, one.method, _handler(ui, one)) for one in ENDPOINTS]
+    routes += [_route(one.route, one.method, _handler(ui, samples, one)) for one in ENDPOINTS]
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -112,12 +114,12 @@ def _route(path: str, method: str, handler: Handler) -> Route:
     return Route(path, measured, methods=[method])
 
 
-def _handler(ui: Ui, endpoint: Endpoint) -> Handler:
+def _handler(ui: Ui, samples: SamplesReader, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
         view = ui.view(request.query_params, endpoint.query)
         body = b"" if request.method in HARMLESS else await read_body(request)
         path, query = request.path_params, request.query_params
-        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, view, path, query, body)))
+        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, samples, view, path, query, body)))
 
     async def handle_and_tell(request: Request) -> Response:
         """One line in the log for every change that somebody asked for."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import signal
 from typing import TYPE_CHECKING
 
 import storm
@@ -14,7 +13,7 @@ from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.http.listener import listen
 from storm.http.request_guard import Tokens
-from storm.http.server import server_of
+from storm.http.server import leave_signals_to_the_server, server_of
 from storm.thrift.nimbus_client import NimbusClient
 from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
@@ -43,8 +42,7 @@ def run(settings: Settings) -> int:
     except StormError as error:
         log.error("%s", error)
         return EXIT_REFUSED
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _passed_over)  # uvicorn ends at them, and then raises them again
+    leave_signals_to_the_server()
     clock, measures = SystemClock(), Measures()
     nimbus = NimbusLink(lambda: nimbus_client(options), clock, measures)
     tokens = Tokens(secrets.token_bytes(32))
@@ -80,7 +78,3 @@ def serve(ui: Ui, listener: socket.socket) -> None:
 def nimbus_client(options: UiOptions) -> NimbusClient:
     """One that tells at once where no Nimbus leads: requests wait for it. Raises NimbusUnreachableError for no seed."""
     return NimbusClient(options.nimbus_seeds, options.nimbus_port, NIMBUS_TIMEOUT_SECS, leader_wait_secs=0.0)
-
-
-def _passed_over(number: int, frame: object) -> None:
-    """In place of the end of the process."""

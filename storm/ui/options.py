@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,11 +33,10 @@ class UiOptions:
                 "you trust set storm.security.insecure: true; else leave ui.host at 127.0.0.1, and let a proxy that "
                 "knows its users stand in front"
             )
-        named = (host, settings["storm.local.hostname"], socket.gethostname(), *settings["ui.allowed.hosts"])
         return cls(
             host=host,
             port=settings["ui.port"],
-            names=frozenset(name.lower() for name in named if name),
+            names=settings.names_of(host),
             nimbus_seeds=tuple(settings["nimbus.seeds"]),
             nimbus_port=settings["nimbus.thrift.port"],
             logviewer_port=settings["logviewer.port"],

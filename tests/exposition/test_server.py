@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.clock import SystemClock
+from storm.config.addresses import is_loopback
 from storm.errors import AlreadyRunningError, ConfigError
 from storm.exposition import server as served
 from storm.exposition.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, Answer, ExpositionServer
@@ -31,18 +33,27 @@ PAGES = {
 
 @pytest.fixture
 def server() -> Iterator[ExpositionServer]:
-    found = ExpositionServer("127.0.0.1", 0, PAGES, SystemClock())
+    found = ExpositionServer("127.0.0.1", 0, PAGES, SystemClock(), frozenset({"node-1"}))
     found.start()
     yield found
     found.stop()
 
 
-def connected(server: ExpositionServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), WAIT_SECS)
+def connected(server: ExpositionServer, address: str = "127.0.0.1") -> socket.socket:
+    return socket.create_connection((address, server.port), WAIT_SECS)
 
 
-def answer_to(server: ExpositionServer, *parts: bytes) -> tuple[int, dict[str, str], bytes]:
-    with connected(server) as client:
+def address_in_the_network() -> str | None:
+    """One of this machine's that is not loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+        sock.connect(("192.0.2.1", 9))
+        address = str(sock.getsockname()[0])
+        return None if is_loopback(address) else address
+    return None
+
+
+def answer_to(server: ExpositionServer, *parts: bytes, address: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:
+    with connected(server, address) as client:
         for part in parts:
             client.sendall(part)
         data = b"".join(iter(lambda: client.recv(1 << 20), b""))
@@ -52,7 +63,7 @@ def answer_to(server: ExpositionServer, *parts: bytes) -> tuple[int, dict[str, s
 
 
 def test_a_page_is_answered_and_the_connection_closed(server: ExpositionServer) -> None:
-    status, headers, body = answer_to(server, b"GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n", b"\r\n")
+    status, headers, body = answer_to(server, b"GET /metrics?x=1 HTTP/1.1\r\nHost: localhost\r\n", b"\r\n")
     assert (status, body) == (200, b"storm 1\n")
     assert (headers["content-length"], headers["content-type"], headers["connection"]) == ("8", "text/plain", "close")
 
@@ -82,6 +93,34 @@ def test_what_is_not_served_is_said(server: ExpositionServer, request_bytes: byt
     found, _, body = answer_to(server, request_bytes)
     assert found == status
     assert json.loads(body)["errorMessage"].startswith(sentence)
+
+
+@pytest.mark.parametrize("path", [b"/metrics", b"/live", b"/other"])
+@pytest.mark.parametrize(
+    "host", [b"rebound.example.org", b"127.0.0.1.example.org:80", b"", b"localhost\r\nHost: rebound.example.org"]
+)
+def test_over_loopback_a_name_that_is_not_ours_reads_nothing(
+    server: ExpositionServer, path: bytes, host: bytes
+) -> None:
+    status, _, body = answer_to(server, b"GET " + path + b" HTTP/1.1\r\nhOST : " + host + b"\r\n\r\n")
+    assert (status, "does not go by the name" in json.loads(body)["errorMessage"]) == (403, True)
+
+
+@pytest.mark.parametrize("host", [b"localhost:9627", b"127.0.0.1", b"[::1]:9627", b"10.0.0.5:9627", b"Node-1:9627"])
+def test_addresses_and_own_names_are_served(server: ExpositionServer, host: bytes) -> None:
+    assert answer_to(server, b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")[0] == 200
+
+
+def test_prometheus_on_another_host_comes_by_any_name() -> None:
+    address = address_in_the_network()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    everywhere = ExpositionServer("0.0.0.0", 0, PAGES, SystemClock())
+    everywhere.start()
+    request = b"GET /metrics HTTP/1.1\r\nHost: nimbus.prometheus.example.org\r\n\r\n"
+    assert answer_to(everywhere, request)[0] == 403
+    assert answer_to(everywhere, request, address=address)[0] == 200
+    everywhere.stop()
 
 
 def test_of_too_many_the_oldest_goes_and_who_asks_is_answered(server: ExpositionServer) -> None:

@@ -11,6 +11,7 @@ from storm.http.request_guard import (
     check_host,
     check_origin,
     check_query,
+    check_site,
     check_size,
     cookie_token,
     host_name,
@@ -87,6 +88,20 @@ def test_programs_and_own_pages_may_change_something() -> None:
 def test_a_page_of_another_site_may_not(changed: dict[str, str]) -> None:
     headers = {**PAGE, **changed}
     assert not allowed("POST", headers, headers[TOKEN_HEADER] if TOKEN_HEADER in changed else TOKEN)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "x"])
+def test_what_costs_much_is_not_for_pages_of_other_sites(site: str) -> None:
+    for more in ({}, {"sec-fetch-user": "?1", "sec-fetch-dest": "iframe"}, {"sec-fetch-dest": "document"}):
+        with pytest.raises(Problem, match=rf"may not search here \(Sec-Fetch-Site: {site}\)") as refused:
+            check_site({"sec-fetch-site": site, **more}, "search")
+        assert refused.value.status == 403
+    check_site({"sec-fetch-site": site, "sec-fetch-user": "?1", "sec-fetch-dest": "document"}, "search")
+
+
+def test_own_pages_people_and_programs_may_have_it() -> None:
+    for headers in ({}, {"sec-fetch-site": "none"}, {"sec-fetch-site": "same-origin"}):
+        check_site(headers, "search")
 
 
 def test_the_token_must_be_that_of_the_cookie() -> None:

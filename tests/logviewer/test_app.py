@@ -127,6 +127,36 @@ def test_there_are_not_many_searches_at_a_time(host: Any) -> None:
     assert host.viewer.searches == SEARCHES_MAX - 1
 
 
+def test_a_page_of_another_site_searches_nothing(host: Any) -> None:
+    host.put(LOG, "error")
+    searches = (f"/search?file={LOG}&search-string=error", "/deepSearch/words-1-1?search-string=error")
+    for path in (*searches, *(f"/api/v1{one}" for one in searches), f"/find?file={LOG}&search-string=error"):
+        refused = host.get(path, **{"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"})
+        assert (refused.status_code, "another site" in refused.text) == (403, True), path
+        assert host.get(path, **{"sec-fetch-site": "same-origin"}).status_code == 200
+        followed = {"sec-fetch-site": "cross-site", "sec-fetch-user": "?1", "sec-fetch-dest": "document"}
+        assert host.get(path, **followed).status_code == 200
+    assert host.get(f"/log?file={LOG}", **{"sec-fetch-site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"])
+def test_storms_paths_are_there_with_and_without_their_prefix(host: Any, prefix: str) -> None:
+    host.put(LOG, "error")
+    (host.log_dir / "nimbus.log").write_text("error")
+    for path in (
+        "/listLogs",
+        "/searchLogs",
+        f"/search?file={LOG}&search-string=error",
+        "/deepSearch/words-1-1?search-string=error",
+        f"/download?file={LOG}",
+        "/daemondownload?file=nimbus.log",
+        f"/log?file={LOG}",
+        "/daemonlog?file=nimbus.log",
+        "/dumps/words-1-1/node-1:6700",
+    ):
+        assert host.get(prefix + path).status_code == 200, path
+
+
 def test_a_download_is_the_file_as_it_is(host: Any) -> None:
     data = gzip.compress(bytes(3 << 20))
     host.put(f"{LOG}.1.gz", data)

@@ -60,10 +60,27 @@ def test_a_taken_port_is_told_and_nothing_ends(host: Any, caplog: pytest.LogCapt
 
 def test_beside_a_supervisor_where_it_is_wanted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with beside_supervisor(Settings.of({"storm.local.dir": str(tmp_path), "logviewer.embedded": False})):
-        assert caplog.text == ""
-    with beside_supervisor(Settings.of({"storm.local.dir": str(tmp_path), "logviewer.host": "10.0.0.1"})):
+    elsewhere = {"storm.local.dir": str(tmp_path), "logviewer.embedded": False, "logviewer.port": 8123}
+    with beside_supervisor(Settings.of(elsewhere)) as viewer:
+        assert (caplog.text, viewer.port) == ("", 8123)
+    with beside_supervisor(Settings.of({"storm.local.dir": str(tmp_path), "logviewer.host": "10.0.0.1"})) as viewer:
         assert "logviewer.host: other hosts reach 10.0.0.1" in caplog.text
+        assert viewer.port == 0
+
+
+def test_a_supervisor_is_told_its_port_and_has_it_search(host: Any) -> None:
+    host.put("words-1-1/6700/worker.log", "2026-01-31T23:59:59.123Z INFO [-] app: needle\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {"storm.local.dir": str(host.workers_dir.parent), "storm.log.dir": str(host.log_dir)}
+        with beside_supervisor(Settings.of({**settings, "logviewer.port": port})) as viewer:
+            assert viewer.port == 0
+    with beside_supervisor(Settings.of({**settings, "logviewer.port": port})) as viewer:
+        assert viewer.port == port
+        (host.log_dir / "supervisor.log").write_text("x")
+        assert viewer.daemon_logs(host.log_dir) == ("supervisor.log",)
+        [found] = viewer.search(host.artifacts, "words-1-1", "needle", 5).records
+        assert (found.port, found.time) == (6700, "2026-01-31T23:59:59.123")
 
 
 def test_nothing_of_a_server_is_imported_before_somebody_asks() -> None:

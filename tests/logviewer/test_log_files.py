@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from storm.http.problems import Problem
 from storm.logviewer.log_files import (
     checked_port,
     daemon_logs,
+    daemons_present,
     found_logs,
     log_name,
     newest_first,
@@ -102,6 +104,24 @@ def test_a_log_that_may_not_be_read_is_told_so(host: Any) -> None:
         assert refused(open_worker_log, host.artifacts, LogName(WORDS, "worker.log")) == 403
 
 
+@pytest.fixture
+def no_file_more() -> Iterator[None]:
+    """Nothing more can be opened in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = os.open("/", os.O_RDONLY)  # the lowest number that is free
+    os.close(taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_log_that_cannot_be_opened_for_want_of_descriptors_is_there_all_the_same(
+    host: Any, no_file_more: None
+) -> None:
+    assert refused(open_worker_log, host.artifacts, LogName(WORDS, "worker.log")) == 503
+    assert refused(open_daemon_log, host.log_dir, "nimbus.log") == 503
+
+
 @pytest.mark.parametrize(
     "file", ["", "..", "../nimbus.log", "nimbus.log/../x", "passwd", ".nimbus.log", "nimbus.log\n", "mysql.log", "/x"]
 )
@@ -134,3 +154,12 @@ def test_logs_are_found_of_all_or_of_whom_is_asked_for(host: Any) -> None:
 def test_a_search_begins_with_the_newest() -> None:
     files = [LogFile(WORDS, name, 1, at) for name, at in (("b", 1.0), ("worker.log.1", 3.0), ("worker.log", 3.0))]
     assert [file.name for file in newest_first(files)] == ["worker.log", "worker.log.1", "b"]
+
+
+def test_logs_of_daemons_that_can_be_seen_are_known_by_name(tmp_path: Path) -> None:
+    for name in ("nimbus.log", "supervisor.log", "nimbus.log.1", "other.log"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "ui.log").symlink_to(tmp_path / "nimbus.log")
+    (tmp_path / "drpc.log").mkdir()
+    assert daemons_present(tmp_path) == ("nimbus.log", "supervisor.log")
+    assert daemons_present(tmp_path / "none") == ()

@@ -8,7 +8,7 @@ import pytest
 from storm.http.problems import Problem
 from storm.logviewer.log_files import log_name
 from storm.logviewer.reading import PIECE_BYTES, Budget
-from storm.logviewer.searching import Wanted, search, search_files
+from storm.logviewer.searching import Wanted, from_the_end, search, search_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,3 +94,18 @@ def test_a_damaged_log_is_told_where_it_is_asked_for_and_passed_over_among_other
     with pytest.raises(Problem):
         found(path, host.clock, Wanted("error", 1))
     assert len(deep(host, ["worker.log.1.gz", "worker.log"], Wanted("error", 1)).files) == 1
+
+
+def test_a_log_is_searched_from_its_end_and_places_across_its_pieces_are_found(host: Any) -> None:
+    data = b"needle" + bytes(PIECE_BYTES - 3) + b"needle" + bytes(PIECE_BYTES - 9) + b"needle needle"
+    path = host.put("a-1-1/6700/worker.log", data)
+    with path.open("rb", buffering=0) as file:
+        offsets = [match.offset for match in from_the_end(file, b"needle", Budget(host.clock))]
+    assert offsets == [len(data) - 6, len(data) - 13, PIECE_BYTES + 3, 0]
+
+
+def test_a_search_from_the_end_ends_with_its_budget(host: Any) -> None:
+    path = host.put("a-1-1/6700/worker.log", b"needle" + bytes(3 * PIECE_BYTES) + b"needle")
+    with path.open("rb", buffering=0) as file:
+        found = list(from_the_end(file, b"needle", Budget(host.clock, bytes_max=PIECE_BYTES)))
+    assert len(found) == 1

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from direct_requests import DirectRequests
 
 from storm.cluster.records import ErrorInfo
 from storm.errors import StormError, TopologyNotAliveError
 from storm.http.request_guard import Tokens
 from storm.ids import GlobalStreamId
+from storm.metrics.insight_records import Usage
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.file_transfers import Downloads, Uploads
-from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
 from storm.thrift.interface import storm_thrift
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
@@ -113,6 +115,7 @@ class Site:
 
     `calls` are the methods that were called, in order. `lacks`: optional fields of answers that it does not tell, as a
     Nimbus of an older release. `samples`: {host and port: what a worker wrote there, or what its supervisor raises}.
+    `logs`: the same, of workers' logs. `records`: {host: what its supervisor finds in logs}.
     `refusals`: {method of supervisors: what it raises}. `dump`: what is kept of every worker, ten bytes an answer.
     """
 
@@ -134,6 +137,8 @@ class Site:
         self.lacks: tuple[str, ...] = ()
         self.supervisor_calls: list[tuple[str, str, Any]] = []
         self.samples: dict[tuple[str, int], bytes | StormError] = {}
+        self.logs: dict[tuple[str, int], bytes | StormError] = {}
+        self.records: dict[str, list[Any]] = {}
         self.refusals: dict[str, StormError] = {}
         self.dump = b""
 
@@ -156,6 +161,15 @@ class Site:
             topology_id,
             {executor: stats[name] for executor in executors if (name := plan.component_of(executor)) in stats},
         )
+
+    def tell_usage(self, topology_id: str) -> None:
+        """Each worker takes 1,234.5 MB and 87.6 % of a core. `a` has 2,000 MB and 4 cores; `b` does not tell."""
+        self.cluster.clock.secs += 3
+        self.cluster.beat(topology_id, usage=Usage(1234.5, 87.6))
+        has = {"memory.mb": 2000.0, "cpu.pcore.percent": 400.0}
+        told = replace(self.cluster.core.snapshot.supervisors["a"], resources=has)
+        self.cluster.supervisors["a"].put_supervisor(told)
+        self.cluster.core.step()
 
     # As a client of Nimbus
 
@@ -195,15 +209,19 @@ class SupervisorStandIn:
         if method == "readWorkerDump":
             data, offset, length = self._site.dump, arguments[-2], min(arguments[-1], 10)
             return storm_thrift().LogPart(data=data[offset : offset + length], offset=offset, size=len(data))
-        if method != "readWorkerEvents":
+        if method == "searchWorkerLogs":
+            found = self._site.records.get(self._host, [])
+            return storm_thrift().FoundRecords(records=found[: arguments[-1]], is_cut=len(found) > arguments[-1])
+        files = {"readWorkerEvents": self._site.samples, "readWorkerLog": self._site.logs}
+        if method not in files:
             return ANSWERS.get(method)
         topology_id, _, port, offset, length = arguments
-        data = self._site.samples.get((self._host, port))
+        data = files[method].get((self._host, port))
         if isinstance(data, StormError):
             raise data
         if data is None:
             raise TopologyNotAliveError(f"no worker of {topology_id} has logged on port {port} here")
-        start = max(0, len(data) + offset)
+        start = max(0, len(data) + offset) if offset < 0 else min(offset, len(data))
         return storm_thrift().LogPart(data=data[start : start + length], offset=start, size=len(data))
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from storm.diagnosis.topology import RECENT_SECS
 from storm.http import guard, protocol, request_guard
 from storm.http.server import HEAD_BYTES_MAX
 from storm.ui import nimbus_answers
-from storm.ui.pages import streams
+from storm.ui.pages import log_part, log_reader, logs, streams
 from storm.ui.pages.links import PAGES_OF_STORM
 from storm.ui.pages.table import PAGES
 from storm.ui.rest.endpoints import ENDPOINTS
@@ -56,6 +56,9 @@ def test_limits_are_documented() -> None:
         f"| requests whose body is still coming | {guard.BODIES_MAX} |",
         f"| pages that are watched | {streams.STREAMS_MAX} |",
         f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
+        f"| a part of a log | {log_part.PART_BYTES >> 10} kB |",
+        f"| a search in logs | {log_reader.RECORDS_MAX} records, of 2,000 characters each; {logs.SUPERVISORS_MAX} "
+        f"supervisors, four at a time, each for 5 s and 2 GB; {log_reader.PATIENCE_SECS:g} s until it is shown |",
     ):
         assert row in TEXT
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

@@ -66,10 +66,14 @@ def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wal
 
 
 def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict[str, Any]:
-    """As the REST API has it, and what only Nimbus here tells: tags, health, whether it is drained."""
+    """As the REST API has it, and what only Nimbus here tells: tags, health, whether it is drained.
+
+    What workers use is None where they do not tell.
+    """
     meta = dict(summary.scheduler_meta or {})
     return {
         **supervisors.supervisor(summary, call.view),
+        **supervisors.used(summary),
         "illness": summary.illness or "",
         "drained_since": drained.get(summary.supervisor_id),
         "tags": tags(meta),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from storm.ui.pages.page import PageCall
 
-SPOUTS_MAX = 100  # Nimbus is asked for the page of each
 SHOWN = 200
 
 
@@ -25,7 +24,7 @@ async def context(call: PageCall) -> dict[str, Any]:
     pages = await asyncio.gather(
         *(
             call.nimbus.read("getComponentPageInfo", topology_id, spout, ALL_TIME, False)
-            for spout in spouts[:SPOUTS_MAX]
+            for spout in spouts[: insight.SPOUTS_MAX]
         )
     )
     found = insight.failures(pages)["failures"]
@@ -37,7 +36,7 @@ async def context(call: PageCall) -> dict[str, Any]:
         "causes": causes(found),
         "failures": found[:SHOWN],
         "left_out": len(found[SHOWN:]),
-        "spouts_left_out": len(spouts[SPOUTS_MAX:]),
+        "spouts_left_out": len(spouts[insight.SPOUTS_MAX :]),
     }
 
 

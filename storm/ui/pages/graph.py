@@ -59,10 +59,14 @@ class Node(NamedTuple):
 
 
 class Line(NamedTuple):
-    """All streams from one component to another. `path` and `arrow` are SVG's; `label_at` None: there is no room."""
+    """All streams from one component to another, or `stream`, where it is the only one, else empty.
+
+    `path` and `arrow` are SVG's; `label_at` None: there is no room.
+    """
 
     source: str
     target: str
+    stream: str
     path: str
     arrow: str
     width: float
@@ -183,6 +187,7 @@ def _line(group: Sequence[Stream], shape: tuple[str, str], most: float, label_at
     return Line(
         source,
         target,
+        group[0].stream if len(group) == 1 else "",
         *shape,
         round(LINE_WIDTH_LEAST + (LINE_WIDTH_MOST - LINE_WIDTH_LEAST) * share, 1),
         shown_rate(rate),

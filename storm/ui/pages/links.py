@@ -29,11 +29,23 @@ class Links(NamedTuple):
     def logs(self, topology_id: str) -> str:
         return f"/topology/{encoded(topology_id)}/logs"
 
+    def log_search(self, topology_id: str) -> str:
+        return f"/topology/{encoded(topology_id)}/logs/search"
+
+    def log(self, topology_id: str, host: str, port: int, **query: object) -> str:
+        """Of a worker: its end, or the part that `query` tells."""
+        found = "&".join(f"{name}={encoded(str(value))}" for name, value in query.items() if value != "")
+        path = f"/topology/{encoded(topology_id)}/worker/{encoded(f'{host}:{port}')}/log"
+        return f"{path}?{found}" if found else path
+
     def failures(self, topology_id: str) -> str:
         return f"/topology/{encoded(topology_id)}/failures"
 
-    def samples(self, topology_id: str) -> str:
-        return f"/topology/{encoded(topology_id)}/samples"
+    def samples(self, topology_id: str, component_id: str = "", stream: str = "") -> str:
+        """Of the topology, or only those that the component emitted, or that it emitted on that stream."""
+        given = [("component", component_id), ("stream", stream)]
+        query = "&".join(f"{name}={encoded(value)}" for name, value in given if value)
+        return f"/topology/{encoded(topology_id)}/samples{'?' if query else ''}{query}"
 
     def supervisor(self, supervisor_id: str) -> str:
         return f"/supervisor/{encoded(supervisor_id)}"

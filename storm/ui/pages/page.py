@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from storm.ui.pages.history import History
+    from storm.ui.pages.log_reader import LogReader
     from storm.ui.pages.reader import Reader
     from storm.ui.pages.samples_reader import SamplesReader
     from storm.ui.rest.view import View
@@ -26,13 +27,15 @@ class PageCall:
     query: Mapping[str, str]
     history: History
     samples: SamplesReader
+    logs: LogReader
 
 
 class Page(NamedTuple):
     """`context` makes what `template` shows, or raises Problem or StormError. `query`: names that it may be asked with.
 
     Where `query` has "window" and "sys", `view` and the frame's links are of them. `lives`: whoever watches it is
-    sent its regions, `<section data-live="NAME">` in the template, whenever they have changed.
+    sent its regions, `<section data-live="NAME">` in the template, whenever they have changed. `does`: what is done
+    that costs much, for people ("search logs"): pages of other sites may not ask for it.
     """
 
     path: str
@@ -40,6 +43,7 @@ class Page(NamedTuple):
     context: Callable[[PageCall], Awaitable[dict[str, Any]]]
     query: tuple[str, ...] = ()
     lives: bool = True
+    does: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ import storm
 from storm.errors import StormError
 from storm.http.guard import EVENTS
 from storm.http.problems import REASONS, Problem
-from storm.http.request_guard import cookie_token, token_cookie
+from storm.http.request_guard import check_site, cookie_token, token_cookie
 from storm.http.responses import problem_answer
 from storm.ui.pages.last_known import LastKnown
 from storm.ui.pages.links import PAGES_OF_STORM, of_storm
+from storm.ui.pages.log_reader import LogReader
 from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
-from storm.ui.pages.samples_reader import SamplesReader
 from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, site
 from storm.ui.pages.table import PAGES
 from storm.ui.rest.calls import PREFIX
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from storm.ui.app import Ui
     from storm.ui.pages.page import Page
+    from storm.ui.pages.samples_reader import SamplesReader
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -46,11 +47,12 @@ PAGE = "storm.page"  # the key of a scope that holds the Page
 class Pages:
     """All that a browser shows of one Ui."""
 
-    def __init__(self, ui: Ui) -> None:
+    def __init__(self, ui: Ui, samples: SamplesReader) -> None:
         self._ui = ui
         self._site = site()
         self._known = LastKnown()
-        self._samples = SamplesReader(ui.supervisors, ui.clock)
+        self._samples = samples
+        self._logs = LogReader(ui.supervisors, ui.clock)
 
     def routes(self) -> list[tuple[str, Handler]]:
         return [
@@ -75,6 +77,8 @@ class Pages:
     def _shown(self, page: Page) -> Handler:
         async def show(request: Request) -> Response:
             request.scope[PAGE] = page
+            if page.does:
+                check_site(request.headers, page.does)
             frame = self._frame(request, events=_events(request))
             html = await self._render(page, request.path_params, _query(page, request), frame)
             return self._answer(request, html, frame)
@@ -100,7 +104,8 @@ class Pages:
         """HTML. Raises Problem or StormError."""
         view = self._ui.view(query, page.query)
         reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
-        context = await page.context(PageCall(reader, view, path, query, self._ui.history, self._samples))
+        call = PageCall(reader, view, path, query, self._ui.history, self._samples, self._logs)
+        context = await page.context(call)
         shown = replace(
             frame,
             window=view.window,

@@ -18,7 +18,7 @@ async def context(call: PageCall) -> dict[str, Any]:
     if not page.supervisor_summaries:
         raise Problem(404, f"There is no supervisor {supervisor_id[:100]}: it may have stopped, or lost ZooKeeper.")
     drained = {one.supervisor_id: one.since_secs for one in (await call.nimbus.read("getClusterInfo")).drained or []}
-    workers = [supervisors.worker(one, call.view) for one in page.worker_summaries or []]
+    workers = [{**supervisors.worker(one, call.view), **supervisors.used(one)} for one in page.worker_summaries or []]
     return {
         "supervisor": cluster.supervisor(page.supervisor_summaries[0], drained, call),
         "workers": sorted(workers, key=_port),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined
@@ -18,6 +17,7 @@ from storm.ui.pages.links import Links
 from storm.ui.pages.topology_settings import OWN, settings
 from storm.ui.pages.troubles import rows as trouble_rows
 from storm.ui.rest.log_levels import log_config as log_levels_of
+from storm.ui.rest.supervisors import used
 from storm.ui.rest.topology_page import topology_page, topology_window
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 CLUSTER_CONF_AGE_SECS = 60.0  # it changes when Nimbus starts anew
 LAST_LINES_SHOWN = 20  # of a dead worker's log
-LACKS_WORKERS = re.compile(r"Runs on \d+ of (\d+) workers\b")  # Nimbus's sentence
 SPARKLINES = (
     ("Emitted", "emitted", "tuples a second"),
     ("Acked", "acked", "tuples a second"),
@@ -73,9 +72,8 @@ async def context(call: PageCall) -> dict[str, Any]:
 
 
 def workers_wanted(page: Struct, conf: Mapping[str, Any]) -> int:
-    """As many as it has, unless Nimbus says that it lacks some; where it has none, with how many it was submitted."""
-    lacks = LACKS_WORKERS.match(page.sched_status or "")
-    return int(lacks[1]) if lacks else page.num_workers or conf.get("topology.workers") or 0
+    """Where Nimbus, of the former release, does not tell: as many as it has, or else was submitted with."""
+    return page.num_workers_wanted or page.num_workers or conf.get("topology.workers") or 0
 
 
 def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[str, Any]]:
@@ -127,13 +125,14 @@ def mean_rates(recent: Struct, at: float, secs: int) -> Rates:
 
 
 def workers(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:
-    """As the REST API has them, with what they tell of their peers; by host and port."""
+    """As the REST API has them, with what they take of their hosts and tell of their peers; by host and port."""
     told = {(one.host, one.port): one for one in page.workers or []}
     found = [
         {
             **one,
             "at": joined(one["host"], one["port"]),
             "has_told": told[one["host"], one["port"]].uptime_secs is not None,
+            **used(told[one["host"], one["port"]]),
             **_peers(told[one["host"], one["port"]]),
         }
         for one in shown["workers"]

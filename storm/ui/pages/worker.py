@@ -14,6 +14,7 @@ from storm.ui.pages.links import Links
 from storm.ui.pages.topology import LAST_LINES_SHOWN, workers
 from storm.ui.pages.troubles import of_worker, rows
 from storm.ui.rest.component_page import component_page
+from storm.ui.rest.log_links import with_log_viewers
 from storm.ui.rest.topology_page import topology_page
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ async def context(call: PageCall) -> dict[str, Any]:
             404, f"{page.name} has no worker at {call.path['host_port'][:100]} now: it may have moved to another host."
         )
     told = facts(page, view.wall_secs)
+    links = (await with_log_viewers(view, call.nimbus)).links
     dead = next((one for one in told.dead_workers if one.at == worker["at"]), None)
     return {
         "topology": shown,
         "worker": worker,
-        "dumps": view.links.dumps(worker["host"], topology_id, worker["port"]),
+        "dumps": links.dumps(worker["host"], topology_id, worker["port"]),
         "troubles": rows(of_worker(troubles(told), worker["at"]), Links(view.window, view.include_system)),
         "executors": await _executors(call, worker),
         "last_lines": () if dead is None else dead.last_lines[-LAST_LINES_SHOWN:],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from storm.thrift.interface import storm_thrift
 from storm.ui.rest import log_levels, requests, shapes
 from storm.ui.rest.calls import Endpoint
+from storm.ui.rest.log_links import with_log_viewers
 from storm.ui.rest.worker_calls import WorkerCalls, found_worker
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def _start_profile(call: Call) -> Any:
     minutes = requests.minutes(call.path["minutes"])
     worker = await _worker(call)
     await _calls(call, worker).ask("startProfile", minutes * 60)
-    return {**_ok(call), "timeout": call.path["minutes"], "dumplink": _dump_link(call, worker)}
+    return {**_ok(call), "timeout": call.path["minutes"], "dumplink": await _dump_link(call, worker)}
 
 
 def _profile_part(method: str) -> Any:
@@ -70,7 +71,7 @@ def _profile_part(method: str) -> Any:
     async def profile_part(call: Call) -> Any:
         worker = await _worker(call)
         file = await _calls(call, worker).ask(method)
-        return {**_ok(call), "file": file, "dumplink": _dump_link(call, worker)}
+        return {**_ok(call), "file": file, "dumplink": await _dump_link(call, worker)}
 
     return profile_part
 
@@ -80,7 +81,7 @@ def _telling(key: str, method: str) -> Any:
 
     async def tell(call: Call) -> Any:
         worker = await _worker(call)
-        return {**_ok(call), key: await _calls(call, worker).ask(method), "dumplink": _dump_link(call, worker)}
+        return {**_ok(call), key: await _calls(call, worker).ask(method), "dumplink": await _dump_link(call, worker)}
 
     return tell
 
@@ -102,8 +103,9 @@ def _ok(call: Call) -> dict[str, str]:
     return {"status": "ok", "id": call.path["host_port"]}
 
 
-def _dump_link(call: Call, worker: Struct) -> str:
-    return call.view.links.dumps(worker.host, call.path["id"], worker.port)
+async def _dump_link(call: Call, worker: Struct) -> str:
+    view = await with_log_viewers(call.view, call.nimbus)
+    return view.links.dumps(worker.host, call.path["id"], worker.port)
 
 
 async def _name(call: Call) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from storm.ui.nimbus_link import NimbusLink
+    from storm.ui.pages.samples_reader import SamplesReader
     from storm.ui.rest.shapes import Shape
     from storm.ui.rest.view import View
     from storm.ui.supervisor_link import SupervisorLink
@@ -22,6 +23,7 @@ class Call:
 
     nimbus: NimbusLink
     supervisors: SupervisorLink
+    samples: SamplesReader
     view: View
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -41,3 +43,8 @@ class Endpoint(NamedTuple):
     shape: Shape
     query: tuple[str, ...] = ()
     body: Mapping[str, Any] | None = None
+
+    @property
+    def route(self) -> str:
+        """The whole path as the router has it: an owner's name may hold slashes."""
+        return PREFIX + self.path.replace("{owner}", "{owner:path}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from storm.config.addresses import is_loopback, split, with_port
 from storm.diagnosis.wording import pretty_secs
 from storm.ui.rest.formats import decimals
+from storm.ui.rest.log_links import linked
 from storm.ui.rest.supervisors import resources
 from storm.ui.rest.view import NO_RESOURCES_SHOWN
 
@@ -36,9 +37,9 @@ def cluster_summary(summary: Struct, view: View) -> dict[str, Any]:
         "executorsTotal": sum(one.num_executors for one in topologies),
         "tasksTotal": sum(one.num_tasks for one in topologies),
         "totalMem": float(total_mem),
-        "availMem": float(total_mem - used_mem),
+        "availMem": float(sum(one.avail_mem for one in of_each)),
         "totalCpu": float(total_cpu),
-        "availCpu": float(total_cpu - used_cpu),
+        "availCpu": float(sum(one.avail_cpu for one in of_each)),
         "totalGenerics": "",
         "availGenerics": "",
         "fragmentedMem": float(sum(one.fragmented_mem or 0.0 for one in supervisors)),
@@ -59,6 +60,7 @@ def version_info(version: str) -> dict[str, str]:
 
 def nimbus_summary(summary: Struct, view: View) -> dict[str, Any]:
     """The Nimbuses that are there, and those of `nimbus.seeds` that are not, which Storm calls offline."""
+    view = linked(view, summary.supervisors)
     there = [
         {
             "host": one.host,

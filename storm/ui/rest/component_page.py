@@ -39,6 +39,7 @@ def component_page(page: Struct, view: View) -> dict[str, Any]:
         "windowHint": pretty_window(view.window),
         "componentType": "spout" if is_spout else "bolt",
         **debugging(page.debug_options),
+        **_event_log(page, view),
         "profilingAndDebuggingCapable": True,
         "profileActionEnabled": True,
         "profilerActive": [],
@@ -52,6 +53,15 @@ def component_errors(errors: Sequence[Struct], topology_id: str, view: View) -> 
     """The oldest first, with their whole text. `errors` are the newest first, also those of the same second."""
     newest_first = sorted(errors, key=_time, reverse=True)
     return [{"error": error.error, **error_place(error, topology_id, view)} for error in reversed(newest_first)]
+
+
+def _event_log(page: Struct, view: View) -> dict[str, str]:
+    """While its tuples are sampled: where the worker of its first executor writes them; each worker has its own."""
+    is_sampled = page.debug_options is not None and page.debug_options.enable
+    first = next((one.exec_summary for one in page.exec_stats or [] if one.exec_summary.host), None)
+    if not is_sampled or first is None:
+        return {}
+    return {"eventLogLink": view.links.events(first.host, first.port, page.topology_id)}
 
 
 def _spout(page: Struct, view: View) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storm.thrift.interface import storm_thrift
+from storm.ui.rest.supervisors import used
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from storm.diagnosis.facts import Trouble
     from storm.thrift.interface import Struct
 
+SPOUTS_MAX = 100  # whose failures are shown: Nimbus is asked for the page of each
 PENDING = {"pending": "pending", "pendingMax": "pending_max"}
 QUEUES = {"queued": "queued", "queueMax": "queue_max", "queueMark": "queue_mark", "unsettled": "unsettled"}
 CALL = {"callSecs": "call_secs", "callAt": "call_at"}
@@ -88,6 +90,7 @@ def _worker(summary: Struct) -> dict[str, Any]:
         "peers": found.peers or 0,
         "reconnects": found.reconnects or 0,
         "dropped": found.dropped or {},
+        **used(summary),
     }
 
 

@@ -28,6 +28,8 @@ QUERY = {
     "sys": ("Whether the system's components and streams are in it.", {"type": "boolean", "default": False}),
     "id": ("The id of a supervisor.", {"type": "string"}),
     "host": ("The name of a host.", {"type": "string"}),
+    "component": ("The id of a component: only what it emitted.", {"type": "string"}),
+    "stream": ("The name of a stream: only what was emitted on it.", {"type": "string"}),
 }
 PATH = {
     "id": "The id of a topology.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from storm.ui.rest import (
     component_page,
     insight,
     log_levels,
+    samples,
     shapes,
     supervisors,
     topologies,
@@ -21,6 +23,7 @@ from storm.ui.rest import (
     visualization,
 )
 from storm.ui.rest.calls import Endpoint
+from storm.ui.rest.log_links import with_log_viewers
 
 if TYPE_CHECKING:
     from storm.ui.rest.calls import Call
@@ -69,6 +72,8 @@ async def _owners(call: Call) -> Any:
 
 async def _owner(call: Call) -> Any:
     owner = call.path["owner"]
+    if not owner:
+        raise Problem(404, "Name an owner: /owner-resources/OWNER; /owner-resources has all.")
     found = await call.nimbus.read("getOwnerResourceSummaries", owner)
     summary = found[0] if found else storm_thrift().OwnerResourceSummary(owner=owner)
     return topologies.owner_page(summary, (await call.nimbus.read("getClusterInfo")).topologies)
@@ -76,14 +81,14 @@ async def _owner(call: Call) -> Any:
 
 async def _topology_page(call: Call) -> Any:
     page = await call.nimbus.read("getTopologyPageInfo", call.path["id"], call.view.window, call.view.include_system)
-    return topology_page.topology_page(page, call.view)
+    return topology_page.topology_page(page, await with_log_viewers(call.view, call.nimbus))
 
 
 async def _component_page(call: Call) -> Any:
     page = await call.nimbus.read(
         "getComponentPageInfo", call.path["id"], call.path["component"], call.view.window, call.view.include_system
     )
-    return component_page.component_page(page, call.view)
+    return component_page.component_page(page, await with_log_viewers(call.view, call.nimbus))
 
 
 async def _topology_workers(call: Call) -> Any:
@@ -119,8 +124,18 @@ async def _failures(call: Call) -> Any:
     topology_id, view = call.path["id"], call.view
     page = await call.nimbus.read("getTopologyPageInfo", topology_id, view.window, False)
     spouts = sorted(page.id_to_spout_agg_stats or {})
-    pages = [await call.nimbus.read("getComponentPageInfo", topology_id, one, view.window, False) for one in spouts]
-    return insight.failures(pages)
+    pages = await asyncio.gather(
+        *(
+            call.nimbus.read("getComponentPageInfo", topology_id, one, view.window, False)
+            for one in spouts[: insight.SPOUTS_MAX]
+        )
+    )
+    return {"spoutsLeftOut": len(spouts[insight.SPOUTS_MAX :]), **insight.failures(pages)}
+
+
+async def _samples(call: Call) -> Any:
+    of = samples.Of(call.query.get("component", ""), call.query.get("stream", ""))
+    return samples.as_json(await samples.find(call.nimbus, call.samples, call.path["id"], of))
 
 
 async def _log_config(call: Call) -> Any:
@@ -164,5 +179,7 @@ READING = (
              _troubles, shapes.TROUBLES),
     Endpoint("GET", "/topology/{id}/failures", "The tuples that failed last, and why; Storm has no such path.",
              _failures, shapes.FAILURES),
+    Endpoint("GET", "/topology/{id}/samples", "The tuples that were sampled last; Storm has no such path.", _samples,
+             shapes.SAMPLES, ("component", "stream")),
     Endpoint("GET", "/topology/{id}/logconfig", "Log levels that were set.", _log_config, shapes.LOG_CONFIG),
 )  # fmt: skip

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.http.problems import Problem
+from storm.level_names import NUMBERS, known_level
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ COUNT_MAX = 2**31 - 1
 DIGITS_MAX = 12  # of a number as text: more are no number that anything here takes
 SHOWN_CHARS = 60
 TRUE, FALSE = {"true", "1"}, {"false", "0", ""}
-LEVELS = {  # Storm's names are log4j's; Python's come out
-    "ALL": "DEBUG", "TRACE": "DEBUG", "DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING",
-    "ERROR": "ERROR", "FATAL": "CRITICAL", "CRITICAL": "CRITICAL", "OFF": "CRITICAL",
-}  # fmt: skip
 
 
 class Rebalance(NamedTuple):
@@ -107,10 +104,10 @@ def _level(logger: str, wanted: Mapping[str, Any]) -> Level:
 
 
 def _known_level(value: Any) -> str:
-    found = LEVELS.get(value.upper()) if isinstance(value, str) else None
-    if found is None:
-        raise Problem(400, f"A log level is one of {', '.join(LEVELS)}, not {_shown(value)}.")
-    return found
+    try:
+        return known_level(value if isinstance(value, str) else "")
+    except ValueError:
+        raise Problem(400, f"A log level is one of {', '.join(NUMBERS)}, not {_shown(value)}.") from None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

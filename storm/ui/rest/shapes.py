@@ -1,7 +1,8 @@
 """The shapes of all answers: keys and types, as in Storm's REST API; pure. `json_schema` is for OpenAPI.
 
 A shape is a type ("integer", with a `?` where null may stand), a list with one shape, a tuple of shapes one of which it
-has, or a mapping of keys to shapes; the key `*` stands for names that are data, such as components.
+has, or a mapping of keys to shapes; the key `*` stands for names that are data, such as components, and a key with a
+`?` at its end may be missing.
 """
 
 from __future__ import annotations
@@ -156,6 +157,15 @@ TOPOLOGY_PAGE = {
     "bolts": [{"boltId": TEXT, "encodedBoltId": TEXT, **COMPONENT, **BOLT_FIGURES}],
 }
 
+# What a component measures by itself: a count, a gauge of a task, or how values are distributed.
+MEASURED = {
+    "name": TEXT,
+    "kind": TEXT,
+    "task?": TEXT,
+    "value?": NUMBER,
+    **dict.fromkeys(("count?", "mean?", "min?", "max?"), NUMBER),
+    **dict.fromkeys(("p50?", "p75?", "p95?", "p98?", "p99?", "p999?"), NUMBER),
+}
 EXECUTOR = {"id": TEXT, "encodedId": TEXT, **UPTIME, "host": TEXT, "port": WHOLE, "workerLogLink": TEXT, **COUNTS}
 COMPONENT_PAGE = {
     "user": TEXT_OR_NULL,
@@ -174,10 +184,12 @@ COMPONENT_PAGE = {
     "windowHint": TEXT,
     "componentType": TEXT,
     **DEBUGGING,
+    "eventLogLink?": TEXT,  # while it is sampled
     "profilingAndDebuggingCapable": FLAG,
     "profileActionEnabled": FLAG,
     "profilerActive": [ANY],
     "componentErrors": [{"error": TEXT, **ERROR_PLACE}],
+    "metrics?": [MEASURED],  # ours: Storm has nothing like it
 }
 SPOUT_PAGE = {
     **COMPONENT_PAGE,
@@ -260,6 +272,8 @@ WORKER_INSIGHT = {
     "peers": WHOLE,
     "reconnects": WHOLE,
     "dropped": {"*": WHOLE},
+    "usedMem": NUMBER_OR_NULL,
+    "usedCpu": NUMBER_OR_NULL,
 }
 INSIGHT = {
     "spouts": [{**COMPONENT_INSIGHT, "silent": WHOLE_OR_NULL, **PENDING}],
@@ -279,6 +293,7 @@ TROUBLES = {
     ]
 }
 FAILURES = {
+    "spoutsLeftOut": WHOLE,
     "failures": [
         {
             "spout": TEXT,
@@ -292,7 +307,23 @@ FAILURES = {
             "host": TEXT,
             "port": WHOLE,
         }
-    ]
+    ],
+}
+SAMPLES = {
+    **DEBUGGING,
+    "samples": [
+        {
+            "time": WHOLE,
+            "component": TEXT,
+            "stream": TEXT,
+            "task": WHOLE,
+            "values": TEXT,
+            "host": TEXT,
+            "port": WHOLE,
+        }
+    ],
+    "problems": [{"host": TEXT, "port": WHOLE, "text": TEXT}],
+    "workersLeftOut": WHOLE,
 }
 OWNER = {
     "owner": TEXT,
@@ -315,7 +346,7 @@ PROBLEM = {"error": TEXT, "errorMessage": TEXT}
 
 
 def json_schema(shape: Shape) -> dict[str, Any]:
-    """The JSON Schema (2020-12, as OpenAPI 3.1 has it) of a shape. All keys of a mapping are always there."""
+    """The JSON Schema (2020-12, as OpenAPI 3.1 has it) of a shape."""
     if isinstance(shape, list):
         return {"type": "array", "items": json_schema(shape[0])}
     if isinstance(shape, tuple):
@@ -329,6 +360,6 @@ def json_schema(shape: Shape) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": json_schema(shape["*"])}
     return {
         "type": "object",
-        "properties": {key: json_schema(value) for key, value in shape.items()},
-        "required": list(shape),
+        "properties": {key.removesuffix("?"): json_schema(value) for key, value in shape.items()},
+        "required": [key for key in shape if not key.endswith("?")],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.diagnosis.wording import pretty_secs
+from storm.ui.rest.log_links import linked
 from storm.ui.rest.view import NO_RESOURCES_SHOWN
 
 if TYPE_CHECKING:
@@ -19,12 +20,20 @@ CPU_NAMES = ("cpu.pcore.percent", "supervisor.cpu.capacity")
 
 
 class Resources(NamedTuple):
-    """Of one supervisor: memory in MB, CPU in percent of a core; 0 where it tells nothing."""
+    """Of one supervisor: memory in MB, CPU in percent of a core; 0 where it tells nothing. `used`: by its workers."""
 
     total_mem: float
     used_mem: float
     total_cpu: float
     used_cpu: float
+
+    @property
+    def avail_mem(self) -> float:
+        return max(0.0, self.total_mem - self.used_mem)
+
+    @property
+    def avail_cpu(self) -> float:
+        return max(0.0, self.total_cpu - self.used_cpu)
 
 
 def resources(summary: Struct) -> Resources:
@@ -48,6 +57,7 @@ def supervisor_summary(summaries: Iterable[Struct], view: View) -> dict[str, Any
 
 def supervisor_page(page: Struct, view: View) -> dict[str, Any]:
     """One supervisor, or all of one host, and the workers there."""
+    view = linked(view, page.supervisor_summaries or [])
     return {
         "supervisors": [supervisor(summary, view) for summary in page.supervisor_summaries or []],
         "workers": [worker(summary, view) for summary in page.worker_summaries or []],
@@ -68,17 +78,22 @@ def supervisor(summary: Struct, view: View) -> dict[str, Any]:
         "slotsFree": max(0, summary.num_workers - summary.num_used_workers),
         "totalMem": has.total_mem,
         "usedMem": has.used_mem,
-        "availMem": has.total_mem - has.used_mem,
+        "availMem": has.avail_mem,
         "totalCpu": has.total_cpu,
         "usedCpu": has.used_cpu,
-        "availCpu": has.total_cpu - has.used_cpu,
+        "availCpu": has.avail_cpu,
         "totalGenericResources": "",
         "usedGenericResources": None,
         "availGenericResources": "",
         "version": summary.version,
         "blacklisted": bool(summary.blacklisted),
-        "logLink": view.links.daemon(summary.host, "supervisor"),
+        "logLink": linked(view, [summary]).links.daemon(summary.host, "supervisor"),
     }
+
+
+def used(summary: Struct) -> dict[str, float | None]:
+    """What a worker, or those of a supervisor, take of the host: MB, percent of a core; None: they do not tell."""
+    return {"usedMem": summary.used_mem, "usedCpu": summary.used_cpu}
 
 
 def worker(summary: Struct, view: View) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from storm.ui.pages import cluster
@@ -41,6 +42,31 @@ def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, clien
     assert row(text, "a")[:3] == ["host-a", "Well", "1 of 4"]
     assert row(text, "c")[4] == "gpu zone=eu"
     assert row(text, "nimbus-1:6627")[2] == "Leader"
+
+
+def test_what_workers_take_stands_beside_what_their_hosts_have(site: Any, topology_id: str, client: Any) -> None:
+    assert "Memory, MB" not in client.get("/").text  # no host tells
+    site.tell_usage(topology_id)
+    text = client.get("/").text
+    assert row(text, "a")[4:6] == ["1,234 of 2,000", "88 of 400"]
+    assert row(text, "b")[4:6] == ["1,234", "88"]
+    assert "<dt>Memory of workers, MB</dt><dd>2,469 <small>of 2,000</small></dd>" in text
+
+
+def test_a_host_whose_workers_do_not_tell_what_they_take(site: Any, topology_id: str, client: Any) -> None:
+    site.tell_usage(topology_id)
+    site.cluster.clock.secs += 3
+    site.cluster.beat(topology_id)
+    assert row(client.get("/").text, "a")[4:6] == ["– of 2,000", "– of 400"]
+
+
+def test_a_log_of_nimbus_is_linked_only_where_it_can_be_seen(site: Any, client: Any) -> None:
+    assert "of Nimbus on" not in client.get("/").text
+    told = replace(site.cluster.core.snapshot.supervisors["a"], host="nimbus-1", daemon_logs=("nimbus.log",))
+    site.cluster.supervisors["a"].put_supervisor(told)
+    site.cluster.core.step()
+    site.cluster.clock.secs += 3
+    assert 'href="http://nimbus-1:8000/api/v1/daemonlog?file=nimbus.log"' in client.get("/").text
 
 
 def test_what_is_wrong_stands_first(site: Any, topology_id: str, client: Any) -> None:

@@ -37,6 +37,8 @@ def test_a_bolts_page_has_inputs_outputs_and_executors(client: Any, topology_id:
         "98",
         "2",
     ]
+    assert html.count(f'<a href="/topology/{topology_id}/samples?component=split&amp;stream=default"') == 1
+    assert f'<a href="/topology/{topology_id}/samples?component=words&amp;stream=default"' in html
     assert row(html, "outputs", "default") == ["default", "count", "fields", "(word)", "600", "600"]
     executors = html[html.index('id="executors"') :]
     assert executors.count("<tr data-key=") == 2

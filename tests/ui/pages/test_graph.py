@@ -45,12 +45,14 @@ def test_lines_are_wide_by_rate_and_say_stream_grouping_and_rate() -> None:
     ]
     assert by_rate[0].title == "split to count: stream default, fields (word): 400 tuples a second, 3 failed"
     assert [line.has_failures for line in by_rate] == [True, False]
+    assert [line.stream for line in by_rate] == ["default", "default"]
 
 
 def test_streams_between_the_same_two_are_one_line() -> None:
     both = [*STREAMS, Stream("words", "split", "side", "all", 50.0)]
     [line] = [line for line in drawing([WORDS, SPLIT, COUNT], both, 600).lines if line.source == "words"]
     assert line.label == "150/s"
+    assert line.stream == ""
     assert "stream default, shuffle" in line.title
     assert "stream side, all" in line.title
 

@@ -12,7 +12,13 @@ def test_every_id_stands_in_an_address_as_one_part_of_it() -> None:
     assert LINK.component("t", "<script>") == "/topology/t/component/%3Cscript%3E"
     assert LINK.worker("t", "fe80::1", 6700) == "/topology/t/worker/fe80%3A%3A1%3A6700"
     assert LINK.logs("a/b") == "/topology/a%2Fb/logs"
+    assert LINK.log_search("a/b") == "/topology/a%2Fb/logs/search"
+    assert LINK.log("t", "::1", 6700) == "/topology/t/worker/%3A%3A1%3A6700/log"
+    assert LINK.log("t", "h", 1, start=0, text="a&b") == "/topology/t/worker/h%3A1/log?start=0&text=a%26b"
+    assert LINK.log("t", "h", 1, text="") == "/topology/t/worker/h%3A1/log"
     assert LINK.samples("a/b") == "/topology/a%2Fb/samples"
+    assert LINK.samples("t", "a&b") == "/topology/t/samples?component=a%26b"
+    assert LINK.samples("t", "a", "b c") == "/topology/t/samples?component=a&stream=b%20c"
     assert LINK.failures("a/b") == "/topology/a%2Fb/failures"
     assert (LINK.supervisor("../x"), LINK.owner("a/b")) == ("/supervisor/..%2Fx", "/owners/a%2Fb")
 

@@ -47,7 +47,8 @@ def hostile_topology() -> StormTopology:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda one: one.path)
-def test_every_page_is_whole_and_has_nothing_inline(page: Any, topology_id: str, client: Any) -> None:
+def test_every_page_is_whole_and_has_nothing_inline(page: Any, site: Any, topology_id: str, client: Any) -> None:
+    site.logs = {("host-a", 6700): b"a line\n"}
     answer = client.get(address(page, topology_id))
     assert answer.status_code == 200
     assert broken_rules(answer.text) == []
@@ -69,6 +70,7 @@ def test_a_name_that_is_a_script_is_text(page: Any, site: Any, client: Any) -> N
         site.cluster.state.report_error(topology_id, component, told)
     site.cluster.start_supervisor("s", tag=SCRIPT)
     site.cluster.core.step()
+    site.logs = {("host-a", 6700): SCRIPT.encode()}
     answer = client.get(address(page, topology_id, name, SCRIPT))
     assert answer.status_code == 200
     assert "<script>alert" not in answer.text

@@ -10,9 +10,10 @@ import pytest
 
 from storm.cluster.records import ErrorInfo
 from storm.ids import GlobalStreamId
+from storm.thrift.interface import storm_thrift
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
 from storm.ui.pages.regions import regions
-from storm.ui.pages.topology import log_levels
+from storm.ui.pages.topology import log_levels, workers_wanted
 from storm.ui.pages.troubles import SHOWN_MAX
 from storm.ui.pages.watch import look_round
 from storm.ui.rest.log_levels import log_config_change
@@ -90,11 +91,14 @@ def test_the_graph_is_drawn_and_told_as_a_table(client: Any, topology_id: str) -
     html = page_of(client, f"/topology/{topology_id}")
     svg = html[html.index("<svg") : html.index("</svg>")]
     assert svg.count('<a class="node') == 3
-    assert svg.count('<g class="stream') == 3
+    assert svg.count('<a class="stream') == 3
+    assert f'href="/topology/{topology_id}/samples?component=words&amp;stream=side"' in svg
     assert f'href="/topology/{topology_id}/component/split"' in svg
     assert 'aria-label="bolt split, 2 executors, busy' in svg
     assert "words to split: stream default, shuffle: 1.67 tuples a second, 2 failed" in svg
-    assert "fields (word)" in html[html.index('id="streams"') :]
+    table = html[html.index('id="streams"') :]
+    assert "fields (word)" in table
+    assert table.count(f'<a href="/topology/{topology_id}/samples?component=') == 3
 
 
 def test_links_and_figures_keep_the_window(client: Any, site: Any, topology_id: str) -> None:
@@ -121,6 +125,13 @@ def test_figures_are_those_of_the_rest_api(client: Any, topology_id: str) -> Non
     assert row[:3] == ["count", str(count["executors"]), str(count["tasks"])]
     assert str(count["executed"]) in row
     assert "0.500" in row
+
+
+def test_workers_tell_what_they_take_of_their_hosts(client: Any, site: Any, topology_id: str) -> None:
+    site.tell_usage(topology_id)
+    html = page_of(client, f"/topology/{topology_id}")
+    workers = html[html.index('id="workers"') :]
+    assert workers.count('data-value="1234">1,234</td>') == workers.count('data-value="88">88</td>') == 2
 
 
 def test_workers_lead_to_their_pages_and_hosts(client: Any, topology_id: str) -> None:
@@ -174,6 +185,14 @@ def test_a_rebalance_begins_with_as_many_workers_as_are_wanted(client: Any, site
     assert present(client, lacks)["numWorkers"] == 9
     nowhere = site.cluster.submit("nowhere", conf={"topology.workers": 2})
     assert present(client, nowhere)["numWorkers"] == 2
+
+
+def test_where_nimbus_does_not_tell_what_is_wanted_it_is_what_there_is() -> None:
+    """One of the former release."""
+    t, conf = storm_thrift(), {"topology.workers": 4}
+    assert workers_wanted(t.TopologyPageInfo(id="a", num_workers=3), conf) == 3
+    assert workers_wanted(t.TopologyPageInfo(id="a", num_workers=0), conf) == 4
+    assert workers_wanted(t.TopologyPageInfo(id="a"), {}) == 0
 
 
 def test_a_deactivated_topology_can_be_activated(client: Any, site: Any, topology_id: str) -> None:

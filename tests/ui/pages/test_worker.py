@@ -31,6 +31,16 @@ def test_it_has_the_executors_that_run_in_it(client: Any, site: Any, topology_id
     assert "1m 0s" in html
 
 
+def test_it_shows_what_its_process_takes(client: Any, site: Any, topology_id: str) -> None:
+    worker = worker_of(site, topology_id)
+    path = f"/topology/{topology_id}/worker/{worker.host}:{worker.port}"
+    assert "<dt>Memory, MB</dt><dd>–</dd>" in page_of(client, path)
+    site.tell_usage(topology_id)
+    html = page_of(client, path)
+    assert "<dt>Memory, MB</dt><dd>1,234</dd>" in html
+    assert "<dt>CPU, %</dt><dd>88</dd>" in html
+
+
 def test_its_last_lines_are_there_if_it_died(client: Any, site: Any, topology_id: str) -> None:
     worker, now = worker_of(site, topology_id), site.cluster.clock.wall_secs()
     node = worker.supervisor_id
@@ -70,7 +80,7 @@ def test_a_worker_that_does_not_run_yet_is_asked_for_no_stacks(client: Any, site
 def test_it_leads_to_its_log_and_to_all(client: Any, site: Any, topology_id: str) -> None:
     worker = worker_of(site, topology_id)
     html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
-    assert f'href="http://{worker.host}:8000/api/v1/log?file={topology_id}%2F{worker.port}%2Fworker.log"' in html
+    assert f'href="/topology/{topology_id}/worker/{worker.host}%3A{worker.port}/log"' in html
     assert f'href="/topology/{topology_id}/logs"' in html
 
 

@@ -44,6 +44,15 @@ def test_seeds_that_are_not_there_are_offline(site: Any) -> None:
     assert found[1]["nimbusUpTimeSeconds"] == "Not applicable"
 
 
+def test_a_nimbus_leads_to_its_log_where_a_log_viewer_of_its_host_has_it(site: Any) -> None:
+    view, summary = View(0), site.service.getClusterInfo()
+    assert [one["nimbusLogLink"] for one in nimbus_summary(summary, view)["nimbuses"]] == [""]
+    summary.supervisors[0].host = "nimbus-1"
+    summary.supervisors[0].daemon_logs = ["nimbus.log"]
+    [one] = nimbus_summary(summary, view)["nimbuses"]
+    assert one["nimbusLogLink"] == "http://nimbus-1:8000/api/v1/daemonlog?file=nimbus.log"
+
+
 def test_a_follower_does_not_lead(site: Any) -> None:
     site.cluster.start_nimbus("nimbus-2").core.step()
     found = nimbus_summary(site.service.getClusterInfo(), View(0))["nimbuses"]

@@ -81,6 +81,17 @@ def test_whether_its_tuples_are_logged_is_shown(site: Any, topology_id: str) -> 
     assert [(page["debug"], page["samplingPct"]) for page in pages] == [(True, 50.0), (False, 10.0)]
 
 
+def test_while_it_is_sampled_it_says_where_the_samples_are(site: Any, topology_id: str) -> None:
+    assert "eventLogLink" not in shown(site, topology_id, "split")
+    site.cluster.core.debug("wordcount", "split", DebugOptions(True, 50.0))
+    site.cluster.core.step()
+    page = shown(site, topology_id, "split")
+    first = page["executorStats"][0]
+    file = f"{topology_id}%2F{first['port']}%2Fevents.log"
+    assert page["eventLogLink"] == f"http://{first['host']}:8000/api/v1/log?file={file}"
+    assert "eventLogLink" not in shown(site, topology_id, "count")
+
+
 def test_what_a_component_measures_is_shown_where_there_is_some(site: Any, topology_id: str) -> None:
     assert "metrics" not in shown(site, topology_id, "split")
     series = [Series("storm_metric_count_total", {"component": "split", "name": "lines"}, 3)]

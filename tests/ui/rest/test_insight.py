@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storm.metrics.insight_records import BACK_PRESSURE, ExecutorInsight, FailedTuple, Hindrance, WorkerInsight
 from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
+from storm.ui.rest import insight
+
+if TYPE_CHECKING:
+    import pytest
 
 API = "/api/v1/topology"
 
 
-def told(specific: Any, insight: ExecutorInsight, *failures: FailedTuple) -> ExecutorStats:
-    return ExecutorStats({}, {}, specific, insight=insight, failures=failures)
+def told(specific: Any, does: ExecutorInsight, *failures: FailedTuple) -> ExecutorStats:
+    return ExecutorStats({}, {}, specific, insight=does, failures=failures)
 
 
 def beat(site: Any, topology_id: str) -> None:
@@ -62,9 +66,19 @@ def test_what_components_executors_and_workers_do(site: Any, client: Any) -> Non
     ] * 2
 
 
+def test_workers_tell_what_they_take_of_their_hosts(site: Any, topology_id: str, client: Any) -> None:
+    def used() -> list[tuple[Any, Any]]:
+        found = client.get(f"{API}/{topology_id}/insight").json()["workers"]
+        return [(one["usedMem"], one["usedCpu"]) for one in found]
+
+    assert used() == [(None, None)] * 2
+    site.tell_usage(topology_id)
+    assert used() == [(1234.5, 87.6)] * 2
+
+
 def test_failures_of_all_spouts_newest_first(site: Any, client: Any) -> None:
     topology_id = site.run_word_count()
-    assert client.get(f"{API}/{topology_id}/failures").json() == {"failures": []}
+    assert client.get(f"{API}/{topology_id}/failures").json() == {"failures": [], "spoutsLeftOut": 0}
     site.cluster.clock.secs += 3  # what is asked again at once is answered as before
     beat(site, topology_id)
     found = client.get(f"{API}/{topology_id}/failures").json()["failures"]
@@ -75,6 +89,14 @@ def test_failures_of_all_spouts_newest_first(site: Any, client: Any) -> None:
         "2",
         0.5,
     )
+
+
+def test_nimbus_is_asked_for_so_many_spouts_only(site: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    topology_id = site.run_word_count()
+    beat(site, topology_id)
+    monkeypatch.setattr(insight, "SPOUTS_MAX", 0)
+    assert client.get(f"{API}/{topology_id}/failures").json() == {"failures": [], "spoutsLeftOut": 1}
+    assert "getComponentPageInfo" not in site.calls
 
 
 def test_a_worker_that_told_nothing_is_not_known(site: Any, client: Any) -> None:

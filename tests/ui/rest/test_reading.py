@@ -86,5 +86,13 @@ def test_an_owner_without_topologies_has_none(client: Any, topology_id: str) -> 
     assert client.get(f"{API}/owner-resources/nobody").json()["totalTopologies"] == 0
 
 
+def test_an_owners_name_may_hold_slashes(site: Any, client: Any) -> None:
+    site.run_word_count("one", "team/b")
+    for path in ("team/b", "team%2Fb"):
+        found = client.get(f"{API}/owner-resources/{path}").json()
+        assert (found["owner"], [one["name"] for one in found["topologies"]]) == ("team/b", ["one"])
+    assert client.get(f"{API}/owner-resources/").status_code == 404
+
+
 def test_there_is_no_lag_without_kafka(client: Any, topology_id: str) -> None:
     assert client.get(f"{API}/topology/{topology_id}/lag").json() == {}

@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 from storm_rest_contract import PATHS, storm_answer
 
+from storm.cluster.records import DebugOptions
+from storm.metrics.instruments import Histogram
+from storm.metrics.series import Series, components_part, encode
+from storm.nimbus.heartbeats import WorkerBeat
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.shapes import json_schema
 
@@ -61,7 +65,8 @@ def test_storms_own_answers_fit(name: str) -> None:
 
 
 def test_what_does_not_fit_is_seen() -> None:
-    schema = json_schema({"a": "integer", "b": [{"c": "string?"}], "d": {"*": "number"}})
+    schema = json_schema({"a": "integer", "b": [{"c": "string?"}], "d": {"*": "number"}, "f?": "integer"})
+    assert misfits(schema, {"a": 1, "b": [], "d": {}, "f": "x"}) == [".f: 'x' is no ['integer']"]
     assert misfits(schema, {"a": 1, "b": [{"c": None}, {"c": "x"}], "d": {"x": 1, "y": 0.5}}) == []
     assert misfits(schema, {"a": True, "b": [{"c": 1}, {}], "d": {"x": "1"}, "e": 0}) == [
         ".a: True is no ['integer']",
@@ -70,6 +75,26 @@ def test_what_does_not_fit_is_seen() -> None:
         ".d.x: '1' is no ['number']",
         ".e is not in the schema",
     ]
+
+
+def test_the_page_of_a_component_that_is_sampled_and_measures_fits(site: Any, topology_id: str, client: Any) -> None:
+    values = Histogram()
+    values.update(0.5)
+    series = [
+        Series("storm_metric_count_total", {"component": "split", "name": "lines"}, 3),
+        Series("storm_metric_value", {"component": "split", "name": "size", "task": "3"}, 7),
+        Series("storm_metric_seconds", {"component": "split", "name": "db"}, values.read()),
+    ]
+    (node_id, port), executors = next(iter(site.cluster.assignment(topology_id).slot_executors().items()))
+    site.cluster.clock.secs += 1
+    now, told = site.cluster.clock.wall_secs(), components_part(encode([], series))
+    site.cluster.core.record([WorkerBeat(topology_id, frozenset(executors), now, node_id, port, metrics=told)])
+    site.cluster.core.debug("wordcount", "split", DebugOptions(True, 50.0))
+    site.cluster.core.step()
+    answer = client.get(f"/api/v1/topology/{topology_id}/component/split").json()
+    assert {one["kind"] for one in answer["metrics"]} == {"count", "gauge", "timer"}
+    assert "eventLogLink" in answer
+    assert misfits(json_schema(shape_of("/topology/{id}/component/split")), answer) == []
 
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.method == "GET"], ids=lambda one: one.path)

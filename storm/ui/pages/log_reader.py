@@ -1,0 +1,95 @@
+"""How workers' logs are read and searched: by their supervisors, each search by one call for all who look, and never
+waited for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from storm.errors import NotServedError, StormError
+from storm.ui.pages.log_part import TEXT_BYTES_MAX, part
+
+if TYPE_CHECKING:
+    from storm.clock import Clock
+    from storm.thrift.interface import Struct
+    from storm.ui.pages.log_part import Part, Wanted
+    from storm.ui.supervisor_link import SupervisorLink
+
+RECORDS_MAX = 200  # that a supervisor is asked for, and that a page shows
+PATIENCE_SECS = 8.0  # a page does not wait longer; the search goes on, and who asks again finds what it found
+SEARCHING_MAX = 4  # supervisors that are searching at a time; further ones wait
+KEPT_SECS = 5.0  # what was found, for whoever asks for the same again
+
+Supervisor: TypeAlias = tuple[str, int]  # host, port of its Thrift service
+
+
+class Told(NamedTuple):
+    """What a supervisor found, the newest first. `is_cut`: there may be more. `problem`: why nothing is known; empty
+    where all is well.
+    """
+
+    records: tuple[Struct, ...] = ()
+    is_cut: bool = False
+    problem: str = ""
+
+
+class LogReader:
+    """For all pages of one UI. A supervisor searches for one text at a time."""
+
+    def __init__(self, supervisors: SupervisorLink, clock: Clock) -> None:
+        self._supervisors = supervisors
+        self._clock = clock
+        self._free = asyncio.Semaphore(SEARCHING_MAX)
+        self._searches: dict[Supervisor, _Search] = {}
+
+    async def read(self, at: Supervisor, topology_id: str, port: int, wanted: Wanted) -> Part:
+        """Of the log of the worker on `port`. Raises StormError, TopologyNotAliveError where it has none."""
+        host = at[0]
+        found = await self._supervisors.ask(*at, "readWorkerLog", topology_id, host, port, *wanted.asked())
+        return part(wanted, found.data, found.offset, found.size)
+
+    async def search(self, at: Supervisor, topology_id: str, text: str) -> Told:
+        """Of all workers of the topology that have been there. A port of 0: the supervisor is gone."""
+        assert 0 < len(text.encode(errors="replace")) <= TEXT_BYTES_MAX
+        if not at[1]:
+            return Told(problem="the supervisor is gone: nobody can search its logs")
+        self._forget()
+        what, under_way = (topology_id, text), self._searches.get(at)
+        if under_way is not None and under_way.what != what and not under_way.task.done():
+            return Told(problem="the supervisor is searching for something else: ask again in a moment")
+        if under_way is None or under_way.what != what:
+            under_way = self._searches[at] = _Search(what, asyncio.create_task(self._found(at, what)), self._clock)
+        done, _ = await asyncio.wait({under_way.task}, timeout=PATIENCE_SECS)
+        return under_way.task.result() if done else Told(problem="the supervisor is still searching: ask again")
+
+    def _forget(self) -> None:
+        """What was found a while ago."""
+        now = self._clock.now()
+        for at, search in list(self._searches.items()):
+            if search.done_at is not None and now - search.done_at >= KEPT_SECS:
+                del self._searches[at]
+
+    async def _found(self, at: Supervisor, what: tuple[str, str]) -> Told:
+        try:
+            async with self._free:
+                found = await self._supervisors.ask(*at, "searchWorkerLogs", *what, RECORDS_MAX)
+        except NotServedError:
+            return Told(problem="the supervisor cannot search logs: it is of an older release")
+        except StormError as error:
+            return Told(problem=" ".join(str(error).split()))
+        return Told(tuple(found.records), found.is_cut)
+
+
+class _Search:
+    """`what`: topology and text. `done_at`: when the answer came."""
+
+    def __init__(self, what: tuple[str, str], task: asyncio.Task[Told], clock: Clock) -> None:
+        self.what = what
+        self.task = task
+        self.done_at: float | None = None
+        self._clock = clock
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Told]) -> None:
+        self.done_at = self._clock.now()

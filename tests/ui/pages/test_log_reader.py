@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from storm.ui.pages import log_reader
+from storm.ui.pages.log_part import Part, Wanted
+from storm.ui.pages.log_reader import LogReader, Told
+from storm.ui.supervisor_link import SupervisorLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+AT = ("h", 6628)
+
+
+class Supervisor:
+    """Finds its text once `may_answer`."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.began = threading.Event()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        self.calls.append((method, *arguments))
+        self.began.set()
+        assert self.may_answer.wait(30)
+        if method == "readWorkerLog":
+            return SimpleNamespace(data=b"x\n", offset=0, size=2)
+        return SimpleNamespace(records=[arguments[1]], is_cut=False)
+
+    def close(self) -> None:
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.secs = 0.0
+
+    def now(self) -> float:
+        return self.secs
+
+    def wall_secs(self) -> int:
+        return int(self.secs)
+
+    def sleep(self, secs: float) -> None:
+        self.secs += secs
+
+
+def with_reader(use: Callable[[LogReader, Supervisor, Clock], Coroutine[Any, Any, None]]) -> None:
+    async def used() -> None:
+        supervisor, clock = Supervisor(), Clock()
+        link = SupervisorLink(lambda host, port, secs: supervisor)
+        try:
+            await use(LogReader(link, clock), supervisor, clock)
+        finally:
+            supervisor.may_answer.set()
+            link.close()
+
+    asyncio.run(used())
+
+
+def test_many_who_look_for_the_same_cost_one_search_in_a_while() -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        found = await asyncio.gather(*(reader.search(AT, "t-1", "x") for _ in range(9)))
+        assert (set(found), len(supervisor.calls)) == ({Told(("x",))}, 1)
+        clock.secs += log_reader.KEPT_SECS
+        await reader.search(AT, "t-1", "x")
+        assert len(supervisor.calls) == 2
+        assert await reader.search(AT, "t-1", "y") == Told(("y",))
+        assert await reader.search(AT, "t-2", "y") == Told(("y",))
+
+    with_reader(use)
+
+
+def test_a_supervisor_searches_for_one_text_at_a_time_and_is_not_waited_for(monkeypatch: Any) -> None:
+    monkeypatch.setattr(log_reader, "PATIENCE_SECS", 0.0)
+
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        supervisor.may_answer.clear()
+        for _ in range(3):
+            assert "still searching" in (await reader.search(AT, "t-1", "x")).problem
+            assert "something else" in (await reader.search(AT, "t-1", "y")).problem
+            clock.secs += 100
+        await asyncio.to_thread(supervisor.began.wait, 30)
+        assert len(supervisor.calls) == 1
+        supervisor.may_answer.set()
+        monkeypatch.setattr(log_reader, "PATIENCE_SECS", 30.0)
+        assert await reader.search(AT, "t-1", "x") == Told(("x",))
+        assert len(supervisor.calls) == 1
+
+    with_reader(use)
+
+
+def test_only_some_supervisors_search_at_a_time() -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        supervisor.may_answer.clear()
+        count = log_reader.SEARCHING_MAX
+        searches = [asyncio.create_task(reader.search((f"h{i}", 6628), "t-1", "x")) for i in range(2 * count)]
+        await asyncio.to_thread(supervisor.began.wait, 30)
+        assert 0 < len(supervisor.calls) <= count
+        supervisor.may_answer.set()
+        assert [one.problem for one in await asyncio.gather(*searches)] == [""] * 2 * count
+
+    with_reader(use)
+
+
+def test_a_supervisor_that_is_gone_is_not_asked() -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        assert "gone" in (await reader.search(("h", 0), "t-1", "x")).problem
+        assert supervisor.calls == []
+
+    with_reader(use)
+
+
+def test_a_part_is_read_by_one_call() -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        found = await reader.read(AT, "t-1", 6700, Wanted(start=0))
+        assert found == Part((("x\n", False),), 0, 2, 2)
+        assert supervisor.calls == [("readWorkerLog", "t-1", "h", 6700, 0, 65_536)]
+
+    with_reader(use)
