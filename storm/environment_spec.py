@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import PackageError
+from storm.package_rules import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MANIFEST = "STORM-MANIFEST.json"  # its name in a package
 MANIFEST_BYTES_MAX = 8 << 20
+SOURCE_KEY = "source"  # of a manifest: the directory that is a root of modules beside the package's top
 WHEELS = "STORM-WHEELS"  # the directory of wheels in a package
 OWN_PROJECT = "storm-cluster"
 LINES_MAX = 5_000
@@ -94,12 +96,29 @@ def read_manifest(data: bytes) -> EnvironmentSpec | None:
 
     Raises PackageError for a manifest that is not readable.
     """
+    plain = _read(data).get("environment")
+    return None if plain is None else from_plain(plain)
+
+
+def read_source(data: bytes) -> str:
+    """The directory of the package that a manifest says modules are found in, beside the package's top; "": none.
+
+    Raises PackageError as above, and for one that is not in the package.
+    """
+    source = _read(data).get(SOURCE_KEY, "")
+    if not isinstance(source, str):
+        raise PackageError(f"the {SOURCE_KEY} of its manifest is {source!r:.50}, which is no directory")
+    if source:
+        check_name(source)
+    return source
+
+
+def _read(data: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise PackageError(f"its manifest is not readable: {error}") from None
-    plain = manifest.get("environment") if isinstance(manifest, dict) else None
-    return None if plain is None else from_plain(plain)
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:

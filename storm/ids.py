@@ -11,6 +11,11 @@ StreamId: TypeAlias = str
 TaskId: TypeAlias = int  # 1.. within a topology; SYSTEM_TASK for the worker itself
 
 
+def topology_name(topology_id: TopologyId) -> str:
+    """The name in an id; a text that is none is its own."""
+    return topology_id.rsplit("-", 2)[0]
+
+
 class ExecutorId(NamedTuple):
     """The tasks `start_task`..`end_task`, both included, all of one component."""
 
@@ -44,7 +49,6 @@ SYSTEM_EXECUTOR = ExecutorId(SYSTEM_TASK, SYSTEM_TASK)
 
 TICK_STREAM: StreamId = "__tick"
 METRICS_STREAM: StreamId = "__metrics"
-METRICS_TICK_STREAM: StreamId = "__metrics_tick"
 SYSTEM_STREAM: StreamId = "__system"
 ACKER_INIT_STREAM: StreamId = "__ack_init"
 ACKER_ACK_STREAM: StreamId = "__ack_ack"

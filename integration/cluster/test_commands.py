@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-from cluster_site import STORM, environment, free_ports, run
+from cluster_site import STORM, environment, free_ports, run, wait_until
 
 from storm import hot_path
 
@@ -199,7 +199,20 @@ def test_dev_runs_topologies_and_leaves_no_process(
     words = ["-c", f"ledger.dir={tmp_path}/ledger", "-c", "topology.workers=3"]
     done = run([*STORM, "submit", str(topologies / "ledger.py"), "--name", "first", "--json", *words], env)
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["workers"]) == 3
+    submitted = json.loads(done.stdout)
+    assert len(submitted["workers"]) == 3
+
+    def links() -> list[str]:
+        """To the logs of all daemons and workers; empty as long as one is not known."""
+        api = f"{address}api/v1"
+        found = [one["nimbusLogLink"] for one in httpx.get(f"{api}/nimbus/summary").json()["nimbuses"]]
+        found += [one["logLink"] for one in httpx.get(f"{api}/supervisor/summary").json()["supervisors"]]
+        workers = httpx.get(f"{api}/topology/{submitted['id']}").json()["workers"]
+        return [] if "" in found else found + [one["workerLogLink"] for one in workers]
+
+    logs = wait_until(links, "supervisors have told of their log viewers", 30)
+    answers = {link: httpx.get(link, headers={"accept": "text/html"}, timeout=30).status_code for link in logs}
+    assert list(answers.values()) == [200] * (1 + 2 + 3), answers
 
     started = processes_of(tmp_path)
     assert len(started) == 1 + 1 + 1 + 2 + 1 + 3  # itself, ZooKeeper, Nimbus, supervisors, the UI, workers

@@ -44,6 +44,37 @@ topology = builder.create_topology()
 """
 
 
+SOURCE_PROJECT = {
+    "src/{name}/__init__.py": "",
+    "src/{name}/reports.py": """
+from pathlib import Path
+from storm import BasicBolt
+
+class Report(BasicBolt):
+    def prepare(self, conf, context, collector):
+        from {name}.late import WORD  # not before it runs
+
+        at = Path(__file__).relative_to(context.code_dir)
+        Path(conf["report.dir"], str(context.task_id)).write_text(f"{{WORD}} {{at}}")
+
+    def execute(self, tup):
+        pass
+""",
+    "src/{name}/late.py": "WORD = 'found'",
+    "src/{name}/flow.py": """
+from storm import TopologyBuilder
+from storm.testing import FixedTupleSpout
+from .reports import Report
+
+builder = TopologyBuilder()
+builder.set_spout("numbers", FixedTupleSpout([[1]], ["number"]))
+builder.set_bolt("report", Report(), 3).shuffle_grouping("numbers")
+topology = builder.create_topology()
+""",
+    "pyproject.toml": '[tool.storm]\ntopology = "src/{name}/flow.py"\n',
+}
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project that needs colours 2.0, which needs shades; both are wheels in `wheels` beside it."""
@@ -99,6 +130,18 @@ def test_a_dependency_that_no_host_has_is_there_in_every_worker_and_built_once_a
         os.kill(pid, signal.SIGKILL)
     cluster.wait(lambda: len(os.listdir(tmp_path / "first")) == 6, "every bolt is prepared again")
     assert environments(cluster) == built
+
+
+def test_packages_in_a_src_directory_are_found_in_every_worker(cluster: ClusterSite, tmp_path: Path) -> None:
+    package = f"shop_{tmp_path.name.replace('-', '_')}"
+    for name, text in SOURCE_PROJECT.items():
+        path = tmp_path / "project" / name.format(name=package)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.format(name=package))
+    submit(cluster, tmp_path / "project", "source", tmp_path / "reports")
+    cluster.wait(lambda: len(os.listdir(tmp_path / "reports")) == 3, "every bolt is prepared")
+    said = {report.read_text() for report in (tmp_path / "reports").iterdir()}
+    assert said == {f"found src/{package}/reports.py"}
 
 
 def test_what_cannot_be_installed_is_said_with_its_host_and_nothing_is_left(

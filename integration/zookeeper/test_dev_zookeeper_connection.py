@@ -10,12 +10,12 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from embedded_zookeeper import EmbeddedServer
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
 from zookeeper_raw_client import RawClient
 
 from storm.dev_zookeeper.options import DevZooKeeperOptions
-from storm.dev_zookeeper.server import EmbeddedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

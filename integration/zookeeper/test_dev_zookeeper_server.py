@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from embedded_zookeeper import EmbeddedServer
 from kazoo.client import KazooClient
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
@@ -19,7 +20,6 @@ from storm.dev_zookeeper.database import Database
 from storm.dev_zookeeper.options import DevZooKeeperOptions
 from storm.dev_zookeeper.server import (
     NOTES_PER_TICK,
-    EmbeddedServer,
     MemoryJournal,
     Server,
     make_server,

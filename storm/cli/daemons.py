@@ -53,8 +53,8 @@ def supervisor(settings: Settings) -> int:
 
     log_to_stderr()
     open_files.raise_limit()
-    with beside_supervisor(settings):
-        return run(settings)
+    with beside_supervisor(settings) as log_viewer:
+        return run(settings, log_viewer=log_viewer)
 
 
 @click.command()
@@ -67,6 +67,7 @@ def ui(settings: Settings) -> int:
     from storm.ui.daemon import run
 
     log_to_stderr()
+    open_files.raise_limit()
     return run(settings)
 
 
@@ -81,6 +82,7 @@ def logviewer(settings: Settings) -> int:
     from storm.logviewer.daemon import run
 
     log_to_stderr()
+    open_files.raise_limit()
     return run(settings)
 
 

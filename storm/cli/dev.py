@@ -53,7 +53,8 @@ ONLY_BY_COMMAND = ("storm.security.insecure", "ui.host", "logviewer.host", "stor
 @with_settings
 def dev(settings: Settings, **options: Any) -> int:
     """Start ZooKeeper (the embedded one), Nimbus, supervisors and the UI on this machine, until Ctrl-C."""
-    from storm.cli.dev_cluster import DevCluster, interrupt_on_signals
+    from storm.cli.dev_cluster import DevCluster
+    from storm.cli.interrupts import interrupt_on_signals
     from storm.clock import SystemClock
 
     clock = SystemClock()

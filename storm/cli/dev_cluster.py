@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from storm.cli.interrupts import ENDING_SIGNALS
 from storm.config.addresses import joined
 from storm.config.loading import keys_by_variable
 from storm.config.settings import EVERY_ADDRESS, EVERY_IPV4_ADDRESS
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storm.clock import Clock
+    from storm.thrift.nimbus_client import NimbusClient
 
 READY_SECS = 30.0
 STOP_SECS = 10.0
@@ -37,7 +39,6 @@ RESTARTS_MAX = 5  # in a row, each within a minute of its start
 LOG_LINES = 15
 PORT_MAX = 65_535
 EVERYWHERE = (EVERY_ADDRESS, EVERY_IPV4_ADDRESS)
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 UI_HINT = "`storm dev --ui-port N` gives the UI another port, `storm dev --no-ui` does without it"
 
 
@@ -82,6 +83,10 @@ class DevPlan:
         """The worker ports of the i-th supervisor, from 0."""
         first = self.first_slot + supervisor * self.slots
         return list(range(first, first + self.slots))
+
+    def log_dir(self, supervisor: int) -> Path:
+        """Of the i-th supervisor, from 0: its workers' logs."""
+        return self.directory / f"supervisor-{supervisor + 1}" / "logs"
 
     def shared_settings(self) -> dict[str, Any]:
         """What every daemon and every command is told."""
@@ -190,7 +195,7 @@ class DevCluster:
         directory = self.plan.directory / f"supervisor-{i + 1}"
         return {
             "storm.local.dir": str(directory),
-            "storm.log.dir": str(directory / "logs"),
+            "storm.log.dir": str(self.plan.log_dir(i)),
             "supervisor.thrift.port": self.plan.supervisor_port + i,
             "supervisor.slots.ports": self.plan.slot_ports(i),
             "logviewer.port": self.plan.logviewer_port + i,
@@ -235,6 +240,22 @@ class DevCluster:
             raise StormError(f"cannot write {self.config_file}: {error.strerror}") from None
         for daemon in self.daemons:
             daemon.start(self._clock.now())
+        self._show_logs()
+
+    def _show_logs(self) -> None:
+        """Log viewers read the directory of their own supervisor: there the daemons' logs get a second name, in that of
+        the first one also Nimbus's and others'. Where the file system allows none, they are not seen in a browser.
+        """
+        for i, supervisor in enumerate(self.supervisors):
+            shown = {"supervisor": supervisor}
+            if i == 0:
+                shown |= {daemon.name: daemon for daemon in self.daemons if daemon not in self.supervisors}
+            directory = self.plan.log_dir(i)
+            for name, daemon in shown.items():
+                with contextlib.suppress(OSError):
+                    directory.mkdir(parents=True, exist_ok=True)
+                    (directory / f"{name}.log").unlink(missing_ok=True)
+                    (directory / f"{name}.log").hardlink_to(daemon.log)
 
     def wait_ready(self) -> None:
         """Return when Nimbus leads, every supervisor is registered and the UI answers, or has ended.
@@ -254,15 +275,19 @@ class DevCluster:
                 raise StormError(f"the cluster is not up after {READY_SECS:.0f} s; see {logs}")
             self._clock.sleep(0.05)
 
-    def _is_ready(self) -> bool:
+    def connect_nimbus(self, timeout_secs: float) -> NimbusClient:
+        """By the plan, whatever is configured on this machine."""
         from storm.thrift.nimbus_client import NimbusClient
 
+        return NimbusClient(["127.0.0.1"], self.plan.nimbus_port, timeout_secs)
+
+    def _is_ready(self) -> bool:
         if _is_free(self.plan.nimbus_port):
             return False
         if self.ui is not None and self.ui.ended() is None and _is_free(self.plan.ui_port or 0):
             return False
         try:
-            with NimbusClient(["127.0.0.1"], self.plan.nimbus_port, 2.0) as nimbus:
+            with self.connect_nimbus(2.0) as nimbus:
                 return len(nimbus.call("getClusterInfo").supervisors) == len(self.supervisors)
         except StormError:
             return False
@@ -343,20 +368,6 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """For daemons: what was set for this machine's commands is in the plan, and would win over the cluster's file."""
     found = setting_variables(environ)
     return {name: value for name, value in environ.items() if name not in found}
-
-
-def interrupt_on_signals() -> None:
-    """From now on SIGTERM, and SIGHUP of a terminal that is closed, raise KeyboardInterrupt as Ctrl-C does.
-
-    Else the daemons, which are in sessions of their own, would run on. `nohup` has SIGHUP ignored, and it stays so.
-    """
-    for number in ENDING_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def overrides(settings: Mapping[str, Any]) -> list[str]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from storm.cli.options import connect_nimbus
 from storm.clock import SystemClock, wall_millis
 from storm.config.addresses import joined, split
-from storm.errors import NotLeaderError, NotServedError, StormError
+from storm.errors import NotLeaderError, NotServedError, StormError, UnknownHostError
+from storm.hosts.checks import DONE_WITHOUT, LOGVIEWER_PORT
 from storm.hosts.cluster_facts import (
     ClusterFacts,
     DaemonFacts,
@@ -21,12 +23,13 @@ from storm.hosts.cluster_facts import (
     PortUse,
     SupervisorView,
     TopologyView,
+    Unreachable,
     ZooKeeperServer,
 )
 from storm.hosts.report import RESOLVE_SECS, host_report
 from storm.thrift.client import ThriftClient
 from storm.thrift.host_convert import host_report_from_thrift
-from storm.thrift.nimbus_client import NimbusClient, parse_address
+from storm.thrift.nimbus_client import parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
+    from storm.thrift.nimbus_client import NimbusClient
 
 ANSWER_SECS = 3.0  # of ZooKeeper, and of a seed
 LEADER_SECS = 5.0  # of the leader, which looks over all topologies for one of the answers
@@ -47,12 +51,13 @@ PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 def gather(settings: Settings) -> Facts:
     """Everything, in as long as the slowest of the hosts takes. What does not answer is a fact too."""
-    seeds = {seed: _seed_problem(seed, settings["nimbus.thrift.port"]) for seed in settings["nimbus.seeds"]}
-    cluster, daemons, problem = _ask_cluster(settings) if "" in seeds.values() else (None, (), "no seed answers")
-    # Nobody needs to reach a machine that only submits.
-    names = sorted({daemon.host for daemon in daemons}) or [settings.advertised_host]
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
         servers = pool.map(ask_zookeeper, settings.zookeeper_servers)
+        seeds = _seed_problems(settings, pool)
+        none = (None, (), "no seed answers")
+        cluster, daemons, problem = _ask_cluster(settings, pool) if "" in seeds.values() else none
+        # Nobody needs to reach a machine that only submits.
+        names = sorted({daemon.host for daemon in daemons}) or [settings.advertised_host]
         asked = pool.map(lambda daemon: ask_daemon(daemon, names), daemons)
         return Facts(
             here=_here(settings, names),
@@ -103,9 +108,11 @@ def ask_daemon(daemon: DaemonFacts, names: Sequence[str]) -> DaemonFacts:
             received = wall_millis()
             report = host_report_from_thrift(client.call("getHostReport", list(names)))
     except NotServedError:
-        return replace(daemon, problem="it does not tell of its host")
+        return replace(daemon, unreachable=Unreachable.OLD_RELEASE, problem="it does not tell of its host")
     except StormError as error:
-        return replace(daemon, problem=str(error).removeprefix(f"{joined(daemon.host, daemon.port)}: "))
+        why = Unreachable.UNKNOWN_HOST if isinstance(error, UnknownHostError) else Unreachable.NO_ANSWER
+        text = str(error).removeprefix(f"{joined(daemon.host, daemon.port)}: ")
+        return replace(daemon, unreachable=why, problem=text)
     offset = quick.time_millis - (sent + received) / 2
     return replace(daemon, report=report, offset_secs=offset / 1000, offset_error_secs=(received - sent) / 2000)
 
@@ -115,8 +122,9 @@ def port_uses(settings: Settings) -> Iterator[PortUse]:
     wanted: dict[int, str] = {settings["nimbus.thrift.port"]: "nimbus.thrift.port"}
     wanted[settings["supervisor.thrift.port"]] = "supervisor.thrift.port"
     wanted.update(dict.fromkeys(settings["supervisor.slots.ports"], "supervisor.slots.ports"))
-    if settings["logviewer.embedded"]:
-        wanted.setdefault(settings["logviewer.port"], "logviewer.port")
+    for setting in DONE_WITHOUT:
+        if settings[setting] and (setting != LOGVIEWER_PORT or settings["logviewer.embedded"]):
+            wanted.setdefault(settings[setting], setting)
     wanted.pop(0, None)  # any free one
     holders = _holders(set(wanted))
     for port, setting in sorted(wanted.items()):
@@ -151,6 +159,11 @@ def _described(pid: int) -> tuple[str, bool | None]:
     return f"process {pid} ({' '.join(words)[:60]})", False
 
 
+def _seed_problems(settings: Settings, pool: ThreadPoolExecutor) -> dict[str, str]:
+    seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
+    return dict(zip(seeds, pool.map(lambda seed: _seed_problem(seed, port), seeds), strict=True))
+
+
 def _seed_problem(seed: str, port: int) -> str:
     """What is wrong with it; empty: it answers, whether or not it leads."""
     try:
@@ -164,17 +177,19 @@ def _seed_problem(seed: str, port: int) -> str:
     return ""
 
 
-def _ask_cluster(settings: Settings) -> tuple[ClusterFacts | None, tuple[DaemonFacts, ...], str]:
+def _ask_cluster(
+    settings: Settings, pool: ThreadPoolExecutor
+) -> tuple[ClusterFacts | None, tuple[DaemonFacts, ...], str]:
     """What the leader sees, the daemons that it knows, and why they are not known."""
     try:
-        with NimbusClient(
-            settings["nimbus.seeds"], settings["nimbus.thrift.port"], LEADER_SECS, leader_wait_secs=LEADER_SECS
-        ) as nimbus:
+        with connect_nimbus(settings, LEADER_SECS, LEADER_SECS) as nimbus:
             leader = nimbus.call("getLeader")
             summary = nimbus.call("getClusterInfo")
-            troubles = {each.id: _trouble(nimbus, each) for each in summary.topologies}
     except StormError as error:
         return None, (), str(error)
+    shares = [summary.topologies[first::ASKED_AT_ONCE] for first in range(ASKED_AT_ONCE)]
+    found = pool.map(lambda share: _troubles(settings, share), shares)
+    troubles = {topology_id: text for told in found for topology_id, text in told.items()}
     drained_ids = {each.supervisor_id for each in summary.drained or []}
 
     def drained(supervisor: Any) -> str:
@@ -192,6 +207,12 @@ def _ask_cluster(settings: Settings) -> tuple[ClusterFacts | None, tuple[DaemonF
         topologies=tuple(TopologyView(each.name, each.status, troubles[each.id]) for each in summary.topologies),
     )
     return cluster, tuple(daemons), ""
+
+
+def _troubles(settings: Settings, topologies: Sequence[Any]) -> dict[str, str]:
+    """{id: trouble}, by a connection of its own: one belongs to one thread."""
+    with connect_nimbus(settings, LEADER_SECS, LEADER_SECS) as nimbus:
+        return {each.id: _trouble(nimbus, each) for each in topologies}
 
 
 def _trouble(nimbus: NimbusClient, topology: Any) -> str:

@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.logs import (
-    FOLLOW_SECS,
-    LOOK,
-    LOOK_SECS,
-    NOT_KNOWN,
-    Complaints,
-    LogReader,
-    LogSource,
-    log_sources,
-    supervisor_of,
-)
 from storm.cli.options import NIMBUS_TIMEOUT_SECS, as_json, connect_nimbus, with_settings
 from storm.cli.output import printable
+from storm.cli.worker_files import LogReader, LogSource, WorkerFiles, log_sources, supervisor_of
 from storm.errors import NotServedError, StormError, TopologyNotAliveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from storm.clock import Clock
     from storm.config.settings import Settings
@@ -47,7 +37,7 @@ if TYPE_CHECKING:
 def debug(settings: Settings, name: str, component: str | None, percent: float, off: bool) -> None:
     """Sample the tuples that the components of topology NAME emit, or only COMPONENT; `storm events` shows them.
 
-    Each worker keeps at most 100 samples a second. Tuples on direct streams are not sampled.
+    Each worker keeps at most 100 samples a second.
     """
     with connect_nimbus(settings) as nimbus:
         nimbus.call("debug", name, component or "", not off, percent)
@@ -99,65 +89,23 @@ def events(settings: Settings, name: str, component: str | None, follow: bool, l
 
     # Who follows goes on without an answer; who does not can wait for it.
     with connect_nimbus(settings, leader_wait_secs=0.0 if follow else None) as nimbus:
-        reading = EventReading(
+        files = event_files(
             lambda: log_sources(nimbus, name, component), lambda source: open_events(source, lines), SystemClock()
         )
-        for found in reading.follow():
+        for found in files.rounds():
             for source, read in found:
                 for line in event_lines(read, source.label, component, as_json):
                     click.echo(line)
             if not follow:
                 break
-        return 1 if not follow and reading.knows_none() else 0
+        return 1 if not follow and files.knows_none() else 0
 
 
-class EventReading:
-    """Reads the samples of a topology's workers; whom it cannot ask it tells of, and goes on with the others."""
-
-    def __init__(
-        self, look: Callable[[], list[LogSource]], opened: Callable[[LogSource], EventReader], clock: Clock
-    ) -> None:
-        """`look` asks which workers there are."""
-        self._look = look
-        self._opened = opened
-        self._clock = clock
-        self._complaints = Complaints(clock)
-        self._readers: dict[LogSource, EventReader] = {}
-
-    def follow(self) -> Iterator[list[tuple[LogSource, list[str]]]]:
-        """What there is, and then what is added, for ever. Raises StormError where the first look fails."""
-        self._have(self._look())
-        look_at = self._clock.now() + LOOK_SECS
-        while True:
-            yield self._read()
-            self._clock.sleep(FOLLOW_SECS)
-            if self._clock.now() >= look_at:  # workers come and go
-                try:
-                    self._have(self._look())
-                    self._complaints.forget(LOOK)
-                except StormError as error:
-                    self._complaints.tell(LOOK, NOT_KNOWN, error)
-                look_at = self._clock.now() + LOOK_SECS
-
-    def knows_none(self) -> bool:
-        """Whether nobody at all could be asked."""
-        return self._complaints.are_of(self._readers)
-
-    def _have(self, sources: Iterable[LogSource]) -> None:
-        self._readers = {source: self._readers.get(source) or self._opened(source) for source in sources}
-
-    def _read(self) -> list[tuple[LogSource, list[str]]]:
-        found = []
-        for source, reader in self._readers.items():
-            if not self._complaints.may_ask(source):
-                continue
-            try:
-                found.append((source, reader.more()))
-            except StormError as error:
-                self._complaints.tell(source, f"the samples of {source.label} cannot be read", error)
-            else:
-                self._complaints.forget(source)
-        return found
+def event_files(
+    look: Callable[[], list[LogSource]], opened: Callable[[LogSource], EventReader], clock: Clock
+) -> WorkerFiles[EventReader, list[str]]:
+    """The samples of the workers that `look` names."""
+    return WorkerFiles("the samples", look, opened, EventReader.more, clock)
 
 
 def open_events(source: LogSource, lines: int) -> EventReader:

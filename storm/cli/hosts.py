@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from storm.thrift.nimbus_client import NimbusClient
 
 LOOK_SECS = 1.0  # between two looks at what is left on a host that is drained
+HERE = "The supervisor of this machine, by its storm.local.dir, or supervisor/ in it, where systemd's unit has it."
 UNSEEN_SECS = 60.0  # how long a supervisor is waited for that Nimbus does not see: a restart is over by then
 
 
@@ -50,10 +50,15 @@ def hosts(settings: Settings, as_json: bool) -> None:
     elif not rows:
         click.echo("Nimbus sees no supervisor; `storm supervisor` starts one, `storm doctor` says more")
     else:
-        head = ["host", "state", "slots", "used", "running", "uptime", "version", "tags", "id"]
-        click.echo(table(head, [[_cell(name, row[name]) for name in head] for row in rows]))
+        click.echo(host_table(rows))
     for line in illness_lines(rows) if not as_json else ():
         click.echo(f"\n{line}")
+
+
+def host_table(rows: list[dict[str, Any]]) -> str:
+    """For people. Memory is in MB, CPU in percent of a core."""
+    head = ["host", "state", "slots", "used", "running", "uptime", "memory", "cpu", "version", "tags", "id"]
+    return table(head, [[_cell(name, row) for name in head] for row in rows])
 
 
 def illness_lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -62,15 +67,32 @@ def illness_lines(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{row['host']} is ill, and has ended its workers: {printable(row['illness'])}" for row in ill]
 
 
-def _cell(name: str, value: Any) -> object:
+def _cell(name: str, row: dict[str, Any]) -> object:
+    if name == "memory":
+        return _used(row["used_mem"], row["total_mem"], " MB")
+    if name == "cpu":
+        return _used(row["used_cpu"], row["total_cpu"], " %")
+    value = row[name]
     if name == "uptime":
         return None if value is None else duration(value)
     return (", ".join(value) or None) if isinstance(value, list) else value
 
 
+def _used(used: float | None, total: float | None, unit: str) -> str | None:
+    """What workers use of what there is, as far as both are told."""
+    if used is None and total is None:
+        return None
+    known = "-" if used is None else f"{used:,.0f}"
+    return f"{known}{unit}" if total is None else f"{known} of {total:,.0f}{unit}"
+
+
 def host_rows(cluster: Any) -> list[dict[str, Any]]:
-    """A row for each supervisor of a ClusterSummary, and for each drained one that is gone."""
+    """A row for each supervisor of a ClusterSummary, and for each drained one that is gone.
+
+    What its workers use, and what there is, is in MB and in percent of a core; None where it does not tell.
+    """
     from storm.scheduler.tags import tags_of
+    from storm.ui.rest.supervisors import resources
 
     drained = {each.supervisor_id: each for each in cluster.drained or []}
     rows = [
@@ -81,6 +103,10 @@ def host_rows(cluster: Any) -> list[dict[str, Any]]:
             "used": each.num_used_workers,
             "running": each.num_running_workers,
             "uptime": each.uptime_secs,
+            "used_mem": each.used_mem,
+            "total_mem": resources(each).total_mem or None,
+            "used_cpu": each.used_cpu,
+            "total_cpu": resources(each).total_cpu or None,
             "version": each.version,
             "tags": sorted(tags_of(each.scheduler_meta or {})),
             "id": each.supervisor_id,
@@ -88,7 +114,8 @@ def host_rows(cluster: Any) -> list[dict[str, Any]]:
         }
         for each in cluster.supervisors
     ]
-    gone = dict.fromkeys(("slots", "used", "running", "uptime", "version"))
+    told = ("slots", "used", "running", "uptime", "used_mem", "total_mem", "used_cpu", "total_cpu", "version")
+    gone = dict.fromkeys(told)
     rows += [
         {"host": each.host, "state": "drained, gone", **gone, "tags": [], "id": each.supervisor_id, "illness": ""}
         for each in drained.values()
@@ -116,7 +143,7 @@ def drained_lines(cluster: Any) -> list[str]:
 
 @click.command("drain")
 @click.argument("host", required=False)
-@click.option("--here", is_flag=True, help="The supervisor of this machine, by its storm.local.dir.")
+@click.option("--here", is_flag=True, help=HERE)
 @wait_before("moving executors")
 @click.option("--no-wait", is_flag=True, help="Return at once; `storm hosts` shows when it is empty.")
 @click.option("--timeout", "timeout_secs", type=click.IntRange(min=1), help="Give up waiting after so many seconds.")
@@ -185,25 +212,19 @@ def left_on(cluster: Any, node_ids: set[str]) -> Left:
     """What a ClusterSummary tells of these supervisors."""
     there = [each for each in cluster.supervisors if each.supervisor_id in node_ids]
     workers = sum(max(each.num_used_workers, each.num_running_workers or 0) for each in there)
-    hosts = {each.host for each in there}
     troubles = [
         f"{each.name}: {each.sched_status}"
         for each in cluster.topologies
-        if each.sched_status and any(_names(each.sched_status, host) for host in hosts)
+        if each.sched_status and not node_ids.isdisjoint(each.leaving_supervisors or ())
     ]
     names = {each.supervisor_id: f"{each.host} ({each.supervisor_id})" for each in cluster.drained or []}
     unseen = node_ids - {each.supervisor_id for each in there}
     return Left(workers, tuple(troubles), tuple(sorted(names.get(each, each) for each in unseen)))
 
 
-def _names(text: str, host: str) -> bool:
-    """Whether `text` has the name of this host, and not only in that of another: "h1" is not in "h10" or "h1.east"."""
-    return re.search(rf"(?<![\w.:-]){re.escape(host)}(?![\w-]|\.\w)", text) is not None
-
-
 @click.command("undrain")
 @click.argument("host", required=False)
-@click.option("--here", is_flag=True, help="The supervisor of this machine, by its storm.local.dir.")
+@click.option("--here", is_flag=True, help=HERE)
 @with_settings
 def undrain(settings: Settings, host: str | None, here: bool) -> None:
     """Let HOST, a host's name or a supervisor's id, be used again.
@@ -222,13 +243,33 @@ def _host(settings: Settings, host: str | None, here: bool) -> str:
         raise click.UsageError("name a HOST, or this machine's supervisor by --here")
     if host is not None:
         return host
+    return node_id_here(Path(settings["storm.local.dir"]))
+
+
+def node_id_here(local_dir: Path) -> str:
+    """The id of the supervisor that has run in this directory, or in its own one below it, where the unit of systemd
+    has it. Raises StormError that says where it was looked for.
+    """
     from storm.supervisor.home import node_id_file
 
-    path = node_id_file(Path(settings["storm.local.dir"]) / "supervisor")
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
+    found: dict[str, Path] = {}
+    problems = []
+    for path in (node_id_file(each / "supervisor") for each in (local_dir, local_dir / "supervisor")):
+        try:
+            node_id = path.read_bytes().decode("ascii", "replace").strip()
+        except OSError as error:
+            problems.append(f"{path} ({error.strerror})")
+            continue
+        if node_id:
+            found[node_id] = path
+        else:
+            problems.append(f"{path} (it is empty)")
+    if not found:
         raise StormError(
-            f"{path} does not tell this machine's supervisor ({error}): give its storm.local.dir by --config or -c, "
-            "or name the host."
-        ) from None
+            f"this machine's supervisor is not known. Looked for: {', '.join(problems)}. Run this as a user that may "
+            "read these, give its storm.local.dir by --config or -c, or name the host."
+        )
+    if len(found) > 1:
+        ids = ", ".join(f"{node_id} (by {path})" for node_id, path in found.items())
+        raise StormError(f"two supervisors have run on this machine: {ids}. Name one by its id.")
+    return next(iter(found))

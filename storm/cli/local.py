@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from storm.cli.interrupts import interrupt_on_signals
 from storm.cli.options import with_settings
 from storm.cli.output import printable
 from storm.ids import SYSTEM_COMPONENT
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from storm.local.local_cluster import LocalCluster
 
 NAME = "local"
+# Of loggers: how a cluster in this process does its work is told in dozens of lines, which nobody asked for here.
+LEVELS = {"": logging.INFO, "storm": logging.WARNING, "storm.examples": logging.INFO}
 
 
 @click.command()
@@ -30,29 +35,60 @@ NAME = "local"
 def local(settings: Settings, path: Path, args: tuple[str, ...], seconds: float | None, every: float) -> int:
     """Run the topology of FILE_OR_DIR in this process, without any daemon, and show its figures.
 
-    Errors are told on standard error, and it goes on. Exit code 1 if a worker died, as of what a component raised.
+    Errors and log lines, from INFO on, are told on standard error, and it goes on. Exit code 1 if a worker died, as of
+    what a component raised.
     """
     from storm.cli.status import component_table
     from storm.cli.submit import conf_overrides
     from storm.client.topology_file import load_topology
     from storm.local.local_cluster import LocalCluster
 
-    loaded = load_topology(path, conf_overrides(settings), args)
-    signal.signal(signal.SIGTERM, _interrupt)
-    own = {key: settings[key] for key in settings if key.startswith("topology.") and settings.origin(key) != "default"}
-    with LocalCluster(slots=max(4, int(loaded.conf.get("topology.workers", 1))), settings=own) as cluster:
-        cluster.submit(NAME, loaded.topology, loaded.conf)
-        told: dict[str, list[str]] = {}
-        try:
-            for secs in _looks(seconds, every):
-                click.echo(f"after {secs:.0f} s\n{component_table(cluster.page(NAME))}\n")
-                told = _tell_errors(cluster, told)
-        except KeyboardInterrupt:
-            click.echo()
-        has_failed = cluster.is_failing()
-        told = _tell_errors(cluster, told)
-        cluster.kill(NAME)
+    with _logging_to_stderr():
+        loaded = load_topology(path, conf_overrides(settings), args)
+        sys.path[:0] = map(str, loaded.module_roots)  # for what its components import when they run
+        interrupt_on_signals()
+        own = {
+            key: settings[key] for key in settings if key.startswith("topology.") and settings.origin(key) != "default"
+        }
+        with LocalCluster(slots=max(4, int(loaded.conf.get("topology.workers", 1))), settings=own) as cluster:
+            cluster.submit(NAME, loaded.topology, loaded.conf)
+            told: dict[str, list[str]] = {}
+            try:
+                for secs in _looks(seconds, every):
+                    click.echo(f"after {secs:.0f} s\n{component_table(cluster.page(NAME))}\n")
+                    told = _tell_errors(cluster, told)
+            except KeyboardInterrupt:
+                click.echo()
+            has_failed = cluster.is_failing()
+            told = _tell_errors(cluster, told)
+            cluster.kill(NAME)
     return 1 if has_failed or SYSTEM_COMPONENT in told else 0  # it has those of workers that died
+
+
+class _PrintableFormatter(logging.Formatter):
+    """As daemons' lines are, for a terminal: what users log does nothing to it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True, colours=True)
+
+
+@contextlib.contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    """As in a worker, the root logger is set up before the user's code is imported."""
+    from storm.cli.daemons import LOG_FORMAT
+
+    root, handler = logging.getLogger(), logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter(LOG_FORMAT))
+    root.addHandler(handler)
+    before = {name: logging.getLogger(name).level for name in LEVELS}
+    for name, level in LEVELS.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _tell_errors(cluster: LocalCluster, told: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -70,10 +106,6 @@ def new_error_lines(errors: Mapping[str, Sequence[str]], told: Mapping[str, Sequ
         for text in reversed(found)
         if text not in told.get(component, ())
     ]
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _looks(seconds: float | None, every: float) -> Iterator[float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from storm.level_names import NUMBERS
+
 if TYPE_CHECKING:
     import re
     from collections.abc import Hashable, Iterable, Sequence
@@ -13,10 +15,7 @@ if TYPE_CHECKING:
 
 # A later look may bring an earlier record of another worker: two looks at logs (`logs.FOLLOW_SECS`), and a little.
 WAIT_SECS = 1.2
-# logging's, and log4j's, which other formats may have.
-LEVELS = {
-    "ALL": 1, "TRACE": 5, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50, "CRITICAL": 50,
-}  # fmt: skip
+LEVELS = {name: number for name, number in NUMBERS.items() if name != "OFF"}  # which no record has
 
 
 class Choice(NamedTuple):

@@ -14,7 +14,7 @@ from storm.errors import StormError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storm.cli.logs import LogSource
+    from storm.cli.worker_files import LogSource
     from storm.config.settings import Settings
 
 SECS_MAX = 300  # a supervisor's limit
@@ -125,14 +125,14 @@ def chosen(sources: list[LogSource], worker: str | None) -> LogSource:
 
 
 def _sources(settings: Settings, name: str, component: str | None) -> list[LogSource]:
-    from storm.cli.logs import log_sources
+    from storm.cli.worker_files import log_sources
 
     with connect_nimbus(settings) as nimbus:
         return log_sources(nimbus, name, component)
 
 
 def _ask(source: LogSource, timeout_secs: float, method: str, *arguments: object) -> object:
-    from storm.cli.logs import supervisor_of
+    from storm.cli.worker_files import supervisor_of
 
     with contextlib.closing(supervisor_of(source, timeout_secs)) as supervisor:
         return supervisor.call(method, source.topology_id, source.port, *arguments)

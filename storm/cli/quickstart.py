@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base, interrupt_on_signals
+from storm.cli.dev_cluster import DevCluster, DevPlan, free_port, free_port_base
+from storm.cli.interrupts import interrupt_on_signals
 from storm.cli.main import run
-from storm.cli.options import read_settings
 from storm.cli.output import Steps
 from storm.cli.version import what_runs
 from storm.clock import SystemClock
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "quickstart"
 DRAIN_SECS = 60.0
+NIMBUS_TIMEOUT_SECS = 30.0  # for a machine that is busy with the start
 REFRESH_SECS = 1.0
 UI_PORT = 8080  # or the next that is free
 LEADING_WORDS = 6
@@ -70,8 +71,8 @@ def quickstart(seconds: float | None, check: bool, text: Path | None, workers: i
             cluster.start()
             cluster.wait_ready()
             steps.done(f"on ports {cluster.plan.zookeeper_port} and {cluster.plan.nimbus_port}, with 4 worker slots")
-            with _connect(cluster) as nimbus:
-                _submit(cluster, nimbus, reports, steps, _topology_conf(reports, text, workers))
+            with cluster.connect_nimbus(NIMBUS_TIMEOUT_SECS) as nimbus:
+                _submit(nimbus, reports, steps, _topology_conf(reports, text, workers))
                 click.echo(next_steps(cluster, os.environ))
                 _watch(reports, clock, seconds)
                 return _finish(nimbus, reports, text, clock) if check else 0
@@ -101,12 +102,6 @@ def _plan(directory: Path) -> DevPlan:
     return plan
 
 
-def _connect(cluster: DevCluster) -> NimbusClient:
-    from storm.thrift.nimbus_client import NimbusClient
-
-    return NimbusClient(["127.0.0.1"], cluster.plan.nimbus_port, 30.0)
-
-
 def _topology_conf(reports: Path, text: Path | None, workers: int) -> dict[str, Any]:
     conf: dict[str, Any] = {
         "topology.workers": workers,
@@ -118,14 +113,13 @@ def _topology_conf(reports: Path, text: Path | None, workers: int) -> dict[str, 
     return conf
 
 
-def _submit(cluster: DevCluster, nimbus: NimbusClient, reports: Path, steps: Steps, conf: dict[str, Any]) -> None:
+def _submit(nimbus: NimbusClient, reports: Path, steps: Steps, conf: dict[str, Any]) -> None:
     import storm.examples.word_count as example
     from storm.client import submitter
     from storm.client.code_package import build_package
     from storm.client.topology_file import load_topology
 
     steps.start("submitting storm/examples/word_count.py")
-    read_settings(cluster.config_file, ())
     loaded = load_topology(Path(example.__file__), conf)
     package = build_package(loaded.files, reports.parent / "package.zip")
     topology_id = submitter.send(nimbus, NAME, loaded.topology, loaded.conf, package)

@@ -217,13 +217,18 @@ def _busy(capacity: float | None) -> object:
 
 
 def worker_table(page: Any) -> str:
-    """Where it runs."""
+    """Where it runs, and what each worker's process takes there: resident memory, CPU in percent of a core."""
     rows = [
         [joined(w.host, w.port), w.num_executors, duration(w.uptime_secs) if w.uptime_secs is not None else "starting",
+         _whole(w.used_mem), _whole(w.used_cpu),
          ", ".join(f"{name} x{count}" for name, count in sorted((w.component_to_num_tasks or {}).items()))]
         for w in sorted(page.workers, key=lambda w: (w.host, w.port))
     ]  # fmt: skip
-    return table(["worker", "executors", "uptime", "tasks"], rows)
+    return table(["worker", "executors", "uptime", "memory MB", "cpu %", "tasks"], rows)
+
+
+def _whole(figure: float | None) -> int | None:
+    return None if figure is None else round(figure)
 
 
 def trouble_text(one: Trouble) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from storm.cli.options import with_settings
+from storm.cli.options import connect_nimbus, with_settings
 from storm.cli.output import Steps, plural, print_json, size
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def conf_overrides(settings: Settings) -> dict[str, Any]:
-    """What `-c`, the environment and the file say of topologies: it wins over what the topology's file says."""
+    """What `-c` says, and it alone: it wins over what the topology's file says."""
     return {key: settings[key] for key in settings if settings.origin(key).startswith("-c")}
 
 
@@ -120,7 +120,9 @@ def _pack_and_send(
         steps.start("packing its code")
         found = None if options["no_env"] else _requirements(options["path"], options["named"], options["wheelhouse"])
         files = _without(loaded.files, options["wheelhouse"])
-        package = build_package(files, Path(directory) / "package.zip", None if found is None else found[1])
+        package = build_package(
+            files, Path(directory) / "package.zip", None if found is None else found[1], loaded.source
+        )
         steps.done(f"{plural(package.files, 'file')}, {size(package.size_bytes)}{'' if found is None else found[0]}")
         if options["dry_run"]:
             if options["as_json"]:
@@ -128,14 +130,13 @@ def _pack_and_send(
                 print_json({"name": name, **counts, "files": package.files, "size_bytes": package.size_bytes})
             return
         from storm.client import submitter
-        from storm.thrift.nimbus_client import NimbusClient
 
-        with NimbusClient(
-            settings["nimbus.seeds"], settings["nimbus.thrift.port"], submitter.NIMBUS_TIMEOUT_SECS
-        ) as nimbus:
+        with connect_nimbus(settings, submitter.NIMBUS_TIMEOUT_SECS) as nimbus:
             steps.start("asking Nimbus for the name")
             submitter.check_name_is_free(nimbus, name)
             submitter.check_python(nimbus, package)
+            if found is not None and options["wheelhouse"] is not None:
+                submitter.check_wheels(nimbus, options["wheelhouse"], found[1].lines)
             steps.done(name)
             steps.start(f"uploading {size(package.size_bytes)} and submitting")
             upload: Callable[[int, int], None] = steps.progress

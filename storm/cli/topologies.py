@@ -13,12 +13,10 @@ from storm.cli.output import Toned, duration, narrow_table, print_json, printabl
 from storm.cli.watch import Watching, watch, watch_options
 from storm.config.addresses import joined
 from storm.errors import StormError
+from storm.level_names import known_level
 
 if TYPE_CHECKING:
     from storm.config.settings import Settings
-
-LEVELS = {"ALL": "DEBUG", "TRACE": "DEBUG", "DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING",
-          "ERROR": "ERROR", "FATAL": "CRITICAL", "CRITICAL": "CRITICAL", "OFF": "CRITICAL"}  # fmt: skip
 
 
 @click.command("list")
@@ -264,10 +262,13 @@ def set_log_level(settings: Settings, name: str, levels: tuple[str, ...], resets
 
 
 def parse_level(word: str) -> tuple[str, str, int | None]:
-    """`app.orders=DEBUG:30` -> ("app.orders", "DEBUG", 30). Raises click.BadParameter."""
+    """`app.orders=debug:30` -> ("app.orders", "DEBUG", 30). Raises click.BadParameter."""
     logger, equals, rest = word.partition("=")
     level, colon, secs = rest.partition(":")
-    if not equals or not logger or level.upper() not in LEVELS or (colon and not secs.isdecimal()):
-        known = ", ".join(LEVELS)
-        raise click.BadParameter(f"expected LOGGER=LEVEL[:SECS] with a level of {known}; got {word!r}", param_hint="-l")
-    return logger, LEVELS[level.upper()], int(secs) if secs else None
+    expected = f"expected LOGGER=LEVEL[:SECS], got {word!r}"
+    if not equals or not logger or (colon and not secs.isdecimal()):
+        raise click.BadParameter(expected, param_hint="-l")
+    try:
+        return logger, known_level(level), int(secs) if secs else None
+    except ValueError as error:
+        raise click.BadParameter(f"{expected}: {error}", param_hint="-l") from None

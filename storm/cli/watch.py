@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from storm.cli.interrupts import interrupt
 from storm.cli.output import duration
 from storm.clock import format_wall
 from storm.errors import CoordinationError, NimbusUnreachableError, NotLeaderError, ThriftConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from typing import Self, TypeVar
 
     from storm.clock import Clock
@@ -76,7 +77,7 @@ def watch_options(function: F) -> F:
 
 def watch(watching: Watching, clock: Clock, interval: float, count: int | None, as_json: bool) -> None:
     """Until Ctrl-C, or for so many looks. The first look may raise; later Nimbus may be silent for a while."""
-    before = signal.signal(signal.SIGTERM, _interrupt)  # the terminal is to be left as it was found
+    before = signal.signal(signal.SIGTERM, interrupt)  # the terminal is to be left as it was found
     try:
         with Screen(not as_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb") as screen:
             for number, (looks, silence) in enumerate(_looks(watching.ask, clock), 1):
@@ -188,7 +189,3 @@ def cut(line: str, columns: int) -> str:
         kept.append(part[:room])
         room -= len(part[:room])
     return "".join(kept)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -1,7 +1,8 @@
 """The user's code as one archive: what `storm submit` uploads and workers put on their path.
 
 A package is a zip of the user's files with a manifest, `STORM-MANIFEST.json`, which says what they need: the version of
-Python, requirements, the wheels beside them in `STORM-WHEELS/`, and a hash of all their names and contents. Times and
+Python, requirements, the wheels beside them in `STORM-WHEELS/`, the directory among them that is a root of modules
+beside the package's top, and a hash of all their names and contents. Times and
 modes in it are fixed, but for whether a file's owner may execute it, so the same files always make the same bytes and
 the same hash. Files named by `.gitignore` or `.stormignore` stay out, and so do version control, virtual environments
 and caches. Links that lead out of the project are refused, and so is what a supervisor would refuse: better here than
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm.client.module_names import refuse_taken
-from storm.environment_spec import MANIFEST, WHEELS, EnvironmentSpec
+from storm.environment_spec import MANIFEST, SOURCE_KEY, WHEELS, EnvironmentSpec
 from storm.errors import PackageError
 from storm.package_rules import FILES_MAX, RATIO_FROM_BYTES, RATIO_MAX, UNPACKED_BYTES_MAX, PackageNames
 
@@ -63,11 +64,14 @@ class CodePackage:
     environment: EnvironmentSpec | None = None
 
 
-def build_package(files: dict[str, Path], target: Path, requirements: PackedRequirements | None = None) -> CodePackage:
+def build_package(
+    files: dict[str, Path], target: Path, requirements: PackedRequirements | None = None, source: str = ""
+) -> CodePackage:
     """Write `files`, {name in the package: file on disk}, to the zip `target`.
 
-    Raises PackageError where a limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file
-    cannot be read or is no regular file, or a name cannot be in a package, or is that of another module in workers.
+    `source`: the directory of the package that workers find modules in, beside its top. Raises PackageError where a
+    limit is passed (20,000 files, 512 MiB, packed 256 MiB and a hundredth of that), a file cannot be read or is no
+    regular file, or a name cannot be in a package, or is that of another module in workers.
     """
     wheels = {} if requirements is None else {f"{WHEELS}/{name}": path for name, path in requirements.wheels.items()}
     everything = {**files, **wheels}
@@ -79,7 +83,7 @@ def build_package(files: dict[str, Path], target: Path, requirements: PackedRequ
     if taken := wheels.keys() & files.keys():
         raise PackageError(f"{files[min(taken)]} has the name of a wheel in the package: name it in .stormignore")
     _check(everything)
-    refuse_taken(files)
+    refuse_taken(files, source)
     try:
         hashes = {}
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -89,7 +93,7 @@ def build_package(files: dict[str, Path], target: Path, requirements: PackedRequ
                 mode = 0o755 if everything[name].stat().st_mode & stat.S_IXUSR else 0o644
                 _add(archive, name, data, mode, zipfile.ZIP_STORED if name in wheels else zipfile.ZIP_DEFLATED)
             environment = _environment(requirements, hashes)
-            manifest = json.dumps(_manifest(hashes, environment), sort_keys=True).encode()
+            manifest = json.dumps(_manifest(hashes, environment, source), sort_keys=True).encode()
             _add(archive, MANIFEST, manifest, 0o644, zipfile.ZIP_DEFLATED)
     except OSError as error:
         target.unlink(missing_ok=True)
@@ -118,10 +122,14 @@ def _environment(requirements: PackedRequirements | None, hashes: Mapping[str, s
     return EnvironmentSpec(python_version(), requirements.lines, tuple(wheels))
 
 
-def _manifest(hashes: Mapping[str, str], environment: EnvironmentSpec | None) -> dict[str, object]:
+def _manifest(hashes: Mapping[str, str], environment: EnvironmentSpec | None, source: str) -> dict[str, object]:
     content = hashlib.sha256(json.dumps(sorted(hashes.items())).encode()).hexdigest()
-    manifest = {"format": 1, "python": python_version(), "files": len(hashes), "content": content}
-    return manifest if environment is None else {**manifest, "environment": environment.to_plain()}
+    manifest: dict[str, object] = {"format": 1, "python": python_version(), "files": len(hashes), "content": content}
+    if environment is not None:
+        manifest["environment"] = environment.to_plain()
+    if source:
+        manifest[SOURCE_KEY] = source
+    return manifest
 
 
 def _check(files: dict[str, Path]) -> None:

@@ -21,15 +21,24 @@ if TYPE_CHECKING:
 NEEDED = {"_yaml", "click", "cloudpickle", "kazoo", "msgpack", "msgspec", "pathspec", "storm", "yaml", "zmq"}
 
 
-def refuse_taken(files: Mapping[str, Path]) -> None:
-    """`files`: {name in the package: file}. Raises PackageError for a module, at its top, whose name is taken."""
+def refuse_taken(files: Mapping[str, Path], source: str = "") -> None:
+    """`files`: {name in the package: file}. `source`: a directory of the package that is a root of modules, too.
+
+    Raises PackageError for a module, at the top of the package or of `source`, whose name is taken.
+    """
     for name, file in sorted(files.items()):
-        parts = name.split("/")
-        module = inspect.getmodulename(parts[-1])
-        if len(parts) == 1 and module is not None:
-            refuse_if_taken(module, file)
-        elif len(parts) == 2 and module == "__init__":
-            refuse_if_taken(parts[0], file.parent)
+        _refuse_at_top(name, file)
+        if source and name.startswith(f"{source}/"):
+            _refuse_at_top(name.removeprefix(f"{source}/"), file)
+
+
+def _refuse_at_top(name: str, file: Path) -> None:
+    parts = name.split("/")
+    module = inspect.getmodulename(parts[-1])
+    if len(parts) == 1 and module is not None:
+        refuse_if_taken(module, file)
+    elif len(parts) == 2 and module == "__init__":
+        refuse_if_taken(parts[0], file.parent)
 
 
 def refuse_if_taken(module: str, path: Path) -> None:

@@ -15,8 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from storm.client.code_package import CodePackage, PackedRequirements, build_package, imported_files
+from storm.client.code_package import CodePackage, PackedRequirements, build_package, imported_files, python_version
+from storm.client.project_settings import source_directory
 from storm.client.requirements import requirements_beside
+from storm.client.wheelhouse import wheels_for
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
 from storm.config.topology_conf import checked_conf
@@ -39,7 +41,7 @@ from storm.thrift.nimbus_client import NimbusClient
 from storm.topology.validation import validate_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from storm.clock import Clock
     from storm.config.settings import Settings
@@ -110,11 +112,13 @@ def submit_topology(
     chosen = settings if settings is not None else load_settings(None, (), os.environ)
     validate_name(name)
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
-        required = None if no_env else requirements_beside(_program_directory())
+        program = _program_directory()
+        required = None if no_env else requirements_beside(program)
         package = build_package(
-            imported_files(_program_directory()),
+            imported_files(program),
             Path(directory) / "package.zip",
             None if required is None else PackedRequirements(required.lines),
+            source_directory(program),
         )
         with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
             check_name_is_free(nimbus, name)
@@ -156,6 +160,23 @@ def check_python(nimbus: NimbusClient, package: CodePackage) -> None:
             f"it is packed by Python {wanted}, which no host runs ({hosts}): submit it with one of theirs, or with "
             "--no-env if it needs no packages"
         )
+
+
+def check_wheels(nimbus: NimbusClient, wheelhouse: Path, requirements: Sequence[str]) -> None:
+    """Raises PackageError where no host has the kind of processor that the wheels which are needed are for."""
+    there = {info.architecture for info in nimbus.call("getClusterInfo").supervisors}
+    if None in there:  # a host of a former release, which does not tell
+        return
+    lacks: PackageError | None = None
+    for architecture in sorted(there):
+        try:
+            wheels_for(wheelhouse, requirements, python_version(), architecture)
+        except PackageError as error:
+            lacks = lacks or error
+        else:
+            return
+    if lacks is not None:
+        raise lacks
 
 
 def check_name_is_free(nimbus: NimbusClient, name: str) -> None:

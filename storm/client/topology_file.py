@@ -3,7 +3,8 @@
 A file offers its topology as `topology = builder.create_topology()` or as `def topology(conf)`, which may also
 take the arguments that follow the file on the command line: `def topology(conf, args)`. A module-level
 mapping `conf` holds the settings that it wants by default. A project directory names its file in pyproject.toml,
-`[tool.storm] topology = "pipelines/orders.py"`, or has a `topology.py`.
+`[tool.storm] topology = "pipelines/orders.py"`, or has a `topology.py`. Modules are found in the project's directory,
+or the file's, and in the `src` that is laid out as a root of modules there (`project_settings`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import tomllib
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.client.code_package import imported_files, project_files
 from storm.client.module_names import refuse_if_taken, refuse_taken
+from storm.client.project_settings import named_topology, source_directory
 from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
@@ -37,11 +38,21 @@ class TopologyFileError(StormError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedTopology:
-    """A topology, the settings it asks for, and the files to ship, {name in the package: file}."""
+    """A topology, the settings it asks for, and the files to ship, {name in the package: file}.
+
+    `root` is the directory that these names are of, `source` the one in it that modules are found in too, "": none.
+    """
 
     topology: StormTopology
     conf: dict[str, Any]
     files: dict[str, Path]
+    root: Path
+    source: str = ""
+
+    @property
+    def module_roots(self) -> list[Path]:
+        """Where its modules are found, in this order."""
+        return _module_roots(self.root, self.source)
 
 
 def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ()) -> LoadedTopology:
@@ -56,21 +67,28 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     except OSError as error:
         raise InvalidTopologyError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
     root = path.resolve() if path.is_dir() else file.parent
-    first = file.relative_to(root).parts[0]
-    refuse_if_taken(first.partition(".")[0], root / first)
+    source = source_directory(root)
+    roots = [each for each in _module_roots(root, source) if file.is_relative_to(each)]
+    for each in roots:
+        first = file.relative_to(each).parts[0]
+        refuse_if_taken(first.partition(".")[0], each / first)
     if path.is_dir():
-        refuse_taken(project_files(root))  # before the import, which would fail in other words
+        refuse_taken(project_files(root), source)  # before the import, which would fail in other words
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(file), *args]
-    sys.path.insert(0, str(root))
+    sys.path[:0] = map(str, _module_roots(root, source))
     try:
-        module = _import(file, root)
+        module = _import(file, roots[-1])
         topology, wanted = _make(module, file, conf, args)
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
     files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
-    refuse_taken(files)
-    return LoadedTopology(topology, wanted, files)
+    refuse_taken(files, source)
+    return LoadedTopology(topology, wanted, files, root, source)
+
+
+def _module_roots(root: Path, source: str) -> list[Path]:
+    return [root, root / source] if source else [root]
 
 
 def _entry_file(path: Path) -> Path:
@@ -80,7 +98,7 @@ def _entry_file(path: Path) -> Path:
         if path.suffix != ".py":
             raise InvalidTopologyError(f"{path} is not a Python file (its name does not end in .py)")
         return path.resolve()
-    named = _named_in_pyproject(path / "pyproject.toml")
+    named = named_topology(path)
     file = path / (named or "topology.py")
     if not file.is_file():
         where = "pyproject.toml names" if named else "a project without [tool.storm] topology in pyproject.toml needs"
@@ -90,22 +108,8 @@ def _entry_file(path: Path) -> Path:
     return file.resolve()
 
 
-def _named_in_pyproject(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    try:
-        named: Any = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidTopologyError(f"{file}: {error}") from None
-    for key in ("tool", "storm", "topology"):
-        named = named.get(key) if isinstance(named, dict) else None
-    if named is not None and not isinstance(named, str):
-        raise InvalidTopologyError(f"{file}: [tool.storm] topology must be the name of a file, got {named!r}")
-    return named
-
-
 def _import(file: Path, root: Path) -> ModuleType:
-    """Import under the name that a worker will find it by: its path below the root."""
+    """Import under the name that a worker will find it by: its path below the innermost root of modules."""
     name = ".".join(file.relative_to(root).with_suffix("").parts)
     importlib.invalidate_caches()
     present = sys.modules.get(name)
@@ -138,7 +142,17 @@ def _shown_as_the_users() -> Iterator[None]:
     except InvalidTopologyError as error:
         raise InvalidTopologyError(users_traceback(error)) from None
     except Exception as error:  # noqa: BLE001 - whatever it is
-        raise TopologyFileError(users_traceback(error)) from None
+        raise TopologyFileError(users_traceback(error) + _hint(error)) from None
+
+
+def _hint(error: Exception) -> str:
+    """What may be wrong where a module is not found: people have Storm and their project in two environments."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    return (
+        f"\n\nThe topology is imported by the Python that `storm` runs on, {sys.executable}. Where {error.name!r} is "
+        "in another environment, as the project's own, install Storm there and run the `storm` of that environment."
+    )
 
 
 def _same_file(module: ModuleType, file: Path) -> bool:

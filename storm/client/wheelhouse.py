@@ -7,6 +7,7 @@ left to the hosts' pip.
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 METADATA_BYTES_MAX = 4 << 20
 _PLATFORM = re.compile(r"any|linux_\w+|manylinux\w+|musllinux\w+", re.ASCII)
+_LINUX_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}  # of what other systems call otherwise
 
 
 class _Wheel(NamedTuple):
@@ -31,9 +33,10 @@ class _Wheel(NamedTuple):
     abis: frozenset[str]
     platforms: frozenset[str]
 
-    def fits(self, python: str) -> bool:
-        """Whether some Linux can use it with this Python, "3.11"; the kind of processor is not known here."""
-        if not any(map(_PLATFORM.fullmatch, self.platforms)):
+    def fits(self, python: str, architecture: str) -> bool:
+        """Whether Linux can use it on this kind of processor, "x86_64" (empty: on any), with this Python, "3.11"."""
+        of_linux = [platform for platform in self.platforms if _PLATFORM.fullmatch(platform)]
+        if not any(platform == "any" or platform.endswith(architecture) for platform in of_linux):
             return False
         minor = int(python.partition(".")[2])
         if self.pythons & {"py3", f"py3{minor}", f"cp3{minor}"}:
@@ -42,8 +45,9 @@ class _Wheel(NamedTuple):
         return any(each <= minor for each in older) and bool(self.abis & {"abi3", "none"})
 
 
-def wheels_for(directory: Path, requirements: Sequence[str], python: str) -> dict[str, Path]:
-    """{file name: wheel} in `directory` that the requirements may need on Linux with Python `python` ("3.11").
+def wheels_for(directory: Path, requirements: Sequence[str], python: str, architecture: str = "") -> dict[str, Path]:
+    """{file name: wheel} in `directory` that the requirements may need on Linux with Python `python` ("3.11"), on the
+    kind of processor `architecture` ("x86_64") or, where that is empty, on any.
 
     Raises PackageError where a project that is needed in any case has none.
     """
@@ -57,9 +61,11 @@ def wheels_for(directory: Path, requirements: Sequence[str], python: str) -> dic
         if project is None:
             continue
         there = by_project.get(project, [])
-        fitting = [wheel for wheel in there if wheel.fits(python)]
+        fitting = [wheel for wheel in there if wheel.fits(python, architecture)]
         if not fitting and is_certain:
-            raise PackageError(_lacks(directory, project, by, there, python))
+            if there:
+                raise PackageError(_lacks_fitting(directory, project, there[0], python, architecture))
+            raise PackageError(_lacks(directory, project, by))
         if (project, is_certain) in seen:
             continue
         seen.add((project, is_certain))
@@ -86,13 +92,17 @@ def _wheels_of(directory: Path) -> dict[str, list[_Wheel]]:
     return found
 
 
-def _lacks(directory: Path, project: str, by: str, there: list[_Wheel], python: str) -> str:
-    if there:
-        return (
-            f"{directory} has no wheel of {project} for Linux and Python {python}, only {there[0].path.name}: "
-            f"`pip download --only-binary :all: --platform manylinux2014_x86_64 --python-version {python} "
-            f"-d {directory} {project}` fetches one"
-        )
+def _lacks_fitting(directory: Path, project: str, other: _Wheel, python: str, architecture: str) -> str:
+    here = os.uname().machine.lower()
+    processor = architecture or _LINUX_NAMES.get(here, here)
+    return (
+        f"{directory} has no wheel of {project} for Linux{f' on {architecture}' if architecture else ''} and Python "
+        f"{python}, only {other.path.name}: `pip download --only-binary :all: --platform manylinux2014_{processor} "
+        f"--python-version {python} -d {directory} {project}` fetches one"
+    )
+
+
+def _lacks(directory: Path, project: str, by: str) -> str:
     return (
         f"{directory} has no wheel of {project}, which {by} {'need' if by.endswith('s') else 'needs'}: "
         f"`pip wheel -w {directory} -r FILE` makes all that are needed"

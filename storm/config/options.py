@@ -218,6 +218,21 @@ SUPERVISOR = (
     ),
     Option("supervisor.enable", Bool(), True, "false: it runs no workers."),
     Option(
+        "supervisor.memory.capacity.mb",
+        Number(1),
+        None,
+        "How much memory its workers may use, for people: nothing is placed by it. null: what the machine has, or its "
+        "control group allows. (Storm: 4096.)",
+        "MB",
+    ),
+    Option(
+        "supervisor.cpu.capacity",
+        Number(1),
+        None,
+        "The same of CPU, 100 for each core. null: all cores, or what its control group allows. (Storm: 400.)",
+        "percent of a core",
+    ),
+    Option(
         "supervisor.scheduler.meta",
         MapOf(Text()),
         {},
@@ -319,8 +334,8 @@ UI = (
         "ui.allowed.hosts",
         NAMES,
         [],
-        "Names besides the host's own by which browsers may call the UI and the log viewer, such as a proxy's. "
-        "(Not in Storm.)",
+        "Names besides the host's own by which browsers may call the UI, the log viewer and the ports of /metrics, "
+        "such as a proxy's. (Not in Storm.)",
     ),
     Option("ui.title", Text(), "Storm UI", "What stands at the top of its pages."),
     Option("ui.pagination", Int(1, 10_000), 20, "Rows of a table on one page.", "rows"),

@@ -74,6 +74,13 @@ class Settings(Mapping[str, Any]):
         named = self["storm.local.hostname"]
         return str(named) if named is not None else socket.gethostname()
 
+    def names_of(self, listens_on: str) -> frozenset[str]:
+        """What a server of this host that listens there may be called besides addresses and `localhost`, in small
+        letters.
+        """
+        named = (listens_on, self["storm.local.hostname"], socket.gethostname(), *self["ui.allowed.hosts"])
+        return frozenset(name.lower() for name in named if name)
+
     @property
     def _loopback(self) -> str:
         """IPv4's, unless `storm.local.hostname` is IPv6's."""

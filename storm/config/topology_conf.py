@@ -74,8 +74,6 @@ class TopologyOptions:
     workers: int
     acker_executors: int | None
     executor_lane: str
-    max_task_parallelism: int | None
-    worker_timeout_secs: int | None
     enable_message_timeouts: bool
     message_timeout_secs: int
     max_spout_pending: int | None
@@ -86,13 +84,11 @@ class TopologyOptions:
     testing_always_try_serialize: bool
     error_throttle_interval_secs: float
     max_error_report_per_interval: int
-    disable_loadaware_messaging: bool
     executor_receive_buffer_size: int
     transfer_buffer_size: int
     batch_flush_interval_millis: float
     backpressure_check_millis: int
     sleep_spout_wait_strategy_time_ms: float
-    stats_sample_rate: float
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, Any]) -> TopologyOptions:

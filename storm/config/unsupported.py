@@ -46,7 +46,7 @@ UNSUPPORTED = (
     _matching(r"topology\.component\.(resources|cpu)\..*|topology\.(priority|spread\.components|ras\..*)", RESOURCES),
     _matching(r"topology\.(shared\..*|acker\.(resources|cpu)\..*|metrics\.consumer\.(resources|cpu)\..*)", RESOURCES),
     _matching(r"topology\.scheduler\.(strategy|favored\.nodes|unfavored\.nodes)|topology\.unassigned\..*", RESOURCES),
-    _matching(r"supervisor\.(memory\.capacity\.mb|cpu\.capacity|resources\.map|numa\.meta)", RESOURCES),
+    _matching(r"supervisor\.(resources\.map|numa\.meta)", RESOURCES),
     _matching(r"resource\.aware\.scheduler\..*|multitenant\.scheduler\..*|isolation\.scheduler\..*", RESOURCES),
     _matching(r"scheduler\.display\.resource|nimbus\.even\.rebalance\..*|storm\.network\.topography\..*", RESOURCES),
     _matching(r"storm\.(resource\.isolation\..*|cgroup\..*|worker\.(min|oci|profile).*|oci\..*)", ISOLATION),

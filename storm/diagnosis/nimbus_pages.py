@@ -126,9 +126,8 @@ def _dead_worker(failure: Any, wall_secs: int) -> DeadWorker:
 
 
 def _ended_workers(page: Any, dead: Container[str]) -> Iterator[EndedWorker]:
-    """Of Nimbus's notices, `host:port: text`; the text has the worker's last lines too, and when it was tried again."""
-    for notice in page.notices or []:
-        at, _, text = notice.partition(": ")
-        if notice != page.sched_status and at not in dead:
-            text = text.removeprefix(f"The worker on port {at.rpartition(':')[2]} ")
-            yield EndedWorker(at, (text.splitlines() or [""])[0].partition("; it is tried again")[0])
+    """A Nimbus of the former release tells none."""
+    for told in page.ended_workers or []:
+        at = joined(told.host, told.port)
+        if at not in dead:
+            yield EndedWorker(at, headline(told.reason))

@@ -5,7 +5,7 @@
 
 Settings, all optional:
     groupings.count        how many numbers are sent, 1,000 by default
-    groupings.report_dir   every task writes there each second what it got, as JSON
+    groupings.report_dir   every task writes there each second what it got, as JSON; made where it is not there
 """
 
 from __future__ import annotations
@@ -105,6 +105,8 @@ class TaskReport:
 
     def __init__(self, conf: Mapping[str, Any], context: TopologyContext) -> None:
         directory = conf.get("groupings.report_dir")
+        if directory:
+            Path(directory).mkdir(parents=True, exist_ok=True)
         self.file = Path(directory, f"{context.component_id}-{context.task_id}.json") if directory else None
         self.head = {
             "component": context.component_id,

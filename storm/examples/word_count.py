@@ -6,7 +6,7 @@
 Settings, all optional:
     word_count.text         a file, or a directory of files; default: Python's own documentation (`pydoc_data.topics`)
     word_count.passes       how often the text is read, 1 by default; 0: again and again
-    word_count.report_dir   every task writes there each second what it has done, as JSON
+    word_count.report_dir   every task writes there each second what it has done, as JSON; made where it is not there
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ class TaskReport:
 
     def __init__(self, conf: Mapping[str, Any], context: TopologyContext) -> None:
         directory = conf.get("word_count.report_dir")
+        if directory:
+            Path(directory).mkdir(parents=True, exist_ok=True)
         self.file = Path(directory, f"{context.component_id}-{context.task_id}.json") if directory else None
         self.written = ""
         self.due = 0.0

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from storm.config.addresses import is_address, is_loopback, joined
+from storm.hosts.cluster_facts import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +22,13 @@ DISK_PROBLEM_BYTES = 100 << 20  # a package with its environment, and a log, nee
 OPEN_FILES_LEAST = 4096  # connections of a few hundred workers, and what user code opens
 RUNS_USERS_CODE = "cloudpickle"
 LOGVIEWER_PORT = "logviewer.port"
+# {setting of a port: what there is not where another program has it}; topologies run all the same.
+DONE_WITHOUT = {
+    LOGVIEWER_PORT: "logs of this host cannot be seen in a browser",
+    "ui.port": "no UI can run here with this setting",
+    "nimbus.metrics.port": "Prometheus can ask no Nimbus here",
+    "supervisor.metrics.port": "Prometheus can ask no supervisor here",
+}
 
 
 class Level(Enum):
@@ -129,9 +137,9 @@ def _unreachable(facts: Facts, role: str, say: _Speaker) -> Iterator[Finding]:
     for daemon in facts.daemons:
         if daemon.role == role and daemon.report is None:
             where = joined(daemon.host, daemon.port)
-            if "no such host" in daemon.problem:
+            if daemon.unreachable is Unreachable.UNKNOWN_HOST:
                 remedy = _name_remedy(daemon.host)
-            elif "does not tell" in daemon.problem:
+            elif daemon.unreachable is Unreachable.OLD_RELEASE:
                 remedy = "upgrade it: its release is older than this command's"
             else:
                 remedy = f"open the port in the firewall between this host and that one, or look whether {role} runs"
@@ -200,10 +208,11 @@ def _taken(use: PortUse, say: _Speaker) -> Finding:
     text = f"port {use.port} of {use.setting} is taken here by {use.holder}"
     if use.is_storm is None:
         return say.note(text, "run this as root or as the daemons' user to see who it is")
-    if use.setting == LOGVIEWER_PORT:  # its supervisor does without
-        text += ": logs of this host cannot be seen in a browser"
-        return say.note(text, f"end that process, or set another port in {use.setting}, on every host")
-    return say.problem(text, f"end that process, or set another port in {use.setting}")
+    remedy = f"end that process, or set another port in {use.setting}"
+    if use.setting in DONE_WITHOUT:
+        everywhere = ", on every host" if use.setting == LOGVIEWER_PORT else ""
+        return say.note(f"{text}: {DONE_WITHOUT[use.setting]}", remedy + everywhere)
+    return say.problem(text, remedy)
 
 
 def names(facts: Facts) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - dataclasses are read by their annotations
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from storm.hosts.facts import HostReport  # noqa: TC001 - likewise
 
@@ -34,9 +35,18 @@ class PortUse:
     is_storm: bool | None = False
 
 
+class Unreachable(Enum):
+    """Why a daemon cannot be asked from here."""
+
+    UNKNOWN_HOST = auto()  # its name does not resolve
+    OLD_RELEASE = auto()  # it answers, and does not know the question
+    NO_ANSWER = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
-    """A Nimbus or a supervisor, as it was reached from here; `report` None: it was not, `problem` says why.
+    """A Nimbus or a supervisor, as it was reached from here; without a `report` it is `unreachable`, and `problem` says
+    it in words.
 
     `offset_secs` is how much its clock is ahead of this host's, `offset_error_secs` how sure that is.
     """
@@ -46,6 +56,7 @@ class DaemonFacts:
     port: int
     version: str
     report: HostReport | None = None
+    unreachable: Unreachable | None = None
     problem: str = ""
     offset_secs: float = 0.0
     offset_error_secs: float = 0.0

@@ -31,6 +31,7 @@ from storm.metrics.series import components_part
 from storm.nimbus.core import NimbusCore, SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat as NimbusBeat
 from storm.nimbus.options import NimbusOptions
+from storm.nimbus.pending_submissions import COUNT_KEY as REPLICAS_KEY
 from storm.nimbus.queries import NimbusQueries
 from storm.supervisor.daemon import build_supervisor
 from storm.supervisor.local_state import MemoryState
@@ -100,9 +101,10 @@ class LocalCluster:
     ) -> TopologyId:
         """Run a topology; its id. Raises InvalidTopologyError, TopologyAlreadyAliveError.
 
-        It fetches no blobs: its components find files of their local names in the current directory.
+        It fetches no blobs: its components find files of their local names in the current directory. It waits for no
+        second Nimbus, whatever the conf says.
         """
-        chosen = {**(conf or {}), BLOB_MAP_KEY: {}}
+        chosen = {**(conf or {}), BLOB_MAP_KEY: {}, REPLICAS_KEY: 1}
         request = SubmitRequest(name, json.dumps(chosen), topology, [b""], active=active, owner="local")
         with self._lock:
             return self._nimbus.submit(request)

@@ -49,7 +49,7 @@ class LocalBlobs:
     def request(self, assignment: LocalAssignment) -> None:
         topology_id = assignment.topology_id
         directory = self.dist_dir(topology_id)
-        (directory / "code").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         for key, name in ((code_key(topology_id), "stormcode.ser"), (conf_key(topology_id), "stormconf.ser")):
             (directory / name).write_bytes(b"".join(self._store.read(key)))
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 
+from storm import open_files
 from storm.cli.main import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -46,3 +49,22 @@ def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFix
         main(["dev-zookeeper", "--port", port])
     assert ended.value.code == 2
     assert "--port" in capsys.readouterr().err
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    """A low limit of open files, as most systems begin with; the limit is put back afterwards."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = min(200, hard) if hard != resource.RLIM_INFINITY else 200
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
+    yield low
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("daemon", ["ui", "logviewer"])
+def test_what_serves_http_takes_as_many_files_as_it_may(daemon: str, few_files: int, tmp_path: Path) -> None:
+    words = (f"storm.local.dir={tmp_path}", f"{daemon}.host=192.0.2.1")  # where it may not listen
+    with pytest.raises(SystemExit) as ended:
+        main([daemon, *(word for setting in words for word in ("-c", setting))])
+    assert ended.value.code == 1
+    assert open_files.limit() > few_files

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.cli.dev_cluster import (
-    ENDING_SIGNALS,
     RESTARTS_MAX,
     Daemon,
     DevCluster,
     DevPlan,
     free_port_base,
-    interrupt_on_signals,
     lock_directory,
 )
+from storm.cli.interrupts import ENDING_SIGNALS
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, StormError
 
@@ -89,6 +88,27 @@ def test_a_directory_has_one_cluster_and_its_file_stays(tmp_path: Path) -> None:
     os.close(lock_directory(tmp_path))
 
 
+@pytest.mark.usefixtures("interrupts")
+def test_logs_of_daemons_can_be_seen_by_the_log_viewers(tmp_path: Path) -> None:
+    base = free_port_base(8)
+    plan = DevPlan(tmp_path, base, base + 1, supervisor_port=base + 2, first_slot=base + 4, supervisors=2, slots=1)
+    for _ in range(2):
+        cluster = DevCluster(plan, SystemClock())
+        script = ["sh", "-c", "echo begun; exec sleep 600"]
+        cluster.nimbus, cluster.zookeeper, *cluster.supervisors = (
+            Daemon(name, script, tmp_path / "logs" / f"{name}.log")
+            for name in ("nimbus", "dev-zookeeper", "supervisor-1", "supervisor-2")
+        )
+        cluster.start()
+        for daemon in cluster.daemons:
+            daemon.stop()
+        cluster.stop()
+    for i, names in enumerate((["dev-zookeeper.log", "nimbus.log", "supervisor.log"], ["supervisor.log"])):
+        found = sorted(plan.log_dir(i).iterdir())
+        assert [file.name for file in found] == names
+        assert found[-1].samefile(tmp_path / "logs" / f"supervisor-{i + 1}.log")
+
+
 def test_a_port_in_use_is_seen(tmp_path: Path) -> None:
     base = free_port_base(8)
     plan = DevPlan(tmp_path, zookeeper_port=base, nimbus_port=base + 1, supervisor_port=base + 2, first_slot=base + 3)
@@ -154,19 +174,6 @@ def test_a_cluster_that_cannot_start_says_why_and_has_nothing_to_stop(tmp_path: 
     cluster.stop()
     with pytest.raises(StormError, match="needs ports up to 65537, and 65535 is the last one"):
         DevCluster(DevPlan(tmp_path, first_slot=65_534), SystemClock()).start()
-
-
-@pytest.mark.usefixtures("interrupts")
-def test_a_closed_terminal_ends_it_as_ctrl_c_does_unless_it_was_started_by_nohup() -> None:
-    for number in ENDING_SIGNALS:  # whoever runs the tests may have some ignored
-        signal.signal(number, signal.SIG_DFL)
-    interrupt_on_signals()
-    for number in ENDING_SIGNALS:
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    interrupt_on_signals()
-    signal.raise_signal(signal.SIGHUP)
 
 
 @pytest.mark.usefixtures("interrupts")

@@ -12,10 +12,11 @@ import pytest
 from storm.cli import doctor_facts
 from storm.cli.doctor_facts import ask_daemon, ask_zookeeper, gather, port_uses
 from storm.config.settings import Settings
-from storm.hosts.cluster_facts import DaemonFacts
+from storm.hosts.cluster_facts import DaemonFacts, Unreachable
 from storm.hosts.report import host_report
 from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift.host_convert import host_report_to_thrift
+from storm.thrift.interface import storm_thrift
 from storm.thrift.server import ThriftServer
 
 if TYPE_CHECKING:
@@ -94,7 +95,13 @@ def test_nobody_is_there() -> None:
     port = closed_port()
     assert ask_zookeeper(f"127.0.0.1:{port}").problem == "Connection refused"
     assert ask_zookeeper(f"127.0.0.1:{port}").answers is False
-    assert ask_daemon(DaemonFacts("supervisor", "127.0.0.1", port, "0.1.0"), []).problem == "nothing listens there"
+    found = ask_daemon(DaemonFacts("supervisor", "127.0.0.1", port, "0.1.0"), [])
+    assert (found.unreachable, found.problem) == (Unreachable.NO_ANSWER, "nothing listens there")
+
+
+def test_a_name_that_does_not_resolve_is_told_apart() -> None:
+    found = ask_daemon(DaemonFacts("supervisor", "no such name.invalid", 6628, "0.1.0"), [])
+    assert found.unreachable is Unreachable.UNKNOWN_HOST
 
 
 class Reporting:
@@ -113,7 +120,7 @@ def test_a_daemon_tells_of_its_host_if_its_release_can(is_old: bool) -> None:
     finally:
         server.stop()
     if is_old:
-        assert (found.report, found.problem) == (None, "it does not tell of its host")
+        assert (found.report, found.unreachable) == (None, Unreachable.OLD_RELEASE)
     else:
         assert found.report is not None
         assert found.report.resolutions.keys() == {"127.0.0.1"}
@@ -129,8 +136,70 @@ def test_who_has_a_port_is_told(listener: socket.socket) -> None:
     assert uses[taken].holder.startswith("process ")
     assert 0 not in uses
     assert uses[1].setting == "logviewer.port"
-    without = Settings.of({**ports, "logviewer.embedded": False})
-    assert 1 not in {use.port for use in port_uses(without)}
+    beside = {"ui.port", "nimbus.metrics.port", "supervisor.metrics.port"}
+    assert beside < {use.setting for use in uses.values()}
+    without = Settings.of({**ports, "logviewer.embedded": False, "nimbus.metrics.port": None})
+    assert not {"logviewer.port", "nimbus.metrics.port"} & {use.setting for use in port_uses(without)}
+
+
+class Leading:
+    """A Nimbus that leads, with more topologies than are asked for at once; each has a worker that died."""
+
+    port = 0
+
+    def getLeader(self) -> Struct:
+        return storm_thrift().NimbusSummary(
+            host="127.0.0.1", port=self.port, uptime_secs=1, isLeader=True, version="0.1.0", is_answering=True
+        )
+
+    def getClusterInfo(self) -> Struct:
+        t = storm_thrift()
+        counts = dict.fromkeys(("num_tasks", "num_executors", "num_workers", "uptime_secs"), 1)
+        topologies = [
+            t.TopologySummary(id=f"w{number}-1-1", name=f"w{number}", status="ACTIVE", **counts)
+            for number in range(2 * doctor_facts.ASKED_AT_ONCE + 1)
+        ]
+        return t.ClusterSummary(supervisors=[], topologies=topologies, nimbuses=[])
+
+    def getTopologyPageInfo(self, id: str, window: str, is_include_sys: bool) -> Struct:
+        t = storm_thrift()
+        died = t.SlotFailure(
+            supervisor_id="a",
+            host="h",
+            port=6700,
+            state="backing-off",
+            deaths=2,
+            reason=f"died of {id}",
+            last_lines="",
+            time_secs=1,
+        )
+        return t.TopologyPageInfo(id=id, slot_failures=[died])
+
+
+def test_every_topology_is_asked_for_and_has_its_own_trouble(tmp_path: Path) -> None:
+    nimbus = Leading()
+    server = ThriftServer("Nimbus", nimbus, host="127.0.0.1", port=0)
+    server.start()
+    nimbus.port = server.port
+    try:
+        facts = gather(
+            Settings.of(
+                {
+                    "storm.local.dir": str(tmp_path),
+                    "storm.zookeeper.servers": ["127.0.0.1"],
+                    "storm.zookeeper.port": closed_port(),
+                    "nimbus.seeds": [f"127.0.0.1:{server.port}", f"127.0.0.1:{closed_port()}"],
+                }
+            )
+        )
+    finally:
+        server.stop()
+    assert [not problem for problem in facts.seeds.values()] == [True, False]
+    assert facts.cluster is not None
+    names = [f"w{number}" for number in range(2 * doctor_facts.ASKED_AT_ONCE + 1)]
+    assert [(one.name, one.trouble) for one in facts.cluster.topologies] == [
+        (name, f"its worker on h:6700 died of {name}-1-1") for name in names
+    ]
 
 
 def test_without_any_cluster_there_are_facts_all_the_same(tmp_path: Path) -> None:

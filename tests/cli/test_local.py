@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -57,6 +59,53 @@ def test_a_file_runs_in_this_process(
     assert "numbers" in captured.out
     assert captured.out.count("after ") >= 2, "it goes on"
     assert ("ValueError: not this one" in captured.err) == told
+
+
+PROJECT = {
+    "src/local_shop/__init__.py": "",
+    "src/local_shop/late.py": "NAME = 'late'",
+    "src/local_shop/flow.py": """
+import logging
+from storm import Spout, TopologyBuilder
+
+log = logging.getLogger("shop.orders")
+
+class Tells(Spout):
+    outputs = ["x"]
+    def open(self, conf, context, collector):
+        from local_shop import late
+        log.info("opened %s in %s \\x1b[2J", late.NAME, context.code_dir)
+        logging.getLogger("storm.nimbus").info("how it goes on")
+    def next_tuple(self): ...
+
+builder = TopologyBuilder()
+builder.set_spout("tells", Tells())
+topology = builder.create_topology()
+""",
+    "pyproject.toml": "[tool.storm]\ntopology = 'src/local_shop/flow.py'\n",
+}
+
+
+@pytest.mark.slow
+def test_what_a_project_with_a_src_directory_logs_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name, text in PROJECT.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = logging.getLogger().level, logging.getLogger("storm").level, list(logging.getLogger().handlers)
+    with pytest.raises(SystemExit) as ended:
+        main(["local", str(tmp_path), "--seconds", "1", "--every", "0.2"])
+    captured = capsys.readouterr()
+    assert ended.value.code == 0, captured.err
+    assert "INFO    shop.orders: opened late in None \\x1b[2J" in captured.err
+    assert "how it goes on" not in captured.err
+    assert (
+        logging.getLogger().level, logging.getLogger("storm").level, list(logging.getLogger().handlers)
+    ) == before  # fmt: skip
+    for name in [name for name in sys.modules if name.partition(".")[0] == "local_shop"]:
+        del sys.modules[name]
 
 
 def test_each_error_is_told_once() -> None:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from storm.cli.logs import LogSource
 from storm.cli.main import main
 from storm.cli.profile import chosen, tell
+from storm.cli.worker_files import LogSource
 from storm.errors import StormError, ThriftConnectionError
 
 ONE, TWO = LogSource("w-1-2", "a", 6700, 6628), LogSource("w-1-2", "b", 6701, 6628)

@@ -33,7 +33,10 @@ def aggregate(**specific: Any) -> Any:
 def page() -> Any:
     t = storm_thrift()
     bolt = aggregate(bolt=t.BoltAggregateStats(process_latency_ms=0.25, capacity=0.5, executed=12))
-    worker = t.WorkerSummary(host="h", port=6700, num_executors=3, uptime_secs=61, component_to_num_tasks={"split": 2})
+    worker = t.WorkerSummary(
+        host="h", port=6700, num_executors=3, uptime_secs=61, component_to_num_tasks={"split": 2}, used_mem=1234.5,
+        used_cpu=87.6,
+    )  # fmt: skip
     return t.TopologyPageInfo(
         id="w-1-2",
         name="w",
@@ -70,7 +73,10 @@ def test_components_have_a_line_each() -> None:
 
 
 def test_workers_say_what_they_run() -> None:
-    assert worker_table(page()).splitlines()[1].split() == ["h:6700", "3", "1", "m", "1", "s", "split", "x2"]
+    told = page()
+    assert worker_table(told).splitlines()[1] == "h:6700          3  1 m 1 s      1,234     88  split x2"
+    told.workers[0].used_mem = told.workers[0].used_cpu = None
+    assert worker_table(told).splitlines()[1].split()[6:8] == ["-", "-"]
 
 
 def test_what_is_wrong_is_told_as_in_the_ui_with_what_a_dead_worker_wrote_last() -> None:

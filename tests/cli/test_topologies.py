@@ -21,8 +21,9 @@ def test_what_is_no_executor_count_is_refused(word: str) -> None:
     ("word", "parsed"),
     [
         ("ROOT=DEBUG", ("ROOT", "DEBUG", None)),
-        ("app.orders=warn:30", ("app.orders", "WARNING", 30)),
-        ("x=TRACE", ("x", "DEBUG", None)),
+        ("app.orders=warn:30", ("app.orders", "WARN", 30)),
+        ("x=TRACE", ("x", "TRACE", None)),
+        ("x=OFF", ("x", "OFF", None)),
     ],
 )
 def test_levels(word: str, parsed: tuple[str, str, int | None]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from storm.client import code_package
 from storm.client.code_package import PackedRequirements, build_package, imported_files, project_files, python_version
-from storm.environment_spec import MANIFEST, read_manifest
+from storm.environment_spec import MANIFEST, read_manifest, read_source
 from storm.errors import PackageError
 
 
@@ -273,6 +273,20 @@ def test_requirements_and_wheels_travel_with_their_hashes(tmp_path: Path) -> Non
     assert spec is not None
     assert (spec.python, spec.requirements) == (python_version(), ("colours==1.0",))
     assert spec.wheels == ((wheel.name, hashlib.sha256(b"a wheel").hexdigest()),)
+
+
+def test_the_manifest_names_the_root_of_modules_if_there_is_one_beside_the_top(tmp_path: Path) -> None:
+    files = project_files(project(tmp_path / "project", ["topology.py", "src/orders/__init__.py"]))
+    for source in ("", "src"):
+        package = build_package(files, tmp_path / "1.zip", source=source)
+        with zipfile.ZipFile(package.path) as archive:
+            manifest = archive.read(MANIFEST)
+        assert read_source(manifest) == source
+        assert ("source" in json.loads(manifest)) == bool(source)
+    (tmp_path / "project" / "src" / "queue").mkdir()
+    (tmp_path / "project" / "src" / "queue" / "__init__.py").touch()
+    with pytest.raises(PackageError, match="queue has the name of Python's module queue"):
+        build_package(project_files(tmp_path / "project"), tmp_path / "1.zip", source="src")
 
 
 def test_the_content_hash_is_that_of_names_and_bytes(tmp_path: Path) -> None:

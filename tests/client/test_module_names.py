@@ -40,6 +40,16 @@ def test_what_no_import_finds_at_the_top_may_have_any_name(name: str) -> None:
     refuse_taken({name: Path("/at", name)})
 
 
+def test_of_a_directory_that_is_a_root_of_modules_too() -> None:
+    files = {"src/queue/__init__.py": Path("/at/src/queue/__init__.py")}
+    refuse_taken(files)
+    with pytest.raises(PackageError, match=r"^/at/src/queue has the name of Python's module queue"):
+        refuse_taken(files, "src")
+    refuse_taken({"src/orders/queue.py": Path("/at/orders/queue.py")}, "src")
+    with pytest.raises(PackageError, match=r"^/at/queue\.py has the name"):
+        refuse_taken({"queue.py": Path("/at/queue.py")}, "src")
+
+
 def test_every_module_of_the_dependencies_and_of_theirs_is_known() -> None:
     dependencies = tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]
     waiting, seen = [name for name in map(_name, dependencies) if name not in OF_DAEMONS], set[str]()

@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wheels import make_wheel
 
 from storm.client.code_package import PackedRequirements, build_package, python_version
 from storm.client.submitter import (
@@ -18,6 +19,7 @@ from storm.client.submitter import (
     Worker,
     check_name_is_free,
     check_python,
+    check_wheels,
     send,
     submit_topology,
     wait_secs,
@@ -192,6 +194,27 @@ def test_a_python_that_no_host_has_is_refused_before_anything_is_sent(tmp_path: 
     assert (wait_secs(plain), wait_secs(packed)) == (120, 720)
 
 
+def test_wheels_for_a_processor_that_no_host_has_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    script, _ = nimbus([[]])
+    python = python_version().replace(".", "")
+    make_wheel(tmp_path, "colours", tag=f"cp{python}-cp{python}-manylinux2014_aarch64")
+
+    def supervisors(*architectures: str | None) -> list[Any]:
+        return [
+            storm_thrift().SupervisorSummary(
+                host="a", uptime_secs=1, num_workers=1, num_used_workers=0, supervisor_id="a", architecture=each
+            )
+            for each in architectures
+        ]
+
+    script.supervisors = supervisors("x86_64", "x86_64")
+    with pytest.raises(PackageError, match=r"no wheel of colours for Linux on x86_64 and .* only colours-.*aarch64"):
+        check_wheels(script, tmp_path, ["colours==1.0"])
+    for found in (supervisors(), supervisors("x86_64", "aarch64"), supervisors("x86_64", None)):
+        script.supervisors = found
+        check_wheels(script, tmp_path, ["colours==1.0"])
+
+
 def test_a_taken_name_says_what_to_do() -> None:
     script, _ = nimbus([[]])
     check_name_is_free(script, "free")
@@ -314,6 +337,8 @@ def test_a_program_in_a_package_is_packed_with_its_package(
         file.touch()
     (inner / program).symlink_to(f"versions/{program}")  # Python goes by the name that it was told
     (tmp_path / "project" / "requirements.txt").write_text("colours==1.0\n")
+    (tmp_path / "project" / "src" / "shop").mkdir(parents=True)
+    (tmp_path / "project" / "src" / "shop" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path / "project"))
     importlib.import_module("orders_of_submitter_test.flows.bolts")
     for each in [each for each in sys.modules if each.startswith("orders_of_submitter_test")]:
@@ -321,15 +346,15 @@ def test_a_program_in_a_package_is_packed_with_its_package(
     runs(monkeypatch, inner / program, f"orders_of_submitter_test.flows.{name}")
     packed: list[Any] = []
 
-    def build(files: dict[str, Path], target: Path, requirements: PackedRequirements) -> None:
-        packed.append((set(files), requirements.lines))
+    def build(files: dict[str, Path], target: Path, requirements: PackedRequirements, source: str) -> None:
+        packed.append((set(files), requirements.lines, source))
         raise PackageError("that is all")
 
     monkeypatch.setattr("storm.client.submitter.build_package", build)
     with pytest.raises(PackageError, match="that is all"):
         submit_topology("w", StormTopology(), settings=Settings.of())
     names = {"__init__.py", "flows/__init__.py", "flows/bolts.py", f"flows/{program}"}
-    assert packed == [({f"orders_of_submitter_test/{each}" for each in names}, ("colours==1.0",))]
+    assert packed == [({f"orders_of_submitter_test/{each}" for each in names}, ("colours==1.0",), "src")]
 
 
 def test_a_program_needs_what_is_beside_it_whatever_directories_are_there(

@@ -158,6 +158,50 @@ def test_the_path_and_the_arguments_of_this_process_stay_as_they_were(tmp_path: 
     assert (sys.path, sys.argv) == (path, argv)
 
 
+SOURCE_PROJECT = {
+    "src/loading_shop/__init__.py": "",
+    "src/loading_shop/prices.py": "PRICE = 3",
+    "src/loading_shop/flow.py": HEAD + "from . import prices\nfrom loading_shop.prices import PRICE\n"
+    "topology = StormTopology()\nconf = {'module': __name__, 'same': prices.PRICE == PRICE}",
+    "flow_of_loading_shop.py": HEAD + "from loading_shop import prices\ntopology = StormTopology()",
+}
+
+
+def test_a_src_that_holds_packages_is_a_root_of_modules(tmp_path: Path) -> None:
+    for name, text in SOURCE_PROJECT.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "pyproject.toml").write_text('[tool.storm]\ntopology = "src/loading_shop/flow.py"\n')
+    loaded = load_topology(tmp_path, {})
+    assert loaded.conf == {"module": "loading_shop.flow", "same": True}
+    assert (loaded.root, loaded.source) == (tmp_path, "src")
+    assert loaded.module_roots == [tmp_path, tmp_path / "src"]
+    assert set(loaded.files) == {*SOURCE_PROJECT, "pyproject.toml"}
+
+    single = load_topology(tmp_path / "flow_of_loading_shop.py", {})
+    assert single.source == "src"
+    assert set(single.files) == set(SOURCE_PROJECT), "flow.py is imported, too"
+
+
+def test_nor_may_a_module_of_src_have_the_name_of_one_that_workers_have(tmp_path: Path) -> None:
+    (tmp_path / "src" / "queue").mkdir(parents=True)
+    file(tmp_path / "src" / "queue", "", "__init__.py")
+    file(tmp_path, HEAD + "topology = StormTopology()", "topology.py")
+    with pytest.raises(PackageError, match="src/queue has the name of Python's module queue"):
+        load_topology(tmp_path, {})
+
+
+def test_a_module_that_is_not_there_is_told_with_who_looked_for_it(tmp_path: Path) -> None:
+    for name, text in (("a.py", "import no_such_module"), ("b.py", "def topology(conf): import no_such_module")):
+        with pytest.raises(TopologyFileError) as caught:
+            load_topology(file(tmp_path, text, f"lacks_a_module_{name}"), {})
+        shown = str(caught.value).splitlines()
+        assert shown[-3].endswith("ModuleNotFoundError: No module named 'no_such_module'")
+        assert shown[-1].startswith(f"The topology is imported by the Python that `storm` runs on, {sys.executable}.")
+        assert "'no_such_module'" in shown[-1]
+        assert "install Storm there" in shown[-1]
+
+
 def test_a_project_whose_topology_is_elsewhere_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "project"
     root.mkdir()

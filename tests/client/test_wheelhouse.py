@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +52,24 @@ def test_wheels_for_another_platform_are_no_wheels(tmp_path: Path, tag: str) -> 
     make_wheel(tmp_path, "colours", tag=tag)
     with pytest.raises(PackageError, match=rf"no wheel of colours for Linux and Python 3\.11, only colours-1\.0-{tag}"):
         wheels_for(tmp_path, ["colours"], "3.11")
+
+
+def test_a_wheel_is_for_one_kind_of_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for project, platform in (
+        ("colours", "manylinux2014_aarch64"), ("shades", "manylinux_2_17_x86_64.manylinux2014_x86_64"),
+    ):  # fmt: skip
+        make_wheel(tmp_path, project, tag=f"cp311-cp311-{platform}")
+    make_wheel(tmp_path, "hues")
+    assert set(wheels_for(tmp_path, ["colours", "shades", "hues"], "3.11")) == {
+        path.name for path in tmp_path.glob("*.whl")
+    }
+    assert len(wheels_for(tmp_path, ["shades", "hues"], "3.11", "x86_64")) == 2
+    assert len(wheels_for(tmp_path, ["colours", "hues"], "3.11", "aarch64")) == 2
+    with pytest.raises(PackageError, match=r"for Linux on x86_64 and Python 3\.11, only .*_aarch64\.whl: .*_x86_64 "):
+        wheels_for(tmp_path, ["colours"], "3.11", "x86_64")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="arm64"))
+    with pytest.raises(PackageError, match=r"--platform manylinux2014_aarch64 --python-version 3\.12"):
+        wheels_for(tmp_path, ["shades"], "3.12")
 
 
 def test_what_a_marker_rules_out_may_lack(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from storm.config.unsupported import reason_unsupported
         "topology.kryo.register",
         "topology.fall.back.on.java.serialization",
         "pacemaker.servers",
-        "supervisor.memory.capacity.mb",
+        "supervisor.resources.map",
         "topology.component.resources.onheap.memory.mb",
         "topology.spout.wait.strategy",
         "topology.executor.send.buffer.size",

@@ -44,11 +44,14 @@ def test_workers_that_died_are_told_once(site: Any, topology_id: str) -> None:
     at = f"host-{node}:{worker.port}"
     assert found.dead_workers == (DeadWorker(at, 3, "exited with code 1", 5, 7, ("a", "b"), "backing-off"),)
     page = page_of(site, topology_id)
-    elsewhere = (
-        "other:6700: The worker on port 6700 exited with code 2; it is tried again in 8 s. Last lines\nof its log"
-    )
-    page.notices = [f"{at}: exited with code 1", elsewhere]
+    ended = storm_thrift().EndedWorker
+    page.ended_workers = [
+        ended(host=f"host-{node}", port=worker.port, reason="exited with code 1"),
+        ended(host="other", port=6700, reason="exited with code 2\nof which pip says much"),
+    ]
     assert facts(page, now).ended_workers == (EndedWorker("other:6700", "exited with code 2"),)
+    page.ended_workers = None  # of a Nimbus of the former release
+    assert facts(page, now).ended_workers == ()
 
 
 def test_what_it_lacks_is_told_once(site: Any) -> None:

@@ -35,7 +35,6 @@ def text(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("passes", [1, 3])
 def test_every_word_of_every_line_is_counted_once_a_pass(tmp_path: Path, text: Path, passes: int) -> None:
     reports = tmp_path / "reports"
-    reports.mkdir()
     conf = {"word_count.text": str(text), "word_count.passes": passes, "word_count.report_dir": str(reports)}
     worker = OneWorker(topology(conf), conf)
     worker.run(lambda: figures(reports)[1].total() == 8 * passes)

@@ -15,6 +15,7 @@ from storm.hosts.cluster_facts import (
     PortUse,
     SupervisorView,
     TopologyView,
+    Unreachable,
     ZooKeeperServer,
 )
 from storm.hosts.facts import DiskSpace, HostReport, Resolution
@@ -132,15 +133,16 @@ CASES: dict[str, tuple[Facts, Level, str, str]] = {  # what is so: (facts, level
         Level.NOTE, "h1: it is drained", "storm hosts",
     ),
     "a supervisor behind a firewall": (
-        with_supervisor(report=None, problem="no connection within 3 s"),
+        with_supervisor(report=None, unreachable=Unreachable.NO_ANSWER, problem="no connection within 3 s"),
         Level.PROBLEM, "supervisor on h3 at h3:6628 cannot be asked", "firewall",
     ),
     "a supervisor whose name does not resolve here": (
-        with_supervisor(report=None, problem="no such host (Name or service not known)"),
-        Level.PROBLEM, "no such host", "storm.local.hostname",
+        with_supervisor(report=None, unreachable=Unreachable.UNKNOWN_HOST, problem="what the resolver says"),
+        Level.PROBLEM, "what the resolver says", "storm.local.hostname",
     ),
     "a supervisor of an older release": (
-        with_supervisor(report=None, problem="it does not tell of its host"), Level.PROBLEM, "does not tell", "upgrade",
+        with_supervisor(report=None, unreachable=Unreachable.OLD_RELEASE, problem="it tells nothing"),
+        Level.PROBLEM, "it tells nothing", "upgrade",
     ),
     "an ill supervisor": (with_report(illness="disk.sh: ERROR sda"), Level.PROBLEM, "ERROR sda", "node-health-check"),
     "a topology without slots": (
@@ -154,6 +156,10 @@ CASES: dict[str, tuple[Facts, Level, str, str]] = {  # what is so: (facts, level
     "a log viewer's port that another program has": (
         replace(HEALTHY, ports=(PortUse(8000, "logviewer.port", "process 7 (nginx)", False),)),
         Level.NOTE, "process 7 (nginx): logs of this host cannot be seen", "on every host",
+    ),
+    "a UI's port that another program has": (
+        replace(HEALTHY, ports=(PortUse(8080, "ui.port", "process 7 (nginx)", False),)),
+        Level.NOTE, "process 7 (nginx): no UI can run here", "another port in ui.port",
     ),
     "a port that somebody has": (
         replace(HEALTHY, ports=(PortUse(6700, "supervisor.slots.ports", "a process of another user", None),)),

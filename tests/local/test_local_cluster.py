@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SEEN: list[int] = []
 ACKED: list[int] = []
+PLACES: list[Path | None] = []
 MEASURED: dict[tuple[str, int], dict[str, object]] = {}
 
 
@@ -55,6 +56,13 @@ class ReadsBlob(Bolt):
     def execute(self, tup) -> None:  # type: ignore[no-untyped-def]
         SEEN.append(tup.number + self.add)
         self.collector.ack(tup)
+
+
+class SaysWhereItIs(Bolt):
+    def prepare(self, conf, context, collector) -> None:  # type: ignore[no-untyped-def]
+        PLACES.append(context.code_dir)
+
+    def execute(self, tup) -> None: ...  # type: ignore[no-untyped-def]
 
 
 class Counts(See):
@@ -175,6 +183,18 @@ def test_a_blob_is_a_file_of_the_current_directory(
     cluster.submit("numbers", numbers(ReadsBlob()), conf)
     cluster.wait_for(lambda: len(ACKED) == 100)
     assert sorted(SEEN) == list(range(1001, 1101))
+
+
+def test_code_that_runs_in_place_has_no_directory_of_its_own(cluster: LocalCluster) -> None:
+    PLACES.clear()
+    cluster.submit("numbers", numbers(SaysWhereItIs()))
+    cluster.wait_for(lambda: len(PLACES) == 2)
+    assert PLACES == [None, None]
+
+
+def test_what_a_cluster_would_keep_on_two_nimbuses_runs_on_this_one(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See()), {"topology.min.replication.count": 2})
+    cluster.wait_for(lambda: len(ACKED) == 100)
 
 
 def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:

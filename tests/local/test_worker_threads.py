@@ -31,7 +31,7 @@ def test_a_worker_finds_its_topology_on_disk(tmp_path: Path) -> None:
     blobs.request(ASSIGNMENT)
     assert blobs.look(ASSIGNMENT) == BlobsSeen(BlobsState.READY)
     assert (blobs.dist_dir("w-1-2") / "stormcode.ser").read_bytes() == b"code"
-    assert (blobs.dist_dir("w-1-2") / "code").is_dir()
+    assert not (blobs.dist_dir("w-1-2") / "code").exists(), "its code runs in place"
 
 
 def test_a_topology_that_cannot_be_read_is_a_worker_that_cannot_start(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ Change = Callable[[int, list[int]], list[int]]
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("reports")
+    directory = tmp_path_factory.mktemp("groupings") / "reports"
     conf = {"groupings.count": COUNT, "groupings.report_dir": str(directory)}
     worker = OneWorker(groupings.topology(conf), conf)
     worker.run(lambda: is_complete(directory, COUNT))
