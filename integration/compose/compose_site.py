@@ -167,6 +167,12 @@ class ComposeSite:
         """Run docker/cluster; what it printed. Raises AssertionError if it fails."""
         return self._run([str(REPOSITORY / "docker" / "cluster"), *words], secs)
 
+    def node_log(self, node: str) -> str:
+        """What docker/cluster prints of a node's log, which daemons write to stderr."""
+        return self._run(
+            ["sh", "-c", '"$0" logs "$1" 2>&1', str(REPOSITORY / "docker" / "cluster"), node], COMMAND_SECS
+        )
+
     def storm(self, *words: str, code: int = 0, secs: float = COMMAND_SECS) -> str:
         """Run storm on this machine; what it printed. Raises AssertionError if it ends with another exit code."""
         return self._run([*STORM, *words], secs, code, STORM_NIMBUS_SEEDS=json.dumps(self.seeds))

@@ -30,6 +30,7 @@ def test_a_topology_submitted_from_the_host_runs_on_every_supervisor(cluster: Co
     assert len(cluster.wait_hosts(load.topology_id, SUPERVISORS)) == 3
     assert load.name in cluster.cluster("storm", "list")
     assert cluster.cluster("storm", "logs", load.name)
+    assert "Nimbus listens on" in cluster.node_log(cluster.leader())
     load.finish()
 
 

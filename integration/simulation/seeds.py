@@ -13,6 +13,7 @@ import time
 import traceback
 import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -143,27 +144,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=seed_range, default="0..99999", metavar="A..B", help="both included; 0..99999")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="as many as there are cores")
     parser.add_argument("--done", type=Path, metavar="FILE", help="what is done already; build/simulation/A..B")
+    parser.add_argument("--secs", type=float, default=inf, help="begin no more seeds after so many")
     given = parser.parse_args(arguments)
     seeds = given.seeds
     progress = Progress(given.done or ROOT / "build" / "simulation" / f"{seeds[0]}..{seeds[-1]}", source())
     for chunk in progress.chunks:
         for seed, problems in chunk.failed.items():
             print(told(seed, problems), flush=True)
-    run(progress, seeds, given.processes)
+    run(progress, seeds, given.processes, given.secs)
     chunks = [chunk for chunk in progress.chunks if chunk.first <= seeds[-1] and chunk.last >= seeds[0]]
     failed = sorted(int(seed) for chunk in chunks for seed in chunk.failed)
     cpu_secs = sum(chunk.cpu_secs for chunk in chunks)
     acked = sum(chunk.acked for chunk in chunks)
-    simulated_seeds = sum(chunk.last - chunk.first + 1 for chunk in chunks)
-    cost = f"{cpu_secs / simulated_seeds:.3f} s of CPU a seed"
-    print(f"{len(seeds):,} seeds, {len(failed)} failed; {acked:,} trees acked, {cost}")
+    count = sum(chunk.last - chunk.first + 1 for chunk in chunks)
+    of = "" if (left := sum(map(len, progress.left(seeds)))) == 0 else f" of {len(seeds):,}, for want of time"
+    cost = f"{cpu_secs / max(1, count):.3f} s of CPU a seed"
+    print(f"{len(seeds) - left:,} seeds{of}, {len(failed)} failed; {acked:,} trees acked, {cost}")
     if failed:
         print(f"failed: {' '.join(map(str, failed))}")
     return 1 if failed else 0
 
 
-def run(progress: Progress, seeds: range, processes: int) -> None:
-    """Simulate what is left."""
+def run(progress: Progress, seeds: range, processes: int, secs_max: float = inf) -> None:
+    """Simulate what is left, as far as that was begun within `secs_max`."""
     left = progress.left(seeds)
     to_do, done, failed = sum(map(len, left)), 0, 0
     began = told_at = time.monotonic()
@@ -171,7 +174,13 @@ def run(progress: Progress, seeds: range, processes: int) -> None:
         print(f"{len(seeds) - to_do:,} of {len(seeds):,} seeds are done already", flush=True)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
-            for future in as_completed([pool.submit(simulated, chunk) for chunk in left]):
+            futures = [pool.submit(simulated, chunk) for chunk in left]
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                if time.monotonic() - began >= secs_max:
+                    for other in futures:
+                        other.cancel()
                 chunk = future.result()
                 progress.add(chunk)
                 done += chunk.last - chunk.first + 1
@@ -194,4 +203,5 @@ def how_far(done: int, to_do: int, failed: int, secs: float) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the pool ends, too
     sys.exit(main())
