@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said, said_worker_ended
+import psutil
+from faults import Fault, Hand, Said, bar, said_worker_ended
 from load import WORKERS, tasks_of
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ STUCK_SECS = 3
 STUCK_CONF = {"topology.executor.stuck.secs": STUCK_SECS, "topology.executor.stuck.restart": True}
 STUCK = frozenset({"stuck", "stuck-restart"})
 HARMLESS = {"hold", "fork"}
+SLOW_SECS = 0.02  # of the sinks in topologies/numbered.py
+GROWTH_MAX_BYTES = 64 << 20
+WORKER_BAR = bar(2.0, 5.0)
 
 
 def asking(kind: str) -> Callable[[Hand], None]:
@@ -24,48 +29,76 @@ def asking(kind: str) -> Callable[[Hand], None]:
 
 
 def slow_sinks(hand: Hand) -> None:
+    """What waits for the sinks waits at the spouts: no worker grows."""
+    workers = hand.load.processes()
+    before = rss_bytes(hand)
+
+    def is_held_back() -> bool:
+        return hand.load.processes() == workers and rss_bytes(hand) - before <= GROWTH_MAX_BYTES
+
     hand.hit.undo.append(lambda: hand.load.slow(on=False))
+    hand.hit.proofs.append((f"no worker grew by {GROWTH_MAX_BYTES >> 20} MiB", is_held_back))
     hand.load.slow(on=True)
 
 
+def rss_bytes(hand: Hand) -> int:
+    """Of its largest worker."""
+    return max(psutil.Process(worker.pid).memory_info().rss for worker in hand.load.processes())
+
+
 def rebalance(hand: Hand) -> None:
-    """To fewer workers and executors, or, where there are few, to more."""
-    smaller = len(hand.load.processes()) >= WORKERS
+    """To fewer workers and executors, or, where there are few, to more; it is over when so many run."""
+    load = hand.load
+    smaller = len(load.processes()) >= WORKERS
     workers, executors = (WORKERS - 1, 2) if smaller else (WORKERS + 1, 4)
-    hand.site.storm("rebalance", hand.load.name, "-w", "1", "-n", str(workers), "-e", f"forward={executors}")
+    hand.site.storm("rebalance", load.name, "-w", "1", "-n", str(workers), "-e", f"forward={executors}")
+    hand.hit.done_at = time.monotonic()
+    hand.site.wait(
+        lambda: load.runs_on() == (workers, executors),
+        f"it runs on {workers} workers with {executors} executors of `forward`", load.grace_secs,
+    )  # fmt: skip
 
 
 def ask(hand: Hand, kind: str) -> None:
     """Ask for what harms a worker: the one that does it is the victim."""
+    hand.hit.settled = hand.load.is_settled()
     tasks = {worker.pid: (worker, tasks_of(worker)) for worker in hand.load.processes()}
     hand.load.ask(kind)
-    pid = hand.site.wait(lambda: hand.load.did(kind), f"a bolt does {kind}", ASK_SECS)
+    try:
+        pid = hand.site.wait(lambda: hand.load.did(kind), f"a bolt does {kind}", ASK_SECS)
+    except AssertionError:
+        hand.load.ask_no_more(kind)
+        pid = hand.load.did(kind)
+        if pid is None:
+            raise
     if pid in tasks:
         worker, its_tasks = tasks[pid]
         hand.hit.victims.append(worker)
         hand.hit.victim_tasks |= its_tasks
+    else:  # it was started meanwhile
+        hand.hit.may_end |= {pid}
 
 
 APPLICATION_FAULTS = [
     Fault(
         "bolt-raises", "A1", "a bolt raises: its worker ends and is started again", "topology", asking("raise"),
-        told=said_worker_ended("exited with code 1"),
+        told=said_worker_ended("exited with code 1"), bar=WORKER_BAR,
     ),
     Fault(
         "bolt-exits", "A1", "a bolt ends its process", "topology", asking("exit"),
-        told=said_worker_ended("exited with code 3"),
+        told=said_worker_ended("exited with code 3"), bar=WORKER_BAR,
     ),
     Fault(
         "bolt-takes-memory", "P15", "a bolt uses up the memory that its process may have", "topology", asking("memory"),
-        told=said_worker_ended("exited with code 1"),
+        told=said_worker_ended(r"exited with code \d+|was killed by signal \d+"), raises=("MemoryError",),
     ),
     Fault(
         "bolt-spins", "H5", "a bolt does not return from its loop: it is named, and its worker restarted", "topology",
-        asking("spin"), told=Said("worker", r"component '\w+' is stuck, and"), needs=STUCK,
+        asking("spin"), told=Said("victim", r"component '\w+' is stuck, and"), needs=STUCK,
     ),
     Fault(
         "bolt-sleeps", "H7", "a bolt waits for ever: it is named, and its worker restarted", "topology",
-        asking("sleep"), told=Said("worker", r"component '\w+' is stuck, and"), needs=STUCK,
+        asking("sleep"), told=Said("victim", r"component '\w+' is stuck, and"), needs=STUCK,
     ),
     Fault(
         "interpreter-held", "H6", "a bolt holds the interpreter for seconds, less than a timeout", "topology",
@@ -79,5 +112,8 @@ APPLICATION_FAULTS = [
         "sinks-slow", "H9", "the last bolt takes 20 ms a tuple for a while", "topology", slow_sinks,
         lambda timers: (1.5 * timers.message_secs, 2.5 * timers.message_secs), spares_workers=True,
     ),
-    Fault("rebalanced", "A10", "rebalance to fewer workers and executors, then to more", "topology", rebalance),
+    Fault(
+        "rebalanced", "A10", "rebalance to fewer workers and executors, then to more", "topology", rebalance,
+        bar=bar(3.0),
+    ),
 ]  # fmt: skip

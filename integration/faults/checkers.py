@@ -4,7 +4,7 @@ C-LOST    every number was acked or given up, and no ack came without its line i
 C-UNEXP   no line that the source cannot have caused
 C-DUP     lines that came again are bounded, and stop coming
 C-ONCE    transactions: each batch once and in order
-C-ALIVE   no daemon ended that was not asked to, and no worker that should have been spared
+C-ALIVE   no daemon ended that was not asked to, and no worker that no fault touched; tasks that were hit write again
 C-LEAK    nothing is left behind, nothing grows
 C-LOG     a line names the fault; no traceback that was not asked for
 """
@@ -24,6 +24,7 @@ SHOWN = 10
 ASKED_FOR = "the harness asked for"
 TRACEBACK = "Traceback (most recent call last):"
 BEFORE_SECS = 5.0  # a task that wrote a line so short before a fault is expected to go on after it
+ENOUGH_LINES = 40  # for each task: with so many later ones, one that wrote none of them does not run
 RSS_MARGIN_BYTES, COUNT_MARGIN, SHARE_MARGIN = 16 << 20, 8, 1.1
 
 
@@ -38,8 +39,9 @@ class Violation(NamedTuple):
 class Observed(NamedTuple):
     """A fault as it was seen. Times are the monotonic clock's; None: not seen.
 
-    `victims`: processes of workers that it hit, with the tasks `victim_tasks`. `must_be_told`: a log line that names
-    it was expected; it came at `told_at`. `back_at`: when a log said that all is well, where the fault has such a line.
+    `victims`: processes of workers that it hit, with the tasks `victim_tasks`; `may_end`: those that may end by it
+    besides. `must_be_told`: a log line that names it was expected; it came at `told_at`. `back_at`: when a log said
+    that all is well, where the fault has such a line. `done_at`: when it was done, where what it asked for takes more.
     """
 
     fault: str
@@ -54,6 +56,24 @@ class Observed(NamedTuple):
     has_back: bool = False
     back_at: float | None = None
     problem: str = ""
+    may_end: frozenset[int] = frozenset()
+    done_at: float | None = None
+
+
+class End(NamedTuple):
+    """A worker process, seen first at `since`, was seen no more. `moved`: logs say that its assignment wanted that."""
+
+    at: float
+    pid: int
+    since: float
+    moved: bool = False
+
+
+class Bar(NamedTuple):
+    """Seconds that a recovery should take, in the median and at most."""
+
+    median: float
+    most: float | None = None
 
 
 class Usage(NamedTuple):
@@ -136,17 +156,21 @@ def duplicates_max(faults: Sequence[Observed], pending_max: int, message_secs: f
 def too_many_duplicates(
     lines: Sequence[LedgerLine], faults: Sequence[Observed], pending_max: int, message_secs: float, grace_secs: float
 ) -> list[Violation]:
-    again = duplicates(lines)
-    bound = duplicates_max(faults, pending_max, message_secs)
-    found = []
-    if len(again) > bound:
-        found.append(Violation("C-DUP", f"{len(again)} lines came again, at most {bound} may"))
+    found = more_than(duplicates_max(faults, pending_max, message_secs), lines)
     end = max((fault.healed_at for fault in faults), default=math.inf) + grace_secs
-    if late := [line.number for line in again if line.at > end]:
+    if late := [line.number for line in duplicates(lines) if line.at > end]:
         found.append(
             Violation("C-DUP", f"{len(late)} came again {grace_secs:g} s after all was healed: {in_short(late)}")
         )
     return found
+
+
+def more_than(bound: int, lines: Sequence[LedgerLine]) -> list[Violation]:
+    """More lines than this came again."""
+    again = duplicates(lines)
+    if len(again) <= bound:
+        return []
+    return [Violation("C-DUP", f"{len(again)} lines came again, at most {bound} may")]
 
 
 def by_fault(times: Iterable[float], faults: Sequence[Observed]) -> Counter[int]:
@@ -155,29 +179,54 @@ def by_fault(times: Iterable[float], faults: Sequence[Observed]) -> Counter[int]
     return Counter(index for at in times if (index := bisect_right(begins, at) - 1) >= 0)
 
 
-def restarts_by_fault(
-    started: Iterable[float], faults: Sequence[Observed], patience_secs: float
-) -> tuple[Counter[int], list[Violation]]:
-    """Started worker processes by the fault that they came of; what is wrong is a fault that should have spared them.
+def quiet_secs(fault: Observed, at: float, faults: Iterable[Observed]) -> float:
+    """How much of the time since it was healed no other fault went on: negative while it does itself."""
+    held_up = sum(max(0.0, min(at, other.healed_at) - max(fault.healed_at, other.at)) for other in faults)
+    return at - fault.healed_at - held_up
 
-    A fault that may end workers answers for what is started up to `patience_secs` after it was healed, even when
-    another began meanwhile.
-    """
+
+def under_way(at: float, faults: Sequence[Observed], patience_secs: float) -> list[int]:
+    """The numbers of the faults that may end workers, and may do so at this time: until it was quiet for so long."""
+    return [
+        index
+        for index, fault in enumerate(faults)
+        if fault.at <= at and not fault.spares_workers and quiet_secs(fault, at, faults) <= patience_secs
+    ]
+
+
+def restarts_by_fault(started: Iterable[float], faults: Sequence[Observed], patience_secs: float) -> Counter[int]:
+    """Started worker processes by the fault that they came of: the last that may end workers, or the last of all."""
     found: Counter[int] = Counter()
-    wrong: Counter[int] = Counter()
     for at in started:
         begun = [index for index, fault in enumerate(faults) if fault.at <= at]
-        if not begun:
+        if begun:
+            found[(under_way(at, faults, patience_secs) or begun)[-1]] += 1
+    return found
+
+
+def ends_by_fault(
+    ends: Iterable[End], faults: Sequence[Observed], patience_secs: float
+) -> tuple[Counter[int], list[Violation]]:
+    """Workers that ended though no fault had hit them, by the fault that began last before; which of them are wrong.
+
+    A changed assignment may end any worker while a fault is under way that may end workers. One that came up only then
+    may end, too, as where it was started in vain. Nothing else ends one.
+    """
+    found: Counter[int] = Counter()
+    violations = []
+    for end in ends:
+        begun = [index for index, fault in enumerate(faults) if fault.at <= end.at]
+        if not begun or any(end.pid in faults[i].victims | faults[i].may_end for i in begun):
             continue
-        harsh = [i for i in begun if not faults[i].spares_workers and at <= faults[i].healed_at + patience_secs]
-        index = harsh[-1] if harsh else begun[-1]
-        found[index] += 1
-        if not harsh and faults[index].spares_workers:
-            wrong[index] += 1
-    violations = [
-        Violation("C-ALIVE", f"{count} workers ended by {faults[i].fault} of {faults[i].target}, which spares workers")
-        for i, count in sorted(wrong.items())
-    ]
+        found[begun[-1]] += 1
+        harsh = under_way(end.at, faults, patience_secs)
+        is_young = bool(harsh) and end.since >= min(faults[i].at for i in harsh)
+        if not harsh or not (end.moved or is_young):
+            fault = faults[begun[-1]]
+            why = "its assignment changed" if end.moved else "nothing had hit it"
+            violations.append(
+                Violation("C-ALIVE", f"worker {end.pid} ended during {fault.fault} of {fault.target}: {why}")
+            )
     return found, violations
 
 
@@ -189,6 +238,7 @@ class Ledger:
         for line in sorted(lines, key=lambda line: line.at):
             self._lines[line.task].append(line)
         self._times = {task: [line.at for line in of] for task, of in self._lines.items()}
+        self._all = sorted(line.at for line in lines)
 
     def busy_before(self, at: float) -> frozenset[int]:
         """The tasks that wrote shortly before."""
@@ -206,23 +256,40 @@ class Ledger:
                 return line.at
         return None
 
+    def is_enough_after(self, at: float) -> bool:
+        """Whether so many lines came later that each task must be among those that wrote them."""
+        return len(self._all) - bisect_right(self._all, at) >= ENOUGH_LINES * len(self._lines)
+
 
 def recovered_secs(fault: Observed, ledger: Ledger) -> float | None:
     """How long it took until all was well: None if that was not seen.
 
     From the blow until each task of the workers that it hit writes again from another process; where it hit none, from
-    its healing until the log says so, or until each task that was busy before writes again.
+    its healing (or when it was done) until the log says so, or until each task that was busy before writes again.
     """
+    since = fault.healed_at if fault.done_at is None else fault.done_at
     if fault.has_back:
-        return None if fault.back_at is None else max(0.0, fault.back_at - fault.healed_at)
+        return None if fault.back_at is None else max(0.0, fault.back_at - since)
     if fault.victims:
         tasks, since, not_by = fault.victim_tasks & ledger.busy_before(fault.at), fault.at, fault.victims
     else:
-        tasks, since, not_by = ledger.busy_before(fault.at), fault.healed_at, frozenset()
+        tasks, not_by = ledger.busy_before(fault.at), frozenset()
     firsts = [ledger.first_after(task, since, not_by) for task in tasks]
     if not firsts or None in firsts:
         return None
     return max(first - since for first in firsts if first is not None)
+
+
+def not_recovered(faults: Iterable[Observed], ledger: Ledger) -> list[Violation]:
+    """Faults whose victims had busy tasks, not all of which another process took over."""
+    found = []
+    for fault in faults:
+        busy = fault.victim_tasks & ledger.busy_before(fault.at) if fault.victims else frozenset()
+        tasks = [task for task in sorted(busy) if ledger.first_after(task, fault.at, fault.victims) is None]
+        if tasks and ledger.is_enough_after(fault.healed_at):
+            text = f"after {fault.fault} of {fault.target} these tasks never wrote again: {in_short(tasks)}"
+            found.append(Violation("C-ALIVE", text))
+    return found
 
 
 def detected_secs(fault: Observed) -> float | None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 STOP_SECS = 20.0
 ZOOKEEPER_PORT, QUORUM_PORT, ELECTION_PORT = 2181, 2888, 3888
 TICK_MS = 2000
+PORT_SETTINGS = {
+    "nimbus": "nimbus.thrift.port",
+    "supervisor": "supervisor.thrift.port",
+    "ui": "ui.port",
+    "logviewer": "logviewer.port",
+}
 
 
 class Ending(NamedTuple):
@@ -36,7 +43,10 @@ class Ending(NamedTuple):
 
 
 class Daemon:
-    """One daemon, its place, its directory, its log. It leads a process group, which is what is signalled."""
+    """One daemon, its place, its directory, its log. It leads a process group, which is what is signalled.
+
+    Any thread may start it, end it and look at it. `endings`: those that were noticed.
+    """
 
     def __init__(self, name: str, place: Place, command: Sequence[str], directory: Path, port: int) -> None:
         self.name = name
@@ -50,7 +60,8 @@ class Daemon:
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
         self._looked_at: subprocess.Popen[bytes] | None = None
-        self._asked = False
+        self._asked_of: subprocess.Popen[bytes] | None = None  # the process that the harness wanted to end
+        self._lock = threading.RLock()
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -63,20 +74,21 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it; it is not ready yet."""
-        if self.is_running:
-            return
-        self._asked = False
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self.place.prefix, *self._command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment},
-                cwd=REPOSITORY,
-                start_new_session=True,
-            )
+        """Start it, unless it runs; it is not ready yet."""
+        with self._lock:
+            if self.is_running:
+                return
+            self._notice()
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [*self.place.prefix, *self._command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, **self.environment},
+                    cwd=REPOSITORY,
+                    start_new_session=True,
+                )
 
     def send(self, number: signal.Signals) -> None:
         """To the daemon, and to nothing that it started: workers lead groups of their own."""
@@ -85,10 +97,12 @@ class Daemon:
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """End it because the harness wants so; its exit code. A daemon that does not end is killed."""
-        process = self._process
-        if process is None:
-            return 0
-        self._asked = True
+        with self._lock:
+            process = self._process
+            if process is None:
+                return 0
+            self._notice()  # one that had ended by itself was not asked to
+            self._asked_of = process
         self.send(number)
         if number != signal.SIGKILL:
             self.send(signal.SIGCONT)
@@ -99,13 +113,20 @@ class Daemon:
             code = process.wait()
         return code
 
-    def look(self) -> Ending | None:
-        """Notice that it has ended; each ending is told once. For one thread."""
+    def keep_running(self) -> None:
+        """Notice that it has ended, and start it again where nobody asked for that."""
+        with self._lock:
+            ending = self._notice()
+            if ending is not None and not ending.asked:
+                self.start()
+
+    def _notice(self) -> Ending | None:
+        """How its process ended; each ending is told once."""
         process = self._process
         if process is None or process is self._looked_at or process.poll() is None:
             return None
         self._looked_at = process
-        ending = Ending(self.name, process.returncode, time.monotonic(), self._asked)
+        ending = Ending(self.name, process.returncode, time.monotonic(), process is self._asked_of)
         self.endings.append(ending)
         return ending
 
@@ -114,8 +135,7 @@ class StormDaemon(Daemon):
     """A daemon with a configuration of its own."""
 
     def __init__(self, command: str, name: str, place: Place, directory: Path, settings: Mapping[str, Any]) -> None:
-        key = {"nimbus": "nimbus.thrift.port", "supervisor": "supervisor.thrift.port"}[command]
-        super().__init__(name, place, [*STORM, command], directory, settings[key])
+        super().__init__(name, place, [*STORM, command], directory, settings[PORT_SETTINGS[command]])
         self.settings = {**settings, "storm.local.dir": str(directory / "local")}
         self._conf_dir = directory / "conf"
         self._conf_dir.mkdir(exist_ok=True)
@@ -126,9 +146,9 @@ class StormDaemon(Daemon):
     def local_dir(self) -> Path:
         return Path(self.settings["storm.local.dir"])
 
-    def local_dir_is(self, directory: Path) -> None:
-        """Another one than its own, from its next start on."""
-        self.settings["storm.local.dir"] = str(directory)
+    def set(self, key: str, value: object) -> None:
+        """Another setting, from its next start on."""
+        self.settings[key] = value
         self._write_conf()
 
     def _write_conf(self) -> None:

@@ -81,6 +81,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(words)
 
 
+def refuse_kept(directory: Path, scenarios: list[Scenario]) -> None:
+    """What a former run kept there is not mixed with this one's."""
+    if there := [scenario.name for scenario in scenarios if (directory / scenario.name).exists()]:
+        sys.exit(f"{directory} holds a former run of {', '.join(there)}: name another directory, or remove it")
+
+
 def print_list() -> None:
     for scenario in SCENARIOS:
         reason = why_not(scenario)
@@ -136,6 +142,8 @@ def main(words: list[str]) -> int:
         print_list()
         return 0
     scenarios = chosen(arguments.scenarios or [DEFAULT_SCENARIO])
+    if arguments.keep is not None:
+        refuse_kept(arguments.keep, scenarios)
     seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
     options = Options(
         seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 import yaml
+from checkers import Usage
 from cluster_site import COMMAND_SECS, STORM, environment, last_lines, wait_until
 from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
 from sessions import FirstAnswer
@@ -22,6 +23,7 @@ from tcp_proxy import TcpProxy
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
 from storm.errors import StormError
+from storm.thrift.client import ThriftClient
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 NIMBUS_PORT, SUPERVISOR_PORT, FIRST_SLOT = 6627, 6628, 6700
 WAIT_SECS = 60.0
+ASK_SECS = 1.0
 LOOK_SECS = 0.1  # how often processes are looked at
 
 
@@ -65,6 +68,10 @@ class WorkerProcess(NamedTuple):
     topology_id: str
     launch_file: str
 
+    @property
+    def id(self) -> str:
+        return Path(self.launch_file).parent.name
+
 
 class Appearance(NamedTuple):
     """A worker process was seen for the first time, or (`gone`) not any more."""
@@ -88,7 +95,6 @@ class FaultSite:
         self.nimbus_proxies: list[TcpProxy] = []
         self._other_proxies: list[TcpProxy] = []
         self.seen: list[Appearance] = []
-        self.endings: list[Ending] = []
         self.watch_problem: Exception | None = None
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -270,14 +276,32 @@ class FaultSite:
     # --- what can be seen
 
     def leader(self) -> StormDaemon | None:
-        """The Nimbus that leads, asked itself; None if there is none."""
-        with contextlib.suppress(StormError):
-            said = self.call("getLeader")
-            for daemon in self.nimbuses:
-                address = daemon.settings.get("storm.local.hostname", daemon.place.address)
-                if said.isLeader and (said.host, said.port) == (address, daemon.port):
+        """The Nimbus that says of itself that it leads; None if none does. One that stands still costs ASK_SECS."""
+        for daemon in self.nimbuses:
+            known_as = (daemon.settings.get("storm.local.hostname", daemon.place.address), daemon.port)
+            with contextlib.suppress(StormError):
+                with ThriftClient("Nimbus", daemon.place.address, daemon.port, ASK_SECS) as nimbus:
+                    said = nimbus.call("getLeader")
+                if said.isLeader and (said.host, said.port) == known_as:
                     return daemon
         return None
+
+    def assignment_version(self, topology_id: str) -> int:
+        """-1: it has none."""
+        found = self.state.assignment(topology_id)
+        return -1 if found is None else found.version
+
+    def usage(self) -> dict[str, Usage]:
+        """What each daemon uses now."""
+        found = {}
+        for daemon in self.daemons:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(daemon.pid)
+                with process.oneshot():
+                    found[daemon.name] = Usage(
+                        process.pid, process.num_fds(), process.num_threads(), process.memory_info().rss
+                    )
+        return found
 
     @property
     def state(self) -> StormClusterState:
@@ -336,6 +360,11 @@ class FaultSite:
                 found += sorted(daemon.local_dir.glob("logs/workers-artifacts/*/*/worker.log*"))
         return [path for path in found if path.exists()]
 
+    def worker_logs(self, worker: WorkerProcess) -> list[Path]:
+        """Of its slot: those who had it before wrote them, too."""
+        directory = self.supervisors[worker.host].local_dir / "logs" / "workers-artifacts" / worker.topology_id
+        return sorted((directory / str(worker.port)).glob("worker.log*"))
+
     def log_tails(self) -> str:
         """The end of every log, for whoever reads of a failure."""
         return "\n".join(f"--- {path}\n{last_lines(path)}" for path in self.logs())
@@ -352,13 +381,14 @@ class FaultSite:
                     self.seen += [Appearance(now, known[pid], True) for pid in known.keys() - running.keys()]
                 known = running
                 for daemon in self.daemons:
-                    ending = daemon.look()
-                    if ending is not None:
-                        self.endings.append(ending)
-                        if not ending.asked:
-                            daemon.start()
+                    daemon.keep_running()
             except (psutil.Error, OSError) as error:
                 self.watch_problem = error
+
+    @property
+    def endings(self) -> list[Ending]:
+        """Of all daemons."""
+        return [ending for daemon in self.daemons for ending in daemon.endings]
 
     def worker_events(self) -> list[Appearance]:
         with self._lock:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
+from checkers import Bar
 from load import tasks_of
 from nemesis import Drawable
 
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Collection
 
     from fault_site import FaultSite, WorkerProcess
     from load import Load
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class Said(NamedTuple):
-    """A line of a log. `role`: as FaultSite.logs takes it, or "target"; `pattern`: a regular expression.
+    """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "victim": the worker's and its supervisor's.
 
-    `each`: every log of the role is expected to have it, and the last one counts.
+    `pattern`: a regular expression; with a victim, `{port}` in it is its port. `each`: every log of the role is
+    expected to have it, and the last one counts.
     """
 
     role: str
@@ -37,20 +40,27 @@ def said_worker_ended(how: str) -> Said:
     """A supervisor's line of a worker that ended so, a regular expression; of one that it adopted, a supervisor cannot
     know how.
     """
-    return Said("supervisor", rf"The worker on port \d+ ({how}|ended \(its exit code went to)")
+    return Said("victim", rf"The worker on port {{port}} ({how}|ended \(its exit code went to)")
 
 
 @dataclass
 class Hit:
-    """A fault that was injected. Times are the monotonic clock's."""
+    """A fault that was injected. Times are the monotonic clock's.
+
+    `proofs`: what must hold before it is healed, in words, or it did not take place. `done_at`: when what it asked for
+    was taken, where it waits for more.
+    """
 
     event: Event
     at: float = 0.0
     healed_at: float | None = None
     victims: list[WorkerProcess] = field(default_factory=list)  # workers that it ended or stopped
     victim_tasks: frozenset[int] = frozenset()
+    may_end: frozenset[int] = frozenset()  # processes of workers that may end by it besides
     settled: bool = True  # False: a worker that it hit may have been on its way out, or not have begun
     undo: list[Callable[[], None]] = field(default_factory=list)
+    proofs: list[tuple[str, Callable[[], object]]] = field(default_factory=list)
+    done_at: float | None = None
     problem: str = ""
 
     def hits(self, workers: list[WorkerProcess]) -> list[WorkerProcess]:
@@ -78,13 +88,19 @@ class Hand(NamedTuple):
         number = int(self.target.rpartition("-")[2])
         return self.hit.hits(workers[number % len(workers) :][:1]) if workers else []
 
+    def workers_may_end(self, hosts: Collection[str]) -> None:
+        """Note the load's workers of these hosts: they may be replaced meanwhile, and end when they hear of it."""
+        self.hit.may_end |= {worker.pid for worker in self.load.processes() if worker.host in hosts}
+
 
 class Fault(NamedTuple):
     """A kind of fault.
 
-    `seconds(timers)`: the shortest and longest that it lasts. `spares_workers`: no worker process may end by it.
+    `seconds(timers)`: the shortest and longest that it lasts. `spares_workers`: no worker process may end by it, where
+    `patience(timers)` says so.
     `told`: the line that names it; `back`: the line that says all is well again; without one, that is when the
-    ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens.
+    ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take.
+    `raises`: texts of tracebacks that it causes.
     """
 
     name: str
@@ -97,9 +113,22 @@ class Fault(NamedTuple):
     told: Said | None = None
     back: Said | None = None
     needs: frozenset[str] = frozenset()
+    patience: Callable[[Timers], bool] = lambda timers: True
+    bar: Callable[[Timers], Bar] | None = None
+    raises: tuple[str, ...] = ()
 
     def drawable(self, timers: Timers) -> Drawable:
         return Drawable(self.name, self.target, self.seconds(timers))
+
+
+def bar(median: float, most: float | None = None) -> Callable[[Timers], Bar]:
+    """Whatever the timers are."""
+    return lambda timers: Bar(median, most)
+
+
+def new_leader(timers: Timers) -> Bar:
+    """Another Nimbus leads, or the same one again in another session."""
+    return Bar(timers.session_secs + 3.0)
 
 
 def inject(fault: Fault, hand: Hand) -> None:
@@ -112,7 +141,13 @@ def inject(fault: Fault, hand: Hand) -> None:
 
 
 def heal(hand: Hand) -> None:
-    """Undo it, in the opposite order."""
+    """Ask for the proofs that it took place, where it could be injected, and undo it, in the opposite order."""
+    for what, holds in hand.hit.proofs:
+        try:
+            if not (hand.hit.problem or holds()):
+                hand.hit.problem = f"did not take place: not so: {what}"
+        except Exception as error:  # noqa: BLE001 - it is undone all the same
+            hand.hit.problem = f"did not take place: {what}: {type(error).__name__}: {error}"
     while hand.hit.undo:
         try:
             hand.hit.undo.pop()()

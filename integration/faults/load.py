@@ -16,6 +16,7 @@ from storm.errors import StormError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkers import Usage
     from fault_site import FaultSite, WorkerProcess
 
 TOPOLOGIES = Path(__file__).resolve().parent / "topologies"
@@ -55,6 +56,7 @@ class Load:
             **conf,
         }
         self.topology_id = ""
+        self.before: Mapping[str, Usage] = {}  # what daemons used when it had started
         self._began = 0.0
         self._progress = Progress(self.directory)
 
@@ -91,6 +93,11 @@ class Load:
         os.replace(being_written, self.directory / name)
 
     @property
+    def grace_secs(self) -> float:
+        """How long whatever should come may take."""
+        return self.site.timers.grace_secs
+
+    @property
     def pending_max(self) -> int:
         """What all its spout tasks together may have under way."""
         return int(self.conf["topology.max.spout.pending"]) * int(self.conf["faults.spouts"])
@@ -98,6 +105,10 @@ class Load:
     def ask(self, kind: str) -> None:
         """Let the next bolt in the middle do this."""
         (self.directory / f"ask-{kind}").touch()
+
+    def ask_no_more(self, kind: str) -> None:
+        """Take back what no bolt has seen."""
+        (self.directory / f"ask-{kind}").unlink(missing_ok=True)
 
     def did(self, kind: str) -> int | None:
         """The process that does what was asked for, or did it; None if none has seen it yet."""
@@ -125,6 +136,12 @@ class Load:
         up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
         return bool(up) and len(up) == len(page.workers) == len(self.processes())
 
+    def runs_on(self) -> tuple[int, int] | None:
+        """How many workers, and executors of the bolt in the middle, once all workers that are assigned run."""
+        page = self.site.call("getTopologyPageInfo", self.topology_id, ":all-time", False)
+        executors = page.id_to_bolt_agg_stats["forward"].common_stats.num_executors
+        return (len(page.workers), executors) if page.status == "ACTIVE" and self.is_settled() else None
+
     def done(self) -> int:
         """How many numbers are acked, or given up."""
         return self._progress.count()
@@ -142,7 +159,7 @@ class Load:
             now, done = time.monotonic(), self.done()
             if done > before:
                 moved_at, before = now, done
-            elif now - moved_at > self.site.timers.grace_secs:
+            elif now - moved_at > self.grace_secs:
                 return False
         return True
 
@@ -153,19 +170,21 @@ class Load:
         """Kill the topology; what of it was still there after the grace."""
         self.site.storm("kill", self.name, "-w", "0")
         try:
-            self.site.wait(lambda: not self.remains(), "it is gone", self.site.timers.grace_secs)
+            self.site.wait(lambda: not self.remains(), "it is gone", self.grace_secs)
         except AssertionError:
             return self.remains()
         return []
 
     def remains(self) -> list[str]:
         """Whatever is left of it in ZooKeeper, among processes and in the supervisors' directories."""
+        others = [worker for worker in self.site.workers() if worker.topology_id != self.topology_id]
+        of_others = {Path(worker.launch_file).parent for worker in others}
         state, found = self.site.state, [f"worker process {worker.pid}" for worker in self.processes()]
         for kind, ids in (("storms", state.topology_ids()), ("assignments", state.assignment_ids())):
             found += [f"node {kind}/{self.topology_id}" for each in ids if each == self.topology_id]
         for daemon in self.site.supervisors.values():
             found += [str(path) for path in (daemon.local_dir / "supervisor" / "stormdist").glob(self.topology_id)]
-            found += [str(path) for path in (daemon.local_dir / "workers").glob("*")]
+            found += [str(path) for path in (daemon.local_dir / "workers").glob("*") if path not in of_others]
         return found
 
 

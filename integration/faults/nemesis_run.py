@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import checkers
 import psutil
-from checkers import Observed, Usage, Violation
+from checkers import End, Observed, Violation
 from fault_site import Plan, shape_of
 from faults import Hand, Hit, heal, inject
 from load import WORKERS
 from log_lines import Logs, monotonic_offset
 from nemesis import draw, from_json, length_secs, steps, to_json
-from results_table import Row, rows
+from network import listens
+from results_table import Row, Workers, rows
 from scenario import Context, Outcome
+
+from storm.errors import StormError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-    from fault_site import FaultSite
+    from fault_site import FaultSite, WorkerProcess
     from faults import Fault, Said
     from load import Load
     from nemesis import Event, Shape
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 FAULTS, MESSAGES = 3, 6_000
 LAST_SECS = 2.0  # numbers go on for so long after the last fault
 WELL_SECS = 2.0
+ENDS_IN_SECS = 6.0  # after a worker's log said so
 
 
 class Wish(NamedTuple):
@@ -59,9 +63,8 @@ def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
         say(f"{len(events)} faults in {length_secs(events):.0f} s, {messages} messages, {rate:.0f} a second")
         conf = {key.replace(".", "__"): value for key, value in wish.conf.items()}
         load = context.load(site, messages, rate, begin=False, **conf)
-        before = usage(site)
         hits = carry_out(site, load, events, by_name)
-        return conclude(context, Finished(site, load, hits, by_name, before))
+        return conclude(context, Finished(site, load, hits, by_name))
 
 
 def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: Wish) -> list[Event]:
@@ -111,39 +114,45 @@ def carry_out(site: FaultSite, load: Load, events: Sequence[Event], kinds: Mappi
 
 
 class Finished(NamedTuple):
-    """A load whose faults are over."""
+    """A load whose faults are over.
+
+    `rounds`: where there are no hits, how often all that is under way may have come again.
+    """
 
     site: FaultSite
     load: Load
-    hits: Sequence[Hit]
-    kinds: Mapping[str, Fault]
-    before: Mapping[str, Usage]
+    hits: Sequence[Hit] = ()
+    kinds: Mapping[str, Fault] = {}
+    rounds: int = 0
 
 
 def conclude(context: Context, finished: Finished) -> Outcome:
-    """Drain, check, kill the topology, look for what is left."""
+    """Drain, check, kill the topology, look for what is left. What it finds is noted as soon as it is found."""
     site, load, timers = finished.site, finished.load, context.timers
+    found_before = len(context.violations)
     if not load.drain():
         say(f"nothing was acked for {timers.grace_secs:g} s: {load.messages - load.done()} numbers are missing")
     wait_well(context, finished)
-    after = usage(site)
     run = load.read()
+    context.violations += [*checkers.lost(run), *checkers.unexpected(run)]
+    after = site.usage()
     faults = observe(finished)
     first = min((hit.at for hit in finished.hits), default=time.monotonic())
     started = [seen.at for seen in site.worker_events() if not seen.gone and seen.at >= first]
-    found = rows(run, faults, started, timers.worker_secs + timers.executor_secs + timers.session_secs)
-    violations = [*context.violations, *checkers.lost(run), *checkers.unexpected(run)]
-    if faults:  # what a scenario does by itself is not counted, so neither is what comes again by it
-        violations += checkers.too_many_duplicates(
+    patience_secs = timers.worker_secs + timers.executor_secs + timers.session_secs
+    bars = {name: kind.bar(timers) for name, kind in finished.kinds.items() if kind.bar is not None}
+    found = rows(run, faults, Workers(started, ends(finished) if faults else [], patience_secs), bars)
+    if faults:
+        context.violations += checkers.too_many_duplicates(
             run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
         )
-    violations += daemons_ended(site)
+    else:
+        context.violations += checkers.more_than(finished.rounds * load.pending_max, run.lines)
+    context.violations += daemons_ended(site)
     for name, used in after.items():
-        if name in finished.before:
-            violations += checkers.leaks(name, finished.before[name], used)
-    violations += [Violation("C-LEAK", f"after the topology was killed there is still {left}") for left in load.kill()]
-    violations += defunct(site)
-    violations += logged_tracebacks(site)
+        if name in load.before:
+            context.violations += checkers.leaks(name, load.before[name], used)
+    look_for_remains(context, finished)
     again = checkers.duplicates(run.lines)
     seconds = (run.acks[-1].at - run.acks[0].at) if run.acks else 0.0
     note = (
@@ -152,9 +161,44 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     )
     total = Row(
         "all", len(faults), len(checkers.unfinished(run) | checkers.unwritten(run)), len(again),
-        restarts=len(started), violations=tuple(violations),
+        restarts=len(started), violations=tuple(context.violations[found_before:]),
+        never=sum(row.never for row in found), others=sum(row.others for row in found),
     )  # fmt: skip
     return Outcome([*found, total], [], [*context.notes, note])
+
+
+def look_for_remains(context: Context, finished: Finished) -> None:
+    """Kill the topology: nothing of it is left, no child of a daemon, no port, and no log has an error in it."""
+    site, load = finished.site, finished.load
+    try:
+        left = load.kill()
+    except (AssertionError, StormError) as error:
+        left = []
+        context.check(False, f"the topology cannot be killed: {error}", "C-ALIVE")
+    left += ports_taken(site)
+    context.violations += [Violation("C-LEAK", f"after the topology was killed there is still {each}") for each in left]
+    context.violations += defunct(site)
+    raised = [text for kind in finished.kinds.values() for text in kind.raises]
+    context.violations += logged_tracebacks(site, (checkers.ASKED_FOR, *raised))
+
+
+def audit(context: Context, load: Load, rounds: int = 0) -> None:
+    """Let a load finish and check what it wrote: all that is under way may have come again so often."""
+    load.drain()
+    run = load.read()
+    context.violations += [*checkers.lost(run), *checkers.unexpected(run)]
+    context.violations += checkers.more_than(rounds * load.pending_max, run.lines)
+
+
+def ports_taken(site: FaultSite) -> list[str]:
+    """Slots that nobody works in and where somebody listens."""
+    used = {(worker.host, worker.port) for worker in site.workers()}
+    return [
+        f"somebody listening on port {port} of host {host}"
+        for host, daemon in site.supervisors.items()
+        for port in daemon.settings["supervisor.slots.ports"]
+        if (host, port) not in used and listens(daemon.place, port)
+    ]
 
 
 def wait_well(context: Context, finished: Finished) -> None:
@@ -194,8 +238,9 @@ def observe(finished: Finished) -> list[Observed]:
         found.append(
             Observed(
                 kind.name, hit.event.target, hit.at, healed_at,
-                frozenset(worker.pid for worker in hit.victims), hit.victim_tasks, kind.spares_workers,
-                expected, told_at, kind.back is not None, back_at, hit.problem,
+                frozenset(worker.pid for worker in hit.victims), hit.victim_tasks,
+                kind.spares_workers and kind.patience(finished.site.timers),
+                expected, told_at, kind.back is not None, back_at, hit.problem, hit.may_end, hit.done_at,
             )
         )  # fmt: skip
     return found
@@ -203,24 +248,44 @@ def observe(finished: Finished) -> list[Observed]:
 
 def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float, float]) -> float | None:
     """When the logs said it: the first of them, or the last if each has to."""
-    paths: list[Path] = site.logs(hit.event.target if what.role == "target" else what.role)
-    times = [logs.first(path, what.pattern, *between) for path in paths]
+    if what.role == "victim":
+        looks = [
+            (path, what.pattern.replace("{port}", str(worker.port)))
+            for worker in hit.victims
+            for path in [*site.logs(worker.host), *site.worker_logs(worker)]
+        ]
+    else:
+        role = hit.event.target if what.role == "target" else what.role
+        looks = [(path, what.pattern) for path in site.logs(role)]
+    times = [logs.first(path, pattern, *between) for path, pattern in looks]
     if what.each:
         return None if None in times or not times else max(at for at in times if at is not None)
     return min((at for at in times if at is not None), default=None)
 
 
-def usage(site: FaultSite) -> dict[str, Usage]:
-    """What each daemon uses now."""
-    found = {}
-    for daemon in site.daemons:
-        if daemon.is_running:
-            process = psutil.Process(daemon.pid)
-            with process.oneshot():
-                found[daemon.name] = Usage(
-                    process.pid, process.num_fds(), process.num_threads(), process.memory_info().rss
-                )
+def ends(finished: Finished) -> list[End]:
+    """The load's workers that ended since the first fault."""
+    logs = Logs(monotonic_offset())
+    since: dict[int, float] = {}
+    found = []
+    for seen in finished.site.worker_events():
+        worker = seen.worker
+        if worker.topology_id != finished.load.topology_id:
+            continue
+        if seen.gone:
+            found.append(End(seen.at, worker.pid, since[worker.pid], was_moved(finished.site, logs, worker, seen.at)))
+        else:
+            since[worker.pid] = seen.at
     return found
+
+
+def was_moved(site: FaultSite, logs: Logs, worker: WorkerProcess, at: float) -> bool:
+    """Whether its supervisor ended it because its assignment changed, or it heard of that first and ended itself."""
+    told = rf"stopping worker {re.escape(worker.id)} of .*: (its assignment changed|its slot is wanted no more)"
+    if any(logs.first(path, told, 0.0) is not None for path in site.logs(worker.host)):
+        return True
+    by_itself = r"Ending \(exit code 0\): assignment \d+ (has no worker on|gives) port"
+    return any(logs.first(path, by_itself, at - ENDS_IN_SECS, at) is not None for path in site.worker_logs(worker))
 
 
 def daemons_ended(site: FaultSite) -> list[Violation]:

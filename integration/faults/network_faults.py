@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said
+from faults import Fault, Hand, Said, bar
 from tcp_proxy import BitFlips
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 DELAY_SECS, JITTER_SECS = 0.2, 0.1
 FLIP_EVERY = 5_000  # bytes
+STALLED_SECS = 0.2
+SLOW_SECS = 10.0  # that a busy machine may be late with what takes a moment
+REGISTERED_SECS = 1.0  # how often it says in ZooKeeper what it has
 
 
 def cut(hand: Hand, some: Iterable[str], others: Iterable[str], *, both: bool = True) -> None:
@@ -65,12 +69,14 @@ def cut_in_halves(hand: Hand) -> None:
     """Nimbus, ZooKeeper and the first host on one side, the other hosts on the other."""
     site = hand.site
     first, *others = site.supervisors
+    hand.workers_may_end(others)
     masters = [daemon.name for daemon in (*site.nimbuses, *site.zookeepers)]
     cut(hand, [*masters, first], others)
 
 
 def unplug(hand: Hand) -> None:
     place = hand.site.network.place(hand.target)
+    hand.workers_may_end([hand.target])
     hand.hit.undo.append(lambda: hand.site.network.plug(place))
     hand.site.network.unplug(place)
 
@@ -84,6 +90,8 @@ def delay(hand: Hand) -> None:
             way.delay_secs = way.jitter_secs = 0.0
 
     hand.hit.undo.append(undo)
+    before = passed_bytes(hand)
+    hand.hit.proofs.append(("frames between workers passed the proxies", lambda: passed_bytes(hand) > before))
     for way in ways:
         way.delay_secs, way.jitter_secs = DELAY_SECS, JITTER_SECS
 
@@ -98,6 +106,7 @@ def damage(hand: Hand) -> None:
             way.change = None
 
     hand.hit.undo.append(undo)
+    hand.hit.proofs.append(("a bit was turned", lambda: flips.flips > 0))
     for way in ways:
         way.change = flips
 
@@ -111,8 +120,18 @@ def stall(hand: Hand) -> None:
             proxy.heal()
 
     hand.hit.undo.append(undo)
+    before = passed_bytes(hand)
+    hand.site.wait(lambda: passed_bytes(hand) > before, "frames between workers pass the proxies", hand.load.grace_secs)
     for proxy in proxies:
         proxy.stall()
+    time.sleep(STALLED_SECS)  # what was being written when they stopped
+    stalled = passed_bytes(hand)
+    hand.hit.proofs.append(("nothing passed while they were stalled", lambda: passed_bytes(hand) == stalled))
+
+
+def passed_bytes(hand: Hand) -> int:
+    """What went through the proxies between workers so far."""
+    return sum(proxy.to_server.passed_bytes for proxy in hand.site.worker_proxies)
 
 
 def _a_message_timeout(timers: Timers) -> tuple[float, float]:
@@ -124,22 +143,29 @@ def _past_reassignment(timers: Timers) -> tuple[float, float]:
     return 1.2 * longest, 1.5 * longest
 
 
+def _is_told_in_time(timers: Timers) -> bool:
+    """Whether Nimbus waits for a worker's heartbeats until its supervisor tells of them through ZooKeeper, however slow
+    the machine is."""
+    return timers.executor_secs > SLOW_SECS + 2 * REGISTERED_SECS
+
+
 def _past_session(timers: Timers) -> tuple[float, float]:
     return 1.5 * timers.session_secs, 2.5 * timers.session_secs
 
 
 LINKS = frozenset({"links"})
+LINK_BAR = bar(3.0)
 PROXY = frozenset({"worker-proxy"})
 LOST = Said("target", r"The connection to ZooKeeper at .* is lost")
 
 NETWORK_FAULTS = [
     Fault(
         "link-cut", "N1", "nothing passes between two hosts of workers", "link", cut_link, _a_message_timeout,
-        spares_workers=True, needs=LINKS,
+        spares_workers=True, needs=LINKS, bar=LINK_BAR,
     ),
     Fault(
         "link-cut-one-way", "N4", "nothing passes from one host to another, but back", "link", cut_one_way,
-        _a_message_timeout, spares_workers=True, needs=LINKS,
+        _a_message_timeout, spares_workers=True, needs=LINKS, bar=LINK_BAR,
     ),
     Fault(
         "host-unplugged", "N3", "a host's cable is pulled, without FIN; back after its workers were replaced", "host",
@@ -151,7 +177,7 @@ NETWORK_FAULTS = [
     ),
     Fault(
         "host-cut-from-nimbus", "N7", "a host does not reach Nimbus, nor Nimbus it", "host", cut_from_nimbus,
-        _past_session, needs=LINKS,
+        _past_reassignment, spares_workers=True, patience=_is_told_in_time, needs=LINKS,
     ),
     Fault(
         "nimbus-cut-off", "N7", "Nimbus reaches neither ZooKeeper nor the hosts", "nimbus", cut_nimbus_off,
@@ -167,7 +193,7 @@ NETWORK_FAULTS = [
     ),
     Fault(
         "link-stalled", "N1", "connections between workers stay open and nothing passes", "cluster", stall,
-        _a_message_timeout, spares_workers=True, needs=PROXY,
+        _a_message_timeout, spares_workers=True, needs=PROXY, bar=LINK_BAR,
     ),
     Fault(
         "frames-damaged", "N5", "one bit in 5,000 bytes between workers is turned", "cluster", damage,

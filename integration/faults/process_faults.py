@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said, pause, said_worker_ended, send
+from faults import Fault, Hand, Said, bar, new_leader, pause, said_worker_ended, send
 
 if TYPE_CHECKING:
     from daemons import Daemon
@@ -36,9 +36,17 @@ def kill_daemon(hand: Hand) -> None:
 
 def lose_host(hand: Hand) -> None:
     """The supervisor first, or it would start its workers again."""
+    site, load = hand.site, hand.load
+    version = site.assignment_version(load.topology_id)
     kill_daemon(hand)
-    here = [worker for worker in hand.site.workers() if worker.host == hand.target]
+    here = [worker for worker in site.workers() if worker.host == hand.target]
     send(hand.hit.hits(here), signal.SIGKILL)
+
+    def is_assigned_anew() -> bool:
+        return bool(site.wait(lambda: site.assignment_version(load.topology_id) > version, "it is", load.grace_secs))
+
+    if any(worker.topology_id == load.topology_id for worker in here):
+        hand.hit.proofs.append(("its work was assigned elsewhere before it came back", is_assigned_anew))
 
 
 def kill_everything(hand: Hand) -> None:
@@ -85,16 +93,16 @@ def _within_session(timers: Timers) -> tuple[float, float]:
     return 0.3 * timers.session_secs, 0.6 * timers.session_secs
 
 
+WORKER_BAR = bar(2.0, 5.0)
 DIED = said_worker_ended("was killed by signal 9")
 
 PROCESS_FAULTS = [
-    Fault("worker-killed", "P1 A6", "kill -9 one worker", "worker", kill_worker, told=DIED),
-    Fault(
-        "workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers, told=DIED,
-    ),
+    Fault("worker-killed", "P1 A6", "kill -9 one worker", "worker", kill_worker, told=DIED, bar=WORKER_BAR),
+    Fault("workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers, told=DIED),
     Fault(
         "worker-terminated", "P4", "SIGTERM to one worker: it ends in order, and is started again", "worker",
-        terminate_worker, told=Said("all", r"Ending \(exit code 0\): told|killed by signal 15"),
+        terminate_worker, bar=WORKER_BAR,
+        told=Said("victim", r"Ending \(exit code 0\): told|The worker on port {port} was killed by signal 15"),
     ),
     Fault(
         "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",
@@ -107,7 +115,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "nimbus-killed", "P7", "kill -9 Nimbus; back some seconds later", "nimbus", kill_daemon, _moments,
-        spares_workers=True, back=Said("nimbus", r"leads now"),
+        spares_workers=True, back=Said("nimbus", r"leads now"), bar=new_leader,
     ),
     Fault(
         "cluster-killed", "P18", "kill -9 everything at once, and start it again", "cluster", kill_everything,
@@ -115,7 +123,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "worker-paused", "H1", "SIGSTOP a worker until it was replaced, then SIGCONT", "worker", pause_worker,
-        _past_worker_timeout, told=Said("supervisor", r"sent no heartbeat for"),
+        _past_worker_timeout, told=Said("victim", r"port {port}\b.* sent no heartbeat for"),
     ),
     Fault(
         "supervisor-paused", "H3", "SIGSTOP a supervisor for longer than its session; its workers go on", "host",

@@ -108,6 +108,7 @@ class Context:
     def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
         """The same, running."""
         found = self.made(site, messages, rate, **conf).start()
+        found.before = site.usage()
         if begin:
             found.begin()
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from application_faults import APPLICATION_FAULTS, STUCK_CONF, STUCK_SECS
+from application_faults import APPLICATION_FAULTS, SLOW_SECS, STUCK_CONF, STUCK_SECS
 from nemesis_run import Wish, run_faults
 from network_faults import NETWORK_FAULTS
 from process_faults import PROCESS_FAULTS
@@ -15,6 +15,7 @@ from scenarios_disk import DISK_SCENARIOS
 from scenarios_network import NETWORK_SCENARIOS
 from scenarios_nimbus import NIMBUS_SCENARIOS
 from scenarios_process import PROCESS_SCENARIOS
+from scenarios_web import WEB_SCENARIOS
 from scenarios_zookeeper import ZOOKEEPER_SCENARIOS
 from zookeeper_faults import ZOOKEEPER_FAULTS
 
@@ -45,8 +46,14 @@ def run_random(context: Context) -> Outcome:
     return run_faults(context, kinds, MIXED_WISH)
 
 
+SLOW_WISH = Wish(  # three times what the slow sinks can take, in three executors
+    messages=20_000, conf={"topology.max.spout.pending": 5_000, "faults.rate": 3 * 3 / SLOW_SECS}
+)
+
+
 def scheduled(fault: Fault) -> Callable[[Context], Outcome]:
     wish = Wish(conf=STUCK_CONF, gap_secs=(2 * STUCK_SECS, 3 * STUCK_SECS)) if "stuck" in fault.needs else Wish()
+    wish = SLOW_WISH if fault.name == "sinks-slow" else wish
     return lambda context: run_faults(context, [fault], wish)
 
 
@@ -66,7 +73,7 @@ SCENARIOS: list[Scenario] = [
         [
             *(of_fault(fault) for fault in FAULTS.values()),
             *PROCESS_SCENARIOS, *NIMBUS_SCENARIOS, *NETWORK_SCENARIOS, *ZOOKEEPER_SCENARIOS, *DISK_SCENARIOS,
-            *CLOCK_SCENARIOS, *APPLICATION_SCENARIOS,
+            *CLOCK_SCENARIOS, *WEB_SCENARIOS, *APPLICATION_SCENARIOS,
             Scenario(
                 "scheduler-loops", "H8", "a scheduler or topology validator of the user's does not return",
                 missing="part of the product that is not there yet: schedulers and validators of one's own",

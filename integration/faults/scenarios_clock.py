@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fault_site import Plan
+from log_lines import parse
+from nemesis_run import audit
 from scenario import Context, Outcome, Scenario, faketime_library
 from scenarios_process import RATE, finish
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 JUMPS = ["+1h", "-1h", "+0"]
 SKEW = "+10m"
 FAR = "@2039-06-01 12:00:00"
+CLOCK_MARGIN_SECS = 300.0  # a run takes less
 FAKETIME = frozenset({"faketime"})
 FAKED_CLOCK = Path(__file__).resolve().parent / "faked_clock"
 
@@ -58,6 +61,7 @@ def _with_clocks(
     nimbus: str | None = None,
     hosts: tuple[str, ...] = ("a",),
 ) -> Outcome:
+    """`nimbus`: what its clock shows all the time; None: the same as the supervisors'."""
     with context.prepared(Plan(hosts=2)) as site:
         files = {host: site.directory / f"clock-{host}" for host in hosts}
         for host, file in files.items():
@@ -66,22 +70,51 @@ def _with_clocks(
         faked(site.nimbuses[0], masters, nimbus or first)
         site.start()
         load = context.load(site, 3_000, RATE, topology__workers=2)
+        moved = {site.supervisors[host]: file for host, file in files.items()}
+        if nimbus is None:
+            moved[site.nimbuses[0]] = masters
         before = {worker.pid for worker in load.processes()}
-        version = _version(site, load.topology_id)
+        version = site.assignment_version(load.topology_id)
         for offset in offsets:
-            for file in (*files.values(), *([masters] if nimbus is None else [])):
+            changed_at = time.time()
+            for file in moved.values():
                 file.write_text(f"{offset}\n")
             time.sleep(context.timers.worker_secs + context.timers.executor_secs)
+            _run_another(context, site)
+            _check_clocks(context, [daemon.log for daemon in moved], offset, changed_at if len(offsets) > 1 else 0.0)
             context.check({worker.pid for worker in load.processes()} == before, f"at {offset} workers were restarted")
             uptime = site.call("getTopologySummaryByName", load.name).uptime_secs
             context.check(uptime >= 0, f"at {offset} the topology is up for {uptime} s")
-        context.check(_version(site, load.topology_id) == version, "executors were assigned anew")
+        context.check(site.assignment_version(load.topology_id) == version, "executors were assigned anew")
         return finish(context, site, load, name, len(offsets))
 
 
-def _version(site: FaultSite, topology_id: str) -> int:
-    found = site.state.assignment(topology_id)
-    return -1 if found is None else found.version
+def _run_another(context: Context, site: FaultSite) -> None:
+    """A small topology on both hosts: daemons work, and write into their logs."""
+    another = context.load(site, 60, RATE, topology__workers=2)
+    audit(context, another)
+    context.check(not (left := another.kill()), f"of {another.name} there is still {left}", "C-LEAK")
+
+
+def _check_clocks(context: Context, logs: list[Path], offset: str, since: float) -> None:
+    """The times in logs that were written since are those of the faked clock: otherwise all this shows nothing."""
+    compared = 0
+    for log in logs:
+        written_at = log.stat().st_mtime  # by the kernel, which nobody has faked
+        lines = parse(log.read_text(errors="replace"), 0.0)
+        if lines and written_at > since:
+            compared += 1
+            off_secs = lines[-1].at - faked_time(offset, written_at)
+            is_right = abs(off_secs) < CLOCK_MARGIN_SECS
+            context.check(is_right, f"{log}: at {offset} it is {off_secs:.0f} s off", "HARNESS")
+    context.check(compared == len(logs), f"at {offset} only {compared} of {len(logs)} logs were written", "HARNESS")
+
+
+def faked_time(offset: str, now: float) -> float:
+    """What a clock with this offset shows at this time of the true one, within a run's length. Seconds since 1970."""
+    if offset.startswith("@"):
+        return time.mktime(time.strptime(offset, "@%Y-%m-%d %H:%M:%S"))
+    return now + int(offset.rstrip("hm")) * {"h": 3600, "m": 60}.get(offset[-1], 1)
 
 
 CLOCK_SCENARIOS = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from daemons import StormDaemon
 from fault_site import Plan
+from nemesis_run import audit
 from scenario import Context, Outcome, Scenario
 from scenarios_process import RATE, finish
 from sessions import ending_after
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from load import Load
 
 DISK_BYTES = 8 << 20
 FULL_SECS = 5.0
 LOG_MIB_MAX = 210  # 100, and what is printed in the second between two looks
+PRINTED_MIB, PRINTING_SECS = 400, 4.0  # CHAT_MIB, CHAT_PAUSE_SECS of topologies/numbered.py
 CUT_AFTER = 4_000  # bytes of a download
+SAID_OF_DAMAGE = {  # file: what its supervisor says; nothing of those that it fetches anew
+    "supervisor/localstate/state.json": "state.json is damaged",
+    "supervisor/node-id": "does not hold a supervisor's id",
+    "workers/*/launch.json": "launch.json is not readable",
+    "supervisor/stormdist/*/stormconf.ser": "",
+    "supervisor/stormdist/*/stormcode.ser": "",
+}
 MOUNTS = frozenset({"mounts"})
 
 
@@ -71,7 +81,7 @@ def supervisor_disk_full(context: Context) -> Outcome:
             context.check(daemon.is_running, f"{daemon.name} ended", "C-ALIVE")
         filler.unlink()
         took = context.must(lambda: len(load.processes()) == 2, "the worker runs once there is space", 40)
-        return finish(context, site, load, "supervisor-disk-full", 1, recovered=took)
+        return finish(context, site, load, "supervisor-disk-full", 1, recovered=took, rounds=6)
 
 
 def nimbus_disk_full(context: Context) -> Outcome:
@@ -91,7 +101,7 @@ def nimbus_disk_full(context: Context) -> Outcome:
         context.check(not left, f"of the refused submission there is still {left}", "C-LEAK")
         context.must(lambda: site.leader() is not None, "Nimbus leads", 20)
         second = context.load(site, 50, RATE, topology__workers=1)
-        context.check(second.drain(), "a topology submitted afterwards does not run", "C-LOST")
+        audit(context, second)
         second.kill()
         return finish(context, site, load, "nimbus-disk-full", 1)
 
@@ -114,30 +124,53 @@ def download_cut(context: Context) -> Outcome:
             return context.outcome("download-cut")
         load.topology_id = site.call("getTopologySummaryByName", load.name).id
         load.begin()
-        return finish(context, site, load, "download-cut", 1, recovered=took)
+        return finish(context, site, load, "download-cut", 1, recovered=took, rounds=1)
 
 
 def damaged_state(context: Context) -> Outcome:
-    """Each file of a supervisor is cut or overwritten while it is away."""
+    """Each file of a supervisor is cut or overwritten while it is away: it says so, or has the right one again when
+    the next worker runs.
+    """
     with context.site(Plan(hosts=2)) as site:
-        load = context.load(site, 12_000, RATE, topology__workers=2)
+        load = context.load(site, 10_000, RATE, topology__workers=2)
         daemon = site.supervisors["a"]
         count = 0
-        for name in ("supervisor/localstate/state.json", "supervisor/node-id", "workers/*/launch.json",
-                     "supervisor/stormdist/*/stormconf.ser", "supervisor/stormdist/*/stormcode.ser"):  # fmt: skip
+        for name, said in SAID_OF_DAMAGE.items():
             for cut in (0, 1, 0.5, -1, None):
                 daemon.end(signal.SIGKILL)
                 files = list(daemon.local_dir.glob(name))
                 context.check(files, f"there is no {name}: this scenario has nothing to damage", "HARNESS")
+                good = {file: file.read_bytes() for file in files}
                 for file in files:
                     _damage(file, cut)
-                site.restart(daemon)
+                log_size = daemon.log.stat().st_size
                 count += 1
-                time.sleep(0.5)
-                context.check(daemon.is_running, f"the supervisor ended after {name} was cut at {cut}", "C-ALIVE")
+                where = f"after {name} was cut at {cut}"
+                before = {worker.pid for worker in load.processes() if worker.host == "a"}
+                context.check(before, f"there is no worker {where}: none is replaced", "HARNESS")
+                for pid in before if not name.endswith("launch.json") else ():  # there the supervisor does it
+                    os.kill(pid, signal.SIGKILL)
+                site.restart(daemon)
+                context.must(lambda before=before: _is_replaced(load, before), f"another worker runs {where}", 40)
+                context.check(daemon.is_running, f"the supervisor ended {where}", "C-ALIVE")
+                new = daemon.log.read_bytes()[log_size:].decode(errors="replace")
+                whole = all(file.exists() and file.read_bytes() == content for file, content in good.items())
+                is_well = _is_harmless(name, cut) or (said in new if said else whole)
+                context.check(is_well, f"no word of it, and it is not whole again {where}", "C-LOG")
             load.wait_progress(50)
-        context.must(lambda: len(load.processes()) == 2, "two workers run", 40)
-        return finish(context, site, load, "state-damaged", count)
+        return finish(context, site, load, "state-damaged", count, rounds=2 * count, restarts=count)
+
+
+def _is_harmless(name: str, cut: float | None) -> bool:
+    """Without its last byte, a line's end, the id is still what it was."""
+    return name.endswith("node-id") and cut == -1
+
+
+def _is_replaced(load: Load, before: set[int]) -> bool:
+    """Whether both hosts have a worker, none of them one of these, and its components write."""
+    running = load.processes()
+    are_new = len(running) == 2 and not before & {worker.pid for worker in running}
+    return are_new and all(any(load.directory.glob(f"*-{worker.pid}")) for worker in running)
 
 
 def _damage(file: Path, cut: float | None) -> None:
@@ -167,7 +200,7 @@ def deleted_while_running(context: Context) -> Outcome:
         for worker in here:
             os.kill(worker.pid, signal.SIGKILL)
         took = context.must(lambda: len({w.pid for w in load.processes()} - {w.pid for w in here}) == 2, "replaced", 40)
-        return finish(context, site, load, "state-deleted", 1, recovered=took)
+        return finish(context, site, load, "state-deleted", 1, recovered=took, rounds=4)
 
 
 def corrupt_blob(context: Context) -> Outcome:
@@ -191,7 +224,7 @@ def corrupt_blob(context: Context) -> Outcome:
         for path, content in good.items():
             path.write_bytes(content)
         took = context.must(lambda: len(load.processes()) == 2, "the worker runs with the right package", 40)
-        return finish(context, site, load, "blob-damaged", 1, recovered=took)
+        return finish(context, site, load, "blob-damaged", 1, recovered=took, rounds=6)
 
 
 def read_only(context: Context) -> Outcome:
@@ -206,7 +239,7 @@ def read_only(context: Context) -> Outcome:
             second = StormDaemon(
                 command, f"read-only-{command}", daemon.place, site.directory / f"ro-{command}", settings
             )
-            second.local_dir_is(where / command)
+            second.set("storm.local.dir", str(where / command))
             second.start()
             if context.must(lambda second=second: not second.is_running, f"the {command} ends", 30) is not None:
                 code = second.end()
@@ -226,14 +259,15 @@ def log_flood(context: Context) -> Outcome:
         load.ask("chat")
         site.wait(lambda: load.did("chat"), "a bolt prints")
         load.wait_progress(100)
-        time.sleep(FULL_SECS)
+        time.sleep(FULL_SECS + PRINTING_SECS)
         logs = list(site.supervisors["a"].local_dir.glob("logs/workers-artifacts/*/*/worker.log*"))
         sizes = {path.name: path.stat().st_size >> 20 for path in logs}
         context.notes.append(f"MiB: {sizes}")
         context.check(len(logs) > 1, "nothing was put aside")
         context.check(max(sizes.values()) <= LOG_MIB_MAX, f"a log has {max(sizes.values())} MiB", "C-LEAK")
+        context.check(sum(sizes.values()) <= PRINTED_MIB + 20, f"of {PRINTED_MIB} MiB there are {sizes}", "C-LEAK")
         context.check({worker.pid for worker in load.processes()} == before, "the worker ended", "C-ALIVE")
-        return finish(context, site, load, "log-flood")
+        return finish(context, site, load, "log-flood", rounds=4)
 
 
 DISK_SCENARIOS = [
@@ -251,5 +285,5 @@ DISK_SCENARIOS = [
     Scenario("state-deleted", "D5", "a supervisor's directories are deleted under it", deleted_while_running),
     Scenario("blob-damaged", "D6", "one bit of a package in Nimbus's store is turned", corrupt_blob),
     Scenario("disk-read-only", "D7", "a daemon whose local directory cannot be written", read_only, MOUNTS),
-    Scenario("log-flood", "D8", "a bolt prints 150 MiB at once", log_flood, frozenset({"log-cap"})),
+    Scenario("log-flood", "D8", "a bolt prints 400 MiB at once", log_flood, frozenset({"log-cap"})),
 ]  # fmt: skip

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 200
 SPARE_DESCRIPTORS = 20
 FLOOD_RATE = 1e6
+NO_NAME = "no-such-host.invalid"
 LINGER_MAX_SECS = 3.0
 
 
@@ -112,7 +113,30 @@ def ends_while_cut(context: Context) -> Outcome:
         limit = LINGER_MAX_SECS + context.timers.settings.get("supervisor.worker.shutdown.sleep.secs", 3)
         took = context.must(lambda: not psutil.pid_exists(worker.pid), "it ends", limit)
         heal(hand)
-        return finish(context, site, load, "ends-while-cut", 1, recovered=took)
+        return finish(context, site, load, "ends-while-cut", 1, recovered=took, rounds=6)
+
+
+def unresolvable(context: Context) -> Outcome:
+    """A supervisor gives a name that nobody can resolve: it says so, `storm doctor` does, and once it gives another one
+    the topology that waits for its worker there runs.
+    """
+    with context.site(Plan(hosts=2, host_settings={"b": {"storm.local.hostname": NO_NAME}})) as site:
+        daemon = site.supervisors["b"]
+        said = daemon.log.read_text(errors="replace")
+        context.check(f"{NO_NAME}, by which others" in said, f"its log says no word of it: {said[-300:]}", "C-LOG")
+        found = site.storm("doctor", code=None)
+        is_found = found.returncode != 0 and f"{NO_NAME} does not resolve" in found.stdout
+        context.check(is_found, f"`storm doctor` does not find it, and ends with {found.returncode}: {found.stdout}")
+        load = context.made(site, 1_000, RATE, topology__workers=2)
+        site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words())
+        context.must(lambda: len(site.workers()) == 2, "its workers are started", 30)
+        daemon.end(signal.SIGTERM)
+        daemon.set("storm.local.hostname", daemon.place.address)
+        site.restart(daemon)
+        load.topology_id = site.call("getTopologySummaryByName", load.name).id
+        took = context.must(lambda: load.done() > 0, "its numbers are acked once the name is right", 60)
+        load.begin()
+        return finish(context, site, load, "host-unresolvable", recovered=took, rounds=6)
 
 
 NETWORK_SCENARIOS = [
@@ -123,10 +147,7 @@ NETWORK_SCENARIOS = [
         missing="a real one comes in worker-paused; each case of epochs is in tests/worker/test_receive.py",
     ),
     Scenario("descriptors-used-up", "N10", "Nimbus has no file descriptor left", descriptors_used_up),
-    Scenario(
-        "host-unresolvable", "N11", "the name of a supervisor's host means nothing to the others",
-        missing="not built: names are resolved by the machine, and the harness gives addresses",
-    ),
+    Scenario("host-unresolvable", "N11", "the name of a supervisor's host means nothing to anybody", unresolvable),
     Scenario(
         "ends-while-cut", "N12", "SIGTERM to a worker that reaches none of its peers", ends_while_cut,
         frozenset({"links"}),

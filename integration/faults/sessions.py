@@ -6,16 +6,18 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING
 
+from kazoo.client import KazooClient
 from kazoo.protocol import serialization as wire
 from tcp_proxy import TcpProxy
 from zookeeper_raw_client import RawClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 # What a server answers to a new connection: length, protocol version, timeout, session id, length of password, it.
 CONNECTED = struct.Struct(">iiiqi16s")
-CONNECTIONS_KEPT = 20
+CONNECT_SECS = 30.0
+CONNECTIONS_KEPT = 1_000  # a supervisor connects once, its workers often
 
 
 class FirstAnswer:
@@ -35,15 +37,35 @@ class FirstAnswer:
         return chunk, False
 
 
-def close_session(answer: FirstAnswer, server: tuple[str, int]) -> None:
-    """Close the newest session of which the server's answer was seen and that has not ended: that of a worker may have.
+def session_of(content: bytes) -> int:
+    """Of which session a server's answer tells; 0: of none."""
+    return 0 if len(content) < CONNECTED.size else int(CONNECTED.unpack(content)[3])
 
-    Raises RuntimeError if there is none.
+
+def close_session(
+    answers: FirstAnswer, server: tuple[str, int], only: int | None = None, others_than: Collection[int] = ()
+) -> None:
+    """Close the newest session of which the server's answer was seen and that has not ended.
+
+    `only`: no other than this one; `others_than`: none of these. Raises RuntimeError if there is none.
     """
-    for content in reversed(answer.contents):
-        if len(content) == CONNECTED.size and _close(content, server):
+    for content in reversed(answers.contents):
+        session = session_of(content)
+        if session and only in {None, session} and session not in others_than and _close(content, server):
             return
     raise RuntimeError("no session was seen there that lives")
+
+
+def owner_of(server: tuple[str, int], path: str) -> int:
+    """The session that made this ephemeral node; 0: there is none."""
+    client = KazooClient(f"{server[0]}:{server[1]}", timeout=10.0)
+    client.start(CONNECT_SECS)
+    try:
+        found = client.exists(path)
+    finally:
+        client.stop()
+        client.close()
+    return int(found.ephemeralOwner) if found else 0
 
 
 def _close(content: bytes, server: tuple[str, int]) -> bool:

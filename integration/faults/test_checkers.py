@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from checkers import (
+    ENOUGH_LINES,
     Committed,
+    End,
     Ledger,
     Observed,
     Usage,
@@ -12,11 +14,15 @@ from checkers import (
     detected_secs,
     duplicates,
     duplicates_max,
+    ends_by_fault,
     leaks,
     lost,
+    more_than,
+    not_recovered,
     not_told,
     order_of_commits,
     problems,
+    quiet_secs,
     recovered_secs,
     restarts_by_fault,
     too_many_duplicates,
@@ -121,16 +127,76 @@ def test_times_belong_to_the_last_fault_that_began_before() -> None:
     assert by_fault([0.5, 1.0, 1.5, 3.0, 99.0], [fault(1.0), fault(2.0)]) == {0: 2, 1: 2}
 
 
-def test_a_worker_that_a_sparing_fault_ended_is_a_violation() -> None:
-    spares = fault(10.0, spares_workers=True, fault="nimbus-killed", target="nimbus")
-    counts, wrong = restarts_by_fault([11.0], [fault(1.0), spares], patience_secs=5.0)
+def sparing(at: float, until: float | None = None) -> Observed:
+    return fault(at, until, spares_workers=True, fault="nimbus-killed", target="nimbus")
+
+
+def test_more_lines_than_may_come_again_are_a_violation() -> None:
+    lines = [line(0, 1.0), line(0, 2.0), line(0, 3.0)]
+    assert more_than(2, lines) == []
+    (found,) = more_than(1, lines)
+    assert str(found) == "C-DUP: 2 lines came again, at most 1 may"
+
+
+def test_a_start_belongs_to_the_last_fault_that_may_end_workers_while_that_is_not_over() -> None:
+    faults = [fault(1.0), sparing(3.0)]
+    assert restarts_by_fault([0.5, 4.0, 5.5], faults, 5.0) == {0: 2}
+    assert restarts_by_fault([7.0], faults, 5.0) == {1: 1}
+
+
+def test_what_a_fault_hit_or_may_end_ends_whenever_it_will() -> None:
+    faults = [fault(1.0, victims=frozenset({OLD}), may_end=frozenset({NEW})), sparing(50.0)]
+    assert ends_by_fault([End(1.5, OLD, 0.0), End(60.0, NEW, 0.0)], faults, 5.0) == ({}, [])
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_worker_that_ended_by_a_fault_that_spares_workers_is_a_violation(moved: bool) -> None:
+    counts, (wrong,) = ends_by_fault([End(11.0, NEW, 0.0, moved)], [fault(1.0), sparing(10.0)], 5.0)
     assert counts == {1: 1}
-    assert "nimbus-killed of nimbus" in wrong[0].text
+    assert wrong.check == "C-ALIVE"
+    assert f"worker {NEW} ended during nimbus-killed of nimbus" in wrong.text
 
 
-def test_a_fault_that_may_end_workers_answers_for_them_for_a_while() -> None:
-    spares = fault(3.0, spares_workers=True, fault="nimbus-killed")
-    assert restarts_by_fault([0.5, 4.0], [fault(1.0), spares], patience_secs=5.0) == ({0: 1}, [])
+def test_a_worker_that_no_fault_hit_and_nobody_moved_may_not_end_even_while_others_are_ended() -> None:
+    counts, (wrong,) = ends_by_fault([End(2.0, NEW, 0.0)], [fault(1.0, victims=frozenset({OLD}))], 5.0)
+    assert counts == {0: 1}
+    assert "worker-killed of worker-0: nothing had hit it" in wrong.text
+
+
+@pytest.mark.parametrize("end", [End(4.0, NEW, 0.0, moved=True), End(4.0, NEW, 2.0)], ids=["moved", "young"])
+def test_after_a_fault_that_ends_workers_others_are_moved_and_started_in_vain(end: End) -> None:
+    assert ends_by_fault([end], [fault(1.0), sparing(3.0)], 5.0) == ({1: 1}, [])
+
+
+def test_ends_before_all_faults_are_none_of_theirs() -> None:
+    assert ends_by_fault([End(0.5, NEW, 0.0)], [fault(1.0)], 5.0) == ({}, [])
+
+
+def test_while_another_fault_goes_on_the_patience_with_the_one_before_waits() -> None:
+    faults = [fault(1.0, 2.0), sparing(4.0, 10.0)]
+    assert quiet_secs(faults[0], 1.5, faults) == pytest.approx(-0.5)
+    assert quiet_secs(faults[0], 3.0, faults) == pytest.approx(1.0)
+    assert quiet_secs(faults[0], 9.0, faults) == pytest.approx(2.0)
+    assert quiet_secs(faults[0], 12.0, faults) == pytest.approx(4.0)
+    assert ends_by_fault([End(12.0, NEW, 0.0, moved=True)], faults, 4.5) == ({1: 1}, [])
+    assert len(ends_by_fault([End(12.0, NEW, 0.0, moved=True)], faults, 3.5)[1]) == 1
+
+
+def test_tasks_that_were_hit_and_never_wrote_again_are_a_violation_once_all_others_did_a_lot() -> None:
+    before = [line(1, 0.5, task=7), line(2, 0.6, task=8, pid=NEW)]
+    killed = fault(1.0, victims=frozenset({OLD}), victim_tasks=frozenset({7, 9}))
+    others = [line(n, 2.0 + n / 1000, task=8, pid=NEW) for n in range(2 * ENOUGH_LINES)]
+    (found,) = not_recovered([killed], Ledger([*before, *others]))
+    assert found.text == "after worker-killed of worker-0 these tasks never wrote again: 7"
+    assert not_recovered([killed], Ledger([*before, *others[1:]])) == []
+    assert not_recovered([killed], Ledger([*before, *others, line(3, 9.0, task=7, pid=NEW)])) == []
+    assert len(not_recovered([killed], Ledger([*before, *others, line(3, 9.0, task=7, pid=OLD)]))) == 1
+    assert not_recovered([fault(1.0)], Ledger([*before, *others])) == []
+
+
+def test_a_fault_that_takes_until_it_is_done_recovers_from_when_it_was_asked_for() -> None:
+    lines = [line(1, 0.5), line(2, 3.5)]
+    assert recovered_secs(fault(1.0, 9.0, done_at=2.0), Ledger(lines)) == pytest.approx(1.5)
 
 
 def test_a_worker_has_recovered_when_each_of_its_tasks_writes_from_another_process() -> None:

@@ -59,6 +59,14 @@ def test_a_scenario_that_cannot_run_is_skipped_with_its_reason() -> None:
     assert "skipped: part of the product that is not there yet: DRPC" in done.stdout
 
 
+def test_what_a_former_run_kept_is_not_mixed_with_another(tmp_path: Path) -> None:
+    (tmp_path / "worker-killed").mkdir()
+    done = run("supervisor-killed", "worker-killed", "--keep", str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path} holds a former run of worker-killed" in done.stderr
+    assert done.stdout == ""
+
+
 @CLUSTER
 def test_a_killed_worker_loses_nothing_and_the_table_says_so(tmp_path: Path) -> None:
     done = run("worker-killed", "--faults", "2", "--messages", "1500", "--seed", "5", "--keep", str(tmp_path / "kept"))

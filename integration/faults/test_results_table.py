@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 
-from checkers import Observed, Violation
+import pytest
+from checkers import Bar, End, Observed, Violation
 from records import Ack, LedgerLine, Run
-from results_table import Row, print_table, rows
+from results_table import Row, Workers, barred, print_table, rows
 
 
 def test_what_happened_after_a_fault_is_in_its_row() -> None:
@@ -23,20 +24,40 @@ def test_what_happened_after_a_fault_is_in_its_row() -> None:
         LedgerLine(1, 2, 1, 5.5, True, 7, 20),
     ]
     acks = [Ack(0, 3.1, 20), Ack(1, 5.6, 20), Ack(2, 9.5, 20)]
-    found = rows(Run(3, acks, lines, []), faults, [2.0, 9.5], patience_secs=3.0)
+    workers = Workers([2.0, 9.5], [End(1.1, 10, 0.0), End(9.1, 30, 9.05)], patience_secs=3.0)
+    found = rows(Run(3, acks, lines, []), faults, workers, {"nimbus-killed": Bar(7.0)})
     killed, nimbus = found
     assert killed == Row(
         "worker-killed", 2, lost=1, duplicated=1, detected=(0.25,), recovered=(2.0,), restarts=2,
-        violations=(Violation("C-LOG", "no log line tells of worker-killed of worker-1"),),
+        violations=(Violation("C-LOG", "no log line tells of worker-killed of worker-1"),), never=1, others=1,
     )  # fmt: skip
-    assert nimbus == Row("nimbus-killed", 1, recovered=(0.5,))
+    assert nimbus == Row("nimbus-killed", 1, recovered=(0.5,), bar=Bar(7.0))
     assert (killed.verdict, nimbus.verdict) == ("FAILED", "ok")
 
 
 def test_the_table_shows_p50_maximum_and_what_is_wrong() -> None:
     out = io.StringIO()
     violation = Violation("C-LOST", "2 numbers were never acked: 3, 4")
-    print_table([Row("worker-killed", 3, 2, 17, (0.1, 0.3, 0.2), (), 3, (violation, violation))], out)
+    print_table([Row("worker-killed", 3, 2, 17, (0.1, 0.3, 0.2), (), 3, (violation, violation), 1, 2, Bar(2, 5))], out)
     lines = out.getvalue().splitlines()
-    assert lines[2].split() == ["worker-killed", "3", "2", "17", "0.20/0.30", "-", "3", "FAILED"]
+    assert lines[2].split() == ["worker-killed", "3", "2", "17", "0.20/0.30", "-", "3", "1", "2", "2/5", "FAILED"]
     assert lines[3:] == ["    C-LOST: 2 numbers were never acked: 3, 4"]
+
+
+@pytest.mark.parametrize(
+    ("recovered", "bar", "words"),
+    [
+        ((1.0,), None, "-"),
+        ((), Bar(3.0), "3"),
+        ((1.0, 2.0, 9.0), Bar(2.5), "2.5 met"),
+        ((1.0, 2.0, 9.0), Bar(1.5), "1.5 missed"),
+        ((1.0, 2.0, 5.0), Bar(2.0, 5.0), "2/5 met"),
+        ((1.0, 2.0, 5.1), Bar(2.0, 5.0), "2/5 missed"),
+    ],
+)
+def test_a_bar_is_met_by_the_median_and_where_it_has_one_by_the_longest(
+    recovered: tuple[float, ...], bar: Bar | None, words: str
+) -> None:
+    row = Row("worker-killed", 3, recovered=recovered, bar=bar)
+    assert barred(row) == words
+    assert row.verdict == "ok"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kazoo.client import KazooClient, KazooState
-from sessions import CONNECTIONS_KEPT, FirstAnswer, close_session, ending_after
+from sessions import CONNECTIONS_KEPT, FirstAnswer, close_session, ending_after, owner_of
 from tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -58,13 +58,35 @@ def test_the_newest_session_that_lives_is_ended(zookeeper: ZooKeeperProcess) -> 
                 client.close()
 
 
+@pytest.mark.parametrize("chosen", ["only", "others_than"])
+def test_the_session_that_made_a_node_is_ended_or_spared(zookeeper: ZooKeeperProcess, chosen: str) -> None:
+    answer, server = FirstAnswer(), ("127.0.0.1", zookeeper.port)
+    with TcpProxy(server) as proxy:
+        proxy.to_client.change = answer
+        older, newer = (KazooClient(f"127.0.0.1:{proxy.port}", timeout=30.0) for _ in range(2))
+        try:
+            for client, name in ((older, "/older"), (newer, "/newer")):
+                client.start(WAIT_SECS)
+                client.create(name, ephemeral=True)
+            if chosen == "only":
+                close_session(answer, server, only=owner_of(server, "/older"))
+            else:
+                close_session(answer, server, others_than=[owner_of(server, "/newer")])
+            assert owner_of(server, "/older") == 0
+            assert owner_of(server, "/newer") == newer.client_id[0]
+        finally:
+            for client in (older, newer):
+                client.stop()
+                client.close()
+
+
 def test_what_each_connection_began_with_is_kept_the_newest_last() -> None:
     answer = FirstAnswer()
     assert answer(b"a" * 30, 0) == (b"a" * 30, False)
     answer(b"b" * 100, 0)
     answer(b"a" * 30, 30)
     assert answer.contents == [b"a" * 30, b"b" * 40]
-    for _ in range(100):
+    for _ in range(CONNECTIONS_KEPT + 1):
         answer(b"c", 0)
     assert answer.contents == [b"c"] * CONNECTIONS_KEPT
 

@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from typing import TYPE_CHECKING
 
 from daemons import mode_of
-from faults import Fault, Hand, Said
+from faults import Fault, Hand, Said, bar, new_leader
 from process_faults import kill_daemon, pause_daemon
-from sessions import close_session
+from sessions import close_session, owner_of
 
 if TYPE_CHECKING:
     from daemons import Daemon
     from fault_site import FaultSite
+    from sessions import FirstAnswer
     from timers import Timers
 
 SLOW_SECS = 2.0
 
 
 def expire_session(hand: Hand) -> None:
-    """The newest one of the target, of its daemon or a worker there."""
+    """Nimbus's."""
+    answers, server = _answers(hand)
+    close_session(answers, server)
+
+
+def expire_supervisors_session(hand: Hand) -> None:
+    answers, server = _answers(hand)
+    close_session(answers, server, only=_supervisors_session(hand, server))
+
+
+def expire_workers_session(hand: Hand) -> None:
+    """The newest of the host's workers; nothing, if it has none."""
+    answers, server = _answers(hand)
+    supervisors = _supervisors_session(hand, server)
+
+    def is_done() -> bool:
+        if all(worker.host != hand.target for worker in hand.site.workers()):
+            return True
+        with contextlib.suppress(RuntimeError):  # it has not connected yet
+            close_session(answers, server, others_than=(supervisors,))
+            return True
+        return False
+
+    hand.site.wait(is_done, f"a worker of {hand.target} has a session", hand.load.grace_secs)
+
+
+def _answers(hand: Hand) -> tuple[FirstAnswer, tuple[str, int]]:
+    """What a server answered to those who came from the target, and the server."""
     site = hand.site
     for daemon in site.zookeepers:
-        answer = site.first_answers.get((hand.target, daemon.name))
-        if answer is not None and answer.contents:
-            close_session(answer, (daemon.place.address, daemon.port))
-            return
+        answers = site.first_answers.get((hand.target, daemon.name))
+        if answers is not None and answers.contents:
+            return answers, (daemon.place.address, daemon.port)
     raise RuntimeError(f"no session of {hand.target} passes through a proxy")
+
+
+def _supervisors_session(hand: Hand, server: tuple[str, int]) -> int:
+    """Once it is registered: after the fault before it may not have been yet."""
+    node_id = (hand.site.supervisors[hand.target].local_dir / "supervisor" / "node-id").read_text().strip()
+    path = f"/storm/supervisors/{node_id}"
+    return int(hand.site.wait(lambda: owner_of(server, path), f"{path} is there", hand.load.grace_secs))
 
 
 def slow_down(hand: Hand) -> None:
@@ -73,25 +108,32 @@ def _past_session(timers: Timers) -> tuple[float, float]:
 
 
 LOST = Said("supervisor", r"The connection to ZooKeeper at .* is lost")
+ENDED = Said("target", r"The session with ZooKeeper at .* ended")
+REGISTERED = Said("target", r"Connected to ZooKeeper at")
+ZOOKEEPER_BAR = bar(5.0)
 BACK = Said("supervisor", r"Connected to ZooKeeper at", each=True)
 
 ZOOKEEPER_FAULTS = [
     Fault(
         "zookeeper-restarted", "Z1", "kill -9 ZooKeeper for less than a session", "zookeeper", kill_daemon,
-        _within_session, spares_workers=True, told=LOST, back=BACK,
+        _within_session, spares_workers=True, told=LOST, back=BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
         "zookeeper-lost", "Z2", "kill -9 ZooKeeper for longer than a session", "zookeeper", kill_daemon,
-        _past_session, spares_workers=True, told=LOST, back=BACK,
+        _past_session, spares_workers=True, told=LOST, back=BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
-        "session-expired", "Z3", "end a session of a supervisor's host from outside", "host", expire_session,
+        "session-expired", "Z3", "end a supervisor's session from outside", "host", expire_supervisors_session,
+        spares_workers=True, told=ENDED, back=REGISTERED, needs=frozenset({"zookeeper-proxy"}),
+    ),
+    Fault(
+        "worker-session-expired", "Z3", "end a worker's session from outside", "host", expire_workers_session,
         spares_workers=True, needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "nimbus-session-expired", "Z3", "end Nimbus's session from outside", "nimbus", expire_session,
-        spares_workers=True, told=Said("nimbus", r"The session with ZooKeeper at .* ended"),
-        back=Said("nimbus", r"leads now"), needs=frozenset({"zookeeper-proxy"}),
+        spares_workers=True, told=ENDED, back=Said("nimbus", r"leads now"), bar=new_leader,
+        needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "zookeeper-slow", "Z10", "every answer of ZooKeeper takes two seconds", "cluster", slow_down,

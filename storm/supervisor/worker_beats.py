@@ -72,8 +72,11 @@ class WorkerBeats:
             return {port: (*self._metrics[port], at) for port, (_, at) in self._seen.items()}
 
     def take_for_nimbus(self) -> list[WorkerBeat]:
-        """The newest beat of each worker that has beaten since the last call."""
+        """The newest beat of each worker that has beaten since the last call. Until they are `delivered` nobody knows
+        whether Nimbus hears of any.
+        """
         with self._lock:
+            self._are_heard = False
             taken = list(self._for_nimbus.values())
             self._for_nimbus.clear()
             return taken
@@ -83,14 +86,13 @@ class WorkerBeats:
         self._are_heard = True
 
     def unheard(self) -> dict[int, tuple[str, float]]:
-        """{port: (its worker's id, when it last beat)} while Nimbus takes no beats; else nothing."""
+        """{port: (its worker's id, when it last beat)} while it is not known that Nimbus takes beats; else nothing."""
         with self._lock:
             return {} if self._are_heard else dict(self._seen)
 
     def give_back(self, beats: Iterable[WorkerBeat]) -> None:
         """Nimbus did not take them: what has not been overtaken goes with the next."""
         with self._lock:
-            self._are_heard = False
             for beat in beats:
                 if beat.port not in self._seen or self._seen[beat.port][0] != beat.worker_id:
                     continue

@@ -7,6 +7,7 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any
 
+from direct_requests import DirectRequests
 from event_loop import HostClock, Loop, Process
 
 from storm.cluster.leader_election import LeaderElection
@@ -22,7 +23,6 @@ from storm.errors import (
     ThriftTimeoutError,
 )
 from storm.nimbus.core import NimbusCore
-from storm.nimbus.inbox import DirectRequests
 from storm.nimbus.service import NimbusService
 from storm.thrift.nimbus_client import NimbusClient
 

@@ -6,6 +6,7 @@ when the attempt failed, or when it is opened anew. So no item may be lost, what
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from storm.errors import StormError
 from storm.testing.in_process import Shared
 from storm.topology.builder import TopologyBuilder
 from storm.topology.component import Bolt, Spout
+from storm.topology.structure import GroupingKind
 
 if TYPE_CHECKING:
     import random
@@ -93,6 +95,12 @@ class Record(Shared):
         self.targets[self.emits] = []
         return [self.emits, key]
 
+    def note_targets(self, emit: int, context: TopologyContext, wanted: dict[str, int], tasks: list[TaskId]) -> None:
+        """An emit of the context's task went to these."""
+        self.targets[emit] = tasks
+        if Counter(context.component_of(task) for task in set(tasks)) != wanted or len(tasks) != sum(wanted.values()):
+            self.problems.append(f"emit {emit} of task {context.task_id} went to {tasks}, not to {wanted}")
+
     def note_execution(self, emit: int, key: int, task: TaskId) -> Execution:
         """A task executes a tuple."""
         if self.keys.get(emit) != key:
@@ -112,6 +120,14 @@ class Record(Shared):
         )
 
 
+def wanted_targets(context: TopologyContext) -> dict[str, int]:
+    """{who subscribes to the context's component: how many of its tasks each emit goes to}."""
+    return {
+        component: len(context.tasks_of(component)) if grouping.kind is GroupingKind.ALL else 1
+        for component, grouping in context.targets().get("default", {}).items()
+    }
+
+
 class SourceSpout(Spout):
     """Emits an item at a time: what is to be replayed first, then new ones."""
 
@@ -126,6 +142,7 @@ class SourceSpout(Spout):
         assert record.worker is not None
         self.life = SpoutLife(context.topology_id, context.task_id, record.worker)
         record.lives.append(self.life)
+        self.wanted = wanted_targets(context)
         self.items = record.items.setdefault((context.topology_id, context.task_id), [])
         self.to_do: list[Item] = []  # failed, to be emitted again
         self.position = 0  # in `items`, as somebody has who reads a log
@@ -164,7 +181,8 @@ class SourceSpout(Spout):
         number = values[0]
         self.life.attempts[number] = Attempt(item, now)
         self.under_way += 1
-        record.targets[number] = self.collector.emit_and_get_tasks(values, number)
+        tasks = self.collector.emit_and_get_tasks(values, number)
+        record.note_targets(number, self.context, self.wanted, tasks)
 
     def ack(self, message_id: int) -> None:
         item = self.end(message_id, "acked")
@@ -204,6 +222,7 @@ class NotingBolt(Bolt):
 
     def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
         super().prepare(conf, context, collector)
+        self.wanted = wanted_targets(context)
         self.held: list[tuple[Tuple, Execution]] = []
 
     def execute(self, tup: Tuple) -> None:
@@ -233,7 +252,8 @@ class NotingBolt(Bolt):
         for _ in range(self.children):
             values = record.next_emit()
             anchors = [tup for tup, _ in mine]
-            record.targets[values[0]] = self.collector.emit_and_get_tasks(values, anchors)
+            tasks = self.collector.emit_and_get_tasks(values, anchors)
+            record.note_targets(values[0], self.context, self.wanted, tasks)
             for _, execution in mine:
                 execution.children.append(values[0])
 

@@ -22,6 +22,7 @@ from storm.cluster.leader_election import LeaderElection
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import NoPermissionError
 from storm.executor.acker import AckLedger
+from storm.executor.groupings import AllChoice, TargetChoice
 from storm.executor.lanes import Lanes
 from storm.executor.pending import Pending
 from storm.ids import WorkerSlot
@@ -80,6 +81,14 @@ def a_tree_may_begin_twice(patch: pytest.MonkeyPatch) -> None:
         return take(self, root, value, is_init and not begun, is_fail)
 
     patch.setattr(AckLedger, "take", again)
+
+
+def groupings_choose_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TargetChoice, "choose_many", lambda self, values: ())
+
+
+def a_task_of_all_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(AllChoice, "choose_many", lambda self, values: self.positions[1:])
 
 
 def spouts_never_stop(patch: pytest.MonkeyPatch) -> None:
@@ -299,6 +308,8 @@ OF_THE_ENGINE = [
     Broken(never_timed_out, "has not ended since", ("link_is_cut",)),
     Broken(told_twice, "ended twice"),
     Broken(a_tree_may_begin_twice, "not all of its tree was processed", ("frame duplicated",)),
+    Broken(groupings_choose_nobody, "went to"),
+    Broken(a_task_of_all_is_left_out, "went to"),
 ]
 BROKEN = [
     Broken(spouts_never_stop, "tuples wait for one task", ("worker_hangs", "bolt slow")),

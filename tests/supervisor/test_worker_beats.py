@@ -35,11 +35,13 @@ def test_what_nimbus_did_not_take_goes_with_the_next() -> None:
     assert beats.take_for_nimbus() == [beat("3", stats="newer")]
 
 
-def test_workers_are_unheard_from_what_nimbus_did_not_take_until_it_takes_some() -> None:
+def test_workers_are_unheard_from_what_goes_to_nimbus_until_it_has_taken_it() -> None:
     beats = WorkerBeats()
     beats.receive(beat("1"), 1.0)
     assert beats.unheard() == {}
-    beats.give_back(beats.take_for_nimbus())
+    taken = beats.take_for_nimbus()
+    assert beats.unheard() == {6700: ("w1", 1.0)}, "it may wait for an answer for long"
+    beats.give_back(taken)
     beats.receive(beat("2"), 2.0)
     beats.receive(WorkerBeat("w2", "words", 6701, "3"), 3.0)
     assert beats.unheard() == {6700: ("w1", 2.0), 6701: ("w2", 3.0)}

@@ -1,0 +1,64 @@
+"""A fault that did not take place is told from one that did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from faults import Fault, Hand, Hit, heal, inject
+from nemesis import Event
+
+
+def hand() -> Hand:
+    nothing: Any = None
+    return Hand(nothing, nothing, Hit(Event(0.0, "f", "all", 0.0)))
+
+
+def fault(inject: Any) -> Fault:
+    return Fault("f", "-", "a fault", "cluster", inject)
+
+
+def test_what_can_be_proved_is_well_and_is_asked_before_it_is_healed() -> None:
+    order = []
+
+    def act(hand: Hand) -> None:
+        hand.hit.undo.append(lambda: order.append("undone"))
+        hand.hit.proofs.append(("it is so", lambda: order.append("asked") or True))
+
+    one = hand()
+    inject(fault(act), one)
+    heal(one)
+    assert order == ["asked", "undone"]
+    assert one.hit.problem == ""
+
+
+@pytest.mark.parametrize("answer", ["no", "error"])
+def test_what_cannot_be_proved_did_not_take_place_and_is_undone_all_the_same(answer: str) -> None:
+    undone = []
+
+    def holds() -> bool:
+        if answer == "error":
+            raise OSError("broken")
+        return False
+
+    def act(hand: Hand) -> None:
+        hand.hit.undo.append(lambda: undone.append(True))
+        hand.hit.proofs.append(("a bit was turned", holds))
+
+    one = hand()
+    inject(fault(act), one)
+    heal(one)
+    assert undone == [True]
+    assert "did not take place" in one.hit.problem
+    assert "a bit was turned" in one.hit.problem
+
+
+def test_what_could_not_be_injected_is_said_and_no_proof_of_it_asked_for() -> None:
+    def act(hand: Hand) -> None:
+        hand.hit.proofs.append(("it is so", lambda: pytest.fail("nobody needs to know")))
+        raise OSError("no such link")
+
+    one = hand()
+    inject(fault(act), one)
+    heal(one)
+    assert one.hit.problem == "could not be injected: OSError: no such link"

@@ -1,0 +1,116 @@
+"""What logs say of faults and of workers that ended; what is noted when a check cannot go on."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from pathlib import Path  # noqa: TC003
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_site import Appearance, WorkerProcess
+from faults import Hit, Said
+from log_lines import Logs, monotonic_offset
+from nemesis import Event
+from nemesis_run import Finished, ends, ports_taken, said
+from network import Loopback
+
+if TYPE_CHECKING:
+    from checkers import End
+
+PORT = 6700
+
+
+class Site:
+    """What is asked of a site: logs, and which workers came and went."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.appearances: list[Appearance] = []
+
+    def logs(self, role: str) -> list[Path]:
+        return sorted(self.directory.glob(f"{role}.log"))
+
+    def worker_logs(self, worker: WorkerProcess) -> list[Path]:
+        return sorted(self.directory.glob(f"{worker.host}-{worker.port}.log"))
+
+    def worker_events(self) -> list[Appearance]:
+        return self.appearances
+
+    def write(self, name: str, text: str) -> None:
+        with (self.directory / f"{name}.log").open("a") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 INFO {text}\n")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    return Site(tmp_path)
+
+
+def worker(pid: int, host: str = "a", port: int = PORT) -> WorkerProcess:
+    return WorkerProcess(pid, host, port, "t-1", f"/host-{host}/workers/id-{pid}/launch.json")
+
+
+def told(site: Any, pattern: str, *victims: WorkerProcess) -> bool:
+    hit = Hit(Event(0.0, "worker-killed", "worker-0", 0.0), victims=list(victims))
+    logs = Logs(monotonic_offset())
+    return said(site, logs, Said("victim", pattern), hit, (0.0, float("inf"))) is not None
+
+
+def test_of_a_worker_tells_the_log_of_its_own_host_and_port(site: Any) -> None:
+    pattern = r"The worker on port {port} was killed by signal 9"
+    site.write("a", f"The worker on port {PORT} was killed by signal {int(signal.SIGKILL)}")
+    assert told(site, pattern, worker(1))
+    assert not told(site, pattern, worker(1, "b"))
+    assert not told(site, pattern, worker(1, port=PORT + 1))
+    assert told(site, pattern, worker(1, "b"), worker(2))
+    assert not told(site, pattern)
+
+
+def test_its_own_log_tells_too(site: Any) -> None:
+    site.write(f"a-{PORT}", "Ending (exit code 0): told by a signal")
+    assert told(site, "Ending .*: told", worker(1))
+    assert not told(site, "Ending .*: told", worker(1, port=PORT + 1))
+
+
+def ended(site: Any, *workers: WorkerProcess) -> list[End]:
+    now = time.monotonic()
+    site.appearances = [Appearance(now - 5, each, gone=False) for each in workers]
+    site.appearances += [Appearance(now + 1, each, gone=True) for each in workers]
+    load: Any = SimpleNamespace(topology_id="t-1")
+    return ends(Finished(site, load))
+
+
+@pytest.mark.parametrize("why", ["its assignment changed", "its slot is wanted no more"])
+def test_whom_its_supervisor_ended_for_another_assignment_was_moved(site: Any, why: str) -> None:
+    site.write("a", f"port {PORT}: stopping worker id-1 of t-1: {why}")
+    assert [(end.pid, end.moved) for end in ended(site, worker(1), worker(2), worker(1, "b"))] == [
+        (1, True), (2, False), (1, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "moved"),
+    [
+        ("assignment 7 has no worker on port 6700 of this node any more", True),
+        ("assignment 7 gives port 6700 other executors (epoch 7)", True),
+        ("told by a signal", False),
+    ],
+)
+def test_a_worker_that_heard_first_of_another_assignment_was_moved(site: Any, reason: str, moved: bool) -> None:
+    site.write(f"a-{PORT}", f"Ending (exit code 0): {reason}")
+    assert [end.moved for end in ended(site, worker(1))] == [moved]
+
+
+def test_workers_of_other_topologies_are_none_of_the_loads(site: Any) -> None:
+    assert ended(site, worker(1)._replace(topology_id="t-2")) == []
+
+
+def test_a_slot_where_somebody_listens_without_a_worker_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as working:
+        ports = [each.getsockname()[1] for each in (listening, working)]
+        daemon = SimpleNamespace(settings={"supervisor.slots.ports": ports}, place=Loopback().place("a"))
+        site: Any = SimpleNamespace(supervisors={"a": daemon}, workers=lambda: [worker(1, "a", ports[1])])
+        assert ports_taken(site) == [f"somebody listening on port {ports[0]} of host a"]
