@@ -111,7 +111,8 @@ def prepare(say: Callable[[str], None], base: str | None, bootstrap: bool) -> Im
         made = Images(_cluster(say, chosen, ()), ZOOKEEPER_IMAGE, chosen)
     else:
         made = _all_made_here(say)
-    docker("image", "prune", "--force", "--filter", f"label={LABEL}")  # those before them
+    # Those before them; another `up` may be at it, too.
+    run(["docker", "image", "prune", "--force", "--filter", f"label={LABEL}"], check=False)
     return made
 
 
