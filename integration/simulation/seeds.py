@@ -12,7 +12,8 @@ import sys
 import time
 import traceback
 import zlib
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -144,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=seed_range, default="0..99999", metavar="A..B", help="both included; 0..99999")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="as many as there are cores")
     parser.add_argument("--done", type=Path, metavar="FILE", help="what is done already; build/simulation/A..B")
-    parser.add_argument("--secs", type=float, default=inf, help="begin no more seeds after so many")
+    parser.add_argument("--secs", type=float, default=inf, help="begin no more chunks of seeds after so many")
     given = parser.parse_args(arguments)
     seeds = given.seeds
     progress = Progress(given.done or ROOT / "build" / "simulation" / f"{seeds[0]}..{seeds[-1]}", source())
@@ -166,33 +167,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(progress: Progress, seeds: range, processes: int, secs_max: float = inf) -> None:
-    """Simulate what is left, as far as that was begun within `secs_max`."""
-    left = progress.left(seeds)
+    """Simulate what is left, a chunk for each process at a time, as far as that was begun within `secs_max`."""
+    left = deque(progress.left(seeds))
     to_do, done, failed = sum(map(len, left)), 0, 0
     began = told_at = time.monotonic()
     if to_do < len(seeds):
         print(f"{len(seeds) - to_do:,} of {len(seeds):,} seeds are done already", flush=True)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        try:
-            futures = [pool.submit(simulated, chunk) for chunk in left]
-            for future in as_completed(futures):
-                if future.cancelled():
-                    continue
-                if time.monotonic() - began >= secs_max:
-                    for other in futures:
-                        other.cancel()
-                chunk = future.result()
+        under_way: set[Future[Chunk]] = set()
+        while True:
+            while left and len(under_way) < processes and time.monotonic() - began < secs_max:
+                under_way.add(pool.submit(simulated, left.popleft()))
+            if not under_way:
+                return
+            ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for chunk in (future.result() for future in ended):
                 progress.add(chunk)
                 done += chunk.last - chunk.first + 1
                 failed += len(chunk.failed)
                 for seed, problems in chunk.failed.items():
                     print(told(seed, problems), flush=True)
-                if time.monotonic() - told_at >= TOLD_EVERY_SECS:
-                    told_at = time.monotonic()
-                    print(how_far(done, to_do, failed, told_at - began), flush=True)
-        except BaseException:  # Ctrl-C, above all: what is done stays done
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            if time.monotonic() - told_at >= TOLD_EVERY_SECS:
+                told_at = time.monotonic()
+                print(how_far(done, to_do, failed, told_at - began), flush=True)
 
 
 def how_far(done: int, to_do: int, failed: int, secs: float) -> str:
@@ -203,5 +200,5 @@ def how_far(done: int, to_do: int, failed: int, secs: float) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the pool ends, too
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # after the chunks under way
     sys.exit(main())

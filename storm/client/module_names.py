@@ -29,7 +29,16 @@ def refuse_taken(files: Mapping[str, Path], source: str = "") -> None:
     for name, file in sorted(files.items()):
         _refuse_at_top(name, file)
         if source and name.startswith(f"{source}/"):
-            _refuse_at_top(name.removeprefix(f"{source}/"), file)
+            try:
+                _refuse_at_top(name.removeprefix(f"{source}/"), file)
+            except PackageError as error:
+                raise PackageError(f"{error}. {no_root(source)}") from None
+
+
+def no_root(source: str) -> str:
+    """How a project says that this directory of it is no root of modules."""
+    where = f"Where modules are not imported by their names in {source}"
+    return f'{where}, say `source = "."` under [tool.storm] in pyproject.toml'
 
 
 def _refuse_at_top(name: str, file: Path) -> None:

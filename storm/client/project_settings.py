@@ -24,6 +24,16 @@ def named_topology(root: Path) -> str | None:
     return _said(root / PYPROJECT, "topology", "a file")
 
 
+def source_beside(directory: Path) -> str:
+    """As `source_directory`, for one file that is there: it need not be part of the project whose settings lie beside
+    it, so what is wrong with these is not its trouble.
+    """
+    try:
+        return source_directory(directory)
+    except InvalidTopologyError:
+        return ""
+
+
 def source_directory(root: Path) -> str:
     """The directory below `root` whose modules are imported by their names in it, beside those of `root` itself.
 

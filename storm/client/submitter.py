@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from storm.client.code_package import CodePackage, PackedRequirements, build_package, imported_files, python_version
-from storm.client.project_settings import source_directory
+from storm.client.project_settings import source_beside
 from storm.client.requirements import requirements_beside
 from storm.client.wheelhouse import wheels_for
 from storm.clock import SystemClock
@@ -118,7 +118,7 @@ def submit_topology(
             imported_files(program),
             Path(directory) / "package.zip",
             None if required is None else PackedRequirements(required.lines),
-            source_directory(program),
+            source_beside(program),
         )
         with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
             check_name_is_free(nimbus, name)

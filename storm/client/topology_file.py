@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.client.code_package import imported_files, project_files
-from storm.client.module_names import refuse_if_taken, refuse_taken
-from storm.client.project_settings import named_topology, source_directory
+from storm.client.module_names import no_root, refuse_if_taken, refuse_taken
+from storm.client.project_settings import named_topology, source_beside, source_directory
 from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
@@ -67,7 +67,7 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     except OSError as error:
         raise InvalidTopologyError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
     root = path.resolve() if path.is_dir() else file.parent
-    source = source_directory(root)
+    source = source_directory(root) if path.is_dir() else source_beside(root)
     roots = [each for each in _module_roots(root, source) if file.is_relative_to(each)]
     for each in roots:
         first = file.relative_to(each).parts[0]
@@ -80,6 +80,10 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
     try:
         module = _import(file, roots[-1])
         topology, wanted = _make(module, file, conf, args)
+    except TopologyFileError as error:
+        if not isinstance(error.__cause__, ImportError) or len(roots) == 1:
+            raise
+        raise TopologyFileError(f"{error}\n\nThe file is {roots[-1].name}'s module here. {no_root(source)}") from None
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
     files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
@@ -141,8 +145,8 @@ def _shown_as_the_users() -> Iterator[None]:
         yield
     except InvalidTopologyError as error:
         raise InvalidTopologyError(users_traceback(error)) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        raise TopologyFileError(users_traceback(error) + _hint(error)) from None
+    except Exception as error:
+        raise TopologyFileError(users_traceback(error) + _hint(error)) from error
 
 
 def _hint(error: Exception) -> str:

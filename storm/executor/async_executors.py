@@ -118,7 +118,9 @@ class AsyncBoltExecutor(BoltExecutor):
 
     def executions(self) -> int:
         executed = super().executions()  # first: what ends meanwhile is missed rather than counted twice
-        return executed + sum(list(self.under_way.values())) - self.ticking
+        ticks = self.ticking
+        awaited = sum(list(self.under_way.values()))
+        return executed + awaited - max(ticks, self.ticking)  # a tick may begin or end between the looks
 
     def execute_one(self, task: BoltTask, tup: Tuple) -> None:
         self.ticking += 1

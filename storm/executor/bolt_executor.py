@@ -292,10 +292,10 @@ class BoltExecutor(Executor):
         if self.running or self.held:
             task.port.items.append(tup)
             return
-        if not self.started:
-            self.prepare(self.clock.now())
         self.running = True
         try:
+            if not self.started:
+                self.prepare(self.clock.now())
             if self.called:
                 task.execute_all([tup])
             else:
@@ -319,7 +319,10 @@ class BoltExecutor(Executor):
 
     def settle(self, collector: BoltCollector) -> None:
         """Bring acks, fails and resets to their trees' ledgers."""
-        acks, collector.acks = collector.acks, []
+        acks = collector.acks
+        if acks:
+            self.count(self.acked, acks)  # first: who looks from another thread must not miss them (`held_tuples`)
+        collector.acks = []
         ledgers, tracking = self.lane.ledgers, self.tracking
         pending = None
         upper = 0
@@ -335,13 +338,12 @@ class BoltExecutor(Executor):
                     tracking.ack(root, tup.edge)
                 if tup.more is not None:
                     self.settle_more(tup.more)
-        if acks:
-            self.count(self.acked, acks)
         if collector.fails:
-            fails, collector.fails = collector.fails, []
+            fails = collector.fails
+            self.count(self.failed, fails)
+            collector.fails = []
             for tup in fails:
                 self.note(Tracking.FAIL, tup)
-            self.count(self.failed, fails)
         if collector.resets:
             resets, collector.resets = collector.resets, []
             for tup in resets:

@@ -317,8 +317,8 @@ class BoltCollector:
         if tup.settled or tup.target != self.task:
             self.refuse(tup, what)
             return False
+        self.watch(tup, what)  # type: ignore[misc]  # first: where it raises, nothing is settled
         tup.settled = True
-        self.watch(tup, what)  # type: ignore[misc]
         return True
 
     def hear(self, watch: Callable[[Tuple, str], None]) -> None:

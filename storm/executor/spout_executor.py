@@ -367,7 +367,7 @@ class SpoutExecutor(Executor):
         try:
             task.collector.emit([told.message_id, *rest], None, DEAD_LETTER_STREAM)
         except SerializationError:
-            task.collector.emit([shown(told.message_id, LETTER_ID_CHARS_MAX), *rest], None, DEAD_LETTER_STREAM)
+            task.collector.emit([letter_id(told.message_id), *rest], None, DEAD_LETTER_STREAM)
 
     def tell_each(self, calls: list[tuple[Callable[[Any, Failure], Any], Any, Failure]]) -> None:
         for call, message_id, failure in calls:
@@ -392,3 +392,12 @@ class SpoutExecutor(Executor):
                 totals.count_spout(name, out.acked, out.failed, out.complete_secs)
         totals.skipped_secs = self.skipped_until(self.clock.now())
         return totals
+
+
+def letter_id(message_id: Any) -> str:
+    """An id that cannot travel, as text that tells it from others: not cut within, as what people are shown is."""
+    try:
+        text = repr(message_id)
+    except Exception:  # noqa: BLE001 - of the user's own `__repr__`
+        text = shown(message_id)
+    return text.encode(errors="backslashreplace").decode()[:LETTER_ID_CHARS_MAX]

@@ -3,9 +3,10 @@
 There is nothing to be changed through it. A client has a bounded time for its request and for taking the answer, and
 there are a bounded number of them: of more, the one that has been there longest goes.
 
-Who comes over loopback must call this host by a name of its own, or by an address: else a page of some site on the
-internet, whose name was made to lead here, reads what is here through a browser of this host. Other hosts' Prometheus
-may come by whatever name their network has for this one.
+Who comes to 127.0.0.1 or ::1, where daemons listen by default, must call this host by a name of its own, or by an
+address: else a page of some site on the internet, whose name was made to lead there, reads what is here through a
+browser of this host. To other addresses Prometheus may come by whatever name its network, or its hosts file, has for
+this one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.config.addresses import is_loopback, joined
+from storm.config.addresses import joined
 from storm.errors import AlreadyRunningError, ConfigError
 from storm.http.problems import Problem
 from storm.http.request_guard import check_host
@@ -198,7 +199,7 @@ class ExpositionServer:
 
 def _is_local(connection: socket.socket) -> bool:
     with contextlib.suppress(OSError):  # it went again
-        return is_loopback(str(connection.getsockname()[0]).removeprefix("::ffff:"))
+        return str(connection.getsockname()[0]).removeprefix("::ffff:") in ("127.0.0.1", "::1")
     return True
 
 

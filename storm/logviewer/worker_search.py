@@ -60,6 +60,8 @@ def _in_file(file: BinaryIO, name: LogName, wanted: Wanted, budget: Budget) -> t
             return found, True
         begin = max(0, match.offset - BEFORE_BYTES)
         data = os.pread(file.fileno(), match.end + AFTER_BYTES - begin, begin)
+        if data[match.offset - begin : match.end - begin] != wanted.needle:
+            return found, True  # the log was emptied meanwhile, to be written anew
         offset, record = record_around(data, match.offset - begin, begins_line=begin == 0)
         text = excerpt(record, len(data[offset : match.offset - begin].decode(errors="replace")))
         found.append(FoundRecord(name.worker.port, name.file, begin + offset, record.time, text))

@@ -78,9 +78,11 @@ class ClusterSnapshot:
         found = {topology_id: plan.conf.get("topology.worker.timeout.secs") for topology_id, plan in self.plans.items()}
         return {topology_id: secs for topology_id, secs in found.items() if secs is not None}
 
-    def with_topology(self, base: StormBase) -> ClusterSnapshot:
-        """The same with another record of a topology."""
-        return replace(self, bases={**self.bases, base.topology_id: base})
+    def with_topology(self, base: StormBase, plan: TopologyPlan | None) -> ClusterSnapshot:
+        """The same with another record of a topology, and its plan if it is known."""
+        topology_id = base.topology_id
+        plans = self.plans if plan is None else {**self.plans, topology_id: plan}
+        return replace(self, bases={**self.bases, topology_id: base}, plans=plans)
 
     def launch_order(self) -> list[TopologyId]:
         """Ids, the oldest topology first."""

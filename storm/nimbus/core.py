@@ -41,7 +41,7 @@ from storm.nimbus.pending_submissions import (
     ReplicationWait,
     already_alive,
 )
-from storm.nimbus.rebalancing import half_done, rebalanced_base
+from storm.nimbus.rebalancing import Rebalanced, half_done, rebalanced_base
 from storm.nimbus.remains import Remains
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.submission import (
@@ -287,8 +287,8 @@ class NimbusCore:
         self._begin_departures()
         rebalanced = self._carry_out_due()
         self._schedule(rebalanced)
-        for base, _ in rebalanced:
-            self._finish_rebalance(base)
+        for one in rebalanced:
+            self._finish_rebalance(one)
         if spoken_of is not None and self._is_time_to_clean_up():
             self._clean_up(spoken_of)
             self.replication.count_all(self.snapshot.bases)
@@ -345,10 +345,8 @@ class NimbusCore:
         if begun:
             self._refresh()
 
-    def _carry_out_due(self) -> list[tuple[StormBase, bool]]:
-        """Do what has waited long enough; of rebalances only the first half, before the scheduling that follows: the
-        records that finish them, each with whether its topology is spread over the nodes.
-        """
+    def _carry_out_due(self) -> list[Rebalanced]:
+        """Do what has waited long enough; of rebalances the first half, before the scheduling that follows."""
         now = self.clock.now()
         self._waits.follow(self.snapshot.bases, now)
         rebalanced, removed = [], False
@@ -358,22 +356,22 @@ class NimbusCore:
                 plan = self.snapshot.plans.get(base.topology_id)
                 done = rebalanced_base(base, plan, self._blobs, self.replication, left_secs)
                 if done is not None:
-                    begun = half_done(base, done)
-                    self.cluster_state.update_storm_base(begun, self.snapshot.base_versions[base.topology_id])
-                    rebalanced.append((done, begun.rebalance is None or begun.rebalance.spread))
+                    version = self.snapshot.base_versions[base.topology_id]
+                    self.cluster_state.update_storm_base(half_done(base, done), version)
+                    rebalanced.append(Rebalanced(done, version + 1, base.rebalance is None or base.rebalance.spread))
             elif action is Action.REMOVE and left_secs <= 0:
                 self._remove(base.topology_id)
                 removed = True
-        if removed or rebalanced:
+        if removed:
             self._refresh()
-        for base, _ in rebalanced:
-            self.snapshot = self.snapshot.with_topology(base)
+        for one in rebalanced:
+            self.snapshot = self.snapshot.with_topology(one.done, self._blobs.plan(one.done))
         return rebalanced
 
-    def _finish_rebalance(self, done: StormBase) -> None:
+    def _finish_rebalance(self, rebalanced: Rebalanced) -> None:
         """The topology is active again only now, so that no spout emits to workers that are about to end."""
-        self.cluster_state.update_storm_base(done, self.snapshot.base_versions[done.topology_id])
-        log.info("Topology %s is rebalanced: %d workers.", done.topology_id, done.num_workers)
+        self.cluster_state.update_storm_base(rebalanced.done, rebalanced.version)
+        log.info("Topology %s is rebalanced: %d workers.", rebalanced.done.topology_id, rebalanced.done.num_workers)
 
     def _remove(self, topology_id: TopologyId) -> None:
         """Delete all that there is of a topology; its record last, so that a removal that is cut short is
@@ -387,15 +385,15 @@ class NimbusCore:
         self.cluster_state.remove_storm_base(topology_id)
         log.info("Topology %s is gone.", topology_id)
 
-    def _schedule(self, rebalanced: list[tuple[StormBase, bool]]) -> None:
+    def _schedule(self, rebalanced: list[Rebalanced]) -> None:
         now = self.clock.now()
         self.heartbeats.follow(self.snapshot.assignments, now)
         self.heartbeats.prepare(preparing(self.snapshot), now)
         self.heartbeats.believe(self.snapshot.supervisors, now)
         self.record()
         dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
-        spread = frozenset(base.topology_id for base, is_spread in rebalanced if is_spread)
-        this = Round(self.clock.wall_secs(), dead, spread, frozenset(base.topology_id for base, _ in rebalanced))
+        spread = frozenset(one.done.topology_id for one in rebalanced if one.is_spread)
+        this = Round(self.clock.wall_secs(), dead, spread, frozenset(one.done.topology_id for one in rebalanced))
         written: dict[TopologyId, Assignment] = {}
         for assignment in new_assignments(self.snapshot, self._scheduler, this):
             try:

@@ -2,14 +2,14 @@
 
 It is written in three steps: the record that says what the topology will be (`half_done`), its assignment, the record
 without the rebalance. A leader that takes over between two of them goes on from there; it neither moves the topology
-back to what it was, nor waits once more.
+back to what it was, nor waits once more. The new conf is named last, so that who has not got it makes it anew.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import RebalanceRequest
 from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
@@ -43,10 +43,27 @@ def rebalanced_base(
         return None
 
 
+class Rebalanced(NamedTuple):
+    """`done`: the record that finishes a rebalance. `version`: of the `half_done` one that it follows. `is_spread`:
+    whether the workers are shared out anew over the nodes.
+    """
+
+    done: StormBase
+    version: int
+    is_spread: bool
+
+
 def half_done(base: StormBase, done: StormBase) -> StormBase:
     """The record between `base` and `done`: wanted is what will be, and spouts stand still until it is assigned."""
-    request = RebalanceRequest(spread=base.rebalance is None or base.rebalance.spread)
-    return replace(done, status=base.status, previous_status=done.status, rebalance=request)
+    asked = base.rebalance or RebalanceRequest()
+    request = RebalanceRequest(conf_overrides=asked.conf_overrides, spread=asked.spread)
+    return replace(
+        done, status=base.status, previous_status=done.status, rebalance=request, blob_hashes=base.blob_hashes
+    )
+
+
+def _is_half_done(base: StormBase) -> bool:
+    return base.due_wall_secs == 0  # which a request never sets
 
 
 def _rebalanced_base(
@@ -66,7 +83,7 @@ def _rebalanced_base(
         return done
     wait = ReplicationWait.from_conf(plan.conf)
     holders = replication.count(staged)
-    if holders < wait.count and -left_secs < wait.secs_max:
+    if holders < wait.count and -left_secs < wait.secs_max and not _is_half_done(base):
         return None
     if holders < wait.count:
         log.warning("Topology %s: its new conf is on %d of %d Nimbuses.", base.topology_id, holders, wait.count)

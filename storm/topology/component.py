@@ -6,6 +6,7 @@ its worker (the async lane), where many tuples are under way at once.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -157,12 +158,19 @@ class Component:
     def __setstate__(self, state: Any) -> None:
         # One by one: where pickle fills `__dict__` itself, each attribute is slow to reach from then on (CPython 3.11
         # keeps those of an object whose dict was never asked for in the object).
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        for name, value in {**(attributes or {}), **(slots or {})}.items():
-            try:
+        of_another_base = getattr(super(), "__setstate__", None)
+        if of_another_base is not None:
+            of_another_base(state)
+            return
+        attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+        for name, value in (attributes or {}).items():
+            described = inspect.getattr_static(type(self), name, None) if type(name) is str else self
+            if type(name) is not str or hasattr(type(described), "__set__"):
+                vars(self)[name] = value  # past the descriptor, as pickle does
+            else:
                 object.__setattr__(self, sys.intern(name), value)
-            except AttributeError:  # a property has that name, too
-                vars(self)[name] = value
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
 
 
 class Spout(Component):

@@ -187,7 +187,27 @@ def test_nor_may_a_module_of_src_have_the_name_of_one_that_workers_have(tmp_path
     (tmp_path / "src" / "queue").mkdir(parents=True)
     file(tmp_path / "src" / "queue", "", "__init__.py")
     file(tmp_path, HEAD + "topology = StormTopology()", "topology.py")
-    with pytest.raises(PackageError, match="src/queue has the name of Python's module queue"):
+    with pytest.raises(PackageError, match="src/queue has the name of Python's module queue") as caught:
+        load_topology(tmp_path, {})
+    assert 'say `source = "."` under [tool.storm]' in str(caught.value)
+    (tmp_path / "pyproject.toml").write_text('[tool.storm]\nsource = "."\n')
+    assert load_topology(tmp_path, {}).source == ""
+
+
+def test_a_file_in_src_that_is_imported_by_another_name_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "src" / "bolts").mkdir(parents=True)
+    file(tmp_path / "src" / "bolts", "", "__init__.py")
+    file(tmp_path / "src", HEAD + "from . import bolts\ntopology = StormTopology()", "relative_topo.py")
+    (tmp_path / "pyproject.toml").write_text('[tool.storm]\ntopology = "src/relative_topo.py"\n')
+    with pytest.raises(TopologyFileError, match=r'say `source = "\."` under'):
+        load_topology(tmp_path, {})
+
+
+def test_a_file_has_nothing_to_do_with_a_broken_pyproject_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.storm\n")
+    alone = file(tmp_path, HEAD + "topology = StormTopology()", "beside_broken.py")
+    assert load_topology(alone, {}).source == ""
+    with pytest.raises(InvalidTopologyError, match=r"pyproject\.toml"):
         load_topology(tmp_path, {})
 
 

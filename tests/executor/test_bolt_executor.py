@@ -363,6 +363,20 @@ def test_what_a_fused_bolt_fails_is_its_own() -> None:
     assert (one.errors, one.workers[0].failure) == ([], None)
 
 
+def test_a_fused_bolt_that_cannot_be_prepared_is_not_its_emitters_trouble() -> None:
+    def fail(bolt: Any, _: Any) -> None:
+        raise FailedError("no database")
+
+    script = Script(next_tuple=emit_up_to(2))
+    script.on["first", "execute"] = pass_on
+    script.on["fused", "prepare"] = fail
+    one = none_grouped(script)
+    one.run_for(1)
+    assert [component for component, _ in one.errors] == ["fused"]
+    assert isinstance(one.workers[0].failure, FailedError)
+    assert script.made("execute", "fused") == []
+
+
 def test_counts_are_exact_per_input_stream() -> None:
     builder = TopologyBuilder()
     script = Script(next_tuple=emit_up_to(40))

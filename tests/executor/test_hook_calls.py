@@ -240,6 +240,31 @@ def test_a_basic_bolt_acks_and_fails_as_ever(bolt: BasicBolt) -> None:
     assert [(component, "three" in text) for component, text in found.errors] == [("bolt", True)]
 
 
+class Refuses(TaskHook):
+    """Has tuple 2 failed when its bolt acks it."""
+
+    def bolt_ack(self, info: Any) -> None:
+        if info.tup[0] == 2:
+            raise FailedError
+
+
+class AsyncAcks(Bolt):
+    async def execute(self, tup: Any) -> None:  # type: ignore[override]
+        self.collector.ack(tup)
+
+
+class Acks(Bolt):
+    def execute(self, tup: Any) -> Any:
+        self.collector.ack(tup)
+
+
+@pytest.mark.parametrize("bolt", [Acks(), AsyncAcks()])
+def test_a_tuple_whose_ack_a_hook_refuses_is_failed_at_once(bolt: Bolt) -> None:
+    found = run(Numbers(), bolt, **{"topology.auto.task.hooks": [f"{__name__}:Refuses"]})
+    assert sorted(TOLD) == [("ack", 1), ("ack", 3), ("fail", 2)]
+    assert found.errors == []
+
+
 def test_a_hook_that_is_added_late_hears_of_what_comes_then() -> None:
     run(Numbers(), AddsLate())
     assert [each for each in of("bolt") if each[0] in ("bolt_ack", "bolt_fail")] == [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from several_workers import NetworkTransfer, SeveralWorkers
 from storm.executor.collectors import SpoutCollector
 from storm.executor.inquiry import ANSWERS_WITHIN_SECS, Holding, How
 from storm.executor.pending import Pending
-from storm.executor.spout_executor import SpoutTask
+from storm.executor.spout_executor import SpoutTask, letter_id
 from storm.executor.tracking import TrackingOut
 from storm.messaging import tuple_codec
 from storm.metrics.stats_records import ALL_TIME, SpoutStats
@@ -387,6 +388,18 @@ def test_an_ack_ends_the_count_of_failures() -> None:
     one.run_for(1.3)
     assert script.made("give_up") == []
     assert len(script.made("failed")) == 2
+
+
+def test_an_id_as_text_is_whole_up_to_1000_characters() -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    path = Path("/srv/data") / "/".join(["customer-of-this-name"] * 6) / "part-00017-of-00400.jsonl"
+    assert letter_id((path, 12)) == repr((path, 12))
+    assert len(letter_id("x" * 5_000)) == 1_000
+    assert letter_id("\ud800") == repr("\ud800")
+    assert "Broken" in letter_id(Broken())
 
 
 def test_an_id_that_cannot_travel_is_a_dead_letter_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storm.logviewer import worker_search
 from storm.logviewer.reading import PIECE_BYTES, Budget
-from storm.logviewer.searching import Wanted
+from storm.logviewer.searching import Wanted, from_the_end
 from storm.logviewer.worker_search import SHOWN_CHARS, newest_records
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ def test_a_search_ends_with_its_budget_and_says_so(host: Any) -> None:
     host.put("t-1-1/6700/worker.log", line(1, "needle") + "x" * (3 * PIECE_BYTES) + "\n" + line(2, "needle"))
     found = search(host, bytes_max=PIECE_BYTES)
     assert (times(found), found.is_cut) == (["02"], True)
+
+
+def test_a_log_that_is_emptied_while_it_is_searched_is_passed_over(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.put("t-1-1/6700/worker.log", line(50, "needle") + line(51, "needle"))
+    host.put("t-1-1/6701/worker.log", line(49, "needle"))
+    emptied = host.artifacts / "t-1-1" / "6700" / "worker.log"
+
+    def find(file: Any, needle: bytes, budget: Budget) -> Any:
+        for match in from_the_end(file, needle, budget):
+            emptied.write_text("written anew")
+            yield match
+
+    monkeypatch.setattr(worker_search, "from_the_end", find)
+    found = search(host)
+    assert (times(found), found.is_cut) == (["49"], True)
 
 
 @pytest.mark.parametrize("topology_id", ["nope", "../logs", "", "."])

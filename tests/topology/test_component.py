@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
+import random
+import threading
 from typing import Any
 
 import pytest
@@ -70,6 +73,61 @@ def test_state_arrives_with_a_pickled_component() -> None:
         assert (after.in_a_slot, after.hidden) == (["word"], 2)
         assert after.in_a_slot is after.outputs, "what was one object is one still"
     assert vars(pickle.loads(pickle.dumps(Bolt()))) == {}
+
+
+class Locked:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.lock = threading.Lock()
+
+
+class WithLock(Bolt, Locked):
+    pass
+
+
+class WithRandom(Bolt, random.Random):
+    pass
+
+
+def test_state_of_other_bases_is_theirs_to_set() -> None:
+    assert not pickle.loads(b"".join([pickle.dumps(WithLock())])).lock.locked()
+    numbers = WithRandom(7)
+    assert pickle.loads(pickle.dumps(numbers)).random() == numbers.random()
+
+
+class Millis:
+    """Keeps what is set under its own name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return instance.__dict__[self.name]
+
+    def __set__(self, instance: Any, secs: float) -> None:
+        instance.__dict__[self.name] = secs * 1000
+
+
+class Field(enum.StrEnum):
+    PRICE = "price"
+
+
+class WithDescriptor(Bolt):
+    wait = Millis()
+
+    def __init__(self) -> None:
+        self.wait = 2
+        setattr(self, Field.PRICE, 3)
+
+
+def test_nothing_of_the_users_is_called_for_an_attribute() -> None:
+    arrived = copy.deepcopy(pickle.loads(pickle.dumps(WithDescriptor())))
+    assert (arrived.wait, arrived.price) == (2000, 3)
 
 
 def test_what_a_user_must_write_says_so() -> None:

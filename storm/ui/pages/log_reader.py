@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 RECORDS_MAX = 200  # that a supervisor is asked for, and that a page shows
 PATIENCE_SECS = 8.0  # a page does not wait longer; the search goes on, and who asks again finds what it found
 SEARCHING_MAX = 4  # supervisors that are searching at a time; further ones wait
-KEPT_SECS = 5.0  # what was found, for whoever asks for the same again
+KEPT_SECS = 10.0  # what was found, for whoever asks again, once all supervisors have answered
 
 Supervisor: TypeAlias = tuple[str, int]  # host, port of its Thrift service
 
@@ -64,11 +64,12 @@ class LogReader:
         return under_way.task.result() if done else Told(problem="the supervisor is still searching: ask again")
 
     def _forget(self) -> None:
-        """What was found a while ago."""
-        now = self._clock.now()
-        for at, search in list(self._searches.items()):
-            if search.done_at is not None and now - search.done_at >= KEPT_SECS:
-                del self._searches[at]
+        """What was found a while ago: all of one search at once, for who asks again wants what is still missing."""
+        ended: dict[tuple[str, str], float] = {}
+        for search in self._searches.values():
+            ended[search.what] = max(search.done_at, ended.get(search.what, float("-inf")))
+        old = {what for what, at in ended.items() if self._clock.now() - at >= KEPT_SECS}
+        self._searches = {at: search for at, search in self._searches.items() if search.what not in old}
 
     async def _found(self, at: Supervisor, what: tuple[str, str]) -> Told:
         try:
@@ -82,12 +83,12 @@ class LogReader:
 
 
 class _Search:
-    """`what`: topology and text. `done_at`: when the answer came."""
+    """`what`: topology and text. `done_at`: when the answer came; infinity: not yet."""
 
     def __init__(self, what: tuple[str, str], task: asyncio.Task[Told], clock: Clock) -> None:
         self.what = what
         self.task = task
-        self.done_at: float | None = None
+        self.done_at = float("inf")
         self._clock = clock
         task.add_done_callback(self._end)
 

@@ -109,6 +109,25 @@ def test_only_some_supervisors_search_at_a_time() -> None:
     with_reader(use)
 
 
+def test_what_some_found_is_kept_while_others_search(monkeypatch: Any) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+        first, second = AT, ("other", 6628)
+        assert await reader.search(first, "t-1", "x") == Told(("x",))
+        supervisor.may_answer.clear()
+        monkeypatch.setattr(log_reader, "PATIENCE_SECS", 0.0)
+        for _ in range(3):
+            assert "still searching" in (await reader.search(second, "t-1", "x")).problem
+            clock.secs += 0.9 * log_reader.KEPT_SECS
+        monkeypatch.setattr(log_reader, "PATIENCE_SECS", 30.0)
+        supervisor.may_answer.set()
+        assert await reader.search(second, "t-1", "x") == Told(("x",))
+        clock.secs += 0.9 * log_reader.KEPT_SECS
+        assert await reader.search(first, "t-1", "x") == Told(("x",))
+        assert len(supervisor.calls) == 2
+
+    with_reader(use)
+
+
 def test_a_supervisor_that_is_gone_is_not_asked() -> None:
     async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
         assert "gone" in (await reader.search(("h", 0), "t-1", "x")).problem
