@@ -164,11 +164,10 @@ class Component:
             return
         attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
         for name, value in (attributes or {}).items():
-            described = inspect.getattr_static(type(self), name, None) if type(name) is str else self
-            if type(name) is not str or hasattr(type(described), "__set__"):
-                vars(self)[name] = value  # past the descriptor, as pickle does
-            else:
+            if type(name) is str and not hasattr(type(inspect.getattr_static(type(self), name, None)), "__set__"):
                 object.__setattr__(self, sys.intern(name), value)
+            else:
+                vars(self)[name] = value  # past a descriptor of that name, as pickle does
         for name, value in (slots or {}).items():
             setattr(self, name, value)
 

@@ -15,22 +15,11 @@ from storm.cli.dev_cluster import (
     free_port_base,
     lock_directory,
 )
-from storm.cli.interrupts import ENDING_SIGNALS
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, StormError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture
-def interrupts() -> Iterator[None]:
-    """Puts back what the signals that end it do in the tests."""
-    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def wait_ended(daemon: Daemon) -> None:

@@ -1,23 +1,10 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
 
 from storm.cli.interrupts import ENDING_SIGNALS, interrupt_on_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def interrupts() -> Iterator[None]:
-    """Puts back what the signals do in the tests."""
-    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("interrupts")

@@ -5,6 +5,7 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from storm.testing.simulated_clock import SimulatedClock
 from storm.ui.pages import log_reader
 from storm.ui.pages.log_part import Part, Wanted
 from storm.ui.pages.log_reader import LogReader, Told
@@ -37,23 +38,9 @@ class Supervisor:
         pass
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.secs = 0.0
-
-    def now(self) -> float:
-        return self.secs
-
-    def wall_secs(self) -> int:
-        return int(self.secs)
-
-    def sleep(self, secs: float) -> None:
-        self.secs += secs
-
-
-def with_reader(use: Callable[[LogReader, Supervisor, Clock], Coroutine[Any, Any, None]]) -> None:
+def with_reader(use: Callable[[LogReader, Supervisor, SimulatedClock], Coroutine[Any, Any, None]]) -> None:
     async def used() -> None:
-        supervisor, clock = Supervisor(), Clock()
+        supervisor, clock = Supervisor(), SimulatedClock()
         link = SupervisorLink(lambda host, port, secs: supervisor)
         try:
             await use(LogReader(link, clock), supervisor, clock)
@@ -65,10 +52,10 @@ def with_reader(use: Callable[[LogReader, Supervisor, Clock], Coroutine[Any, Any
 
 
 def test_many_who_look_for_the_same_cost_one_search_in_a_while() -> None:
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         found = await asyncio.gather(*(reader.search(AT, "t-1", "x") for _ in range(9)))
         assert (set(found), len(supervisor.calls)) == ({Told(("x",))}, 1)
-        clock.secs += log_reader.KEPT_SECS
+        clock.advance(log_reader.KEPT_SECS)
         await reader.search(AT, "t-1", "x")
         assert len(supervisor.calls) == 2
         assert await reader.search(AT, "t-1", "y") == Told(("y",))
@@ -80,12 +67,12 @@ def test_many_who_look_for_the_same_cost_one_search_in_a_while() -> None:
 def test_a_supervisor_searches_for_one_text_at_a_time_and_is_not_waited_for(monkeypatch: Any) -> None:
     monkeypatch.setattr(log_reader, "PATIENCE_SECS", 0.0)
 
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         supervisor.may_answer.clear()
         for _ in range(3):
             assert "still searching" in (await reader.search(AT, "t-1", "x")).problem
             assert "something else" in (await reader.search(AT, "t-1", "y")).problem
-            clock.secs += 100
+            clock.advance(100)
         await asyncio.to_thread(supervisor.began.wait, 30)
         assert len(supervisor.calls) == 1
         supervisor.may_answer.set()
@@ -97,7 +84,7 @@ def test_a_supervisor_searches_for_one_text_at_a_time_and_is_not_waited_for(monk
 
 
 def test_only_some_supervisors_search_at_a_time() -> None:
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         supervisor.may_answer.clear()
         count = log_reader.SEARCHING_MAX
         searches = [asyncio.create_task(reader.search((f"h{i}", 6628), "t-1", "x")) for i in range(2 * count)]
@@ -110,18 +97,18 @@ def test_only_some_supervisors_search_at_a_time() -> None:
 
 
 def test_what_some_found_is_kept_while_others_search(monkeypatch: Any) -> None:
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         first, second = AT, ("other", 6628)
         assert await reader.search(first, "t-1", "x") == Told(("x",))
         supervisor.may_answer.clear()
         monkeypatch.setattr(log_reader, "PATIENCE_SECS", 0.0)
         for _ in range(3):
             assert "still searching" in (await reader.search(second, "t-1", "x")).problem
-            clock.secs += 0.9 * log_reader.KEPT_SECS
+            clock.advance(0.9 * log_reader.KEPT_SECS)
         monkeypatch.setattr(log_reader, "PATIENCE_SECS", 30.0)
         supervisor.may_answer.set()
         assert await reader.search(second, "t-1", "x") == Told(("x",))
-        clock.secs += 0.9 * log_reader.KEPT_SECS
+        clock.advance(0.9 * log_reader.KEPT_SECS)
         assert await reader.search(first, "t-1", "x") == Told(("x",))
         assert len(supervisor.calls) == 2
 
@@ -129,7 +116,7 @@ def test_what_some_found_is_kept_while_others_search(monkeypatch: Any) -> None:
 
 
 def test_a_supervisor_that_is_gone_is_not_asked() -> None:
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         assert "gone" in (await reader.search(("h", 0), "t-1", "x")).problem
         assert supervisor.calls == []
 
@@ -137,7 +124,7 @@ def test_a_supervisor_that_is_gone_is_not_asked() -> None:
 
 
 def test_a_part_is_read_by_one_call() -> None:
-    async def use(reader: LogReader, supervisor: Supervisor, clock: Clock) -> None:
+    async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         found = await reader.read(AT, "t-1", 6700, Wanted(start=0))
         assert found == Part((("x\n", False),), 0, 2, 2)
         assert supervisor.calls == [("readWorkerLog", "t-1", "h", 6700, 0, 65_536)]

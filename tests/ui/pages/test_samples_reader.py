@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storm.testing.simulated_clock import SimulatedClock
 from storm.ui.pages import samples_reader
 from storm.ui.pages.samples_reader import FAR_BYTES, NEAR_BYTES, SamplesReader, Told
 from storm.ui.rest.samples import ALL, Of
@@ -51,22 +52,8 @@ class Stacks:
         pass
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.secs = 0.0
-
-    def now(self) -> float:
-        return self.secs
-
-    def wall_secs(self) -> int:
-        return int(self.secs)
-
-    def sleep(self, secs: float) -> None:
-        self.secs += secs
-
-
-def reader_of(supervisor: Supervisor) -> tuple[SamplesReader, Clock, SupervisorLink]:
-    clock, link = Clock(), SupervisorLink(lambda host, port, secs: supervisor)
+def reader_of(supervisor: Supervisor) -> tuple[SamplesReader, SimulatedClock, SupervisorLink]:
+    clock, link = SimulatedClock(), SupervisorLink(lambda host, port, secs: supervisor)
     return SamplesReader(link, clock), clock, link
 
 
@@ -76,7 +63,7 @@ def test_many_who_look_cost_a_supervisor_one_call_in_a_while() -> None:
         reader, clock, link = reader_of(supervisor)
         found = await asyncio.gather(*(reader.last(PLACE) for _ in range(9)))
         assert (set(found), supervisor.calls) == ({Told(("a", "b"))}, 1)
-        clock.secs += samples_reader.FRESH_SECS
+        clock.advance(samples_reader.FRESH_SECS)
         await reader.last(PLACE)
         assert supervisor.calls == 2
         link.close()
@@ -144,7 +131,7 @@ def test_a_supervisor_that_hangs_is_not_waited_for_and_not_asked_twice(monkeypat
         reader, clock, link = reader_of(supervisor)
         for _ in range(3):
             assert (await reader.last(PLACE)).problem == "its supervisor has not answered yet"
-            clock.secs += 100
+            clock.advance(100)
         assert supervisor.began.wait(30)
         assert supervisor.calls == 1
         supervisor.may_answer.set()
@@ -160,7 +147,7 @@ def test_samples_of_a_host_that_hangs_keep_no_action_elsewhere_waiting(monkeypat
         hanging, healthy = Supervisor(), Stacks()
         hanging.may_answer.clear()
         link = SupervisorLink(lambda host, port, secs: hanging if host == "h" else healthy)
-        reader = SamplesReader(link, Clock())
+        reader = SamplesReader(link, SimulatedClock())
         for port in range(6700, 6740):
             assert (await reader.last(("h", 6628, "t-1-1", port))).problem
         assert await link.ask("other", 6628, "getWorkerStacks", "t-1-1", 6700) == "getWorkerStacks"
