@@ -57,7 +57,6 @@ class HeartbeatForwarder:
         self._node_id = node_id
         self._beats = beats
         self._client = client
-        self._complained = False
         self._refusals = 0
         self.is_taken = True
 
@@ -103,11 +102,10 @@ class HeartbeatForwarder:
             self._beats.delivered()
         else:
             self._beats.give_back(left)
-        if failure is not None and not self._complained:
+        if failure is not None and self.is_taken:
             log.warning("Nimbus does not take heartbeats, workers run on: %s", failure)
-        elif failure is None and self._complained:
+        elif failure is None and not self.is_taken:
             log.info("Nimbus takes heartbeats again")
-        self._complained = failure is not None
         self.is_taken = failure is None
 
     def close(self) -> None:
