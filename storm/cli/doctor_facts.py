@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 ANSWER_SECS = 3.0  # of ZooKeeper, and of a seed
 LEADER_SECS = 5.0  # of the leader, which looks over all topologies for one of the answers
 REPORT_SECS = RESOLVE_SECS + 3.0
+SERVES_NOBODY = "not currently serving requests"  # Apache ZooKeeper's words, to every command, until a leader is elected
 SAID_BYTES_MAX = 65_536  # of ZooKeeper's answer to srvr, which has about 300
 SHOWN_CHARS = 200
 ASKED_AT_ONCE = 16
@@ -94,7 +95,8 @@ def ask_zookeeper(address: str, clock: Clock = _SYSTEM_CLOCK) -> ZooKeeperServer
     mode = re.search(r"^Mode: (\S+)", text, re.MULTILINE)
     if mode is not None:
         return ZooKeeperServer(address, True, mode[1])
-    return ZooKeeperServer(address, True, problem=text.strip()[:SHOWN_CHARS] or "it said nothing")
+    problem = text.strip()[:SHOWN_CHARS] or "it said nothing"
+    return ZooKeeperServer(address, True, problem=problem, serves=SERVES_NOBODY not in text)
 
 
 def ask_daemon(daemon: DaemonFacts, names: Sequence[str]) -> DaemonFacts:

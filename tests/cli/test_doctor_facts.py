@@ -73,6 +73,12 @@ def test_zookeeper_that_may_not_tell_says_so(listener: socket.socket) -> None:
     found = ask_zookeeper(answering(listener, b"srvr is not executed because it is not in the whitelist.\n"))
     assert (found.answers, found.mode) == (True, "")
     assert "whitelist" in found.problem
+    assert found.serves
+
+
+def test_zookeeper_whose_ensemble_has_no_leader_serves_nobody(listener: socket.socket) -> None:
+    found = ask_zookeeper(answering(listener, b"This ZooKeeper instance is not currently serving requests\n"))
+    assert (found.answers, found.mode, found.serves) == (True, "", False)
 
 
 def test_what_never_stops_talking_is_heard_out_by_bytes_or_by_time(

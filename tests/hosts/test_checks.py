@@ -93,6 +93,10 @@ CASES: dict[str, tuple[Facts, Level, str, str]] = {  # what is so: (facts, level
         replace(HEALTHY, zookeeper=(*HEALTHY.zookeeper[:2], ZooKeeperServer("z3:2181", True, problem="not listed"))),
         Level.NOTE, "not listed", "4lw.commands.whitelist",
     ),
+    "a server has found no leader": (
+        replace(HEALTHY, zookeeper=(*HEALTHY.zookeeper[:2], ZooKeeperServer("z3:2181", True, serves=False))),
+        Level.PROBLEM, "z3:2181 runs, but serves nobody", "127.0.1.1",
+    ),
     "servers are no ensemble": (
         replace(HEALTHY, zookeeper=tuple(ZooKeeperServer(f"z{n}:2181", True, "standalone") for n in (1, 2))),
         Level.PROBLEM, "no ensemble", "zoo.cfg",
