@@ -63,6 +63,14 @@ def up(arguments: argparse.Namespace) -> None:
     say(announcement(nodes.nodes(project())))
 
 
+def make_images(arguments: argparse.Namespace) -> None:
+    """Those of `up`, which finds them then."""
+    with engine.in_use():
+        made = images.prepare(say, arguments.base, arguments.bootstrap)
+    say("images: " + ", ".join(sorted({*made})))
+    engine.stop_if_ours()
+
+
 def caches(present: Sequence[Node]) -> set[str]:
     return {name for node in present for name in node.caches}
 
@@ -224,6 +232,12 @@ BY_STORM = {  # these take all words that follow as they are
 }
 
 
+def of_what(command: argparse.ArgumentParser) -> None:
+    """What images are made of."""
+    command.add_argument("--base", metavar="IMAGE", help="build on this image, a Debian with Python")
+    command.add_argument("--bootstrap", action="store_true", help="make base images of Debian's packages, pull none")
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="docker/cluster",
@@ -234,9 +248,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--scale", action="append", default=[], metavar="supervisor=N", help="how many supervisors (3)")
     one.add_argument("--single", action="store_true", help="one container with `storm dev` instead")
     one.add_argument("--with", action="append", default=[], dest="files", metavar="FILE", help="one more compose file")
-    one.add_argument("--base", metavar="IMAGE", help="build on this image, a Debian with Python")
-    one.add_argument("--bootstrap", action="store_true", help="make base images of Debian's packages, pull none")
+    of_what(one)
     one.set_defaults(run=up)
+    one = commands.add_parser("images", help="make the images that `up` needs, if what they are made of has changed")
+    of_what(one)
+    one.set_defaults(run=make_images)
     one = commands.add_parser("down", help="end the cluster and remove its containers")
     one.add_argument("--data", action="store_true", help="remove what ZooKeeper and Nimbus have stored, too")
     one.set_defaults(run=down)
