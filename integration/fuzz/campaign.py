@@ -159,17 +159,21 @@ def run(surface: Surface, plan: Plan) -> Outcome:
     ended = time.monotonic()
     outcome.secs = ended - began
     during = between(samples_past(surface, ended), began, ended)
-    note_calls(outcome, during)
+    note_calls(surface, outcome, during)
     outcome.suspects = sum(sample.secs > limit for sample in during)
     if not outcome.deaths and plan.blames:
         blame(surface, [sample for sample in during if sample.secs > limit], sent, limit, outcome)
         time.sleep(SETTLE_SECS)
         outcome.deaths = watch.deaths()
     outcome.growth_bytes, outcome.peak_bytes = watch.close()
+    return outcome
+
+
+def conclude(surface: Surface, outcome: Outcome) -> None:
+    """Add to the last attack's outcome what can be told only when all of them are over; the surface is good for no more."""
     if not outcome.deaths:
         outcome.trouble += surface.trouble()
         outcome.notes += surface.notes()
-    return outcome
 
 
 def planned(surface: Surface, seeds: list[Case], plan: Plan) -> Iterator[Case]:
@@ -262,7 +266,9 @@ def figures(found: list[Sample]) -> tuple[float, float]:
     return (secs[min(len(secs) - 1, len(secs) * 99 // 100)], secs[-1]) if secs else (0.0, 0.0)
 
 
-def note_calls(outcome: Outcome, during: list[Sample]) -> None:
+def note_calls(surface: Surface, outcome: Outcome, during: list[Sample]) -> None:
+    if surface.has_neighbour and not during:
+        outcome.trouble.append("the neighbour made no call meanwhile: nothing was seen of how it fares")
     outcome.attacked = figures(during)
     outcome.calls = len(during)
     failed = [sample.trouble for sample in during if sample.trouble]

@@ -160,7 +160,7 @@ def crowd_run(surface: Surface, name: str, plan: Plan, attack: Callable[[Outcome
         ended = time.monotonic()
         during = between(surface.samples(), began, ended)
         outcome.secs += ended - began
-        note_calls(outcome, during)
+        note_calls(surface, outcome, during)
         outcome.deaths = watch.deaths()
         stalled = sum(sample.secs > limit for sample in during)
         outcome.stalls = stalled if outcome.suspects else 0

@@ -79,6 +79,8 @@ def fuzz(name: str, plan: Plan, attacks: list[str]) -> list[Outcome]:
                 outcomes.append(crowds.CROWDS[attack](surface, plan))
             if outcomes and outcomes[-1].deaths:
                 break
+        if outcomes:
+            campaign.conclude(surface, outcomes[-1])
     finally:
         surface.close()
     if any(outcome.verdict for outcome in outcomes):

@@ -39,11 +39,11 @@ def test_the_corpus_and_changed_cases_harm_nobody(tmp_path: Path, name: str) -> 
     try:
         surface.start(tmp_path)
         outcome = campaign.run(surface, Plan(SEED, CASES[name], quiet_secs=0.2, control_cases=0, blames=False))
+        campaign.conclude(surface, outcome)
     finally:
         surface.close()
     assert outcome.cases >= CASES[name] + CORPUS_FILES_LEAST
     assert outcome.verdict == [], outcome.notes
-    assert outcome.calls > 0 or not surface.has_neighbour
 
 
 def test_surfaces_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
