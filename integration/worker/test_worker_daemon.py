@@ -52,6 +52,17 @@ def test_a_worker_that_is_killed_and_started_again_goes_on(make_site: Callable[.
     until(lambda: set(range(1, max(got) + 1)) <= set(map(int, site.noted("acked"))), "every number acked")
 
 
+def test_what_a_dead_worker_may_have_held_fails_at_once_though_nobody_comes_in_its_place(
+    make_site: Callable[..., Site],
+) -> None:
+    site = make_site({"topology.message.timeout.secs": 600})
+    site.launch(site.a)
+    victim = site.launch(site.b)
+    site.until_acked(200)
+    victim.kill()
+    until(lambda: site.noted("failed"), "what was under way fails")
+
+
 def test_hostile_bytes_are_dropped_and_counted_and_tuples_go_on(make_site: Callable[..., Site]) -> None:
     site = make_site()
     worker = site.launch(site.b)

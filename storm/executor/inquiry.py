@@ -5,6 +5,7 @@ Pure: `held_tuples` looks for tuples in this process, the worker's exchange asks
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,7 +66,8 @@ class Inquiry:
         self.due = due
         self._asked: frozenset[str] | None = None
         self._answered: set[str] = set()
-        self._best: dict[int, Holding] = {}
+        self._best: dict[int, set[Holding]] = {}  # of each root, those of the highest How
+        self._roots_held: Counter[TaskId] = Counter()
         self._suspects: set[TaskId] = set()
         self._add(own)
 
@@ -86,8 +88,13 @@ class Inquiry:
         return sorted((self._asked or frozenset()) - self._answered)
 
     def holding(self, root: int) -> Holding | None:
-        """Who holds the tree, as far as is known."""
-        return self._best.get(root)
+        """Who holds the tree, as far as is known; of several tasks the one that holds the most of these trees.
+
+        Each got as many of them, so whoever has more left takes longer for each.
+        """
+        return max(
+            self._best.get(root, ()), key=lambda found: (self._roots_held[found.task], -found.task), default=None
+        )
 
     def suspects(self) -> list[TaskId]:
         """Tasks that have dropped tuples without settling them."""
@@ -95,11 +102,15 @@ class Inquiry:
 
     def _add(self, holdings: Iterable[Holding]) -> None:
         for found in holdings:
-            before = self._best.get(found.root)
             if found.how is How.DROPPED:
                 self._suspects.add(found.task)
-            elif before is None or found.how > before.how:
-                self._best[found.root] = found
+                continue
+            best = self._best.setdefault(found.root, set())
+            if found in best or any(other.how > found.how for other in best):
+                continue
+            best.difference_update([other for other in best if other.how < found.how])
+            best.add(found)
+            self._roots_held[found.task] += 1
 
 
 def failure_of(

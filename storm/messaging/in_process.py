@@ -41,6 +41,7 @@ class InProcessSender:
         self._seen: deque[bytes] | None = None
         self._closed = False
         self._connects = 0
+        self._ended = 0
 
     def try_send(self, frame: bytes) -> bool:
         with self._network.changed:
@@ -62,6 +63,12 @@ class InProcessSender:
         with self._network.changed:
             return self._inbox() is not None
 
+    @property
+    def ended(self) -> int:
+        with self._network.changed:
+            self._inbox()
+            return self._ended
+
     def writable(self) -> bool:
         """Whether `try_send` would take a frame. The caller holds `changed`."""
         inbox = self._inbox()
@@ -69,8 +76,10 @@ class InProcessSender:
 
     def _inbox(self) -> deque[bytes] | None:
         inbox = None if self._closed else self._network.inboxes.get(self._address)
-        if inbox is not None and inbox is not self._seen:
-            self._connects += 1
+        if inbox is not self._seen:
+            if self._seen is not None and not self._closed:
+                self._ended = self._connects
+            self._connects += inbox is not None
         self._seen = inbox
         return inbox
 
@@ -116,13 +125,13 @@ class InProcessTransport:
     def wait(self, timeout_secs: float, blocked: Iterable[Sender] = ()) -> None:
         waiting = [sender for sender in blocked if isinstance(sender, InProcessSender)]
         with self._network.changed:
-            before = [sender.connects for sender in self._senders]
+            before = [(sender.connects, sender.ended) for sender in self._senders]
             self._network.changed.wait_for(
                 lambda: (
                     self._woken
                     or self._inbox
                     or any(sender.writable() for sender in waiting)
-                    or before != [sender.connects for sender in self._senders]
+                    or before != [(sender.connects, sender.ended) for sender in self._senders]
                 ),
                 max(0.0, timeout_secs),
             )

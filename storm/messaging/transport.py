@@ -27,6 +27,13 @@ class Sender(Protocol):
     def connected(self) -> bool:
         """Whether something answers at the port, as far as is known."""
 
+    @property
+    def ended(self) -> int:
+        """What `connects` was when last nothing listened at the port any more right after a connection had broken.
+
+        So whoever answered until then has ended. 0: that is known of nobody.
+        """
+
     def close(self) -> None:
         """Frames that it took may still leave for a bounded time."""
 
@@ -49,8 +56,8 @@ class Transport(Protocol):
         """The frames that are there now, at most so many."""
 
     def wait(self, timeout_secs: float, blocked: Iterable[Sender] = ()) -> None:
-        """Return when a frame is there, a connection's state changed, one of `blocked` may take a frame, somebody
-        called `wake`, or the time is over."""
+        """Return when a frame is there, a connection's state or `ended` changed, one of `blocked` may take a frame,
+        somebody called `wake`, or the time is over."""
 
     def wake(self) -> None:
         """End the present or next `wait`. From any thread."""

@@ -23,9 +23,12 @@ from storm.errors import WorkerStartError
 from storm.messaging.accepted import AcceptedConnections
 from storm.messaging.batch import FRAME_BYTES_MAX
 from storm.messaging.crowd import STRANGERS_MAX, Crowd
+from storm.messaging.port_probe import PortProbe, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from storm.messaging.port_probe import Address
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ EVENTS_A_TURN = 1_000
 WEIGH_EVERY_SECS = 0.05
 TELL_EVERY_SECS = 60.0
 TRIM_AFTER_SECS = 0.5  # when the I/O threads have let go of what strangers had sent that were shut
+PROBE_SECS, PROBE_EVERY_SECS = 1.0, 0.01  # for an answer that takes the time of a packet there and back, and no longer
 RECONNECT_MS = 50
 RECONNECT_MS_MAX = 250  # a worker that was killed is back within two seconds: it should be found at once
 
@@ -79,10 +83,17 @@ class ZeroMqSender:
     ZMQ_IMMEDIATE alone takes them for a moment after the connection is gone, and they are gone with it.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], limits: ZeroMqLimits, address: str) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], limits: ZeroMqLimits, host: str, port: int, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.socket = socket
         self.connects = 0
         self.connected = False
+        self.ended = 0
+        self._clock = clock
+        self._port = port
+        self._peer: Address | None = None
+        self._probe: PortProbe | None = None
         _set_options(self.socket, RECEIVER_SILENCE_MS_MAX)
         self.socket.setsockopt(zmq.LINGER, limits.linger_ms)
         self.socket.setsockopt(zmq.SNDHWM, limits.frames_on_the_way_max)
@@ -90,8 +101,10 @@ class ZeroMqSender:
         self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
         self.socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS)
-        self.monitor: Any = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self.socket.connect(address)
+        self.monitor: Any = self.socket.get_monitor_socket(
+            zmq.EVENT_CONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
+        self.socket.connect(_address(host, port))
 
     def try_send(self, frame: bytes) -> bool:
         if not self.connected:
@@ -106,11 +119,42 @@ class ZeroMqSender:
         """Note what happened to the connection since."""
         with contextlib.suppress(zmq.Again):
             while True:
-                event = int.from_bytes(self.monitor.recv_multipart(zmq.NOBLOCK)[0][:2], "little")
-                self.connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-                self.connects += self.connected
+                event, connection = EVENT.unpack(self.monitor.recv_multipart(NOBLOCK)[0])
+                if event == zmq.EVENT_CONNECTED:
+                    self._peer = peer_of(connection, self._port)
+                elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                    self.connected = True
+                    self.connects += 1
+                elif self.connected:
+                    self.connected = False
+                    self._begin_probe()
+
+    def _begin_probe(self) -> None:
+        self._end_probe()
+        if self._peer is not None:
+            with contextlib.suppress(OSError):  # then it is not known whether it has ended
+                self._probe = PortProbe(self._peer)
+                self._probe_until, self._probe_connects = self._clock.now() + PROBE_SECS, self.connects
+
+    def read_probe(self) -> bool:
+        """Note what it has found; whether it is to be asked again."""
+        if self._probe is None:
+            return False
+        is_closed = self._probe.is_closed()
+        if is_closed is None and not self.connected and self._clock.now() < self._probe_until:
+            return True
+        if is_closed:
+            self.ended = self._probe_connects
+        self._end_probe()
+        return False
+
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
 
     def close(self) -> None:
+        self._end_probe()
         if not self.socket.closed:
             self.connected = False
             self.socket.disable_monitor()
@@ -266,6 +310,7 @@ class ZeroMqTransport:
         self._context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
         self._receiver: ZeroMqReceiver | None = None
         self._senders: dict[Any, ZeroMqSender] = {}  # by monitor
+        self._probing: list[ZeroMqSender] = []
         self._watched: set[Any] = set()
         self._poller = zmq.Poller()
         self._wake_lock = threading.Lock()
@@ -291,7 +336,7 @@ class ZeroMqTransport:
         return bound
 
     def connect(self, host: str, port: int) -> ZeroMqSender:
-        sender = ZeroMqSender(self._context.socket(zmq.PUSH), self._limits, _address(host, port))
+        sender = ZeroMqSender(self._context.socket(zmq.PUSH), self._limits, host, port, self._clock)
         self._senders[sender.monitor] = sender
         self._poller.register(sender.monitor, zmq.POLLIN)
         return sender
@@ -303,14 +348,19 @@ class ZeroMqTransport:
         self._watch({sender.socket for sender in blocked})
         if self._receiver is not None and self._receiver.watches:
             timeout_secs = min(timeout_secs, WEIGH_EVERY_SECS)
+        if self._probing:
+            timeout_secs = min(timeout_secs, PROBE_EVERY_SECS)
         for ready, _ in self._poller.poll(max(0, math.ceil(timeout_secs * 1000))):
             if ready == self._wake_read:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_read, 4096)
             elif ready in self._senders:
                 self._senders[ready].read_monitor()
+                self._probing.append(self._senders[ready])
             elif self._receiver is not None and ready is self._receiver.monitor:
                 self._receiver.read_monitor()
+        if self._probing:
+            self._probing = [sender for sender in self._probing if sender.read_probe()]
         for monitor in [monitor for monitor in self._senders if monitor.closed]:
             self._poller.unregister(monitor)
             del self._senders[monitor]

@@ -106,8 +106,8 @@ class Connection:
     """An open connection to a peer.
 
     `greeted` is the sender's `connects` that a hello was sent for, and `asked_at` when, None once one came back;
-    `incarnation` and `routed_by` are what the peer's last hello said, None before there was one; `control` are frames
-    that go before all others.
+    `incarnation` and `routed_by` are what the peer's last hello said, None before there was one; `ended` is what the
+    sender's was when what was under way was failed last; `control` are frames that go before all others.
     """
 
     sender: Sender
@@ -115,6 +115,7 @@ class Connection:
     asked_at: float | None = None
     incarnation: int | None = None
     routed_by: int | None = None
+    ended: int = 0
     control: deque[bytes] = field(default_factory=lambda: deque(maxlen=CONTROL_FRAMES_MAX))
 
 
@@ -294,6 +295,7 @@ class Exchange:
         for frame in self._transport.receive(FRAMES_A_TURN):
             if (announcement := self._receive.take(frame)) is not None:
                 self._hear(announcement.peer, announcement.message, now)
+        self._mourn()
         self._greet(now)
         due = self._check_queues(now)
         if self._send(now):
@@ -321,8 +323,9 @@ class Exchange:
                 case Disconnect(peer):
                     logger.info("Disconnecting from %s:%d (epoch %d).", peer.host, peer.slot.port, peer.epoch)
                     gone = self._connections.pop(peer)
+                    may_hold = gone.incarnation is not None or gone.sender.connects > gone.ended
                     gone.sender.close()
-                    if gone.incarnation is not None or gone.sender.connects:
+                    if may_hold:
                         self._lost(peer)
                     self._announced = backpressure.gone(self._announced, peer)
                 case _:
@@ -356,14 +359,15 @@ class Exchange:
 
     def _greeted_by(self, peer: Peer, connection: Connection, message: Hello) -> None:
         if connection.incarnation is None:
-            # The first word of a peer that we were connected to more than once: another process may have answered at
-            # first, with tuples of ours.
-            died = connection.sender.connects > 1
+            # The first word of a peer that we were connected to more than once, since it ended or from the beginning:
+            # another process may have answered at first, with tuples of ours.
+            died = connection.sender.connects > connection.ended + 1
         else:
             died = connection.incarnation != message.incarnation
         if died:
             self._lost(peer)
         connection.incarnation, connection.routed_by = message.incarnation, message.routed_by
+        connection.ended = connection.sender.ended
         connection.asked_at = None
         self._transfer.speak(peer, message.spoken)
         if not message.answer:
@@ -371,6 +375,14 @@ class Exchange:
             if self._own_queues.over:
                 told = backpressure.announcement(self._own_queues.over)
                 connection.control.append(throttle_frame(self._own, told))
+
+    def _mourn(self) -> None:
+        """Fail what is under way as soon as it is known that a peer has ended, however long its successor takes."""
+        for peer, connection in self._connections.items():
+            if connection.sender.ended > connection.ended:
+                connection.ended = connection.sender.ended
+                connection.incarnation = None
+                self._lost(peer)
 
     def _lost(self, peer: Peer) -> None:
         logger.info("The worker at %s died or was replaced; what was under way is replayed.", name_of(peer))

@@ -78,10 +78,11 @@ class TransportContract:
         until(near, lambda: sender.connected)
         far.close()
         until(near, lambda: not sender.connected)
+        until(near, lambda: sender.ended == 1)
         again = make()
         again.bind(HOST, port)
         until(near, lambda: sender.connected)
-        assert sender.connects == 2
+        assert (sender.connects, sender.ended) == (2, 1)
         assert sender.try_send(b"after")
         got: list[bytes] = []
         until(again, lambda: got.extend(again.receive(1)) or got)

@@ -103,6 +103,20 @@ def test_the_order_of_answers_changes_nothing(holdings: list[Holding]) -> None:
     assert question.suspects() == [6]
 
 
+@given(st.permutations([*(Holding(root, 5, How.TAKEN) for root in (77, 78, 79)), Holding(77, 4, How.TAKEN)]))
+def test_of_several_that_were_given_a_part_the_one_that_takes_longest_is_named(holdings: list[Holding]) -> None:
+    question = inquiry(asked=("a", "b", "c", "d"))
+    for worker, holding in zip("abcd", holdings, strict=True):
+        question.answer(worker, [holding])
+    assert question.holding(77) == Holding(77, 5, How.TAKEN)
+
+
+@given(st.permutations([Holding(77, 4, How.TAKEN), Holding(77, 5, How.TAKEN), Holding(77, 5, How.TAKEN)]))
+def test_between_equals_the_order_of_answers_changes_nothing(holdings: list[Holding]) -> None:
+    question = inquiry(*holdings)
+    assert question.holding(77) == Holding(77, 4, How.TAKEN)
+
+
 def test_people_are_told_of_each_component_once() -> None:
     by_count, lost = Failure("timeout", "count", "held by count"), Failure("timeout", None, "lost")
     failures = [(1, by_count), (2, Failure("failed", "split", "no")), (3, by_count), ([4], lost)]

@@ -73,7 +73,7 @@ class SimulatedNetwork(InProcessNetwork):
 
 
 class SimulatedSender(InProcessSender):
-    """In order, unless frames may overtake each other."""
+    """In order, unless frames may overtake each other. There is one thread: nothing is locked."""
 
     def __init__(self, network: SimulatedNetwork, worker: WorkerProcess, host: str, port: int) -> None:
         super().__init__(network, host, port)
@@ -81,6 +81,20 @@ class SimulatedSender(InProcessSender):
         self._worker = worker
         self._link = worker.host.name, host
         self._last_at = 0.0
+
+    @property
+    def connects(self) -> int:
+        self._inbox()
+        return self._connects
+
+    @property
+    def connected(self) -> bool:
+        return self._inbox() is not None
+
+    @property
+    def ended(self) -> int:
+        self._inbox()
+        return self._ended
 
     def try_send(self, frame: bytes) -> bool:
         network, weather = self._simulated, self._simulated.weather
@@ -118,7 +132,8 @@ class SimulatedSender(InProcessSender):
 
     def _inbox(self) -> deque[bytes] | None:
         inbox = super()._inbox()
-        if inbox is not None and frozenset(self._link) in self._simulated.broken_links:
+        broken = self._simulated.broken_links
+        if broken and inbox is not None and frozenset(self._link) in broken:
             self._seen = inbox = None
         return inbox
 
@@ -146,7 +161,7 @@ class SimulatedTransport(InProcessTransport):
         return sender
 
     def receive(self, frames_max: int) -> Iterator[bytes]:  # type: ignore[override]
-        for frame in super().receive(frames_max):
+        for frame in super().receive(frames_max) if self._inbox else ():
             assert isinstance(frame, Frame)
             self.taken = frame
             yield frame

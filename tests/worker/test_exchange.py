@@ -171,6 +171,7 @@ def test_trees_under_way_fail_when_a_peer_died_and_not_when_only_its_connection_
     assert left.lanes.failed_pending == 0
     old.transport.close()
     turns(left)
+    assert left.lanes.failed_pending == 1, "at once: its successor may take long"
     again = Side(network, RIGHT, {2, 3})
     again.sees(assignment())
     turns(left, again)
@@ -190,6 +191,7 @@ def test_trees_under_way_fail_when_a_peer_died_before_it_was_heard_of() -> None:
     assert left.lanes.failed_pending == 0
     mute.transport.close()
     turns(left)
+    assert left.lanes.failed_pending == 1
     again = Side(left.network, RIGHT, {2, 3})
     again.sees(assignment())
     turns(left, again)
