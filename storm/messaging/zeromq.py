@@ -130,23 +130,28 @@ class ZeroMqSender:
                     self._begin_probe()
 
     def _begin_probe(self) -> None:
+        self._probe_until, self._probe_connects = self._clock.now() + PROBE_SECS, self.connects
+        self._probe_anew()
+
+    def _probe_anew(self) -> None:
         self._end_probe()
         if self._peer is not None:
             with contextlib.suppress(OSError):  # then it is not known whether it has ended
                 self._probe = PortProbe(self._peer)
-                self._probe_until, self._probe_connects = self._clock.now() + PROBE_SECS, self.connects
 
     def read_probe(self) -> bool:
         """Note what it has found; whether it is to be asked again."""
         if self._probe is None:
             return False
         is_closed = self._probe.is_closed()
-        if is_closed is None and not self.connected and self._clock.now() < self._probe_until:
-            return True
         if is_closed:
             self.ended = self._probe_connects
-        self._end_probe()
-        return False
+        if is_closed or self.connected or self._clock.now() >= self._probe_until:
+            self._end_probe()
+            return False
+        if is_closed is not None:  # a process that is being ended closes its connections and its port one by one
+            self._probe_anew()
+        return True
 
     def _end_probe(self) -> None:
         if self._probe is not None:
@@ -191,7 +196,7 @@ class ZeroMqReceiver:
             self.socket.bind(_address(host, port or "*"))
         except zmq.ZMQError as error:
             self._close_sockets()
-            raise WorkerStartError(f"cannot listen on {host}:{port}: {error}") from error
+            raise WorkerStartError(f"cannot listen on {_address(host, port)}: {error}") from error
         self.port = int(self.socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
         self._accepted = AcceptedConnections(self.port)
         return self.port
