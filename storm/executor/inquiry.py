@@ -66,7 +66,7 @@ class Inquiry:
         self.due = due
         self._asked: frozenset[str] | None = None
         self._answered: set[str] = set()
-        self._best: dict[int, set[Holding]] = {}  # of each root, those of the highest How
+        self._best: dict[int, frozenset[Holding]] = {}  # of each root, those of the highest How
         self._roots_held: Counter[TaskId] = Counter()
         self._suspects: set[TaskId] = set()
         self._add(own)
@@ -105,11 +105,10 @@ class Inquiry:
             if found.how is How.DROPPED:
                 self._suspects.add(found.task)
                 continue
-            best = self._best.setdefault(found.root, set())
+            best = self._best.get(found.root, frozenset())
             if found in best or any(other.how > found.how for other in best):
                 continue
-            best.difference_update([other for other in best if other.how < found.how])
-            best.add(found)
+            self._best[found.root] = frozenset([found, *(other for other in best if other.how == found.how)])
             self._roots_held[found.task] += 1
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from storm.clock import Clock
+    from storm.executor.caution import Caution
     from storm.executor.executor import Executor
     from storm.executor.plan import WorkerPlan
     from storm.executor.transfer import Tracking, Transfer
@@ -57,9 +58,18 @@ class Lanes:
     thread. An exception in a component ends everything: it is reported, and `failure` is set.
     """
 
-    def __init__(self, plan: WorkerPlan, transfer: Transfer, clock: Clock, reports: Reports, rng: Random) -> None:
-        """Loads the components. Raises WorkerStartError naming one that cannot be loaded."""
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        transfer: Transfer,
+        clock: Clock,
+        reports: Reports,
+        rng: Random,
+        caution: Caution | None = None,
+    ) -> None:
+        """Loads the components; `caution` is for spouts. Raises WorkerStartError naming one that cannot be loaded."""
         self.plan = plan
+        self._caution = caution
         self.transfer = transfer
         self.clock = clock
         self.reports = reports
@@ -108,6 +118,10 @@ class Lanes:
             from storm.executor.async_executors import AsyncBoltExecutor, AsyncSpoutExecutor
 
             return (AsyncSpoutExecutor if is_spout else AsyncBoltExecutor)(executor_id, options, surroundings)
+        if is_spout and self._caution is not None:
+            from storm.executor.careful_spouts import CarefulSpoutExecutor
+
+            return CarefulSpoutExecutor(executor_id, options, surroundings, self._caution)
         return (SpoutExecutor if is_spout else BoltExecutor)(executor_id, options, surroundings)
 
     def _arrange(self) -> list[Lane]:
@@ -264,6 +278,10 @@ class Lanes:
                 executor.died = why
                 executor.fail_pending = True
         self._wake_all()
+
+    def is_emitting(self) -> bool:
+        """Whether a spout here may emit."""
+        return any(executor.active for executor in self.executors if isinstance(executor, SpoutExecutor))
 
     def held(self, roots: Sequence[int]) -> list[Holding] | None:
         """What this worker holds of these trees; None: others have asked too often lately."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from typing import Any
 
 Address = tuple[Any, ...]  # as sockets have it: host and port first
@@ -19,11 +20,14 @@ UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY}
 def peer_of(descriptor: int, port: int) -> Address | None:
     """Who is at the other end of a connection; None if it is gone, or is another one by now: not with this port."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as connection:
-            address: Address = connection.getpeername()
+        # As in `accepted`: a duplicate of a file that is closed takes the process's locks of that file with it.
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return None
+        with socket.fromfd(descriptor, socket.AF_INET6, socket.SOCK_STREAM) as connection:  # room for both families
+            address: Address | str = connection.getpeername()
     except OSError:
         return None
-    return address if address[1] == port else None
+    return address if isinstance(address, tuple) and address[1] == port else None
 
 
 class PortProbe:

@@ -57,12 +57,15 @@ class Flow(Protocol):
     """What of `storm.executor.lanes.Lanes` the exchange needs.
 
     `fail_pending` is called when a peer died: what it had is lost, so trees under way had better fail than time out.
+    `is_emitting`: whether spouts here may emit; in a topology that is stopped workers end one after the other.
     `held` answers what is held of trees, None: not now; `answered` takes what a peer (named for people) answered.
     """
 
     def throttle(self, tasks: frozenset[TaskId]) -> None: ...
 
     def fail_pending(self, why: str) -> None: ...
+
+    def is_emitting(self) -> bool: ...
 
     def held(self, roots: Sequence[int]) -> Sequence[Holding] | None: ...
 
@@ -292,11 +295,10 @@ class Exchange:
         """One turn; when the next is due at the latest, on the clock's `now`, if woken for all that it is given."""
         now = self._clock.now()
         self._connect()
+        self._greet(now)
         for frame in self._transport.receive(FRAMES_A_TURN):
             if (announcement := self._receive.take(frame)) is not None:
                 self._hear(announcement.peer, announcement.message, now)
-        self._mourn()
-        self._greet(now)
         due = self._check_queues(now)
         if self._send(now):
             self._sent_at = now
@@ -365,9 +367,9 @@ class Exchange:
         else:
             died = connection.incarnation != message.incarnation
         if died:
+            connection.ended = connection.sender.ended
             self._lost(peer)
         connection.incarnation, connection.routed_by = message.incarnation, message.routed_by
-        connection.ended = connection.sender.ended
         connection.asked_at = None
         self._transfer.speak(peer, message.spoken)
         if not message.answer:
@@ -376,20 +378,20 @@ class Exchange:
                 told = backpressure.announcement(self._own_queues.over)
                 connection.control.append(throttle_frame(self._own, told))
 
-    def _mourn(self) -> None:
-        """Fail what is under way as soon as it is known that a peer has ended, however long its successor takes."""
-        for peer, connection in self._connections.items():
-            if connection.sender.ended > connection.ended:
-                connection.ended = connection.sender.ended
-                connection.incarnation = None
-                self._lost(peer)
-
     def _lost(self, peer: Peer) -> None:
         logger.info("The worker at %s died or was replaced; what was under way is replayed.", name_of(peer))
         self._flow.fail_pending(f"the worker at {name_of(peer)} died or was replaced, and may have held a part of it")
 
     def _greet(self, now: float) -> None:
-        for connection in self._connections.values():
+        """Greet each peer that was connected to anew.
+
+        Of those that have ended, what is under way fails as soon as that is known, however long a successor takes.
+        """
+        for peer, connection in self._connections.items():
+            if connection.sender.ended > connection.ended and self._flow.is_emitting():
+                connection.ended = connection.sender.ended
+                connection.incarnation = None
+                self._lost(peer)
             is_new = connection.sender.connects != connection.greeted
             is_unheard = connection.asked_at is not None and now - connection.asked_at >= ASK_AGAIN_SECS
             if connection.sender.connected and (is_new or (is_unheard and not connection.control)):

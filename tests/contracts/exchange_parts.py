@@ -61,6 +61,7 @@ class NotingLanes:
     throttled: list[frozenset[int]] = field(default_factory=list)
     lengths: dict[int, int] = field(default_factory=dict)
     failed_pending: int = 0
+    emitting: bool = True
     holdings: list[Holding] | None = None
     asked: list[tuple[int, ...]] = field(default_factory=list)
     answers: list[tuple[int, str, list[Holding]]] = field(default_factory=list)
@@ -80,6 +81,9 @@ class NotingLanes:
 
     def fail_pending(self, why: str) -> None:
         self.failed_pending += 1
+
+    def is_emitting(self) -> bool:
+        return self.emitting
 
     def held(self, roots: Sequence[int]) -> list[Holding] | None:
         self.asked.append(tuple(roots))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,23 @@ def test_of_several_that_were_given_a_part_the_one_that_takes_longest_is_named(h
 def test_between_equals_the_order_of_answers_changes_nothing(holdings: list[Holding]) -> None:
     question = inquiry(*holdings)
     assert question.holding(77) == Holding(77, 4, How.TAKEN)
+
+
+def test_an_answer_that_comes_while_another_thread_reads_is_no_trouble() -> None:
+    question = inquiry(Holding(77, 4, How.TAKEN))
+    read = question.holding(77)
+    done = threading.Event()
+
+    def answer() -> None:
+        for task in range(5, 3_000):
+            question.answer("b", [Holding(77, task, How.TAKEN)])
+        done.set()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    while not done.is_set():
+        assert question.holding(77) == read
+    thread.join()
 
 
 def test_people_are_told_of_each_component_once() -> None:

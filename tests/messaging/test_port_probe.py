@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from storm.messaging.port_probe import Address, PortProbe, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FAMILIES = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 
@@ -55,10 +57,21 @@ def test_who_is_at_the_other_end(listener: socket.socket) -> None:
     assert peer_of(descriptor, address[1]) is None
 
 
+def test_a_number_that_is_no_connection_by_now_is_nobodys(tmp_path: Path) -> None:
+    near, far = socket.socketpair()
+    with (tmp_path / "file").open("w") as file, near, far:
+        open_before = len(os.listdir("/proc/self/fd"))
+        assert peer_of(file.fileno(), 6700) is None
+        assert peer_of(near.fileno(), 6700) is None
+        assert len(os.listdir("/proc/self/fd")) == open_before
+
+
 def test_who_says_nothing_has_not_ended() -> None:
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
     with full, socket.create_connection(full.getsockname()):
-        silent = [PortProbe(full.getsockname()) for _ in range(3)]  # more than it lets wait
-        assert silent[-1].is_closed() is None
-        for each in silent:
-            each.close()
+        probes = [PortProbe(full.getsockname()) for _ in range(4)]  # more than it lets wait
+        answers = [probe.is_closed() for _ in range(50) for probe in probes]
+        assert True not in answers
+        assert probes[-1].is_closed() is None
+        for probe in probes:
+            probe.close()

@@ -199,6 +199,21 @@ def test_trees_under_way_fail_when_a_peer_died_before_it_was_heard_of() -> None:
     assert left.lanes.failed_pending == 1
 
 
+def test_workers_of_a_topology_that_is_stopped_end_without_failing_trees() -> None:
+    left, right = connected_pair()
+    left.lanes.emitting = False
+    right.transport.close()
+    turns(left)
+    assert left.lanes.failed_pending == 0
+    again = Side(left.network, RIGHT, {2, 3})
+    again.sees(assignment())
+    turns(left, again)
+    assert left.lanes.failed_pending == 1, "it was no stop: the slot is served again"
+    left.lanes.emitting = True
+    turns(left, again)
+    assert left.lanes.failed_pending == 1
+
+
 def test_trees_under_way_fail_when_a_peer_that_was_never_heard_of_is_replaced_elsewhere() -> None:
     left, mute = pair()
     left.sees(assignment())
