@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -34,6 +35,11 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def say_aside(text: str) -> None:
+    """To whom a shell that reads what is printed does not hide it."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def project() -> str:
     """The name of the cluster: several may run on one machine."""
     return os.environ.get("COMPOSE_PROJECT_NAME") or "storm"
@@ -46,6 +52,8 @@ def up(arguments: argparse.Namespace) -> None:
     with engine.in_use() as started:
         if started:
             say("started the Docker engine; `docker/cluster down` ends it")
+        if stuck := remedies(nodes.nodes(project())):
+            raise Trouble("; ".join(stuck))
         made = images.prepare(say, arguments.base, arguments.bootstrap)
         files = [HERE / ("single.yml" if arguments.single else "docker-compose.yml"), *arguments.files]
         words = [word for file in files for word in ("-f", str(file))]
@@ -64,11 +72,14 @@ def up(arguments: argparse.Namespace) -> None:
 
 
 def make_images(arguments: argparse.Namespace) -> None:
-    """Those of `up`, which finds them then."""
-    with engine.in_use():
-        made = images.prepare(say, arguments.base, arguments.bootstrap)
-    say("images: " + ", ".join(sorted({*made})))
-    engine.stop_if_ours()
+    """Those of `up`, which finds them then; prints for a shell what compose has to be told of them."""
+    try:
+        with engine.in_use():
+            made = images.prepare(say_aside, arguments.base, arguments.bootstrap)
+    finally:
+        engine.stop_if_ours()
+    for name, value in made.variables().items():
+        say(f"export {name}={shlex.quote(value)}")
 
 
 def caches(present: Sequence[Node]) -> set[str]:
@@ -99,6 +110,13 @@ def supervisors_are_known(present: Sequence[Node]) -> bool:
         return False
 
 
+def remedies(present: Sequence[Node]) -> list[str]:
+    """What has to be done first for nodes that no `up` makes well: compose knows nothing of it, and would wait."""
+    cut_off = [f"{node.name} is cut off: docker/cluster heal" for node in present if node.is_cut]
+    paused = [f"{node.name} is paused: docker/cluster resume {node.name}" for node in present if node.is_paused]
+    return cut_off + paused
+
+
 def what_ails(ill: Sequence[Node]) -> str:
     """The nodes, and the end of the log of each."""
     tails = [f"--- {node.name}\n{log_of(node, LOG_LINES)}" for node in ill]
@@ -125,10 +143,12 @@ def announcement(present: Sequence[Node]) -> str:
 
 def down(arguments: argparse.Namespace) -> None:
     if not engine.answers():
+        if (reason := engine.missing()) is not None:  # one may run that this user may not ask
+            raise Trouble(reason)
         say("the Docker engine does not run, so no cluster does")
         return
     present = nodes.nodes(project())
-    paused = [node.id for node in present if node.state == "paused"]
+    paused = [node.id for node in present if node.is_paused]
     if paused:
         docker("unpause", *paused)
     ids = [node.id for node in present]
@@ -151,10 +171,10 @@ def down(arguments: argparse.Namespace) -> None:
 
 def submit(words: list[str]) -> None:
     """Replaces this process by `storm submit`."""
-    command = storm_command()
     seeds = nodes.seeds(nodes.nodes(project()))
     if not seeds:
         raise Trouble("no cluster is up: docker/cluster up")
+    command = storm_command()
     os.environ["STORM_NIMBUS_SEEDS"] = json.dumps(seeds)
     os.execvp(command, [command, "submit", *words])
 
@@ -250,7 +270,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--with", action="append", default=[], dest="files", metavar="FILE", help="one more compose file")
     of_what(one)
     one.set_defaults(run=up)
-    one = commands.add_parser("images", help="make the images that `up` needs, if what they are made of has changed")
+    one = commands.add_parser("images", help="make the images that `up` needs, and print their names for compose")
     of_what(one)
     one.set_defaults(run=make_images)
     one = commands.add_parser("down", help="end the cluster and remove its containers")

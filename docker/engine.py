@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 STATE = Path("/run/storm-cluster-dockerd")  # of the engine that was started here: its process id and when it began
 LOCK = Path("/run/storm-cluster-dockerd.lock")  # who uses that engine shares it, who starts or ends it has it alone
 LOG = Path("/var/log/storm-cluster-dockerd.log")
-START_SECS, STOP_SECS = 60.0, 60.0
+START_SECS, STOP_SECS, GIVE_UP_SECS = 60.0, 60.0, 10.0
 POLL_SECS = 0.2
 LOG_LINES = 15
 INSTALL = "on Debian: apt-get install docker.io docker-compose"
+NOT_RUNNING = "the Docker engine does not run, and so no cluster: docker/cluster up"
 
 
 class Trouble(Exception):
@@ -31,7 +32,10 @@ class Trouble(Exception):
 
 def run(words: Sequence[str], *, env: Mapping[str, str] | None = None, check: bool = True) -> str:
     """The output of a command. Raises Trouble with what it said if it fails."""
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=env)
+    try:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=env)
+    except FileNotFoundError:
+        raise Trouble(f"there is no {words[0]} command") from None
     if check and done.returncode != 0:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LOG_LINES:])
         raise Trouble(f"{' '.join(words[:3])} failed with exit code {done.returncode}: {said}")
@@ -46,8 +50,13 @@ def show(words: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
 
 
 def docker(*words: str) -> str:
-    """The output of a docker command. Raises Trouble."""
-    return run(["docker", *words])
+    """The output of a docker command. Raises Trouble, which names what is missing where no engine answers."""
+    try:
+        return run(["docker", *words])
+    except Trouble:
+        if answers():
+            raise
+        raise Trouble(missing() or NOT_RUNNING) from None
 
 
 def inspect(*names: str) -> list[dict[str, Any]]:
@@ -57,13 +66,11 @@ def inspect(*names: str) -> list[dict[str, Any]]:
 
 def answers() -> bool:
     """Whether an engine can be asked."""
-    done = subprocess.run(
-        ["docker", "version", "--format", "{{.Server.Version}}"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode == 0
+    try:
+        run(["docker", "version", "--format", "{{.Server.Version}}"])
+    except Trouble:
+        return False
+    return True
 
 
 def compose_command() -> list[str]:
@@ -141,9 +148,21 @@ def _start() -> None:
     deadline = time.monotonic() + START_SECS
     while not answers():
         if process.poll() is not None or time.monotonic() > deadline:
+            _give_up(process)
             lines = LOG.read_text(errors="replace").splitlines()[-LOG_LINES:]
             raise Trouble("dockerd does not start; the end of {}:\n{}".format(LOG, "\n".join(lines)))
         time.sleep(POLL_SECS)
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """End an engine that does not begin to answer: else the next command would find it half started."""
+    process.terminate()
+    try:
+        process.wait(GIVE_UP_SECS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    STATE.unlink(missing_ok=True)
 
 
 def stop_if_ours() -> bool:

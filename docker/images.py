@@ -40,6 +40,7 @@ NOT_COMPILED = "storm/not_compiled.txt"
 PACKAGES = ("ca-certificates", "iproute2", "python3", "python3-venv")
 MIRROR = "http://deb.debian.org/debian"
 PULL_SECS = 120
+MARKER = "inputs"  # in the wheelhouse: what the wheels were fetched for; it is not there where somebody else put them
 
 
 class Images(NamedTuple):
@@ -108,7 +109,9 @@ def prepare(say: Callable[[str], None], base: str | None, bootstrap: bool) -> Im
     """
     if base is not None or (not bootstrap and _can_have(PYTHON_IMAGE, say) and _can_have(ZOOKEEPER_IMAGE, say)):
         chosen = base or PYTHON_IMAGE
-        made = Images(_cluster(say, chosen, ()), ZOOKEEPER_IMAGE, chosen)
+        if not is_there(chosen):
+            docker("pull", "--quiet", chosen)
+        made = Images(_cluster(say, chosen, wheels_for(chosen), ()), ZOOKEEPER_IMAGE, chosen)
     else:
         made = _all_made_here(say)
     # Those before them; another `up` may be at it, too.
@@ -123,7 +126,7 @@ def _all_made_here(say: Callable[[str], None]) -> Images:
     with ThreadPoolExecutor() as side:  # one waits for the network, the other compiles
         zookeeper = side.submit(_zookeeper, say, on_host)
         fetch_wheels(say)
-        cluster = _cluster(say, MADE_BASE, on_host)
+        cluster = _cluster(say, MADE_BASE, wheels(), on_host)
         return Images(cluster, zookeeper.result(), MADE_BASE)
 
 
@@ -142,12 +145,11 @@ def _can_have(tag: str, say: Callable[[str], None]) -> bool:
     return done.returncode == 0
 
 
-def _cluster(say: Callable[[str], None], base: str, options: tuple[str, ...]) -> str:
-    wheels = sorted(path.name for path in WHEELHOUSE.glob("*.whl"))
-    if not is_there(base):
-        docker("pull", "--quiet", base)
-    inputs = fingerprint(ROOT, SOURCES, image_id(base), *wheels)
-    build(say, CLUSTER_IMAGE, inputs, ("--build-arg", f"BASE_IMAGE={base}", *options), SOURCES[0])
+def _cluster(say: Callable[[str], None], base: str, usable: Sequence[str], options: tuple[str, ...]) -> str:
+    """`usable`: the wheels that it is made of; none: PyPI is asked, whatever is in the wheelhouse."""
+    inputs = fingerprint(ROOT, SOURCES, image_id(base), *usable)
+    given = ("--build-arg", f"BASE_IMAGE={base}", *(() if usable else ("--build-arg", "WHEELHOUSE=")))
+    build(say, CLUSTER_IMAGE, inputs, (*given, *options), SOURCES[0])
     return CLUSTER_IMAGE
 
 
@@ -212,15 +214,36 @@ def _bootstrap(say: Callable[[str], None], release: str, inputs: str) -> None:
             raise Trouble(f"docker import failed: {done.stderr.strip()}")
 
 
+def wheels() -> list[str]:
+    """The names of those in the wheelhouse."""
+    return sorted(path.name for path in WHEELHOUSE.glob("*.whl"))
+
+
+def wheels_for(base: str) -> list[str]:
+    """Those that an image on this base can be made of; none where they were fetched for another.
+
+    Wheels that somebody put there, and nothing else, are taken as they are. Raises Trouble.
+    """
+    with one_at_a_time("wheels"):
+        marker = WHEELHOUSE / MARKER
+        were_fetched = marker.exists() and bool(wheels())
+        fit = not were_fetched or marker.read_text() == inputs_of_wheels(base_python(base))
+        return wheels() if fit else []
+
+
+def inputs_of_wheels(version: str) -> str:
+    """What the wheelhouse has for this version of Python, such as 3.11, as MARKER says it."""
+    return fingerprint(ROOT, (), version, *requirements(ROOT))
+
+
 def fetch_wheels(say: Callable[[str], None]) -> None:
     """Fill the wheelhouse for the base's Python with what the package needs. Raises Trouble."""
-    version = base_python()
-    wanted = requirements(ROOT)
-    inputs, marker = fingerprint(ROOT, (), version, *wanted), WHEELHOUSE / "inputs"
+    version = base_python(MADE_BASE)
+    inputs, marker = inputs_of_wheels(version), WHEELHOUSE / MARKER
     with one_at_a_time("wheels"):
         if not marker.exists() or marker.read_text() != inputs:
-            marker.unlink(missing_ok=True)
-            _fetch(say, version, wanted)
+            marker.write_text("")  # of nothing, until all of them are there
+            _fetch(say, version, requirements(ROOT))
             marker.write_text(inputs)
 
 
@@ -233,10 +256,10 @@ def _fetch(say: Callable[[str], None], version: str, wanted: Sequence[str]) -> N
     run([python, "-m", "pip", "wheel", *options, *wanted])
 
 
-def base_python() -> str:
-    """MADE_BASE's version of Python, such as 3.11. Raises Trouble."""
+def base_python(base: str) -> str:
+    """The version of Python in this image, such as 3.11. Raises Trouble."""
     asks = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return docker("run", "--rm", MADE_BASE, "python3", "-c", asks).strip()
+    return docker("run", "--rm", "--entrypoint", "python3", base, "-c", asks).strip()
 
 
 def python_with_pip(version: str) -> str:

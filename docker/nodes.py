@@ -35,6 +35,10 @@ class Node(NamedTuple):
     def is_well(self) -> bool:
         return self.state == "running" and self.health == "healthy" and not self.is_cut
 
+    @property
+    def is_paused(self) -> bool:
+        return self.state == "paused"
+
 
 def node_of(found: Mapping[str, Any]) -> Node:
     """The node that `docker inspect` tells of."""

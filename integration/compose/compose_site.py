@@ -35,6 +35,7 @@ NIMBUS_PORT = 6627
 SUPERVISORS = 3
 LOOK_SECS = 0.5  # each look at the nodes costs the machine a tenth of a second of work
 MESSAGES_MAX = 1_000_000  # a load ends when it is told to
+MORE = "more.yml"  # beside docker/'s own
 INDEX, INDEX_PORT = "index", 8000
 # Sooner than as delivered, so that a node that was started again is known to be well.
 HEALTH = {"interval": "2s", "timeout": "4s", "start_period": "30s", "retries": 6}
@@ -83,13 +84,22 @@ class ComposeSite:
 
     def start(self, *, single: bool = False) -> None:
         self.directory.chmod(0o777)  # for the user of the containers
-        file = self.directory / "more.yml"
+        file = self.directory / MORE
         file.write_text(json.dumps({"services": self._more(single)}))
         if single:
             self.seeds = self.seeds[:1]
         self._up = ["up", "--with", str(file), *(["--single"] if single else [])]
         self._up += ["--bootstrap"] if bootstraps() else []
         print(self.up())
+
+    def by_compose(self, *words: str) -> str:
+        """What docs/docker.md says of `up` without the script: with the names that docker/cluster tells a shell."""
+        file = str(REPOSITORY / "docker" / "docker-compose.yml")
+        project = ["-p", self.project, "-f", file, "-f", str(self.directory / MORE)]
+        script = 'made=$("$0" images $1) && eval "$made" && shift && exec "$@"'
+        bootstrap = "--bootstrap" if bootstraps() else ""
+        cluster = str(REPOSITORY / "docker" / "cluster")
+        return self._run(["sh", "-c", script, cluster, bootstrap, *engine.compose_command(), *project, *words], UP_SECS)
 
     def _more(self, single: bool) -> dict[str, Any]:
         """What is otherwise than in the compose file: short timers, what the ledger needs, an index of packages."""
@@ -239,6 +249,10 @@ class ComposeSite:
     def volumes(self) -> set[str]:
         """All that the engine has."""
         return set(engine.docker("volume", "ls", "--quiet").split())
+
+    def kept(self) -> set[str]:
+        """The volumes of this cluster that have names of their own, its containers running or not."""
+        return {name for name in self.volumes() if name.startswith(f"{self.project}_")}
 
     def worker_processes(self, node: Node) -> int:
         return int(self.within(node, "sh", "-c", COUNT_WORKERS) or -1)

@@ -44,6 +44,7 @@ def running_cluster(docker_engine: None, tmp_path_factory: pytest.TempPathFactor
         yield site
     finally:
         site.close()
+    assert site.kept() == set(), "`down --data` removes them"
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import answers
 import httpx
 import pytest
-from compose_site import LOOK_SECS, SUPERVISORS, ComposeSite
+from compose_site import LOOK_SECS, NIMBUS_PORT, SUPERVISORS, ComposeSite
 
 pytestmark = pytest.mark.timeout(1_800)  # the first waits for images to be made
 
@@ -23,6 +24,10 @@ TEXT = ["storms stormed", "connecting connections connected"]
 BUILD_SECS = 300.0  # that hosts may take for an environment, on a busy machine
 TIMES = 100  # that the text is read
 COUNTS = Counter({"storm": 2 * TIMES, "connect": 3 * TIMES})
+ASK_RIGHTS = """grep -E '^(Uid|CapBnd|NoNewPrivs):' /proc/1/status
+for compiler in cc gcc c++; do command -v $compiler; done
+storm version | tail -n 1"""
+RIGHTS = ["Uid: 1000 1000 1000 1000", f"CapBnd: {'0' * 16}", "NoNewPrivs: 1", "hot path compiled"]  # and no compiler
 
 
 def test_a_topology_submitted_from_the_host_runs_on_every_supervisor(cluster: ComposeSite) -> None:
@@ -31,6 +36,8 @@ def test_a_topology_submitted_from_the_host_runs_on_every_supervisor(cluster: Co
     assert load.name in cluster.cluster("storm", "list")
     assert cluster.cluster("storm", "logs", load.name)
     assert "Nimbus listens on" in cluster.node_log(cluster.leader())
+    said = cluster.within(cluster.supervisors()[0], "sh", "-c", ASK_RIGHTS)
+    assert [" ".join(line.split()) for line in said.splitlines()] == RIGHTS
     load.finish()
 
 
@@ -100,7 +107,7 @@ def test_the_ui_shows_the_cluster_on_a_port_of_the_host(cluster: ComposeSite) ->
     assert summary["supervisors"] == SUPERVISORS
 
 
-def test_the_leading_nimbus_is_killed(cluster: ComposeSite) -> None:
+def test_the_leading_nimbus_is_killed_and_the_next_one_cut_off(cluster: ComposeSite) -> None:
     load = cluster.load(RATE)
     killed = cluster.leader()
     cluster.cluster("kill", killed)
@@ -110,6 +117,14 @@ def test_the_leading_nimbus_is_killed(cluster: ComposeSite) -> None:
     cluster.wait_hosts(load.topology_id, 2)
     cluster.cluster("start", killed)
     cluster.wait_well()
+
+    lost = next(node for node in cluster.nodes() if node.name == cluster.leader())
+    cluster.cluster("cut", lost.name)
+    cluster.wait(lambda: cluster.leader() not in {"", lost.name}, "the first one leads again")
+    load.wait_progress(200)
+    cluster.cluster("heal")
+    cluster.wait_well()
+    assert answers.answers(answers.LEADER, lost.ports[NIMBUS_PORT]), "this machine reaches it by its port again"
     load.finish()
 
 
@@ -152,10 +167,13 @@ def test_every_container_is_restarted_in_turn(cluster: ComposeSite) -> None:
     load.finish()
 
 
-def test_supervisors_that_were_added_are_used_after_a_rebalance(cluster: ComposeSite) -> None:
+def test_supervisors_come_and_go_and_then_the_whole_cluster(cluster: ComposeSite) -> None:
     load = cluster.load(RATE)
     before = cluster.wait_hosts(load.topology_id, 3)
-    cluster.up("--scale", "supervisor=5")
+    present = {node.id for node in cluster.nodes()}
+    cluster.by_compose("up", "-d", "--scale", "supervisor=5")
+    added = {node.id for node in cluster.nodes()} - present
+    assert len(added) == len(cluster.nodes()) - len(present) == 2, "nothing else was made anew"
     cluster.wait_well()
     assert cluster.hosts(load.topology_id) == before, "nothing moves by itself"
     cluster.storm("rebalance", load.name, "-w", "1", "-n", "5")
@@ -166,4 +184,14 @@ def test_supervisors_that_were_added_are_used_after_a_rebalance(cluster: Compose
     assert cluster.volumes() & caches == {name for node in cluster.nodes() for name in node.caches}
     cluster.wait_well()
     cluster.wait_hosts(load.topology_id, 3)
+
+    kept, caches = cluster.kept(), {name for node in cluster.nodes() for name in node.caches}
+    cluster.cluster("down")
+    assert cluster.nodes() == []
+    assert cluster.kept() == kept, "what ZooKeeper and Nimbus have stored"
+    assert not cluster.volumes() & caches, "supervisors are new hosts when they come again"
+    cluster.up()
+    cluster.wait_well()
+    cluster.wait_hosts(load.topology_id, 3)
+    load.wait_progress(200)
     load.finish()

@@ -15,6 +15,7 @@ import nodes
 import pytest
 import uvicorn
 import yaml
+from docker_script import inspected
 from engine import Trouble
 
 from storm.config.loading import load_settings
@@ -101,19 +102,6 @@ def test_a_python_that_is_missing_is_named() -> None:
 # --- nodes
 
 
-def inspected(service: str, number: int = 1, **changed: Any) -> dict[str, Any]:
-    """As `docker inspect` tells of a container."""
-    return {
-        "Id": f"{number:04d}{service}",
-        "Config": {"Labels": {nodes.SERVICE: service, nodes.NUMBER: str(number), nodes.PROJECT: "storm"}},
-        "State": {"Status": "running", "Health": {"Status": "healthy"}},
-        "HostConfig": {"PortBindings": {}},
-        "NetworkSettings": {"Networks": {"storm_storm": {}}},
-        "Mounts": [],
-        **changed,
-    }
-
-
 def test_nodes_are_called_by_service_and_number() -> None:
     found = [nodes.node_of(inspected(*which)) for which in (("nimbus-2", 1), ("supervisor", 3), ("dev", 1))]
     assert [node.name for node in found] == ["nimbus-2", "supervisor-3", "dev-1"]
@@ -169,6 +157,28 @@ def test_both_readers_can_read_a_compose_file(file: Path) -> None:
     for name, service in read["services"].items():
         assert service["restart"] == "unless-stopped", name
         assert service["mem_limit"], name
+
+
+def test_daemons_wait_for_those_that_they_need_and_keep_what_is_stored() -> None:
+    read = yaml.safe_load((DOCKER / "docker-compose.yml").read_text())
+    zookeepers, nimbuses = {f"zookeeper-{i}" for i in (1, 2, 3)}, {"nimbus-1", "nimbus-2"}
+    needs = {**dict.fromkeys(nimbuses, zookeepers), "supervisor": nimbuses, "ui": nimbuses}
+    assert read["services"].keys() == zookeepers | needs.keys()
+    for name, service in read["services"].items():
+        waits = {other: each["condition"] for other, each in service.get("depends_on", {}).items()}
+        assert waits == dict.fromkeys(needs.get(name, ()), "service_healthy"), name
+        kept = dict(volume.split(":") for volume in service.get("volumes", ()))
+        stored = {"/data", "/datalog"} if name in zookeepers else {"/data"} if name in nimbuses else set()
+        assert {*kept.values()} == stored, name
+        assert kept.keys() <= read["volumes"].keys(), "they have names of their own, and stay"
+
+
+@pytest.mark.parametrize("file", COMPOSE_FILES, ids=lambda file: file.name)
+def test_daemons_have_no_rights_and_may_gain_none(file: Path) -> None:
+    for name, service in yaml.safe_load(file.read_text())["services"].items():
+        if not name.startswith("zookeeper"):
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
 @pytest.mark.parametrize("file", COMPOSE_FILES, ids=lambda file: file.name)

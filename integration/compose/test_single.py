@@ -25,6 +25,8 @@ def test_one_container_is_a_whole_cluster(tmp_path: Path) -> None:
         load.finish()
         ui = f"http://127.0.0.1:{site.ui_port}/api/v1/cluster/summary"
         assert httpx.get(ui, timeout=30).json()["supervisors"] == 1
+        assert site.kept(), "its data has a volume"
     finally:
         site.close()
+    assert site.kept() == set(), "`down --data` has removed it"
     assert engine.answers(), "`down` has left it to the other tests"
