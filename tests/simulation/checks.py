@@ -7,6 +7,7 @@ import traceback
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from simulated_machines import SupervisorProcess
 from simulated_nimbus import NimbusProcess
 
 from storm.blobstore.blob_store import conf_key, topology_keys
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 
     from event_loop import Process
     from simulated_cluster import SimulatedCluster
-    from simulated_machines import Host, SupervisorProcess
+    from simulated_machines import Host
     from simulated_network import Frame
     from simulated_worker import WorkerProcess
 
     from storm.cluster.records import Assignment
-    from storm.ids import TaskId, TopologyId
+    from storm.ids import NodeId, TaskId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot
+    from storm.nimbus.heartbeats import AssignedSlot
     from storm.scheduler.scheduling_state import Placement, Scheduler, SchedulingState, TopologyNeeds
     from storm.supervisor.slot_runner import WorkerHandle
 
@@ -39,6 +41,8 @@ ENDED_WITHIN_SECS = 2 * MESSAGE_TIMEOUT_SECS + 2  # an attempt lives at most two
 DONE_WITHIN_SECS = 30.0
 FLOWING_SECS = 20.0
 SILENT_SECS_MIN = 5.0  # Nimbus holds a worker without a supervisor for dead after a third of nimbus.task.timeout.secs
+VOUCHED_SECS = 15.0  # it has nimbus.task.timeout.secs from when Nimbus reads of it in its supervisor's record
+UNTOLD_SECS = 6.0  # a supervisor tells Nimbus every second, and says in its record soon after that this failed
 OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
 CUT_OFF_SECS = 1.0
 QUEUED_MAX = (
@@ -61,6 +65,9 @@ class Checks:
         self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
         self._in_office: NimbusProcess | None = None
         self._in_office_since = 0.0
+        self._state = StormClusterState(cluster.zookeeper.tree.session())
+        # {what a supervisor's record vouches for: (the second of its beat, when that was first written)}
+        self._vouched: dict[tuple[NodeId, int, TopologyId, int], tuple[int, float]] = {}
 
     def problem(self, text: str) -> None:
         """Note what does not hold; the run goes on to its end."""
@@ -129,6 +136,8 @@ class Checks:
             self.problem(f"{supervisor.name} ends {worker.name}, and has no permission to read what it should do")
         elif slot.failure is None and self._has_vanished(supervisor, worker):
             self.problem(f"{supervisor.name} ends {worker.name}, though nobody ended its topology")
+        elif slot.failure is None and self._is_unreadable(supervisor, worker):
+            self.problem(f"{supervisor.name} ends {worker.name}, because nobody can read its assignment")
         elif slot.failure and "heartbeat" in slot.failure and silent_secs < self._heartbeat_timeout_secs(worker):
             self.problem(f"{supervisor.name} kills {worker.name}, which {slot.failure}, after {silent_secs:.3f} s")
 
@@ -137,6 +146,13 @@ class Checks:
         topology_id, core = worker.handle.assignment.topology_id, supervisor.core
         is_lost = topology_id in self._cluster.user.lost and topology_id not in core._assignments
         return is_lost and core._wanted.get(worker.handle.port) is None
+
+    def _is_unreadable(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> bool:
+        """Whether nobody could read the worker's assignment, and nothing else is wanted on its port."""
+        topology_id, core = worker.handle.assignment.topology_id, supervisor.core
+        is_damaged = self._cluster.zookeeper.is_damaged(paths.assignment(topology_id))
+        is_unknown = topology_id not in core._assignments and core._wanted.get(worker.handle.port) is None
+        return is_damaged and is_unknown
 
     def copy_launches(self, copy: Host, original: Host) -> None:
         """Nobody uses an id that another directory's supervisor has, who lives and has lost no session meanwhile."""
@@ -151,13 +167,41 @@ class Checks:
         return worker.host.options.limits.heartbeat_timeout_secs
 
     def changed(self, process: Process, method: str, path: str) -> None:
-        """Only the Nimbus that took office last writes what a leader writes."""
+        """Only the Nimbus that took office last writes what a leader writes; see also `_registered`."""
+        if isinstance(process, SupervisorProcess) and method == "put_ephemeral" and path.startswith(paths.SUPERVISORS):
+            self._registered(process)
         if not isinstance(process, NimbusProcess):
             return
         if (method, path) == ("put", paths.LEADER_INFO):
             self._in_office, self._in_office_since = process, self._now
         elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
             self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
+
+    def _registered(self, supervisor: SupervisorProcess) -> None:
+        """A supervisor's record vouches for each worker that it hears and can tell no Nimbus of."""
+        node_id = supervisor.host.node_id
+        found = self._state.supervisor(node_id)
+        assert found is not None, f"{supervisor.name} has just written its record"
+        for each in found[0].unheard:
+            key = (node_id, each.port, each.topology_id, each.epoch)
+            if key not in self._vouched or self._vouched[key][0] != each.beat_secs:
+                self._vouched[key] = (each.beat_secs, self._now)
+        ports = {each.port for each in found[0].unheard}
+        for worker in supervisor.host.alive():
+            if worker.handle.port not in ports and self._is_untold(supervisor, worker):
+                self.problem(f"{supervisor.name} hears {worker.name}, and tells neither Nimbus nor ZooKeeper")
+
+    def _is_untold(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> bool:
+        """Whether no Nimbus has taken this worker's beats, though its supervisor had them for a while."""
+        since, told_at = self._now - UNTOLD_SECS, self._cluster.told.get(worker.beat_key, 0.0)
+        slot = supervisor.core.slots.slots().get(worker.handle.port)
+        return (
+            told_at < worker.untold_since < since
+            and supervisor.began_at < min(since, worker.heard_at)
+            and max(supervisor.resumed_at, supervisor.stood_until) < since
+            and slot is not None
+            and slot.state is SlotState.RUNNING
+        )
 
     def nimbus_stepped(self, nimbus: NimbusProcess) -> None:
         """No slot is used by two topologies, and heartbeats count for those who sent them only."""
@@ -184,7 +228,8 @@ class Checks:
         return schedule
 
     def _given_up(self, nimbus: NimbusProcess, dead: Collection[WorkerSlot]) -> None:
-        """No worker is given up of which any Nimbus heard just now, nor by a leader that cannot know yet.
+        """No worker is given up of which any Nimbus heard just now, nor one for which a record that this one has read
+        vouches, nor any by a leader that cannot know yet.
 
         What one decides that was paused and is in office no more has no effect.
         """
@@ -200,6 +245,22 @@ class Checks:
                 assigned_secs = nimbus.core.clock.now() - since.since  # a worker before may have had the same executors
                 if told_at > self._now - min(SILENT_SECS_MIN, assigned_secs):
                     self.problem(f"{used.slot} of {used.topology_id} is given up, and beat at {told_at:.3f}")
+                vouched_at = self._vouched_at(nimbus, used, since.epoch)
+                if vouched_at > self._now - VOUCHED_SECS:
+                    self.problem(
+                        f"{used.slot} of {used.topology_id} is given up, and its supervisor vouched at {vouched_at:.3f}"
+                    )
+
+    def _vouched_at(self, nimbus: NimbusProcess, used: AssignedSlot, epoch: int) -> float:
+        """When the beat was first told in ZooKeeper that this Nimbus has read there; where a session ended, it read of
+        none.
+        """
+        info = nimbus.core.snapshot.supervisors.get(used.slot.node_id)
+        for each in () if info is None else info.unheard:
+            if (each.port, each.topology_id, each.epoch) == (used.slot.port, used.topology_id, epoch):
+                beat_secs, at = self._vouched[used.slot.node_id, each.port, each.topology_id, each.epoch]
+                return at if beat_secs == each.beat_secs else 0.0
+        return 0.0
 
     def _placed(self, state: SchedulingState, placements: dict[TopologyId, Placement]) -> None:
         """Slots are those that are offered or kept, each of one topology; and nobody moves who need not."""
@@ -268,7 +329,8 @@ class Checks:
         if free and (late := used & there - offered):
             self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(free)} are free")
         running = self._running()
-        lost = self._lost()
+        # Who has nowhere to go stays also where nobody can read that he is.
+        lost = self._lost() | (set() if free else snapshot.unreadable_assignments)
         for stray in running.keys() - used:
             topology_id = running[stray].handle.assignment.topology_id
             if topology_id not in lost and not running[stray].is_forgotten(snapshot.bases):

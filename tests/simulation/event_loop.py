@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from storm.testing.simulated_clock import SimulatedClock
@@ -35,6 +36,7 @@ class EventLoop:
         self.clock = SimulatedClock(1000.0)
         self.log: list[tuple[float, str]] = []
         self.on_crash: Callable[[Process, Exception], None] = _nothing  # a process ended by an exception of its own
+        self._chance = rng.random
         self._events: list[tuple[float, float, int, str, Callable[[], None]]] = []
         self._count = 0
         self._depth = 0
@@ -42,11 +44,11 @@ class EventLoop:
     def after(self, secs: float, name: str, call: Callable[[], None]) -> None:
         """Have this happen; of events at the same time chance says which is first."""
         self._count += 1
-        heapq.heappush(self._events, (self.clock.now() + secs, self.rng.random(), self._count, name, call))
+        heapq.heappush(self._events, (self.clock.now() + secs, self._chance(), self._count, name, call))
 
     def soon(self, secs_max: float) -> float:
         """A while of chance."""
-        return self.rng.random() * secs_max
+        return self._chance() * secs_max
 
     def note(self, text: str) -> None:
         """Tell the log what no event says."""
@@ -54,10 +56,10 @@ class EventLoop:
 
     def run_for(self, secs: float) -> None:
         """Let this time pass, with all that happens in it."""
-        clock, events, note = self.clock, self._events, self.log.append
+        clock, events, note, pop = self.clock, self._events, self.log.append, heapq.heappop
         end = clock.now() + secs
         while events and events[0][0] <= end:
-            due, _, _, name, call = heapq.heappop(events)
+            due, _, _, name, call = pop(events)
             now = max(due, clock.now())
             clock.jump_to(now)
             note((now, name))
@@ -113,7 +115,9 @@ class HostClock:
 
 
 class Process:
-    """A process of a host. `slow_secs`: its loops come so much too late, at most. `resumed_at`: its last SIGCONT."""
+    """A process of a host. `slow_secs`: its loops come so much too late, at most. `resumed_at`: its last SIGCONT;
+    `stood_until`: when it last went on in the midst of a call.
+    """
 
     def __init__(self, events: EventLoop, name: str) -> None:
         self.events = events
@@ -121,7 +125,7 @@ class Process:
         self.alive = True
         self.paused = False
         self.slow_secs = 0.0
-        self.resumed_at = float("-inf")
+        self.resumed_at = self.stood_until = float("-inf")
         self._is_calling = False
         self._deferred: list[Callable[[], None]] = []
 
@@ -152,7 +156,8 @@ class Process:
             self.die(f"{type(error).__name__}: {error}")
         finally:
             self._is_calling = False
-        self._catch_up()
+        if self._deferred:
+            self._catch_up()
 
     def die(self, why: str) -> None:
         """End at once; nothing happens if it is dead already."""
@@ -208,14 +213,18 @@ class Process:
         if self.paused:
             return
         self.pause()
-        self.events.run_below(secs)
+        self._stand(secs)
         self.resume()
         self.require_alive()
 
     def wait_here(self, secs: float) -> None:
         """Wait for an answer in the midst of a call. Raises Died if it dies meanwhile."""
-        self.events.run_below(secs)
+        self._stand(secs)
         self.require_alive()
+
+    def _stand(self, secs: float) -> None:
+        self.events.run_below(secs)
+        self.stood_until = self.events.clock.now()
 
 
 class Loop:
@@ -230,15 +239,17 @@ class Loop:
 
     def wake(self, secs: float = 0.0) -> None:
         """Have a turn after this time at the latest."""
-        events, process = self._process.events, self._process
-        secs += events.soon(WAKE_SECS) + (events.soon(process.slow_secs) if process.slow_secs else 0.0)
+        process = self._process
+        events = process.events
+        secs += events.soon(WAKE_SECS)
+        if process.slow_secs:
+            secs += events.soon(process.slow_secs)
         due = events.clock.now() + secs
         if not process.alive or (self._due is not None and self._due <= due):
             return
         self._due = due
         self._generation += 1
-        generation = self._generation
-        events.after(secs, self._name, lambda: self._fire(generation))
+        events.after(secs, self._name, partial(self._fire, self._generation))
 
     def _fire(self, generation: int) -> None:
         if generation == self._generation:

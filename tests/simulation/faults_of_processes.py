@@ -40,7 +40,7 @@ def one_of(cluster: SimulatedCluster, processes: Iterable[Any], befall: Callable
 
 
 def worker_dies(cluster: SimulatedCluster) -> None:
-    """SIGKILL, or out of memory."""
+    """SIGKILL."""
     one_of(cluster, cluster.workers(), lambda process: process.die("SIGKILL"))
 
 
@@ -74,6 +74,11 @@ def worker_is_slow(cluster: SimulatedCluster) -> None:
 def worker_hangs(cluster: SimulatedCluster) -> None:
     """A component's code does not return; heartbeats go on."""
     one_of(cluster, cluster.workers(), lambda process: process.hang(down_secs(cluster)))
+
+
+def worker_is_stuck(cluster: SimulatedCluster) -> None:
+    """A component's code does not return, and the worker ends for that (topology.executor.stuck.restart)."""
+    one_of(cluster, cluster.workers(), lambda process: process.is_stuck_for(cluster.rng.uniform(2.0, 8.0)))
 
 
 def worker_is_a_zombie(cluster: SimulatedCluster) -> None:
@@ -173,6 +178,22 @@ def host_dies(cluster: SimulatedCluster) -> None:
     cluster.events.after(down_secs(cluster), f"{host.name} is back", host.start_supervisor)
 
 
+def memory_is_used_up(cluster: SimulatedCluster) -> None:
+    """For a while the kernel ends one process of a host after the other: a worker, now and then the supervisor."""
+    host, until = cluster.rng.choice(cluster.hosts), cluster.events.clock.now() + cluster.rng.uniform(*CRASHING_SECS)
+
+    def strike() -> None:
+        if cluster.events.clock.now() > until or not cluster.weather.is_stormy:
+            return
+        if cluster.rng.random() < 0.1:
+            _restart_supervisor(cluster, host, "SIGKILL, out of memory", cluster.rng.uniform(0.5, 3.0))
+        else:
+            one_of(cluster, host.alive(), lambda process: process.die("SIGKILL, out of memory"))
+        cluster.events.after(cluster.rng.uniform(1.0, 6.0), f"{host.name} is out of memory again", strike)
+
+    strike()
+
+
 def host_is_lost(cluster: SimulatedCluster) -> None:
     if _may_lose_one(cluster):
         host = cluster.rng.choice(cluster.hosts)
@@ -226,6 +247,15 @@ def power_is_cut(cluster: SimulatedCluster) -> None:
         _restart_nimbus(cluster, place, "power is cut", down_secs(cluster))
 
 
+def all_are_suspended(cluster: SimulatedCluster) -> None:
+    """All virtual machines but ZooKeeper's: their sessions are over when they go on, one after the other."""
+    secs = cluster.rng.uniform(*LONG_SECS)
+    for process in cluster.processes():
+        if process.alive:
+            process.pause()
+            cluster.events.after(secs + cluster.rng.uniform(0.0, 3.0), f"{process.name} is let go on", process.resume)
+
+
 def all_are_restarted(cluster: SimulatedCluster) -> None:
     """One after the other, as an operator does who installs another release."""
     at, events = 0.0, cluster.events
@@ -268,7 +298,8 @@ def _may_lose_one(cluster: SimulatedCluster) -> bool:
 
 FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
     worker_dies, worker_is_told_to_end, all_workers_die, worker_pauses, worker_is_slow, worker_hangs,
-    worker_is_a_zombie, topology_crashes, port_is_taken, supervisor_dies, supervisor_pauses, directory_is_copied,
-    supervisor_joins, supervisor_is_lost, ports_change, host_dies, host_is_lost, host_is_suspended, nimbus_dies,
-    nimbus_pauses, leader_pauses_at_a_write, nimbuses_are_gone, power_is_cut, all_are_restarted,
+    worker_is_stuck, worker_is_a_zombie, topology_crashes, port_is_taken, supervisor_dies, supervisor_pauses,
+    directory_is_copied, supervisor_joins, supervisor_is_lost, ports_change, host_dies, memory_is_used_up, host_is_lost,
+    host_is_suspended, nimbus_dies, nimbus_pauses, leader_pauses_at_a_write, nimbuses_are_gone, power_is_cut,
+    all_are_suspended, all_are_restarted,
 )  # fmt: skip

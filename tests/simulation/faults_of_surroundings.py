@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from faults_of_processes import LONG_SECS, down_secs, one_of
 
+from storm.cluster import paths
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from simulated_nimbus import NimbusPlace
 
 HOUR_SECS = 3600
+DAMAGED = (paths.STORMS, paths.ASSIGNMENTS, paths.SUPERVISORS, paths.NIMBUSES, paths.DRAINS, paths.LEADER_LOCK)
 
 
 # ZooKeeper
@@ -80,6 +83,16 @@ def data_is_lost(cluster: SimulatedCluster) -> None:
     if cluster.rng.random() < 0.3:
         cluster.zookeeper.lose_data()
         cluster.user.forget()
+
+
+def record_is_damaged(cluster: SimulatedCluster) -> None:
+    """A node holds what nobody can read, until its owner writes it anew, or an operator who has a copy."""
+    zookeeper = cluster.zookeeper
+    found = zookeeper.records(DAMAGED)
+    if found:
+        path = cluster.rng.choice(found)
+        zookeeper.damage(path)
+        cluster.events.after(down_secs(cluster), "a record is as it was", lambda: zookeeper.restore(path))
 
 
 # The network
@@ -201,9 +214,20 @@ def disk_of_nimbus_is_full(cluster: SimulatedCluster) -> None:
     cluster.events.after(down_secs(cluster), f"there is space on {place.host} again", free)
 
 
+def disk_of_nimbus_is_read_only(cluster: SimulatedCluster) -> None:
+    """Also what is to be deleted stays."""
+    place: NimbusPlace = cluster.rng.choice(cluster.nimbuses)
+    place.disk_is_read_only = True
+
+    def mend() -> None:
+        place.disk_is_read_only = False
+
+    cluster.events.after(down_secs(cluster), f"{place.host} can write again", mend)
+
+
 FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
     zookeeper_is_gone, zookeeper_elects, permission_is_refused, session_expires, all_sessions_expire, session_is_cut,
-    answers_are_lost, data_is_lost, link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus,
+    answers_are_lost, data_is_lost, record_is_damaged, link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus,
     host_is_far_from_zookeeper, nimbus_is_far_from_zookeeper, host_is_isolated, clock_jumps, disk_is_lost,
-    local_state_is_damaged, code_is_lost, disk_is_full, disk_of_nimbus_is_full,
+    local_state_is_damaged, code_is_lost, disk_is_full, disk_of_nimbus_is_full, disk_of_nimbus_is_read_only,
 )  # fmt: skip

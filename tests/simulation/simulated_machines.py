@@ -12,7 +12,8 @@ from simulated_worker import BEAT_SECS, NOWHERE, WorkerProcess
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import AlreadyRunningError, NoPermissionError, StormError, ThriftConnectionError, WorkerStartError
-from storm.supervisor.daemon import build_supervisor
+from storm.messaging.batch import node_hash
+from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
 from storm.supervisor.profiling import Profiler
@@ -22,14 +23,13 @@ from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from simulated_cluster import SimulatedCluster
 
     from storm.hosts.facts import HostReport
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
-    from storm.supervisor.core import SupervisorCore
     from storm.supervisor.options import SupervisorOptions
 
 DOWNLOAD_SECS = 2.0
@@ -45,15 +45,21 @@ class SupervisorProcess(Process):
         self.host = host
         self.began_at = self.events.clock.now()
         self.session = host.cluster.zookeeper.session(self, host.name)
-        state = StormClusterState(self.session)
-        self.core: SupervisorCore = build_supervisor(
+        shell = Shell(
+            self.wake_slots,
+            self.after_watch,
+            lambda: self.core.wake(),
+            code_lookup(host.cluster.nimbus_link(host), lambda key: self.core.replicas(key)),
+        )
+        self.core = SupervisorCore(
             host.options,
             clock=host.clock,
-            cluster_state=state,
             blobs=host.blobs,
             workers=host.workers,
             local_state=host.disk,
+            shell=shell,
         )
+        self.core.attach(StormClusterState(self.session))
         self._coordinate = Loop(self, "coordinates", self._coordinated)
         self._slots = Loop(self, "slots", self._slots_run)
         self._forward = Loop(self, "forwards heartbeats", self._forwarded)
@@ -62,10 +68,6 @@ class SupervisorProcess(Process):
             self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report, profiler
         )
         self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
-        self.core.on_wanted = self.wake_slots
-        self.core.on_failure = self._coordinate.wake
-        self.core.watch = self.core.wake
-        self.core.has_code = code_lookup(host.cluster.nimbus_link(host), self.core.replicas)
         self.session.add_listener(self._connection_changed)
         self.run(self._started)
 
@@ -176,6 +178,18 @@ class HostBlobs:
         host.code = {topology_id: blobs for topology_id, blobs in host.code.items() if topology_id in topology_ids}
         self._states = {each: state for each, state in self._states.items() if each.topology_id in topology_ids}
 
+    def own_timeout(self, topology_id: TopologyId) -> None:
+        """As the limits say."""
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        return False
+
+    def keys(self) -> frozenset[str]:
+        return frozenset()
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        return {}
+
     def _downloaded(self, assignment: LocalAssignment) -> None:
         host = self._host
         if assignment not in self._states or host.supervisor is None or not host.supervisor.alive:
@@ -248,6 +262,7 @@ class Host:
         self.number = number
         self.name = f"host{number}" if original is None else f"copy{len(cluster.copies)}-of-{original.name}"
         self.node_id = f"node{number}"
+        self.node_hash = node_hash(self.node_id)
         self.options = replace(options, node_id=self.node_id, host=self.name, bind_host=self.name)
         self.options = replace(self.options, home=self.name, machine=self.name)
         self.original = original

@@ -53,8 +53,9 @@ class NimbusBlobs:
 
     def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
         self._process.act(f"stores {key}")
-        if self._process.place.disk_is_full:
-            raise BlobStoreError(f"Cannot store {key}: no space is left on the disk.")
+        place = self._process.place
+        if place.disk_is_full or place.disk_is_read_only:
+            raise BlobStoreError(f"Cannot store {key}: the disk takes nothing.")
         meta = self._store.create(key, chunks)
         self._process.act(f"has stored {key}")
         return meta
@@ -67,6 +68,8 @@ class NimbusBlobs:
 
     def delete(self, key: str) -> None:
         self._process.act(f"deletes {key}")
+        if self._process.place.disk_is_read_only:
+            raise BlobStoreError(f"Cannot delete {key}: the file system is read-only.")
         self._store.delete(key)
 
     def keys(self, prefix: str = "") -> list[str]:
@@ -149,6 +152,7 @@ class NimbusPlace:
         self.clock = HostClock(cluster.events.clock, cluster.rng.uniform(0, 1e6), cluster.rng.randint(-2, 2))
         self.process: NimbusProcess | None = None
         self.disk_is_full = False
+        self.disk_is_read_only = False
         self._cluster = cluster
         self._starts = 0
 

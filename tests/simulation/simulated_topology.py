@@ -6,7 +6,6 @@ when the attempt failed, or when it is opened anew. So no item may be lost, what
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,11 @@ class Record(Shared):
     def note_targets(self, emit: int, context: TopologyContext, wanted: dict[str, int], tasks: list[TaskId]) -> None:
         """An emit of the context's task went to these."""
         self.targets[emit] = tasks
-        if Counter(context.component_of(task) for task in set(tasks)) != wanted or len(tasks) != sum(wanted.values()):
+        found: dict[str, int] = {}
+        for task in set(tasks):
+            component = context.component_of(task)
+            found[component] = found.get(component, 0) + 1
+        if found != wanted or len(tasks) != sum(wanted.values()):
             self.problems.append(f"emit {emit} of task {context.task_id} went to {tasks}, not to {wanted}")
 
     def note_execution(self, emit: int, key: int, task: TaskId) -> Execution:

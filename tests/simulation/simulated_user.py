@@ -112,7 +112,9 @@ class SimulatedUser:
         elif answer is Answer.ALREADY_ALIVE and self.unsure[request.name] == [request]:
             leader = self._cluster.leader()
             assert leader is not None
-            self.promises.setdefault(leader.core.snapshot.id_of(request.name) or "", promise)
+            topology_id = leader.core.snapshot.id_of(request.name)
+            if topology_id is not None:  # its record may be unreadable
+                self.promises.setdefault(topology_id, promise)
         if answer in (Answer.UNSURE, Answer.NOBODY) and tries > 1:
             events = self._cluster.events
             events.after(

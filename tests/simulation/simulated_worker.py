@@ -13,8 +13,14 @@ from simulated_network import WatchedLanes
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import StormError, ThriftConnectionError, ThriftTimeoutError
-from storm.messaging.batch import node_hash
-from storm.worker.daemon import EXIT_EXECUTOR_ERROR, EXIT_NOT_STARTED, EXIT_ORDERLY, WorkerParts, build_worker
+from storm.worker.daemon import (
+    EXIT_EXECUTOR_ERROR,
+    EXIT_NOT_STARTED,
+    EXIT_ORDERLY,
+    EXIT_STUCK,
+    WorkerParts,
+    build_worker,
+)
 from storm.worker.heartbeats import Heartbeats
 from storm.worker.launch import Launch
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from simulated_machines import Host
+    from simulated_nimbus import BeatKey
 
     from storm.ids import ExecutorId, TopologyId
     from storm.metrics.stats_records import ExecutorStats
@@ -34,7 +41,7 @@ BEAT_SECS = 1.0
 REFRESH_SECS = 5.0
 EXCHANGE_SECS_MIN = 0.06  # between two turns that nobody woke: a busy machine's, and fewer events
 LATE_BEAT_SECS = 5.0
-FIGURES_SECS = 15.0  # nothing is decided by them: they need not be told every three seconds
+FIGURES_SECS = 60.0  # nothing is decided by them: they need not be told every three seconds
 
 
 class WorkerProcess(Process):
@@ -48,6 +55,9 @@ class WorkerProcess(Process):
         self.worker: Worker | None = None
         self.session = host.cluster.zookeeper.session(self, host.name)
         self.heard_at = 0.0  # when its supervisor last took a heartbeat
+        self.untold_since = 0.0  # when its supervisor took the first one of which it has told no Nimbus since
+        executors = frozenset((first, last) for first, last in handle.assignment.executors)
+        self.beat_key: BeatKey = (handle.assignment.topology_id, host.name, handle.port, executors)
         self.hung_until = 0.0
         self._figures_at = 0.0
         self._told = self._launch()
@@ -80,7 +90,7 @@ class WorkerProcess(Process):
         """Whether the assignment that this worker goes by has another worker, or none, in the place of the other."""
         assert self.worker is not None
         view, theirs = self.worker.exchange.view, other.handle.assignment
-        slot = (node_hash(other.host.node_id), other.handle.port)
+        slot = (other.host.node_hash, other.handle.port)
         return self.handle.assignment.topology_id == theirs.topology_id and (
             view.version >= theirs.epoch and view.epochs.get(slot) != theirs.epoch
         )
@@ -94,6 +104,12 @@ class WorkerProcess(Process):
         was_told = self.worker is None or self.worker._status is TopologyStatus.KILLED
         return self.host.is_left and is_gone and not was_told
 
+    def was_heard(self) -> None:
+        """Its supervisor has taken a heartbeat."""
+        self.heard_at = self.events.clock.now()
+        if self.untold_since <= self.host.cluster.told.get(self.beat_key, 0.0):
+            self.untold_since = self.heard_at
+
     def terminate(self) -> None:
         """SIGTERM."""
         if self.worker is None:
@@ -104,6 +120,15 @@ class WorkerProcess(Process):
     def hang(self, secs: float) -> None:
         """Its components' code does not return for so long; the rest of it goes on."""
         self.hung_until = max(self.hung_until, self.events.clock.now() + secs)
+
+    def is_stuck_for(self, secs: float) -> None:
+        """Its components' code does not return, and after this time something in the worker sees it."""
+        self.hang(secs + BEAT_SECS)
+        self.events.after(secs, f"{self.name} is seen to be stuck", lambda: self.run(self._seen_stuck))
+
+    def _seen_stuck(self) -> None:
+        if self.worker is not None and self._is_hung():
+            self._end(EXIT_STUCK, "a component is stuck")
 
     def on_death(self) -> None:
         if self.code is None:
@@ -146,6 +171,8 @@ class WorkerProcess(Process):
         except StormError as error:
             self._exit(EXIT_NOT_STARTED, str(error))
             return
+        self.worker.exchange._transfer.wake = self._exchange_due
+        self._exchange.wake()
         receive = self.worker.exchange._receive
         receive._lanes = WatchedLanes(receive._lanes, self._took)
         self._heartbeats.stats = self._figures
@@ -181,10 +208,13 @@ class WorkerProcess(Process):
             self._end(EXIT_EXECUTOR_ERROR, f"an executor failed: {worker.lanes.failure}")
             return None
         if did:
-            self._exchange.wake()
             return 0.0
         due = worker.lanes.next_due()
         return None if due is None else due - self.host.clock.now()
+
+    def _exchange_due(self, due: float) -> None:
+        """Something is to leave by then; what has to wait no longer is carried by the next turn."""
+        self._exchange.wake(max(0.0, due - self.host.clock.now()))
 
     def _step_exchange(self) -> float | None:
         worker = self.worker
@@ -236,7 +266,7 @@ class WorkerProcess(Process):
     def _exit(self, code: int, reason: str) -> None:
         """The orderly end of the process."""
         self.code = code
-        if self.worker is not None:
+        if self.worker is not None and code != EXIT_STUCK:  # what hangs is not closed
             self.host.cluster.record.worker = self
             self.worker.shut_down(0.0)
         self.session.close()
@@ -264,7 +294,7 @@ class SupervisorLink:
 
         def arrive() -> Any:
             answer = getattr(supervisor.service, method)(*arguments)
-            self._worker.heard_at = events.clock.now()
+            self._worker.was_heard()
             return answer
 
         def late() -> None:

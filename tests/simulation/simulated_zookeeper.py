@@ -7,11 +7,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from storm.cluster import paths
 from storm.cluster.memory import MemoryTree
 from storm.errors import CoordinationError, NoPermissionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from event_loop import EventLoop, Process
     from weather import Weather
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SESSION_TIMEOUT_SECS = 6.0
 WATCH_SECS = 0.05  # until a watch is heard, at most
+JUNK = b"\xffnobody can read this"
 HASH = re.compile(r"[0-9a-f]{64}$")  # of pickled code, which differs between runs
 
 
@@ -38,6 +40,7 @@ class SimulatedZooKeeper:
         self.refused_hosts: dict[str, float] = {}
         self.on_change: Callable[[Process, str, str], None] = _nothing
         self._sessions: list[Session] = []
+        self._damaged: dict[str, bytes] = {}  # what nodes held
 
     def session(self, process: Process, host: str) -> Session:
         """A new session of a process on this host."""
@@ -67,11 +70,33 @@ class SimulatedZooKeeper:
         self.far_hosts.discard(host)
         self._look()
 
+    def records(self, tops: Collection[str]) -> list[str]:
+        """The paths of the nodes right below these."""
+        return sorted(path for path in self.tree._nodes if path.rpartition("/")[0] in tops)
+
+    def damage(self, path: str) -> None:
+        """Nobody can read what this node holds."""
+        self._damaged.setdefault(path, self.tree._nodes[path].data)
+        self.tree.session().put(path, JUNK)
+
+    def is_damaged(self, path: str) -> bool:
+        """Whether nobody can read it now."""
+        node = self.tree._nodes.get(path)
+        return node is not None and node.data == JUNK
+
+    def restore(self, path: str) -> None:
+        """The node holds again what it did, unless somebody has written it anew: leaders do so with assignments."""
+        was = self._damaged.pop(path, None)
+        if was is not None and self.is_damaged(path) and not path.startswith(f"{paths.ASSIGNMENTS}/"):
+            self.tree.session().put(path, was)
+
     def mend(self) -> None:
         """All is well with it and its links from now on."""
         self.is_down = False
         self.far_hosts.clear()
         self.refused_hosts.clear()
+        for path in list(self._damaged):
+            self.restore(path)
         for session in self._sessions:
             session.mend()
 
@@ -182,27 +207,25 @@ class Session:
     # StateStorage
 
     def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:
-        return self._do(
-            "create", path, lambda: self.storage.create(path, data, ephemeral=ephemeral, sequential=sequential)
-        )
+        return self._do("create", self.storage.create, path, data, ephemeral=ephemeral, sequential=sequential)
 
     def put(self, path: str, data: bytes) -> None:
-        self._do("put", path, lambda: self.storage.put(path, data))
+        self._do("put", self.storage.put, path, data)
 
     def set(self, path: str, data: bytes, version: int) -> int:
-        return self._do("set", path, lambda: self.storage.set(path, data, version))
+        return self._do("set", self.storage.set, path, data, version)
 
     def get(self, path: str, watch: Watch | None = None) -> Versioned | None:
-        return self._do("get", path, lambda: self.storage.get(path, self._late(watch)))
+        return self._do("get", self.storage.get, path, self._late(watch))
 
     def children(self, path: str, watch: Watch | None = None) -> list[str]:
-        return self._do("children", path, lambda: self.storage.children(path, self._late(watch)))
+        return self._do("children", self.storage.children, path, self._late(watch))
 
     def delete(self, path: str, *, recursive: bool = False) -> None:
-        self._do("delete", path, lambda: self.storage.delete(path, recursive=recursive))
+        self._do("delete", self.storage.delete, path, recursive=recursive)
 
     def put_ephemeral(self, path: str, data: bytes) -> None:
-        self._do("put_ephemeral", path, lambda: self.storage.put_ephemeral(path, data))
+        self._do("put_ephemeral", self.storage.put_ephemeral, path, data)
 
     def fenced(self, fence: str) -> Session:
         fenced = Session(self._zookeeper, self.process, self._host, self.storage, fence)
@@ -230,19 +253,18 @@ class Session:
             late = self._watches[watch] = _LateWatch(self.process, watch)
         return late
 
-    def _do(self, method: str, path: str, operation: Callable[[], Any]) -> Any:
+    def _do(self, method: str, operation: Callable[..., Any], path: str, *more: Any, **named: Any) -> Any:
         weather, process = self._zookeeper.weather, self.process
         process.require_alive()
         is_read = method in ("get", "children")
         weather.before_operation(process, f"{method} {path}", is_read=is_read)
-        slow_secs = weather.slow_secs()
-        if slow_secs:
+        if weather.is_stormy and (slow_secs := weather.slow_secs()):
             process.wait_here(slow_secs)
         if self._zookeeper.is_down or weather.strikes("operation refused"):
             raise CoordinationError(f"{method} of {path} failed: it was not carried out.")
         if self._host in self._zookeeper.refused_hosts:
             raise NoPermissionError(f"{process.name} has no permission to {method} {path}.")
-        answer = operation()
+        answer = operation(path, *more, **named)
         if not is_read:
             process.events.note(f"{process.name}: {method} {HASH.sub('a hash', path)}")
             self._zookeeper.on_change(process, method, path)

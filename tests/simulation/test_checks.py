@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import checks
+import faults_of_surroundings
 import pytest
 import simulated_topology
 import simulated_user
@@ -183,11 +184,22 @@ def a_new_leader_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Heartbeats, "_is_alive", is_alive)
 
 
+def names_of_unreadable_topologies_are_free(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ClusterSnapshot, "taken_by", ClusterSnapshot.id_of)
+
+
+def supervisors_are_not_believed(patch: pytest.MonkeyPatch) -> None:
+    """While hosts are far from Nimbus for longer than it has patience."""
+    patch.setattr(faults_of_surroundings, "down_secs", lambda cluster: 35.0)
+    patch.setattr(Heartbeats, "believe", lambda self, supervisors, now: None)
+
+
 def names_are_not_looked_up(patch: pytest.MonkeyPatch) -> None:
     submit = NimbusCore.submit
 
     def blind(self: NimbusCore, request: core.SubmitRequest) -> str:
         with patch.context() as inner:
+            inner.setattr(ClusterSnapshot, "taken_by", lambda self, name: None)
             inner.setattr(ClusterSnapshot, "id_of", lambda self, name: None)
             return submit(self, request)
 
@@ -249,12 +261,18 @@ def who_is_cut_off_ends_its_workers(patch: pytest.MonkeyPatch) -> None:
 
 def whatever_the_disk_holds_is_believed(patch: pytest.MonkeyPatch) -> None:
     def read(plain: Any) -> Any:
-        return [(int(port), from_plain(each["assignment"]), each["deaths"]) for port, each in (plain or {}).items()]
+        return [(int(port), from_plain(each["assignment"]), each["deaths"], 0) for port, each in (plain or {}).items()]
 
     patch.setattr(slot_runner, "_read_back_offs", read)
 
 
 def timeouts_follow_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """Which is set forward only: what it goes back by would count as patience, and hide that."""
+
+    def forward(self: HostClock, secs: int) -> None:
+        self._wall_off_secs += abs(secs)
+
+    patch.setattr(HostClock, "jump", forward)
     patch.setattr(HostClock, "now", lambda self: self._clock.now() + self._boot_secs + self._wall_off_secs)
 
 
@@ -275,6 +293,17 @@ def what_has_no_assignment_is_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SupervisorCore, "_not_over", lambda self, cluster_state, vanished: set())
 
 
+def what_nobody_can_read_is_not_wanted(patch: pytest.MonkeyPatch) -> None:
+    ids = StormClusterState.assignment_ids
+
+    def readable(self: StormClusterState, watch: Any = None) -> list[str]:
+        found = ids(self, watch)
+        return found if watch is None else [each for each in found if self.assignment(each) is not None]
+
+    patch.setattr(StormClusterState, "assignment_ids", readable)
+    patch.setattr(SupervisorCore, "_not_over", lambda self, cluster_state, vanished: set())
+
+
 def copies_of_a_directory_are_not_found(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(registration, "look", lambda own, there, holder: registration.Look(registration.Claim.OURS, None))
 
@@ -292,6 +321,10 @@ def only_the_first_heartbeat_counts(patch: pytest.MonkeyPatch) -> None:
         return receive(self, beat, now if at is None else at)
 
     patch.setattr(WorkerBeats, "receive", first)
+
+
+def supervisors_vouch_for_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WorkerBeats, "unheard", lambda self: {})
 
 
 @dataclass(frozen=True)
@@ -325,7 +358,9 @@ BROKEN = [
     Broken(a_nimbus_is_listed_once, "Nimbuses known", ("all_sessions_expire",)),
     Broken(heartbeats_of_replaced_workers_count, "counts for", ("worker_is_a_zombie",)),
     Broken(a_new_leader_does_not_wait, "has just taken office", ("nimbuses_are_gone",)),
+    Broken(supervisors_are_not_believed, "is given up, and its supervisor vouched", ("host_is_far_from_nimbus",)),
     Broken(names_are_not_looked_up, "share a name"),
+    Broken(names_of_unreadable_topologies_are_free, "share a name", ("record_is_damaged", "submit")),
     Broken(remains_stay, "is gone and left", ("disk_of_nimbus_is_full", "nimbuses_are_gone")),
     Broken(waits_do_not_end, "is still", ("clock_jumps",)),
     Broken(nobody_leaves_a_drained_host, "are on drained hosts and used", ("drain",)),
@@ -342,8 +377,10 @@ BROKEN = [
     Broken(who_has_no_permission_wants_nothing, "has no permission", ("permission_is_refused",)),
     Broken(what_has_no_assignment_is_over, "nobody ended its topology", ("data_is_lost",)),
     Broken(a_wiped_zookeeper_is_taken_for_the_same, "its code is not all there", ("data_is_lost",)),
+    Broken(what_nobody_can_read_is_not_wanted, "nobody can read its assignment", ("record_is_damaged",)),
     Broken(copies_of_a_directory_are_not_found, "launches a worker beside", ("directory_is_copied",)),
     Broken(only_the_first_heartbeat_counts, "sent no heartbeat"),
+    Broken(supervisors_vouch_for_nobody, "tells neither Nimbus nor ZooKeeper", ("host_is_far_from_nimbus",)),
 ]
 
 

@@ -62,11 +62,15 @@ class Weather:
 
     def strikes(self, kind: str) -> bool:
         """Whether this goes wrong this time."""
-        share = self._shares[kind] if self.is_stormy else 0.0
+        if not self.is_stormy:
+            return False
+        share = self._shares[kind]
         return share > 0 and self._rng.random() < share
 
     def before_operation(self, process: Process, operation: str, *, is_read: bool = False) -> None:
         """Let the process die or be paused before it looks at, or changes, what others see."""
+        if not self.is_stormy and not self._to_pause:
+            return
         kind = "read" if is_read else "change"
         if self.strikes(f"death at a {kind}"):
             process.die_here(f"at {operation}")
