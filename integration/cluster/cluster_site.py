@@ -131,13 +131,14 @@ class ClusterSite:
             self.add_supervisor(name)
         self._storage: ZooKeeperStorage | None = None
 
-    def add_supervisor(self, name: str) -> Daemon:
-        """A supervisor of this cluster; it is not started."""
+    def add_supervisor(self, name: str, **more: Any) -> Daemon:
+        """A supervisor of this cluster; it is not started. `more` of its settings have `__` for `.` in their keys."""
         settings = {
             **self.settings,
             "supervisor.thrift.port": next(self._ports),
             "supervisor.metrics.port": next(self._ports),
             "supervisor.slots.ports": [next(self._ports) for _ in range(SLOTS)],
+            **{key.replace("__", "."): value for key, value in more.items()},
         }
         daemon = Daemon(f"supervisor-{name}", "supervisor", self.directory / f"supervisor-{name}", settings)
         self.supervisors[name] = daemon
@@ -225,6 +226,27 @@ class ClusterSite:
     def read(self, *words: str) -> Any:
         """What a command with --json prints."""
         return json.loads(self.storm(*words, "--json").stdout)
+
+    @contextlib.contextmanager
+    def following(self, *words: str) -> Iterator[Callable[[], list[Any]]]:
+        """A command with -f and --json that runs beside; it tells what was printed so far. Ctrl-C ends it well."""
+        shown, complaints = self.directory / "followed", self.directory / "followed.err"
+        with shown.open("wb") as out, complaints.open("wb") as err:
+            process = subprocess.Popen(
+                [*STORM, *words, "-f", "--json"],
+                env=environment(self.conf_dir),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                preexec_fn=heed_signals,
+            )
+        try:
+            yield lambda: [json.loads(line) for line in shown.read_text().split("\n")[:-1]]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(WAIT_SECS) == 0, complaints.read_text()
+        finally:
+            process.kill()
+            process.wait()
 
     def submit(self, file: Path, name: str, **conf: Any) -> str:
         """Submit and wait until all its workers run; its id."""
@@ -350,6 +372,12 @@ def run(words: Sequence[str], env: dict[str, str]) -> subprocess.CompletedProces
     return subprocess.run(
         words, env=env, capture_output=True, text=True, timeout=COMMAND_SECS, stdin=subprocess.DEVNULL, check=False
     )
+
+
+def heed_signals() -> None:
+    """Whoever runs the tests may have these ignored (nohup, `&` in a script)."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def last_lines(log: Path) -> str:

@@ -119,6 +119,17 @@ def test_blobs_are_made_read_updated_and_deleted(cluster: ClusterSite, blobs: Bl
     assert cluster.read("blobstore", "list") == []
 
 
+def test_a_file_that_is_too_large_is_not_sent(cluster: ClusterSite, blobs: Blobs, tmp_path: Path) -> None:
+    blobs.put("create", "words.txt", b"one")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(2 << 30)  # a hole: it takes no room on the disk
+    for words in (["create", "large.bin"], ["update", "words.txt"]):
+        refused = cluster.storm("blobstore", *words, "-f", str(tmp_path / "large"), code=1).stderr
+        assert "larger than 536,870,912 bytes, the most that this cluster takes (nimbus.upload.max.bytes)" in refused
+    assert list((cluster.nimbus.local_dir / "nimbus" / "inbox").iterdir()) == []
+    assert cluster.storm("blobstore", "cat", "words.txt").stdout == "one"
+
+
 def test_an_upload_that_is_cut_off_changes_nothing(cluster: ClusterSite, blobs: Blobs) -> None:
     blobs.put("create", "words.txt", b"one")
     uploads = cluster.nimbus.local_dir / "nimbus" / "inbox"

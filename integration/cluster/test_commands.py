@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
-from cluster_site import STORM, environment, free_ports, run, wait_until
+from cluster_site import STORM, environment, free_ports, heed_signals, run, wait_until
 
 from storm import hot_path
 
@@ -92,12 +92,15 @@ def test_logs_show_every_worker_and_follow_a_level(cluster: ClusterSite, ledger:
         lines = cluster.storm("logs", "loud", *words, "-n", "1000", "--json").stdout.splitlines()
         return [json.loads(line) for line in lines]
 
-    def takes_turns() -> bool:
+    def takes_turns(found: list[Any]) -> bool:
         """Whether what two workers say ten times a second is one log."""
-        workers = [record["worker"] for record in records("numbers", "--grep", "look closely", "--level", "debug")]
-        return sum(one != other for one, other in pairwise(workers)) >= 5
+        return sum(one["worker"] != other["worker"] for one, other in pairwise(found)) >= 5
 
-    cluster.wait(takes_turns, "records of both workers are in order of time")
+    wanted = ("numbers", "--grep", "look closely", "--level", "debug")
+    cluster.wait(lambda: takes_turns(records(*wanted)), "records of both workers are in order of time")
+    with cluster.following("logs", "loud", "numbers", "-n", "1") as followed:
+        cluster.wait(lambda: takes_turns(followed()), "and so is what is added")
+        assert {record["component"] for record in followed()} == {"numbers"}
     found = records("numbers")
     assert {(record["component"], record["logger"], record["level"]) for record in found} == {
         ("numbers", "ledger", "DEBUG")
@@ -122,6 +125,13 @@ def test_what_goes_on_inside_is_shown(cluster: ClusterSite, ledger: Ledger, topo
 
     cluster.wait(lambda: len({sample["worker"] for sample in samples()}) == 2, "both workers have samples")
     assert {(sample["component"], sample["stream"]) for sample in samples()} == {("forward", "default")}
+    with cluster.following("events", "looked-into", "forward", "-n", "1") as followed:
+
+        def are_added() -> bool:
+            workers = [sample["worker"] for sample in followed()]
+            return all(workers.count(each) > 3 for each in workers) and len(set(workers)) == 2
+
+        cluster.wait(are_added, "more of both workers are shown")
     cluster.storm("debug", "looked-into", "forward", "--off")
 
     def spout() -> dict[str, Any]:
@@ -157,12 +167,6 @@ def test_what_cannot_be_done_is_refused_with_a_hint(cluster: ClusterSite, ledger
         assert "Usage" in cluster.storm(*words, code=2).stderr
     assert [summary["status"] for summary in cluster.read("list")] == ["ACTIVE"]
     ledger.wait_progress(cluster)
-
-
-def heed_signals() -> None:
-    """Whoever runs the tests may have these ignored (nohup, `&` in a script)."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -201,6 +205,9 @@ def test_dev_runs_topologies_and_leaves_no_process(
     assert done.returncode == 0, done.stderr
     submitted = json.loads(done.stdout)
     assert len(submitted["workers"]) == 3
+
+    told = httpx.get(f"{address}api/v1/topology/{submitted['id']}").json()["configuration"]["storm.conf.origins"]
+    assert set(told["-c"]) == {"ledger.dir", "topology.workers"}
 
     def links() -> list[str]:
         """To the logs of all daemons and workers; empty as long as one is not known."""

@@ -30,8 +30,9 @@ def supervisor_of(cluster: ClusterSite, port: int) -> str:
 def test_a_fourth_supervisor_joins_and_a_rebalance_uses_it(
     cluster: ClusterSite, ledger: Ledger, topologies: Path
 ) -> None:
+    """It has a tag: what asks for that runs nowhere else."""
     topology_id = ledger.submit(cluster, topologies, "growing", workers=3)
-    cluster.add_supervisor("d")
+    cluster.add_supervisor("d", supervisor__scheduler__meta={"tags": "gpu, ssd"})
     cluster.start_supervisor("d")
     cluster.storm("rebalance", "growing", "-w", "1", "-n", "4", "-e", "forward=4")
     cluster.wait_spread(topology_id, 4)
@@ -39,6 +40,11 @@ def test_a_fourth_supervisor_joins_and_a_rebalance_uses_it(
     assert used == {"a", "b", "c", "d"}
     ledger.wait_progress(cluster)
     ledger.check_complete(cluster)
+
+    settings = {"ledger__dir": ledger.directory, "topology__workers": 2, "topology__scheduler__tags": "[ssd]"}
+    tagged = cluster.submit(topologies / "ledger.py", "tagged", **settings)
+    assert {supervisor_of(cluster, port) for port in cluster.worker_pids(tagged).values()} == {"d"}
+    assert len(cluster.worker_pids(tagged)) == 2
 
 
 @pytest.mark.parametrize("way", WAYS_TO_END)
@@ -136,6 +142,28 @@ def kill_worker(cluster: ClusterSite, topology_id: str, victim: int) -> None:
 
     cluster.wait(is_replaced, "another process has its slot")
     assert set(before) - {victim} < set(cluster.worker_pids(topology_id))
+
+
+@pytest.mark.parametrize("shared_cluster", ["embedded"], indirect=True)
+def test_a_tuple_that_kills_its_worker_each_time_is_given_up_and_told_of(
+    cluster: ClusterSite, topologies: Path, tmp_path: Path
+) -> None:
+    """Spout and bolt are in one worker, and nothing of it lives to tell."""
+    conf = {"poisoned.dir": tmp_path, "poisoned.order": 13, "poisoned.orders": 40, "topology.workers": 1}
+    words = [word for key, value in conf.items() for word in ("-c", f"{key}={value}")]
+    cluster.storm("submit", str(topologies / "poisoned.py"), "--name", "poisoned", "--no-wait", *words)
+    cluster.wait(lambda: len(list(tmp_path.iterdir())) == 41, "every order is acked or given up")
+    orders = [name for name in sorted(path.name for path in tmp_path.iterdir()) if not name.startswith("acked-")]
+    assert orders == ["buried-13", "given_up-13"]
+    why = (tmp_path / "given_up-13").read_text()
+    assert why.startswith("the worker of its spout died 4 times in a row, 2 times with nothing else")
+
+    def told() -> dict[str, str]:
+        return {each["message_id"]: each["text"] for each in cluster.read("failures", "poisoned")["orders"]}
+
+    cluster.wait(lambda: told() == {"13": why}, "storm failures names it")
+    errors = [each["error"] for each in cluster.read("get-errors", "poisoned")["orders"]]
+    assert f"The message 13 is given up: {why}" in errors
 
 
 def test_a_topology_goes_on_while_zookeeper_is_away(cluster: ClusterSite, ledger: Ledger, topologies: Path) -> None:

@@ -51,3 +51,7 @@ def test_a_cluster_runs_on_the_loopback_of_ipv6(site: ClusterSite, ledger: Ledge
     found = site.read("doctor")["findings"]
     assert [one for one in found if one["level"] == "problem"] == []
     ledger.check_complete(site)
+    site.storm("kill", "six", "-w", "0")
+    words = ["--name", "seven", "-c", f"ledger.dir={ledger.directory}", "-c", "topology.workers=1"]
+    told = site.storm("submit", str(topologies / "ledger.py"), *words).stdout
+    assert "waiting for its workers: [::1]:" in told

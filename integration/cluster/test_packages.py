@@ -138,10 +138,16 @@ def test_packages_in_a_src_directory_are_found_in_every_worker(cluster: ClusterS
         path = tmp_path / "project" / name.format(name=package)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.format(name=package))
-    submit(cluster, tmp_path / "project", "source", tmp_path / "reports")
-    cluster.wait(lambda: len(os.listdir(tmp_path / "reports")) == 3, "every bolt is prepared")
-    said = {report.read_text() for report in (tmp_path / "reports").iterdir()}
-    assert said == {f"found src/{package}/reports.py"}
+
+    def said(what: str, reports: Path) -> set[str]:
+        """By the bolts of the topology there."""
+        submit(cluster, tmp_path / "project" / what, reports.name, reports)
+        cluster.wait(lambda: len(os.listdir(reports)) == 3, "every bolt is prepared")
+        return {report.read_text() for report in reports.iterdir()}
+
+    assert said("", tmp_path / "project-of-it") == {f"found src/{package}/reports.py"}
+    (tmp_path / "project" / "pyproject.toml").unlink()
+    assert said(f"src/{package}/flow.py", tmp_path / "file-of-it") == {f"found {package}/reports.py"}
 
 
 def test_what_cannot_be_installed_is_said_with_its_host_and_nothing_is_left(

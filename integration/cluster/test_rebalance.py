@@ -91,15 +91,24 @@ def test_a_rebalance_while_a_supervisor_is_away_needs_nothing_of_it(
     topology_id = ledger.submit(cluster, topologies, "reachable", workers=3)
     away = set(cluster.supervisors["b"].settings["supervisor.slots.ports"])
     assert away & running(cluster, topology_id).keys()
-    cluster.supervisors["b"].stop()
-    cluster.wait(lambda: cluster.node_id("b") not in cluster.state.supervisor_ids(), "Nimbus misses it")
+    with cluster.following("logs", "reachable") as followed:
 
-    rebalance(cluster, topology_id, 5)  # so that no worker can keep just what it has
-    assert not away & running(cluster, topology_id).keys()
-    ledger.wait_progress(cluster)
+        def is_followed() -> bool:
+            """Whether every worker that runs now has a log that is shown."""
+            seen = {int(record["worker"].rpartition(":")[2]) for record in followed()}
+            return seen >= running(cluster, topology_id).keys()
 
-    cluster.start_supervisor("b")
-    rebalance(cluster, topology_id, 3)
-    assert away & running(cluster, topology_id).keys()
-    ledger.wait_progress(cluster)
+        cluster.wait(is_followed, "who follows its logs sees all workers")
+        cluster.supervisors["b"].stop()
+        cluster.wait(lambda: cluster.node_id("b") not in cluster.state.supervisor_ids(), "Nimbus misses it")
+
+        rebalance(cluster, topology_id, 5)  # so that no worker can keep just what it has
+        assert not away & running(cluster, topology_id).keys()
+        ledger.wait_progress(cluster)
+        cluster.wait(is_followed, "and those that start meanwhile")
+
+        cluster.start_supervisor("b")
+        rebalance(cluster, topology_id, 3)
+        assert away & running(cluster, topology_id).keys()
+        ledger.wait_progress(cluster)
     ledger.check_complete(cluster)

@@ -159,9 +159,9 @@ def _send(settings: Settings, key: str, file: Path | None, replication: int | No
         steps.start(f"{'creating' if is_new else 'updating'} {key}")
         try:
             if is_new:
-                create_blob(nimbus, key, source, replication, progress)
+                create_blob(nimbus, key, source, replication, progress, total or 0)
             else:
-                update_blob(nimbus, key, source, progress)
+                update_blob(nimbus, key, source, progress, total or 0)
             blob = blob_info(nimbus, key)
             steps.done(f"version {blob.version}, {size(blob.size_bytes)}")
         except BaseException:

@@ -126,7 +126,7 @@ class Daemon:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=without_settings(os.environ),
+                env=daemon_environment(os.environ),
             )
 
     def ended(self) -> int | None:
@@ -362,6 +362,13 @@ def lock_directory(directory: Path) -> int:
 def setting_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """{variable of the environment: the key that it sets}."""
     return {name: key for name, key in keys_by_variable().items() if name in environ}
+
+
+def daemon_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """As below; and what pip and uv keep for their user is there for topologies, too."""
+    cache = os.path.expanduser("~/.cache")
+    caches = {"XDG_CACHE_HOME": cache} if os.path.isabs(cache) else {}  # a container's user may have no home
+    return caches | without_settings(environ)
 
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:

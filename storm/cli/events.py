@@ -92,12 +92,16 @@ def events(settings: Settings, name: str, component: str | None, follow: bool, l
         files = event_files(
             lambda: log_sources(nimbus, name, component), lambda source: open_events(source, lines), SystemClock()
         )
-        for found in files.rounds():
-            for source, read in found:
-                for line in event_lines(read, source.label, component, as_json):
-                    click.echo(line)
+        try:
+            for found in files.rounds():
+                for source, read in found:
+                    for line in event_lines(read, source.label, component, as_json):
+                        click.echo(line)
+                if not follow:
+                    break
+        except KeyboardInterrupt:
             if not follow:
-                break
+                raise
         return 1 if not follow and files.knows_none() else 0
 
 

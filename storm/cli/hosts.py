@@ -250,11 +250,12 @@ def node_id_here(local_dir: Path) -> str:
     """The id of the supervisor that has run in this directory, or in its own one below it, where the unit of systemd
     has it. Raises StormError that says where it was looked for.
     """
+    from storm.host_paths import supervisor_dir
     from storm.supervisor.home import node_id_file
 
     found: dict[str, Path] = {}
     problems = []
-    for path in (node_id_file(each / "supervisor") for each in (local_dir, local_dir / "supervisor")):
+    for path in (node_id_file(supervisor_dir(each)) for each in (local_dir, local_dir / "supervisor")):
         try:
             node_id = path.read_bytes().decode("ascii", "replace").strip()
         except OSError as error:

@@ -128,8 +128,8 @@ def run(command: click.Command, name: str, args: list[str] | None = None) -> NoR
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        click.echo("\n".join(["interrupted", *_notes(error.__cause__ or error)]), err=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -137,7 +137,13 @@ def run(command: click.Command, name: str, args: list[str] | None = None) -> NoR
     except StormError as error:
         from storm.cli.output import printable
 
-        text = printable(str(error), lines=True)
+        text = printable("\n".join([str(error), *_notes(error)]), lines=True)
         click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What else its user should know, beside what went wrong."""
+    found: list[str] = getattr(error, "__notes__", [])
+    return found

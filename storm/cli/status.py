@@ -13,7 +13,7 @@ from storm.cli.watch import Look, Watching, watch, watch_options
 from storm.config.addresses import joined
 from storm.diagnosis.facts import Severity, Trouble
 from storm.diagnosis.nimbus_pages import WINDOW, facts
-from storm.diagnosis.topology import RECENT_SECS, troubles
+from storm.diagnosis.topology import RECENT_SECS, busy_level, troubles
 from storm.diagnosis.wording import headline
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ WINDOWS = {"10m": "600", "3h": "10800", "1d": "86400", "all": ":all-time"}
 COUNTED = ("emitted", "transferred", "acked", "failed")
 RATED = ("emitted", "acked", "failed")  # the rate of what is transferred says little more than that of what is emitted
 DISPENSABLE = ("transferred", "tasks", "kind", "acked", "emitted", "executors")  # in a window that is too narrow
-BUSY, FULL = 0.8, 0.95  # capacity: the share of its time in which a bolt executed
+TONES = {"bad": "red", "warn": "yellow"}  # of a bolt's capacity
 LAST_LINES = 5  # of a failing worker's log; `storm logs` has the rest
 WORDS = {
     Severity.CRITICAL: ("trouble", "red"),
@@ -158,7 +158,7 @@ def status_text(looks: Sequence[Look], width: int | None) -> str:
     )
     lines += [f"{counts} {page.sched_status or ''}".rstrip()]
     if levels:
-        lines.append(f"log levels: {', '.join(f'{logger} {level}' for logger, level in levels.items())}")
+        lines.append(f"log levels: {', '.join(f'{printable(logger)} {level}' for logger, level in levels.items())}")
     lines += ["", component_table(page, rates(looks) if len(looks) > 1 else None, width)]
     if page.workers:
         lines += ["", worker_table(page)]
@@ -186,11 +186,12 @@ def component_table(
     rows: list[list[object]] = []
     for component_id, stats in sorted((page.id_to_spout_agg_stats or {}).items()):
         specific = stats.specific_stats.spout if stats.specific_stats else None
-        latency_ms = specific.complete_latency_ms if specific else None
+        latency_ms = specific.complete_latency_ms if specific and stats.common_stats.acked else None
         rows.append([component_id, "spout", *_counts(stats, component_id, a_second), latency_ms, None])
     for component_id, stats in sorted((page.id_to_bolt_agg_stats or {}).items()):
         bolt = stats.specific_stats.bolt if stats.specific_stats else None
-        latency_ms, capacity = (bolt.process_latency_ms, bolt.capacity) if bolt else (None, None)
+        capacity = bolt.capacity if bolt else None
+        latency_ms = bolt.process_latency_ms if bolt and stats.common_stats.acked else None
         rows.append([component_id, "bolt", *_counts(stats, component_id, a_second), latency_ms, _busy(capacity)])
     return narrow_table(head, rows, width, DISPENSABLE)
 
@@ -211,9 +212,8 @@ def _counts(stats: Any, component_id: str, a_second: dict[str, dict[str, float |
 
 def _busy(capacity: float | None) -> object:
     """A bolt that is busy nearly all the time holds up those before it."""
-    if capacity is None or capacity < BUSY:
-        return capacity
-    return Toned(capacity, "red" if capacity >= FULL else "yellow")
+    level = busy_level(capacity) if capacity is not None else ""
+    return Toned(capacity, TONES[level]) if level else capacity
 
 
 def worker_table(page: Any) -> str:

@@ -10,6 +10,7 @@ import click
 
 from storm.cli.options import connect_nimbus, with_settings
 from storm.cli.output import Steps, plural, print_json, size
+from storm.config.addresses import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,8 @@ def submit(settings: Settings, path: Path, args: tuple[str, ...], name: str, as_
     try:
         steps.start(f"loading {path}")
         loaded = load_topology(path, conf_overrides(settings), args)
-        steps.done(f"{plural(len(loaded.topology.spouts), 'spout')}, {plural(len(loaded.topology.bolts), 'bolt')}")
+        of = f" of the project {loaded.root}" if loaded.is_project and path.is_file() else ""
+        steps.done(f"{plural(len(loaded.topology.spouts), 'spout')}, {plural(len(loaded.topology.bolts), 'bolt')}{of}")
         _pack_and_send(settings, loaded, name, steps, {**options, "as_json": as_json, "path": path})
     except KeyboardInterrupt:
         steps.failed("interrupted")
@@ -115,10 +117,12 @@ def _pack_and_send(
     settings: Settings, loaded: LoadedTopology, name: str, steps: Steps, options: dict[str, Any]
 ) -> None:
     from storm.client.code_package import build_package
+    from storm.config.conf_origins import with_command_line
 
     with tempfile.TemporaryDirectory(prefix="storm-submit-") as directory:
         steps.start("packing its code")
-        found = None if options["no_env"] else _requirements(options["path"], options["named"], options["wheelhouse"])
+        required_by = loaded.root if loaded.is_project else loaded.root / options["path"].name
+        found = None if options["no_env"] else _requirements(required_by, options["named"], options["wheelhouse"])
         files = _without(loaded.files, options["wheelhouse"])
         package = build_package(
             files, Path(directory) / "package.zip", None if found is None else found[1], loaded.source
@@ -134,19 +138,20 @@ def _pack_and_send(
         with connect_nimbus(settings, submitter.NIMBUS_TIMEOUT_SECS) as nimbus:
             steps.start("asking Nimbus for the name")
             submitter.check_name_is_free(nimbus, name)
-            submitter.check_python(nimbus, package)
+            submitter.check_python(nimbus, no_env=options["no_env"])
             if found is not None and options["wheelhouse"] is not None:
                 submitter.check_wheels(nimbus, options["wheelhouse"], found[1].lines)
             steps.done(name)
             steps.start(f"uploading {size(package.size_bytes)} and submitting")
             upload: Callable[[int, int], None] = steps.progress
-            topology_id = submitter.send(nimbus, name, loaded.topology, loaded.conf, package, upload)
+            conf = with_command_line(loaded.conf, conf_overrides(settings))
+            topology_id = submitter.send(nimbus, name, loaded.topology, conf, package, upload)
             steps.done(topology_id)
             workers = []
             if not options["no_wait"]:
                 given = options["wait_secs"]
                 limit = submitter.wait_secs(package) if given is None else given
-                workers = running_workers(nimbus, name, topology_id, steps, limit)
+                workers = running_workers(nimbus, topology_id, steps, limit)
     if options["as_json"]:
         print_json({"id": topology_id, "name": name, "workers": [worker._asdict() for worker in workers]})
     elif workers:
@@ -157,17 +162,11 @@ def _pack_and_send(
         click.echo(f"{name} is submitted; `storm status {name}` says when it runs.")
 
 
-def running_workers(nimbus: NimbusClient, name: str, topology_id: str, steps: Steps, limit_secs: float) -> list[Worker]:
+def running_workers(nimbus: NimbusClient, topology_id: str, steps: Steps, limit_secs: float) -> list[Worker]:
     """Its workers, once all run. Who interrupts the wait is told that this does not take the topology back."""
     from storm.client import submitter
 
     steps.start("waiting for its workers")
-    try:
-        workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=limit_secs)
-    except KeyboardInterrupt:
-        steps.failed("interrupted")
-        told = f"{name} is submitted and goes on starting; `storm status {name}` shows it, `storm kill {name}` ends it"
-        click.echo(told, err=True)
-        raise
-    steps.done(", ".join(f"{worker.host}:{worker.port}" for worker in workers))
+    workers = submitter.wait_until_running(nimbus, topology_id, steps, timeout_secs=limit_secs)
+    steps.done(", ".join(joined(worker.host, worker.port) for worker in workers))
     return workers

@@ -45,7 +45,7 @@ def list_topologies(settings: Settings, as_json: bool, **watching: Any) -> None:
 
 
 def list_text(cluster: Any, width: int | None) -> str:
-    """A ClusterSummary's topologies for people, and which hosts are drained."""
+    """A ClusterSummary's topologies for people, what each lacks to run as it should, and which hosts are drained."""
     head = ["name", "status", "tasks", "executors", "workers", "uptime", "id", "owner"]
     rows: list[list[object]] = [
         [
@@ -63,7 +63,8 @@ def list_text(cluster: Any, width: int | None) -> str:
     shown = narrow_table(head, rows, width, ("owner", "id", "tasks", "executors"))
     if not rows:
         shown = "no topologies run; `storm submit FILE --name NAME` starts one"
-    return "\n\n".join([shown, *drained_lines(cluster)])
+    lacks = [f"{s.name}: {printable(s.sched_status)}" for s in cluster.topologies if s.sched_status]
+    return "\n\n".join([shown, *lacks, *drained_lines(cluster)])
 
 
 def summary_as_dict(summary: Any) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def summary_as_dict(summary: Any) -> dict[str, Any]:
         "uptime_secs",
         "owner",
         "topology_version",
+        "sched_status",
     )
     return {name: getattr(summary, name) for name in names}
 

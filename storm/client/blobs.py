@@ -35,27 +35,32 @@ def create_blob(
     source: BinaryIO,
     replication: int | None = None,
     progress: Callable[[int], None] | None = None,
+    size_bytes: int = 0,
 ) -> None:
     """Make a blob of all that `source` gives; where the link breaks it goes on from what has arrived.
 
     `replication`: how many Nimbuses must hold it before this returns; None: as the cluster says. `progress` is told how
-    many bytes are sent.
+    many bytes are sent. `size_bytes`: how many there are, 0: nobody knows; so what is too large is not sent.
 
     Raises BlobAlreadyExistsError; BlobStoreError for a key that no blob can have; StormError where `source` cannot be
     read. Then, and whatever else is raised, there is no such blob, but for ThriftConnectionError: the answer may be
-    what was lost.
+    what was lost; and CoordinationError: it may not be on enough Nimbuses yet.
     """
     meta = storm_thrift().SettableBlobMeta(acl=[], replication_factor=replication)
-    _send(nimbus, key, nimbus.call("beginCreateBlob", key, meta), source, progress)
+    _send(nimbus, key, nimbus.call("beginCreateBlob", key, meta, size_bytes), source, progress)
 
 
 def update_blob(
-    nimbus: NimbusClient, key: str, source: BinaryIO, progress: Callable[[int], None] | None = None
+    nimbus: NimbusClient,
+    key: str,
+    source: BinaryIO,
+    progress: Callable[[int], None] | None = None,
+    size_bytes: int = 0,
 ) -> None:
     """Replace the content of a blob. Raises BlobNotFoundError; whatever is raised, see `create_blob`, it has the
     content that it had.
     """
-    _send(nimbus, key, nimbus.call("beginUpdateBlob", key), source, progress)
+    _send(nimbus, key, nimbus.call("beginUpdateBlob", key, size_bytes), source, progress)
 
 
 def read_blob(nimbus: NimbusClient, key: str, write: Callable[[bytes], object]) -> None:

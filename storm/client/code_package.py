@@ -82,7 +82,7 @@ def build_package(
         )
     if taken := wheels.keys() & files.keys():
         raise PackageError(f"{files[min(taken)]} has the name of a wheel in the package: name it in .stormignore")
-    _check(everything)
+    _check(files, wheels)
     refuse_taken(files, source)
     try:
         hashes = {}
@@ -102,6 +102,9 @@ def build_package(
     size = target.stat().st_size
     if size > SIZE_BYTES_MAX:
         target.unlink()
+        of_wheels = sum(path.stat().st_size for path in wheels.values())
+        if size - of_wheels <= SIZE_BYTES_MAX:
+            raise _too_many_wheels(wheels, SIZE_BYTES_MAX)
         raise PackageError(
             f"the package has {size:,} bytes, more than {SIZE_BYTES_MAX:,}: name large files in .stormignore"
         )
@@ -132,12 +135,12 @@ def _manifest(hashes: Mapping[str, str], environment: EnvironmentSpec | None, so
     return manifest
 
 
-def _check(files: dict[str, Path]) -> None:
+def _check(files: dict[str, Path], wheels: dict[str, Path]) -> None:
     """Refuse what could be packed and not unpacked, or not even packed: a pipe would be read for ever."""
     names = PackageNames(paths_max=2 * FILES_MAX)
     names.add(MANIFEST)
     total = 0
-    for name, path in sorted(files.items()):
+    for name, path in [*sorted(files.items()), *wheels.items()]:
         try:
             names.add(name)
             found = path.stat()
@@ -151,10 +154,22 @@ def _check(files: dict[str, Path]) -> None:
             raise PackageError(f"{path} is a pipe, a device or a socket: name it in .stormignore")
         total += found.st_size
         if total > UNPACKED_BYTES_MAX:
+            if name in wheels:
+                raise _too_many_wheels(wheels, UNPACKED_BYTES_MAX)
             raise PackageError(
                 f"with {path} the project has {total:,} bytes, more than {UNPACKED_BYTES_MAX:,}: "
                 "name large files in .stormignore"
             )
+
+
+def _too_many_wheels(wheels: dict[str, Path], limit_bytes: int) -> PackageError:
+    sizes = {path: path.stat().st_size for path in wheels.values()}
+    largest = max(sizes, key=lambda path: sizes[path])
+    return PackageError(
+        f"the wheels of {largest.parent} that it needs have {sum(sizes.values()):,} bytes, and a package may have no "
+        f"more than {limit_bytes:,}: leave --wheelhouse away, so that hosts install {largest.name.partition('-')[0]} "
+        "and the others from an index"
+    )
 
 
 def _check_ratio(package: Path) -> None:

@@ -1,4 +1,5 @@
-"""What a project says of itself: the file of its topology, and the directory that its own modules are in.
+"""What a project says of itself: the file of its topology, and the directory that its own modules are in; and which
+project a file belongs to.
 
 Both may stand in its pyproject.toml, under [tool.storm]. Where nothing is said, `topology.py` is the file, and `src` is
 the directory if it is laid out as uv, hatch and setuptools do: no package itself, with packages in it.
@@ -8,15 +9,52 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from storm.errors import InvalidTopologyError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PYPROJECT = "pyproject.toml"
 SOURCE = "src"
+OURS = Path(__file__).resolve().parents[1]  # the examples in it are single files
+
+
+class Home(NamedTuple):
+    """Where the modules of a topology are: below `root`, and below its directory `source`, too ("": there is none).
+
+    `is_project`: all of `root` is packed; else what was imported of it, and the `package`, a directory in it, that the
+    topology's file is in ("": in none).
+    """
+
+    root: Path
+    source: str
+    is_project: bool
+    package: str = ""
+
+
+def home_of(file: Path) -> Home:
+    """Of a file, without links, that was named by itself. As for `python -m`, the modules of one in a package begin
+    above its outermost package. That is a project where a pyproject.toml is, or above its `source_directory`.
+    """
+    top = _above_packages(file)
+    if top is None:
+        return Home(file.parent, source_beside(file.parent), is_project=False)
+    project = next((each for each in (top, *top.parents) if os.path.isfile(each / PYPROJECT)), None)
+    if project is not None:
+        source = source_beside(project)
+        if project == top or (source and top.is_relative_to(project / source)):
+            return Home(project, source, is_project=True)
+    return Home(top, source_beside(top), is_project=False, package=file.relative_to(top).parts[0])
+
+
+def _above_packages(file: Path) -> Path | None:
+    """The directory of the outermost package that the file is in; None: it is in none. What cannot be the name of a
+    module in a program is no package's.
+    """
+    directory = file.parent
+    while os.path.isfile(directory / "__init__.py") and directory.name.isidentifier():
+        directory = directory.parent
+    return None if directory == file.parent or file.is_relative_to(OURS) else directory
 
 
 def named_topology(root: Path) -> str | None:

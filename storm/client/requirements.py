@@ -3,7 +3,8 @@
 The first of uv.lock, pylock.toml (PEP 751), requirements.txt and pyproject.toml (`[project] dependencies`) counts. Of a
 single file, only a requirements.txt beside it: a pyproject.toml there may be of something else. Files that a
 requirements.txt includes by `-r` become part of it. What asks for this package itself is left out, since a worker has
-its supervisor's; so it may also be a file, which no host could follow.
+its supervisor's; so it may also be a file, which no host could follow. A project that says what it needs in a way that
+is not read here is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.client.uv_lock import refuse_outdated
 from storm.environment_spec import OWN_PROJECT, check_line, check_lines, logical_lines, normalised, project_of
 from storm.errors import PackageError
 
@@ -42,18 +44,19 @@ class Requirements:
 
 
 def find_requirements(path: Path, named: Path | None, export_uv_lock: Callable[[Path], str]) -> Requirements | None:
-    """What the topology at `path`, a project's directory or a file, needs; None: nothing.
+    """What the topology at `path`, a project's directory or a single file, needs; None: nothing.
 
     `named` is a file that its user named for it. `export_uv_lock` makes a requirements.txt of a directory's uv.lock.
     Raises PackageError naming file, line and reason for what no host could follow.
     """
-    if named is not None:
-        return _wanted(named, _lines_of(named, export_uv_lock))
-    if not path.is_dir():
+    if named is None and not path.is_dir():
         return requirements_beside(path.parent)
     candidates = (path / name for name in (UV_LOCK, PYLOCK, REQUIREMENTS, PYPROJECT))
-    source = next((each for each in candidates if each.is_file()), None)
-    return None if source is None else _wanted(source, _lines_of(source, export_uv_lock))
+    source = named or next((each for each in candidates if each.is_file()), None)
+    found = None if source is None else _wanted(source, _lines_of(source, export_uv_lock))
+    if found is None and (source is None or source.name == PYPROJECT):
+        _refuse_unread(path if source is None else source.parent)
+    return found
 
 
 def requirements_beside(directory: Path) -> Requirements | None:
@@ -84,7 +87,9 @@ def _asks_for_us(line: str) -> bool:
 
 def _lines_of(source: Path, export_uv_lock: Callable[[Path], str]) -> list[str]:
     if source.name == UV_LOCK:
-        return _checked(source, export_uv_lock(source.parent.resolve()))
+        lines = _checked(source, export_uv_lock(source.parent.resolve()))
+        refuse_outdated(source, _toml(source), _table(_toml_beside(source.parent, PYPROJECT), "project"))
+        return lines
     if source.suffix == ".toml":
         return _pyproject(source) if source.name == PYPROJECT else list(_pylock(source))
     return _list(source)
@@ -121,6 +126,41 @@ def _line(where: str, line: str, place: str = "instead") -> str:
         instead = f", and write `name==version` {place}" if re.match(_NAMES_A_FILE, line) else ""
         raise PackageError(f"{where}: {error}{instead}") from None
     return line
+
+
+def _refuse_unread(directory: Path) -> None:
+    """Raises PackageError where the project says what it needs to Poetry, Pipenv or PDM alone."""
+    pyproject = _toml_beside(directory, PYPROJECT)
+    poetry, is_standard = _table(pyproject, "tool", "poetry", "dependencies"), "project" in pyproject
+    pipenv = _table(_toml_beside(directory, "Pipfile"), "packages")
+    for name, command, is_needed in (
+        (f"[tool.poetry.dependencies] of {PYPROJECT}", "poetry export -o", _asks_for_more(poetry)),
+        ("poetry.lock", "poetry export -o", not poetry and not is_standard),
+        ("Pipfile", "pipenv requirements >", _asks_for_more(pipenv)),
+        ("Pipfile.lock", "pipenv requirements >", not (directory / "Pipfile").is_file()),
+        ("pdm.lock", "pdm export -o", not is_standard),
+    ):
+        if is_needed and (not name.endswith(".lock") or (directory / name).is_file()):
+            raise PackageError(
+                f"what {directory} needs is in its {name}, which is not read: write a {REQUIREMENTS} there "
+                f"(`{command} {REQUIREMENTS}`), or say --no-env where hosts have it"
+            )
+
+
+def _asks_for_more(table: dict[str, Any]) -> bool:
+    return any(normalised(name) not in {"python", OWN_PROJECT} for name in table)
+
+
+def _table(found: Any, *names: str) -> dict[str, Any]:
+    """The table of these names in a TOML file, one in the other; empty if there is none."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _toml_beside(directory: Path, name: str) -> dict[str, Any]:
+    file = directory / name
+    return _toml(file) if file.is_file() else {}
 
 
 def _pyproject(file: Path) -> list[str]:

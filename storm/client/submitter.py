@@ -6,6 +6,7 @@ one by one and shows them.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import logging
@@ -20,9 +21,9 @@ from storm.client.project_settings import source_beside
 from storm.client.requirements import requirements_beside
 from storm.client.wheelhouse import wheels_for
 from storm.clock import SystemClock
+from storm.config.addresses import joined
 from storm.config.loading import load_settings
 from storm.config.topology_conf import checked_conf
-from storm.environment_spec import NOT_BUILT
 from storm.errors import (
     CoordinationError,
     NimbusUnreachableError,
@@ -34,14 +35,14 @@ from storm.errors import (
     TopologyAlreadyAliveError,
     UploadNotFoundError,
 )
-from storm.ids import SYSTEM_COMPONENT
+from storm.ids import SYSTEM_COMPONENT, topology_name
 from storm.thrift.convert import topology_to_thrift
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
 from storm.topology.validation import validate_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from storm.clock import Clock
     from storm.config.settings import Settings
@@ -60,6 +61,8 @@ RETRY_PAUSE_SECS = 1.0
 RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
 SUBMISSION_ID_KEY = "topology.submission.id"
 SUBMITTER_KEY = "topology.submitter.user"
+_SUBMITTED = "{0} is submitted and goes on starting; `storm status {0}` shows it, `storm kill {0}` ends it"
+COUNT_KEY = "topology.min.replication.count"
 
 
 class TopologyNotRunningError(StormError):
@@ -122,7 +125,7 @@ def submit_topology(
         )
         with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
             check_name_is_free(nimbus, name)
-            check_python(nimbus, package)
+            check_python(nimbus, no_env=no_env)
             topology_id = send(nimbus, name, topology, conf or {}, package)
             if wait:
                 wait_until_running(nimbus, topology_id, timeout_secs=wait_secs(package))
@@ -148,18 +151,28 @@ def wait_secs(package: CodePackage) -> float:
     return WAIT_SECS if package.environment is None else WAIT_SECS + ENVIRONMENT_WAIT_SECS
 
 
-def check_python(nimbus: NimbusClient, package: CodePackage) -> None:
-    """Raises PackageError where an environment is needed and no host has the Python that it is for."""
-    if package.environment is None:
+def check_python(nimbus: NimbusClient, *, no_env: bool = False) -> None:
+    """Raises PackageError where no host has this Python, by which its components are pickled; with `no_env` that is its
+    user's choice. Logs a warning of hosts that have another.
+    """
+    there = {(info.host, info.python_version) for info in nimbus.call("getClusterInfo").supervisors}
+    wanted = python_version()
+    others = sorted((host, version) for host, version in there if version not in {None, wanted})
+    if not others:
         return
-    there = {info.host: info.python_version for info in nimbus.call("getClusterInfo").supervisors}
-    wanted = package.environment.python
-    if there and None not in there.values() and wanted not in there.values():
-        hosts = ", ".join(f"{host} has {version}" for host, version in sorted(there.items())[:HOSTS_SHOWN])
-        raise PackageError(
-            f"it is packed by Python {wanted}, which no host runs ({hosts}): submit it with one of theirs, or with "
-            "--no-env if it needs no packages"
+    shown = ", ".join(f"{host} has {version}" for host, version in others[:HOSTS_SHOWN])
+    if len(others) < len(there) or no_env:
+        log.warning(
+            "It is packed by Python %s, and other hosts may run it (%s): where it does not work with theirs, keep it "
+            "away from them by topology.scheduler.tags",
+            wanted,
+            shown,
         )
+        return
+    raise PackageError(
+        f"it is packed by Python {wanted}, which no host runs ({shown}): submit it with one of theirs, or with "
+        "--no-env if it works with theirs too"
+    )
 
 
 def check_wheels(nimbus: NimbusClient, wheelhouse: Path, requirements: Sequence[str]) -> None:
@@ -199,7 +212,8 @@ def send(
 
     Where no answer comes, it is tried again for RETRY_SECS, with whichever Nimbus leads then: the submission has an
     id, by which Nimbus knows it again, so that it never starts twice. Logs a warning for each setting that looks like
-    a mistake. Raises ConfigError for a wrong one; then nothing is sent.
+    a mistake, and where the topology starts on fewer Nimbuses than it asks for. Raises ConfigError for a wrong setting;
+    then nothing is sent. Where the topology may be there all the same, a note of the exception says so.
     """
     checked, warnings = checked_conf(conf)
     for text in warnings:
@@ -212,9 +226,23 @@ def send(
         return nimbus.upload_file(package.path, progress)
 
     _submit(nimbus, name, json.dumps(submitted), topology, upload)
-    found = nimbus.call("getTopologySummaryByName", name).id
+    with _told(_SUBMITTED.format(name)):
+        summary = nimbus.call("getTopologySummaryByName", name)
+        if summary.replication_count is not None:
+            _warn_of_few_copies(nimbus, summary)
+    found = summary.id
     assert isinstance(found, str)
     return found
+
+
+def _warn_of_few_copies(nimbus: NimbusClient, summary: Any) -> None:
+    wanted = json.loads(nimbus.call("getTopologyConf", summary.id)).get(COUNT_KEY) or 1
+    if summary.replication_count < wanted:
+        log.warning(
+            "%s starts with its code and blobs on %d of %d Nimbuses (%s): no more have fetched them in time. The others"
+            " do it as soon as they can; until then the topology is lost with the disks of those.",
+            summary.name, summary.replication_count, wanted, COUNT_KEY,
+        )  # fmt: skip
 
 
 def _user() -> str:
@@ -232,25 +260,41 @@ def _submit(nimbus: NimbusClient, name: str, conf: str, topology: StormTopology,
     location: str | None = None
     why: StormError
     asked = False
-    while True:
-        try:
-            if location is None:
-                location = upload()
-            asked = True
-            nimbus.call("submitTopologyWithOpts", name, location, conf, topology_to_thrift(topology), options)
-            return
-        except UploadNotFoundError as error:  # another Nimbus leads since it was uploaded
-            if nimbus.clock.now() >= until:
-                raise
-            location, why = None, error
-        except NoPermissionError:
-            raise  # ZooKeeper refuses the leader, and would again
-        except RETRIED as error:
-            if nimbus.clock.now() >= until or (isinstance(error, NimbusUnreachableError) and not asked):
-                raise
-            why = error
-        log.warning("The submission of %s has no answer yet and is repeated: %s", name, why)
-        nimbus.clock.sleep(RETRY_PAUSE_SECS)
+    with contextlib.ExitStack() as on_failure:
+        while True:
+            try:
+                if location is None:
+                    location = upload()
+                    on_failure.callback(nimbus.cancel_upload, location)
+                if not asked:
+                    asked = True
+                    on_failure.enter_context(_told(f"{name} may have been submitted; `storm status {name}` says"))
+                nimbus.call("submitTopologyWithOpts", name, location, conf, topology_to_thrift(topology), options)
+                on_failure.pop_all()
+                return
+            except UploadNotFoundError as error:  # another Nimbus leads since it was uploaded
+                if nimbus.clock.now() >= until:
+                    raise
+                location, why = None, error
+            except NoPermissionError:
+                raise  # ZooKeeper refuses the leader, and would again
+            except RETRIED as error:
+                if nimbus.clock.now() >= until or (isinstance(error, NimbusUnreachableError) and not asked):
+                    raise
+                why = error
+            log.warning("The submission of %s has no answer yet and is repeated: %s", name, why)
+            nimbus.clock.sleep(RETRY_PAUSE_SECS)
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Whoever gets no answer of Nimbus, or waits for none, is told this of the topology: in a note of the exception."""
+    try:
+        yield
+    except (*RETRIED, KeyboardInterrupt) as error:
+        if not isinstance(error, NoPermissionError):
+            error.add_note(what)
+        raise
 
 
 def wait_until_running(
@@ -269,28 +313,30 @@ def wait_until_running(
     """
     clock, progress = clock or SystemClock(), progress or Silent()
     deadline = clock.now() + timeout_secs
-    while True:
-        page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", False)
-        workers = page.workers or []
-        up = [worker for worker in workers if worker.uptime_secs is not None]
-        if workers and len(up) == len(workers):
-            return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
-        _withdraw_if_not_built(nimbus, page)
-        _raise_failure(nimbus, topology_id)
-        if clock.now() > deadline:
-            raise TopologyNotRunningError(_why_waiting(page, workers, timeout_secs))
-        waiting = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
-        if waiting:
-            progress.note(f"{', '.join(waiting[:HOSTS_SHOWN])} {'build' if waiting[1:] else 'builds'} its environment")
-        elif workers:
-            progress.progress(len(up), len(workers))
-        else:
-            progress.note("no free slot yet")
-        clock.sleep(POLL_SECS)
+    with _told(_SUBMITTED.format(topology_name(topology_id))):
+        while True:
+            page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", False)
+            workers = page.workers or []
+            up = [worker for worker in workers if worker.uptime_secs is not None]
+            if workers and len(up) == len(workers):
+                return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
+            _withdraw_if_not_built(nimbus, page)
+            _raise_failure(nimbus, topology_id)
+            if clock.now() > deadline:
+                raise TopologyNotRunningError(_why_waiting(page, workers, timeout_secs))
+            waiting = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
+            if waiting:
+                named = ", ".join(waiting[:HOSTS_SHOWN])
+                progress.note(f"{named} {'build' if waiting[1:] else 'builds'} its environment")
+            elif workers:
+                progress.progress(len(up), len(workers))
+            else:
+                progress.note("no free slot yet")
+            clock.sleep(POLL_SECS)
 
 
 def _withdraw_if_not_built(nimbus: NimbusClient, page: Any) -> None:
-    failed = {each.host: each for each in page.slot_failures or [] if each.reason.startswith(NOT_BUILT)}
+    failed = {each.host: each for each in page.slot_failures or [] if each.lacks_environment}
     if not failed:
         return
     nimbus.call("killTopologyWithOpts", page.name, storm_thrift().KillOptions(wait_secs=0))
@@ -304,10 +350,11 @@ def _raise_failure(nimbus: NimbusClient, topology_id: TopologyId) -> None:
     t = storm_thrift()
     info = nimbus.call("getTopologyInfoWithOpts", topology_id, t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.ONE))
     errors = (info.errors or {}).get(SYSTEM_COMPONENT) or []
-    if errors and NOT_BUILT not in errors[0].error:  # the supervisor's record tells that in time
+    if errors and not errors[0].lacks_environment:  # the supervisor's record tells that in time
         error = errors[0]
+        worker = joined(error.host, error.port)
         raise TopologyNotRunningError(
-            f"{topology_id} is submitted, but a worker on {error.host}:{error.port} does not run:\n{error.error}\n"
+            f"{topology_id} is submitted, but a worker on {worker} does not run:\n{error.error}\n"
             f"Its supervisor goes on trying. `storm logs {info.name}` shows its log, `storm kill {info.name}` gives up."
         )
 
@@ -321,7 +368,7 @@ def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
         )
     building = {(each.host, each.port): f" ({each.reason})" for each in page.slot_failures or [] if each.deaths == 0}
     missing = ", ".join(
-        f"{worker.host}:{worker.port}{building.get((worker.host, worker.port), '')}"
+        f"{joined(worker.host, worker.port)}{building.get((worker.host, worker.port), '')}"
         for worker in workers
         if worker.uptime_secs is None
     )

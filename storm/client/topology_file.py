@@ -4,7 +4,8 @@ A file offers its topology as `topology = builder.create_topology()` or as `def 
 take the arguments that follow the file on the command line: `def topology(conf, args)`. A module-level
 mapping `conf` holds the settings that it wants by default. A project directory names its file in pyproject.toml,
 `[tool.storm] topology = "pipelines/orders.py"`, or has a `topology.py`. Modules are found in the project's directory,
-or the file's, and in the `src` that is laid out as a root of modules there (`project_settings`).
+or the file's, and in the `src` that is laid out as a root of modules there. A file in a package is what `python -m`
+would make of it, and the project that it is in is packed (`project_settings`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.client.code_package import imported_files, project_files
 from storm.client.module_names import no_root, refuse_if_taken, refuse_taken
-from storm.client.project_settings import named_topology, source_beside, source_directory
+from storm.client.project_settings import Home, home_of, named_topology, source_directory
 from storm.errors import InvalidTopologyError, StormError
 from storm.topology.structure import StormTopology
 
@@ -41,6 +42,7 @@ class LoadedTopology:
     """A topology, the settings it asks for, and the files to ship, {name in the package: file}.
 
     `root` is the directory that these names are of, `source` the one in it that modules are found in too, "": none.
+    `is_project`: it is that of a project, not of a single file.
     """
 
     topology: StormTopology
@@ -48,6 +50,7 @@ class LoadedTopology:
     files: dict[str, Path]
     root: Path
     source: str = ""
+    is_project: bool = False
 
     @property
     def module_roots(self) -> list[Path]:
@@ -66,13 +69,13 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
         file = _entry_file(path)
     except OSError as error:
         raise InvalidTopologyError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
-    root = path.resolve() if path.is_dir() else file.parent
-    source = source_directory(root) if path.is_dir() else source_beside(root)
+    home = home_of(file) if path.is_file() else Home(path.resolve(), source_directory(path.resolve()), is_project=True)
+    root, source = home.root, home.source
     roots = [each for each in _module_roots(root, source) if file.is_relative_to(each)]
     for each in roots:
         first = file.relative_to(each).parts[0]
         refuse_if_taken(first.partition(".")[0], each / first)
-    if path.is_dir():
+    if home.is_project:
         refuse_taken(project_files(root), source)  # before the import, which would fail in other words
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(file), *args]
@@ -81,14 +84,38 @@ def load_topology(path: Path, conf: Mapping[str, Any], args: Sequence[str] = ())
         module = _import(file, roots[-1])
         topology, wanted = _make(module, file, conf, args)
     except TopologyFileError as error:
-        if not isinstance(error.__cause__, ImportError) or len(roots) == 1:
+        advice = _advice(error.__cause__, file, roots, source)
+        if not advice:
             raise
-        raise TopologyFileError(f"{error}\n\nThe file is {roots[-1].name}'s module here. {no_root(source)}") from None
+        raise TopologyFileError(f"{error}\n\n{advice}") from None
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
-    files = project_files(root) if path.is_dir() else {**imported_files(root), file.name: file}
+    files = _files(home)
+    if path.is_file():
+        files[file.relative_to(root).as_posix()] = file
     refuse_taken(files, source)
-    return LoadedTopology(topology, wanted, files, root, source)
+    return LoadedTopology(topology, wanted, files, root, source, home.is_project)
+
+
+def _files(home: Home) -> dict[str, Path]:
+    """What is packed, {name in the package: file}."""
+    if home.is_project:
+        return project_files(home.root)
+    package = project_files(home.root / home.package) if home.package else {}
+    return {**imported_files(home.root), **{f"{home.package}/{name}": path for name, path in package.items()}}
+
+
+def _advice(cause: BaseException | None, file: Path, roots: Sequence[Path], source: str) -> str:
+    """What else may be wrong where the file, whose modules are found in the last of `roots`, imports what is not there;
+    empty: nothing.
+    """
+    if not isinstance(cause, ImportError):
+        return ""
+    package = ".".join(file.relative_to(roots[-1]).parts[:-1])
+    name = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if package and name and (file.with_name(f"{name}.py").exists() or file.with_name(name).is_dir()):
+        return f"{file.name} is in the package {package} here, and so is {name}: write `from {package} import {name}`"
+    return f"The file is {roots[-1].name}'s module here. {no_root(source)}" if len(roots) > 1 else ""
 
 
 def _module_roots(root: Path, source: str) -> list[Path]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from storm.cli.dev_cluster import (
     Daemon,
     DevCluster,
     DevPlan,
+    daemon_environment,
     free_port_base,
     lock_directory,
 )
@@ -52,6 +54,8 @@ def test_a_daemon_reads_the_clusters_file_and_no_settings_of_the_environment(
     for name in ("STORM_NIMBUS_SEEDS", "STORM_STORM_ZOOKEEPER_PORT"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("STORM_PURE", "0")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/ann")
     daemon = Daemon("printenv", ["sh", "-c", "env"], tmp_path / "log")
     daemon.start(SystemClock().now())
     wait_ended(daemon)
@@ -59,6 +63,18 @@ def test_a_daemon_reads_the_clusters_file_and_no_settings_of_the_environment(
     seen = {line.partition("=")[0] for line in (tmp_path / "log").read_text().splitlines()}
     assert not {"STORM_NIMBUS_SEEDS", "STORM_STORM_ZOOKEEPER_PORT"} & seen
     assert {"STORM_PURE", "PATH"} <= seen
+    assert "XDG_CACHE_HOME=/home/ann/.cache\n" in (tmp_path / "log").read_text(), "packages are not fetched again"
+
+
+def test_who_has_no_home_has_no_cache_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container's user by number alone: a "~" that stays would be a directory of that name."""
+
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert daemon_environment({"PATH": "/bin"}) == {"PATH": "/bin"}
 
 
 @pytest.mark.usefixtures("interrupts")

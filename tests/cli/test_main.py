@@ -48,3 +48,20 @@ def test_what_an_error_tells_does_nothing_to_the_terminal(capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         run_command(fails, "storm", [])
     assert (ended.value.code, click.unstyle(capsys.readouterr().err)) == (1, "error: the end of its log:\n  \\x1b[2J\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [(StormError("no leading Nimbus"), "error: no leading Nimbus", 1), (KeyboardInterrupt(), "interrupted", 130)],
+)
+def test_notes_of_an_error_are_told_too(
+    error: BaseException, said: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    def fails() -> None:
+        error.add_note("words may run")
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(fails, "fails", [])
+    assert (ended.value.code, capsys.readouterr().err.strip()) == (code, f"{said}\nwords may run")

@@ -72,6 +72,14 @@ def test_components_have_a_line_each() -> None:
     assert lines[2] == ["split", "bolt", "2", "4", "1,000", "2,000", "990", "1", "0.250", "0.500"]
 
 
+def test_a_latency_of_what_was_not_acked_is_not_known() -> None:
+    told = page()
+    for stats in (told.id_to_spout_agg_stats["words"], told.id_to_bolt_agg_stats["split"]):
+        stats.common_stats.acked = 0
+    lines = [line.split() for line in click.unstyle(component_table(told)).splitlines()]
+    assert [line[-2:] for line in lines[1:]] == [["-", "-"], ["-", "0.500"]]
+
+
 def test_workers_say_what_they_run() -> None:
     told = page()
     assert worker_table(told).splitlines()[1] == "h:6700          3  1 m 1 s      1,234     88  split x2"
@@ -207,6 +215,7 @@ def test_levels_that_were_set_are_shown_with_their_time() -> None:
     look = Look(0, seen_of(page(), levels))
     assert "log levels: a ERROR, b DEBUG for 1 m 30 s, c WARN" in status_text([look], None)
     assert look_as_dict(look.seen)["log_levels"] == levels
+    assert r"log levels: a\x1b[31m ERROR" in status_text([Look(0, seen_of(page(), {"a\x1b[31m": "ERROR"}))], None)
     assert set_levels(t.LogConfig()) == {}
     assert "log levels" not in status_text([Look(0, seen_of(page()))], None)
 

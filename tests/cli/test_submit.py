@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import tempfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from wheels import make_wheel
@@ -14,6 +16,7 @@ from storm.cli.output import Steps
 from storm.cli.submit import conf_overrides, running_workers
 from storm.clock import SystemClock
 from storm.config.loading import load_settings
+from storm.thrift.interface import storm_thrift
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -37,23 +40,21 @@ def test_a_dry_run_tells_programs_too(capsys: pytest.CaptureFixture[str]) -> Non
     assert min(told["files"], told["size_bytes"]) > 0
 
 
-class Unawaited:
-    """A Nimbus for whose answer a person does not wait."""
+class Running:
+    """A Nimbus whose topologies all run."""
 
-    def call(self, method: str, *args: object) -> NoReturn:
-        raise KeyboardInterrupt
+    def call(self, method: str, *args: object) -> Any:
+        t = storm_thrift()
+        workers = [
+            t.WorkerSummary(host=host, port=6700, num_executors=1, uptime_secs=1) for host in ("fd00::1", "10.0.0.1")
+        ]
+        return t.TopologyPageInfo(id="words-1-2", workers=workers)
 
 
-def test_who_does_not_wait_for_the_workers_is_told_that_the_topology_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = Steps(1, SystemClock())
-    nimbus: Any = Unawaited()
-    with pytest.raises(KeyboardInterrupt):
-        running_workers(nimbus, "words", "words-1-2", steps, 9.0)
-    told = capsys.readouterr()
-    assert told.out == "[1/1] waiting for its workers: interrupted\n"
-    assert told.err == (
-        "words is submitted and goes on starting; `storm status words` shows it, `storm kill words` ends it\n"
-    )
+def test_its_workers_are_named_by_addresses_that_can_be_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    nimbus: Any = Running()
+    running_workers(nimbus, "words-1-2", Steps(1, SystemClock()), 9.0)
+    assert "[1/1] waiting for its workers: [fd00::1]:6700, 10.0.0.1:6700" in capsys.readouterr().out
 
 
 def test_an_interrupt_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,9 +123,58 @@ def test_requirements_and_their_wheels_are_packed(tmp_path: Path, capsys: pytest
     assert (code, "; 1 requirement" in out) == (0, False)
 
 
+def test_what_is_too_large_is_refused_in_one_sentence_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, aside = words_project(tmp_path / "project"), tmp_path / "aside"
+    aside.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(aside))
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    seeds = (f"-cnimbus.thrift.port={listening.getsockname()[1]}", "-cnimbus.seeds=[127.0.0.1]")
+
+    def refused(*more: str) -> str:
+        code, _, err = run(capsys, str(root), "--name", "w", *seeds, *more)
+        assert (code, len(err.splitlines()), list(aside.iterdir())) == (1, 1, [])
+        return err
+
+    with listening, (root / "data.bin").open("wb") as data:
+        data.truncate(2 << 30)  # a hole: it takes no room on the disk
+        assert "data.bin the project has 2,147,48" in refused()
+        data.truncate(0)
+        (root / "requirements.txt").write_text("colours\n")
+        wheel = make_wheel(tmp_path / "wheels", "colours")
+        packed = wheel.read_bytes()
+        with wheel.open("wb") as file:
+            file.seek(600 << 20)
+            file.write(packed)
+        assert "leave --wheelhouse away" in refused("--wheelhouse", str(tmp_path / "wheels"))
+        with pytest.raises(BlockingIOError):  # nobody has asked Nimbus anything
+            listening.accept()
+
+
 def test_options_that_contradict_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = words_project(tmp_path / "project")
     code, _, err = run(capsys, str(root), "--name", "w", "--dry-run", "--no-env", "--wheelhouse", str(tmp_path))
     assert (code, "--no-env installs nothing" in err) == (2, True)
     code, _, err = run(capsys, str(root), "--name", "w", "--dry-run", "--wheelhouse", str(tmp_path))
     assert (code, "nothing says which wheels of" in err) == (1, True)
+
+
+def test_of_a_file_in_a_package_the_project_is_packed_with_what_it_requires(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"package_of_{tmp_path.name.replace('-', '_')}"
+    package = tmp_path / "src" / name
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "flow.py").write_text(Path(example.__file__ or "").read_text())
+    code, out, _ = run(capsys, str(package / "flow.py"), "--name", "w", "--dry-run")
+    assert code == 0
+    assert re.search(r"flow\.py: 1 spout, 2 bolts  ", out)
+    assert re.search(r"packing its code: 2 files, \S+ \w+  ", out)
+    (tmp_path / "pyproject.toml").write_text("[project]\ndependencies = ['colours']\n")
+    code, out, _ = run(capsys, str(package / "flow.py"), "--name", "w", "--dry-run")
+    assert code == 0
+    assert f"flow.py: 1 spout, 2 bolts of the project {tmp_path}  " in out
+    assert re.search(r"packing its code: 3 files, .*; 1 requirement of pyproject\.toml", out)

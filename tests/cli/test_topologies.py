@@ -55,3 +55,14 @@ def test_the_list_marks_who_does_not_run_and_fits() -> None:
     narrow = list_text(t.ClusterSummary(supervisors=[], topologies=topologies), 40)
     assert max(len(click.unstyle(line)) for line in narrow.splitlines()) <= 40
     assert "no topologies run" in list_text(t.ClusterSummary(supervisors=[], topologies=[]), None)
+
+
+def test_the_list_says_what_a_topology_lacks() -> None:
+    t = storm_thrift()
+    topologies = [
+        t.TopologySummary(name="words", status="ACTIVE", uptime_secs=9, sched_status="Not ready: h1 builds."),
+        t.TopologySummary(name="other", status="ACTIVE", uptime_secs=9),
+    ]
+    shown = list_text(t.ClusterSummary(supervisors=[], topologies=topologies), None)
+    assert shown.splitlines()[-2:] == ["", "words: Not ready: h1 builds."]
+    assert [summary_as_dict(each)["sched_status"] for each in topologies] == ["Not ready: h1 builds.", None]

@@ -36,17 +36,20 @@ class ModelNimbus:
         self.uploads: dict[str, tuple[str, list[bytes]]] = {}
         self.lost = self.refused = self.is_former = False
         self.replication: int | None = None
+        self.announced: list[int] = []
 
     def call(self, method: str, *arguments: Any) -> Any:
         return getattr(self, method)(*arguments)
 
-    def beginCreateBlob(self, key: str, meta: Any) -> str:
+    def beginCreateBlob(self, key: str, meta: Any, size_bytes: int) -> str:
         if key in self.blobs:
             raise BlobAlreadyExistsError(key)
         self.replication = meta.replication_factor
+        self.announced.append(size_bytes)
         return self._begin(key)
 
-    def beginUpdateBlob(self, key: str) -> str:
+    def beginUpdateBlob(self, key: str, size_bytes: int) -> str:
+        self.announced.append(size_bytes)
         if key not in self.blobs:
             raise BlobNotFoundError(key)
         return self._begin(key)
@@ -107,10 +110,11 @@ def nimbus() -> Any:
 def test_a_blob_is_sent_in_pieces_and_read_back(nimbus: Any, is_former: bool) -> None:
     nimbus.is_former = is_former
     told: list[int] = []
-    create_blob(nimbus, "words.txt", io.BytesIO(LARGE), 2, told.append)
+    create_blob(nimbus, "words.txt", io.BytesIO(LARGE), 2, told.append, len(LARGE))
     assert (nimbus.replication, told) == (2, [UPLOAD_CHUNK_BYTES, len(LARGE)])
     update_blob(nimbus, "words.txt", io.BytesIO(b""))
-    update_blob(nimbus, "words.txt", io.BytesIO(LARGE))
+    update_blob(nimbus, "words.txt", io.BytesIO(LARGE), size_bytes=7)
+    assert nimbus.announced == [len(LARGE), 0, 7]
     assert blob_info(nimbus, "words.txt") == BlobInfo(
         "words.txt", 3, len(LARGE), hashlib.sha256(LARGE).hexdigest(), 7, 2
     )

@@ -194,6 +194,36 @@ def test_a_project_that_a_supervisor_would_hold_for_a_bomb_is_refused_here(tmp_p
     assert not (tmp_path / "1.zip").exists()
 
 
+def test_wheels_that_are_too_large_are_told_from_a_project_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path / "project", ["topology.py"])
+    wheels = {name: tmp_path / "wheels" / name for name in ("small-1-py3-none-any.whl", "torch-1-py3-none-any.whl")}
+    (tmp_path / "wheels").mkdir()
+    for path in wheels.values():
+        path.write_bytes(b"1")
+    requirements = PackedRequirements(("torch",), wheels)
+
+    def refused() -> str:
+        with pytest.raises(PackageError) as raised:
+            build_package(project_files(root), tmp_path / "1.zip", requirements)
+        assert not (tmp_path / "1.zip").exists()
+        return str(raised.value)
+
+    os.truncate(wheels["torch-1-py3-none-any.whl"], 600 << 20)  # a hole: it takes no room on the disk
+    assert refused() == (
+        f"the wheels of {tmp_path}/wheels that it needs have 629,145,601 bytes, and a package may have no more than "
+        "536,870,912: leave --wheelhouse away, so that hosts install torch and the others from an index"
+    )
+    os.truncate(wheels["torch-1-py3-none-any.whl"], 8000)
+    monkeypatch.setattr(code_package, "SIZE_BYTES_MAX", 4000)
+    assert "have 8,001 bytes, and a package may have no more than 4,000: leave --wheelhouse away" in refused()
+    (root / "data.bin").write_bytes(os.urandom(5000))
+    assert "more than 4,000: name large files in .stormignore" in refused()
+    os.truncate(root / "data.bin", 600 << 20)
+    assert "data.bin the project has 629,145" in refused()
+
+
 @pytest.mark.timeout(10)
 def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
     root = project(tmp_path / "project", ["topology.py"])

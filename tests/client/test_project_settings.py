@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from storm.client.project_settings import named_topology, source_directory
+import storm.examples.word_count as example
+from storm.client.project_settings import Home, home_of, named_topology, source_directory
 from storm.errors import InvalidTopologyError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def project(root: Path, *names: str, pyproject: str = "") -> Path:
@@ -66,3 +64,42 @@ def test_the_file_of_the_topology(tmp_path: Path) -> None:
     assert named_topology(project(tmp_path, pyproject="[tool.storm]\ntopology = 'flow.py'")) == "flow.py"
     with pytest.raises(InvalidTopologyError, match="topology must be the name of a file, got 3"):
         named_topology(project(tmp_path, pyproject="[tool.storm]\ntopology = 3"))
+
+
+PACKAGE = ["src/shop/__init__.py", "src/shop/jobs/__init__.py"]
+SPREAD = ["src/company/shop/__init__.py", "src/company/shop/jobs/__init__.py"]  # company is a namespace
+
+
+@pytest.mark.parametrize(
+    ("names", "file", "home"),
+    [
+        ([], "flow.py", Home(Path(), "", is_project=False)),
+        (["pyproject.toml"], "flow.py", Home(Path(), "", is_project=False)),
+        (["pyproject.toml", *PACKAGE], "jobs/flow.py", Home(Path("jobs"), "", is_project=False)),
+        (["pyproject.toml", *PACKAGE], "src/flow.py", Home(Path("src"), "", is_project=False)),
+        (PACKAGE, "src/shop/jobs/flow.py", Home(Path("src"), "", is_project=False, package="shop")),
+        (["pyproject.toml", *PACKAGE], "src/shop/jobs/flow.py", Home(Path(), "src", is_project=True)),
+        (["pyproject.toml", *SPREAD], "src/company/shop/jobs/flow.py", Home(Path(), "src", is_project=True)),
+        (["pyproject.toml", "shop/__init__.py"], "shop/flow.py", Home(Path(), "", is_project=True)),
+        (
+            ["pyproject.toml", "libs/shop/__init__.py"],
+            "libs/shop/flow.py",
+            Home(Path("libs"), "", is_project=False, package="shop"),
+        ),
+        (
+            ["shop/v-1/__init__.py", "shop/__init__.py"],
+            "shop/v-1/flow.py",
+            Home(Path("shop/v-1"), "", is_project=False),
+        ),
+    ],
+)
+def test_a_file_in_a_package_belongs_to_what_is_above_it(
+    tmp_path: Path, names: list[str], file: str, home: Home
+) -> None:
+    project(tmp_path, *names, file)
+    assert home_of(tmp_path / file) == home._replace(root=tmp_path / home.root)
+
+
+def test_an_example_is_a_single_file() -> None:
+    file = Path(example.__file__).resolve()
+    assert home_of(file) == Home(file.parent, "", is_project=False)

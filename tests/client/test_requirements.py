@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,11 +41,62 @@ def test_the_first_of_lock_requirements_and_pyproject_counts(tmp_path: Path) -> 
         f'[[packages.wheels]]\nurl = "https://x/c.whl"\nhashes = {{sha256 = "{"b" * 64}"}}\n'
     )
     assert lines(tmp_path) == (f"c==3 ; python_version >= '3' --hash=sha256:{'a' * 64} --hash=sha256:{'b' * 64}",)
-    (tmp_path / "uv.lock").write_text("version = 1\n")
+    (tmp_path / "uv.lock").write_text(
+        "[[package]]\nname = 'x'\n[package.metadata]\nrequires-dist = [{ name = 'a', specifier = '>=1' }]\n"
+    )
     found = find_requirements(tmp_path, None, lambda directory: "d==4 \\\n    --hash=sha256:aa\n")
     assert found is not None
     assert (found.lines, found.source.name, found.projects) == (("d==4 --hash=sha256:aa",), "uv.lock", 1)
     assert lines(tmp_path, tmp_path / "requirements.txt") == ("b==2",)
+
+
+def test_a_lock_of_what_the_project_asked_for_before_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\ndependencies = ['colours==2.0']\n")
+    (tmp_path / "uv.lock").write_text("[[package]]\nname = 'x'\n")
+    with pytest.raises(PackageError, match=r"uv\.lock does not know of 'colours==2\.0', .*: run `uv lock`"):
+        find_requirements(tmp_path, None, lambda directory: "")
+    (tmp_path / "pyproject.toml").unlink()  # the root of a workspace may have none of its own
+    assert find_requirements(tmp_path, None, lambda directory: "") is None
+
+
+POETRY = "[tool.poetry.dependencies]\npython = '^3.11'\nStorm_Cluster = '*'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "command"),
+    [
+        ("poetry.lock", "", "poetry export -o requirements.txt"),
+        ("pyproject.toml", f"{POETRY}colours = '2'\n", "poetry export -o requirements.txt"),
+        ("pyproject.toml", f"[project]\nname = 'x'\n{POETRY}colours = '2'\n", "poetry export -o requirements.txt"),
+        ("Pipfile", "[packages]\ncolours = '*'\n", "pipenv requirements > requirements.txt"),
+        ("Pipfile.lock", "{}", "pipenv requirements > requirements.txt"),
+        ("pdm.lock", "", "pdm export -o requirements.txt"),
+    ],
+)
+def test_what_other_tools_alone_know_is_refused_with_how_to_tell_it(
+    tmp_path: Path, name: str, text: str, command: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PackageError, match=rf"{re.escape(name)}, which is not read: .*`{command}`.*--no-env"):
+        find_requirements(tmp_path, None, no_uv)
+    if name == "pyproject.toml":
+        with pytest.raises(PackageError, match="which is not read"):
+            find_requirements(tmp_path, tmp_path / name, no_uv)
+    (tmp_path / "requirements.txt").write_text("# nothing: hosts have it\n")
+    assert find_requirements(tmp_path, None, no_uv) is None
+
+
+def test_what_other_tools_know_does_not_matter_where_it_is_nothing_or_told_to_all(tmp_path: Path) -> None:
+    (tmp_path / "poetry.lock").touch()
+    (tmp_path / "pyproject.toml").write_text(POETRY)
+    (tmp_path / "Pipfile").write_text("[packages]\nstorm-cluster = '*'\n[dev-packages]\npytest = '*'\n")
+    (tmp_path / "Pipfile.lock").touch()
+    assert find_requirements(tmp_path, None, no_uv) is None
+    (tmp_path / "pdm.lock").touch()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n[tool.pdm]\n")
+    assert find_requirements(tmp_path, None, no_uv) is None
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\ndependencies = ['a']\n[tool]\npoetry = 3\n")
+    assert lines(tmp_path) == ("a",)
 
 
 def test_beside_a_single_file_only_requirements_txt_counts(tmp_path: Path) -> None:

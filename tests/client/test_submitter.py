@@ -26,7 +26,6 @@ from storm.client.submitter import (
     wait_until_running,
 )
 from storm.config.settings import Settings
-from storm.environment_spec import NOT_BUILT
 from storm.errors import (
     CoordinationError,
     InvalidTopologyError,
@@ -57,7 +56,10 @@ class ScriptedNimbus:
         self.errors = errors or []
         self.submitted: list[Any] = []
         self.uploads = 0
-        self.failures: list[StormError] = []  # of the next submissions, in order
+        self.cancelled: list[str] = []
+        self.replicas: int | None = None
+        self.failures: list[BaseException] = []  # of the next submissions, in order
+        self.lost: BaseException | None = None  # what becomes of looks at the topology
         self.slot_failures: list[Any] = []
         self.supervisors: list[Any] = []
         self.killed: list[tuple[str, int]] = []
@@ -66,8 +68,13 @@ class ScriptedNimbus:
         self.uploads += 1
         return f"upload-of-{path.name}"
 
+    def cancel_upload(self, location: str) -> None:
+        self.cancelled.append(location)
+
     def call(self, method: str, *args: Any) -> Any:
         t = storm_thrift()
+        if self.lost is not None and method.startswith("getTopology"):
+            raise self.lost
         if method == "getTopologyPageInfo":
             workers = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
             self.clock.advance(1)
@@ -80,7 +87,9 @@ class ScriptedNimbus:
         if method == "getTopologyInfoWithOpts":
             return t.TopologyInfo(id=args[0], name="w", errors={"__system": self.errors})
         if method == "getTopologySummaryByName":
-            return t.TopologySummary(id=f"{args[0]}-1-2")
+            return t.TopologySummary(id=f"{args[0]}-1-2", name=args[0], replication_count=self.replicas)
+        if method == "getTopologyConf":
+            return self.submitted[-1][2]
         if method == "isTopologyNameAllowed":
             return args[0] != "taken"
         assert method == "submitTopologyWithOpts"
@@ -90,8 +99,8 @@ class ScriptedNimbus:
         return None
 
 
-def worker(port: int, uptime_secs: int | None) -> Any:
-    return storm_thrift().WorkerSummary(host="h", port=port, num_executors=2, uptime_secs=uptime_secs)
+def worker(port: int, uptime_secs: int | None, host: str = "h") -> Any:
+    return storm_thrift().WorkerSummary(host=host, port=port, num_executors=2, uptime_secs=uptime_secs)
 
 
 def nimbus(pages: list[list[Any]], errors: list[Any] | None = None) -> tuple[Any, SimulatedClock]:
@@ -104,16 +113,23 @@ def test_waiting_ends_when_all_workers_run() -> None:
     assert wait_until_running(script, "w-1-2", clock=clock) == [Worker("h", 1, 2), Worker("h", 2, 2)]
 
 
-def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log() -> None:
-    error = storm_thrift().ErrorInfo(error="exited with code 13\nno module x", error_time_secs=1, host="h", port=6700)
+@pytest.mark.parametrize(("host", "shown"), [("h", "h:6700"), ("::1", r"\[::1\]:6700")])
+def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log(host: str, shown: str) -> None:
+    error = storm_thrift().ErrorInfo(error="exited with code 13\nno module x", error_time_secs=1, host=host, port=6700)
     script, clock = nimbus([[worker(1, None)]], [error])
-    with pytest.raises(TopologyNotRunningError, match=r"a worker on h:6700 does not run:\nexited with code 13\nno mod"):
+    with pytest.raises(
+        TopologyNotRunningError, match=rf"a worker on {shown} does not run:\nexited with code 13\nno mod"
+    ):
         wait_until_running(script, "w-1-2", clock=clock)
 
 
 @pytest.mark.parametrize(
     ("workers", "why"),
-    [([], "no supervisor has had a free slot for 5 s"), ([worker(7, None)], "have not started: h:7")],
+    [
+        ([], "no supervisor has had a free slot for 5 s"),
+        ([worker(7, None)], "have not started: h:7"),
+        ([worker(7, None, "fd00::1")], r"have not started: \[fd00::1\]:7"),
+    ],
 )
 def test_waiting_has_an_end_that_says_what_is_missing(workers: list[Any], why: str) -> None:
     script, clock = nimbus([workers])
@@ -121,7 +137,7 @@ def test_waiting_has_an_end_that_says_what_is_missing(workers: list[Any], why: s
         wait_until_running(script, "w-1-2", timeout_secs=5, clock=clock)
 
 
-def slot_failure(host: str, deaths: int, reason: str, last_lines: str = "") -> Any:
+def slot_failure(host: str, deaths: int, reason: str, last_lines: str = "", lacks_environment: bool = False) -> Any:
     return storm_thrift().SlotFailure(
         supervisor_id=host,
         host=host,
@@ -131,25 +147,28 @@ def slot_failure(host: str, deaths: int, reason: str, last_lines: str = "") -> A
         reason=reason,
         last_lines=last_lines,
         time_secs=1,
+        lacks_environment=lacks_environment,
     )
 
 
 def test_a_topology_whose_environment_no_host_can_build_is_removed_again() -> None:
-    error = storm_thrift().ErrorInfo(error=f"The worker {NOT_BUILT}: no", error_time_secs=1, host="h", port=1)
+    t = storm_thrift()
+    error = t.ErrorInfo(error="The worker has none", error_time_secs=1, host="h", port=1, lacks_environment=True)
     script, clock = nimbus([[worker(1, None)], [worker(1, None)], []], [error])
     with pytest.raises(TopologyNotRunningError, match="have not started: h:1"):
         wait_until_running(script, "w-1-2", timeout_secs=1, clock=clock)  # what the record says decides, not the error
     script.pages = [[worker(1, None)]]
     script.slot_failures = [
-        slot_failure("b", 2, f"{NOT_BUILT}: pip says: no colours", "ERROR: no colours"),
-        slot_failure("a", 1, f"{NOT_BUILT}: it is packed for Python 3.9, and this host has 3.11"),
+        slot_failure("b", 2, "has none: pip says: no colours", "ERROR: no colours", lacks_environment=True),
+        slot_failure("a", 1, "has none: it is packed for Python 3.9", lacks_environment=True),
+        slot_failure("c", 1, "exited with code 1"),
     ]
     with pytest.raises(TopologyNotRunningError) as raised:
         wait_until_running(script, "w-1-2", clock=clock)
     assert str(raised.value).splitlines() == [
         "w is not started, and was removed again:",
-        f"a {NOT_BUILT}: it is packed for Python 3.9, and this host has 3.11",
-        f"b {NOT_BUILT}: pip says: no colours",
+        "a has none: it is packed for Python 3.9",
+        "b has none: pip says: no colours",
         "ERROR: no colours",
     ]
     assert script.killed == [("w", 0)]
@@ -170,27 +189,36 @@ def test_who_builds_an_environment_is_told_while_it_lasts() -> None:
     assert script.killed == []
 
 
-def test_a_python_that_no_host_has_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+def test_a_python_that_no_host_has_is_refused_before_anything_is_sent(caplog: pytest.LogCaptureFixture) -> None:
     script, _ = nimbus([[]])
-    plain = build_package({}, tmp_path / "plain.zip")
-    packed = build_package({}, tmp_path / "package.zip", PackedRequirements(("colours",)))
     ours = python_version()
 
-    def supervisors(**pythons: str | None) -> list[Any]:
+    def supervisors(*pythons: tuple[str, str | None]) -> list[Any]:
         return [
             storm_thrift().SupervisorSummary(
                 host=host, uptime_secs=1, num_workers=1, num_used_workers=0, supervisor_id=host, python_version=version
             )
-            for host, version in pythons.items()
+            for host, version in pythons
         ]
 
-    script.supervisors = supervisors(a="3.98", b="3.99")
+    script.supervisors = supervisors(("b", "3.99"), ("a", "3.98"))
     with pytest.raises(PackageError, match=rf"packed by Python {ours}, which no host runs \(a has 3.98, b has 3.99\)"):
-        check_python(script, packed)
-    check_python(script, plain)
-    for found in (supervisors(), supervisors(a="3.98", b=ours), supervisors(a="3.98", b=None)):
+        check_python(script)
+    for found in (supervisors(), supervisors(("a", ours), ("b", None))):
         script.supervisors = found
-        check_python(script, packed)
+        check_python(script)
+    assert caplog.messages == []
+    # Nimbus may choose any: two supervisors may be on one host, and a former release does not tell its Python.
+    for no_env, other in ((False, ours), (False, None), (True, "3.98")):
+        script.supervisors = supervisors(("a", "3.98"), ("a", other))
+        check_python(script, no_env=no_env)
+        assert f"packed by Python {ours}, and other hosts may run it (a has 3.98)" in caplog.messages[-1]
+    assert len(caplog.messages) == 3
+
+
+def test_hosts_have_time_to_build_an_environment(tmp_path: Path) -> None:
+    plain = build_package({}, tmp_path / "plain.zip")
+    packed = build_package({}, tmp_path / "package.zip", PackedRequirements(("colours",)))
     assert (wait_secs(plain), wait_secs(packed)) == (120, 720)
 
 
@@ -252,6 +280,24 @@ def test_a_user_without_a_name_submits_under_a_number(
     assert (users, len(asked)) == ([str(os.getuid()), "ann"], 1)
 
 
+@pytest.mark.parametrize(
+    ("conf", "replicas", "said"),
+    [
+        ({"topology.min.replication.count": 3}, 1, "w starts with its code and blobs on 1 of 3 Nimbuses"),
+        ({"topology.min.replication.count": 3}, 3, ""),
+        ({"topology.min.replication.count": 3}, None, ""),
+        ({}, 1, ""),
+    ],
+)
+def test_a_topology_that_starts_on_fewer_nimbuses_than_it_asks_for_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, conf: dict[str, int], replicas: int | None, said: str
+) -> None:
+    script, _ = nimbus([[]])
+    script.replicas = replicas
+    send(script, "w", StormTopology(), conf, build_package({}, tmp_path / "package.zip"))
+    assert (said in caplog.text, "Nimbuses" in caplog.text) == (True, bool(said))
+
+
 def submission_ids(script: Any) -> set[str]:
     return {json.loads(conf)["topology.submission.id"] for _, _, conf, _, _ in script.submitted}
 
@@ -271,6 +317,7 @@ def test_a_submission_without_an_answer_is_repeated_as_the_same_one(tmp_path: Pa
     assert len(script.submitted) == 7
     assert len(submission_ids(script)) == 1
     assert script.uploads == 2  # again only where the one that leads has none
+    assert script.cancelled == []
     assert clock.now() == 6
 
 
@@ -293,18 +340,55 @@ def test_each_submission_has_an_id_of_its_own(tmp_path: Path) -> None:
 def test_a_refusal_is_not_repeated(tmp_path: Path, failure: StormError) -> None:
     script, _ = nimbus([[]])
     script.failures = [failure]
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure)) as raised:
         send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
     assert len(script.submitted) == 1
+    assert not hasattr(raised.value, "__notes__"), "it is certain that it was not submitted"
 
 
-@pytest.mark.parametrize("failure", [ThriftConnectionError("broke", sent=True), UploadNotFoundError("not here")])
-def test_repeating_has_an_end(tmp_path: Path, failure: StormError) -> None:
+MAY_BE_THERE = ["w may have been submitted; `storm status w` says"]
+IS_THERE = ["w is submitted and goes on starting; `storm status w` shows it, `storm kill w` ends it"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "notes"),
+    [(ThriftConnectionError("broke", sent=True), MAY_BE_THERE), (UploadNotFoundError("not here"), None)],
+)
+def test_repeating_has_an_end(tmp_path: Path, failure: StormError, notes: list[str] | None) -> None:
     script, clock = nimbus([[]])
     script.failures = [failure] * 1000
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure)) as raised:
         send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
     assert clock.now() == RETRY_SECS
+    assert getattr(raised.value, "__notes__", None) == notes
+    assert script.cancelled == ["upload-of-package.zip"] * script.uploads
+
+
+def test_who_interrupts_a_submission_is_told_that_it_may_be_there_and_leaves_no_package(tmp_path: Path) -> None:
+    script, _ = nimbus([[]])
+    script.failures = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt) as raised:
+        send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
+    assert (raised.value.__notes__, script.cancelled) == (MAY_BE_THERE, ["upload-of-package.zip"])
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [NimbusUnreachableError("no leading Nimbus was found"), ThriftTimeoutError("no answer"), KeyboardInterrupt()],
+)
+def test_where_nimbus_is_lost_once_the_topology_is_there_this_is_told(tmp_path: Path, lost: BaseException) -> None:
+    script, clock = nimbus([[worker(1, None)]])
+    script.lost = lost
+    package = build_package({}, tmp_path / "package.zip")
+    for ask in (
+        lambda: send(script, "w", StormTopology(), {}, package),
+        lambda: wait_until_running(script, "w-1-2", clock=clock),
+    ):
+        with pytest.raises(type(lost)) as raised:
+            ask()
+        assert raised.value.__notes__ == IS_THERE
+        del lost.__notes__
+    assert script.killed == []
 
 
 def test_where_no_nimbus_is_there_at_first_nothing_is_repeated(tmp_path: Path) -> None:
@@ -314,9 +398,10 @@ def test_where_no_nimbus_is_there_at_first_nothing_is_repeated(tmp_path: Path) -
         raise NimbusUnreachableError("no leading Nimbus was found")
 
     script.upload_file = unreachable
-    with pytest.raises(NimbusUnreachableError):
+    with pytest.raises(NimbusUnreachableError) as raised:
         send(script, "w", StormTopology(), {}, build_package({}, tmp_path / "package.zip"))
     assert (script.submitted, clock.now()) == ([], 0)
+    assert not hasattr(raised.value, "__notes__")
 
 
 def runs(monkeypatch: pytest.MonkeyPatch, program: Path, name: str | None) -> None:

@@ -183,6 +183,56 @@ def test_a_src_that_holds_packages_is_a_root_of_modules(tmp_path: Path) -> None:
     assert set(single.files) == set(SOURCE_PROJECT), "flow.py is imported, too"
 
 
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+FILE_IN_PACKAGE = {
+    "src/loading_stall/__init__.py": "",
+    "src/loading_stall/prices.py": "PRICE = 3",
+    "src/loading_stall/late.py": "",
+    "src/loading_stall/words.txt": "",
+    "src/loading_stall/jobs/__init__.py": "",
+    "src/loading_stall/jobs/flow.py": HEAD + "from ..prices import PRICE\nfrom loading_stall import prices\n"
+    "import beside_loading_stall\ntopology = StormTopology()\nconf = {'module': __name__}",
+    "src/beside_loading_stall.py": "",
+    "src/of_something_else.py": "",
+}
+
+
+def test_a_file_in_a_package_is_what_python_m_makes_of_it_and_its_package_is_shipped(tmp_path: Path) -> None:
+    write(tmp_path, FILE_IN_PACKAGE)
+    loaded = load_topology(tmp_path / "src/loading_stall/jobs/flow.py", {})
+    assert loaded.conf == {"module": "loading_stall.jobs.flow"}
+    assert (loaded.root, loaded.source, loaded.is_project) == (tmp_path / "src", "", False)
+    shipped = {name.removeprefix("src/") for name in FILE_IN_PACKAGE} - {"of_something_else.py"}
+    assert set(loaded.files) == shipped
+    assert all(path == tmp_path / "src" / name for name, path in loaded.files.items())
+
+
+def test_with_a_pyproject_above_its_project_is(tmp_path: Path) -> None:
+    write(tmp_path, {**FILE_IN_PACKAGE, "pyproject.toml": "", ".stormignore": "words.txt\njobs/flow.py\n"})
+    loaded = load_topology(tmp_path / "src/loading_stall/jobs/flow.py", {})
+    assert loaded.conf == {"module": "loading_stall.jobs.flow"}
+    assert (loaded.root, loaded.source, loaded.is_project) == (tmp_path, "src", True)
+    others = {*FILE_IN_PACKAGE, "pyproject.toml", ".stormignore"} - {"src/loading_stall/words.txt"}
+    assert set(loaded.files) == others, "flow.py was asked for"
+
+
+@pytest.mark.parametrize("beside", ["loading_words.py", "loading_words/parts.py"])
+def test_what_a_file_in_a_package_imports_as_if_it_were_in_none_is_told(tmp_path: Path, beside: str) -> None:
+    write(tmp_path, {"loading_kiosk/__init__.py": "", f"loading_kiosk/{beside}": ""})
+    topology = file(tmp_path / "loading_kiosk", HEAD + "import loading_words\ntopology = StormTopology()", "flow.py")
+    with pytest.raises(TopologyFileError) as caught:
+        load_topology(topology, {})
+    assert str(caught.value).endswith(
+        "flow.py is in the package loading_kiosk here, and so is loading_words: "
+        "write `from loading_kiosk import loading_words`"
+    )
+
+
 def test_nor_may_a_module_of_src_have_the_name_of_one_that_workers_have(tmp_path: Path) -> None:
     (tmp_path / "src" / "queue").mkdir(parents=True)
     file(tmp_path / "src" / "queue", "", "__init__.py")
