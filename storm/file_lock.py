@@ -1,7 +1,8 @@
-"""A file that one process at a time owns."""
+"""A file that one process at a time owns, and that says which."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -20,4 +21,14 @@ def lock_file(path: Path) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
+    with contextlib.suppress(OSError):  # the lock holds without it, also on a full disk
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
     return lock
+
+
+def owner(path: Path) -> str:
+    """The process that owns a locked file, for people; "unknown" where that cannot be told."""
+    with contextlib.suppress(OSError):
+        return path.read_text("ascii", "replace").strip() or "unknown"
+    return "unknown"

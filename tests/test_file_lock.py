@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.file_lock import lock_file
+from storm.file_lock import lock_file, owner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +19,20 @@ def test_a_file_has_one_owner_at_a_time(tmp_path: Path) -> None:
     again = lock_file(tmp_path / "lock")
     assert again is not None
     os.close(again)
+
+
+def test_a_locked_file_says_who_owns_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("4000000000 or another longer text that a former owner left\n")
+    lock = lock_file(path)
+    assert lock is not None
+    assert owner(path) == str(os.getpid())
+    os.close(lock)
+
+
+def test_an_owner_that_could_not_say_so_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    assert owner(tmp_path / "lock") == owner(tmp_path / "nowhere") == "unknown"
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:

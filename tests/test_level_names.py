@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from storm.level_names import NUMBERS, known_level
+from storm.level_names import LOGGER_CHARS_MAX, NUMBERS, checked_logger, known_level
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ def test_each_level_has_its_place_among_those_of_python() -> None:
 def test_what_is_none_is_refused_with_all_there_are(text: str) -> None:
     with pytest.raises(ValueError, match="ALL, TRACE, DEBUG, INFO, WARN, WARNING, ERROR, FATAL, CRITICAL, OFF, not"):
         known_level(text)
+
+
+@pytest.mark.parametrize("name", ["ROOT", "app.orders", "größe", "a b", "x" * LOGGER_CHARS_MAX])
+def test_what_may_be_a_loggers_name(name: str) -> None:
+    assert checked_logger(name) == name
+
+
+@pytest.mark.parametrize("name", ["x" * (LOGGER_CHARS_MAX + 1), "a\x1b[31m", "a\nb", "\u202e", "\ud800"])
+def test_what_is_no_loggers_name_is_refused_and_shown_harmless(name: str) -> None:
+    with pytest.raises(ValueError, match=f"at most {LOGGER_CHARS_MAX} printable characters, not") as refused:
+        checked_logger(name)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 200

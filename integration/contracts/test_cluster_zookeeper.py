@@ -11,7 +11,8 @@ from state_storage_contract import States, StateStorageContract, Waker
 from zookeeper_servers import apache_missing, start_apache, start_embedded
 
 from storm.cluster.storage import ConnectionState
-from storm.cluster.zookeeper import ZooKeeperStorage, connect
+from storm.cluster.zookeeper import ZooKeeperStorage, connect, connect_by_settings
+from storm.config.settings import Settings
 from storm.errors import NoPermissionError
 
 if TYPE_CHECKING:
@@ -161,8 +162,10 @@ def test_a_root_that_is_there_need_not_be_created(server: ZooKeeperProcess, lock
 
 
 def test_who_is_not_accepted_is_told_so(server: ZooKeeperProcess) -> None:
+    user = {"storm.zookeeper.auth.scheme": "nonsense", "storm.zookeeper.auth.payload": "x:y"}
+    settings = Settings.of({"storm.zookeeper.servers": [server.hosts], **user})
     with pytest.raises(NoPermissionError) as refused:
-        connect([server.hosts], "/storm", 10_000, auth=("nonsense", "x:y"), wait_secs=20)
+        connect_by_settings(settings, wait_secs=20)
     assert str(refused.value) == (
         f"ZooKeeper at {server.hosts} does not accept the nonsense user 'x':"
         " check storm.zookeeper.auth.scheme and storm.zookeeper.auth.payload."

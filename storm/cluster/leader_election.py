@@ -66,7 +66,7 @@ class LeaderElection:
         """The node without which none of the leader's writes may be carried out. Raises NotLeaderError."""
         fence = self._fence
         if fence is None:
-            raise NotLeaderError(f"The Nimbus at {self._info.host}:{self._info.port} does not lead now.")
+            raise NotLeaderError(f"The Nimbus at {self._info.address} does not lead now.")
         return fence
 
     def step(self) -> bool:

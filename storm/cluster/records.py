@@ -103,7 +103,7 @@ class SlotFailure:
     `state` is the slot's, in the supervisor's words ("backing-off"), or BUILDING_ENVIRONMENT; `reason` says how the
     worker ended the last time, at `wall_secs`, or what it has been waiting for since then; `last_lines` are the end of
     its log. `retry_wall_secs`: when it is tried again; None: it runs again, or is about to. Both by the
-    supervisor's clock.
+    supervisor's clock. `lacks_environment`: there was no worker, since its environment could not be built.
     """
 
     port: int
@@ -114,6 +114,7 @@ class SlotFailure:
     last_lines: str
     wall_secs: int
     retry_wall_secs: int | None = None
+    lacks_environment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class UnheardWorker:
     topology_id: TopologyId
     epoch: int
     beat_secs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A profile that is being recorded of a worker; it ends at about `until_wall_secs`, by its supervisor's clock."""
+
+    port: int
+    topology_id: TopologyId
+    until_wall_secs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,7 @@ class SupervisorInfo:
     logviewer_port: int | None = None
     daemon_logs: tuple[str, ...] = ()
     architecture: str = ""
+    recordings: tuple[Recording, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +230,8 @@ class UserBlob:
 class ErrorInfo:
     """An error that a component reported, or (component `__system`) one of a worker that could not run.
 
-    `reason`: how that worker ended, as the rest of a sentence about it; empty: not told.
+    `reason`: how that worker ended, as the rest of a sentence about it; empty: not told. `lacks_environment`: its
+    environment could not be built.
     """
 
     text: str
@@ -227,15 +239,20 @@ class ErrorInfo:
     host: str
     port: int
     reason: str = ""
+    lacks_environment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LoggerLevel:
-    """A logger's level, set at run time; `until_wall_secs` None: for good; `reset_level`: what follows."""
+    """A logger's level, set at run time; `until_wall_secs` None: for good; `reset_level`: what follows.
+
+    `until_wall_secs` is by the clock of the Nimbus that set it; `lasting_secs` is how long that was from then.
+    """
 
     level: str
     until_wall_secs: int | None = None
     reset_level: str | None = None
+    lasting_secs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kazoo.client import TransactionRequest
 
     from storm.cluster.storage import Listener, Watch
+    from storm.config.settings import Settings
 
 CALL_TIMEOUT_SECS = 10.0  # for one call with all its repetitions; longer than a restart of a server takes
 RACES_MAX = 20  # how often one call may be overtaken by other clients before it gives up
@@ -57,6 +58,20 @@ def connect(
     except BaseException:
         session.close()
         raise
+
+
+def connect_by_settings(
+    settings: Settings, *, wait_secs: float | None = None, stopped: Callable[[], bool] = lambda: False
+) -> ZooKeeperStorage:
+    """As `connect`, to the ensemble that a daemon's or worker's settings name."""
+    return connect(
+        settings.zookeeper_servers,
+        settings["storm.zookeeper.root"],
+        settings["storm.zookeeper.session.timeout"],
+        auth=settings.zookeeper_auth,
+        wait_secs=wait_secs,
+        stopped=stopped,
+    )
 
 
 class ZooKeeperStorage:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.config.near_names import did_you_mean
 from storm.config.option_types import Choice, FilePath, Text
-from storm.config.options import OPTIONS
+from storm.config.options import OPTIONS, SECOND_NAMES
 from storm.config.settings import Settings, checked_value, is_secret
 from storm.config.unsupported import reason_unsupported
 from storm.config.without_effect import warning_of
@@ -82,7 +82,8 @@ def environment_names(key: str) -> tuple[str, ...]:
 
 def keys_by_variable() -> dict[str, str]:
     """{variable of the environment: the key that it sets}, of all keys."""
-    return {name: key for key in OPTIONS for name in environment_names(key)}
+    keys = {**{key: key for key in OPTIONS}, **SECOND_NAMES}
+    return {name: key for written, key in keys.items() for name in environment_names(written)}
 
 
 class _Reading:
@@ -100,6 +101,9 @@ class _Reading:
         except ConfigError as error:
             self.problems.append(f"{path}: {error}")
             return
+        for second, key in SECOND_NAMES.items():
+            if second in entries and key in entries:
+                self.problems.append(f"{path}:{entries[second].line}: {second} is {key}, which is set there too")
         for key, entry in entries.items():
             self._take(key, entry.value, f"{path}:{entry.line}", path.resolve().parent)
         if any(is_secret(key) for key in entries) and path.stat().st_mode & 0o077:
@@ -147,6 +151,7 @@ class _Reading:
         self._take(key, value, origin, Path.cwd(), users_own)
 
     def _take(self, key: str, value: Any, origin: str, directory: Path, users_own: bool = False) -> None:
+        key = SECOND_NAMES.get(key, key)
         if key not in OPTIONS:
             is_users = users_own and may_be_users(key)
             # A user's key may look like one of Storm's: in a topology's `conf` it counts, and so it must here.

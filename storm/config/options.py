@@ -90,7 +90,11 @@ NIMBUS = (
     ),
     Option("nimbus.thrift.threads", Int(1, 1024), 64, "How many calls are served at once."),
     Option(
-        "nimbus.thrift.max_buffer_size", Int(65_536), 16_777_216, "The largest Thrift message that is taken.", "bytes"
+        "nimbus.thrift.max_buffer_size",
+        Int(65_536),
+        16_777_216,
+        "The largest Thrift message that is taken; less than the default counts as the default.",
+        "bytes",
     ),
     Option("nimbus.queue.size", Int(1), 100_000, "How many calls may wait."),
     Option(
@@ -406,3 +410,4 @@ SECTIONS: tuple[tuple[str, tuple[Option, ...]], ...] = (
 )
 
 OPTIONS: dict[str, Option] = {option.key: option for _, options in SECTIONS for option in options}
+SECOND_NAMES = {"storm.scheduler.meta": "supervisor.scheduler.meta"}  # {as some write it: the key that it is}

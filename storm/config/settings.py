@@ -20,7 +20,10 @@ EVERY_ADDRESS = "::"  # of both families, where the host has both
 MASK = "********"
 SECRET_WORDS = re.compile(
     r"(?i)passw(or)?d|passphrase|secret|token|credential|payload|private[._-]?key|api[._-]?key|access[._-]?key|keystore"
+    r"|authorization|(^|[._-])auth$|cookie|(^|[._-])dsn([._-]|$)|(?-i:Dsn)|bearer|headers$"
 )
+# A password may have any character but spaces and commas in it: some libraries ask for no %2F.
+USER_IN_URL = re.compile(r"://([^\s,/?#@:]*:[^\s,]*|[^\s/?#]*)@")
 
 
 class Settings(Mapping[str, Any]):
@@ -60,6 +63,12 @@ class Settings(Mapping[str, Any]):
     def zookeeper_servers(self) -> tuple[str, ...]:
         """`host:port` of each server of the ensemble."""
         return tuple(with_port(server, self["storm.zookeeper.port"]) for server in self["storm.zookeeper.servers"])
+
+    @property
+    def zookeeper_auth(self) -> tuple[str, str] | None:
+        """Scheme and credentials; None: ZooKeeper asks for none."""
+        scheme, payload = self["storm.zookeeper.auth.scheme"], self["storm.zookeeper.auth.payload"]
+        return (scheme, payload) if scheme and payload else None
 
     @property
     def bind_host(self) -> str:
@@ -130,7 +139,7 @@ def is_secret(key: str) -> bool:
 
 
 def redacted(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """`conf` for people and logs: secrets, also those in mappings and lists within it, are masked."""
+    """`conf` for people and logs: masked are secrets, also in mappings and lists within it, and users in URLs."""
     return {key: _masked(key, value) for key, value in conf.items()}
 
 
@@ -141,7 +150,7 @@ def _masked(key: object, value: Any) -> Any:
         return {name: _masked(name, item) for name, item in value.items()}
     if isinstance(value, list):
         return [_masked("", item) for item in value]
-    return value
+    return USER_IN_URL.sub(f"://{MASK}@", value) if isinstance(value, str) else value
 
 
 def every_address() -> str:

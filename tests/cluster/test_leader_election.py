@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,13 @@ class TestOnMemory(LeaderElectionContract):
     @pytest.fixture
     def expire(self, tree: MemoryTree) -> Callable[[MemoryStorage], None]:
         return tree.expire
+
+
+def test_who_does_not_lead_says_which_nimbus_it_is() -> None:
+    for host, shown in (("nimbus-1", "nimbus-1:6627"), ("::1", r"\[::1\]:6627")):
+        election = elect(MemoryTree().session(), replace(nimbus(1), host=host))
+        with pytest.raises(NotLeaderError, match=rf"The Nimbus at {shown} does not lead now"):
+            election.fence()
 
 
 def test_leadership_ends_at_once_when_the_connection_is_unsure_and_returns_with_it() -> None:

@@ -47,6 +47,22 @@ def test_unknown_keys_and_wrong_types_are_all_named_with_their_lines(storm_yaml:
     ]
 
 
+def test_a_key_may_have_a_second_name(storm_yaml: Path) -> None:
+    storm_yaml.write_text("storm.scheduler.meta: {tags: gpu}\n")
+    for settings, origin in (
+        (load_settings(storm_yaml, (), {}), f"{storm_yaml}:1"),
+        (load_settings(None, ("storm.scheduler.meta={tags: gpu}",), {}), "-c storm.scheduler.meta"),
+        (load_settings(None, (), {"STORM_SCHEDULER_META": "{tags: gpu}"}), "environment STORM_SCHEDULER_META"),
+    ):
+        assert settings["supervisor.scheduler.meta"] == {"tags": "gpu"}
+        assert settings.origin("supervisor.scheduler.meta") == origin
+        assert "storm.scheduler.meta" not in settings
+    storm_yaml.write_text("supervisor.scheduler.meta: {}\nstorm.scheduler.meta: {tags: gpu}\n")
+    assert refusal(storm_yaml) == (
+        f"{storm_yaml}:2: storm.scheduler.meta is supervisor.scheduler.meta, which is set there too"
+    )
+
+
 def test_a_storm_yaml_of_storm_loads_with_warnings(storm_yaml: Path, caplog: pytest.LogCaptureFixture) -> None:
     storm_yaml.write_text('worker.childopts: "-Xmx768m"\nstorm.zookeeper.servers:\n    - "zk1"\n')
     settings = load_settings(storm_yaml, (), {})

@@ -73,17 +73,44 @@ def test_servers_of_zookeeper_have_their_ports() -> None:
     assert settings.zookeeper_servers == ("a:2180", "b:2182", "[::1]:2180", "[fd00::2]:2183")
 
 
+def test_zookeeper_is_given_credentials_where_they_are_whole() -> None:
+    scheme, payload = {"storm.zookeeper.auth.scheme": "digest"}, {"storm.zookeeper.auth.payload": "u:p"}
+    assert Settings.of({**scheme, **payload}).zookeeper_auth == ("digest", "u:p")
+    assert [Settings.of(some).zookeeper_auth for some in ({}, scheme, payload)] == [None, None, None]
+
+
 def test_secrets_are_masked_wherever_they_are() -> None:
     conf = {
         "storm.zookeeper.auth.payload": "storm:canary",
         "my.sink": {"user": "me", "Password": "canary", "hosts": [{"api_key": "canary"}]},
         "aws.secret.access.key": "canary",
+        "topology.metrics.consumer.register": [
+            {"class": "http", "argument": {"url": "https://canary@host/a@b", "headers": {"X-Mine": "canary"}}}
+        ],
+        "my.urls": ["postgresql+x://canary@host/db", "the queue is amqp://me:can@ary@host:5672, in short"],
+        "my.databases": ["postgres://u:canary/can?ary#@h/db", "a://h:1/x,postgres://u:can@ary/canary@h, me@home"],
+        "my.request": {"Authorization": "Bearer canary", "Set-Cookie": "canary", "bearer": "canary"},
+        "my.auth": ["me", "canary"],
+        "SENTRY_DSN": "canary",
+        "my.sentryDsn": "canary",
+        "dsn.of.sentry": "canary",
+        "my.wordsNum": 3,
+        "fieldsName": "colours",
+        "storm.zookeeper.auth.scheme": "digest",
+        "my.author": "me@host: see https://host/~me@home",
         "topology.workers": 2,
         "my.token": None,
     }
     shown = redacted(conf)
     assert "canary" not in repr(shown)
     assert shown["my.sink"]["user"] == "me"
+    [consumer] = shown["topology.metrics.consumer.register"]
+    assert consumer["argument"] == {"url": f"https://{MASK}@host/a@b", "headers": MASK}
+    assert shown["my.urls"][1] == f"the queue is amqp://{MASK}@host:5672, in short"
+    assert shown["my.databases"] == [f"postgres://{MASK}@h/db", f"a://h:1/x,postgres://{MASK}@h, me@home"]
+    assert (shown["my.wordsNum"], shown["fieldsName"]) == (3, "colours")
+    assert shown["storm.zookeeper.auth.scheme"] == "digest"
+    assert shown["my.author"] == conf["my.author"]
     assert shown["topology.workers"] == 2
     assert shown["my.token"] is None
     assert shown["aws.secret.access.key"] == MASK
