@@ -7,8 +7,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,12 +24,12 @@ from storm.supervisor.environment_build import built_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from supervisor_site import SupervisorSite
 
 TOPOLOGY, OTHER = "words-1-1700000000", "fine-2-1700000000"
 DISK_BYTES = 1 << 20
+UNRESOLVED = "name..with..empty.labels"
 
 
 def run_topology(site: SupervisorSite, conf: dict[str, object], ports: list[int]) -> None:
@@ -246,14 +248,50 @@ def test_a_full_disk_ends_nobody_and_what_it_hindered_goes_on_when_there_is_room
     assert "Traceback" not in site.log.read_text()
 
 
+def with_wheel(site: SupervisorSite, body: str = "") -> bytes:
+    """A package of a topology that needs `broad`, of which the wheel travels."""
+    wheel = make_wheel(site.directory / "wheels", "broad", body=body)
+    requirements = PackedRequirements(("broad==1.0",), {wheel.name: wheel})
+    return build_package({}, site.directory / "package.zip", requirements).path.read_bytes()
+
+
+def test_a_build_that_hangs_keeps_no_other_slot_waiting(
+    site: SupervisorSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    begun, go, bell = (tmp_path / name for name in ("begun", "go", "bell"))
+    os.mkfifo(bell)
+    slow = tmp_path / "bin" / "uv"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\n[ -e {go} ] || {{ touch {begun}; read line <{bell}; }}\nexec {uv} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    site.start()
+    site.assign(TOPOLOGY, site.ports[:1], hashes=site.put_topology(TOPOLOGY, {}, with_wheel(site)))
+    wait_until(begun.exists, "its environment is being built", site)
+    run_beside(site)
+    assert site.workers().keys() == {site.ports[1]}
+    go.touch()
+    bell.write_text("go on\n")
+    wait_until(lambda: site.beating() == set(site.ports), "both run once it is built", site)
+
+
+def test_a_name_that_does_not_resolve_is_told_at_once(site: SupervisorSite) -> None:
+    """Its port is another one's, so that it ends before it listens."""
+    names = {"storm_security_insecure": True, "storm_local_hostname": UNRESOLVED}
+    process = site.spawn(**names, supervisor_thrift_port=site.nimbus.server.port)
+    assert process.wait(30) == 1
+    assert f"{UNRESOLVED}, by which others are to reach this supervisor, does not resolve here" in site.log.read_text()
+
+
 def test_an_environment_that_the_disk_cannot_hold_is_built_when_there_is_room_and_leaves_nothing_else(
     site: SupervisorSite, small_disk: Path
 ) -> None:
+    """And it goes when no topology has needed it for a while."""
     port = site.ports[0]
-    wheel = make_wheel(site.directory / "wheels", "broad", body="#" * (2 * DISK_BYTES))
-    requirements = PackedRequirements(("broad==1.0",), {wheel.name: wheel})
-    package = build_package({}, site.directory / "package.zip", requirements).path.read_bytes()
+    package = with_wheel(site, "#" * (2 * DISK_BYTES))
     assert len(package) < DISK_BYTES / 4, "it is unpacked where there is no room for it"
+    site.settings["supervisor.environments.keep.secs"] = 1
     site.start()
     site.assign(TOPOLOGY, [port], hashes=site.put_topology(TOPOLOGY, {}, package))
 
@@ -270,6 +308,10 @@ def test_an_environment_that_the_disk_cannot_hold_is_built_when_there_is_room_an
     [built] = environments.iterdir()
     assert built_for(built) == python_version()
     assert len(list(built.rglob("broad.py"))) == 1
+    site.nimbus.blobs.clear()
+    site.state.remove_assignment(TOPOLOGY)
+    wait_until(lambda: not list(environments.iterdir()), "nobody needs it any more", site)
+    assert "no topology here has used it for 1 s" in site.log.read_text()
     assert "Traceback" not in site.log.read_text()
 
 

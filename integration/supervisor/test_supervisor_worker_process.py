@@ -18,7 +18,9 @@ from workers_contract import ASSIGNMENT, PORT, WorkersContract
 from storm.errors import WorkerStartError
 from storm.supervisor import process_table
 from storm.supervisor.options import SupervisorOptions
-from storm.supervisor.worker_process import WorkerProcesses, exit_text
+from storm.supervisor.wakeup import Wakeup
+from storm.supervisor.worker_launch import launched_with
+from storm.supervisor.worker_process import Surroundings, WorkerProcesses, exit_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +106,14 @@ def test_a_worker_is_a_session_of_its_own_with_its_output_in_its_log(machine: Pr
     assert machine.workers.resident_bytes(worker) > 1 << 20
 
 
+def test_a_worker_is_told_how_often_those_before_it_died(machine: ProcessMachine) -> None:
+    surroundings = Surroundings(deaths_of={PORT: 2}.__getitem__)
+    workers = WorkerProcesses(machine.options, {}, lambda: str(uuid.uuid4()), machine.command, surroundings)
+    machine.made.append(workers)
+    workers.launch(PORT, ASSIGNMENT)
+    assert launched_with(machine.options.workers_dir, "deaths") == [2]
+
+
 def test_a_process_with_the_same_arguments_elsewhere_is_not_adopted_and_not_killed(machine: ProcessMachine) -> None:
     worker = machine.workers.launch(PORT, ASSIGNMENT)
     foreign = "/elsewhere/workers/" + worker.worker_id + "/launch.json"
@@ -166,9 +176,12 @@ def test_a_command_that_is_not_there_is_said_and_leaves_nothing(machine: Process
     assert list(machine.options.workers_dir.iterdir()) == []
 
 
-def test_wake_ends_a_wait(machine: ProcessMachine) -> None:
-    machine.workers.wake()
-    machine.workers.wait(None)
+def test_a_wakeup_ends_a_wait(machine: ProcessMachine) -> None:
+    wakeup = Wakeup()
+    workers = WorkerProcesses(machine.options, {}, lambda: "none", wakeup=wakeup)
+    machine.made.append(workers)
+    wakeup.wake()
+    workers.wait(None)
 
 
 @pytest.mark.parametrize(

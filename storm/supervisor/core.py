@@ -11,11 +11,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import (
     BUILDING_ENVIRONMENT,
     ErrorInfo,
+    Recording,
     SlotFailure,
     SupervisorInfo,
     TopologyStatus,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import TopologyId
+    from storm.supervisor.local_state import DurableMap
     from storm.supervisor.log_viewer import LogViewer
     from storm.supervisor.options import SupervisorOptions
 
@@ -59,32 +61,34 @@ FAILURES_SHOWN_MAX = 100  # slots in a record, each with the end of its log: a r
 FAILURE_CHARS_MAX = 1_000  # of a reason, and of the last lines; the whole is among the errors of the topology
 
 
-class DurableMap(Protocol):
-    """What survives the process: `local_state.LocalState`, or a model of it."""
-
-    def get(self, name: str) -> Any:
-        """The value of `name`; None where there is none."""
-
-    def put(self, name: str, value: Any) -> None:
-        """Keep a JSON value."""
+def _nothing() -> None:
+    pass
 
 
-class BlobContents(Protocol):
-    """What is to be looked up of blobs, and told. Any thread may call."""
+def _unknown(topology_id: TopologyId) -> bool:
+    raise NimbusUnreachableError("this supervisor was not told of any")
 
-    def keys(self) -> frozenset[str]:
-        """The keys of the blobs that somebody here waits for or uses."""
 
-    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
-        """{key: the SHA-256 of what it has now; empty: there is no such blob}; what is to be remembered of that."""
+class Shell(NamedTuple):
+    """What a core is run by; by default, by nobody who waits.
+
+    `wake_slots` and `wake_coordination` are called when that half has work; they must only wake it. `watch` is called
+    when what was read of the cluster's state has changed; None: nobody needs to know. `has_code` says whether a Nimbus
+    has a topology's code, and raises StormError where it cannot be asked. `log_viewer`: None, where nobody has said.
+    `recordings` tells of profiles that are being recorded of these workers, {port: worker}.
+    """
+
+    wake_slots: Callable[[], None] = _nothing
+    wake_coordination: Callable[[], None] = _nothing
+    watch: Watch | None = None
+    has_code: Callable[[TopologyId], bool] = _unknown
+    log_viewer: LogViewer | None = None
+    recordings: Callable[[Mapping[int, WorkerHandle]], tuple[Recording, ...]] = lambda running: ()
 
 
 class SupervisorCore:
-    """One supervisor. `options.node_id` names it; `thrift_port` is where its workers and Nimbus reach it.
-
-    `on_wanted` and `on_failure` are called when the other half has work; they must only wake it. `has_code` says
-    whether a Nimbus has a topology's code, and raises StormError where it cannot be asked. `blob_contents` is
-    told which content each blob has that it asks for; None: nobody asks. `log_viewer`: None, where nobody has said.
+    """One supervisor, of these parts; it chooses nothing by itself. `thrift_port` is where its workers and Nimbus reach
+    it.
     """
 
     def __init__(
@@ -95,8 +99,14 @@ class SupervisorCore:
         blobs: Blobs,
         workers: Workers,
         local_state: DurableMap,
+        shell: Shell = Shell(),  # noqa: B008  it has no state
     ) -> None:
+        """`options.node_id` must name it."""
+        if not options.node_id:
+            raise ValueError("options.node_id is empty: a supervisor needs its id")
         self._options = options
+        self._shell = shell
+        self._blobs = blobs
         self._clock = clock
         self._cluster_state: StormClusterState | None = None
         self._local_state = local_state
@@ -104,14 +114,7 @@ class SupervisorCore:
         self.beats = WorkerBeats()
         self._failures: deque[Failure] = deque(maxlen=FAILURES_MAX)
         self.slots = SlotRunner(options.slot_ports, options.limits, workers, blobs, self.beats, self._note_failure)
-        self.on_wanted: Callable[[], None] = _nothing
-        self.on_failure: Callable[[], None] = _nothing
-        self.has_code: Callable[[TopologyId], bool] = _unknown
-        self.blob_contents: BlobContents | None = None
-        self.log_viewer: LogViewer | None = None
         self._turns: frozenset[TopologyId] = frozenset()
-        self.slots.has_turn = lambda topology_id: topology_id in self._turns
-        self.watch: Watch | None = None
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
         self._wanted: dict[int, LocalAssignment] = {}
@@ -123,6 +126,11 @@ class SupervisorCore:
         self._vanished: set[TopologyId] = set()
         self._illness = self._heeded_illness = ""
 
+    @property
+    def log_viewer(self) -> LogViewer | None:
+        """The one beside it; None, where nobody has said."""
+        return self._shell.log_viewer
+
     def attach(self, cluster_state: StormClusterState) -> None:
         """The cluster's state is reachable: `coordinate` may be called from now on."""
         self._cluster_state = cluster_state
@@ -130,9 +138,8 @@ class SupervisorCore:
     def adopt(self) -> list[WorkerHandle]:
         """Take over the workers that a former run left; call it first, before anybody can beat."""
         adopted = self.slots.adopt(self._clock.now(), self._local_state.get("back-offs"))
-        if self.blob_contents is not None:
-            remembered = self._local_state.get("blobs")
-            self.blob_contents.learn(remembered if isinstance(remembered, dict) else {})
+        remembered = self._local_state.get("blobs")
+        self._blobs.learn(remembered if isinstance(remembered, dict) else {})
         self._wanted = {handle.port: handle.assignment for handle in adopted}
         return adopted
 
@@ -150,7 +157,10 @@ class SupervisorCore:
         if self._slots_due is not None and now > self._slots_due + PAUSE_SECS:
             log.warning("the supervisor stood still for %.0f s: its workers are given time", now - self._slots_due)
             self.beats.pardon(now)
-        self._slots_due = self.slots.step(now)
+        restarting = self.slots.restarting
+        self._slots_due = self.slots.step(now, self._turns)
+        if self.slots.restarting != restarting:
+            self._shell.wake_coordination()
         self._local_state.put("back-offs", self.slots.back_offs())
         return self._slots_due
 
@@ -298,6 +308,7 @@ class SupervisorCore:
             unheard=tuple(self._unheard()),
             logviewer_port=None if self.log_viewer is None else self.log_viewer.port,
             daemon_logs=() if self.log_viewer is None else tuple(self.log_viewer.daemon_logs(options.log_dir)),
+            recordings=self._shell.recordings(self.slots.running()),
         )
 
     def _unheard(self) -> Iterator[UnheardWorker]:
@@ -329,6 +340,7 @@ class SupervisorCore:
                 last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],
                 wall_secs=wall_secs - round(now - failure.at),
                 retry_wall_secs=wall_secs + round(max(0.0, slot.due_at - now)) if backs_off else None,
+                lacks_environment=failure.lacks_environment,
             )
 
     def _sync_if_due(self, cluster_state: StormClusterState, now: float) -> None:
@@ -338,8 +350,8 @@ class SupervisorCore:
         self._sync_at = now + self._options.sync_secs
         read: dict[TopologyId, Assignment] = {}
         unreadable: set[TopologyId] = set()
-        for topology_id in cluster_state.assignment_ids(self.watch):
-            assignment = cluster_state.assignment(topology_id, self.watch)
+        for topology_id in cluster_state.assignment_ids(self._shell.watch):
+            assignment = cluster_state.assignment(topology_id, self._shell.watch)
             if assignment is None:
                 unreadable.add(topology_id)
             else:
@@ -362,13 +374,14 @@ class SupervisorCore:
         self._local_state.put("assignments", {str(port): to_plain(each) for port, each in wanted.items()})
 
     def _look_up_blobs(self, cluster_state: StormClusterState) -> None:
-        if self.blob_contents is None:
+        keys = self._blobs.keys()
+        if not keys and not self._local_state.get("blobs"):
             return
         found = {}
-        for key in sorted(self.blob_contents.keys()):
-            blob = cluster_state.user_blob(key, self.watch)
+        for key in sorted(keys):
+            blob = cluster_state.user_blob(key, self._shell.watch)
             found[key] = "" if blob is None else blob.sha256
-        self._local_state.put("blobs", self.blob_contents.learn(found))
+        self._local_state.put("blobs", self._blobs.learn(found))
 
     def _take_turns(self, cluster_state: StormClusterState) -> None:
         """Have the turn of topologies whose workers here are to be started again, and give it when they run.
@@ -379,7 +392,7 @@ class SupervisorCore:
         wanted, held = self.slots.restarting, set()
         me = self._options.incarnation or self._options.node_id
         for topology_id in sorted(wanted | self._turns):
-            holder = cluster_state.restart_turn(topology_id, self.watch)
+            holder = cluster_state.restart_turn(topology_id, self._shell.watch)
             if topology_id not in wanted:
                 if holder == me:
                     cluster_state.give_restart_turn(topology_id)
@@ -391,7 +404,7 @@ class SupervisorCore:
         is_news = not turns <= self._turns
         self._turns = turns
         if is_news:
-            self.on_wanted()
+            self._shell.wake_slots()
 
     def _not_over(self, cluster_state: StormClusterState, vanished: set[TopologyId]) -> set[TopologyId]:
         """Those of the topologies without an assignment whose end nobody has decided: ZooKeeper may have lost its data.
@@ -408,7 +421,7 @@ class SupervisorCore:
                     kept[topology_id] = "it was not killed"
                 continue
             try:
-                if self.has_code(topology_id):
+                if self._shell.has_code(topology_id):
                     kept[topology_id] = "Nimbus still has its code"
             except StormError as error:
                 kept[topology_id] = f"Nimbus cannot be asked: {error}"
@@ -427,13 +440,13 @@ class SupervisorCore:
         self._is_wanted_known = True
         self._tell_slots()
         if is_news:
-            self.on_wanted()
+            self._shell.wake_slots()
 
     def _heed_illness(self) -> None:
         if self._illness != self._heeded_illness:
             self._heeded_illness = self._illness
             self._tell_slots()
-            self.on_wanted()
+            self._shell.wake_slots()
 
     def _tell_slots(self) -> None:
         """An ill host runs nothing, and remembers what it should."""
@@ -443,7 +456,10 @@ class SupervisorCore:
         while self._failures:
             failure = self._failures[0]
             ending = failure.ending[:FAILURE_CHARS_MAX]
-            error = ErrorInfo(failure.text, self._clock.wall_secs(), self._options.host, failure.port, ending)
+            error = ErrorInfo(
+                failure.text, self._clock.wall_secs(), self._options.host, failure.port, ending,
+                failure.lacks_environment,
+            )  # fmt: skip
             cluster_state.report_error(failure.topology_id, SYSTEM_COMPONENT, error)
             if self._failures and self._failures[0] is failure:
                 self._failures.popleft()
@@ -474,12 +490,4 @@ class SupervisorCore:
     def _note_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
         self._register_at = self._clock.now()
-        self.on_failure()
-
-
-def _nothing() -> None:
-    pass
-
-
-def _unknown(topology_id: TopologyId) -> bool:
-    raise NimbusUnreachableError("this supervisor was not told of any")
+        self._shell.wake_coordination()

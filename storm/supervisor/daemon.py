@@ -27,17 +27,18 @@ import storm
 from storm.clock import Clock, SystemClock
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.cluster.zookeeper import ZooKeeperStorage, connect
+from storm.cluster.zookeeper import ZooKeeperStorage, connect_by_settings
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.exposition.daemon_pages import DaemonPages, serve
 from storm.hosts.health import illness, run_scripts
 from storm.hosts.report import host_report, name_problem
 from storm.metrics.families import SUPERVISOR
 from storm.supervisor.capacity import capacity
-from storm.supervisor.core import DurableMap, SupervisorCore
+from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.environment_store import EnvironmentStore
 from storm.supervisor.environments import EnvironmentLimits
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
+from storm.supervisor.linked_blobs import LinkedBlobs
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.measures import SupervisorMeasures
@@ -46,21 +47,21 @@ from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.prepared_code import PreparedCode
 from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
-from storm.supervisor.topology_blobs import TopologyBlobs
+from storm.supervisor.wakeup import Wakeup
 from storm.supervisor.worker_launch import launched_with, worker_command
 from storm.supervisor.worker_logs import LogCap
-from storm.supervisor.worker_process import WorkerProcesses
+from storm.supervisor.worker_process import Surroundings, WorkerProcesses
 from storm.thrift.connection import ServerLimits
 from storm.thrift.server import ThriftServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from storm.cluster.records import BlobReplica
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
     from storm.hosts.health import Stuck
     from storm.supervisor.log_viewer import LogViewer
-    from storm.supervisor.slot_runner import Blobs, Workers
     from storm.supervisor.worker_process import CommandBuilder
 
 log = logging.getLogger(__name__)
@@ -69,24 +70,6 @@ CONNECT_WAIT_SECS = 5.0  # without ZooKeeper for so long, a starting supervisor 
 LOGS_EVERY_SECS = 1.0
 HEALTH_EVERY_SECS = 30.0  # Storm's
 INTERNAL_ERROR = 20
-
-
-def build_supervisor(
-    options: SupervisorOptions,
-    *,
-    clock: Clock,
-    cluster_state: StormClusterState | None,
-    blobs: Blobs,
-    workers: Workers,
-    local_state: DurableMap,
-) -> SupervisorCore:
-    """A supervisor of these parts; it chooses nothing by itself. `options.node_id` must name it."""
-    if not options.node_id:
-        raise ValueError("options.node_id is empty: a supervisor needs its id")
-    core = SupervisorCore(options, clock=clock, blobs=blobs, workers=workers, local_state=local_state)
-    if cluster_state is not None:
-        core.attach(cluster_state)
-    return core
 
 
 def run(settings: Settings, command: CommandBuilder = worker_command, log_viewer: LogViewer | None = None) -> int:
@@ -164,45 +147,41 @@ class SupervisorDaemon:
         self._coordination_due = threading.Event()
         self._beats_due = threading.Event()
         self._stuck_scripts: Stuck = {}
-        for_workers = _for_workers(options, settings)
-        self._workers = WorkerProcesses(options, for_workers, lambda: str(uuid.uuid4()), command)
+        self._wakeup = Wakeup()
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
-        sources = blob_sources(seeds, port, clock, lambda key: self._core.replicas(key))
-        self._localizer = Localizer(options.supervisor_dir, sources, self._workers.wake, options.download_threads)
+        sources = blob_sources(seeds, port, clock, self._replicas)
+        wake = self._wakeup.wake
+        self._localizer = Localizer(options.supervisor_dir, sources, wake, options.download_threads)
         self._environments = EnvironmentStore(
             options.supervisor_dir,
             clock,
-            self._workers.wake,
+            wake,
             EnvironmentLimits(keep_secs=options.environment_keep_secs),
             build_timeout_secs=options.environment_build_secs,
         )
-        code = PreparedCode(self._localizer, self._environments, options.python)
         self._profiler = Profiler(options.workers_dir, clock)
-        self._workers.python_of = code.python
-        self._workers.other_children = lambda: self._environments.children() | self._profiler.children()
-        places = (options.supervisor_dir, options.workers_dir)
-        self._blobs = TopologyBlobs(
-            code, self._localizer.run, places, self._workers.wake, clock, options.blob_keep_secs
-        )
-        self._workers.link_blobs = self._blobs.link
-        local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
-        self._core = build_supervisor(
+        code = PreparedCode(self._localizer, self._environments, options.python)
+        self._blobs = LinkedBlobs(options, code, self._localizer.run, clock, wake=wake, on_keys=self._woken)
+        self._workers = WorkerProcesses(
             options,
-            clock=clock,
-            cluster_state=None,
-            blobs=self._blobs,
-            workers=self._workers,
-            local_state=local_state,
+            _for_workers(options, settings),
+            lambda: str(uuid.uuid4()),
+            command,
+            Surroundings(code.python, self._blobs.link, self._other_children, self._deaths_of),
+            self._wakeup,
         )
-        self._core.log_viewer = log_viewer
-        self._core.on_wanted = self._workers.wake
-        self._core.on_failure = self._coordination_due.set
-        self._core.watch = self._blobs.on_keys = self._woken
-        self._core.blob_contents = self._blobs
-        self._core.slots.wants_restart = self._blobs.wants_restart
-        self._core.slots.own_timeout = self._localizer.own_timeout
-        self._core.slots.on_restarting = self._coordination_due.set
-        self._core.has_code = code_lookup(make_client(seeds, port, clock), self._core.replicas)
+        local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
+        shell = Shell(
+            wake,
+            self._coordination_due.set,
+            self._woken,
+            code_lookup(make_client(seeds, port, clock), self._replicas),
+            log_viewer,
+            self._profiler.recordings,
+        )
+        self._core = SupervisorCore(
+            options, clock=clock, blobs=self._blobs, workers=self._workers, local_state=local_state, shell=shell
+        )
         self._forwarder = HeartbeatForwarder(options.node_id, self._core.beats, make_client(seeds, port, clock))
         self._measures = SupervisorMeasures(self._core, self._forwarder, options, clock)
 
@@ -211,7 +190,7 @@ class SupervisorDaemon:
         self._stopping.set()
         self._coordination_due.set()
         self._beats_due.set()
-        self._workers.wake()
+        self._wakeup.wake()
 
     def run(self) -> int:
         """Serve until `stop`; the exit code.
@@ -223,14 +202,14 @@ class SupervisorDaemon:
         # Adoption comes first: a worker whose beat finds a supervisor that does not know it ends itself.
         adopted = self._core.adopt()
         self._profiler.end_remains()
+        if (problem := name_problem(options.host, "supervisor")) is not None:
+            log.warning("%s", problem)
         server = self._serve()
         self._core.thrift_port = self._workers.supervisor_port = server.port
         log.info(
             "supervisor %s listens on %s:%d, slots %s, %d workers adopted, local directory %s",
             options.node_id, options.bind_host, server.port, list(options.slot_ports), len(adopted), options.local_dir,
         )  # fmt: skip
-        if (problem := name_problem(options.host, "supervisor")) is not None:
-            log.warning("%s", problem)
         threads = [
             self._thread("coordination", self._coordinate),
             self._thread("heartbeats", lambda: self._forward_beats(server)),
@@ -300,18 +279,9 @@ class SupervisorDaemon:
 
         Raises NoPermissionError.
         """
-        settings = self._settings
-        scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         while not self._stopping.is_set():
             try:
-                return connect(
-                    settings.zookeeper_servers,
-                    settings["storm.zookeeper.root"],
-                    settings["storm.zookeeper.session.timeout"],
-                    auth=(scheme, payload) if scheme and payload else None,
-                    wait_secs=CONNECT_WAIT_SECS,
-                    stopped=self._stopping.is_set,
-                )
+                return connect_by_settings(self._settings, wait_secs=CONNECT_WAIT_SECS, stopped=self._stopping.is_set)
             except NoPermissionError:
                 raise
             except CoordinationError as error:
@@ -371,8 +341,18 @@ class SupervisorDaemon:
 
     def _worker_started(self) -> None:
         """A worker's first beat: its slot runs from now on, and somebody who submitted waits to hear so from Nimbus."""
-        self._workers.wake()
+        self._wakeup.wake()
         self._beats_due.set()
+
+    def _replicas(self, key: str) -> list[BlobReplica]:
+        return self._core.replicas(key)
+
+    def _other_children(self) -> set[int]:
+        return self._environments.children() | self._profiler.children()
+
+    def _deaths_of(self, port: int) -> int:
+        slot = self._core.slots.slots().get(port)
+        return 0 if slot is None else slot.worker_deaths
 
     def _woken(self) -> None:
         self._core.wake()

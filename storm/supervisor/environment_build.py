@@ -280,11 +280,14 @@ def build_environment(
     `tmp_dir` is removed with that, also where they are killed.
 
     Settings of pip and uv on this host hold (indexes, proxies, caches), but where wheels travel: then only these count.
+    Where none says where their caches are, these are the supervisor's own, which it may empty, and not its user's.
     """
     others = ("PYTHON", "STORM_", "VIRTUAL_ENV", "PIP_", "UV_") if is_offline else ("PYTHON", "STORM_", "VIRTUAL_ENV")
     kept = {name: value for name, value in environ.items() if not name.startswith(others)}
     if is_offline:
         kept |= {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}
+    # Of all that names their caches this comes last, after variables of their own and what their files say.
+    kept.setdefault("XDG_CACHE_HOME", str(cache_dir(directory)))
     return kept | {
         BUILD_VARIABLE: str(directory),
         "TMPDIR": str(tmp_dir),
@@ -292,6 +295,11 @@ def build_environment(
         "PIP_NO_INPUT": "1",
         "NO_COLOR": "1",
     }
+
+
+def cache_dir(environments_dir: Path) -> Path:
+    """On their file system, so that uv can link what is in it."""
+    return environments_dir.with_name(f"{environments_dir.name}-cache")
 
 
 def headline(lines: list[str]) -> str:

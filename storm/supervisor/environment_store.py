@@ -1,6 +1,7 @@
 """The virtual environments of a supervisor's topologies: built, shared, removed when no topology uses them.
 
     <supervisor dir>/environments/<key>.<of Storm>/   an environment; without storm-environment.json it is not whole
+    <supervisor dir>/environments-cache/              what pip and uv keep for the next builds; emptied for want of room
     <supervisor dir>/tmp/                             what is being removed; wiped at each start
 
 What Storm itself requires bounds what is in one, and so has its part in the name: after an upgrade another one is built
@@ -20,12 +21,14 @@ import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from storm.host_paths import tmp_dir
 from storm.supervisor import process_table
 from storm.supervisor.environment_build import (
     BUILD_VARIABLE,
     EnvironmentBuild,
     HostPython,
     built_for,
+    cache_dir,
     host_python,
     write_host_path,
 )
@@ -64,7 +67,7 @@ class EnvironmentStore:
         build_timeout_secs: float = BUILD_TIMEOUT_SECS,
     ) -> None:
         self._directory = supervisor_dir / "environments"
-        self._tmp_dir = supervisor_dir / "tmp"
+        self._tmp_dir = tmp_dir(supervisor_dir)
         self._clock = clock
         self._wake = wake
         self._limits = limits or EnvironmentLimits()
@@ -107,10 +110,11 @@ class EnvironmentStore:
         with self._changed:
             former = (name for name in self._former if name.partition(".")[0] in keys)
             names = {*map(self._name, keys), *former}
-            self._environments.use(names, self._clock.now())
+            now = self._clock.now()
+            self._environments.use(names, now)
             kept = names.union(self._builds)
             self._sources = {name: source for name, source in self._sources.items() if name in kept}
-            if self._environments.due() is not None:
+            if self._environments.due(now) is not None:
                 self._work_is_there()
 
     def python(self, key: str) -> Path:
@@ -169,10 +173,10 @@ class EnvironmentStore:
                 now = self._clock.now()
                 command = self._environments.next(now)
                 if command is None:
-                    due = self._environments.due()
+                    due = self._environments.due(now)
                     self._changed.wait(None if due is None else max(0.0, due - now))
                     continue
-                doomed = self._aside(command.key) if isinstance(command, Remove) else None
+                doomed = self._removed(command.key) if isinstance(command, Remove) else None
                 build = self._begin(command) if isinstance(command, Build) else None
             if doomed is not None:
                 shutil.rmtree(doomed, ignore_errors=True)
@@ -198,19 +202,34 @@ class EnvironmentStore:
             log.info("environment %s is built, in %.1f s", name, took)
         else:
             log.warning("environment %s was not built: %s\n%s", name, failure.reason, failure.last_lines)
+            if failure.no_room:
+                self._empty_cache()
         with self._changed:
             del self._builds[name]
             self._environments.ended(name, failure, self._clock.now())
             self._changed.notify_all()
         self._wake()
 
-    def _aside(self, name: str) -> Path | None:
-        """Move an environment into tmp/, which is one rename; where to."""
-        aside = self._tmp_dir / f"{name}.{next(self._numbers)}.environment"
+    def _removed(self, name: str) -> Path | None:
+        """Move an environment into tmp/; where to."""
         log.info("environment %s is removed: no topology here has used it for %g s", name, self._limits.keep_secs)
+        return self._aside(self._directory / name)
+
+    def _empty_cache(self) -> None:
+        """Of pip and uv, unless another build may be reading it. Where this host names one of its own, that is left."""
+        cache = cache_dir(self._directory)
+        with self._changed:
+            doomed = self._aside(cache) if cache.exists() and len(self._builds) == 1 else None
+        if doomed is not None:
+            log.info("%s is emptied, since there was no room", cache)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _aside(self, path: Path) -> Path | None:
+        """Move it into tmp/, which is one rename; where to."""
+        aside = self._tmp_dir / f"{path.name}.{next(self._numbers)}.environment"
         try:
-            os.replace(self._directory / name, aside)
+            os.replace(path, aside)
         except OSError as error:
-            log.error("environment %s cannot be removed: %s", name, error)
+            log.error("%s cannot be removed: %s", path, error)
             return None
         return aside

@@ -4,6 +4,9 @@
        ▲            │ failed
        └── FAILED ◄─┘ wanted again, after a back-off
 
+Where a disk was full, room is made, and the first failures lead back to WAITING: who waits is told of it only if that
+did not help.
+
 An environment is named by the key of what is in it (`EnvironmentSpec.key`), so topologies that need the same share one.
 Nothing here builds, removes or reads a clock: `next` says what to do, whoever does it tells how it `ended`.
 """
@@ -17,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-ALWAYS = float("-inf")
+ALWAYS, NEVER = float("-inf"), float("inf")
+NO_ROOM_TRIES = 3  # until it is a failure that people are told of
 
 
 class EnvironmentState(Enum):
@@ -136,7 +140,9 @@ class Environments:
                 return Remove(key)
         building = sum(known.state is EnvironmentState.BUILDING for known in self._all.values())
         waiting = [
-            (known.entered_at, key) for key, known in self._all.items() if known.state is EnvironmentState.WAITING
+            (known.entered_at, key)
+            for key, known in self._all.items()
+            if known.state is EnvironmentState.WAITING and known.retry_at <= now
         ]
         if not waiting or building >= self._limits.builds_max:
             return None
@@ -155,18 +161,23 @@ class Environments:
         else:
             failures = known.failures + 1
             wait_secs = min(self._limits.back_off_max_secs, 2.0 ** min(failures - 1, 30))
-            self._all[key] = Environment(
-                EnvironmentState.FAILED, now, failures, failure.reason, failure.last_lines, now + wait_secs
-            )
+            is_told = not failure.no_room or failures >= NO_ROOM_TRIES
+            state = EnvironmentState.FAILED if is_told else EnvironmentState.WAITING
+            self._all[key] = Environment(state, now, failures, failure.reason, failure.last_lines, now + wait_secs)
         if failure.no_room:
             for other, each in self._all.items():
                 if each.unused_since is not None:
                     self._all[other] = replace(each, unused_since=ALWAYS)
 
-    def due(self) -> float | None:
-        """When the next unused one is to be removed; None: none is unused."""
-        ready = [known for known in self._all.values() if known.state is EnvironmentState.READY]
-        return min((self._collect_at(known) for known in ready if known.unused_since is not None), default=None)
+    def due(self, now: float) -> float | None:
+        """When `next` has something to do though nothing happens: the next unused one is to be removed, or one that had
+        no room is tried again. None: never.
+        """
+        known = self._all.values()
+        removed = [self._collect_at(each) for each in known if each.state is EnvironmentState.READY]
+        tried = [each.retry_at for each in known if each.state is EnvironmentState.WAITING and each.retry_at > now]
+        at = min([*removed, *tried], default=NEVER)
+        return None if at == NEVER else at
 
     def _collect_at(self, known: Environment) -> float:
-        return float("inf") if known.unused_since is None else known.unused_since + self._limits.keep_secs
+        return NEVER if known.unused_since is None else known.unused_since + self._limits.keep_secs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storm.errors import AlreadyRunningError, StormError
+from storm.file_lock import lock_file, owner
 from storm.supervisor.local_state import write_atomically
 from storm.supervisor.worker_launch import launched_with
 
@@ -37,25 +37,18 @@ def lock_directory(directory: Path) -> int:
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "supervisor.lock"
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    if (uid := os.fstat(lock).st_uid) != os.geteuid():
-        os.close(lock)
+    uid = path.stat().st_uid if path.exists() else os.geteuid()
+    if uid != os.geteuid():  # first: root could lock it, and would write itself down as its owner
         raise StormError(
             f"{directory} belongs to the supervisor of user {_user_name(uid)}, and this is user "
             f"{_user_name(os.geteuid())}: run this as that user (sudo -u {_user_name(uid)} ...)"
         )
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 32).decode("ascii", "replace").strip() or "unknown"
-        os.close(lock)
+    lock = lock_file(path)
+    if lock is None:
         raise AlreadyRunningError(
-            f"A supervisor is already running in {directory}, pid {owner}. Stop it, or give this one another "
+            f"A supervisor is already running in {directory}, pid {owner(path)}. Stop it, or give this one another "
             "storm.local.dir."
-        ) from None
-    with contextlib.suppress(OSError):  # the lock holds without it, also on a full disk
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        )
     return lock
 
 

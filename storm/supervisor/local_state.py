@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATE_MAX_BYTES = 16 << 20  # a larger file is not ours
+
+
+class DurableMap(Protocol):
+    """What survives the process: `LocalState`, or a model of it."""
+
+    def get(self, name: str) -> Any:
+        """The value of `name`; None where there is none."""
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a JSON value."""
 
 
 class LocalState:

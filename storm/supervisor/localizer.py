@@ -15,7 +15,6 @@ import itertools
 import json
 import logging
 import os
-import re
 import shutil
 import threading
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from storm.errors import PackageError, StormError
+from storm.host_paths import CONF, PACKAGE, TOPOLOGY, code_dir, is_topology_id, tmp_dir, topologies_dir
 from storm.supervisor.blob_download import download_verified
 from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.package_extraction import extract
@@ -40,13 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOB_MAX_BYTES = 1 << 30
-FILES = ("stormcode.ser", "stormconf.ser", "stormjar.jar")
-_REQUIRED = frozenset(FILES[:2])
-_CONF = "stormconf.ser"
-_PACKAGE = "stormjar.jar"
-_CODE = "code"
+_REQUIRED = frozenset({TOPOLOGY, CONF})
 _MANIFEST = "blobs.json"
-_TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
 
 Hashes = dict[str, str]  # {file name: sha256 in hex}
 
@@ -75,8 +70,8 @@ class Localizer:
         threads_max: int = 5,
     ) -> None:
         """Raises OSError if the directory cannot be made or written."""
-        self._dist_dir = supervisor_dir / "stormdist"
-        self._tmp_dir = supervisor_dir / "tmp"
+        self._dist_dir = topologies_dir(supervisor_dir)
+        self._tmp_dir = tmp_dir(supervisor_dir)
         self._wake = wake
         self._threads = _Threads(open_sources, threads_max)
         self._other_threads = _Threads(open_sources, threads_max)
@@ -118,12 +113,12 @@ class Localizer:
 
     def code_dir(self, topology_id: TopologyId) -> Path:
         """Where a topology's package is unpacked."""
-        return self._dist_dir / topology_id / _CODE
+        return code_dir(self._dist_dir / topology_id)
 
     def own_timeout(self, topology_id: TopologyId) -> int | None:
         """How many seconds a topology, whose code is here, lets its workers be silent; None: its conf does not say."""
         try:
-            found = read_conf(self._dist_dir / topology_id / _CONF).get("topology.worker.timeout.secs")
+            found = read_conf(self._dist_dir / topology_id / CONF).get("topology.worker.timeout.secs")
         except (OSError, ValueError, AttributeError):  # its next worker does not start, and tells why
             return None
         return found if isinstance(found, int) else None
@@ -172,10 +167,10 @@ class Localizer:
         made.mkdir(parents=True)  # also where somebody removed all of the supervisor's directory meanwhile
         for name, sha256 in wanted.hashes.items():
             download_verified(sources, f"{topology_id}-{name}", made / name, sha256, BLOB_MAX_BYTES)
-        if _PACKAGE in wanted.hashes:
-            extract(made / _PACKAGE, made / _CODE)
+        if PACKAGE in wanted.hashes:
+            extract(made / PACKAGE, code_dir(made))
         else:
-            (made / _CODE).mkdir()
+            code_dir(made).mkdir()
         sync_file_system(made)  # what says that it is whole must not outlive it in a power cut
         manifest = {name: [sha256, *_stamp(made / name)] for name, sha256 in wanted.hashes.items()}
         write_atomically(made / _MANIFEST, json.dumps(manifest).encode())
@@ -247,12 +242,12 @@ def _known_hashes(assignment: LocalAssignment) -> Hashes:
     named = {
         blob.key.removeprefix(prefix): blob.sha256 for blob in assignment.blob_hashes if blob.key.startswith(prefix)
     }
-    return {name: named[name] for name in FILES if name in named}
+    return {name: named[name] for name in (TOPOLOGY, CONF, PACKAGE) if name in named}
 
 
 def _file_hashes(assignment: LocalAssignment) -> Hashes:
     """{file: hash} of an assignment. Raises PackageError if it does not say what is needed."""
-    if not _TOPOLOGY_ID.fullmatch(assignment.topology_id):
+    if not is_topology_id(assignment.topology_id):
         raise PackageError(f"{assignment.topology_id[:200]!r} is no topology's id")
     hashes = _known_hashes(assignment)
     missing = sorted(_REQUIRED - hashes.keys())
@@ -273,4 +268,4 @@ def _holds(directory: Path, hashes: Hashes) -> bool:
         wanted = {name: [sha256, *_stamp(directory / name)] for name, sha256 in hashes.items()}
     except (OSError, ValueError):
         return False
-    return bool(manifest == wanted) and (directory / _CODE).is_dir()
+    return bool(manifest == wanted) and code_dir(directory).is_dir()

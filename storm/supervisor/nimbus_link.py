@@ -17,8 +17,11 @@ from storm.errors import (
     StormError,
     ThriftConnectionError,
 )
+from storm.log_repeats import is_logged
 from storm.metrics.series import components_part
+from storm.thrift.binary_protocol import serialize
 from storm.thrift.client import ThriftClient
+from storm.thrift.figures import stats_bytes
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient, blob_chunks, parse_address
 
@@ -37,7 +40,11 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_SECS = 10.0
 LEADER_WAIT_SECS = 2.0  # the next beat asks again; a download is tried again by its slot
-EXECUTORS_MAX = 200  # in one message, unless a worker has more; Nimbus takes the figures of about 1,500 plain bolts
+# Of one message, unless a worker has more. Nimbus takes 16 MB, whatever is set, and 250,000 values: at 5 bytes a value,
+# more than this. What a worker tells in one message it takes as well: supervisors take no longer ones.
+LOT_BYTES_MAX = 1 << 20
+BEAT_BYTES = 500  # what of a beat is always there
+EXECUTOR_BYTES = 15  # of an ExecutorInfo
 _AWAY = (NimbusUnreachableError, NotLeaderError, ThriftConnectionError, CoordinationError)  # another time it may go
 
 
@@ -48,7 +55,7 @@ class Caller(Protocol):
 
 
 class HeartbeatForwarder:
-    """Gives the workers' beats to Nimbus, in as many calls as the figures of their executors need. One thread uses it.
+    """Gives the workers' beats to Nimbus, in as many calls as their figures need. One thread uses it.
 
     `is_taken`: whether Nimbus took the last ones; any thread may read it.
     """
@@ -88,12 +95,11 @@ class HeartbeatForwarder:
         return self.is_taken
 
     def _note_refusal(self, lot: Sequence[WorkerBeat], error: StormError) -> None:
-        """Log it the 1st, 2nd, 4th, 8th... time only: it can happen again every few seconds."""
         self._refusals += 1
-        if self._refusals & (self._refusals - 1) == 0:
+        if is_logged(self._refusals):
             log.warning(
                 "Nimbus refuses the figures of the executors on ports %s, which are not shown; it is told without them"
-                " that they live (%d times so far): %s",
+                " that they live (%d times so far; the limits of a message are in docs/thrift.md): %s",
                 sorted(beat.port for beat in lot), self._refusals, error,
             )  # fmt: skip
 
@@ -169,17 +175,24 @@ def code_lookup(client: Caller, replicas: Replicas) -> Callable[[TopologyId], bo
 
 
 def _lots(beats: Sequence[WorkerBeat]) -> list[list[WorkerBeat]]:
-    """The beats of each message, at least one: EXECUTORS_MAX executors at most, or one worker with more."""
+    """The beats of each message, at least one: LOT_BYTES_MAX at most, or one worker with more."""
     lots: list[list[WorkerBeat]] = [[]]
-    executors = 0
+    size = 0
     for beat in beats:
-        its = len(beat.message.executors)
-        if lots[-1] and executors + its > EXECUTORS_MAX:
+        its = _beat_bytes(beat)
+        if lots[-1] and size + its > LOT_BYTES_MAX:
             lots.append([])
-            executors = 0
+            size = 0
         lots[-1].append(beat)
-        executors += its
+        size += its
     return lots
+
+
+def _beat_bytes(beat: WorkerBeat) -> int:
+    """About how much of a message it takes."""
+    insight = 0 if beat.message.insight is None else len(serialize(beat.message.insight))
+    figures = sum(EXECUTOR_BYTES + stats_bytes(each) for each in (beat.stats or {}).values())
+    return BEAT_BYTES + EXECUTOR_BYTES * len(beat.message.executors) + figures + insight + len(beat.metrics or "")
 
 
 def _to_thrift(node_id: NodeId, beats: Sequence[WorkerBeat]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.exposition.place import Place
+from storm.host_paths import supervisor_dir
 from storm.supervisor.slot import SlotLimits
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class SupervisorOptions:
     @property
     def supervisor_dir(self) -> Path:
         """What the supervisor itself keeps."""
-        return self.local_dir / "supervisor"
+        return supervisor_dir(self.local_dir)
 
     @property
     def workers_dir(self) -> Path:

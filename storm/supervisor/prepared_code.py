@@ -29,6 +29,7 @@ class Code(Protocol):
     def request(self, assignment: LocalAssignment) -> None: ...
     def look(self, assignment: LocalAssignment) -> BlobsSeen: ...
     def keep(self, topology_ids: frozenset[TopologyId]) -> None: ...
+    def own_timeout(self, topology_id: TopologyId) -> float | None: ...
     def code_dir(self, topology_id: TopologyId) -> Path:
         """Where its package is unpacked, once its code is ready."""
 
@@ -48,7 +49,7 @@ class _Needs(NamedTuple):
 
 
 class PreparedCode:
-    """Implements `slot_runner.Blobs`. `python_version` is this host's, "3.11"."""
+    """Implements `linked_blobs.RunnableCode`. `python_version` is this host's, "3.11"."""
 
     def __init__(self, code: Code, environments: Environments, python_version: str) -> None:
         self._code = code
@@ -71,15 +72,12 @@ class PreparedCode:
         try:
             needs = self._needs(assignment.topology_id)
         except PackageError as error:
-            return BlobsSeen(BlobsState.FAILED, f"{NOT_BUILT}: {error}")
+            return _unbuilt(str(error))
         if needs is None:
             return code
         if needs.spec.python != self._python_version:
-            return BlobsSeen(
-                BlobsState.FAILED,
-                f"{NOT_BUILT}: it is packed for Python {needs.spec.python}, and this host has {self._python_version}",
-                retry_secs=WRONG_PYTHON_RETRY_SECS,
-            )
+            why = f"it is packed for Python {needs.spec.python}, and this host has {self._python_version}"
+            return _unbuilt(why, retry_secs=WRONG_PYTHON_RETRY_SECS)
         seen = self._environments.look(needs.key)
         if seen.state is not EnvironmentState.FAILED:  # also one that is there: who left it may have been its only user
             self._want(assignment.topology_id)
@@ -97,6 +95,10 @@ class PreparedCode:
         self._environments.use(frozenset(needs.key for needs in self._known.values() if needs is not None))
         for topology_id in self._known:  # after an upgrade of Storm: before its next worker waits for it
             self._want(topology_id)
+
+    def own_timeout(self, topology_id: TopologyId) -> float | None:
+        """How many seconds a topology, whose code is here, lets its workers be silent; None: its conf does not say."""
+        return self._code.own_timeout(topology_id)
 
     def python(self, topology_id: TopologyId) -> Path | None:
         """The Python of its environment; None: it runs on the supervisor's. Raises WorkerStartError."""
@@ -138,6 +140,10 @@ def _as_blobs(seen: EnvironmentSeen) -> BlobsSeen:
         case EnvironmentState.READY:
             return BlobsSeen(BlobsState.READY)
         case EnvironmentState.FAILED:
-            return BlobsSeen(BlobsState.FAILED, f"{NOT_BUILT}: {seen.reason}", seen.last_lines, seen.retry_secs)
+            return _unbuilt(seen.reason, seen.last_lines, seen.retry_secs)
         case _:
             return BlobsSeen(BlobsState.PENDING, waits_for="its environment, which this host is building")
+
+
+def _unbuilt(why: str, last_lines: str = "", retry_secs: float = 0.0) -> BlobsSeen:
+    return BlobsSeen(BlobsState.FAILED, f"{NOT_BUILT}: {why}", last_lines, retry_secs, lacks_environment=True)

@@ -20,14 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storm.cluster.records import Recording
 from storm.errors import InvalidTransitionError, NotServedError, StormError
 from storm.supervisor import process_table
 from storm.supervisor.worker_launch import HEAP_FILE, STACKS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from storm.clock import Clock
+    from storm.supervisor.slot_runner import WorkerHandle
 
 PROFILE_SECS_MAX = 300
 RECORDING_SECS_MAX = 24 * 3_600
@@ -50,7 +52,7 @@ PROFILER_OF = "STORM_PROFILER_OF"
 class _Recording:
     """A profile that goes on until `until` or until somebody stops it. `part`: the name of the file that comes next.
 
-    `is_asked`: somebody wants what there is so far; `is_over`: and no more.
+    `is_asked`: somebody wants what there is so far; `is_over`: and no more, or it has ended by itself.
     """
 
     worker_id: str
@@ -162,6 +164,18 @@ class Profiler:
         except TimeoutError:
             return
 
+    def recordings(self, running: Mapping[int, WorkerHandle]) -> tuple[Recording, ...]:
+        """What is being recorded of those workers that run, {port: worker}: of one at most."""
+        found = self._recording
+        if found is None or found.is_over:
+            return ()
+        until = self._clock.wall_secs() + round(found.until - self._clock.now())
+        return tuple(
+            Recording(worker.port, worker.assignment.topology_id, until)
+            for worker in running.values()
+            if worker.worker_id == found.worker_id
+        )
+
     def dump(self, worker_id: str) -> str:
         """The name of a flame graph of what was recorded since the last one; it goes on. Raises StormError."""
         return self._part(worker_id, is_over=False)
@@ -207,6 +221,7 @@ class Profiler:
                 else:
                     part.set_exception(error)
         finally:
+            recording.is_over = True
             self._one_at_a_time.release()
 
     def _take_turn(self) -> None:

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import InvalidTransitionError, NotAuthorizedError, NotServedError, StormError, TopologyNotAliveError
+from storm.host_paths import EVENT_LOG
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift
@@ -90,7 +91,7 @@ class SupervisorService:
 
     def readWorkerEvents(self, id: str, host: str, port: int, offset: int, length: int) -> Any:
         """Part of the samples of tuples that a worker has written."""
-        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, worker_logs.EVENT_LOG))
+        return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, EVENT_LOG))
 
     def searchWorkerLogs(self, id: str, text: str, records: int) -> Any:
         """The newest records with a text, of all workers of a topology here. One search at a time: it takes a core."""
@@ -154,9 +155,9 @@ class SupervisorService:
         return self._profiler.stop(self._worker(id, port).worker_id)
 
     def readWorkerDump(self, id: str, port: int, name: str, offset: int, length: int) -> Any:
-        """Part of what was kept beside a worker's log."""
-        if not worker_logs.is_dump(name):
-            raise NotAuthorizedError(f"{name[:200]!r} is no dump")
+        """Part of what was kept beside a worker's log: a dump, or a log that was put aside."""
+        if not worker_logs.is_dump(name) and not worker_logs.is_put_aside(name):
+            raise NotAuthorizedError(f"{name[:200]!r} is no dump, and no log that was put aside")
         return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, name))
 
     def restartWorker(self, id: str, port: int) -> None:

@@ -59,8 +59,9 @@ class Cause(Enum):
 class Slot:
     """One port. `assignment` is what the present state is about: None in EMPTY, and there only.
 
-    `entered_at` is when `state` was entered. `deaths` counts the worker's deaths in a row, with no
-    healthy while between. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
+    `entered_at` is when `state` was entered. `deaths` counts what the back-off counts in a row, with no healthy while
+    between: the worker's deaths, and what kept it from starting; `worker_deaths` those only of a process that did not
+    end in order. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
     BACKING_OFF.
     `failure` is, in KILLING, what the worker did wrong, and `cause` what that counts as; None if it only has to make
     room. `in_order`: in BACKING_OFF, whether the last worker ended with exit code 0.
@@ -75,6 +76,7 @@ class Slot:
     failure: str | None = None
     in_order: bool = False
     cause: Cause = Cause.DIED
+    worker_deaths: int = 0
 
 
 class BlobsState(Enum):
@@ -86,8 +88,9 @@ class BlobsState(Enum):
 
 
 class BlobsSeen(NamedTuple):
-    """An assignment's code and environment as of now. Where they FAILED: why, what a tool said last, and how long to
-    wait at least until they are requested again. `waits_for`: what takes long, in words, while it is PENDING.
+    """An assignment's code and environment as of now. Where they FAILED: why, what a tool said last, how long to
+    wait at least until they are requested again, and whether the environment could not be built. `waits_for`: what
+    takes long, in words, while it is PENDING.
     """
 
     state: BlobsState
@@ -95,6 +98,7 @@ class BlobsSeen(NamedTuple):
     last_lines: str = ""
     retry_secs: float = 0.0
     waits_for: str = ""
+    lacks_environment: bool = False
 
 
 _NOT_ASKED = BlobsSeen(BlobsState.PENDING)
@@ -106,11 +110,13 @@ class WorkerSeen:
 
     `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced. `from_outside`:
     somebody ended it with a signal, not the kernel for want of memory; of one that lives: a signal has stopped it.
+    `launched`: there was a process.
     """
 
     exit_text: str | None = None
     orderly: bool = False
     from_outside: bool = False
+    launched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,7 @@ class ReportFailure:
     """Tell people that the worker cannot start or does not live; it is tried again in `retry_secs` seconds.
 
     `last_lines`: of what failed before there was a worker; None: those of the worker's log say more.
+    `lacks_environment`: there was none, since its environment could not be built.
     """
 
     assignment: LocalAssignment
@@ -198,6 +205,7 @@ class ReportFailure:
     retry_secs: float
     last_lines: str | None = None
     cause: Cause = Cause.DIED
+    lacks_environment: bool = False
 
 
 Command = DownloadBlobs | LaunchWorker | KillWorker | ForgetWorker | ReportFailure
@@ -220,15 +228,17 @@ def step(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Step:
     return Step(after, commands, _next_due(after, seen, limits))
 
 
-def adopted(port: int, assignment: LocalAssignment, now: float, deaths: int = 0) -> Slot:
+def adopted(port: int, assignment: LocalAssignment, now: float, deaths: int = 0, worker_deaths: int = 0) -> Slot:
     """The slot of a worker that a former run of the supervisor left running; it must beat as any running worker."""
-    return Slot(port, SlotState.RUNNING, assignment, now, deaths)
+    return Slot(port, SlotState.RUNNING, assignment, now, deaths, worker_deaths=worker_deaths)
 
 
-def resumed_back_off(port: int, assignment: LocalAssignment, deaths: int, limits: SlotLimits, now: float) -> Slot:
+def resumed_back_off(
+    port: int, assignment: LocalAssignment, deaths: int, limits: SlotLimits, now: float, worker_deaths: int = 0
+) -> Slot:
     """The slot of a worker whose deaths a former run of the supervisor counted."""
     due_at = now + back_off_secs(deaths, limits.back_off_max_secs)
-    return Slot(port, SlotState.BACKING_OFF, assignment, now, deaths, due_at)
+    return Slot(port, SlotState.BACKING_OFF, assignment, now, deaths, due_at, worker_deaths=worker_deaths)
 
 
 def back_off_secs(deaths: int, max_secs: float) -> float:
@@ -256,7 +266,7 @@ def _waiting_for_blobs(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: fl
     if blobs.state is BlobsState.FAILED:
         failed = replace(slot, deaths=slot.deaths + 1)
         wait_secs = max(blobs.retry_secs, back_off_secs(failed.deaths, limits.download_back_off_max_secs))
-        return _wait(failed, wait_secs, now, blobs.failure, Cause.NO_CODE, blobs.last_lines)
+        return _wait(failed, wait_secs, now, blobs.failure, Cause.NO_CODE, blobs)
     return slot, []
 
 
@@ -315,7 +325,8 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
             after, commands = _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
         else:
             worker = seen.worker or WorkerSeen("is gone")
-            counted = _count_death(slot, limits, now, worker.from_outside)
+            is_workers = worker.launched and not worker.orderly
+            counted = _count_death(slot, limits, now, worker.from_outside, is_workers)
             wait_secs = back_off_secs(counted.deaths, limits.back_off_max_secs)
             after, commands = _wait(counted, wait_secs, now, worker.exit_text or "", _cause(slot, worker))
             if after.state is SlotState.BACKING_OFF:
@@ -331,7 +342,7 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
             reason = (
                 "a blob that it runs with has a new version" if seen.is_outdated else "somebody asked for a restart"
             )
-        well = replace(slot, deaths=0) if is_healthy(slot, limits, now) else slot
+        well = replace(slot, deaths=0, worker_deaths=0) if is_healthy(slot, limits, now) else slot
         after = _enter_killing(well, None, now + limits.kill_grace_secs, now)
         return after, [KillWorker(reason)]
     return None
@@ -343,7 +354,8 @@ def _follow(slot: Slot, wanted: LocalAssignment | None, now: float, deaths_elsew
         return slot if slot.state is SlotState.EMPTY else Slot(slot.port, entered_at=now), []
     is_same = slot.assignment is not None and slot.assignment.same_code(wanted)
     deaths = slot.deaths if is_same else deaths_elsewhere
-    after = Slot(slot.port, SlotState.WAITING_FOR_BLOBS, wanted, now, deaths)
+    worker_deaths = slot.worker_deaths if is_same else 0
+    after = Slot(slot.port, SlotState.WAITING_FOR_BLOBS, wanted, now, deaths, worker_deaths=worker_deaths)
     return after, [DownloadBlobs(wanted)]
 
 
@@ -354,14 +366,17 @@ def _cause(slot: Slot, worker: WorkerSeen) -> Cause:
     return Cause.KILLED if worker.from_outside else Cause.DIED
 
 
-def _wait(slot: Slot, wait_secs: float, now: float, reason: str, cause: Cause, last_lines: str | None = None) -> Move:
-    """The port has no process after the `slot.deaths`-th failure of what is still wanted."""
+def _wait(slot: Slot, wait_secs: float, now: float, reason: str, cause: Cause, blobs: BlobsSeen | None = None) -> Move:
+    """The port has no process after the `slot.deaths`-th failure of what is still wanted; `blobs`: that failed."""
     assert slot.assignment is not None
-    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs, last_lines, cause)
+    report = ReportFailure(slot.assignment, reason, slot.deaths, wait_secs, cause=cause)
+    if blobs is not None:
+        report = replace(report, last_lines=blobs.last_lines, lacks_environment=blobs.lacks_environment)
     if wait_secs == 0.0:
         after, commands = _follow(slot, slot.assignment, now)
         return after, [report, *commands]
-    after = Slot(slot.port, SlotState.BACKING_OFF, slot.assignment, now, slot.deaths, now + wait_secs)
+    due_at, its = now + wait_secs, slot.worker_deaths
+    after = Slot(slot.port, SlotState.BACKING_OFF, slot.assignment, now, slot.deaths, due_at, worker_deaths=its)
     return after, [report]
 
 
@@ -377,10 +392,13 @@ def _enter_killing(slot: Slot, failure: str | None, due_at: float, now: float) -
     return replace(slot, state=SlotState.KILLING, entered_at=now, due_at=due_at, failure=failure)
 
 
-def _count_death(slot: Slot, limits: SlotLimits, now: float, from_outside: bool = False) -> Slot:
+def _count_death(
+    slot: Slot, limits: SlotLimits, now: float, from_outside: bool = False, is_workers: bool = True
+) -> Slot:
     had_settled = slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.settled_secs
     is_first = is_healthy(slot, limits, now) or (from_outside and had_settled)
-    return replace(slot, deaths=1 if is_first else slot.deaths + 1)
+    deaths, worker_deaths = (0, 0) if is_first else (slot.deaths, slot.worker_deaths)
+    return replace(slot, deaths=deaths + 1, worker_deaths=worker_deaths + is_workers)
 
 
 def _beat_or_entry(slot: Slot, seen: SlotInputs) -> float:

@@ -34,7 +34,7 @@ from storm.supervisor.slot import (
 from storm.supervisor.worker_counts import WorkerCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from storm.ids import TopologyId
     from storm.supervisor.worker_beats import WorkerBeats
@@ -80,7 +80,10 @@ class Workers(Protocol):
 
 
 class Blobs(Protocol):
-    """The code of topologies on this machine, with what it runs in. Nothing here waits for a download or a build."""
+    """The code of topologies on this machine, with what it runs in, and the blobs that they name.
+
+    Nothing here waits for a download or a build.
+    """
 
     def request(self, assignment: LocalAssignment) -> None:
         """Bring it here, or begin again where that failed."""
@@ -91,12 +94,27 @@ class Blobs(Protocol):
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """Remove the code of all other topologies."""
 
+    def own_timeout(self, topology_id: TopologyId) -> float | None:
+        """How many seconds a topology, whose code is here, lets its workers be silent; None: as the limits say."""
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        """Whether it runs with an old version of a blob that restarts workers, and the new one is here."""
+
+    def keys(self) -> frozenset[str]:
+        """The keys of the blobs that topologies here name. Any thread may call it."""
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """{key: the SHA-256 of what the blob has now; empty: there is no such blob}; what is to be remembered of that.
+        Any thread may call it.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A worker that could not start or did not live. `reason` is in words, `at` is when, by the supervisor's clock.
 
-    `deaths` in a row; `retry_secs` until it is tried again; `last_lines` are those of its log.
+    `deaths` in a row; `retry_secs` until it is tried again; `last_lines` are those of its log. `lacks_environment`:
+    there was none, since its environment could not be built.
     """
 
     topology_id: TopologyId
@@ -106,6 +124,7 @@ class Failure:
     retry_secs: float
     last_lines: str
     at: float
+    lacks_environment: bool = False
 
     @property
     def ending(self) -> str:
@@ -156,15 +175,11 @@ class SlotRunner:
         self._waits_for: dict[int, str] = {}
         self._restarts_asked: set[str] = set()  # ids of workers
         self._kept: frozenset[TopologyId] | None = None
-        # Restarts with another version of a blob: who wants one, for which topologies it is the turn of this
-        # supervisor, and which topologies (to be read by any thread) want or have that turn; told when they change.
-        self.wants_restart: Callable[[WorkerHandle], bool] = lambda worker: False
-        self.has_turn: Callable[[TopologyId], bool] = lambda topology_id: True
+        # Restarts with another version of a blob: for which topologies it is the turn of this supervisor, None: all;
+        # and which ones (to be read by any thread) want or have that turn.
+        self._turns: Container[TopologyId] | None = None
         self.restarting: frozenset[TopologyId] = frozenset()
-        self.on_restarting: Callable[[], None] = lambda: None
         self._outdated: set[TopologyId] = set()
-        # How many seconds a topology, whose code is here, lets its workers be silent; None: as the limits say.
-        self.own_timeout: Callable[[TopologyId], float | None] = lambda topology_id: None
         self.counts = WorkerCounts()
 
     def adopt(self, now: float, back_offs: Any = None) -> list[WorkerHandle]:
@@ -182,17 +197,17 @@ class SlotRunner:
                 self._workers.forget(older)  # no slot looks at it, and its end would wake the supervisor for ever
             self._handles[handle.port] = handle
         deaths = {}
-        for port, assignment, failure in _read_back_offs(back_offs, now):
-            deaths[port] = (assignment, failure.deaths)
+        for port, assignment, failure, its in _read_back_offs(back_offs, now):
+            deaths[port] = (assignment, failure.deaths, its)
             self._failures[port] = failure
             if port in self._slots:
                 self._untold.add(port)
-                self._slots[port] = resumed_back_off(port, assignment, failure.deaths, self._limits, now)
+                self._slots[port] = resumed_back_off(port, assignment, failure.deaths, self._limits, now, its)
         self._untold -= self._handles.keys()
         for port, handle in self._handles.items():
             same = port in deaths and deaths[port][0].same_code(handle.assignment)
-            self._slots[port] = adopted(port, handle.assignment, now, deaths[port][1] if same else 0)
-            self._own_timeouts[port] = self.own_timeout(handle.assignment.topology_id)
+            self._slots[port] = adopted(port, handle.assignment, now, *(deaths[port][1:] if same else (0, 0)))
+            self._own_timeouts[port] = self._blobs.own_timeout(handle.assignment.topology_id)
             self.counts.know(handle.assignment.topology_id)
             log.info("port %d: adopted worker %s, process %d", port, handle.worker_id, handle.pid)
         self._wanted = {port: handle.assignment for port, handle in self._handles.items()}
@@ -227,9 +242,11 @@ class SlotRunner:
         for port, slot in sorted(self._slots.items()):
             if slot.deaths and slot.assignment is not None:
                 found[str(port)] = entry = {"assignment": to_plain(slot.assignment), "deaths": slot.deaths}
+                entry["worker_deaths"] = slot.worker_deaths
                 failure = self._failures.get(port)
                 if failure is not None:
                     entry |= {"reason": failure.reason, "last_lines": failure.last_lines}
+                    entry |= {"lacks_environment": failure.lacks_environment}
         return found
 
     def failing(self, now: float) -> list[tuple[Slot, Failure]]:
@@ -252,8 +269,12 @@ class SlotRunner:
         waiting = {port: text for port, text in dict(self._waits_for).items() if text}
         return {port: (self._slots[port], text) for port, text in sorted(waiting.items())}
 
-    def step(self, now: float) -> float | None:
-        """Bring every port forward as far as it goes; when to call again, None: when something happens."""
+    def step(self, now: float, turns: Container[TopologyId] | None = None) -> float | None:
+        """Bring every port forward as far as it goes; when to call again, None: when something happens.
+
+        `turns`: the topologies whose outdated workers may be started again by this supervisor now; None: all.
+        """
+        self._turns = turns
         untold, wanted = self._untold, self._wanted
         for port in wanted.keys() - self._slots.keys():
             self._slots[port] = Slot(port)
@@ -302,16 +323,17 @@ class SlotRunner:
                 own_timeout_secs=self._own_timeouts.get(port),
             )
         if port in self._start_failures:
-            return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port]))
+            return SlotInputs(wanted, worker=WorkerSeen(self._start_failures[port], launched=False))
         return SlotInputs(wanted)
 
     def _is_to_restart(self, worker: WorkerHandle, now: float) -> bool:
         """Whether it wants a restart and it is its turn: one worker of a topology at a time."""
-        if not self.wants_restart(worker):
+        if not self._blobs.wants_restart(worker):
             return False
         topology_id = worker.assignment.topology_id
         self._outdated.add(topology_id)
-        return self.has_turn(topology_id) and self._is_calm(topology_id, now, but=worker.port)
+        has_turn = self._turns is None or topology_id in self._turns
+        return has_turn and self._is_calm(topology_id, now, but=worker.port)
 
     def _is_calm(self, topology_id: TopologyId, now: float, but: int | None = None) -> bool:
         """Whether the workers of the topology here run for a while, and have not died lately."""
@@ -325,11 +347,8 @@ class SlotRunner:
 
     def _follow_restarts(self, now: float) -> bool:
         """Bring `restarting` up to date; whether there are any."""
-        restarting = self._outdated | {each for each in self.restarting if not self._is_calm(each, now)}
-        if restarting != self.restarting:
-            self.restarting = frozenset(restarting)
-            self.on_restarting()
-        return bool(restarting)
+        self.restarting = frozenset(self._outdated | {each for each in self.restarting if not self._is_calm(each, now)})
+        return bool(self.restarting)
 
     def _carry_out(self, port: int, command: Command, now: float) -> None:
         match command:
@@ -359,7 +378,7 @@ class SlotRunner:
             self._start_failures[port] = f"could not be launched: {error}"
             return
         self._handles[port] = handle
-        self._own_timeouts[port] = self.own_timeout(assignment.topology_id)
+        self._own_timeouts[port] = self._blobs.own_timeout(assignment.topology_id)
         self.counts.launched(assignment.topology_id)
         log.info("port %d: launched worker %s of %s", port, handle.worker_id, assignment.topology_id)
 
@@ -375,7 +394,9 @@ class SlotRunner:
         topology_id = report.assignment.topology_id
         said = self._workers.log_tail(topology_id, port) if report.last_lines is None else report.last_lines
         reason, last_lines = _printable(report.reason), _printable(said)
-        failure = Failure(topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now)
+        failure = Failure(
+            topology_id, port, reason, report.deaths, report.retry_secs, last_lines, now, report.lacks_environment
+        )
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure
         self.counts.died(topology_id, report.cause)
@@ -404,18 +425,22 @@ class SlotRunner:
         return left.deaths
 
 
-def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure]]:
+def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure, int]]:
+    """(port, what ran there, its last failure, the deaths of its workers)."""
     if not isinstance(plain, dict):
         return
     for port, entry in plain.items():
         try:
             number, assignment, deaths = int(port), from_plain(entry["assignment"]), int(entry["deaths"])
+            worker_deaths = int(entry.get("worker_deaths", 0))
             reason = str(entry.get("reason", "died before this supervisor was started"))
             last_lines = str(entry.get("last_lines", ""))
+            lacks_environment = entry.get("lacks_environment") is True
         except (ValueError, KeyError, TypeError, AttributeError):
             log.warning("the back-off of port %r on the disk is not readable: it begins anew", port)
             continue
-        yield number, assignment, Failure(assignment.topology_id, number, reason, deaths, 0.0, last_lines, now)
+        failure = Failure(assignment.topology_id, number, reason, deaths, 0.0, last_lines, now, lacks_environment)
+        yield number, assignment, failure, worker_deaths
 
 
 def _printable(text: str) -> str:

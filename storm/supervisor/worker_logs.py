@@ -6,18 +6,21 @@ Beside it workers write events.log, with samples of tuples, and their supervisor
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.clock import format_utc, wall_millis
 from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
+from storm.host_paths import EVENT_LOG, WORKER_LOG, is_topology_id
 from storm.log_lines import readable
 from storm.supervisor.local_state import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from storm.ids import TopologyId
@@ -27,12 +30,13 @@ log = logging.getLogger(__name__)
 OLD_LOGS_KEPT = 5
 PART_MAX_BYTES = 256 << 10  # of one answer; a reader asks again for the rest
 _CHUNK_BYTES = 1 << 20
-WORKER_LOG, EVENT_LOG = "worker.log", "events.log"
 PROFILE, STACKS, HEAP = "profile", "stacks", "heap"  # kinds of dumps
 _DUMP = re.compile(rf"({PROFILE}|{STACKS}|{HEAP})-\d{{8}}T\d{{9}}Z\.(svg|json|txt)")
+_PUT_ASIDE = re.compile(rf"{re.escape(WORKER_LOG)}\.[1-{OLD_LOGS_KEPT}]")
 TAIL_LINES = 20
 TAIL_BYTES = 4096
-_TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not to wait where it is a pipe
 
 
 class LogPart(NamedTuple):
@@ -46,9 +50,9 @@ class LogPart(NamedTuple):
 def log_path(artifacts: Path, topology_id: TopologyId, port: int, name: str = WORKER_LOG) -> Path:
     """Where the port's worker of this topology logs. Raises NotAuthorizedError if the id or name is none: it may be a
     path."""
-    if not _TOPOLOGY_ID.fullmatch(topology_id) or not 0 < port < 65536:
+    if not is_topology_id(topology_id) or not 0 < port < 65536:
         raise NotAuthorizedError(f"{topology_id[:200]!r} with port {port} names no worker's log")
-    if name not in (WORKER_LOG, EVENT_LOG) and not is_dump(name):
+    if name not in (WORKER_LOG, EVENT_LOG) and not is_dump(name) and not is_put_aside(name):
         raise NotAuthorizedError(f"{name[:200]!r} is no log; there are {WORKER_LOG} and {EVENT_LOG}, and dumps")
     return artifacts / topology_id / str(port) / name
 
@@ -56,6 +60,11 @@ def log_path(artifacts: Path, topology_id: TopologyId, port: int, name: str = WO
 def is_dump(name: str) -> bool:
     """Whether a file of this name is a dump, such as `profile-20260131T235959123Z.svg`."""
     return _DUMP.fullmatch(name) is not None
+
+
+def is_put_aside(name: str) -> bool:
+    """Whether a file of this name is a worker's log of before."""
+    return _PUT_ASIDE.fullmatch(name) is not None
 
 
 def keep_dump(artifacts: Path, worker: tuple[TopologyId, int], kind: str, ending: str, data: bytes) -> str:
@@ -138,7 +147,7 @@ def _copy(source: int, target: int, size_max: int) -> None:
 
 
 def tail(path: Path) -> str:
-    """The last twenty lines, at most 4 KiB, as text if they are JSON; empty if there is no log."""
+    """The last twenty lines, at most 4 KiB, as text if they are JSON; empty if there is no log at this `log_path`."""
     try:
         part = _read(path, -TAIL_BYTES, TAIL_BYTES)
     except OSError:
@@ -154,22 +163,41 @@ def read_part(
 ) -> LogPart:
     """At most `length` bytes from `offset` on; a negative offset counts from the end. One answer has at most 256 KiB.
 
-    Raises NotAuthorizedError if the id or a link leads out of the logs, TopologyNotAliveError if there is no log.
+    Raises NotAuthorizedError if the id is a path or there is a link, TopologyNotAliveError if there is no log.
     """
     path = log_path(artifacts, topology_id, port, name)
-    root = os.path.realpath(artifacts)
-    if os.path.commonpath([root, os.path.realpath(path)]) != root:
-        raise NotAuthorizedError(f"the log of {topology_id} on port {port} is not among the workers' logs")
     try:
         return _read(path, offset, max(0, min(length, PART_MAX_BYTES)))
     except FileNotFoundError as error:
-        raise TopologyNotAliveError(f"no worker of {topology_id} has logged on port {port} here") from error
+        of_it = "" if name == WORKER_LOG else f": there is no {name}"
+        raise TopologyNotAliveError(f"no worker of {topology_id} has logged on port {port} here{of_it}") from error
     except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            raise NotAuthorizedError(f"the log of {topology_id} on port {port} is a link, or behind one") from error
         raise TopologyNotAliveError(f"the log {path} cannot be read: {error.strerror}") from error
 
 
+def open_below(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of the file of these names below `root`, to read. No link is followed on the way, at whatever moment
+    it was made. Raises OSError: ELOOP or ENOTDIR for a link, EINVAL for what is no regular file.
+    """
+    directory = os.open(root, _DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
+            os.close(directory)
+            directory = below
+        descriptor = os.open(parts[-1], _FILE, dir_fd=directory)
+    finally:
+        os.close(directory)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", parts[-1])
+    return descriptor
+
+
 def _read(path: Path, offset: int, length: int) -> LogPart:
-    with path.open("rb") as file:
+    with os.fdopen(open_below(path.parents[2], path.parts[-3:]), "rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = max(0, size + offset) if offset < 0 else min(offset, size)
         file.seek(start)

@@ -16,12 +16,14 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from storm.errors import NotAuthorizedError, WorkerStartError
+from storm.host_paths import CONF, topology_dir
 from storm.supervisor import process_table, worker_logs
 from storm.supervisor.slot import WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
+from storm.supervisor.wakeup import Wakeup
 from storm.supervisor.worker_launch import (
     HEAP_FILE,
     LAUNCH_FILE,
@@ -64,8 +66,37 @@ class _Held:
     seen: WorkerSeen | None = None
 
 
+def _own_python(topology_id: TopologyId) -> None:
+    return None
+
+
+def _nothing(assignment: LocalAssignment, directory: Path) -> None:
+    pass
+
+
+def _none(port: int) -> int:
+    return 0
+
+
+class Surroundings(NamedTuple):
+    """What workers find on this host, and who else is there.
+
+    `python_of` says which Python a topology's workers run on, None: this one, and raises WorkerStartError; `link_blobs`
+    puts a topology's blobs into a worker's directory, or raises that; `other_children` are processes of ours that
+    somebody else waits for; `deaths_of` says how often in a row the workers of a port died.
+    """
+
+    python_of: Callable[[TopologyId], Path | None] = _own_python
+    link_blobs: Callable[[LocalAssignment, Path], None] = _nothing
+    other_children: Callable[[], set[int]] = set
+    deaths_of: Callable[[int], int] = _none
+
+
 class WorkerProcesses:
-    """Implements `slot_runner.Workers` with real processes. One thread uses it; `wake` may be called by any."""
+    """Implements `slot_runner.Workers` with real processes. One thread uses it.
+
+    `supervisor_port` is where workers that are launched from now on find the supervisor.
+    """
 
     def __init__(
         self,
@@ -73,36 +104,27 @@ class WorkerProcesses:
         settings: Mapping[str, Any],
         new_worker_id: Callable[[], str],
         command: CommandBuilder = worker_command,
+        surroundings: Surroundings = Surroundings(),  # noqa: B008  it has no state
+        wakeup: Wakeup | None = None,
     ) -> None:
-        """`settings`: the daemon settings that a worker must know, as JSON can hold them.
-
-        Two attributes may be set: `python_of` says which Python a topology's workers run on, None: this one, and raises
-        WorkerStartError; `other_children` are processes of ours that somebody else waits for.
+        """`settings`: the daemon settings that a worker must know, as JSON can hold them. `wakeup` ends a `wait`; None:
+        nobody does.
         """
         self._options = options
         self._settings = settings
         self._new_worker_id = new_worker_id
         self._command = command
+        self._surroundings = surroundings
         self.supervisor_port = options.thrift_port
-        self.python_of: Callable[[TopologyId], Path | None] = _own_python
-        self.other_children: Callable[[], set[int]] = set
-        self.link_blobs: Callable[[LocalAssignment, Path], None] = _nothing  # into a worker's directory, or raise
         self._held: dict[str, _Held] = {}
         self._selector = selectors.DefaultSelector()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector.register(self._wake_fd, selectors.EVENT_READ)
+        self._wakeup = wakeup or Wakeup()
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
 
     def wait(self, timeout_secs: float | None) -> None:
-        """Return when a worker ends, somebody calls `wake`, or the time is over; None: no limit."""
-        for key, _ in self._selector.select(timeout_secs):
-            if key.fd == self._wake_fd:
-                with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._wake_fd)
-
-    def wake(self) -> None:
-        """End a `wait`, now or the next one. Any thread and a signal handler may call it."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_write(self._wake_fd, 1)
+        """Return when a worker ends, somebody wakes this thread, or the time is over; None: no limit."""
+        self._selector.select(timeout_secs)
+        self._wakeup.clear()
 
     def close(self) -> None:
         """Let go of all processes; they run on."""
@@ -140,9 +162,9 @@ class WorkerProcesses:
         """Start a worker in a session of its own. Raises WorkerStartError."""
         options = self._options
         worker_id = self._new_worker_id()
-        dist_dir = options.supervisor_dir / "stormdist" / assignment.topology_id
+        dist_dir = topology_dir(options.supervisor_dir, assignment.topology_id)
         directory = options.workers_dir / worker_id
-        python = self.python_of(assignment.topology_id)
+        python = self._surroundings.python_of(assignment.topology_id)
         try:
             log_file = worker_logs.log_path(options.artifacts_dir, assignment.topology_id, port)
         except NotAuthorizedError as error:
@@ -161,12 +183,13 @@ class WorkerProcesses:
             heap_file=str(directory / HEAP_FILE),
             settings=dict(self._settings),
             python=None if python is None else str(python),
+            deaths=self._surroundings.deaths_of(port),
         )
-        conf = topology_environment(dist_dir / "stormconf.ser")
+        conf = topology_environment(dist_dir / CONF)
         environment = worker_environment(os.environ, conf, directory, python)
         try:
             launch_file = write_launch_file(directory, record)
-            self.link_blobs(assignment, directory)
+            self._surroundings.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
         except (OSError, ValueError, WorkerStartError) as error:  # Popen raises ValueError for a text it cannot pass on
             shutil.rmtree(directory, ignore_errors=True)
@@ -201,7 +224,7 @@ class WorkerProcesses:
         shutil.rmtree(self._options.workers_dir / worker.worker_id, ignore_errors=True)
         if os.getpid() == FIRST_PROCESS:
             own = {each.popen.pid for each in self._held.values() if each.popen is not None}
-            process_table.reap_orphans(own | self.other_children())
+            process_table.reap_orphans(own | self._surroundings.other_children())
 
     def log_tail(self, topology_id: TopologyId, port: int) -> str:
         """The last lines of its log."""
@@ -280,14 +303,6 @@ class WorkerProcesses:
                     directory = self._options.workers_dir / name
                     process_table.kill_all_with_environment(f"{WORKER_DIRECTORY_VARIABLE}={directory}")
                     shutil.rmtree(directory, ignore_errors=True)
-
-
-def _own_python(topology_id: TopologyId) -> None:
-    return None
-
-
-def _nothing(assignment: LocalAssignment, directory: Path) -> None:
-    pass
 
 
 def exit_text(return_code: int, from_outside: bool = False) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import Fault, MemoryTree
-from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, StormBase, TopologyStatus, UserBlob
+from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, Recording, StormBase, TopologyStatus, UserBlob
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     AlreadyRunningError,
@@ -22,7 +22,7 @@ from storm.errors import (
     NotAuthorizedError,
 )
 from storm.ids import SYSTEM_COMPONENT, ExecutorId, WorkerSlot
-from storm.supervisor.daemon import build_supervisor
+from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.log_viewer import FoundRecords, LogViewer
 from storm.supervisor.options import SupervisorOptions
@@ -31,11 +31,8 @@ from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from storm.cluster.memory import MemoryStorage
     from storm.supervisor.assignment_sync import LocalAssignment
-    from storm.supervisor.core import SupervisorCore
     from storm.supervisor.slot_runner import WorkerHandle
 
 NODE = "node-1"
@@ -62,19 +59,22 @@ class Cluster:
             raise NimbusUnreachableError("nobody answers")
         return topology_id in self.code_at_nimbus
 
-    def started(self, *, attached: bool = True, options: SupervisorOptions = OPTIONS) -> SupervisorCore:
+    def started(
+        self, *, attached: bool = True, options: SupervisorOptions = OPTIONS, shell: Shell | None = None
+    ) -> SupervisorCore:
+        """Another run of the supervisor; `shell` None: one with a watch, whose Nimbus can be asked."""
         self.session = self.tree.session()
-        core = build_supervisor(
+        core = SupervisorCore(
             options,
             clock=self.clock,
-            cluster_state=StormClusterState(self.session) if attached else None,
             blobs=self.blobs,
             workers=self.workers,
             local_state=self.disk,
+            shell=shell or Shell(watch=lambda: core.wake(), has_code=self.has_code),
         )
+        if attached:
+            core.attach(StormClusterState(self.session))
         core.adopt()
-        core.watch = core.wake
-        core.has_code = self.has_code
         return core
 
     def assign(self, topology_id: str, *ports: int, version: int = 1) -> None:
@@ -110,11 +110,18 @@ def test_it_tells_of_the_log_viewer_beside_it(cluster: Cluster) -> None:
     cluster.core.step()
     info = cluster.nimbus.supervisors()[NODE]
     assert (info.logviewer_port, info.daemon_logs) == (None, ())
-    core = cluster.started()
-    core.log_viewer = LogViewer(8001, lambda log_dir: [f"{log_dir.name}.log"], lambda *_: FoundRecords(()))
-    core.step()
+    log_viewer = LogViewer(8001, lambda log_dir: [f"{log_dir.name}.log"], lambda *_: FoundRecords(()))
+    cluster.started(shell=Shell(log_viewer=log_viewer)).step()
     info = cluster.nimbus.supervisors()[NODE]
     assert (info.logviewer_port, info.daemon_logs) == (8001, ("nowhere.log",))
+
+
+def test_it_tells_of_profiles_that_are_being_recorded(cluster: Cluster) -> None:
+    cluster.core.step()
+    assert cluster.nimbus.supervisors()[NODE].recordings == ()
+    told = (Recording(PORT, "words-1-1", 1_000),)
+    cluster.started(shell=Shell(recordings=lambda running: told)).step()
+    assert cluster.nimbus.supervisors()[NODE].recordings == told
 
 
 def test_it_tells_what_its_host_has(cluster: Cluster) -> None:
@@ -131,7 +138,7 @@ def test_a_watch_brings_an_assignment_at_once(cluster: Cluster) -> None:
 
 
 def test_without_the_watch_it_comes_with_the_period(cluster: Cluster) -> None:
-    cluster.core.watch = None
+    cluster.core = cluster.started(shell=Shell())
     cluster.core.step()
     cluster.assign("words", PORT)
     cluster.run(OPTIONS.sync_secs - 1)
@@ -165,7 +172,7 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (error.host, error.port) == ("h1", PORT)
     assert "exited with code 1" in error.text
-    assert error.reason == "exited with code 1 (an executor failed)"
+    assert (error.reason, error.lacks_environment) == ("exited with code 1 (an executor failed)", False)
 
 
 def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
@@ -175,10 +182,14 @@ def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_d
     (waiting,) = cluster.nimbus.supervisors()[NODE].failures
     assert (waiting.port, waiting.state, waiting.deaths) == (PORT, BUILDING_ENVIRONMENT, 0)
     assert waiting.reason == "waits for its environment"
-    cluster.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", 3.0)
+    cluster.blobs.states["words"] = BlobsSeen(
+        BlobsState.FAILED, "could not build it", "ERROR: no", 3.0, lacks_environment=True
+    )
     cluster.run(1)
     (failed,) = cluster.nimbus.supervisors()[NODE].failures
     assert (failed.state, failed.deaths, failed.last_lines) == ("backing-off", 1, "ERROR: no")
+    (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
+    assert (waiting.lacks_environment, failed.lacks_environment, error.lacks_environment) == (False, True, True)
     cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
     cluster.run(9)
     (again,) = cluster.nimbus.supervisors()[NODE].failures
@@ -488,10 +499,9 @@ def test_an_expired_session_is_followed_by_a_new_registration(cluster: Cluster) 
 
 def test_without_an_id_it_is_not_built() -> None:
     with pytest.raises(ValueError, match="node_id is empty"):
-        build_supervisor(
+        SupervisorCore(
             SupervisorOptions(Path("/nowhere"), Path("/nowhere")),
             clock=SimulatedClock(),
-            cluster_state=None,
             blobs=ModelBlobs(),
             workers=ModelWorkers(),
             local_state=MemoryState(),
@@ -670,40 +680,34 @@ def test_a_host_that_is_ill_from_the_start_ends_what_it_adopted(cluster: Cluster
 # Blobs
 
 
-class AskedBlobs:
-    """Asks for keys and keeps what it is told."""
-
-    def __init__(self, *keys: str) -> None:
-        self.asked = frozenset(keys)
-        self.known: dict[str, str] = {}
-
-    def keys(self) -> frozenset[str]:
-        return self.asked
-
-    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
-        self.known |= contents
-        return dict(contents)
-
-
 def test_what_a_blob_has_now_is_looked_up_and_followed(cluster: Cluster) -> None:
-    blobs = cluster.core.blob_contents = AskedBlobs("words.txt", "none.txt")
+    cluster.blobs.named = frozenset({"words.txt", "none.txt"})
     cluster.nimbus.put_user_blob(UserBlob("words.txt", 1, "a1", 3, 0))
     cluster.core.step()
-    assert blobs.known == {"words.txt": "a1", "none.txt": ""}
+    assert cluster.blobs.contents == {"words.txt": "a1", "none.txt": ""}
     cluster.nimbus.put_user_blob(UserBlob("words.txt", 2, "a2", 3, 0))
     cluster.nimbus.put_user_blob(UserBlob("none.txt", 1, "b1", 3, 0))
     cluster.core.step()  # at once, by the watch
-    assert blobs.known == {"words.txt": "a2", "none.txt": "b1"}
+    assert cluster.blobs.contents == {"words.txt": "a2", "none.txt": "b1"}
 
 
 def test_without_zookeeper_a_supervisor_goes_by_what_it_was_told_last(cluster: Cluster) -> None:
-    cluster.core.blob_contents = AskedBlobs("words.txt")
+    cluster.blobs.named = frozenset({"words.txt"})
     cluster.nimbus.put_user_blob(UserBlob("words.txt", 1, "a1", 3, 0))
     cluster.core.step()
-    core = cluster.started(attached=False)
-    blobs = core.blob_contents = AskedBlobs()
-    core.adopt()
-    assert blobs.known == {"words.txt": "a1"}
+    cluster.blobs = ModelBlobs()
+    cluster.started(attached=False)
+    assert cluster.blobs.contents == {"words.txt": "a1"}
+
+
+def test_what_no_topology_names_any_more_is_not_remembered(cluster: Cluster) -> None:
+    cluster.blobs.named = frozenset({"words.txt"})
+    cluster.core.step()
+    assert cluster.disk.get("blobs") == {"words.txt": ""}
+    cluster.blobs.named = frozenset()
+    cluster.core.wake()
+    cluster.core.step()
+    assert cluster.disk.get("blobs") == {}
 
 
 def wanting_restart(cluster: Cluster) -> set[str]:
@@ -711,7 +715,7 @@ def wanting_restart(cluster: Cluster) -> set[str]:
     cluster.assign("words", PORT, PORT + 1)
     cluster.run(10)
     old = {handle.worker_id for handle in cluster.workers.alive()}
-    cluster.core.slots.wants_restart = lambda handle: handle.worker_id in old
+    cluster.blobs.outdated = old
     return old
 
 

@@ -247,6 +247,26 @@ def test_the_programs_get_the_hosts_settings_but_where_wheels_travel() -> None:
     assert (offline["PIP_CONFIG_FILE"], offline["UV_NO_CONFIG"]) == (os.devnull, "1")
 
 
+def test_caches_are_the_supervisors_own_unless_the_host_says_where_they_are() -> None:
+    for is_offline in (False, True):
+        made = build_environment({"HOME": "/home/storm"}, Path("/l/envs"), Path("/l/envs/x.tmp"), is_offline=is_offline)
+        assert made["XDG_CACHE_HOME"] == "/l/envs-cache"
+    named = {"XDG_CACHE_HOME": "/shared", "UV_CACHE_DIR": "/shared/uv", "PIP_CACHE_DIR": "/shared/pip"}
+    made = build_environment(named, Path("/l/envs"), Path("/l/envs/x.tmp"), is_offline=False)
+    assert named.items() <= made.items()
+
+
+@pytest.mark.parametrize("uv", [None, WITH_UV])
+def test_tools_keep_their_caches_where_they_are_told(tmp_path: Path, uv: str | None) -> None:
+    if uv is None and not HOST.has_pip:
+        pytest.skip("this Python has no pip")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "XDG_"))}
+    made = build_environment(environ, tmp_path / "envs", tmp_path, is_offline=False)
+    command = [sys.executable, "-m", "pip", "cache", "dir"] if uv is None else [uv, "cache", "dir"]
+    told = subprocess.run(command, env=made, capture_output=True, text=True, check=True).stdout.strip()
+    assert told == str(tmp_path / "envs-cache" / ("pip" if uv is None else "uv"))
+
+
 def test_uv_is_preferred_then_our_pip_then_the_environments_own() -> None:
     target, inside = Path("/e"), Path("/e/bin/python")
     assert creation(replace(HOST, uv="/uv"), target)[0][1][:2] == ["/uv", "venv"]

@@ -45,6 +45,7 @@ class Host:
         self.uv.chmod(0o755)
         self.clock = SimulatedClock()
         self.changed = threading.Condition()
+        self.ended = 0  # builds
         (directory / "tmp").mkdir()
         self.store = self.started()
 
@@ -55,6 +56,7 @@ class Host:
 
     def woken(self) -> None:
         with self.changed:
+            self.ended += 1
             self.changed.notify_all()
 
     def outcome(self, spec: EnvironmentSpec) -> EnvironmentSeen:
@@ -67,6 +69,15 @@ class Host:
         with self.changed:
             assert self.changed.wait_for(lambda: self.store.look(spec.key).state in over, WAIT_SECS)
         return self.store.look(spec.key)
+
+    def try_in_vain(self, spec: EnvironmentSpec, wait_secs: float) -> None:
+        """Want it, wait until a try has failed which nobody is told of, and let so much time pass."""
+        before = self.ended
+        self.store.want(spec, self.directory)
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.ended > before, WAIT_SECS)
+        assert self.store.look(spec.key).state is EnvironmentState.WAITING
+        self.clock.advance(wait_secs)
 
     def there(self) -> list[str]:
         """Keys and other endings than those of environments."""
@@ -128,11 +139,17 @@ def test_a_build_holds_up_no_other_and_ends_with_the_supervisor(host: Host) -> N
     assert host.there() == [SHADES.key]
 
 
-def test_a_full_disk_fails_a_build_and_makes_room_then_it_is_tried_again(host: Host) -> None:
+def test_for_a_full_disk_room_is_made_and_it_is_tried_again_before_it_is_told(host: Host) -> None:
     host.outcome(COLOURS)
     host.store.use(frozenset())
+    cached = host.directory / "environments-cache" / "of-uv"
+    cached.parent.mkdir()
+    cached.touch()
     full = host.uv.parent / "fail"
     full.write_text("error: write failed\n  cause: No space left on device (os error 28)\n")
+    for wait_secs in (1, 2):
+        host.try_in_vain(SHADES, wait_secs)
+    assert not cached.exists()
     seen = host.outcome(SHADES)
     assert (seen.state, seen.reason) == (
         EnvironmentState.FAILED,
@@ -142,6 +159,18 @@ def test_a_full_disk_fails_a_build_and_makes_room_then_it_is_tried_again(host: H
     host.clock.advance(seen.retry_secs)
     assert host.outcome(SHADES).state is EnvironmentState.READY
     assert host.store.look(COLOURS.key).state is None, "nobody used it, and it took room"
+
+
+def test_a_cache_that_another_build_may_be_reading_is_left(host: Host) -> None:
+    cached = host.directory / "environments-cache" / "of-uv"
+    cached.parent.mkdir()
+    cached.touch()
+    host.hold()
+    host.store.want(COLOURS, host.directory)
+    host.wait_begun()
+    (host.uv.parent / "fail").write_text("No space left on device\n")
+    host.try_in_vain(SHADES, 1)
+    assert cached.exists()
 
 
 def test_what_nobody_uses_is_removed_after_a_while(host: Host) -> None:

@@ -63,12 +63,12 @@ def test_what_nobody_uses_goes_after_a_while_and_not_before() -> None:
     environments = Environments(LIMITS)
     environments.found(["old", "used"], 0)
     environments.use({"used"}, 10)
-    assert (environments.next(99), environments.due()) == (None, 100)
+    assert (environments.next(99), environments.due(99)) == (None, 100)
     environments.want("old", 50)
     environments.use({"old"}, 60)
-    assert (environments.next(159), environments.due()) == (None, 160), "used again, and the other one not"
+    assert (environments.next(159), environments.due(159)) == (None, 160), "used again, and the other one not"
     assert environments.next(160) == Remove("used")
-    assert (environments.next(1e9), environments.due(), state(environments, "used")) == (None, None, None)
+    assert (environments.next(1e9), environments.due(1e9), state(environments, "used")) == (None, None, None)
 
 
 def test_what_is_not_built_and_not_needed_is_forgotten() -> None:
@@ -99,6 +99,27 @@ def test_a_full_disk_costs_all_that_nobody_uses() -> None:
     environments.ended("new", PIP._replace(no_room=True), 2)
     assert [environments.next(2), environments.next(2)] == [Remove("idle"), None]
     assert state(environments, "used") is EnvironmentState.READY
+
+
+def test_a_full_disk_is_told_only_if_room_was_made_in_vain() -> None:
+    environments = Environments(LIMITS)
+    full = PIP._replace(no_room=True)
+    environments.want("a", 0)
+    for now, tried_at in ((0, 1), (1, 3)):
+        assert environments.next(now) == Build("a")
+        environments.ended("a", full, now)
+        environments.want("a", now)
+        assert environments.look("a", now) == EnvironmentSeen(EnvironmentState.WAITING, now)
+        assert (environments.next(tried_at - 0.5), environments.due(now)) == (None, tried_at)
+        assert environments.due(tried_at) is None, "whoever builds is not woken for ever"
+    assert environments.next(3) == Build("a")
+    environments.ended("a", full, 3)
+    assert environments.look("a", 3) == EnvironmentSeen(EnvironmentState.FAILED, 3, *PIP[:2], 4)
+    environments.want("a", 7)
+    assert environments.next(7) == Build("a")
+    environments.ended("a", None, 8)
+    environments.want("a", 8)
+    assert state(environments, "a") is EnvironmentState.READY
 
 
 KEYS = st.sampled_from("abc")

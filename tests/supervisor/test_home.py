@@ -25,10 +25,12 @@ def test_a_directory_has_one_owner_at_a_time(tmp_path: Path) -> None:
 def test_another_users_directory_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may lock it, but would take the workers, which are the other user's, for dead and remove their files."""
     os.close(lock_directory(tmp_path / "supervisor"))
+    (tmp_path / "supervisor" / "supervisor.lock").write_text("7\n")
     with monkeypatch.context() as patched:
         patched.setattr(os, "geteuid", lambda: 4_000_000)
         with pytest.raises(StormError, match=r"belongs to the supervisor of user .*, and this is user 4000000"):
             lock_directory(tmp_path / "supervisor")
+    assert (tmp_path / "supervisor" / "supervisor.lock").read_text() == "7\n", "nor is it written to"
     os.close(lock_directory(tmp_path / "supervisor"))
 
 

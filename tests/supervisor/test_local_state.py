@@ -14,7 +14,7 @@ from storm.supervisor.local_state import LocalState, MemoryState, sync_file_syst
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storm.supervisor.core import DurableMap
+    from storm.supervisor.local_state import DurableMap
 
 
 @pytest.fixture(params=["disk", "memory"])

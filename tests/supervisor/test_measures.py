@@ -13,7 +13,7 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.ids import ExecutorId, WorkerSlot
 from storm.metrics.families import SUPERVISOR
 from storm.metrics.series import Series, encode
-from storm.supervisor.daemon import build_supervisor
+from storm.supervisor.core import SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.measures import SupervisorMeasures
 from storm.supervisor.options import SupervisorOptions
@@ -38,14 +38,10 @@ class Story:
         slots = {ExecutorId(1, 1): WorkerSlot("node-1", 6700)}
         nimbus.put_assignment(Assignment("wc-1-0", 1, slots, {}, {"node-1": "h1"}, {WorkerSlot("node-1", 6700): 1}))
         self.workers = ModelWorkers()
-        self.core = build_supervisor(
-            OPTIONS,
-            clock=self.clock,
-            cluster_state=StormClusterState(self.tree.session()),
-            blobs=ModelBlobs(),
-            workers=self.workers,
-            local_state=MemoryState(),
+        self.core = SupervisorCore(
+            OPTIONS, clock=self.clock, blobs=ModelBlobs(), workers=self.workers, local_state=MemoryState()
         )
+        self.core.attach(StormClusterState(self.tree.session()))
         self.forwarder = Forwarder()
         self.measures = SupervisorMeasures(self.core, self.forwarder, OPTIONS, self.clock)  # type: ignore[arg-type]
 
@@ -105,13 +101,8 @@ def test_deaths_are_counted_and_what_a_dead_worker_told_is_gone(story: Story) ->
 
 def test_workers_of_a_former_run_are_known_with_the_causes_of_deaths_to_come(story: Story) -> None:
     story.run()
-    after = build_supervisor(
-        OPTIONS,
-        clock=story.clock,
-        cluster_state=StormClusterState(story.tree.session()),
-        blobs=ModelBlobs(),
-        workers=story.workers,
-        local_state=MemoryState(),
+    after = SupervisorCore(
+        OPTIONS, clock=story.clock, blobs=ModelBlobs(), workers=story.workers, local_state=MemoryState()
     )
     after.adopt()
     story.measures = SupervisorMeasures(after, story.forwarder, OPTIONS, story.clock)  # type: ignore[arg-type]

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.cluster.records import BlobReplica
+from storm.config.settings import Settings
 from storm.errors import CoordinationError, NimbusUnreachableError, StormError
-from storm.ids import ExecutorId, GlobalStreamId
+from storm.ids import GlobalStreamId
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats
-from storm.supervisor.nimbus_link import EXECUTORS_MAX, HeartbeatForwarder, blob_sources, code_lookup
+from storm.nimbus.options import NimbusOptions
+from storm.supervisor.nimbus_link import LOT_BYTES_MAX, HeartbeatForwarder, blob_sources, code_lookup
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 from storm.testing.simulated_clock import SimulatedClock
 from storm.thrift import convert
 from storm.thrift.binary_protocol import serialize
 from storm.thrift.connection import NIMBUS_LIMITS, ServerLimits
+from storm.thrift.figures import stats_bytes
 from storm.thrift.interface import storm_thrift
 from storm.thrift.prescan import ScanLimits, scan_struct
 
@@ -22,12 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+INPUTS = {GlobalStreamId(f"component-{i}", "default"): 1 for i in range(5)}
+EVERY = dict.fromkeys(WINDOWS, INPUTS)
+OUTPUTS = {window: {"default": 1, "other": 1} for window in WINDOWS}
+STATS = convert.executor_stats_to_thrift(ExecutorStats(OUTPUTS, OUTPUTS, BoltStats(EVERY, EVERY, EVERY, EVERY, EVERY)))
+FULL = LOT_BYTES_MAX // stats_bytes(STATS)  # nearly so many executors with these figures are one message
+
+
 class ClientStandIn:
     """A Nimbus that can be away, and takes figures of some executors only. `asked` is whose beats each call had."""
 
     def __init__(self) -> None:
         self.is_away = False
-        self.figures_max = EXECUTORS_MAX
+        self.figures_max = FULL + 1
         self.refuses_all = False
         self.asked: list[list[int]] = []
         self.taken: list[Any] = []
@@ -60,7 +70,7 @@ def beat_of_many(beats: WorkerBeats, port: int, executors: int, secs: int = 1, *
     """Of a worker with so many executors."""
     t = storm_thrift()
     its = [t.ExecutorInfo(task_start=task, task_end=task) for task in range(1, executors + 1)]
-    stats = {executor: t.ExecutorStats({}, {}, t.ExecutorSpecificStats(), 1.0) for executor in its} if figures else None
+    stats = dict.fromkeys(its, STATS) if figures else None
     message = t.SupervisorWorkerHeartbeat(
         storm_id="words", executors=its, time_secs=secs, port=port, executor_stats=stats
     )
@@ -85,7 +95,7 @@ def test_figures_are_not_lost_while_nimbus_is_away_which_is_said_once(caplog: py
     beats, client = WorkerBeats(), ClientStandIn()
     forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
     client.is_away = True
-    figures = {"executor": "figures"}
+    figures = {"executor": STATS}
     beat(beats, 1, figures)
     assert not forwarder.forward()
     beat(beats, 2)
@@ -152,12 +162,12 @@ def test_of_what_workers_measure_nimbus_gets_the_components_part() -> None:
 def test_a_message_has_a_few_workers_only_and_each_of_them_whole() -> None:
     beats, client = WorkerBeats(), ClientStandIn()
     forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
-    half = EXECUTORS_MAX // 2
-    for port, executors in enumerate((half, half, 1, EXECUTORS_MAX, half), 6700):
+    half = FULL // 2 - 2
+    for port, executors in enumerate((half, half, 9, FULL + 1, half), 6700):
         beat_of_many(beats, port, executors)
     assert forwarder.forward()
     assert client.asked == [[6700, 6701], [6702], [6703], [6704]]
-    assert told(client) == {6700: half, 6701: half, 6702: 1, 6703: EXECUTORS_MAX, 6704: half}
+    assert told(client) == {6700: half, 6701: half, 6702: 9, 6703: FULL + 1, 6704: half}
     assert beats.take_for_nimbus() == []
 
 
@@ -165,15 +175,15 @@ def test_figures_that_nimbus_refuses_silence_no_worker_and_are_not_sent_again(ca
     beats, client = WorkerBeats(), ClientStandIn()
     forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
     for secs in (1, 2):
-        beat_of_many(beats, 6700, EXECUTORS_MAX + 1, secs)
+        beat_of_many(beats, 6700, FULL + 2, secs)
         beat_of_many(beats, 6701, 2, secs)
         assert forwarder.forward()
     assert client.asked == 2 * [[6700], [6700], [6701]]
     assert told(client) == {6700: 0, 6701: 2}
     assert len(caplog.records) == 2
     assert "ports [6700]" in caplog.text
-    assert f"figures of {EXECUTORS_MAX + 1} executors" in caplog.text
-    beat_of_many(beats, 6700, EXECUTORS_MAX + 1, 3, figures=False)
+    assert f"figures of {FULL + 2} executors" in caplog.text
+    beat_of_many(beats, 6700, FULL + 2, 3, figures=False)
     assert forwarder.forward()
     assert client.asked[6:] == [[6700]]
     assert beats.unheard() == {}
@@ -183,8 +193,8 @@ def test_what_nimbus_refuses_altogether_goes_with_the_next_without_its_figures()
     beats, client = WorkerBeats(), ClientStandIn()
     forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
     client.refuses_all = True
-    beat_of_many(beats, 6700, EXECUTORS_MAX)
-    beat_of_many(beats, 6701, EXECUTORS_MAX)
+    beat_of_many(beats, 6700, FULL)
+    beat_of_many(beats, 6701, FULL)
     assert not forwarder.forward()
     assert client.asked == [[6700], [6700], [6701], [6701]]
     assert set(beats.unheard()) == {6700, 6701}
@@ -197,28 +207,26 @@ def test_what_nimbus_refuses_altogether_goes_with_the_next_without_its_figures()
 def test_where_nimbus_is_away_no_second_message_is_tried_and_nothing_is_lost() -> None:
     beats, client = WorkerBeats(), ClientStandIn()
     forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
-    beat_of_many(beats, 6700, EXECUTORS_MAX)
-    beat_of_many(beats, 6701, EXECUTORS_MAX)
+    beat_of_many(beats, 6700, FULL)
+    beat_of_many(beats, 6701, FULL)
     client.is_away = True
     assert not forwarder.forward()
     assert set(beats.unheard()) == {6700, 6701}
     client.is_away = False
     assert forwarder.forward()
-    assert told(client) == {6700: EXECUTORS_MAX, 6701: EXECUTORS_MAX}
+    assert told(client) == {6700: FULL, 6701: FULL}
 
 
-def test_the_figures_of_one_message_are_far_below_what_nimbus_takes() -> None:
-    """Each of these bolts has five inputs and two outputs."""
-    inputs = {GlobalStreamId(f"component-{i}", "default"): 1 for i in range(5)}
-    every, outputs = dict.fromkeys(WINDOWS, inputs), {window: {"default": 1, "other": 1} for window in WINDOWS}
-    stats = ExecutorStats(outputs, outputs, BoltStats(every, every, every, every, every))
-    executors = [ExecutorId(task, task) for task in range(1, EXECUTORS_MAX + 1)]
-    message = storm_thrift().SupervisorWorkerHeartbeat(
-        storm_id="words",
-        executors=[convert.executor_to_thrift(executor) for executor in executors],
-        time_secs=1,
-        executor_stats=convert.all_executor_stats_to_thrift(dict.fromkeys(executors, stats)),
-    )
-    data = serialize(message)
-    scan_struct(data, limits=ScanLimits(values_max=NIMBUS_LIMITS.values_max // 2))
-    assert len(data) < ServerLimits().frame_max_bytes // 2, "nor is a worker's too long for its supervisor"
+def test_what_goes_in_one_message_is_below_what_nimbus_takes_whatever_is_set() -> None:
+    beats, client = WorkerBeats(), ClientStandIn()
+    forwarder = HeartbeatForwarder("n1", beats, client)  # type: ignore[arg-type]
+    for port in range(6700, 6700 + FULL):
+        beat_of_many(beats, port, 1)
+    assert forwarder.forward()
+    longest = max(client.taken, key=lambda message: len(message.worker_heartbeats))
+    assert FULL // 2 < len(longest.worker_heartbeats) < FULL
+    data = serialize(longest)
+    assert LOT_BYTES_MAX // 2 < len(data) <= LOT_BYTES_MAX
+    scan_struct(data, limits=ScanLimits(values_max=NIMBUS_LIMITS.values_max))
+    least = NimbusOptions.from_settings(Settings.of({"nimbus.thrift.max_buffer_size": 1 << 20})).frame_max_bytes
+    assert LOT_BYTES_MAX < ServerLimits().frame_max_bytes < least, "nor is a worker's beat, which is a lot of its own"

@@ -44,6 +44,9 @@ class ModelCode:
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         self.kept = topology_ids
 
+    def own_timeout(self, topology_id: TopologyId) -> float | None:
+        return None
+
     def code_dir(self, topology_id: TopologyId) -> Path:
         return self.directory / topology_id
 
@@ -128,7 +131,9 @@ def test_code_comes_first_then_its_environment(shop: Shop, tmp_path: Path) -> No
 
 def test_a_failed_environment_is_told_and_asked_for_again_with_the_code(shop: Shop) -> None:
     shop.environments.seen[SPEC.key] = EnvironmentSeen(EnvironmentState.FAILED, 1.0, "pip says: no", "ERROR: no", 4.0)
-    assert shop.prepared.look(WORDS) == BlobsSeen(BlobsState.FAILED, f"{NOT_BUILT}: pip says: no", "ERROR: no", 4.0)
+    assert shop.prepared.look(WORDS) == BlobsSeen(
+        BlobsState.FAILED, f"{NOT_BUILT}: pip says: no", "ERROR: no", 4.0, lacks_environment=True
+    )
     assert shop.environments.wanted == []
     shop.prepared.request(WORDS)
     assert [spec for spec, _ in shop.environments.wanted] == [SPEC]

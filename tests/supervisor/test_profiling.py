@@ -14,8 +14,11 @@ import pytest
 
 from storm.clock import SystemClock
 from storm.errors import InvalidTransitionError, NotServedError, StormError
+from storm.ids import ExecutorId
 from storm.supervisor import profiling
+from storm.supervisor.assignment_sync import LocalAssignment
 from storm.supervisor.profiling import PROFILE_SECS_MAX, Profiler
+from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import HEAP_FILE, STACKS_FILE
 
 if TYPE_CHECKING:
@@ -265,6 +268,25 @@ def test_a_recording_gives_parts_until_it_is_stopped(profiler: Profiler, recorde
     assert profiler.stop("w2") == "picture-3"
 
 
+def test_a_recording_is_told_of_until_somebody_ends_it(profiler: Profiler, recorder: Path) -> None:
+    running = {
+        port: WorkerHandle(worker_id, port, LocalAssignment("words-1-1", (ExecutorId(1, 1),), 1))
+        for port, worker_id in ((6700, "w1"), (6701, "w2"))
+    }
+    assert profiler.recordings(running) == ()
+    profiler.start("w1", 4711, 600, Kept())
+    [found] = profiler.recordings(running)
+    assert (found.port, found.topology_id) == (6700, "words-1-1")
+    assert 0 <= SystemClock().wall_secs() + 600 - found.until_wall_secs < 60
+    assert profiler.recordings({6701: running[6701]}) == ()
+    wait_begun(recorder, 1)
+    profiler.dump("w1")
+    assert profiler.recordings(running) == (found,)
+    wait_begun(recorder, 2)
+    profiler.stop("w1")
+    assert profiler.recordings(running) == ()
+
+
 def test_a_recording_ends_with_its_time(profiler: Profiler, recorder: Path) -> None:
     ended = threading.Event()
 
@@ -274,6 +296,9 @@ def test_a_recording_ends_with_its_time(profiler: Profiler, recorder: Path) -> N
 
     profiler.start("w1", 4711, 1, keep)
     assert ended.wait(60)
+    while any(thread.name == "profile" for thread in threading.enumerate()):
+        os.sched_yield()
+    assert profiler.recordings({6700: WorkerHandle("w1", 6700, LocalAssignment("words-1-1", (), 1))}) == ()
     assert profiler.stop("w1") == "picture"
 
 

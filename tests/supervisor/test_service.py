@@ -220,6 +220,7 @@ def test_what_workers_were_asked_for_is_kept_and_can_be_read(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "name",
     ["worker.log", "../6701/worker.log", "profile-20260131T235959123Z.svg/../x", "/etc/passwd", "", "profile-.svg",
+     "worker.log.6", "worker.log.1\n", "worker.log.", "worker_log.1", "worker.log.1/../../6701/worker.log",
      "profile-20260131T235959123Z.svg\n", "PROFILE-20260131T235959123Z.svg", "heap-20260131T235959123Z.exe"],
 )  # fmt: skip
 def test_no_other_file_is_read_as_a_dump(served: Served, tmp_path: Path, name: str) -> None:
@@ -227,6 +228,16 @@ def test_no_other_file_is_read_as_a_dump(served: Served, tmp_path: Path, name: s
     log_path(tmp_path, "words-1-1", 6700).write_bytes(b"x")
     with pytest.raises(NotAuthorizedError):
         served.service.readWorkerDump("words-1-1", 6700, name, 0, 10)
+
+
+def test_a_log_that_was_put_aside_is_read_in_parts(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(TopologyNotAliveError, match=r"there is no worker\.log\.5"):
+        served.service.readWorkerDump("words-1-1", 6700, "worker.log.5", 0, 10)
+    path = log_path(tmp_path, "words-1-1", 6700, "worker.log.5")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"before")
+    part = served.service.readWorkerDump("words-1-1", 6700, "worker.log.5", -3, 2)
+    assert (part.data, part.offset, part.size) == (b"or", 3, 6)
 
 
 def test_a_dump_that_is_a_link_out_of_the_logs_is_not_read(served: Served, tmp_path: Path) -> None:

@@ -110,9 +110,31 @@ def test_a_worker_that_dies_again_and_again_waits_longer_and_longer() -> None:
 
 def test_a_worker_that_ran_long_enough_dies_a_first_death_again() -> None:
     story = running()
-    story.slot = replace(story.slot, deaths=6)
+    story.slot = replace(story.slot, deaths=6, worker_deaths=6)
     story.at(10 + LIMITS.healthy_secs).look(worker=DEAD)
-    assert (story.slot.deaths, story.state) == (1, SlotState.WAITING_FOR_BLOBS)
+    assert (story.slot.deaths, story.slot.worker_deaths, story.state) == (1, 1, SlotState.WAITING_FOR_BLOBS)
+
+
+def test_only_what_ends_a_process_out_of_order_is_a_death_of_the_worker() -> None:
+    story = Story()
+    story.look(wanted=WORDS)
+    for _ in range(2):  # downloads
+        story.look(blobs=BlobsSeen(BlobsState.FAILED, "Nimbus is away"))
+    story.at(1).look(blobs=BlobsSeen(BlobsState.READY))
+    story.look()
+    story.look(worker=WorkerSeen("could not be launched", launched=False))
+    assert (story.slot.deaths, story.slot.worker_deaths) == (3, 0)
+    for now, seen, worker_deaths in ((10, DEAD, 1), (20, WorkerSeen("exited with code 0", orderly=True), 1), (30, DEAD, 2)):
+        story.at(now).look(worker=None)
+        story.look()
+        assert story.state is SlotState.WAITING_FOR_WORKER_START
+        story.look(worker=seen)
+        assert story.slot.worker_deaths == worker_deaths
+    story.at(100).look(worker=None, blobs=BlobsSeen(BlobsState.FAILED, "Nimbus is away"))
+    story.look()
+    assert (story.state, story.slot.worker_deaths) == (SlotState.BACKING_OFF, 2)
+    story.look(wanted=NEW_CODE)
+    assert (story.state, story.slot.worker_deaths) == (SlotState.WAITING_FOR_BLOBS, 0)
 
 
 def test_a_settled_worker_that_somebody_killed_dies_a_first_death_each_time() -> None:
@@ -245,8 +267,9 @@ def test_a_failed_download_backs_off_and_is_tried_again() -> None:
 def test_what_failed_for_longer_is_asked_for_again_when_it_may_be_better() -> None:
     story = Story()
     story.look(wanted=WORDS)
-    failed = BlobsSeen(BlobsState.FAILED, "pip says no", "ERROR: no", retry_secs=7.5)
-    assert story.look(blobs=failed) == [ReportFailure(WORDS, "pip says no", 1, 7.5, "ERROR: no", Cause.NO_CODE)]
+    failed = BlobsSeen(BlobsState.FAILED, "pip says no", "ERROR: no", retry_secs=7.5, lacks_environment=True)
+    report = ReportFailure(WORDS, "pip says no", 1, 7.5, "ERROR: no", Cause.NO_CODE, lacks_environment=True)
+    assert story.look(blobs=failed) == [report]
     assert (story.state, story.due) == (SlotState.BACKING_OFF, 7.5)
     assert story.at(7).look() == []
     assert story.at(7.5).look(blobs=BlobsSeen(BlobsState.PENDING)) == [DownloadBlobs(WORDS)]

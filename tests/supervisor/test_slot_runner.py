@@ -144,23 +144,17 @@ def test_of_two_workers_on_a_port_the_newer_epoch_is_adopted(shop: Shop) -> None
 
 
 def test_a_topologys_own_timeout_is_read_once_for_each_worker_also_for_one_that_is_adopted(shop: Shop) -> None:
-    asked: list[str] = []
-
-    def own_timeout(topology_id: str) -> float:
-        asked.append(topology_id)
-        return 100.0
-
-    shop.runner.own_timeout = own_timeout
+    shop.blobs.timeouts = {"words": 100.0}
     shop.runner.want({PORT: WORDS})
     shop.runner.step(0.0)
     shop.beat(PORT, 1.0)
     assert shop.runner.step(1.0) == 101.0
-    assert asked == ["words"]
+    assert shop.blobs.timeouts_asked == ["words"]
     successor = Shop(shop.workers)
-    successor.runner.own_timeout = own_timeout
+    successor.blobs.timeouts = {"words": 100.0}
     successor.runner.adopt(2.0)
     assert successor.runner.step(2.0) == 102.0
-    assert asked == ["words", "words"]
+    assert successor.blobs.timeouts_asked == ["words"]
 
 
 def successor_at_100(shop: Shop) -> Shop:
@@ -184,6 +178,24 @@ def test_counted_deaths_survive_the_supervisor(shop: Shop) -> None:
     assert (failure.reason, failure.last_lines) == ("could not be launched: no", f"last words on {PORT}")
 
 
+def test_how_often_the_workers_themselves_died_survives_the_supervisor_too(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    for now in (0.0, 1.0):
+        shop.workers.die(shop.workers.alive()[0])
+        shop.runner.step(now)
+        shop.runner.step(now + 1.0)
+    successor, former = Shop(), Shop()
+    told = shop.runner.back_offs()
+    successor.runner.adopt(100.0, told)
+    assert successor.runner.slots()[PORT].worker_deaths == 2
+    del told[str(PORT)]["worker_deaths"]  # as a former release leaves it
+    former.runner.adopt(100.0, told)
+    slot = former.runner.slots()[PORT]
+    assert (slot.deaths, slot.worker_deaths) == (2, 0)
+    assert successor_at_100(Shop()).runner.slots()[PORT].worker_deaths == 0, "there was no process"
+
+
 def test_a_pause_goes_on_though_a_step_comes_before_the_first_word_of_what_is_wanted(shop: Shop) -> None:
     successor = successor_at_100(shop)
     assert successor.runner.step(100.0) is None
@@ -204,6 +216,16 @@ def test_a_pause_for_what_is_wanted_no_more_ends_with_the_first_word(shop: Shop)
     successor.runner.want({})
     successor.runner.step(200.0)
     assert successor.state() is SlotState.EMPTY
+
+
+def test_that_an_environment_could_not_be_built_is_known_after_a_restart(shop: Shop) -> None:
+    shop.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "no", retry_secs=5.0, lacks_environment=True)
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    successor = Shop()
+    successor.runner.adopt(100.0, shop.runner.back_offs())
+    ((_, failure),) = successor.runner.failing(100.0)
+    assert (failure.reason, failure.lacks_environment) == ("no", True)
 
 
 @pytest.mark.parametrize("plain", [None, [], {"x": 1}, {"6700": {"assignment": {}, "deaths": 1}}])
@@ -293,8 +315,7 @@ class Outdated:
     """Workers launched before the blob changed want a restart."""
 
     def __init__(self, shop: Shop) -> None:
-        self.workers = {handle.worker_id for handle in shop.workers.alive()}
-        shop.runner.wants_restart = lambda handle: handle.worker_id in self.workers
+        self.workers = shop.blobs.outdated = {handle.worker_id for handle in shop.workers.alive()}
 
 
 def both_running(shop: Shop) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_the_samples_of_a_worker_are_beside_its_log_and_no_other_file_is_shown(t
     events.write_bytes(b"events")
     assert read_part(tmp_path, "words-1-1", 6700, 0, 10, "events.log").data == b"events"
     assert read_part(tmp_path, "words-1-1", 6700, 0, 10).data == b"log"
-    for name in ("", "worker.log.1", "../6700/events.log", "/etc/passwd"):
+    for name in ("", "worker.log.6", "../6700/events.log", "/etc/passwd"):
         with pytest.raises(NotAuthorizedError):
             read_part(tmp_path, "words-1-1", 6700, 0, 10, name)
 
@@ -171,6 +171,44 @@ def test_a_link_out_of_the_logs_is_refused(tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "artifacts-secret")
     with pytest.raises(NotAuthorizedError):
         read_part(artifacts, "words-1-1", 6700, 0, 10)
+
+
+def test_a_link_is_refused_that_is_made_while_the_log_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "artifacts", b"log")
+    (tmp_path / "secret").write_text("secret")
+    real = os.open
+
+    def swapping(name: object, *arguments: Any, **more: Any) -> int:
+        """The worker's code has its moment before the last name is opened."""
+        if name == path.name:
+            path.unlink()
+            path.symlink_to(tmp_path / "secret")
+        return real(name, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", swapping)
+    with pytest.raises(NotAuthorizedError, match="is a link"):
+        read_part(tmp_path / "artifacts", "words-1-1", 6700, 0, 10)
+
+
+def test_a_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    log_path(tmp_path / "other", "words-1-1", 6700).parent.mkdir(parents=True)
+    log_path(tmp_path / "other", "words-1-1", 6700).write_text("secret")
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "words-1-1").symlink_to(tmp_path / "other" / "words-1-1")
+    with pytest.raises(NotAuthorizedError, match="behind one"):
+        read_part(tmp_path / "artifacts", "words-1-1", 6700, 0, 10)
+
+
+@pytest.mark.timeout(30)
+def test_nobody_waits_for_a_pipe_in_place_of_a_log(tmp_path: Path) -> None:
+    path = log_path(tmp_path, "words-1-1", 6700)
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(TopologyNotAliveError, match="no regular file"):
+        read_part(tmp_path, "words-1-1", 6700, 0, 10)
+    assert tail(path) == ""
 
 
 def test_no_log_is_said(tmp_path: Path) -> None:

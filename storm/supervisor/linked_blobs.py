@@ -18,11 +18,12 @@ import logging
 import os
 import shutil
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from storm.blobstore.blob_store import version_key
 from storm.config.blob_map import KEY, BlobUse, conf_uses
 from storm.errors import PackageError, StormError, WorkerStartError
+from storm.host_paths import CONF, tmp_dir, topologies_dir
 from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_download import download_verified
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.blob_download import Sources
-    from storm.supervisor.slot_runner import Blobs, WorkerHandle
+    from storm.supervisor.options import SupervisorOptions
+    from storm.supervisor.slot_runner import WorkerHandle
 
 log = logging.getLogger(__name__)
 
@@ -63,36 +65,45 @@ class _Failure(NamedTuple):
     is_lasting: bool = False
 
 
-class TopologyBlobs:
+class RunnableCode(Protocol):
+    """The code of topologies, with what it runs in: `prepared_code.PreparedCode`, or a model of it."""
+
+    def request(self, assignment: LocalAssignment) -> None: ...
+    def look(self, assignment: LocalAssignment) -> BlobsSeen: ...
+    def keep(self, topology_ids: frozenset[TopologyId]) -> None: ...
+    def own_timeout(self, topology_id: TopologyId) -> float | None: ...
+
+
+class LinkedBlobs:
     """Implements `slot_runner.Blobs`: the code that `code` brings, and then the blobs that its conf names.
 
     The thread of the slots calls it, but for `keys` and `learn`. What takes long is done by `run`, in other threads:
-    it gives a job `blob_download.Sources`. `wake` is called from any thread when something has come,
-    `on_keys` when somebody waits for a key to be looked up.
+    it gives a job `blob_download.Sources`.
     """
 
     def __init__(
         self,
-        code: Blobs,
+        options: SupervisorOptions,
+        code: RunnableCode,
         run: Callable[[Callable[[Sources], None]], None],
-        directories: tuple[Path, Path],
-        wake: Callable[[], None],
         clock: Clock,
-        keep_secs: float,
+        *,
+        wake: Callable[[], None],
+        on_keys: Callable[[], None],
     ) -> None:
-        """`directories`: the supervisor's and that of its workers. `keep_secs`: how long a version is kept after its
-        last use. Raises OSError.
+        """`wake` is called from any thread when something has come, `on_keys` when somebody waits for a key to be
+        looked up. Raises OSError.
         """
-        self.on_keys: Callable[[], None] = _nothing
         self._code = code
         self._run = run
-        supervisor_dir, self._workers_dir = directories
-        self._dist_dir = supervisor_dir / "stormdist"
-        self._dir = supervisor_dir / "blobs"
-        self._tmp_dir = supervisor_dir / "tmp"
+        self._workers_dir = options.workers_dir
+        self._dist_dir = topologies_dir(options.supervisor_dir)
+        self._dir = options.supervisor_dir / "blobs"
+        self._tmp_dir = tmp_dir(options.supervisor_dir)
         self._wake = wake
+        self._on_keys = on_keys
         self._clock = clock
-        self._keep_secs = keep_secs
+        self._keep_secs = options.blob_keep_secs
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self._confs: dict[TopologyId, _Conf] = {}
@@ -129,7 +140,7 @@ class TopologyBlobs:
             looks = [self._look_at(use) for use in conf.uses]
             is_unknown = any(use.key not in self._contents for use in conf.uses)
         if is_unknown:
-            self.on_keys()
+            self._on_keys()
         for wanted_state in (BlobsState.FAILED, BlobsState.PENDING):
             for state, failure in looks:
                 if state is wanted_state:
@@ -145,7 +156,11 @@ class TopologyBlobs:
             self._contents = {key: sha256 for key, sha256 in self._contents.items() if key in named}
             is_unknown = not named <= self._contents.keys()
         if is_unknown:
-            self.on_keys()
+            self._on_keys()
+
+    def own_timeout(self, topology_id: TopologyId) -> float | None:
+        """How many seconds a topology, whose code is here, lets its workers be silent; None: as the limits say."""
+        return self._code.own_timeout(topology_id)
 
     # For workers
 
@@ -217,7 +232,7 @@ class TopologyBlobs:
 
     def _conf(self, topology_id: TopologyId) -> _Conf:
         """What the topology's conf on the disk names now; nothing where it is not here yet."""
-        file = self._dist_dir / topology_id / "stormconf.ser"
+        file = self._dist_dir / topology_id / CONF
         try:
             found = file.stat()
         except OSError:
@@ -376,10 +391,6 @@ class TopologyBlobs:
             shutil.rmtree(aside, ignore_errors=True)
 
         return remove
-
-
-def _nothing() -> None:
-    pass
 
 
 def _read_conf(file: Path) -> _Conf:

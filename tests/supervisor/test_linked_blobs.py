@@ -16,11 +16,12 @@ from supervisor_models import ModelBlobs
 
 from storm.errors import NimbusUnreachableError, WorkerStartError
 from storm.ids import ExecutorId
-from storm.supervisor import topology_blobs
+from storm.supervisor import linked_blobs
 from storm.supervisor.assignment_sync import LocalAssignment
+from storm.supervisor.linked_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, LinkedBlobs
+from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.slot import BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
-from storm.supervisor.topology_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, TopologyBlobs
 from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
@@ -53,12 +54,11 @@ class Machine:
         self.code = ModelBlobs()
         self.blobs = self.started()
 
-    def started(self) -> TopologyBlobs:
+    def started(self) -> LinkedBlobs:
         """Another run of the supervisor."""
-        directories = (self.directory / "supervisor", self.workers_dir)
-        blobs = TopologyBlobs(self.code, self.jobs.append, directories, self._wake, self.clock, KEEP_SECS)
-        blobs.on_keys = self._look_up
-        return blobs
+        options = SupervisorOptions(self.directory, self.directory, blob_keep_secs=KEEP_SECS)
+        run = self.jobs.append
+        return LinkedBlobs(options, self.code, run, self.clock, wake=self._wake, on_keys=self._look_up)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -285,7 +285,7 @@ def test_what_was_unpacked_is_on_the_disk_before_what_says_so(
         assert path == made
         synced.append(sorted(str(path.relative_to(made)) for path in made.rglob("*")))
 
-    monkeypatch.setattr(topology_blobs, "sync_file_system", sync)
+    monkeypatch.setattr(linked_blobs, "sync_file_system", sync)
     assert machine.settle(words) == (READY, "")
     assert synced == [["data", "data/a"]]
 
