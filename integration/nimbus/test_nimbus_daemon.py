@@ -337,7 +337,7 @@ def test_an_acknowledged_topology_survives_the_leader_and_its_disk(
 
 
 def test_a_submission_that_loses_its_leader_starts_once(
-    site: Any, package: Path, tmp_path: Path, wait: Callable[..., Any]
+    site: Any, package: Path, wait: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The leader is killed while the submission waits for more Nimbuses than there are."""
     first, *others = nimbuses = three_nimbuses(site)
@@ -356,7 +356,8 @@ def test_a_submission_that_loses_its_leader_starts_once(
     client.join(90)
     assert len(ids) == 1
     assert site.state.topology_ids() == ids
-    assert "goes on with its code on 2 of 4 Nimbuses" in leader_of(others).log.read_text()
+    assert "goes on with its code and blobs on 2 of 4 Nimbuses" in leader_of(others).log.read_text()
+    assert "wc starts with its code and blobs on 2 of 4 Nimbuses" in caplog.text
 
 
 def test_a_leader_that_was_paused_changes_nothing_when_it_returns(
@@ -422,13 +423,14 @@ def test_nimbus_waits_for_zookeeper_and_says_where_it_looks(
     assert nimbus.end() == 0
 
 
-def test_nimbus_ends_when_told_while_it_waits_for_zookeeper(
-    site: Any, zookeeper: Any, wait: Callable[..., Any]
-) -> None:
+def test_nimbus_ends_when_told_while_it_waits(site: Any, zookeeper: Any, wait: Callable[..., Any]) -> None:
+    """It has told by then that its name leads nowhere."""
     zookeeper.stop()
-    nimbus = site.start_nimbus()
+    name = "name..with..empty.labels"
+    nimbus = site.start_nimbus(**{"storm.security.insecure": True, "storm.local.hostname": name})
     wait(lambda: "ZooKeeper at" in nimbus.log.read_text(), "it waits")
     assert nimbus.end() == 0
+    assert f"{name}, by which others are to reach this Nimbus, does not resolve here" in nimbus.log.read_text()
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at its start", "later"])

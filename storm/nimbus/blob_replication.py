@@ -19,7 +19,7 @@ from storm.errors import BlobStoreError, CoordinationError, StormError
 from storm.nimbus.topology_blobs import beside, owner_of, owners
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from storm.cluster.leader_election import LeaderElection
     from storm.cluster.records import StormBase
@@ -58,7 +58,9 @@ class BlobReplication:
     def __init__(
         self, cluster_state: StormClusterState, blobs: TopologyBlobs, election: LeaderElection, wake: Watch
     ) -> None:
-        """`fetcher` is how blobs come here. `counts`: how many Nimbuses hold a topology, as the leader last saw it."""
+        """`fetcher` is how blobs come here. `counts`: how many Nimbuses hold a topology and the blobs that it names, as
+        the leader last saw it.
+        """
         self.fetcher: BlobFetcher = NoPeers()
         self.counts: Mapping[TopologyId, int] = {}
         self._state = cluster_state
@@ -141,9 +143,15 @@ class BlobReplication:
         """How many live Nimbuses hold all of these; `wake` is called when that may have changed."""
         return self._count(hashes, self._wake)
 
-    def count_all(self, bases: Mapping[TopologyId, StormBase]) -> None:
-        """Set `counts`."""
-        self.counts = {topology_id: self._count(base.blob_hashes, None) for topology_id, base in bases.items()}
+    def count_pending(self, topology_id: TopologyId, needed: Mapping[str, str]) -> int:
+        """As `count`, of what this topology needs; noted in `counts`, so that who submitted it can read it at once."""
+        holders = self.count(needed)
+        self.counts = {**self.counts, topology_id: holders}
+        return holders
+
+    def count_all(self, bases: Iterable[StormBase], needed: Callable[[StormBase], Mapping[str, str]]) -> None:
+        """Set `counts`; `needed` says what must be held of each topology."""
+        self.counts = {base.topology_id: self._count(needed(base), None) for base in bases}
 
     def remove(self, topology_id: TopologyId) -> None:
         """Tell the others, as the leader, that nobody needs the blobs of this topology any more."""

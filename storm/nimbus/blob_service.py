@@ -16,11 +16,13 @@ from storm.errors import (
 from storm.nimbus.blob_uploads import BlobTarget, BlobUploads
 from storm.nimbus.queries import NimbusQueries
 from storm.nimbus.topology_blobs import owner_of
-from storm.nimbus.user_blobs import unknown_blob
+from storm.nimbus.user_blobs import REPLICATION_WAIT_SECS, unknown_blob
+from storm.thrift import caller
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from storm.blobstore.blob_store import BlobStore
     from storm.nimbus.core import NimbusCore
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEYS_A_PAGE = 1_000
+WAIT_SECS_MAX = 600.0  # of one call for other Nimbuses: it holds a thread
 REPLICATION_KEY = "storm.blobstore.replication.factor"
 
 
@@ -64,7 +67,7 @@ class BlobService(NimbusQueries):
 
     def beginFileUpload(self) -> str:
         self._requests.call(self._core.require_leadership)
-        return self._uploads.begin()
+        return self._uploads.begin(caller.address())
 
     def uploadChunk(self, location: str, chunk: bytes) -> None:
         self._uploads.append(location, chunk)
@@ -80,11 +83,11 @@ class BlobService(NimbusQueries):
 
     # Blobs
 
-    def beginCreateBlob(self, key: str, meta: Struct | None) -> str:
-        return self._begin(key, True, self._replication(meta))
+    def beginCreateBlob(self, key: str, meta: Struct | None, size_bytes: int = 0) -> str:
+        return self._begin(BlobTarget(key, True, self._replication(meta)), size_bytes)
 
-    def beginUpdateBlob(self, key: str) -> str:
-        return self._begin(key, False, None)
+    def beginUpdateBlob(self, key: str, size_bytes: int = 0) -> str:
+        return self._begin(BlobTarget(key, False, None), size_bytes)
 
     def uploadBlobChunk(self, session: str, chunk: bytes) -> None:
         self._blob_uploads.append(session, chunk)
@@ -93,7 +96,12 @@ class BlobService(NimbusQueries):
         with using_up(session, self._blob_uploads):
             change = self._blob_uploads.finish(session)
             pending = self._leading(lambda: self._core.user_blobs.begin(change))
-            self._requests.wait(pending.done)
+            is_done = self._is_done_in(WAIT_SECS_MAX, pending.done)
+        if not is_done:
+            raise CoordinationError(
+                f"The blob {change.key!r} is not on {pending.enough} Nimbuses yet: it has this content when it is, or"
+                f" after {REPLICATION_WAIT_SECS:.0f} s."
+            )
 
     def cancelBlobUpload(self, session: str) -> None:
         self._blob_uploads.discard(session)
@@ -156,9 +164,10 @@ class BlobService(NimbusQueries):
         except BlobNotFoundError:
             raise unknown_blob(key, self._core.user_blobs.known) from None
 
-    def _begin(self, key: str, is_new: bool, replication: int | None) -> str:
-        self._leading(lambda: self._core.user_blobs.refuse_impossible(key, is_new=is_new))
-        return self._blob_uploads.begin(BlobTarget(key, is_new, replication))
+    def _begin(self, target: BlobTarget, size_bytes: int) -> str:
+        self._leading(lambda: self._core.user_blobs.refuse_impossible(target.key, is_new=target.is_new))
+        self._uploads.refuse_larger(size_bytes)
+        return self._blob_uploads.begin(target, caller.address())
 
     def _replication(self, meta: Struct | None) -> int:
         asked = None if meta is None else meta.replication_factor
@@ -170,6 +179,14 @@ class BlobService(NimbusQueries):
         if not 1 <= wanted <= 100:
             raise BlobStoreError(f"A blob is on 1 to 100 Nimbuses, not {wanted}.")
         return wanted
+
+    def _is_done_in(self, secs: float, done: Future[None]) -> bool:
+        """Wait; False: it is not done, after so long or where too many wait. Raises what `done` brings."""
+        try:
+            self._requests.wait(done, secs)
+        except TimeoutError:
+            return False
+        return True
 
     def _leading(self, request: Callable[[], T]) -> T:
         def checked() -> T:

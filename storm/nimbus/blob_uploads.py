@@ -38,9 +38,9 @@ class BlobUploads:
         self._lock = threading.Lock()
         self._targets: dict[str, BlobTarget] = {}
 
-    def begin(self, target: BlobTarget) -> str:
-        """A session."""
-        session = self._uploads.begin()
+    def begin(self, target: BlobTarget, sender: str = "") -> str:
+        """A session, for who sends from this address."""
+        session = self._uploads.begin(sender)
         with self._lock:
             known = self._uploads.locations()
             self._targets = {one: at for one, at in self._targets.items() if one in known}

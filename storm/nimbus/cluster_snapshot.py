@@ -73,6 +73,12 @@ class ClusterSnapshot:
         """The id of the topology that bears this name; one that is being killed bears it still."""
         return next((topology_id for topology_id, base in self.bases.items() if base.name == name), None)
 
+    def taken_by(self, name: str) -> TopologyId | None:
+        """Whose this name is, also where its record is there and cannot be read: an id begins with the name."""
+        found = self.id_of(name)
+        hidden = () if found is not None else sorted(self.unreadable - self.lost)
+        return next((topology_id for topology_id in hidden if topology_id.rsplit("-", 2)[0] == name), found)
+
     def own_timeouts(self) -> dict[TopologyId, float]:
         """{topology: for how many seconds its conf lets its workers be silent}, where it says so."""
         found = {topology_id: plan.conf.get("topology.worker.timeout.secs") for topology_id, plan in self.plans.items()}

@@ -74,7 +74,7 @@ def drained_supervisor(drain: Drain) -> Struct:
 
 
 def topology_summary(view: TopologyView) -> Struct:
-    base = view.base
+    base, lack = view.base, view.lack()
     return storm_thrift().TopologySummary(
         id=base.topology_id,
         name=base.name,
@@ -85,27 +85,31 @@ def topology_summary(view: TopologyView) -> Struct:
         status=base.status.value,
         storm_version=storm.__version__,
         topology_version=base.topology_version,
-        sched_status=view.schedule_problem(),
+        sched_status=lack.text or None,
         owner=base.owner,
         replication_count=view.replicas,
         leaving_supervisors=[one.node_id for one in view.leaving],
+        lacks_slots=lack.of_slots,
     )
 
 
 def owner_summaries(views: Iterable[TopologyView], owner: str | None = None) -> list[Struct]:
-    """An OwnerResourceSummary for each owner, or for `owner` only if he has a topology; by name. Memory and CPU are not
-    assigned, nor guaranteed to anybody.
+    """An OwnerResourceSummary for each owner, or for `owner` only if he has a topology; by name. Usage is what workers
+    told that they take; memory and CPU are not requested, assigned or guaranteed here.
     """
     by_owner: dict[str, list[TopologyView]] = {}
     for view in views:
         if not owner or view.base.owner == owner:
             by_owner.setdefault(view.base.owner, []).append(view)
+    usages = {name: usage_of_all([one.usage for view in own for one in view.workers]) for name, own in by_owner.items()}
     return [
         storm_thrift().OwnerResourceSummary(
             owner=name,
             total_topologies=len(own),
             total_executors=sum(len(view.reports) for view in own),
             total_workers=sum(len(view.workers) for view in own),
+            memory_usage=usages[name].memory_mb,
+            cpu_usage=usages[name].cpu_percent,
             total_tasks=sum(view.plan.num_tasks() for view in own if view.plan is not None),
         )
         for name, own in sorted(by_owner.items())

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storm.errors import TopologyNotAliveError
+from storm.ids import WorkerSlot, is_system_id
 from storm.metrics.aggregation import component_figures, executor_figures, input_figures, output_figures
-from storm.metrics.component_metrics import component_metrics
+from storm.metrics.component_metrics import component_metrics, left_out
 from storm.metrics.insight_records import together
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.submission import unknown
@@ -18,7 +19,7 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from storm.cluster.records import ErrorInfo
+    from storm.cluster.records import ErrorInfo, SupervisorInfo
     from storm.ids import ComponentId
     from storm.metrics.aggregation import ExecutorReport, Figures
     from storm.metrics.insight_records import ComponentInsight
@@ -103,6 +104,25 @@ def last_failures(reports: Iterable[ExecutorReport]) -> list[Struct]:
     return sorted(found, key=_failed_at, reverse=True)[:FAILURES_MAX]
 
 
+def recordings(view: TopologyView, component_id: ComponentId, supervisors: Iterable[SupervisorInfo]) -> list[Struct]:
+    """The profiles that are being recorded of workers that run the component, each as a request to end it then: so
+    Storm tells of them.
+    """
+    t = storm_thrift()
+    hosts = {one.slot: one.host for one in view.workers if component_id in view.component_tasks_on(one)}
+    return [
+        t.ProfileRequest(
+            nodeInfo=t.NodeInfo(node=hosts[slot], port={slot.port}),
+            action=t.ProfileAction.JPROFILE_STOP,
+            time_stamp=recording.until_wall_secs * 1_000,
+        )
+        for info in supervisors
+        for recording in info.recordings
+        if recording.topology_id == view.base.topology_id
+        and (slot := WorkerSlot(info.node_id, recording.port)) in hosts
+    ]
+
+
 def _failed_at(failure: Struct) -> int:
     return int(failure.time_secs)
 
@@ -119,7 +139,9 @@ def component_page(
     reports = view.reports_of(component_id)
     inputs = input_figures(reports, window, include_system)
     outputs = output_figures(reports, window, include_system)
-    debug = base.component_debug.get(component_id)
+    debug = base.component_debug.get(component_id)  # what is said of it goes before what is said of its topology
+    if debug is None and not is_system_id(component_id):
+        debug = base.component_debug.get(base.topology_id)
     return t.ComponentPageInfo(
         component_id=component_id,
         component_type=t.ComponentType.SPOUT if is_spout else t.ComponentType.BOLT,
@@ -151,4 +173,5 @@ def component_page(
         insight=component_insight_to_thrift(component_insight(reports)),
         failures=last_failures(reports) if is_spout else None,
         metrics=component_metrics(view.metrics, component_id) or None,
+        metrics_left_out=left_out(view.metrics) or None,
     )

@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING
 
 from storm.cluster.record_codec import encode
 from storm.cluster.records import DebugOptions, LogConfig, RebalanceRequest, StormBase
-from storm.config.topology_conf import effective_conf
 from storm.errors import (
     BadVersionError,
-    ConfigError,
     CoordinationError,
     InvalidTopologyError,
     NotLeaderError,
@@ -147,10 +145,7 @@ class NimbusCore:
         self.require_leadership()
         self._refresh()
         name = checked_name(request.name)
-        try:
-            conf = effective_conf(self.options.cluster_conf, parsed_conf(request.conf))
-        except ConfigError as error:
-            raise InvalidTopologyError(str(error)) from None
+        conf = self.options.topology_conf(parsed_conf(request.conf))
         earlier = self._pending.earlier(name, str(conf.get(SUBMISSION_ID_KEY) or ""), self.snapshot)
         if earlier is not None:
             return earlier
@@ -190,10 +185,7 @@ class NimbusCore:
             plan = self.snapshot.plans.get(base.topology_id)
             if plan is None:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
-            try:
-                self.user_blobs.check(effective_conf(self.options.cluster_conf, request.conf_overrides))
-            except ConfigError as error:
-                raise InvalidTopologyError(str(error)) from None
+            self.user_blobs.check(self.options.topology_conf(request.conf_overrides))
             checked = checked_rebalance(request, base, plan, self._limits)
             return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
 
@@ -283,7 +275,11 @@ class NimbusCore:
         return self._secs_to_next_step()
 
     def _lead(self, spoken_of: frozenset[TopologyId] | None) -> None:
-        self._pending.finish_ready(self.clock.now(), self.replication.count, self._make_wanted)
+        self._pending.finish_ready(
+            self.clock.now(),
+            lambda base: self.replication.count_pending(base.topology_id, self.user_blobs.needed(base)),
+            self._make_wanted,
+        )
         self._begin_departures()
         rebalanced = self._carry_out_due()
         self._schedule(rebalanced)
@@ -291,7 +287,7 @@ class NimbusCore:
             self._finish_rebalance(one)
         if spoken_of is not None and self._is_time_to_clean_up():
             self._clean_up(spoken_of)
-            self.replication.count_all(self.snapshot.bases)
+            self.replication.count_all(self.snapshot.bases.values(), self.user_blobs.needed)
 
     def _follow(self, spoken_of: frozenset[TopologyId] | None) -> None:
         self._leader = self.election.leader()
@@ -319,7 +315,7 @@ class NimbusCore:
         self.wake()
 
     def _make_wanted(self, base: StormBase) -> None:
-        if self.snapshot.id_of(base.name) is not None:  # another leader took one of this name while this one waited
+        if self.snapshot.taken_by(base.name) is not None:  # another leader took one of this name while this one waited
             self._blobs.delete(base.topology_id)
             raise TopologyAlreadyAliveError(already_alive(self.snapshot, base.name))
         try:

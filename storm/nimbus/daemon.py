@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import random
@@ -14,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import storm
 from storm.blobstore.local_fs import LocalFsBlobStore
 from storm.clock import SystemClock
-from storm.cluster import zookeeper
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
+from storm.cluster.zookeeper import connect_by_settings
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.exposition.call_times import CallTimes
 from storm.exposition.daemon_pages import DaemonPages, serve
+from storm.file_lock import lock_file, owner
 from storm.hosts.report import name_problem
+from storm.log_repeats import is_logged
 from storm.metrics.families import NIMBUS
 from storm.metrics.series import Series
 from storm.nimbus import measures
@@ -121,7 +122,7 @@ class Nimbus:
             self._failed_steps += 1
             self._last_error = str(error)
             wait_secs = min(0.5 * 2.0 ** min(self._failures, 10), RETRY_SECS_MAX)
-            if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, ... in a row
+            if is_logged(self._failures):
                 log.warning("Nimbus cannot go on (%d times now) and tries again: %s", self._failures, error)
             return wait_secs
         if self._failures:
@@ -145,7 +146,7 @@ def build_nimbus(
 
     `rng` names uploads and downloads: in production one that nobody can guess.
     """
-    inbox = Inbox(options.queue_max)
+    inbox = Inbox(options.queue_max, waits_max=max(1, options.threads // 4))
     core = NimbusCore(
         options,
         clock=clock,
@@ -178,7 +179,7 @@ def run(settings: Settings) -> int:
     options = NimbusOptions.from_settings(settings)
     try:
         with sole_nimbus(options.local_dir / "nimbus"):
-            return _run_connected(options)
+            return _run_connected(settings, options)
     except StormError as error:
         log.error("%s", error)
         return EXIT_REFUSED
@@ -191,33 +192,24 @@ def run(settings: Settings) -> int:
 def sole_nimbus(directory: Path) -> Iterator[None]:
     """Hold the lock of this directory. Raises AlreadyRunningError that names who has it."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "nimbus.pid").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            pid = file.read().strip() or "unknown"
-            raise AlreadyRunningError(f"A Nimbus is already running in {directory}, pid {pid}.") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    path = directory / "nimbus.pid"
+    lock = lock_file(path)
+    if lock is None:
+        raise AlreadyRunningError(f"A Nimbus is already running in {directory}, pid {owner(path)}.")
+    try:
         yield
+    finally:
+        os.close(lock)
 
 
-def _run_connected(options: NimbusOptions) -> int:
+def _run_connected(settings: Settings, options: NimbusOptions) -> int:
     stopping = Stopping()
     if (problem := name_problem(options.advertised_host, "Nimbus")) is not None:
         log.warning("%s", problem)
-    servers = ", ".join(options.zookeeper_servers)
+    servers = ", ".join(settings.zookeeper_servers)
     log.info("Nimbus %s starts; it looks for ZooKeeper at %s.", storm.__version__, servers)
     try:
-        storage = zookeeper.connect(
-            options.zookeeper_servers,
-            options.zookeeper_root,
-            options.zookeeper_session_timeout_ms,
-            auth=options.zookeeper_auth,
-            stopped=lambda: stopping.asked,
-        )
+        storage = connect_by_settings(settings, stopped=lambda: stopping.asked)
     except CoordinationError as error:
         if stopping.asked:
             return EXIT_OK

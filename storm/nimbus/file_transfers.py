@@ -18,7 +18,7 @@ from storm.errors import BlobCorruptError, BlobStoreError, InvalidTopologyError,
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from storm.blobstore.blob_store import BlobMeta, BlobStore
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRANSFERS_MAX = 64  # of each kind at a time; one more is refused
-STALLED_SECS = 15.0  # a download that stood still for longer gives way to another: nobody tells that he gave one up
+UPLOADS_PER_ADDRESS_MAX = TRANSFERS_MAX // 2  # so that no host takes the place of all others
+STALLED_SECS = 15.0  # what stood still for longer gives way to another: few tell that they gave one up
 READ_CHUNK_BYTES = 65_536
 REPLY_BYTES_MAX = 512 << 10  # of one download chunk: Storm's own clients take messages of 1 MiB
 EMPTY_PACKAGE = b"PK\x05\x06" + bytes(18)  # a zip archive with nothing in it
@@ -36,6 +37,7 @@ EMPTY_PACKAGE = b"PK\x05\x06" + bytes(18)  # a zip archive with nothing in it
 @dataclass(slots=True)
 class _Upload:
     path: Path
+    sender: str
     used_at: float
     size_bytes: int = 0
     finished: bool = False
@@ -64,17 +66,31 @@ class Uploads:
         for left in directory.glob("*.upload"):
             left.unlink(missing_ok=True)
 
-    def begin(self) -> str:
-        """A new file's location."""
+    def begin(self, sender: str = "") -> str:
+        """A new file's location, for who sends from this address.
+
+        Raises PackageError where too many are under way, and none of them has stood still for STALLED_SECS.
+        """
         self.forget_old()
         with self._lock:
-            if len(self._uploads) >= TRANSFERS_MAX:
-                raise PackageError(f"{TRANSFERS_MAX} uploads are under way; try again when one of them is done.")
+            own = {location: upload for location, upload in self._uploads.items() if upload.sender == sender}
+            if len(own) >= UPLOADS_PER_ADDRESS_MAX:
+                self._drop_stalled(own, f" from {sender or 'here'}")
+            elif len(self._uploads) >= TRANSFERS_MAX:
+                self._drop_stalled(self._uploads)
             location = f"{self._rng.getrandbits(128):032x}"
             path = self._directory / f"{location}.upload"
             with _disk_trouble(path), path.open("xb"):
-                self._uploads[location] = _Upload(path, self._clock.now())
+                self._uploads[location] = _Upload(path, sender, self._clock.now())
             return location
+
+    def refuse_larger(self, size_bytes: int) -> None:
+        """Raises PackageError for more than the largest size."""
+        if size_bytes > self._size_max_bytes:
+            raise PackageError(
+                f"The upload is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
+                " (nimbus.upload.max.bytes)."
+            )
 
     def append(self, location: str, chunk: bytes) -> None:
         """Raises PackageError beyond the largest size, and forgets the file then."""
@@ -162,13 +178,20 @@ class Uploads:
             for location in [location for location, upload in self._uploads.items() if upload.used_at < oldest]:
                 self._drop(location)
 
+    def _drop_stalled(self, uploads: Mapping[str, _Upload], whose: str = "") -> None:
+        """One that stood still for too long, of which least is lost."""
+        stalled_at = self._clock.now() - STALLED_SECS
+        stalled = [location for location, upload in uploads.items() if upload.used_at < stalled_at]
+        if not stalled:
+            raise PackageError(f"{len(uploads)} uploads{whose} are under way; try again when one of them is done.")
+        self._drop(min(stalled, key=lambda location: (uploads[location].size_bytes > 0, uploads[location].used_at)))
+
     def _write(self, upload: _Upload, location: str, chunk: bytes) -> None:
-        if upload.size_bytes + len(chunk) > self._size_max_bytes:
+        try:
+            self.refuse_larger(upload.size_bytes + len(chunk))
+        except PackageError:
             self._drop(location)
-            raise PackageError(
-                f"The upload is larger than {self._size_max_bytes:,} bytes, the most that this cluster takes"
-                " (nimbus.upload.max.bytes)."
-            )
+            raise
         with _disk_trouble(upload.path), upload.path.open("r+b") as file:
             file.seek(upload.size_bytes)  # a full disk may have taken a part of the last one
             file.write(chunk)

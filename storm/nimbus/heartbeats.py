@@ -209,7 +209,8 @@ def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[
 
 
 def _with_figures_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
-    """Beats carry stats and metrics every few seconds only: in between the last ones stand."""
-    if beat.stats and beat.metrics:
-        return beat
-    return replace(beat, stats=beat.stats or before.stats, metrics=beat.metrics or before.metrics)
+    """Beats carry stats and metrics every few seconds only: in between the last ones stand. So do those of executors
+    whose turn it was not, where they are too many for a beat.
+    """
+    stats = beat.stats if beat.stats.keys() >= before.stats.keys() else {**before.stats, **beat.stats}
+    return replace(beat, stats=stats, metrics=beat.metrics or before.metrics)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_SECS = 60.0  # longer than any call to ZooKeeper waits
+WAITS_MAX = 16
+FREE_WAIT_SECS = 1.0  # longer than the owner's next steps take, which end most waits
 
 
 class Requests(Protocol):
@@ -26,21 +30,32 @@ class Requests(Protocol):
         """Have the owner run `note` some time; what does not fit is dropped."""
 
     def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
-        """What `done` brings, which the owner sees to in its own time. Raises TimeoutError after `timeout_secs`."""
+        """What `done` brings, which the owner sees to in its own time. Raises TimeoutError after `timeout_secs`, or
+        soon where too many wait.
+        """
 
 
 class Inbox:
     """`call`, `post`, `wake` and `close` may be called from any thread, the latter two from a signal handler too."""
 
-    def __init__(self, waiting_max: int, answer_secs: float = REQUEST_TIMEOUT_SECS) -> None:
+    def __init__(
+        self,
+        waiting_max: int,
+        answer_secs: float = REQUEST_TIMEOUT_SECS,
+        waits_max: int = WAITS_MAX,
+        free_wait_secs: float = FREE_WAIT_SECS,
+    ) -> None:
         """Beyond `waiting_max` requests that wait, a call is refused and a note dropped (`dropped` counts them).
 
-        `answer_secs`: how long a call waits for its answer.
+        `answer_secs`: how long a call waits for its answer. `waits_max`: how many `wait` at a time for longer
+        than `free_wait_secs`.
         """
         self.dropped = 0
         self.closed = False
         self._waiting_max = waiting_max
         self._answer_secs = answer_secs
+        self._waits = threading.Semaphore(waits_max)
+        self._free_wait_secs = free_wait_secs
         self._queue: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any] | None] | None] = queue.SimpleQueue()
         self._woken = False
 
@@ -71,9 +86,18 @@ class Inbox:
     def wait(self, done: Future[T], timeout_secs: float | None = None) -> T:
         """Takes nothing of the owner's time. The owner ends it, at the latest when it stops.
 
-        Raises TimeoutError after `timeout_secs`; None: never.
+        Raises TimeoutError after `timeout_secs`; None: never. Beyond `waits_max` it is raised after
+        `free_wait_secs`: a wait may be for minutes, and holds one of the threads by which all calls are served.
         """
-        return done.result(timeout_secs)
+        free_secs = self._free_wait_secs if timeout_secs is None else min(self._free_wait_secs, timeout_secs)
+        with contextlib.suppress(TimeoutError):
+            return done.result(free_secs)
+        if done.done() or not self._waits.acquire(blocking=False):
+            return done.result(0)
+        try:
+            return done.result(None if timeout_secs is None else timeout_secs - free_secs)
+        finally:
+            self._waits.release()
 
     def wake(self) -> None:
         """Have `run_next` answer True; many wake-ups that wait are one."""

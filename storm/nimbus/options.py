@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.config import conf_origins
+from storm.config.topology_conf import effective_conf
+from storm.errors import ConfigError, InvalidTopologyError
 from storm.exposition.place import Place
 from storm.nimbus.heartbeats import Limits
 
@@ -20,7 +23,7 @@ class NimbusOptions:
     """What Nimbus reads from the configuration; times in seconds, sizes in bytes.
 
     `slots_per_topology_max` and `executors_per_topology_max` None: no limit. `cluster_conf` is the whole
-    configuration: topologies' defaults come from it, and `getNimbusConf` shows it.
+    configuration: topologies' defaults come from it, and `getNimbusConf` shows it. `cluster_keys` of it are set.
     """
 
     bind_host: str = "127.0.0.1"
@@ -41,12 +44,9 @@ class NimbusOptions:
     slots_per_topology_max: int | None = None
     executors_per_topology_max: int | None = None
     scheduler: str | None = "even"
-    zookeeper_servers: tuple[str, ...] = ("127.0.0.1:2181",)
-    zookeeper_root: str = "/storm"
-    zookeeper_session_timeout_ms: int = 20_000
-    zookeeper_auth: tuple[str, str] | None = None
     metrics_place: Place = field(default_factory=Place)
     cluster_conf: Mapping[str, Any] = field(default_factory=dict)
+    cluster_keys: frozenset[str] = frozenset()
 
     @property
     def heartbeat_limits(self) -> Limits:
@@ -54,12 +54,19 @@ class NimbusOptions:
         timeout_secs = self.task_timeout_secs
         return Limits(timeout_secs, self.task_launch_secs, timeout_secs / 3, self.worker_timeout_max_secs)
 
+    def topology_conf(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """What a topology with this conf of its own runs with, and which key is whose. Raises InvalidTopologyError."""
+        try:
+            conf = effective_conf(self.cluster_conf, own)
+        except ConfigError as error:
+            raise InvalidTopologyError(str(error)) from None
+        return conf_origins.submitted(conf, own, self.cluster_keys)
+
     @classmethod
     def from_settings(cls, settings: Settings) -> NimbusOptions:
         """What the settings say. A smaller `nimbus.thrift.max_buffer_size` than our frames need counts for
         nothing.
         """
-        scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         return cls(
             bind_host=settings.bind_host,
             advertised_host=settings.advertised_host,
@@ -79,10 +86,7 @@ class NimbusOptions:
             slots_per_topology_max=settings["nimbus.slots.perTopology"],
             executors_per_topology_max=settings["nimbus.executors.perTopology"],
             scheduler=settings["storm.scheduler"],
-            zookeeper_servers=settings.zookeeper_servers,
-            zookeeper_root=settings["storm.zookeeper.root"],
-            zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
-            zookeeper_auth=(scheme, payload) if scheme and payload else None,
             metrics_place=Place.from_settings(settings, "nimbus.metrics.port"),
             cluster_conf=settings,
+            cluster_keys=frozenset(settings.changed()),
         )

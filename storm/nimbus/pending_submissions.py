@@ -70,9 +70,9 @@ class PendingSubmissions:
         if topology_id is not None:
             found = PendingSubmission(snapshot.bases[topology_id], 1, 0.0)
             found.done.set_result(None)
-        if found is None:
+        if found is None and snapshot.taken_by(name) is None:
             return None
-        if not submission_id or found.base.submission_id != submission_id:
+        if found is None or not submission_id or found.base.submission_id != submission_id:
             raise TopologyAlreadyAliveError(already_alive(snapshot, name))
         log.info("The submission of %s was repeated by its client.", found.base.topology_id)
         return found
@@ -84,9 +84,9 @@ class PendingSubmissions:
         return [submission.base for submission in self._by_name.values()]
 
     def finish_ready(
-        self, now: float, count: Callable[[Mapping[str, str]], int], make_wanted: Callable[[StormBase], None]
+        self, now: float, count: Callable[[StormBase], int], make_wanted: Callable[[StormBase], None]
     ) -> None:
-        """Let `make_wanted` have those that wait no longer; `count` says how many Nimbuses hold these {key: sha256}."""
+        """Let `make_wanted` have those that wait no longer; `count` says how many Nimbuses hold all that it needs."""
         for submission in self._take_ready(now, count):
             try:
                 make_wanted(submission.base)
@@ -95,15 +95,16 @@ class PendingSubmissions:
             else:
                 submission.done.set_result(None)
 
-    def _take_ready(self, now: float, count: Callable[[Mapping[str, str]], int]) -> list[PendingSubmission]:
+    def _take_ready(self, now: float, count: Callable[[StormBase], int]) -> list[PendingSubmission]:
         ready = []
         for submission in self._by_name.values():
-            holders = count(submission.base.blob_hashes)
+            holders = count(submission.base)
             if holders >= submission.enough or now >= submission.until:
                 ready.append(submission)
                 if holders < submission.enough:
                     log.warning(
-                        "Topology %s goes on with its code on %d of %d Nimbuses (%s): no more have fetched it in time.",
+                        "Topology %s goes on with its code and blobs on %d of %d Nimbuses (%s): "
+                        "no more have fetched them in time.",
                         submission.base.topology_id, holders, submission.enough, COUNT_KEY,
                     )  # fmt: skip
         for submission in ready:
@@ -124,7 +125,10 @@ class PendingSubmissions:
 
 def already_alive(snapshot: ClusterSnapshot, name: str) -> str:
     """A sentence that says which topology has the name."""
-    running = snapshot.bases.get(snapshot.id_of(name) or "")
-    if running is None:
+    topology_id = snapshot.taken_by(name)
+    if topology_id is None:
         return f"A topology called {name!r} is just being submitted."
+    running = snapshot.bases.get(topology_id)
+    if running is None:
+        return f"A topology called {name!r} is there already: {topology_id}, whose record in ZooKeeper cannot be read."
     return f"A topology called {name!r} is there already: {running.topology_id}, {running.status.value}."

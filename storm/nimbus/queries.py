@@ -23,7 +23,7 @@ from storm.topology.consumer_registration import without_consumers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storm.cluster.records import ErrorInfo, NimbusInfo
+    from storm.cluster.records import ErrorInfo, NimbusInfo, SupervisorInfo
     from storm.ids import ComponentId, TopologyId
     from storm.nimbus.core import NimbusCore
     from storm.thrift.interface import Struct
@@ -87,6 +87,8 @@ class NimbusQueries:
             errors = {component: self._state.errors(id, component) for component in self._state.error_components(id)}
         elif wanted == choice.ONE:
             errors = {component: [error] for component, error in self._last_errors(id).items()}
+        if options is not None and options.host is not None:
+            view = replace(view, reports=view.reports_at(options.host, options.port))
         return topology_pages.topology_info(view, errors, self._system_errors(id))
 
     def getTopologyPageInfo(self, id: str, window: str, is_include_sys: bool) -> Struct:
@@ -116,8 +118,11 @@ class NimbusQueries:
         return cluster_summaries.owner_summaries(views, owner)
 
     def getComponentPendingProfileActions(self, id: str, component_id: str, action: int) -> list[Struct]:
-        """None, ever: profiles are asked of supervisors, which begin at once."""
-        return []
+        """Supervisors do at once what is asked of them: only a recording has an end that is pending."""
+        view = self._view(id)
+        if action != storm_thrift().ProfileAction.JPROFILE_STOP:
+            return []
+        return component_pages.recordings(view, component_id, self._supervisors_of(view))
 
     def getTopologyConf(self, id: str) -> str:
         return json.dumps(redacted(self._view(id).known_plan.conf))
@@ -181,10 +186,13 @@ class NimbusQueries:
         return {component_id: error for component_id, error in found.items() if error is not None}
 
     def _slot_failures(self, view: TopologyView) -> list[Struct]:
-        """Of the present records of the supervisors that the topology uses."""
+        return topology_pages.slot_failures(view, self._supervisors_of(view))
+
+    def _supervisors_of(self, view: TopologyView) -> list[SupervisorInfo]:
+        """The present records of the supervisors that the topology uses."""
         nodes = sorted({worker.slot.node_id for worker in view.workers})
         found = [self._state.supervisor(node_id) for node_id in nodes]
-        return topology_pages.slot_failures(view, [each[0] for each in found if each is not None])
+        return [each[0] for each in found if each is not None]
 
     def _system_errors(self, topology_id: TopologyId) -> list[ErrorInfo]:
         return self._state.errors(topology_id, SYSTEM_COMPONENT)

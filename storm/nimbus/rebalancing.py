@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import RebalanceRequest
+from storm.config import conf_origins
 from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
 from storm.nimbus.pending_submissions import ReplicationWait
 from storm.nimbus.submission import DEBUG_KEY, debug_options
@@ -70,7 +71,7 @@ def _rebalanced_base(
     base: StormBase, plan: TopologyPlan, blobs: TopologyBlobs, replication: BlobReplication, left_secs: float
 ) -> StormBase | None:
     overrides = base.rebalance.conf_overrides if base.rebalance is not None else {}
-    staged = blobs.stage_conf(base, {**plan.conf, **overrides}) if overrides else {}
+    staged = blobs.stage_conf(base, conf_origins.rebalanced(plan.conf, overrides)) if overrides else {}
     replication.announce(staged)
     if left_secs > 0:
         return None

@@ -11,7 +11,7 @@ from storm.hosts.report import host_report
 from storm.metrics.insight_records import Usage
 from storm.metrics.series import LINE_BYTES_MAX
 from storm.nimbus import drains
-from storm.nimbus.blob_service import BlobService, using_up
+from storm.nimbus.blob_service import WAIT_SECS_MAX, BlobService, using_up
 from storm.nimbus.core import SubmitRequest
 from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.pending_submissions import COUNT_KEY, WAIT_KEY
@@ -32,7 +32,7 @@ class NimbusService(BlobService):
     Methods of storm.thrift that are neither here nor in its bases are not served by this release.
     """
 
-    submission_wait_secs = 20.0  # of one call; its client would give it up after 30 s, and leave the thread here
+    submission_wait_secs = 20.0  # of a call that can be made again: its client would give it up after 30 s
 
     # Topologies
 
@@ -94,7 +94,7 @@ class NimbusService(BlobService):
             checked_name(name)
         except InvalidTopologyError:
             return False
-        return self._core.snapshot.id_of(name) is None
+        return self._core.snapshot.taken_by(name) is None
 
     # Heartbeats
 
@@ -134,13 +134,11 @@ class NimbusService(BlobService):
     def _wait_for(self, submission: PendingSubmission) -> None:
         """Who can ask again is told to, and takes no thread meanwhile. Raises what became of the submission."""
         can_ask_again = bool(submission.base.submission_id)
-        try:
-            self._requests.wait(submission.done, self.submission_wait_secs if can_ask_again else None)
-        except TimeoutError:
+        if not self._is_done_in(self.submission_wait_secs if can_ask_again else WAIT_SECS_MAX, submission.done):
             raise CoordinationError(
                 f"{submission.base.name} is not on {submission.enough} Nimbuses yet ({COUNT_KEY}): it starts when it"
                 f" is, or when its time for that is over ({WAIT_KEY})."
-            ) from None
+            )
 
 
 def _beat(struct: Struct, node_id: str | None) -> WorkerBeat:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storm.cluster.records import Assignment, DebugOptions, RebalanceRequest, StormBase, TopologyStatus
+from storm.config import conf_origins
 from storm.errors import InvalidTopologyError
 from storm.ids import WorkerSlot
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
@@ -42,6 +43,7 @@ FIXED_KEYS = (
     "topology.name",
     "storm.id",
     SUBMISSION_ID_KEY,
+    conf_origins.KEY,
 )
 
 

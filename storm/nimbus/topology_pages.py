@@ -48,7 +48,7 @@ def topology_info(
             for component_id, options in base.component_debug.items()
         },
         storm_version=storm.__version__,
-        sched_status=view.schedule_problem(),
+        sched_status=view.lack().text or None,
         owner=base.owner,
         replication_count=view.replicas,
         notices=_notices(view, system_errors),
@@ -57,8 +57,7 @@ def topology_info(
 
 def _notices(view: TopologyView, system_errors: Sequence[ErrorInfo]) -> list[str]:
     """What people should know: too few slots, and workers that could not run lately, with their last words."""
-    problem = view.schedule_problem()
-    found = [] if problem is None else [problem]
+    found = [text] if (text := view.lack().text) else []
     return found + [f"{joined(error.host, error.port)}: {error.text}" for error in _lately(view, system_errors)]
 
 
@@ -86,6 +85,7 @@ def slot_failures(view: TopologyView, supervisors: Sequence[SupervisorInfo]) -> 
             reason=failure.reason,
             last_lines=failure.last_lines,
             time_secs=failure.wall_secs,
+            lacks_environment=is_not_built(failure),
             retry_secs=None if failure.retry_wall_secs is None else max(0, failure.retry_wall_secs - view.wall_secs),
         )
         for info in supervisors
@@ -103,7 +103,7 @@ def topology_page(
     failures: Sequence[Struct] = (),
 ) -> Struct:
     """`system_errors`: those of workers that could not run, the last one first."""
-    base, plan = view.base, view.known_plan
+    base, plan, lack = view.base, view.known_plan, view.lack()
 
     def components(ids: Mapping[ComponentId, object]) -> dict[ComponentId, Struct]:
         return {
@@ -130,7 +130,7 @@ def topology_page(
         topology_conf=json.dumps(redacted(plan.conf)),
         id_to_spout_agg_stats=components(plan.system.spouts),
         id_to_bolt_agg_stats=components(plan.system.bolts),
-        sched_status=view.schedule_problem(),
+        sched_status=lack.text or None,
         topology_stats=_topology_stats(view, include_system),
         owner=base.owner,
         debug_options=None if debug is None else convert.debug_options_to_thrift(debug),
@@ -143,6 +143,7 @@ def topology_page(
         inputs=_inputs(view, window, include_system),
         ended_workers=_ended_workers(view, system_errors),
         num_workers_wanted=view.num_workers_wanted,
+        lacks_slots=lack.of_slots,
     )
 
 

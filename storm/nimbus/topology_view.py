@@ -51,6 +51,13 @@ class Leaving(NamedTuple):
         return f"{self.host} ({self.why})"
 
 
+class Lack(NamedTuple):
+    """What a topology lacks to run as it should, as a sentence; empty: nothing. `of_slots`: free slots of hosts."""
+
+    text: str = ""
+    of_slots: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class TopologyView:
     """`plan` is None where this Nimbus cannot read the topology's code; `wall_secs` is when it was looked at.
@@ -93,6 +100,9 @@ class TopologyView:
     def reports_of(self, component_id: ComponentId) -> list[ExecutorReport]:
         return [report for report in self.reports if report.component_id == component_id]
 
+    def reports_at(self, host: str, port: int | None) -> tuple[ExecutorReport, ...]:
+        return tuple(report for report in self.reports if (report.host, report.port) == (host, port))
+
     def component_tasks_on(self, worker: WorkerView) -> dict[ComponentId, int]:
         """How many tasks of which component run in this worker."""
         found: dict[ComponentId, int] = {}
@@ -101,21 +111,30 @@ class TopologyView:
             found[component_id] = found.get(component_id, 0) + len(executor.tasks())
         return found
 
-    def schedule_problem(self) -> str | None:
-        """What the topology lacks to run as it should, as a sentence; None: nothing."""
+    def lack(self) -> Lack:
+        found = self._lack_of_place()
+        if not self.not_ready:
+            return found
+        return found._replace(text=f"{found.text} Not ready: {', '.join(self.not_ready)}.".lstrip())
+
+    def _lack_of_place(self) -> Lack:
         wanted = self.num_workers_wanted
         leaving = ", ".join(dict.fromkeys(map(str, self.leaving)))
         supervisor = f"supervisor with the tags {', '.join(self.tags)}" if self.tags else "supervisor"
         if not self.workers:
-            return f"Not scheduled: no {supervisor} has a free slot." if self.plan else "Its code cannot be read here."
+            if self.plan is None:
+                return Lack("Its code cannot be read here.")
+            return Lack(f"Not scheduled: no {supervisor} has a free slot.", of_slots=True)
         if self.leaving and self.base.status is TopologyStatus.REBALANCING:
-            return f"Leaves {leaving}, once what is under way is done."
+            return Lack(f"Leaves {leaving}, once what is under way is done.")
+        if self.leaving and self.plan is None:
+            return Lack(f"Shall leave {leaving}, and its code cannot be read here.")
         if self.leaving:
-            why = f"no other {supervisor} has a free slot" if self.plan else "its code cannot be read here"
-            return f"Shall leave {leaving}, and {why}."
+            return Lack(f"Shall leave {leaving}, and no other {supervisor} has a free slot.", of_slots=True)
         if len(self.workers) < wanted:
-            return f"Runs on {len(self.workers)} of {wanted} workers: no {supervisor} has another free slot."
-        return f"Not ready: {', '.join(self.not_ready)}." if self.not_ready else None
+            some = f"{'Has' if self.not_ready else 'Runs on'} {len(self.workers)} of {wanted} workers"
+            return Lack(f"{some}: no {supervisor} has another free slot.", of_slots=True)
+        return Lack()
 
 
 def view_topology(
@@ -176,7 +195,7 @@ def _not_ready(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iter
     for node_id, info in snapshot.supervisors.items():
         for failure in info.failures:
             if failure.topology_id == topology_id and WorkerSlot(node_id, failure.port) in waiting:
-                if failure.reason.startswith(NOT_BUILT):
+                if is_not_built(failure):
                     found[info.host] = f"{info.host} {NOT_BUILT}"
                 elif failure.state == BUILDING_ENVIRONMENT:
                     found[info.host] = f"{info.host} is building its environment"

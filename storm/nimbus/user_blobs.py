@@ -146,6 +146,13 @@ class UserBlobs:
         pending = {key: sha256 for one in self._pending for key, sha256 in one.change.stored.items()}
         return {**pending, **self._named()}
 
+    def needed(self, base: StormBase) -> dict[str, str]:
+        """{key: sha256} of a topology's own blobs, and of the contents of those that its conf, if it is here, names."""
+        plan = self._blobs.plan(base)
+        named = {} if plan is None else plan.conf.get(KEY) or {}
+        blobs = (self.known[key] for key in named if key in self.known)
+        return {**base.blob_hashes, **{version_key(blob.key, blob.sha256): blob.sha256 for blob in blobs}}
+
     def step(self, now: float, *, leads: bool) -> None:
         """Finish the changes that need wait no longer, and delete contents that nobody needs."""
         if not leads:

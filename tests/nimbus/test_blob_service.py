@@ -16,6 +16,7 @@ from storm.errors import (
     CoordinationError,
     InvalidTransitionError,
     NotLeaderError,
+    PackageError,
     UploadNotFoundError,
 )
 from storm.nimbus import blob_service
@@ -155,6 +156,22 @@ def test_blobs_are_listed_by_pages(service: NimbusService, monkeypatch: pytest.M
         found.append(page.keys)
         session = page.session
     assert found == [["a", "b"], ["c"]]
+
+
+def test_what_is_said_to_be_too_large_is_refused_before_it_is_sent(
+    on_disk: tuple[NimbusService, Any], tmp_path: Path
+) -> None:
+    service, _ = on_disk
+    service.finishBlobUpload(service.beginCreateBlob("words.txt", None, 1 << 20))
+    for refused in (
+        lambda: service.beginCreateBlob("other.txt", None, (1 << 20) + 1),
+        lambda: service.beginUpdateBlob("words.txt", (1 << 20) + 1),
+    ):
+        with pytest.raises(PackageError, match=r"larger than 1,048,576 bytes.*nimbus\.upload\.max\.bytes"):
+            refused()
+    with pytest.raises(BlobAlreadyExistsError):
+        service.beginCreateBlob("words.txt", None, (1 << 20) + 1)
+    assert list((tmp_path / "inbox").iterdir()) == []
 
 
 def test_replication_is_shown_and_set(service: NimbusService) -> None:

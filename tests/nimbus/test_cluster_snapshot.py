@@ -35,6 +35,16 @@ def test_topologies_are_known_by_name_and_age(cluster: Any) -> None:
     assert replace(snapshot, plans={}).schedulable() == []
 
 
+def test_a_name_is_taken_also_where_the_record_cannot_be_read() -> None:
+    snapshot = ClusterSnapshot(
+        bases={OLD.topology_id: OLD}, unreadable=frozenset({"a-b-3-7", "gone-4-8"}), lost=frozenset({"gone-4-8"})
+    )
+    assert snapshot.taken_by("old") == "old-1-5"
+    assert snapshot.taken_by("a-b") == "a-b-3-7"
+    assert snapshot.taken_by("a") is snapshot.taken_by("a-b-3") is None
+    assert snapshot.taken_by("gone") is None, "ZooKeeper lost its record: it is to be submitted anew"
+
+
 def test_topologies_that_have_a_timeout_of_their_own_are_told(cluster: Any) -> None:
     plan = plan_of(normalise(cluster.word_count(), CONF), CONF)
     patient = replace(plan, conf={**CONF, "topology.worker.timeout.secs": 180})

@@ -119,4 +119,20 @@ def test_an_owner_has_the_sum_of_his_topologies(two_nodes: Any) -> None:
     [summary] = cluster_summaries.owner_summaries(views)
     assert (summary.owner, summary.total_topologies) == (views[0].base.owner, 2)
     assert (summary.total_executors, summary.total_workers, summary.total_tasks) == (14, 4, 14)
+    assert (summary.memory_usage, summary.cpu_usage) == (None, None)  # their workers have not told yet
     assert convert.deserialize(type(summary), convert.serialize(summary)) == summary
+
+
+def test_an_owner_uses_what_the_workers_of_his_topologies_told(two_nodes: Any) -> None:
+    for name, owner in (("one", "ann"), ("two", "ann"), ("three", "bob")):
+        topology_id = two_nodes.submit(name, conf={"topology.submitter.user": owner})
+        two_nodes.beat(topology_id, usage=Usage(100.0, 7.5))
+    snapshot = two_nodes.core.snapshot
+    views = [view_topology(snapshot, two_nodes.core.heartbeats, one, 0) for one in snapshot.launch_order()]
+    found = cluster_summaries.owner_summaries(views)
+    assert [(one.owner, one.memory_usage, one.cpu_usage) for one in found] == [
+        ("ann", 400.0, 30.0),
+        ("bob", 200.0, 15.0),
+    ]
+    assert found[0].requested_total_memory is None
+    assert found[0].assigned_on_heap_memory is None

@@ -427,6 +427,7 @@ def test_a_rebalance_cannot_ask_for_what_is_not_there(two_nodes: Cluster) -> Non
         (RebalanceRequest(component_executors={"count": 0}), "can have 1 to 3"),
         (RebalanceRequest(num_workers=0), "at least one worker"),
         (RebalanceRequest(conf_overrides={"topology.acker.executors": 1}), "cannot change"),
+        (RebalanceRequest(conf_overrides={"storm.conf.origins": {}}), "cannot change"),
         (RebalanceRequest(conf_overrides={"topology.debug": "maybe"}), r"topology\.debug"),
         (RebalanceRequest(conf_overrides={"topology.workers": "3"}), r"topology\.workers"),
     ):

@@ -31,9 +31,9 @@ def status(cluster: Cluster, topology_id: str) -> TopologyStatus:
     return cluster.core.snapshot.bases[topology_id].status
 
 
-def problem(cluster: Cluster, topology_id: str) -> str | None:
+def problem(cluster: Cluster, topology_id: str) -> str:
     snapshot = cluster.core.snapshot
-    return view_topology(snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs()).schedule_problem()
+    return view_topology(snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs()).lack().text
 
 
 def seen(cluster: Cluster, secs: int, topology_ids: Iterable[str]) -> list[tuple[TopologyStatus, ...]]:
@@ -60,7 +60,7 @@ def test_workers_leave_a_drained_host_after_the_wait_and_nobody_else_moves(two_n
     after = two_nodes.assignment(topology_id)
     stayed = {executor for executor, slot in before.executor_slots.items() if slot.node_id == "b"}
     assert all(after.executor_slots[executor] == before.executor_slots[executor] for executor in stayed)
-    assert problem(two_nodes, topology_id) is None
+    assert problem(two_nodes, topology_id) == ""
 
 
 def test_the_wait_is_the_message_timeout_if_nobody_says_how_long(two_nodes: Cluster) -> None:

@@ -21,6 +21,7 @@ from storm.nimbus.file_transfers import (
     REPLY_BYTES_MAX,
     STALLED_SECS,
     TRANSFERS_MAX,
+    UPLOADS_PER_ADDRESS_MAX,
     Downloads,
     Uploads,
 )
@@ -152,14 +153,48 @@ def test_a_file_that_is_too_large_is_refused_and_deleted(uploads: Uploads, tmp_p
     assert files(tmp_path) == []
 
 
-def test_uploads_that_stand_still_make_room_for_others(uploads: Uploads, cluster: Any, tmp_path: Path) -> None:
-    for _ in range(TRANSFERS_MAX):
-        uploads.begin()
-    with pytest.raises(PackageError, match="under way"):
-        uploads.begin()
+def crowd(uploads: Uploads, count: int = TRANSFERS_MAX) -> list[str]:
+    """So many uploads that are under way, each from another host."""
+    return [uploads.begin(f"192.0.2.{host}") for host in range(count)]
+
+
+def test_uploads_that_stand_still_are_forgotten(uploads: Uploads, cluster: Any, tmp_path: Path) -> None:
+    crowd(uploads)
     cluster.clock.secs += 601
     uploads.begin()
     assert len(files(tmp_path)) == 1
+
+
+def test_an_upload_that_was_given_up_makes_room_when_room_is_needed(
+    uploads: Uploads, cluster: Any, tmp_path: Path
+) -> None:
+    first, second, *others = crowd(uploads)
+    uploads.put(second, 0, b"x")
+    cluster.clock.secs += STALLED_SECS
+    for going_on in (first, *others[1:]):
+        uploads.put(going_on, 0, b"x")
+    with pytest.raises(PackageError, match="64 uploads are under way"):
+        uploads.begin()
+    cluster.clock.secs += 1
+    empty = others[0]
+    for dropped in (empty, second):  # of whom nothing has come goes before who is silent for as long
+        uploads.begin()
+        with pytest.raises(UploadNotFoundError):
+            uploads.put(dropped, 1, b"x")
+    with pytest.raises(PackageError, match="64 uploads are under way"):
+        uploads.begin()
+    assert len(files(tmp_path)) == TRANSFERS_MAX
+
+
+def test_one_host_leaves_room_for_the_uploads_of_others(uploads: Uploads, cluster: Any) -> None:
+    stalled, *_ = [uploads.begin("192.0.2.1") for _ in range(UPLOADS_PER_ADDRESS_MAX)]
+    with pytest.raises(PackageError, match=r"32 uploads from 192\.0\.2\.1 are under way"):
+        uploads.begin("192.0.2.1")
+    other = uploads.begin("192.0.2.2")
+    cluster.clock.secs += STALLED_SECS + 1
+    uploads.begin("192.0.2.1")  # in the place of one of its own
+    assert stalled not in uploads.locations()
+    assert other in uploads.locations()
 
 
 def test_what_stands_still_can_be_forgotten_without_another(

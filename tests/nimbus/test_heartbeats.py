@@ -192,6 +192,15 @@ def test_stats_stand_until_newer_ones_come(beats: Heartbeats) -> None:
     assert last.insight == WorkerInsight(peers=2)  # it comes with every beat
 
 
+def test_of_a_beat_with_figures_of_some_executors_those_of_the_others_stand(beats: Heartbeats) -> None:
+    one, other = (replace(next(iter(STATS.values())), rate=rate) for rate in (0.25, 0.5))
+    for secs, stats in enumerate(({ExecutorId(1, 1): one}, {ExecutorId(2, 2): one}, {ExecutorId(1, 1): other}), 1):
+        beats.record(replace(BEAT, reported_secs=1000 + secs, stats=stats), LEFT, secs)
+    last = beats.last("wc-1-0", LEFT)
+    assert last is not None
+    assert last.stats == {ExecutorId(1, 1): other, ExecutorId(2, 2): one}
+
+
 def test_metrics_stand_until_newer_ones_come(beats: Heartbeats) -> None:
     beats.record(replace(BEAT, stats=STATS, uptime_secs=7, metrics="first"), LEFT, 1)
     beats.record(replace(BEAT, reported_secs=1001, uptime_secs=8), LEFT, 2)

@@ -106,3 +106,41 @@ def test_a_wait_has_an_end_where_one_is_given() -> None:
         Inbox(10).wait(done, 0)
     done.set_result(7)
     assert Inbox(10).wait(done, 0) == Inbox(10).wait(done) == 7
+
+
+def test_only_so_many_wait_at_a_time() -> None:
+    """Each takes a thread of those that serve all calls."""
+    inbox, done = Inbox(10, waits_max=1, free_wait_secs=0), [Future[int](), Future[int]()]
+    answers: list[int] = []
+    waiting = threading.Thread(target=lambda: answers.append(inbox.wait(done[0])), daemon=True)
+    waiting.start()
+    while inbox._waits._value:
+        waiting.join(0.001)
+    with pytest.raises(TimeoutError):
+        inbox.wait(done[1])
+    done[1].set_result(7)
+    assert inbox.wait(done[1]) == 7  # who need not wait takes no place
+    done[0].set_result(8)
+    waiting.join(20)
+    assert answers == [8]
+    with pytest.raises(TimeoutError):
+        inbox.wait(Future(), 0)  # its place is free again, so this one waited
+    assert inbox._waits._value == 1
+
+
+def test_a_short_wait_takes_no_place() -> None:
+    """What the owner's next step ends is waited for also where nobody may wait for long."""
+    inbox = Inbox(10, waits_max=0, free_wait_secs=20)
+    done: Future[int] = Future()
+    inbox.post(lambda: done.set_result(7))
+    owner = threading.Thread(target=inbox.run_next, args=(5,))
+    owner.start()
+    assert inbox.wait(done) == 7
+    owner.join(5)
+
+
+def test_what_is_waited_for_may_itself_run_out_of_time() -> None:
+    done: Future[int] = Future()
+    done.set_exception(TimeoutError("its own"))
+    with pytest.raises(TimeoutError, match="its own"):
+        Inbox(10).wait(done)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
+from storm.cluster.records import ErrorInfo, Recording, SlotFailure, SupervisorInfo
 from storm.errors import NotLeaderError, TopologyNotAliveError
 from storm.nimbus.queries import NimbusQueries
+from storm.nimbus.topology_view import view_topology
 from storm.thrift.binary_protocol import encode_message, read_scanned
 from storm.thrift.interface import service, storm_thrift
 from storm.thrift.prescan import CALL, REPLY, MessageHeader, scan_message
@@ -57,6 +58,21 @@ def test_errors_come_all_one_or_none(two_nodes: Any, queries: NimbusQueries) -> 
     assert texts(t.NumErrorsChoice.NONE) == {}
     assert len(queries.getTopologyInfoByName("wc").errors["count"]) == 3
     assert len(queries.getComponentPageInfo(topology_id, "count", "600", False).errors) == 3
+
+
+def test_of_executors_only_those_of_one_worker_are_told_where_that_is_asked(
+    two_nodes: Any, queries: NimbusQueries
+) -> None:
+    topology_id = two_nodes.submit()
+    t = storm_thrift()
+    every = queries.getTopologyInfoWithOpts(topology_id, t.GetInfoOptions()).executors
+    first = every[0]
+    asked = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE, host=first.host, port=first.port)
+    found = queries.getTopologyInfoWithOpts(topology_id, asked).executors
+    assert found == [one for one in every if (one.host, one.port) == (first.host, first.port)]
+    assert 0 < len(found) < len(every)
+    asked.port = 1
+    assert queries.getTopologyInfoWithOpts(topology_id, asked).executors == []
 
 
 def test_secrets_do_not_leave_in_confs(two_nodes: Any, queries: NimbusQueries) -> None:
@@ -131,6 +147,32 @@ def test_a_page_tells_of_failing_slots_as_soon_as_their_supervisor_does(two_node
         state.put_supervisor(SupervisorInfo(each, each, (6700,), (), 6628, 0, "1", failures=(told,)))
     (failure,) = queries.getTopologyPageInfo(topology_id, "600", False).slot_failures
     assert (failure.supervisor_id, failure.last_lines) == (node, "last words")
+
+
+def test_recordings_of_workers_that_run_a_component_are_told(two_nodes: Any, queries: NimbusQueries) -> None:
+    topology_id = two_nodes.submit(conf={"topology.workers": 2})
+    action = storm_thrift().ProfileAction
+    view = view_topology(two_nodes.core.snapshot, two_nodes.core.heartbeats, topology_id, 0)
+    [worker] = [one for one in view.workers if one.slot.node_id == "b"]
+    port = worker.slot.port
+    told = (
+        Recording(port, topology_id, 1_000),
+        Recording(port + 1, topology_id, 2_000),
+        Recording(port, "gone", 3_000),
+    )
+    for node, state in two_nodes.supervisors.items():
+        recordings = told if node == "b" else ()
+        state.put_supervisor(SupervisorInfo(node, node, (port,), (), 6628, 0, "1", recordings=recordings))
+    here = view.component_tasks_on(worker)
+    for component in ("words", "count", "__acker", "nothing"):
+        found = queries.getComponentPendingProfileActions(topology_id, component, action.JPROFILE_STOP)
+        assert [(one.nodeInfo.node, one.nodeInfo.port, one.action, one.time_stamp) for one in found] == (
+            [(worker.host, {port}, action.JPROFILE_STOP, 1_000_000)] if component in here else []
+        )
+    component = next(iter(here))
+    assert queries.getComponentPendingProfileActions(topology_id, component, action.JPROFILE_DUMP) == []
+    asked = {"id": topology_id, "component_id": component, "action": action.JPROFILE_STOP}
+    assert len(call(queries, "getComponentPendingProfileActions", **asked)) == 1
 
 
 def test_owners_are_told_of_their_topologies(two_nodes: Any, queries: NimbusQueries) -> None:

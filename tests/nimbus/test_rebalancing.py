@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from storm.blobstore.blob_store import conf_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.records import DebugOptions, RebalanceRequest, StormBase, TopologyStatus
+from storm.config.conf_origins import origins
 from storm.errors import BlobStoreError
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.rebalancing import rebalanced_base
@@ -69,6 +70,17 @@ def test_a_new_conf_is_offered_during_the_wait_and_takes_its_place_when_enough_h
     done = pending.after(-0.5)
     assert done is not None
     assert done.blob_hashes[conf_key(pending.topology_id)] == pending.conf_hash() != before
+
+
+def test_the_new_conf_says_what_the_rebalance_set(two_nodes: Cluster) -> None:
+    pending = Pending(two_nodes, 1, mine=2)
+    done = pending.after(0)
+    assert done is not None
+    plan = pending.blobs.plan(done)
+    assert plan is not None
+    found = origins(plan.conf)
+    assert found is not None
+    assert (found["mine"], found["topology.workers"], plan.conf["mine"]) == ("rebalance", "submission", 2)
 
 
 def test_for_nimbuses_that_do_not_fetch_it_it_waits_as_long_as_a_submission(

@@ -267,6 +267,23 @@ def test_who_can_ask_again_is_told_to_while_a_submission_waits(two_nodes: Any, t
     assert len(two_nodes.state.topology_ids()) == 1
 
 
+def test_a_submission_or_blob_for_whose_wait_no_thread_is_left_is_told_so_and_goes_on(
+    two_nodes: Any, topology: Any, tmp_path: Path
+) -> None:
+    inbox = Inbox(10, waits_max=0)
+    follower = two_nodes.start_nimbus("nimbus-2", MemoryBlobStore())
+    service = served(two_nodes, two_nodes.core, tmp_path, inbox)
+    session = asked(inbox, lambda: service.beginCreateBlob("words.txt", None))
+    with pytest.raises(CoordinationError, match="wc is not on 2 Nimbuses yet"):
+        asked(inbox, lambda: service.submitTopology("wc", "", '{"topology.min.replication.count": 2}', topology))
+    with pytest.raises(CoordinationError, match=r"'words\.txt' is not on 2 Nimbuses yet"):
+        asked(inbox, lambda: service.finishBlobUpload(session))
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert service.getTopologySummaryByName("wc").replication_count == 2
+    assert service.listBlobs("").keys == ["words.txt"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def asked(inbox: Inbox, call: Callable[[], Any]) -> Any:
     """What `call` answers or raises in a client's thread, while this one owns Nimbus."""
     answer: Future[Any] = Future()

@@ -84,7 +84,7 @@ def test_how_many_workers_it_wants_is_told_where_it_lacks_some(cluster: Any) -> 
     cluster.core.step()
     shown = view_topology(cluster.core.snapshot, cluster.core.heartbeats, topology_id, cluster.clock.wall_secs())
     page = topology_page(shown, ALL_TIME, False, {}, [])
-    assert (page.num_workers, page.num_workers_wanted) == (1, 2)
+    assert (page.num_workers, page.num_workers_wanted, page.lacks_slots) == (1, 2, True)
     assert page.notices == [page.sched_status]
 
 
@@ -94,11 +94,13 @@ def test_failing_slots_are_those_of_the_topology_with_the_time_that_is_left(two_
     told = [
         SlotFailure(6700, mine, "backing-off", 3, "exited with code 13", "last", now - 5, now + 7),
         SlotFailure(6701, "another", "backing-off", 1, "died", "", now, now),
-        SlotFailure(6702, mine, "backing-off", 2, "died", "", now - 9, now - 1),
+        SlotFailure(6702, mine, "backing-off", 2, "died", "", now - 9, now - 1, lacks_environment=True),
         SlotFailure(6703, mine, "running", 2, "died", "", now - 9),
+        SlotFailure(6704, mine, "backing-off", 2, f"{NOT_BUILT}: as the former release tells it", "", now, now),
     ]
     info = SupervisorInfo("a", "host-a", (6700,), (), 6628, 0, "1", failures=tuple(told))
     found = slot_failures(shown, [info])
-    assert [(one.port, one.retry_secs) for one in found] == [(6700, 7), (6702, 0), (6703, None)]
+    assert [(one.port, one.retry_secs) for one in found] == [(6700, 7), (6702, 0), (6703, None), (6704, 0)]
+    assert [one.lacks_environment for one in found] == [False, True, False, True]
     assert (found[0].host, found[0].supervisor_id, found[0].reason) == ("host-a", "a", "exited with code 13")
     assert topology_page(shown, ALL_TIME, False, {}, [], found).slot_failures == found

@@ -10,7 +10,8 @@ from storm.environment_spec import NOT_BUILT
 from storm.errors import StormError
 from storm.ids import ExecutorId
 from storm.metrics.stats_records import ExecutorStats, SpoutStats
-from storm.nimbus.topology_view import TopologyView, view_topology
+from storm.nimbus import drains
+from storm.nimbus.topology_view import Lack, TopologyView, view_topology
 
 STATS = {ExecutorId(6, 6): ExecutorStats({}, {}, SpoutStats())}
 
@@ -37,15 +38,14 @@ def test_a_view_joins_the_assignment_with_what_workers_told(two_nodes: Any) -> N
 
 def test_too_few_slots_are_told_in_words(cluster: Any) -> None:
     topology_id = cluster.submit()
-    assert view(cluster, topology_id).schedule_problem() == "Not scheduled: no supervisor has a free slot."
+    assert view(cluster, topology_id).lack() == Lack("Not scheduled: no supervisor has a free slot.", of_slots=True)
     cluster.start_supervisor("a", [6700])
     cluster.core.step()
-    assert (
-        view(cluster, topology_id).schedule_problem() == "Runs on 1 of 2 workers: no supervisor has another free slot."
-    )
+    some = "Runs on 1 of 2 workers: no supervisor has another free slot."
+    assert view(cluster, topology_id).lack() == Lack(some, of_slots=True)
     cluster.start_supervisor("b", [6700])
     cluster.core.step()
-    assert view(cluster, topology_id).schedule_problem() is None
+    assert view(cluster, topology_id).lack() == Lack()
 
 
 def test_a_topology_whose_code_is_unreadable_is_shown_all_the_same(two_nodes: Any) -> None:
@@ -60,18 +60,45 @@ def test_a_topology_whose_code_is_unreadable_is_shown_all_the_same(two_nodes: An
 def test_hosts_that_lack_its_environment_are_told_until_its_workers_run_there(two_nodes: Any) -> None:
     topology_id = two_nodes.submit()
     slots = {worker.slot.node_id: worker.slot for worker in view(two_nodes, topology_id).workers}
-    assert view(two_nodes, topology_id).schedule_problem() is None
-    for node_id, state, deaths, reason in [
-        ("a", BUILDING_ENVIRONMENT, 0, "waits for its environment"),
-        ("b", "backing-off", 2, f"{NOT_BUILT}: pip says: no"),
-    ]:
-        failure = SlotFailure(slots[node_id].port, topology_id, state, deaths, reason, "", 0)
+    assert view(two_nodes, topology_id).lack() == Lack()
+    for node_id, state, deaths, is_unbuilt in [("a", BUILDING_ENVIRONMENT, 0, False), ("b", "backing-off", 2, True)]:
+        port = slots[node_id].port
+        failure = SlotFailure(port, topology_id, state, deaths, "says why", "", 0, lacks_environment=is_unbuilt)
         info = replace(two_nodes.core.snapshot.supervisors[node_id], failures=(failure,))
         two_nodes.supervisors[node_id].put_supervisor(info)
     two_nodes.core.step()
     hosts = [two_nodes.core.snapshot.supervisors[node_id].host for node_id in ("a", "b")]
-    assert view(two_nodes, topology_id).schedule_problem() == (
+    assert view(two_nodes, topology_id).lack() == Lack(
         f"Not ready: {hosts[0]} is building its environment, {hosts[1]} {NOT_BUILT}."
     )
     two_nodes.beat(topology_id, STATS)
-    assert view(two_nodes, topology_id).schedule_problem() is None
+    assert view(two_nodes, topology_id).lack() == Lack()
+
+
+def builds(cluster: Any, topology_id: str, node_id: str) -> str:
+    """This supervisor tells that it builds the topology's environment; how that is shown."""
+    port = next(worker.slot.port for worker in view(cluster, topology_id).workers if worker.slot.node_id == node_id)
+    failure = SlotFailure(port, topology_id, BUILDING_ENVIRONMENT, 0, "says why", "", 0)
+    info = replace(cluster.core.snapshot.supervisors[node_id], failures=(failure,))
+    cluster.supervisors[node_id].put_supervisor(info)
+    cluster.core.step()
+    return f"Not ready: {info.host} is building its environment."
+
+
+def test_where_slots_are_few_hosts_that_are_not_ready_are_told_too(cluster: Any) -> None:
+    topology_id = cluster.submit()
+    cluster.start_supervisor("a", [6700])
+    cluster.core.step()
+    not_ready = builds(cluster, topology_id, "a")
+    few = "Has 1 of 2 workers: no supervisor has another free slot."
+    assert view(cluster, topology_id).lack() == Lack(f"{few} {not_ready}", of_slots=True)
+
+
+def test_a_host_that_a_topology_shall_leave_may_not_be_ready(cluster: Any) -> None:
+    topology_id = cluster.submit()
+    cluster.start_supervisor("a", [6700, 6701])
+    cluster.core.step()
+    drains.drain(cluster.core, "host-a", 5)
+    not_ready = builds(cluster, topology_id, "a")
+    leaves = "Shall leave host-a (drained), and no other supervisor has a free slot."
+    assert view(cluster, topology_id).lack() == Lack(f"{leaves} {not_ready}", of_slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storm.blobstore.blob_store import version_key
+from storm.blobstore.blob_store import is_version_key, version_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
 from storm.cluster.memory import Fault
@@ -325,6 +325,53 @@ def test_a_blob_that_a_topology_will_want_after_its_rebalance_is_not_deleted(two
 
 
 # Several Nimbuses
+
+
+class OnlyTopologies:
+    """Fetches nothing of people's blobs."""
+
+    def __init__(self, peers: Any) -> None:
+        self._peers = peers
+
+    def fetch(self, key: str, sha256: str, nimbuses: tuple[str, ...]) -> None:
+        if not is_version_key(key):
+            self._peers.fetch(key, sha256, nimbuses)
+
+
+def test_a_submission_is_answered_when_enough_nimbuses_hold_its_blobs_too(two_nodes: Cluster, follower: Nimbus) -> None:
+    put(two_nodes.nimbus, "words.txt", b"one")
+    put(two_nodes.nimbus, "other.txt", b"nobody waits for it")
+    follower.core.replication.fetcher = OnlyTopologies(follower.peers)
+    pending = two_nodes.begin(two_nodes.nimbus, count=2, **{"topology.blobstore.map": {"words.txt": {}}})
+    topology_id = pending.base.topology_id
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert follower.core._blobs.owners() == {topology_id}
+    assert (pending.done.done(), two_nodes.core.replication.counts[topology_id]) == (False, 1)
+    follower.peers.fetch(*words(two_nodes), (two_nodes.nimbus.info.address,))
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert pending.done.result(0) is None
+    assert two_nodes.core.replication.counts[topology_id] == 2
+    two_nodes.kill_nimbus(two_nodes.nimbus)
+    two_nodes.settle(follower)
+    assert topology_id in follower.core.snapshot.plans
+    assert contents(follower) == [b"one"]
+
+
+def words(cluster: Cluster) -> tuple[str, str]:
+    """Key and hash of the content of words.txt."""
+    sha256 = cluster.core.user_blobs.known["words.txt"].sha256
+    return version_key("words.txt", sha256), sha256
+
+
+def test_a_submission_whose_time_is_over_tells_how_many_nimbuses_hold_it(two_nodes: Cluster, follower: Nimbus) -> None:
+    put(two_nodes.nimbus, "words.txt", b"one")
+    follower.core.replication.fetcher = OnlyTopologies(follower.peers)
+    pending = two_nodes.begin(two_nodes.nimbus, count=2, **{"topology.blobstore.map": {"words.txt": {}}})
+    for _ in range(61):
+        two_nodes.clock.secs += 1
+        two_nodes.settle(follower, two_nodes.nimbus, rounds=1)
+    assert pending.done.result(0) is None
+    assert two_nodes.core.replication.counts == {pending.base.topology_id: 1}
 
 
 def test_a_blob_is_answered_when_enough_nimbuses_hold_it(two_nodes: Cluster, follower: Nimbus) -> None:

@@ -35,11 +35,15 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Law:
-    """One topology, the slots that it may use, and those of them that it had better not."""
+    """One topology, the slots that it may use, those of them that it had better not, and those of other nodes.
+
+    It may have executors on `elsewhere`: those slots may stay as they are, and none of them can change.
+    """
 
     needs: TopologyNeeds
     available: frozenset[WorkerSlot]
     avoid: frozenset[WorkerSlot]
+    elsewhere: frozenset[WorkerSlot] = frozenset()
 
     def held(self) -> set[WorkerSlot]:
         return set(self.needs.placed.values())
@@ -108,13 +112,32 @@ def topologies(draw: st.DrawFn, name: str, slots: list[WorkerSlot]) -> TopologyN
 
 
 @st.composite
+def on_some_nodes(draw: st.DrawFn, name: str, slots: list[WorkerSlot]) -> TopologyNeeds:
+    """One that may run everywhere, or on some nodes, and that is on none of the others."""
+    nodes = draw(st.none() | st.frozensets(st.sampled_from([slot.node_id for slot in slots]), min_size=1))
+    needs = draw(topologies(name, slots if nodes is None else [slot for slot in slots if slot.node_id in nodes]))
+    return replace(needs, nodes=nodes)
+
+
+def may_use(needs: TopologyNeeds, slots: Iterable[WorkerSlot]) -> frozenset[WorkerSlot]:
+    return frozenset(slot for slot in slots if needs.nodes is None or slot.node_id in needs.nodes)
+
+
+def avoided(slots: list[WorkerSlot]) -> st.SearchStrategy[frozenset[WorkerSlot]]:
+    return st.frozensets(st.sampled_from(slots), max_size=3)
+
+
+@st.composite
 def laws(draw: st.DrawFn) -> Law:
     slots = draw(few_slots)
-    return Law(draw(topologies("t", slots)), frozenset(slots), draw(st.frozensets(st.sampled_from(slots), max_size=3)))
+    needs = draw(on_some_nodes("t", slots))
+    available = may_use(needs, slots)
+    return Law(needs, available, draw(avoided(slots)), frozenset(slots) - available)
 
 
 def placed_alone(law: Law) -> Placement:
-    return schedule(SchedulingState((law.needs,), tuple(sorted(law.available)), law.avoid))[law.needs.topology_id]
+    slots = tuple(sorted(law.available | law.elsewhere))
+    return schedule(SchedulingState((law.needs,), slots, law.avoid))[law.needs.topology_id]
 
 
 @settings(max_examples=600)
@@ -177,6 +200,33 @@ def test_a_worker_whose_supervisor_is_missing_goes_on_as_it_is_or_is_left(law: L
         assert {executor for executor, there in placement.items() if there == slot} == law.before(slot)
 
 
+@st.composite
+def drained(draw: st.DrawFn) -> Law:
+    """It may not use some nodes any more, on which it has executors or not: a tag was changed, or a host is drained."""
+    slots = draw(few_slots)
+    nodes = draw(st.frozensets(st.sampled_from([slot.node_id for slot in slots])))
+    needs = replace(draw(topologies("t", slots)), nodes=nodes)
+    available = may_use(needs, slots)
+    return Law(needs, available, draw(avoided(slots)), frozenset(slots) - available)
+
+
+@settings(max_examples=400)
+@given(drained())
+def test_on_a_node_that_it_may_not_use_any_more_a_worker_goes_on_as_it_is_or_is_left(law: Law) -> None:
+    assume(len(law.available) >= min(law.needs.num_workers, len(law.needs.executors)))
+    placement = placed_alone(law)
+    assert set(placement) == set(law.needs.executors)
+    assert len(set(placement.values())) == min(law.needs.num_workers, len(law.needs.executors))
+    for slot in set(placement.values()) & law.elsewhere:
+        assert {executor for executor, there in placement.items() if there == slot} == law.before(slot)
+
+
+@settings(max_examples=200)
+@given(drained())
+def test_on_such_a_node_nothing_new_is_started_however_few_slots_there_are(law: Law) -> None:
+    assert set(placed_alone(law).values()) <= law.available | law.held()
+
+
 def test_while_every_supervisor_is_missing_nothing_changes() -> None:
     law = rebalanced(1, 4, on("a", 2, 2), "a")
     assert placed_alone(replace(law, available=frozenset())) == {}
@@ -195,15 +245,15 @@ def test_a_slot_that_one_topology_gives_up_is_another_ones_in_the_same_round() -
 
 @st.composite
 def crowds(draw: st.DrawFn) -> SchedulingState:
-    """Two or three topologies on the same few slots, none of which two claim."""
+    """Two or three topologies on the same few slots, none of which two claim, some of which are to be avoided."""
     slots = draw(few_slots)
-    needs = tuple(draw(topologies(name, slots)) for name in "tuv"[: draw(st.integers(2, 3))])
+    needs = tuple(draw(on_some_nodes(name, slots)) for name in "tuv"[: draw(st.integers(2, 3))])
     owners = {slot: draw(st.sampled_from(needs)).topology_id for slot in slots}
     own = tuple(
         replace(one, placed={e: slot for e, slot in one.placed.items() if owners[slot] == one.topology_id})
         for one in needs
     )
-    return SchedulingState(own, tuple(slots))
+    return SchedulingState(own, tuple(slots), draw(avoided(slots)))
 
 
 @settings(max_examples=200)
@@ -218,9 +268,10 @@ def test_so_does_each_beside_others_with_what_they_leave(state: SchedulingState)
             if other is not needs
             for slot in (*other.placed.values(), *placements[other.topology_id].values())
         }
-        available = frozenset((set(state.slots) - others) | set(needs.placed.values()) | set(placement.values()))
+        available = may_use(needs, set(state.slots) - others) | set(needs.placed.values()) | set(placement.values())
+        assert may_use(needs, available) == available
         if available:
-            law = Law(needs, available, frozenset())
+            law = Law(needs, available, state.avoid)
             assert law.cost(placement) == law.best()
         else:
             assert placement == {}
