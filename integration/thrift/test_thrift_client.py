@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import socket
 import struct
 import threading
@@ -148,6 +149,37 @@ def test_a_connection_that_the_server_closed_is_opened_anew() -> None:
     finally:
         server.stop()
     assert server.counts["room was needed"] >= 8
+
+
+class Slow:
+    """Has whoever asks first interrupted while that waits."""
+
+    def __init__(self) -> None:
+        self.asked_again = threading.Event()
+        self.calls = 0
+
+    def getNimbusConf(self) -> str:
+        self.calls += 1
+        if self.calls > 1:
+            self.asked_again.set()
+            return "second"
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        self.asked_again.wait(DEADLINE_SECS)
+        return "first"
+
+
+def test_after_an_interrupt_nobody_waits_for_the_answer_to_what_was_asked_before() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    server = ThriftServer("Nimbus", Slow(), host="127.0.0.1", port=0)
+    server.start()
+    try:
+        with ThriftClient("Nimbus", "127.0.0.1", server.port, DEADLINE_SECS) as client:
+            with pytest.raises(KeyboardInterrupt):
+                client.getNimbusConf()
+            assert client.getNimbusConf() == "second"
+    finally:
+        signal.signal(signal.SIGINT, before)
+        server.stop()
 
 
 def test_a_process_with_thousands_of_open_files_calls_too() -> None:

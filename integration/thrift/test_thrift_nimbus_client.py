@@ -273,7 +273,7 @@ class Receiver:
         self.server.start()
         self.proxy = TcpProxy(("127.0.0.1", self.server.port))
         self.beginFileUpload, self.uploadPart = self.uploads.begin, self.uploads.put
-        self.finishUpload = self.uploads.finish_verified
+        self.finishUpload, self.cancelBlobUpload = self.uploads.finish_verified, self.uploads.discard
         self.blob = b""
 
     def getLeader(self) -> Any:
@@ -281,7 +281,7 @@ class Receiver:
             host="127.0.0.1", port=self.proxy.port, uptime_secs=1, isLeader=True, version="0"
         )
 
-    def beginCreateBlob(self, key: str, meta: Any) -> str:
+    def beginCreateBlob(self, key: str, meta: Any, size_bytes: int) -> str:
         return self.uploads.begin()
 
     def finishBlobUpload(self, session: str) -> None:
@@ -309,6 +309,26 @@ def test_an_upload_over_a_link_that_breaks_goes_on_where_it_was(tmp_path: Path) 
     assert broken.cuts >= 2
     assert told == sorted(told), "nothing was sent anew but the chunk that broke off"
     assert b"".join(receiver.uploads.package(location)) == data.getvalue()
+    receiver.server.stop()
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), StormError("of who is told how far it is")])
+def test_of_an_upload_that_is_given_up_nothing_stays(tmp_path: Path, failure: BaseException) -> None:
+    path = tmp_path / "package.zip"
+    path.write_bytes(bytes(2 * UPLOAD_CHUNK_BYTES))
+    receiver = Receiver(tmp_path / "inbox")
+    seen: list[int] = []
+
+    def told(done: int, total: int) -> None:
+        seen.extend(each.stat().st_size for each in (tmp_path / "inbox").iterdir())
+        raise failure
+
+    with NimbusClient([f"127.0.0.1:{receiver.server.port}"], 6627, TIMEOUT_SECS) as client:
+        with pytest.raises(type(failure)):
+            client.upload_file(path, told)
+        client.cancel_upload("never heard of")
+    assert (seen, list((tmp_path / "inbox").iterdir())) == ([UPLOAD_CHUNK_BYTES], [])
+    receiver.proxy.close()
     receiver.server.stop()
 
 

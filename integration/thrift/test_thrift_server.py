@@ -20,6 +20,7 @@ from thriftpy2.transport import TFramedTransportFactory
 
 from storm.clock import SystemClock
 from storm.errors import AlreadyRunningError, ConfigError, TopologyNotAliveError
+from storm.thrift import caller
 from storm.thrift.binary_protocol import encode_message
 from storm.thrift.client import ThriftClient
 from storm.thrift.connection import ServerLimits
@@ -52,6 +53,9 @@ class Nimbus:
         self.entered.release()
         self.go_on.wait(DEADLINE_SECS)
         return "{}"
+
+    def beginFileUpload(self) -> str:
+        return caller.address()
 
     def getTopologyConf(self, topology_id: str) -> str:
         return "x" * (8 << 20)
@@ -364,6 +368,11 @@ def test_mutated_frames_beside_a_good_client(server: ThriftServer) -> None:
                 sock.sendall(frame)
             assert good.isTopologyNameAllowed("free")
     assert server.running
+
+
+def test_a_method_can_ask_who_calls(server: ThriftServer) -> None:
+    with client_of(server) as client:
+        assert client.call("beginFileUpload") == "127.0.0.1"
 
 
 def test_a_second_daemon_on_the_port_is_refused(server: ThriftServer) -> None:

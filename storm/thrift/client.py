@@ -79,7 +79,7 @@ class ThriftClient:
         sock = self._connected()
         try:
             return self._result(method, self._exchange(sock, message))
-        except (ThriftConnectionError, ThriftProtocolError):
+        except (ThriftConnectionError, ThriftProtocolError, KeyboardInterrupt):  # the last in the middle of a message
             self.close()
             raise
 

@@ -21,13 +21,15 @@ _LENGTH = struct.Struct(">I")
 class ServerLimits:
     """What a server gives to its clients, and the answer to who wants more."""
 
-    frame_max_bytes: int = 4 * MEGABYTE  # a longer one closes the connection; a worker of 1,500 bolts tells 2 MB
+    frame_max_bytes: int = (
+        4 * MEGABYTE
+    )  # a longer one closes the connection; a worker tells 512 KB of figures at a time
     connections_max: int = 256  # beyond it `Connection.claim` says who goes; if nobody may, the new one
     connections_per_address_max: int = 64  # beyond it the new connection is closed; loopback is exempt
     buffered_max_bytes: int = 256 * MEGABYTE  # of all clients together; beyond it the largest is closed
     threads: int = 16  # calls that run at a time; further ones wait, at most one for each connection
     small_frame_bytes: int = 4096  # longer frames are decoded one after the other, so that they cannot fill all threads
-    values_max: int = 250_000  # of one message; 1,500 bolts' figures have as many, so supervisors send a few at a time
+    values_max: int = 250_000  # of one message; 1,500 bolts' figures have as many, so they are told a part at a time
     first_byte_secs: float = 5.0  # until a new client has sent anything
     frame_secs: float = 30.0  # until a frame that began is complete; until a reply is taken
     idle_secs: float = 600.0  # between two calls

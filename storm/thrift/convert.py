@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm.cluster.records import Assignment, DebugOptions, ErrorInfo, LogConfig, LoggerLevel, RebalanceRequest
 from storm.errors import InvalidTopologyError, ThriftProtocolError
 from storm.ids import ExecutorId, GlobalStreamId, WorkerSlot
-from storm.level_names import known_level
+from storm.level_names import LOGGERS_MAX, checked_logger, known_level
 from storm.metrics.stats_records import BoltStats, ExecutorStats, SpoutStats
 from storm.thrift.binary_protocol import deserialize as deserialize
 from storm.thrift.binary_protocol import serialize as serialize
@@ -159,7 +159,11 @@ def _streams_from_thrift(windows: Mapping[str, Mapping[Struct, Any]]) -> dict[st
 def error_to_thrift(error: ErrorInfo) -> Struct:
     """An ErrorInfo struct."""
     return storm_thrift().ErrorInfo(
-        error=error.text, error_time_secs=time_of_day(error.wall_secs), host=error.host, port=error.port
+        error=error.text,
+        error_time_secs=time_of_day(error.wall_secs),
+        host=error.host,
+        port=error.port,
+        lacks_environment=error.lacks_environment or None,
     )
 
 
@@ -209,21 +213,41 @@ def updated_log_config(config: LogConfig, change: Struct, wall_secs: int) -> Log
     """`config` after `setLogConfig(change)` at `wall_secs` (seconds since 1970).
 
     Storm's rules: UPDATE sets a level, for good if its time-out is absent or not above 0; REMOVE forgets the logger;
-    UNCHANGED leaves it. Raises ThriftProtocolError for an UPDATE without a level, or to one that is not known.
+    UNCHANGED leaves it. What is over, and left nothing behind, is forgotten. Raises ThriftProtocolError for an UPDATE
+    without a level, or to one that is not known, for a logger's name that is none, and for more than LOGGERS_MAX.
     """
     t = storm_thrift()
-    loggers = dict(config.loggers)
+    loggers = {
+        name: level for name, level in config.loggers.items() if level.reset_level or not _is_over(level, wall_secs)
+    }
+    present = len(loggers)
     for name, level in (change.named_logger_level or {}).items():
         if level.action == t.LogLevelAction.REMOVE:
             loggers.pop(name, None)
         elif level.action == t.LogLevelAction.UPDATE:
+            _check_logger(name)
             if not level.target_log_level:
                 raise ThriftProtocolError(f"the change of logger {name!r} names no level")
             secs = level.reset_log_level_timeout_secs or 0
-            until = wall_secs + secs if secs > 0 else None
+            until, lasting = (wall_secs + secs, secs) if secs > 0 else (None, None)
             reset = _level(name, level.reset_log_level) if level.reset_log_level else None
-            loggers[name] = LoggerLevel(_level(name, level.target_log_level), until, reset)
+            loggers[name] = LoggerLevel(_level(name, level.target_log_level), until, reset, lasting)
+    if len(loggers) > max(LOGGERS_MAX, present):  # a Nimbus of the former release took more: those may go one by one
+        raise ThriftProtocolError(
+            f"{len(loggers):,} loggers of the topology would have a level; at most {LOGGERS_MAX} may: take some back"
+        )
     return LogConfig(loggers)
+
+
+def _is_over(level: LoggerLevel, wall_secs: int) -> bool:
+    return level.until_wall_secs is not None and level.until_wall_secs <= wall_secs
+
+
+def _check_logger(name: str) -> None:
+    try:
+        checked_logger(name)
+    except ValueError as error:
+        raise ThriftProtocolError(f"a change of log levels: {error}") from None
 
 
 def _level(logger: str, text: str) -> str:

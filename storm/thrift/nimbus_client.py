@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Self
@@ -136,9 +137,23 @@ class NimbusClient:
 
         Where the link breaks it goes on from what has arrived, for UPLOAD_RETRY_SECS after the last progress; Nimbus
         compares hashes at the end. Raises UploadNotFoundError where another Nimbus leads since, which has none of it.
+        Whatever is raised, Nimbus keeps nothing of it, if it can be told.
         """
-        size = path.stat().st_size
         location: str = self.call("beginFileUpload")
+        try:
+            self._send_file(path, location, progress)
+        except BaseException:
+            self.cancel_upload(location)
+            raise
+        return location
+
+    def cancel_upload(self, location: str) -> None:
+        """Nobody wants what was uploaded; where Nimbus cannot be told, it finds out after ten minutes."""
+        with contextlib.suppress(StormError):
+            self.call("cancelBlobUpload", location)  # of packages, too
+
+    def _send_file(self, path: Path, location: str, progress: Callable[[int, int], None] | None) -> None:
+        size = path.stat().st_size
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             done, is_resumable = 0, True
@@ -153,12 +168,11 @@ class NimbusClient:
                     progress(done, size)
         if not is_resumable or not size:
             self.call("finishFileUpload", location)
-            return location
+            return
         try:
             self._patiently("finishUpload", location, sha256)
         except NotServedError:
             raise _begun_elsewhere() from None
-        return location
 
     def upload_part(self, location: str, offset: int, chunk: bytes) -> int | None:
         """Send the bytes of an upload (of a blob: its session) that begin at `offset`; how many have arrived then.

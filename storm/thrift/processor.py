@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.errors import NotServedError, StormError, ThriftProtocolError
+from storm.log_repeats import is_logged
 from storm.thrift import interface, prescan
 from storm.thrift.binary_protocol import encode_message, read_scanned
 from storm.thrift.exceptions import (
@@ -93,12 +94,11 @@ class Processor:
             return self._failure(header, INTERNAL_ERROR, text)
 
     def _note_failure(self, name: str, method: str, error: Exception) -> None:
-        """Log it the 1st, 2nd, 4th, 8th... time only: a client can repeat its call for ever, and fill a disk."""
+        """A client can repeat its call for ever."""
         kind = method, type(error).__name__
         self._failures[kind] += 1
-        times = self._failures[kind]
-        if times & (times - 1) == 0:
-            log.exception("%s.%s failed (%d times so far)", name, method, times)
+        if is_logged(self._failures[kind]):
+            log.exception("%s.%s failed (%d times so far)", name, method, self._failures[kind])
 
     def _arguments(self, method: str, frame: bytes, offset: int) -> list[Any]:
         """The arguments in order. A struct (options) may be missing, and is None then; and so may any other for which

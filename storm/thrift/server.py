@@ -25,6 +25,9 @@ from storm import open_files
 from storm.clock import Clock, SystemClock
 from storm.config.addresses import joined
 from storm.errors import AlreadyRunningError, ConfigError, ThriftProtocolError
+from storm.listening import listening_socket
+from storm.log_repeats import is_logged
+from storm.thrift import caller
 from storm.thrift.connection import Connection, Phase, ServerLimits
 from storm.thrift.prescan import ScanLimits
 from storm.thrift.processor import Call, Processor
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_BACKLOG = 512
 _RECEIVE_BYTES = 1 << 16
 _LOOK_SECS = 1.0  # how often deadlines are looked at; they are late by at most this
 _DEFAULT_LIMITS = ServerLimits()
@@ -134,7 +138,8 @@ class ThriftServer:
             client, given = work
             call = given if isinstance(given, Call) else self._attempt(client, partial(self._processor.decode, given))
             if call is not None:
-                self._attempt(client, partial(self._processor.run, call))
+                with caller.calling_from(client.address):
+                    self._attempt(client, partial(self._processor.run, call))
 
     def _decode_long_frames(self) -> None:
         while (work := self._long_frames.get()) is not None:
@@ -312,10 +317,10 @@ class ThriftServer:
             del self._per_address[client.address]
 
     def _count(self, reason: str, address: str, detail: str = "") -> None:
-        """Count a closed connection. Causes are logged at the 1st, 2nd, 4th, 8th... time only."""
+        """Count a closed connection, and log now and then what is not ordinary."""
         self.counts[reason] += 1
         times = self.counts[reason]
-        if reason not in _ORDINARY and times & (times - 1) == 0:
+        if reason not in _ORDINARY and is_logged(times):
             log.warning("%s closed %s: %s %s (%d times so far)", self._name, address, reason, detail, times)
 
 
@@ -328,23 +333,9 @@ def _bytes_to_gain(client: _Client) -> int:
 
 
 def _listen(name: str, host: str, port: int) -> socket.socket:
-    """A listening socket. Without SO_REUSEPORT, so that a second daemon cannot share the port unnoticed."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise ConfigError(f"{name} cannot listen on {host!r}: {error.strerror}") from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # `::` is every address of IPv4 too
-        listener.bind(address)
-        listener.listen(512)
+        listener = listening_socket(host, port, _BACKLOG)
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise AlreadyRunningError(
                 f"port {port} of {host} is taken: another {name} or another program listens there"

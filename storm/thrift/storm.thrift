@@ -210,6 +210,7 @@ struct TopologySummary {
   527: optional map<string, double> requested_generic_resources;
   528: optional map<string, double> assigned_generic_resources;
   1001: optional list<string> leaving_supervisors;  // ours; their ids: it has workers there and should not
+  1002: optional bool lacks_slots;  // ours: free slots are what sched_status says is lacking
 }
 
 // Ours. Space on the disk of a daemon's directory; `why_not`: why it is not known or cannot be used.
@@ -294,6 +295,7 @@ struct ErrorInfo {
   2: required i32 error_time_secs;
   3: optional string host;
   4: optional i32 port;
+  1001: optional bool lacks_environment;  // ours; of a worker that could not run: its environment could not be built
 }
 
 struct BoltStats {
@@ -506,6 +508,7 @@ struct SlotFailure {
   7: required string last_lines;  // of its log
   8: required i64 time_secs;
   9: optional i32 retry_secs;
+  10: optional bool lacks_environment;  // it could not be built
 }
 
 // Ours. What a bolt took of one of its input streams, over the window that was asked for.
@@ -566,6 +569,7 @@ struct TopologyPageInfo {
   1003: optional list<InputFigures> inputs;  // ours: the edges of the graph; those of the system's where asked for
   1004: optional list<EndedWorker> ended_workers;  // ours: the last one first
   1005: optional i32 num_workers_wanted;  // ours: as many as it has once there are slots enough
+  1006: optional bool lacks_slots;  // ours: free slots are what sched_status says is lacking
 }
 
 struct ExecutorAggregateStats {
@@ -594,6 +598,7 @@ struct ComponentPageInfo {
   1001: optional string metrics;
   1002: optional ComponentInsight insight;  // ours
   1003: optional list<TupleFailure> failures;  // ours; of a spout: the last ones of each executor, newest first
+  1004: optional i32 metrics_left_out;  // ours; series of the topology's components that had no room in messages
 }
 
 struct OwnerResourceSummary {
@@ -653,6 +658,8 @@ struct SubmitOptions {
 
 struct GetInfoOptions {
   1: optional NumErrorsChoice num_err_choice;
+  1001: optional string host;  // ours; with `port`: of executors only those of this worker
+  1002: optional i32 port;  // ours
 }
 
 struct LogLevel {
@@ -838,9 +845,11 @@ service Nimbus {
   list<ProfileRequest> getComponentPendingProfileActions(1: string id, 2: string component_id, 3: ProfileAction action);
   void uploadNewCredentials(1: string name, 2: Credentials creds)
       throws (1: NotAliveException e, 2: InvalidTopologyException ite, 3: AuthorizationException aze);
-  string beginCreateBlob(1: string key, 2: SettableBlobMeta meta)
+  // size_bytes is ours: how many will come, as far as that is known; 0: it is not. So too many need not be sent.
+  string beginCreateBlob(1: string key, 2: SettableBlobMeta meta, 3: i64 size_bytes)
       throws (1: AuthorizationException aze, 2: KeyAlreadyExistsException kae);
-  string beginUpdateBlob(1: string key) throws (1: AuthorizationException aze, 2: KeyNotFoundException knf);
+  string beginUpdateBlob(1: string key, 2: i64 size_bytes)
+      throws (1: AuthorizationException aze, 2: KeyNotFoundException knf);
   void uploadBlobChunk(1: string session, 2: binary chunk) throws (1: AuthorizationException aze);
   void finishBlobUpload(1: string session) throws (1: AuthorizationException aze);
   void cancelBlobUpload(1: string session) throws (1: AuthorizationException aze);
@@ -952,7 +961,8 @@ service Supervisor {
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   string dumpProfile(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
   string stopProfile(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
-  // Ours. As readWorkerLog, of what was asked of the worker and kept beside its log.
+  // Ours. As readWorkerLog, of what was asked of the worker and kept beside its log, and of a log that was put aside:
+  // worker.log.1 and so on.
   LogPart readWorkerDump(1: string id, 2: i32 port, 3: string name, 4: i64 offset, 5: i32 length)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. The worker ends in order and is started again.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from storm.cluster.records import Assignment, DebugOptions, ErrorInfo, LogConfig, LoggerLevel, RebalanceRequest
 from storm.errors import InvalidTopologyError, ThriftProtocolError
 from storm.ids import ExecutorId, GlobalStreamId, WorkerSlot
+from storm.level_names import LOGGERS_MAX
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 names = st.text(max_size=6)
 counts = st.integers(0, 2**31 - 1)
@@ -78,6 +82,12 @@ def test_a_heartbeat_without_statistics_has_none() -> None:
 def test_an_error_of_2039_can_be_sent() -> None:
     told: Any = through_bytes(convert.error_to_thrift(ErrorInfo("boom", 2_190_542_408, "h", 6700)))
     assert (told.error, told.error_time_secs, told.host, told.port) == ("boom", 2**31 - 1, "h", 6700)
+    assert told.lacks_environment is None
+
+
+def test_an_environment_that_could_not_be_built_is_told_of() -> None:
+    told: Any = through_bytes(convert.error_to_thrift(ErrorInfo("no pip", 1, "h", 6700, lacks_environment=True)))
+    assert told.lacks_environment is True
 
 
 def test_debug_options_are_told() -> None:
@@ -129,7 +139,7 @@ def test_log_levels_are_set_kept_and_removed() -> None:
     after = convert.updated_log_config(before, change, wall_secs=100)
     assert after.loggers == {
         "kept": LoggerLevel("INFO"),
-        "ROOT": LoggerLevel("DEBUG", until_wall_secs=130),
+        "ROOT": LoggerLevel("DEBUG", until_wall_secs=130, lasting_secs=30),
         "ever": LoggerLevel("WARN"),
     }
     told = through_bytes(convert.log_config_to_thrift(after, wall_secs=110)).named_logger_level["ROOT"]  # type: ignore[attr-defined]
@@ -145,3 +155,38 @@ def test_a_level_that_is_none_is_refused(level: str | None, reset: str | None, r
     update = t.LogLevel(action=t.LogLevelAction.UPDATE, target_log_level=level, reset_log_level=reset)
     with pytest.raises(ThriftProtocolError, match=f"'ROOT'.*{refusal}"):
         convert.updated_log_config(LogConfig(), t.LogConfig(named_logger_level={"ROOT": update}), wall_secs=1)
+
+
+def log_level_change(*loggers: str, removed: Sequence[str] = ()) -> object:
+    t = storm_thrift()
+    update = t.LogLevel(action=t.LogLevelAction.UPDATE, target_log_level="DEBUG")
+    remove = t.LogLevel(action=t.LogLevelAction.REMOVE)
+    return t.LogConfig(named_logger_level={**dict.fromkeys(loggers, update), **dict.fromkeys(removed, remove)})
+
+
+def test_no_more_loggers_have_a_level_than_may_and_only_such_as_have_a_name() -> None:
+    names = [f"app.{i}" for i in range(LOGGERS_MAX)]
+    full = convert.updated_log_config(LogConfig(), log_level_change(*names), wall_secs=1)
+    assert len(full.loggers) == LOGGERS_MAX
+    with pytest.raises(ThriftProtocolError, match="101 loggers of the topology would have a level; at most 100"):
+        convert.updated_log_config(full, log_level_change("one.more"), wall_secs=1)
+    instead = convert.updated_log_config(full, log_level_change("one.more", removed=names[:1]), wall_secs=1)
+    assert instead.loggers.keys() == {*names[1:], "one.more"}
+    with pytest.raises(ThriftProtocolError, match="printable characters"):
+        convert.updated_log_config(LogConfig(), log_level_change("a\x1b[31m"), wall_secs=1)
+
+
+def test_what_an_older_nimbus_took_too_much_can_be_taken_back_piece_by_piece() -> None:
+    levels = {f"app.{i}\n": LoggerLevel("DEBUG") for i in range(LOGGERS_MAX + 50)}
+    less = convert.updated_log_config(LogConfig(levels), log_level_change(removed=["app.0\n"]), wall_secs=1)
+    assert len(less.loggers) == LOGGERS_MAX + 49
+
+
+def test_levels_that_are_over_make_room_unless_they_left_something_behind() -> None:
+    before = LogConfig({"over": LoggerLevel("DEBUG", 10), "left": LoggerLevel("DEBUG", 10, "WARN")})
+    assert convert.updated_log_config(before, log_level_change("new"), wall_secs=9).loggers.keys() == {
+        "over",
+        "left",
+        "new",
+    }
+    assert convert.updated_log_config(before, log_level_change("new"), wall_secs=10).loggers.keys() == {"left", "new"}
