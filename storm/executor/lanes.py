@@ -117,6 +117,8 @@ class Lanes:
         if options.executor_lane == ASYNC or self._async[component_id]:
             from storm.executor.async_executors import AsyncBoltExecutor, AsyncSpoutExecutor
 
+            if is_spout and self._caution is not None:
+                self._caution.call_off()
             return (AsyncSpoutExecutor if is_spout else AsyncBoltExecutor)(executor_id, options, surroundings)
         if is_spout and self._caution is not None:
             from storm.executor.careful_spouts import CarefulSpoutExecutor

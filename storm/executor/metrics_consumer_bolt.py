@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from storm.errors import StormError
 from storm.executor import metrics_consumers
 from storm.executor.named_class import named_class
+from storm.log_repeats import is_logged
 from storm.metrics.data_points import DataPoint, TaskInfo
 from storm.topology.component import Bolt
 from storm.topology.consumer_registration import CONSUMER_KEY, REGISTER_KEY, Registration
@@ -81,7 +82,7 @@ class MetricsConsumerBolt(Bolt):
             if len(self.waiting) >= self.registration.kept:
                 self.waiting.popleft()
                 self.dropped += 1
-                if self.dropped & (self.dropped - 1) == 0:
+                if is_logged(self.dropped):
                     logger.warning(
                         "The metrics consumer %s is slow: %d reports were dropped so far (max.retain.metric.tuples).",
                         self.registration.class_name,

@@ -9,6 +9,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.topology.metrics_consumer import MetricsConsumer
 
@@ -27,7 +28,7 @@ class LogConsumer(MetricsConsumer):
     """A line a point into the worker's log, with the columns of Storm's LoggingMetricsConsumer. `class: log`."""
 
     def handle_data_points(self, task_info: TaskInfo, data_points: Sequence[DataPoint]) -> None:
-        where = f"{task_info.worker_host}:{task_info.worker_port}"
+        where = joined(task_info.worker_host, task_info.worker_port)
         whose = f"{task_info.task_id:>3}:{task_info.component_id:<11}"
         for name, value in data_points:
             logger.info("%15d\t%22s\t%s\t%-23s\t%s", task_info.timestamp, where, whose, name, value)

@@ -59,6 +59,12 @@ class RetrySchedule:
         self._number += 1
         heapq.heappush(self._waiting, (due, self._number, Told(message_id, failure, count, given_up)))
 
+    def give_up(self, message_id: Any, failure: Failure, attempts: int, now: float) -> None:
+        """A message of which somebody else counted the attempts."""
+        self._counts.pop(message_id, None)
+        self._number += 1
+        heapq.heappush(self._waiting, (now, self._number, Told(message_id, failure, attempts, True)))
+
     def acked(self, message_ids: Iterable[Any]) -> None:
         """These messages have arrived: their failures do not count any more."""
         if self._counts:

@@ -33,7 +33,7 @@ from storm.nimbus.heartbeats import WorkerBeat as NimbusBeat
 from storm.nimbus.options import NimbusOptions
 from storm.nimbus.pending_submissions import COUNT_KEY as REPLICAS_KEY
 from storm.nimbus.queries import NimbusQueries
-from storm.supervisor.daemon import build_supervisor
+from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.options import SupervisorOptions
 from storm.supervisor.worker_beats import WorkerBeat
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from storm.clock import Clock
     from storm.ids import ComponentId, TopologyId
-    from storm.supervisor.core import SupervisorCore
     from storm.topology.structure import StormTopology
 
 FIRST_PORT = 6700
@@ -221,17 +220,20 @@ class LocalCluster:
         blobs = LocalBlobs(self._blobs, directory / "stormdist")
         state = StormClusterState(self._tree.session())
         workers = WorkerThreads(node_id, self._settings, blobs, state, self._network, self._clock)
-        core = build_supervisor(
-            options, clock=self._clock, cluster_state=state, blobs=blobs, workers=workers, local_state=MemoryState()
-        )
+        workers.wake = self._wakes.set
 
-        def wake() -> None:
+        def changed() -> None:
             core.wake()
             self._wakes.set()
 
-        core.watch = wake
-        core.has_code = lambda topology_id: bool(self._blobs.keys(code_key(topology_id)))
-        core.on_wanted = core.on_failure = workers.wake = self._wakes.set
+        def has_code(topology_id: TopologyId) -> bool:
+            return bool(self._blobs.keys(code_key(topology_id)))
+
+        shell = Shell(self._wakes.set, self._wakes.set, changed, has_code)
+        core = SupervisorCore(
+            options, clock=self._clock, blobs=blobs, workers=workers, local_state=MemoryState(), shell=shell
+        )
+        core.attach(state)
         return core, workers
 
     def _queries(self) -> NimbusQueries:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from storm.blobstore.blob_store import code_key, conf_key
 from storm.errors import StormError, WorkerStartError
 from storm.executor.user_traceback import user_traceback
+from storm.host_paths import CONF, TOPOLOGY
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.worker.daemon import EXIT_ORDERLY, Worker, WorkerParts, build_worker
@@ -17,7 +18,7 @@ from storm.worker.insight import Insights
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from storm.blobstore.blob_store import BlobStore
@@ -50,7 +51,7 @@ class LocalBlobs:
         topology_id = assignment.topology_id
         directory = self.dist_dir(topology_id)
         directory.mkdir(parents=True, exist_ok=True)
-        for key, name in ((code_key(topology_id), "stormcode.ser"), (conf_key(topology_id), "stormconf.ser")):
+        for key, name in ((code_key(topology_id), TOPOLOGY), (conf_key(topology_id), CONF)):
             (directory / name).write_bytes(b"".join(self._store.read(key)))
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
@@ -58,6 +59,19 @@ class LocalBlobs:
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """What is there stays until the cluster ends."""
+
+    def own_timeout(self, topology_id: TopologyId) -> None:
+        """As the limits say."""
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        return False
+
+    def keys(self) -> frozenset[str]:
+        """Blobs that topologies name are not for workers of this process."""
+        return frozenset()
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        return {}
 
 
 class WorkerThread:

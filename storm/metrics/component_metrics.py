@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from storm.metrics.distribution import QUANTILES, Distribution, together
-from storm.metrics.series import decode
+from storm.metrics.series import LEFT_OUT, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,6 +41,12 @@ def component_metrics(texts: Iterable[str], component_id: ComponentId) -> str:
     found += [{"name": name, "kind": kind, **_shape(together(some))} for (name, kind), some in parts.items()]
     found.sort(key=lambda one: (one["name"], one["kind"], one.get("task", "")))
     return json.dumps(found) if found else ""
+
+
+def left_out(texts: Iterable[str]) -> int:
+    """How many series of whichever components had no room in these texts."""
+    cut = [each for text in texts if LEFT_OUT in text for each in decode(text) if each.name == LEFT_OUT]
+    return sum(int(each.value) for each in cut if isinstance(each.value, float))
 
 
 def _of_component(texts: Iterable[str], component_id: ComponentId) -> list[Series]:

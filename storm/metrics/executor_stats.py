@@ -75,6 +75,11 @@ class Totals:
         self.counts[name][stream] = self.counts[name].get(stream, 0) + number
 
 
+def _whole(sums: Mapping[Any, float]) -> dict[Any, int]:
+    """Without those that are next to nothing."""
+    return {key: number for key, one in sums.items() if (number := round(one))}
+
+
 def _add_all(to: dict[Any, int], more: Mapping[Any, int]) -> None:
     for key, number in more.items():
         to[key] = to.get(key, 0) + number
@@ -107,7 +112,7 @@ class StatsWindows:
 
     def snapshot(self, now: float) -> ExecutorStats:
         counts = {
-            name: {window: {key: int(n) for key, n in found.items()} for window, found in sums.sums(now).items()}
+            name: {window: _whole(found) for window, found in sums.sums(now).items()}
             for name, sums in self._counts.items()
         }
         averages = {name: self._averages_ms(name, now) for name in TIMES}

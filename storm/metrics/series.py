@@ -91,6 +91,7 @@ def decode(text: str) -> list[Series]:
         entries += found if isinstance(found, list) else []
     series: list[Series] = []
     told: Series | None = None  # by the entry before
+    left_out = 0.0
     for entry in entries:
         try:
             before, told = told, None
@@ -99,13 +100,16 @@ def decode(text: str) -> list[Series]:
                 continue
             name, labels, value = entry
             kind = WORKER[name].kind
+            if name == LEFT_OUT:
+                left_out += float(value)  # each line tells of its own
+                continue
             texts = {str(key): str(each) for key, each in labels.items()}
             "".join(texts.values()).encode()  # raises for what UTF-8 has not
             told = Series(name, texts, _times(value) if name in LATENCIES else _value(kind, value))
             series.append(told)
         except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
             continue
-    return series
+    return [*series, Series(LEFT_OUT, {}, left_out)] if left_out else series
 
 
 def _with_buckets(series: Series, buckets: Any) -> Series:

@@ -1,4 +1,4 @@
-"""Sums over the last 10 minutes, 3 hours, 1 day and all time, in 20 buckets each (Storm's windows)."""
+"""Sums over the last 10 minutes, 3 hours, 1 day and all time (Storm's windows), in buckets of a twentieth of each."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ K = TypeVar("K")
 
 
 class RollingSums(Generic[K]):
-    """Amounts per key. A window's sum covers its whole length but for at most one bucket (a twentieth of it).
+    """Amounts per key. Of the bucket in which a window begins, the share counts that is in the window, so that a
+    constant rate is the sum divided by the window at every moment; what comes at once leaves the window bit by bit.
 
     `now` is seconds on a monotonic clock and never goes back.
     """
 
     def __init__(self) -> None:
         self._all_time: dict[K, float] = {}
-        self._windows = {window: _Buckets[K](int(window) / BUCKETS) for window in WINDOWS if window != ALL_TIME}
+        self._windows: dict[Window, _Buckets[K]] = {}  # made for the first amount: most of what is counted never occurs
 
     def add(self, now: float, key: K, amount: float) -> None:
+        if not self._windows:
+            self._windows = {window: _Buckets(int(window) / BUCKETS) for window in WINDOWS if window != ALL_TIME}
         self._all_time[key] = self._all_time.get(key, 0) + amount
         for buckets in self._windows.values():
             buckets.add(now, key, amount)
@@ -50,13 +53,15 @@ class _Buckets(Generic[K]):
         amounts[key] = amounts.get(key, 0) + amount
 
     def forget(self, number: int) -> None:
-        while self.buckets and self.buckets[0][0] <= number - BUCKETS:
+        while self.buckets and self.buckets[0][0] < number - BUCKETS:
             self.buckets.popleft()
 
     def sums(self, now: float) -> dict[K, float]:
-        self.forget(int(now // self.bucket_secs))
+        number = int(now // self.bucket_secs)
+        self.forget(number)
+        share = 1 - (now / self.bucket_secs - number)
         found: dict[K, float] = {}
-        for _, amounts in self.buckets:
+        for one, amounts in self.buckets:
             for key, amount in amounts.items():
-                found[key] = found.get(key, 0) + amount
+                found[key] = found.get(key, 0) + (amount if one > number - BUCKETS else amount * share)
         return found

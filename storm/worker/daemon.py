@@ -28,6 +28,7 @@ from storm.clock import SystemClock, format_utc, wall_millis
 from storm.cluster.records import TopologyStatus
 from storm.config.addresses import joined
 from storm.errors import CoordinationError, StormError, WorkerStartError
+from storm.host_paths import CONF, EVENT_LOG, TOPOLOGY
 from storm.worker import connections, heap, launch, log_levels, log_records, output, stacks
 from storm.worker.backpressure import Marks
 from storm.worker.error_reports import ErrorReports
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storm.clock import Clock
-    from storm.cluster.records import Assignment, LogConfig
+    from storm.cluster.records import Assignment
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.config.settings import Settings
+    from storm.executor.caution import Caution
     from storm.executor.lanes import Lanes
     from storm.executor.plan import WorkerPlan
     from storm.messaging.transport import Transport
@@ -85,6 +87,7 @@ class WorkerParts(NamedTuple):
     state: StormClusterState
     transport: Transport
     rng: random.Random
+    caution: Caution | None = None
 
 
 class Worker:
@@ -108,7 +111,7 @@ class Worker:
         self._reports = reports
         self._log_levels = log_levels.LogLevels()
         self.sampling = sampling
-        self._log_config: LogConfig | None = None
+        self._level_times = log_levels.LevelTimes()
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
@@ -176,8 +179,7 @@ class Worker:
         if now - self._read_at >= refresh_secs:
             self._read_at = now
             self._read()
-        wall_secs = self._clock.wall_secs()
-        self._log_levels.apply(log_levels.wanted_levels(self._log_config, wall_secs))
+        self._log_levels.apply(self._level_times.wanted(now))
         if not self._peers_ready:
             self._peers_ready = self._look_for_peers(now)
         wanted = self._peers_ready and self._status is TopologyStatus.ACTIVE and self.ending is None
@@ -191,7 +193,7 @@ class Worker:
             self.lanes.set_active(active)
         if not self._peers_ready or active != wanted:
             return PEERS_POLL_SECS
-        level_secs = log_levels.secs_until_over(self._log_config, wall_secs)
+        level_secs = self._level_times.secs_until_over(now)
         return refresh_secs if level_secs is None else min(refresh_secs, level_secs)
 
     def shut_down(self, timeout_secs: float) -> None:
@@ -234,13 +236,14 @@ class Worker:
             # Opposite to the order of Nimbus's writes: who sees it active again sees its new assignment too.
             base = self._state.storm_base(topology_id, self.wake)
             assignment = self._state.assignment(topology_id, self.wake)
-            self._log_config = self._state.log_config(topology_id, self.wake)
+            log_config = self._state.log_config(topology_id, self.wake)
         except CoordinationError as error:
             if self._reachable:
                 logger.warning("ZooKeeper cannot be read; going on with what is known: %s", error)
             self._reachable = False
             return
         self._reachable = True
+        self._level_times.see(log_config, self._clock.now(), self._clock.wall_secs())
         if base is not None:
             self._status = base.status
             self.sampling.want(base.component_debug, topology_id)
@@ -303,7 +306,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     """
     from storm.config.topology_conf import TopologyOptions
     from storm.executor.lanes import Lanes
-    from storm.worker.sampling import FILE_NAME, EventLog, Samples, Sampling
+    from storm.worker.sampling import EventLog, Samples, Sampling
 
     plan = plan or load_plan(told, settings)
     options = TopologyOptions.from_conf(plan.conf)
@@ -315,7 +318,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
         flush_secs, options.transfer_buffer_size, settings["storm.messaging.max.message.bytes"]
     )
     transfer = WorkerTransfer(own, transfer_options, parts.clock)
-    lanes = Lanes(plan, transfer, parts.clock, reports, parts.rng)
+    lanes = Lanes(plan, transfer, parts.clock, reports, parts.rng, parts.caution)
     high = options.executor_receive_buffer_size
     exchange_options = ExchangeOptions(
         own, parts.rng.getrandbits(64), Marks(high, int(high * LOW_MARK)), options.backpressure_check_millis / 1000
@@ -323,7 +326,7 @@ def build_worker(told: Launch, settings: Settings, parts: WorkerParts, plan: Wor
     receive = Receive(lanes, told.tasks(), alone, Refusals(lanes).refuse)
     exchange = Exchange(parts.transport, transfer, receive, lanes, parts.clock, exchange_options)
     parts.transport.bind(told.bind_host, told.port)
-    sampling = Sampling(lanes, Samples(parts.clock, parts.rng), EventLog(told.log_dir / FILE_NAME))
+    sampling = Sampling(lanes, Samples(parts.clock, parts.rng), EventLog(told.log_dir / EVENT_LOG))
     return Worker(told, parts, lanes, exchange, reports, sampling)
 
 
@@ -336,8 +339,8 @@ def load_plan(told: Launch, settings: Settings) -> WorkerPlan:
     from storm.topology.system_topology import system_topology
 
     try:
-        conf = effective_conf(settings, json.loads((told.dist_dir / "stormconf.ser").read_bytes()))
-        topology = system_topology(topology_from_bytes((told.dist_dir / "stormcode.ser").read_bytes()), conf)
+        conf = effective_conf(settings, json.loads((told.dist_dir / CONF).read_bytes()))
+        topology = system_topology(topology_from_bytes((told.dist_dir / TOPOLOGY).read_bytes()), conf)
     except (OSError, ValueError) as error:
         raise WorkerStartError(f"the topology in {told.dist_dir} cannot be read: {error}") from error
     return WorkerPlan(
@@ -381,12 +384,13 @@ def heap_title(told: Launch) -> str:
 
 
 def _run(told: Launch, records: PlacedRecords) -> int:
-    from storm.cluster import zookeeper
     from storm.cluster.storm_cluster_state import StormClusterState
+    from storm.cluster.zookeeper import connect_by_settings
     from storm.config.settings import Settings
     from storm.executor.call_owner import owners_of
     from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
     from storm.worker.insight import Insights
+    from storm.worker.suspects_file import caution_of
 
     clock = SystemClock()
     settings = Settings.of(told.settings, "the launch file")
@@ -405,20 +409,14 @@ def _run(told: Launch, records: PlacedRecords) -> int:
     heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
     sys.path[:0] = map(str, launch.module_roots(told))
     try:
-        storage = zookeeper.connect(
-            options.zookeeper_servers,
-            options.zookeeper_root,
-            options.zookeeper_session_timeout_ms,
-            auth=options.zookeeper_auth,
-            stopped=lambda: not ending.empty(),
-        )
+        storage = connect_by_settings(settings, stopped=lambda: not ending.empty())
         if not ending.empty():
             return EXIT_ORDERLY  # before the user's code, which may take long to load
         limits = ZeroMqLimits(
             options.frames_on_the_way_max, options.linger_ms, options.frame_bytes_max, options.io_threads
         )
         transport = ZeroMqTransport(limits, clock)
-        parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random())
+        parts = WorkerParts(clock, StormClusterState(storage), transport, random.Random(), caution_of(told))
         worker = build_worker(told, settings, parts)
         worker.on_switch = freeze_objects
         records.owners = owners_of(worker.lanes.executors)

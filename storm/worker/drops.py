@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
+from storm.log_repeats import is_logged
+
 logger = logging.getLogger(__name__)
 
 
@@ -16,9 +18,8 @@ class Drops(Counter[str]):
         self._what = what
 
     def note(self, reason: str, count: int = 1) -> None:
-        """Count, and log at each power of two: bounded, however many there are. What follows a colon is logged only."""
+        """Count, and log now and then. What follows a colon is logged only."""
         kind = reason.partition(":")[0]
-        before = self[kind]
-        self[kind] = before + count
-        if before.bit_length() != self[kind].bit_length():
+        self[kind] += count
+        if is_logged(self[kind], count):
             logger.warning("%d %s so far: %s", self[kind], self._what, reason)

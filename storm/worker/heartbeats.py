@@ -13,8 +13,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storm.errors import NotAuthorizedError, StormError
+from storm.log_repeats import is_logged
 from storm.metrics.insight_records import Usage
 from storm.metrics.series import components_part
+from storm.worker.told_figures import ToldFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +73,8 @@ class Heartbeats:
         self.insight: Callable[[], WorkerInsight | None] | None = None
         self.metrics: Callable[[], str] = str
         self.usage: Callable[[], Usage] = Usage
+        self._executors: list[Any] | None = None  # as beats tell them, which is always the same
+        self._figures = ToldFigures()
         self._metrics_told = ""  # each text is told once
         self._bare_until = float("-inf")  # until then beats say that the worker lives and nothing more
 
@@ -128,7 +132,7 @@ class Heartbeats:
             message.metrics = components_part(message.metrics or "") or None
             self._nimbus.call("sendSupervisorWorkerHeartbeat", message)
         except StormError as error:
-            if self._misses & (self._misses - 1) == 0:
+            if is_logged(self._misses):
                 logger.warning("Nor does Nimbus: %s", error)
         except Exception:  # noqa: BLE001
             self._go_bare("A heartbeat could not be sent to Nimbus.")
@@ -139,9 +143,11 @@ class Heartbeats:
         from storm.thrift.interface import storm_thrift
 
         now = self._clock.now()
+        if self._executors is None:
+            self._executors = [convert.executor_to_thrift(executor) for executor in self._launch.executors]
         message = storm_thrift().SupervisorWorkerHeartbeat(
             storm_id=self._launch.topology_id,
-            executors=[convert.executor_to_thrift(executor) for executor in self._launch.executors],
+            executors=self._executors,
             time_secs=self._clock.wall_secs(),
             port=self._launch.port,
             uptime_secs=None if self.stats is None else int(now - self._started_at),
@@ -151,7 +157,7 @@ class Heartbeats:
             return message
         if self.stats is not None and now - self._stats_at >= STATS_EVERY_SECS:
             self._stats_at = now
-            message.executor_stats = convert.all_executor_stats_to_thrift(self.stats())
+            message.executor_stats = self._figures.take(self.stats())
             text = self.metrics()
             message.metrics = text if text is not self._metrics_told else None
         if self.insight is not None:  # with each beat: a supervisor passes on the newest only

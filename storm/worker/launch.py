@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import StormError, WorkerStartError
+from storm.host_paths import CONF, code_dir
 from storm.ids import ExecutorId, WorkerSlot
 from storm.log_lines import TEXT
 
@@ -26,7 +27,8 @@ class Launch:
 
     `code_dir`: where the topology's package was extracted, None: it runs in place. `work_dir`: the worker's own
     directory, where its blobs are. `stacks_file` and `heap_file`: where it tells of its
-    threads and of its heap, None: the supervisor is of a release that does not ask.
+    threads and of its heap, None: the supervisor is of a release that does not ask. `deaths`: how often in a row what
+    ran here before died.
     """
 
     topology_id: TopologyId
@@ -45,6 +47,7 @@ class Launch:
     work_dir: Path | None = None
     stacks_file: Path | None = None
     heap_file: Path | None = None
+    deaths: int = 0
 
     @property
     def slot(self) -> WorkerSlot:
@@ -74,10 +77,11 @@ def read_launch(path: Path) -> Launch:
             dist_dir=dist_dir,
             log_dir=Path(_text(record, "log_dir")),
             settings=dict(record.get("settings") or {}),
-            code_dir=dist_dir / "code",
+            code_dir=code_dir(dist_dir),
             work_dir=path.parent,
             stacks_file=Path(_text(record, "stacks_file")) if "stacks_file" in record else None,
             heap_file=Path(_text(record, "heap_file")) if "heap_file" in record else None,
+            deaths=_number(record, "deaths") if "deaths" in record else 0,
         )
     except OSError as error:
         raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error
@@ -112,7 +116,7 @@ def log_format(launch: Launch) -> str:
     from storm.config.topology_conf import effective_conf
 
     try:
-        own = json.loads((launch.dist_dir / "stormconf.ser").read_bytes())
+        own = json.loads((launch.dist_dir / CONF).read_bytes())
         conf = effective_conf(Settings.of(launch.settings, "the launch file"), own)
     except (OSError, ValueError, StormError):
         return TEXT

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from storm.config.addresses import with_port
 from storm.messaging.batch import FRAME_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -23,10 +22,6 @@ class WorkerOptions:
     refresh_secs: float = 10.0
     shutdown_secs: float = 3.0
     supervisor_timeout_secs: float = 5.0
-    zookeeper_servers: tuple[str, ...] = ("127.0.0.1:2181",)
-    zookeeper_root: str = "/storm"
-    zookeeper_session_timeout_ms: int = 20_000
-    zookeeper_auth: tuple[str, str] | None = None
     nimbus_seeds: tuple[str, ...] = ("127.0.0.1",)
     nimbus_port: int = 6627
     io_threads: int = 1
@@ -36,17 +31,11 @@ class WorkerOptions:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> WorkerOptions:
-        zookeeper_port = settings["storm.zookeeper.port"]
-        scheme, payload = settings["storm.zookeeper.auth.scheme"], settings["storm.zookeeper.auth.payload"]
         return cls(
             heartbeat_secs=settings["worker.heartbeat.frequency.secs"],
             refresh_secs=settings["task.refresh.poll.secs"],
             shutdown_secs=settings["supervisor.worker.shutdown.sleep.secs"],
             supervisor_timeout_secs=settings["supervisor.thrift.socket.timeout.ms"] / 1000,
-            zookeeper_servers=tuple(with_port(each, zookeeper_port) for each in settings["storm.zookeeper.servers"]),
-            zookeeper_root=settings["storm.zookeeper.root"],
-            zookeeper_session_timeout_ms=settings["storm.zookeeper.session.timeout"],
-            zookeeper_auth=(scheme, payload) if scheme and payload else None,
             nimbus_seeds=tuple(settings["nimbus.seeds"]),
             nimbus_port=settings["nimbus.thrift.port"],
             io_threads=settings["zmq.threads"],

@@ -2,6 +2,7 @@
 
 Components' threads put samples into a short queue; one thread, which is there only meanwhile, writes them. Both are
 bounded: of more samples than SAMPLES_A_SEC the rest is only counted, and the file is put aside at FILE_BYTES_MAX.
+A busy stream leaves the others their part of these samples.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import logging
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from storm.executor.sampling import watch_executor
@@ -19,20 +20,22 @@ from storm.executor.shown_values import shown
 from storm.ids import is_system_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from random import Random
+    from typing import TypeAlias
 
     from storm.clock import Clock
     from storm.cluster.records import DebugOptions
     from storm.executor.executor import Executor
     from storm.executor.lanes import Lanes
-    from storm.ids import ComponentId, TopologyId
+    from storm.ids import ComponentId, StreamId, TopologyId
     from storm.tuples import Origin
+
+    Stream: TypeAlias = tuple[ComponentId, StreamId]
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = "events.log"
 FILE_BYTES_MAX = 1 << 20
 QUEUE_MAX = 200
 SAMPLES_A_SEC = 100
@@ -56,6 +59,43 @@ def wanted_shares(
     return found
 
 
+def parts(streams: Mapping[ComponentId, Collection[StreamId]]) -> dict[Stream, int]:
+    """{stream: how many of SAMPLES_A_SEC are for it alone}: all components have as many, and so have the streams of
+    each; one at least.
+    """
+    emitting = {component: names for component, names in streams.items() if names}
+    return {
+        (component, name): max(1, SAMPLES_A_SEC // (len(emitting) * len(names)))
+        for component, names in emitting.items()
+        for name in names
+    }
+
+
+class Budget:
+    """How many samples may be in a second: of each stream its part; beyond it, whoever comes first, what was left of
+    all parts in the second before. So there are SAMPLES_A_SEC in the mean, also where only one is busy.
+    """
+
+    def __init__(self, parts: Mapping[Stream, int]) -> None:
+        self._parts = parts
+        self._second: int | None = None
+        self._own: Counter[Stream] = Counter()  # of parts, in this second
+        self._beyond = self._beyond_max = 0
+
+    def allows(self, stream: Stream, second: int) -> bool:
+        """Whether one more may be taken; if so it is."""
+        if second != self._second:
+            self._second, self._beyond, self._beyond_max = second, 0, SAMPLES_A_SEC - self._own.total()
+            self._own.clear()
+        if self._own[stream] < self._parts.get(stream, 0):
+            self._own[stream] += 1
+            return True
+        if self._beyond >= self._beyond_max or self._beyond + self._own.total() >= SAMPLES_A_SEC:
+            return False
+        self._beyond += 1
+        return True
+
+
 class Samples:
     """Takes tuples from lanes' threads. `take` never raises and never waits.
 
@@ -67,23 +107,24 @@ class Samples:
         self._rng = rng
         self._queue: deque[str] = deque(maxlen=QUEUE_MAX)
         self._lock = threading.Lock()
-        self._second: int | None = None
-        self._left = 0
         self._dropped = 0
-        self.shares: Mapping[ComponentId, float] = {}
+        self._shares: Mapping[ComponentId, float] = {}
+        self._budget = Budget({})
+
+    def want(self, shares: Mapping[ComponentId, float], streams: Mapping[ComponentId, Collection[StreamId]]) -> None:
+        """From now on these shares of components' tuples; `streams`: on which they emit."""
+        with self._lock:
+            self._shares = shares
+            self._budget = Budget(parts({component: streams[component] for component in shares}))
 
     def take(self, origin: Origin, values: Sequence[Any]) -> None:
         """A tuple is emitted: by its component's share it becomes a sample."""
-        if self._rng.random() >= self.shares.get(origin.component, 0.0):
+        if self._rng.random() >= self._shares.get(origin.component, 0.0):
             return
         with self._lock:
-            now = int(self._clock.now())
-            if now != self._second:
-                self._second, self._left = now, SAMPLES_A_SEC
-            if not self._left:
+            if not self._budget.allows((origin.component, origin.stream), int(self._clock.now())):
                 self._dropped += 1
                 return
-            self._left -= 1
         line = {
             "time": self._clock.wall_secs(),
             "component": origin.component,
@@ -138,16 +179,20 @@ class Sampling:
         self._shares: Mapping[ComponentId, float] = {}
         self._stopped = threading.Event()
         self.writer: threading.Thread | None = None
-        self._components = sorted({executor.component for executor in lanes.executors})
+        topology = lanes.plan.topology
+        self._streams = {
+            component: [name for name in topology.component(component).streams if not is_system_id(name)]
+            for component in sorted({executor.component for executor in lanes.executors})
+        }
 
     def want(self, debug: Mapping[ComponentId, DebugOptions], topology_id: TopologyId) -> None:
         """Begin, change or end sampling; nothing where it is as it was."""
-        shares = wanted_shares(debug, topology_id, self._components)
+        shares = wanted_shares(debug, topology_id, list(self._streams))
         if shares == self._shares:
             return
         logger.info("Samples of tuples: %s", {c: f"{100 * share:g} %" for c, share in shares.items()} or "none")
         before, self._shares = self._shares, shares
-        self._samples.shares = shares
+        self._samples.want(shares, self._streams)
         for executor in self._lanes.executors:
             if (executor.component in shares) != (executor.component in before):
                 self._watch(executor, executor.component in shares)

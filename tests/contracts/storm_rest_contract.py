@@ -31,6 +31,26 @@ PATHS = {
     "viz": "/topology/{id}/visualization",
     "logconfig": "/topology/{id}/logconfig",
 }
+LEVELS = {"ROOT": {"target_level": "DEBUG", "reset_level": "INFO", "timeout": 60, "timeout_epoch": 1_700_000_060_000}}
+OWNER = {
+    "owner": "storm",
+    **dict.fromkeys(("totalTopologies", "totalExecutors", "totalWorkers", "totalTasks", "isolatedNodes"), 1),
+    **dict.fromkeys(("totalMemoryUsage", "totalCpuUsage"), 1.0),
+    **dict.fromkeys(("memoryGuarantee", "cpuGuarantee", "memoryGuaranteeRemaining", "cpuGuaranteeRemaining"), "N/A"),
+    **dict.fromkeys(("totalReqOnHeapMem", "totalReqOffHeapMem", "totalReqMem", "totalReqCpu"), 1.0),
+    **dict.fromkeys(("totalAssignedOnHeapMem", "totalAssignedOffHeapMem"), 1.0),
+}
+OPERATION = {"topologyOperation": "deactivate", "topologyId": "t-1-1", "status": "success"}
+# What changes a topology, and may be asked of one that others read: (path, body, Storm's answer).
+CHANGES: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "deactivate": ("/topology/{id}/deactivate", None, OPERATION),
+    "activate": ("/topology/{id}/activate", None, OPERATION),
+    "debug": ("/topology/{id}/debug/enable/10", None, OPERATION),
+    "debug_of_one": ("/topology/{id}/component/split/debug/enable/10", None, OPERATION),
+    "no_debug_of_one": ("/topology/{id}/component/split/debug/disable/0", None, OPERATION),
+    "no_debug": ("/topology/{id}/debug/disable/0", None, OPERATION),
+    "logconfig": ("/topology/{id}/logconfig", {"namedLoggerLevels": LEVELS}, {"namedLoggerLevels": LEVELS}),
+}
 MISSING = "missing_topology"  # of a topology that is not there
 # Keys whose values are mappings by names that are data.
 BY_NAME = {"componentNumTasks", "configuration", "namedLoggerLevels", ":transferred"}
@@ -40,6 +60,29 @@ LEFT_OUT = {"configuration"}  # what stands in it is the settings', not the API'
 
 def storm_answer(name: str) -> Any:
     return json.loads((ANSWERS / f"{name}.json").read_text())
+
+
+def documented(name: str) -> Any:
+    """Answers of which none was recorded, by Storm's documentation and its sources."""
+    supervisors, page = storm_answer("supervisor_summary"), storm_answer("topology_page")
+    return {
+        "supervisor": {**supervisors, "workers": page["workers"]},
+        "owners": {"owners": [OWNER]},
+        "owner": {**OWNER, "topologies": storm_answer("topology_summary")["topologies"]},
+        "viz_init": {"visualizationTable": [[{"stream": "default", "sani-stream": "default", "checked": True}]]},
+        "configuration": {"nimbus.thrift.port": 6627, "storm.zookeeper.servers": ["localhost"]},
+        "lag": {},
+        "profiles": {"profilerActive": [dict.fromkeys(("host", "port", "dumplink", "timestamp"), "text")]},
+        "levels": {"namedLoggerLevels": LEVELS},
+    }[name]
+
+
+DOCUMENTED = {
+    "owners": "/owner-resources",
+    "viz_init": "/topology/{id}/visualization-init",
+    "configuration": "/cluster/configuration",
+    "lag": "/topology/{id}/lag",
+}
 
 
 def kinds(name: str, answer: Any) -> dict[str, set[str]]:
@@ -68,12 +111,21 @@ def _kinds(value: Any, path: str, *, by_name: bool = False, deep: bool = False) 
 def differences(name: str, ours: Any) -> list[str]:
     """Where `ours` is not as Storm's answer of that name. What is empty on one side says nothing of what is in it."""
     theirs, own = kinds(name, storm_answer(name)), kinds(name, ours)
-    found = [f"{path} is missing" for path in theirs.keys() - own.keys() if not _is_below_nothing(path, own)]
+    found = lacking(storm_answer(name), ours, name)
     found += [f"{path} is not Storm's" for path in own.keys() - theirs.keys() if not _is_below_nothing(path, theirs)]
-    for path in own.keys() & theirs.keys():
+    return sorted(found)
+
+
+def lacking(expected: Any, ours: Any, name: str = "") -> list[str]:
+    """What of `expected` a client would look for in vain in `ours`, or find of another type."""
+    theirs, own = kinds(name, expected), kinds(name, ours)
+    found = [f"{path} is missing" for path in theirs.keys() - own.keys() if not _is_below_nothing(path, own)]
+    found += [
+        f"{path} is {own[path] - theirs[path]}, not {theirs[path]}"
+        for path in own.keys() & theirs.keys()
         # Where Storm had nothing to tell, null, it may tell something another time.
-        if theirs[path] != {"NoneType"} and not own[path] <= theirs[path]:
-            found.append(f"{path} is {own[path] - theirs[path]}, not {theirs[path]}")
+        if theirs[path] != {"NoneType"} and not own[path] <= theirs[path]
+    ]
     return sorted(found)
 
 
@@ -84,8 +136,8 @@ def _is_below_nothing(path: str, there: dict[str, set[str]]) -> bool:
 
 
 class StormRestContract:
-    """`get` answers a path below /api/v1, and `refused` one that is not answered with 200; `topology_id` is that of the
-    topology above."""
+    """`get` answers a path below /api/v1, `post` one with a body, and `refused` one that is not answered with 200;
+    `topology_id` is that of the topology above."""
 
     @pytest.fixture
     def topology_id(self) -> str:
@@ -93,6 +145,10 @@ class StormRestContract:
 
     @pytest.fixture
     def get(self) -> Callable[[str], Any]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def post(self) -> Callable[[str, Any], Any]:
         raise NotImplementedError
 
     @pytest.fixture
@@ -111,3 +167,33 @@ class StormRestContract:
     def test_metrics_are_the_page(self, get: Callable[[str], Any], topology_id: str) -> None:
         found = differences("topology_page", get(f"/topology/{topology_id}/metrics?window=600"))
         assert not found, "\n".join(found)
+
+    @pytest.mark.parametrize("name", DOCUMENTED)
+    def test_what_storm_documents_is_there(self, name: str, get: Callable[[str], Any], topology_id: str) -> None:
+        assert not lacking(documented(name), get(DOCUMENTED[name].format(id=topology_id)))
+
+    def test_a_supervisors_page_is_storms(self, get: Callable[[str], Any], topology_id: str) -> None:
+        worker = get(f"/topology/{topology_id}")["workers"][0]
+        for query in (f"id={worker['supervisorId']}", f"host={worker['host']}"):
+            found = get(f"/supervisor?{query}")
+            assert found["supervisors"]
+            assert found["workers"]
+            assert not lacking(documented("supervisor"), found)
+
+    def test_an_owners_page_is_storms(self, get: Callable[[str], Any], topology_id: str) -> None:
+        [owner] = {one["owner"] for one in get("/topology/summary")["topologies"] if one["id"] == topology_id}
+        found = get(f"/owner-resources/{owner}")
+        assert topology_id in {one["id"] for one in found["topologies"]}
+        assert not lacking(documented("owner"), found)
+
+    def test_changes_are_answered_as_by_storm(
+        self, get: Callable[[str], Any], post: Callable[[str, Any], Any], topology_id: str
+    ) -> None:
+        """In this order, so that the topology is afterwards as it was, but for a log level."""
+        for name, (path, body, expected) in CHANGES.items():
+            found = post(path.format(id=topology_id), body)
+            assert not lacking(expected, found), name
+            if "topologyId" in expected:
+                assert (found["topologyId"], found["status"]) == (topology_id, "success")
+        assert get(f"/topology/{topology_id}/logconfig")["namedLoggerLevels"].keys() == LEVELS.keys()
+        assert not lacking(documented("levels"), get(f"/topology/{topology_id}/logconfig"))

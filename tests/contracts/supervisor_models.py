@@ -14,6 +14,8 @@ from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
 
@@ -82,12 +84,20 @@ class ModelWorkers:
 
 
 class ModelBlobs:
-    """Code that is here at once, or when `states` says so."""
+    """Code that is here at once, or when `states` says so; `named` blobs, of which `contents` were told.
+
+    `outdated`: the ids of workers that want a restart.
+    """
 
     def __init__(self) -> None:
         self.states: dict[TopologyId, BlobsSeen] = {}
         self.requests: list[LocalAssignment] = []
         self.kept: frozenset[TopologyId] | None = None
+        self.timeouts: dict[TopologyId, float] = {}
+        self.timeouts_asked: list[TopologyId] = []
+        self.outdated: set[str] = set()
+        self.named: frozenset[str] = frozenset()
+        self.contents: dict[str, str] = {}
 
     def request(self, assignment: LocalAssignment) -> None:
         self.requests.append(assignment)
@@ -97,3 +107,17 @@ class ModelBlobs:
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         self.kept = topology_ids
+
+    def own_timeout(self, topology_id: TopologyId) -> float | None:
+        self.timeouts_asked.append(topology_id)
+        return self.timeouts.get(topology_id)
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        return worker.worker_id in self.outdated
+
+    def keys(self) -> frozenset[str]:
+        return self.named
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        self.contents |= contents
+        return dict(contents)

@@ -69,6 +69,9 @@ def test_a_line_a_point_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     first, second = [record.getMessage().split("\t") for record in caplog.records]
     assert [part.strip() for part in first] == ["1700000000", "host:6700", "4:count", "lines", "7"]
     assert second[-1] == "{'words:default': 3}"
+    with caplog.at_level(logging.INFO, "storm.metrics"):
+        LogConsumer().handle_data_points(INFO._replace(worker_host="::1"), POINTS)
+    assert "\t            [::1]:6700\t" in caplog.messages[-1]
 
 
 def test_all_reports_in_one_request_a_line_each(service: Service) -> None:

@@ -33,6 +33,16 @@ def test_each_failure_waits_longer_and_the_last_one_does_not_wait() -> None:
     assert told(schedule, 101.0) == [("a", 1, False)]
 
 
+def test_what_is_given_up_from_outside_is_told_at_once_and_begins_anew() -> None:
+    schedule = RetrySchedule(Retries(1, 2, 60, attempts=3), lambda: 0.5)
+    schedule.failed("a", WHY, 100.0)
+    schedule.due(101.0)
+    schedule.give_up("a", WHY, 7, 102.0)
+    assert told(schedule, 102.0) == [("a", 7, True)]
+    schedule.failed("a", WHY, 103.0)
+    assert told(schedule, 104.0) == [("a", 1, False)]
+
+
 def test_what_was_acked_begins_anew() -> None:
     schedule = RetrySchedule(Retries(1, 2, 60, attempts=2), lambda: 0.5)
     schedule.failed("a", WHY, 0.0)

@@ -320,6 +320,27 @@ def emit_again(spout: Any, told: Any) -> None:
 
 
 @pytest.mark.parametrize("spout", [Retrying, AsyncRetrying])
+def test_what_is_under_way_at_each_death_of_another_worker_is_given_up(spout: Any) -> None:
+    script = Script(next_tuple=emit_up_to(3), failed=emit_again)
+    deadly = 2
+
+    def execute(bolt: Any, tup: Any) -> None:
+        if tup.value != deadly and len(script.made("failed")) >= 3:
+            ack_it(bolt, tup)
+
+    script.on["bolt", "execute"] = execute
+    one = hearing(script, spout, sleep_spout_wait_strategy_time_ms=100)
+    for _ in range(3):
+        one.run_for(5)
+        one.workers[0].fail_pending("the worker at b:6700 died")
+    one.run_for(5)
+    why = Failure("worker-died", None, "the worker at b:6700 died")
+    assert script.made("give_up") == [(deadly, why)]
+    assert sorted(number for _, number in script.made("ack")) == [1, 3]
+    one.stop()
+
+
+@pytest.mark.parametrize("spout", [Retrying, AsyncRetrying])
 def test_a_spout_with_retries_hears_of_failures_later_and_later_and_then_gives_up(spout: Any) -> None:
     script = Script(next_tuple=emit_up_to(1), failed=emit_again)
     script.on["bolt", "execute"] = fail_it

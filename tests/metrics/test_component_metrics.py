@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 
-from storm.metrics.component_metrics import component_metrics
+from storm.metrics.component_metrics import component_metrics, left_out
 from storm.metrics.instruments import Histogram, Reading
 from storm.metrics.measured import instrument_series
-from storm.metrics.series import components_part, encode
+from storm.metrics.series import Series, components_part, encode
 
 
 def told(task: int, count: int, secs: float) -> str:
@@ -32,3 +32,11 @@ def test_all_workers_of_a_component_together() -> None:
 
 def test_a_component_that_measures_nothing_has_no_text() -> None:
     assert component_metrics([told(1, 2, 0.25)], "spout") == ""
+
+
+def test_what_had_no_room_is_counted_over_all_workers() -> None:
+    many = [Series("storm_metric_value", {"component": "b" * 100, "name": f"n{i}"}, i) for i in range(2_000)]
+    cut = components_part(encode([], many))
+    kept = cut.count("storm_metric_value")
+    assert left_out([cut, told(1, 2, 0.25), "", cut]) == 2 * (2_000 - kept)
+    assert left_out([told(1, 2, 0.25)]) == 0

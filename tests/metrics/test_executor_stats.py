@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from storm.ids import GlobalStreamId
 from storm.metrics.executor_stats import StatsWindows, Totals
-from storm.metrics.stats_records import ALL_TIME, BoltStats, SpoutStats
+from storm.metrics.stats_records import ALL_TIME, WINDOWS, BoltStats, SpoutStats
 
 SOURCE = GlobalStreamId("words", "default")
 
@@ -51,3 +54,36 @@ def test_the_same_totals_again_add_nothing() -> None:
     for _ in range(3):
         windows.update(1000, bolt_totals(10, 0.1))
     assert windows.snapshot(1000).emitted[ALL_TIME] == {"default": 11}
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from([1, 5, 30, 540, 570, 4_320, 9_000, 100_000]), st.integers(0, 50), st.integers(0, 50)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_each_window_has_the_counts_and_the_mean_of_what_came_in_it(steps: list[tuple[int, int, int]]) -> None:
+    """Compared with what an executor's own count says of each window's twenty buckets and a share of the one before."""
+    windows = StatsWindows(is_spout=False)
+    now, executed, secs, came = 0, 0, 0.0, list[tuple[int, int, float]]()
+    for gap, number, ms in steps:
+        now, executed, secs = now + gap, executed + number, secs + number * ms / 1_000
+        came.append((now, number, number * ms / 1_000))
+        windows.update(now, bolt_totals(executed, secs))
+        stats = windows.snapshot(now)
+        assert isinstance(stats.specific, BoltStats)
+        for window in WINDOWS:
+            bucket_secs = 10**9 if window == ALL_TIME else int(window) // 20
+            shares = {now // bucket_secs - 20: 1 - now % bucket_secs / bucket_secs}  # of the bucket it begins in
+            within = [
+                (shares.get(at // bucket_secs, 1) * number, shares.get(at // bucket_secs, 1) * secs)
+                for at, number, secs in came
+                if at // bucket_secs >= now // bucket_secs - 20
+            ]
+            count = sum(number for number, _ in within)
+            assert abs(stats.specific.executed[window].get(SOURCE, 0) - count) <= 0.5 + 1e-9
+            assert 0 not in stats.specific.executed[window].values()
+            assert stats.specific.executed[window] == stats.specific.acked[window]
+            mean = sum(secs for _, secs in within) * 1_000 / count if count else 0.0
+            assert abs(stats.specific.execute_ms_avg[window].get(SOURCE, 0.0) - mean) < 1e-6

@@ -72,6 +72,17 @@ def test_a_line_is_bounded_and_tells_how_much_it_lacks() -> None:
     assert found[-1] == Series("storm_worker_series_left_out", {}, 2_000 - len(kept))
 
 
+def test_both_lines_together_tell_how_much_they_lack() -> None:
+    many = [
+        Series("storm_metric_value", {"component": "b" * 100, "name": f"n{i}", "task": "1"}, i) for i in range(2_000)
+    ]
+    found = decode(encode(many, many))
+    kept = [each for each in found if each.name == "storm_metric_value"]
+    assert [each for each in found if each not in kept] == [
+        Series("storm_worker_series_left_out", {}, 4_000 - len(kept))
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "\n", "{}", "[1, [], null]", "[" * 60_000, '[["of another release", {}, 1]]', "x" * (LINE_BYTES_MAX + 1)]

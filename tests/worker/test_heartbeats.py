@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from exchange_parts import StandingClock
 
 from storm.errors import NotAuthorizedError, StormError, ThriftConnectionError
-from storm.ids import ExecutorId
+from storm.ids import ExecutorId, GlobalStreamId
 from storm.metrics.insight_records import Usage, WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats
 from storm.thrift import convert
@@ -83,6 +84,20 @@ def test_stats_go_along_every_few_seconds_once_there_are_any(story: Story) -> No
         story.clock.sleep(STATS_EVERY_SECS / 2)
     found = [convert.all_executor_stats_from_thrift(message.executor_stats) for message in story.supervisor.messages]
     assert found == [{}, STATS, {}, STATS, {}]
+
+
+def test_more_figures_than_a_message_holds_are_told_in_turn(story: Story) -> None:
+    inputs = {GlobalStreamId(f"component-{i}", "default"): 1 for i in range(450)}
+    many = replace(STATS[ExecutorId(1, 2)], specific=BoltStats(*[{ALL_TIME: inputs}] * 5))
+    every = {ExecutorId(task, task): many for task in range(1, 9)}
+    story.heartbeats.stats = lambda: every
+    found = []
+    for _ in range(2):
+        story.heartbeats.beat()
+        story.clock.sleep(STATS_EVERY_SECS)
+        found.append(set(convert.all_executor_stats_from_thrift(story.supervisor.messages[-1].executor_stats)))
+    assert all(0 < len(each) < len(every) for each in found)
+    assert found[0] | found[1] == every.keys()
 
 
 def test_how_the_worker_gets_on_goes_with_every_beat(story: Story) -> None:

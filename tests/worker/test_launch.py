@@ -29,6 +29,7 @@ RECORD: dict[str, Any] = {
     "blob_hashes": {"something": "more"},
     "stacks_file": "/w/.stacks",
     "heap_file": "/w/.heap",
+    "deaths": 2,
 }
 
 
@@ -47,12 +48,15 @@ def test_the_file_is_read(tmp_path: Path) -> None:
     assert told.settings == {"worker.heartbeat.frequency.secs": 2}
     assert told.work_dir == tmp_path
     assert (told.stacks_file, told.heap_file) == (Path("/w/.stacks"), Path("/w/.heap"))
+    assert told.deaths == 2
 
 
-def test_a_supervisor_of_the_former_release_asks_for_neither_stacks_nor_heap(tmp_path: Path) -> None:
+def test_a_supervisor_of_a_former_release_asks_for_neither_stacks_nor_heap_and_tells_no_deaths(tmp_path: Path) -> None:
     path = tmp_path / "launch.json"
-    path.write_text(json.dumps({key: value for key, value in RECORD.items() if not key.endswith("_file")}))
-    assert (read_launch(path).stacks_file, read_launch(path).heap_file) == (None, None)
+    newer = {"stacks_file", "heap_file", "deaths"}
+    path.write_text(json.dumps({key: value for key, value in RECORD.items() if key not in newer}))
+    told = read_launch(path)
+    assert (told.stacks_file, told.heap_file, told.deaths) == (None, None, 0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from storm.cluster.records import DebugOptions
 from storm.topology.builder import TopologyBuilder
 from storm.tuples import Origin
 from storm.worker import sampling
-from storm.worker.sampling import SAMPLES_A_SEC, VALUES_CHARS_MAX, EventLog, Samples, Sampling, wanted_shares
+from storm.worker.sampling import SAMPLES_A_SEC, VALUES_CHARS_MAX, EventLog, Samples, Sampling, parts, wanted_shares
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def test_what_is_set_for_a_component_goes_before_what_is_set_for_all(
 def samples(share: float = 1.0) -> tuple[Samples, StandingClock]:
     clock = StandingClock()
     found = Samples(clock, random.Random(1))
-    found.shares = {"words": share}
+    found.want({"words": share}, {"words": ["default"]})
     return found, clock
 
 
@@ -82,6 +83,60 @@ def test_more_samples_than_may_be_in_a_second_are_counted() -> None:
     clock.sleep(1)
     found.take(WORDS, ["a"])
     assert len(found.taken()) == 1
+
+
+@pytest.mark.parametrize(
+    ("streams", "found"),
+    [
+        ({"words": ["default"]}, {("words", "default"): 100}),
+        ({"words": ["default"], "split": ["default", "late"]},
+         {("words", "default"): 50, ("split", "default"): 25, ("split", "late"): 25}),
+        ({"words": ["default"], "sink": []}, {("words", "default"): 100}),
+        ({"words": [f"s{number}" for number in range(300)]}, {("words", f"s{number}"): 1 for number in range(300)}),
+        ({}, {}),
+    ],
+)  # fmt: skip
+def test_components_and_their_streams_have_equal_parts(
+    streams: dict[str, list[str]], found: dict[tuple[str, str], int]
+) -> None:
+    assert parts(streams) == found
+
+
+def taken_by(found: Samples) -> Counter[str]:
+    """{component and stream: samples since the last look}."""
+    lines = [json.loads(line) for line in found.taken()]
+    return Counter(f"{line['component']}/{line['stream']}" for line in lines if "component" in line)
+
+
+def test_a_busy_component_leaves_a_slow_one_its_part() -> None:
+    found, clock = samples()
+    found.want({"words": 1.0, "slow": 1.0}, {"words": ["default"], "slow": ["default"]})
+    slow = Origin("slow", "default", 9, ["word"])
+    seen = []
+    for tuples in (0, 3, 60, 60, 0):
+        for _ in range(1_000):
+            found.take(WORDS, ["a"])
+        for _ in range(tuples):
+            found.take(slow, ["b"])
+        seen.append(taken_by(found))
+        clock.sleep(1)
+    assert [one["slow/default"] for one in seen[1:4]] == [3, 50, 50]
+    assert seen[3]["words/default"] == 50
+    assert seen[4]["words/default"] == 50  # what was left in the second before was nothing
+    total = sum(one.total() for one in seen)
+    assert total <= (len(seen) + 1) * SAMPLES_A_SEC
+    for _ in range(1_000):
+        found.take(WORDS, ["a"])
+    assert taken_by(found) == {"words/default": SAMPLES_A_SEC}  # the other one said nothing in the second before
+
+
+def test_a_rare_stream_is_seen_beside_a_busy_one_of_the_same_component() -> None:
+    found, _ = samples()
+    found.want({"words": 1.0}, {"words": ["default", "errors"]})
+    for _ in range(1_000):
+        found.take(WORDS, ["a"])
+    found.take(Origin("words", "errors", 3, ["word"]), ["b"])
+    assert taken_by(found)["words/errors"] == 1
 
 
 def test_large_values_are_cut_and_those_that_cannot_be_shown_do_no_harm() -> None:
@@ -127,7 +182,8 @@ class Story:
         """What was sampled of the tuples up to this number."""
         self.script.on["next_tuple"] = emit_up_to(upto)
         self.worker.run(lambda: len(self.script.made("ack")) == upto)
-        return [json.loads(line)["values"] for line in self.taken.taken()]
+        lines = [json.loads(line) for line in self.taken.taken()]
+        return [line["values"] for line in lines if "values" in line]
 
 
 def test_components_are_sampled_while_it_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +199,24 @@ def test_components_are_sampled_while_it_is_wanted(tmp_path: Path, monkeypatch: 
     assert story.emit(6) == ["[6]"]
     story.sampling.want({}, "wc-1-1")
     assert story.emit(7) == []
+
+
+def test_what_a_bolt_emits_now_and_then_is_among_the_samples_of_a_busy_spout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sampling, "_write", lambda self, stopped: None)
+    story = Story(tmp_path)
+
+    def tell_of_the_last(bolt: Any, tup: Any) -> None:
+        if tup.values == [300]:
+            bolt.collector.emit(["last", "one"], tup, "pair")
+        bolt.collector.ack(tup)
+
+    story.script.on["execute"] = tell_of_the_last
+    story.sampling.want({"wc-1-1": ALL}, "wc-1-1")
+    found = story.emit(300)
+    assert len(found) < 300
+    assert "['last', 'one']" in found
 
 
 def test_what_was_taken_is_in_the_file_once_it_is_over(tmp_path: Path) -> None:
