@@ -68,6 +68,11 @@ BARS = [
     Bar("words-unacked-2w", WORDS_U_2W, WORDS_U_2W, WORDS_U_2W_TUNED, WORDS_U_2W + WORDS_U_2W_TUNED, 1),
 ]  # fmt: skip
 
+UI_PAGES = (
+    "ui-page-cluster", "ui-page-topology", "ui-page-component", "ui-page-worker", "ui-page-worker-wide",
+    "ui-page-supervisor", "ui-page-owners",
+)  # fmt: skip
+
 LIMITS = [
     Limit("hop-latency p50", "hop-latency", "hop-latency", lambda result: result.latency_ms["p50"], 0.6, "ms"),
     Limit("hop-latency p99", "hop-latency", "hop-latency", lambda result: result.latency_ms["p99"], 5, "ms"),
@@ -78,6 +83,9 @@ LIMITS = [
     Limit("memory of Nimbus", "memory", "memory", lambda result: result.rss_mb["nimbus"], 50, "MB"),
     Limit("memory of a supervisor", "memory", "memory", lambda result: result.rss_mb["supervisor"], 50, "MB"),
     Limit("memory of a worker", "memory", "memory", lambda result: result.rss_mb["worker"], 50, "MB"),
+    *(Limit(f"{page} p99", page, "", lambda result: result.latency_ms["p99"], 150, "ms") for page in UI_PAGES),
+    *(Limit(f"{page}, its size", page, "", lambda result: result.others["kB"], 300, "kB") for page in UI_PAGES),
+    Limit("a topology is watched, CPU", "ui-watched", "", lambda result: result.others.get("cost", math.nan), 1, "%"),
 ]
 PEERS = [("words-acked", "words"), ("words-acked-2w", "words-2w")]  # ours acked, Bytewax's not
 

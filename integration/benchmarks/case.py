@@ -39,6 +39,7 @@ class Result(NamedTuple):
     latency_ms: dict[str, float] = {}  # complete latency: "p50", "p99", "p99.9"
     failed: int = 0
     notes: str = ""
+    others: dict[str, float] = {}  # other figures that a bar is about, by what they are
 
     @property
     def median(self) -> float:
@@ -91,4 +92,8 @@ def median_of(results: list[Result]) -> Result:
         },
         failed=sum(result.failed for result in results),
         notes="; ".join(dict.fromkeys(result.notes for result in results if result.notes)),
+        others={
+            name: statistics.median(result.others[name] for result in results if name in result.others)
+            for name in first.others
+        },
     )

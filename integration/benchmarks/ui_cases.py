@@ -7,6 +7,8 @@ asks Nimbus; those that share its answers, which hold for two seconds, are in th
 from __future__ import annotations
 
 import html
+import math
+import os
 import re
 import statistics
 import tempfile
@@ -32,7 +34,8 @@ PATHS = {
     "page-cluster": ("/", "the cluster's page, 50 topologies"),
     "page-topology": ("/topology/{large}", "a topology's page, 300 executors"),
     "page-component": ("/topology/{large}/component/split", "a component's page, 100 executors"),
-    "page-worker": ("/topology/{large}/worker/{worker}", "a worker's page"),
+    "page-worker": ("/topology/{large}/worker/{worker}", "a worker's page, of a topology with 300 executors"),
+    "page-worker-wide": ("/topology/{wide}/worker/{wide_worker}", "a worker's page, 101 components"),
     "page-supervisor": ("/supervisor/host0", "a supervisor's page"),
     "page-owners": ("/owners", "the owners' page"),
     "api-topologies": ("/api/v1/topology/summary", "REST: all topologies"),
@@ -40,7 +43,8 @@ PATHS = {
     "api-component": ("/api/v1/topology/{large}/component/split", "REST: a component, 100 executors"),
 }
 POLL_SECS = 2.0
-ROUNDS = 4  # of a span alone and one that is watched
+ROUNDS = 8  # of a span alone and one that is watched
+SPAN_WARMUP_SECS = 1  # of each but the first one
 
 
 def case(name: str) -> Case:
@@ -54,8 +58,8 @@ def case(name: str) -> Case:
 
 
 def requests(name: str, site: UiSite, path: str, count: int) -> Result:
-    [worker, *_] = site.get(f"/api/v1/topology-workers/{site.large}").json()["hostPortList"]
-    path = path.format(large=site.large, worker=f"{worker['host']}:{worker['port']}")
+    large, wide = site.large, site.wide
+    path = path.format(large=large, wide=wide, worker=worker_of(site, large), wide_worker=worker_of(site, wide))
     size = len(site.get(path).content)
 
     def ask() -> None:
@@ -74,7 +78,14 @@ def requests(name: str, site: UiSite, path: str, count: int) -> Result:
         latency_ms=percentiles(anew),
         rss_mb={"ui": rss_mb(site.daemon.pid)},
         notes=f"with shared answers p50 {with_kept['p50']} ms, p99 {with_kept['p99']} ms; {size / 1_000:.1f} kB",
+        others={"kB": size / 1_000},
     )
+
+
+def worker_of(site: UiSite, topology_id: str) -> str:
+    """The first one's host:port."""
+    [worker, *_] = site.get(f"/api/v1/topology-workers/{topology_id}").json()["hostPortList"]
+    return f"{worker['host']}:{worker['port']}"
 
 
 def millis(call: Callable[[], object]) -> float:
@@ -142,7 +153,7 @@ def watched(options: Options) -> Result:
     """The rate of an acked pair while its page is watched; the ratio is to the spans between, in which nobody looks."""
     cluster = shared()
     conf = {**conf_of("hop-acked", 1, acked=True), **options.conf}
-    span = options._replace(seconds=max(2, options.seconds // 2))
+    span = options._replace(seconds=max(2, options.seconds // 4), warmup=min(options.warmup, SPAN_WARMUP_SECS))
     alone, beside = [], []
     with (
         tempfile.TemporaryDirectory(prefix="storm-bench-ui-") as directory,
@@ -150,6 +161,7 @@ def watched(options: Options) -> Result:
         ui_of(dict(cluster.site.settings), Path(directory), topology.id) as site,
     ):
         topology.wait_executing(1)
+        time.sleep(max(0, options.warmup - span.warmup))
         pids = {"nimbus": cluster.daemon_pids()["nimbus"], "ui": site.daemon.pid}
         for _ in range(ROUNDS):
             alone.append(measured(topology, span, pids))
@@ -171,7 +183,8 @@ def compared(alone: list[Span], beside: list[Span]) -> Result:
     if not (rates and usual):
         return Result("ui-watched", "tuples/s", rates, notes="no second in which the worker reported")
     ratio = statistics.median(rates) / statistics.median(usual)
-    costs = [statistics.median(cost for one in of if (cost := one.windows.cost("acked"))) for of in (alone, beside)]
+    costs = [statistics.median(cost_of(one) for one in of) for of in (alone, beside)]
+    cost = watching_percent(alone, beside, os.cpu_count() or 1)
     took = ", ".join(
         f"{role} {statistics.mean(one.daemons[role] for one in alone):.1%} to "
         f"{statistics.mean(one.daemons[role] for one in beside):.1%}"
@@ -180,10 +193,30 @@ def compared(alone: list[Span], beside: list[Span]) -> Result:
     notes = [
         f"{ratio:.3f} of the {statistics.median(usual):,.0f} tuples/s that nobody watches",
         f"CPU s/M of the worker {costs[0]:.3f} to {costs[1]:.3f}",
+        f"watching costs {cost:.2f} % of the machine",
         f"of a core: {took}",
         *dict.fromkeys(one.windows.notes for one in (*alone, *beside) if one.windows.notes),
     ]
-    return Result("ui-watched", "tuples/s", rates, cpu_secs_per_million=costs[1], notes="; ".join(notes))
+    return Result(
+        "ui-watched", "tuples/s", rates, cpu_secs_per_million=costs[1], notes="; ".join(notes), others={"cost": cost}
+    )
+
+
+def watching_percent(alone: list[Span], beside: list[Span], cores: int) -> float:
+    """What watching takes of the machine: how much dearer tuples become for their worker, and what more the daemons do.
+
+    Each span is compared with the one before it, and the median counts: what else the machine does comes and goes.
+    """
+    dearer = statistics.median(cost_of(one) / cost_of(other) for one, other in zip(beside, alone, strict=True)) - 1
+    more = statistics.median(
+        sum(one.daemons.values()) - sum(other.daemons.values()) for one, other in zip(beside, alone, strict=True)
+    )
+    return 100 * (dearer + more / cores)
+
+
+def cost_of(span: Span) -> float:
+    """CPU seconds of the worker per million tuples; NaN: it has not reported."""
+    return span.windows.cost("acked") or math.nan
 
 
 def rates_of(spans: list[Span]) -> tuple[float, ...]:

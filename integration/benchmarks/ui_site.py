@@ -1,4 +1,4 @@
-"""The UI in front of a Nimbus in memory, with 300 executors in one topology and 49 small ones beside it.
+"""The UI in front of a Nimbus in memory, with 50 topologies: one of 300 executors, one of 101 components.
 
 The Nimbus is the one of tests/ui: its own service and core, on a cluster in memory whose supervisors and workers are
 only said to be there and to have told figures. It serves real Thrift from this process; the UI is a process of its own.
@@ -61,10 +61,13 @@ class OneAtATime:
 
 
 class UiSite:
-    """`address` of the UI, and `large`, the id of the large topology; `get` and `change` are requests to it."""
+    """`address` of the UI; `large` and `wide`, ids of the topologies of many executors and of many components;
+    `get` and `forget` are requests to it.
+    """
 
-    def __init__(self, large: str, daemon: Daemon, port: int) -> None:
+    def __init__(self, large: str, daemon: Daemon, port: int, wide: str = "") -> None:
         self.large = large
+        self.wide = wide
         self.address = f"http://127.0.0.1:{port}"
         self.daemon = daemon
         self.client = httpx.Client(base_url=self.address, timeout=60)
@@ -95,14 +98,14 @@ def large_topology(word_count: StormTopology) -> StormTopology:
     return replace(word_count, spouts=enlarged(word_count.spouts), bolts=enlarged(word_count.bolts))
 
 
-def fill(site: Any, tests: Any) -> str:
-    """Let all topologies run on a Nimbus in memory; the id of the large one."""
+def fill(site: Any, tests: Any) -> tuple[str, str]:
+    """Let all topologies run on a Nimbus in memory; the ids of the large one and of the wide one."""
     cluster = site.cluster
     for i in range(HOSTS):
         cluster.start_supervisor(f"host{i}")
     stats = {"words": tests.spout_stats(), "split": tests.split_stats(), "count": tests.count_stats()}
     small = tests.word_count()
-    asked = [(f"small-{i}", small, 1) for i in range(TOPOLOGIES - 1)]
+    asked = [(f"small-{i}", small, 1) for i in range(TOPOLOGIES - 2)]
     for name, topology, workers in [*asked, (LARGE, large_topology(small), LARGE_WORKERS)]:
         conf = {"topology.workers": workers, "topology.submitter.user": "storm"}
         topology_id: str = cluster.submit(name, topology, conf)
@@ -110,7 +113,7 @@ def fill(site: Any, tests: Any) -> str:
         executors = cluster.assignment(topology_id).executor_slots
         told = {one: stats[component] for one in executors if (component := plan.component_of(one)) in stats}
         cluster.beat(topology_id, told)
-    return topology_id
+    return topology_id, site.run_wide()
 
 
 @contextmanager
@@ -119,24 +122,24 @@ def ui_in_memory() -> Iterator[UiSite]:
     tests = _word_counts()
     with tempfile.TemporaryDirectory(prefix="storm-bench-ui-") as directory:
         nimbus = tests.Site(Path(directory))
-        large = fill(nimbus, tests)
+        large, wide = fill(nimbus, tests)
         server = ThriftServer("Nimbus", OneAtATime(nimbus.service), host="127.0.0.1", port=0)
         server.start()
         try:
             settings = {"nimbus.seeds": ["127.0.0.1"], "nimbus.thrift.port": server.port}
-            with ui_of(settings, Path(directory), large) as site:
+            with ui_of(settings, Path(directory), large, wide) as site:
                 yield site
         finally:
             server.stop()
 
 
 @contextmanager
-def ui_of(settings: dict[str, Any], directory: Path, topology_id: str) -> Iterator[UiSite]:
+def ui_of(settings: dict[str, Any], directory: Path, topology_id: str, wide: str = "") -> Iterator[UiSite]:
     """`storm ui` of a Nimbus that these settings name."""
     port = next(free_ports())
     daemon = Daemon("ui", "ui", directory / "ui", {**settings, "ui.port": port})
     daemon.start()
-    site = UiSite(topology_id, daemon, port)
+    site = UiSite(topology_id, daemon, port, wide)
     try:
         wait_until(site.is_there, "the UI answers", START_SECS)
         yield site

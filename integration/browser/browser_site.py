@@ -13,6 +13,8 @@ from urllib.parse import quote
 import httpx
 from cluster_site import Daemon, free_ports, start_site
 
+from storm.metrics.stats_records import ALL_TIME, WINDOWS
+from storm.metrics.windows import BUCKETS
 from storm.ui.pages.table import PAGES
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ COUNTED, TIMED, FAILING, MARKED = "counted", "timed", "failing", "marked"
 OWNER = "nobody in particular"
 PATHS = [page.path for page in PAGES]
 LINES = 2 * 100  # of topologies/counted.py, by both spout tasks
+CHECK_SECS = 60  # for which a test may compare figures of windows
 TIMING = ("numbers", "work", "hold")  # the components of topologies/timed.py
 
 
@@ -101,6 +104,11 @@ class BrowserSite:
             "owner": OWNER,
         }
         return re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: quote(values[found[1]], safe=":"), path)
+
+    def whole_windows(self, name: str) -> list[str]:
+        """The windows that a topology's whole life is in, but for those of which it may grow out meanwhile."""
+        age_secs = self.get(f"/topology/{self.topologies[name]}")["uptimeSeconds"] + CHECK_SECS
+        return [one for one in WINDOWS if one == ALL_TIME or age_secs < int(one) * (1 - 1 / BUCKETS)]
 
     def counted(self, component: str) -> Counter[str]:
         """What the tasks of a component of `counted` have counted by themselves."""

@@ -31,7 +31,7 @@ PAGE = """{% extends "base.html" %}{% from "macros.html" import table %}{% from 
 {% block actions %}<section data-live="actions">{{ topology_buttons("ACTIVE", frame, present) }}
 {% call actions({"workers": workers}) %}{{ worker_buttons(frame, workers) }}{% endcall %}</section>{% endblock %}
 {% block content %}
-<section data-live="errors">{% for one in errors %}{{ error(one, loop.first, "t", link) }}{% endfor %}</section>
+<section data-live="errors">{% for one in errors %}{{ error(one, loop.first, "t", "split", link) }}{% endfor %}</section>
 <section data-live="rows">
 {% call table("rows", "Rows", [("Name", ""), ("Count", "num")], filter="Filter rows", shows=rows|length) %}
 {% for name, count in rows|dictsort %}
@@ -91,7 +91,7 @@ def live(browser: Browser) -> Iterator[LivePage]:
 def errors(*texts: str) -> list[dict[str, Any]]:
     """As a component's page has them, all of one second and one worker; `texts` are the oldest first."""
     place = {"errorTime": 1_782_907_205, "errorLapsedSecs": 1, "errorHost": "h", "errorPort": 1}
-    shown = [{"error": text, **place, "errorWorkerLogLink": "http://h:8000/"} for text in texts]
+    shown = [{"error": text, "is_whole": True, **place, "errorWorkerLogLink": "http://h:8000/"} for text in texts]
     return list(reversed(keyed(shown)))
 
 

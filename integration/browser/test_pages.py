@@ -17,6 +17,7 @@ from browser_site import COUNTED, FAILING, MARKED, OWNER, PATHS, TIMED, TIMING
 from playwright.sync_api import expect
 from watched_page import NOTICE, WatchedPage, whole
 
+from storm.metrics.stats_records import WINDOWS
 from storm.supervisor.profiling import found_py_spy
 from storm.ui.pages.figures import latency
 
@@ -59,6 +60,7 @@ def test_every_page_follows_the_rules(
         ("/topology/{id}", "Kill"),
         ("/topology/{id}/component/{component}", "Log tuples"),
         ("/topology/{id}/worker/{host_port}", "Stacks"),
+        ("/topology/{id}/worker/{host_port}", "Restart"),
     ],
 )
 def test_every_dialog_follows_the_rules(
@@ -135,21 +137,23 @@ def test_figures_are_those_that_the_topology_counted_itself(site: BrowserSite, w
         "split": count["executed/split/default"],
         "count": 0,
     }
-    page = watched.visit(site.topology(COUNTED))
-    for caption, component, counted in (
-        ("Spouts", "lines", lines),
-        ("Bolts", "split", split),
-        ("Bolts", "count", count),
-    ):
-        wanted = {
+    wanted = {
+        component: {
             "Emitted": counted["emitted/default"] + counted["emitted/side"],
             "Transferred": transferred[component],
             "Acked": counted["acked"],
             "Failed": counted["failed"],
         }
-        if caption == "Bolts":
-            wanted["Executed"] = sum(number for name, number in counted.items() if name.startswith("executed/"))
-        assert becomes(partial(figures, watched, caption, component), wanted, page) == wanted, component
+        for component, counted in {"lines": lines, "split": split, "count": count}.items()
+    }
+    for component, counted in (("split", split), ("count", count)):
+        wanted[component]["Executed"] = sum(number for name, number in counted.items() if name.startswith("executed/"))
+    for window in site.whole_windows(COUNTED):
+        page = watched.visit(f"{site.topology(COUNTED)}?window={window}")
+        for component, figures_wanted in wanted.items():
+            caption = "Spouts" if component == "lines" else "Bolts"
+            shown = partial(figures, watched, caption, component)
+            assert becomes(shown, figures_wanted, page) == figures_wanted, (component, window)
 
 
 def test_figures_of_a_component_are_those_of_its_tasks(site: BrowserSite, watched: WatchedPage) -> None:
@@ -172,7 +176,7 @@ def test_figures_of_a_component_are_those_of_its_tasks(site: BrowserSite, watche
 def test_every_figure_of_a_component_is_what_its_tasks_counted(
     component: str, site: BrowserSite, watched: WatchedPage
 ) -> None:
-    """Of the page and of the REST API, together and by stream; by task in the test above."""
+    """Of the page and of the REST API, together and by stream, in each window; by task in the test above."""
     site.wait(site.is_quiet, "the count has ended")
     counted = site.counted(component)
     outputs = {stream: counted[f"emitted/{stream}"] for stream in ("default", "side") if counted[f"emitted/{stream}"]}
@@ -180,9 +184,10 @@ def test_every_figure_of_a_component_is_what_its_tasks_counted(
     wanted = [outputs, inputs, sum(outputs.values()), counted["acked"], counted["failed"]]
     path = f"{site.topology(COUNTED)}/component/{component}"
 
-    def told() -> list[Any]:
-        told = site.get(path)
-        total = told["spoutSummary" if component == "lines" else "boltStats"][-1]
+    def told(window: str) -> list[Any]:
+        told = site.get(f"{path}?window={window}")
+        totals = told["spoutSummary" if component == "lines" else "boltStats"]
+        [total] = [one for one in totals if one["window"] == window]
         executors = told["executorStats"]
         assert [sum(one[name] for one in executors) for name in ("emitted", "acked", "failed")] == [
             total[name] for name in ("emitted", "acked", "failed")
@@ -195,8 +200,9 @@ def test_every_figure_of_a_component_is_what_its_tasks_counted(
             total["failed"],
         ]
 
-    def shown() -> list[Any]:
-        total = watched.rows("The whole spout, over all windows" if component == "lines" else WHOLE_BOLT)[-1]
+    def shown(window: str) -> list[Any]:
+        totals = watched.rows("The whole spout, over all windows" if component == "lines" else WHOLE_BOLT)
+        total = totals[WINDOWS.index(window)]
         inputs = [] if component == "lines" else watched.rows("Inputs")
         return [
             {first(row): whole(row["Emitted"]) for row in (watched.rows("Outputs") if outputs else [])},
@@ -206,9 +212,10 @@ def test_every_figure_of_a_component_is_what_its_tasks_counted(
             whole(total["Failed"]),
         ]
 
-    page = watched.visit(path)
-    assert becomes(told, wanted, page) == wanted
-    assert becomes(shown, wanted, page) == wanted
+    for window in site.whole_windows(COUNTED):
+        page = watched.visit(f"{path}?window={window}")
+        assert becomes(partial(told, window), wanted, page) == wanted, window
+        assert becomes(partial(shown, window), wanted, page) == wanted, window
 
 
 def test_latencies_are_those_that_the_topology_took_itself(site: BrowserSite, watched: WatchedPage) -> None:
@@ -223,10 +230,11 @@ def test_latencies_are_those_that_the_topology_took_itself(site: BrowserSite, wa
 
     site.wait(is_told, "all of them are counted")
     spout, bolt = (site.get(f"{topology}/component/{name}") for name in TIMING[:2])
+    windows = site.whole_windows(TIMED)
     [output], [executor] = spout["outputStats"], spout["executorStats"]
     [source] = [one for one in bolt["inputStats"] if one["component"] == "numbers"]
-    total = site.get(topology)["topologyStats"][-1]
-    for one in (output, executor, spout["spoutSummary"][-1], total):
+    totals = [one for one in site.get(topology)["topologyStats"] + spout["spoutSummary"] if one["window"] in windows]
+    for one in (output, executor, *totals):
         assert is_within(one["completeLatency"], taken.complete)
     assert is_within(source["executeLatency"], taken.execute)
     assert is_within(source["processLatency"], taken.process)
@@ -448,11 +456,16 @@ def test_a_dialog_is_opened_and_left_by_the_keyboard(site: BrowserSite, watched:
 # --- what can be done
 
 
-def test_a_topology_is_put_to_sleep_and_woken(site: BrowserSite, watched: WatchedPage) -> None:
+def test_a_topology_is_put_to_sleep_and_woken(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
     page = watched.visit(site.topology(FAILING))
     watched.act("Deactivate", "Deactivate")
     expect(page.get_by_role("main")).to_contain_text("INACTIVE")
     assert site.get(f"/topology/{site.topologies[FAILING]}")["status"] == "INACTIVE"
+    page.get_by_role("button", name="Activate", exact=True).click()
+    look_at(watched, "dialog-1-activate")
+    page.keyboard.press("Escape")
     watched.act("Activate", "Activate")
     expect(page.get_by_role("button", name="Deactivate", exact=True)).to_be_visible()
     assert site.get(f"/topology/{site.topologies[FAILING]}")["status"] == "ACTIVE"
@@ -468,7 +481,9 @@ def test_a_topology_gets_more_executors(site: BrowserSite, watched: WatchedPage)
     assert becomes(executors, ["2"], page) == ["2"]
 
 
-def test_a_refusal_is_told_in_the_dialog(site: BrowserSite, watched: WatchedPage) -> None:
+def test_a_refusal_is_told_in_the_dialog(
+    site: BrowserSite, watched: WatchedPage, look_at: Callable[[WatchedPage, str], None]
+) -> None:
     watched.expected = re.compile(r"\b4\d\d\b")
     page = watched.visit(site.topology(FAILING))
     page.get_by_role("button", name="Rebalance", exact=True).click()
@@ -476,6 +491,7 @@ def test_a_refusal_is_told_in_the_dialog(site: BrowserSite, watched: WatchedPage
     dialog.get_by_label("check").fill("99")
     dialog.get_by_role("button", name="Rebalance", exact=True).click()
     expect(dialog.get_by_role("alert")).to_contain_text("check")
+    look_at(watched, "dialog-1-rebalance-refused")
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_be_hidden()
 
@@ -560,6 +576,7 @@ def test_a_flame_graph_is_made_by_the_keyboard(
     page.wait_for_function("() => document.querySelector('.picture img').naturalWidth > 0", timeout=PATIENCE_MS)
     watched.check_rules()
     look_at(watched, "flame-graph")
+    expect(dialog.get_by_text("all that was asked of this worker")).to_be_hidden()  # here is no log viewer
     with page.context.expect_page() as opened:
         dialog.get_by_role("link", name="Open it by itself").click()
     opened.value.wait_for_load_state()
@@ -590,6 +607,12 @@ def test_tuples_that_failed_and_that_were_sampled_are_shown(
     watched.act("Log tuples", "Set", Share="100")
     expect(page.locator("#samples tbody tr").first).to_be_visible()
     look_at(watched, "samples-that-came")
+    watched.visit(site.topology(FAILING))
+    page.get_by_label(re.compile("^Sampled tuples, check to sink")).click()
+    expect(page.locator("#samples tbody tr").first).to_be_visible()
+    assert {(row["Component"], row["Stream"]) for row in watched.rows("Tuples that were sampled last")} == {
+        ("check", "checked")
+    }
     watched.act("Log tuples", "Set", Log="disable")
 
 

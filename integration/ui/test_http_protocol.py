@@ -153,6 +153,32 @@ def test_those_who_wait_make_room_for_others(
     assert answer(waiting[-1]).startswith(b"HTTP/1.1 200")
 
 
+def test_those_who_keep_their_connections_make_room_for_others(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 5)
+    for _ in range(20):
+        assert answer(connect()).startswith(b"HTTP/1.1 200")
+
+
+def test_those_who_do_not_read_make_room_for_others(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "CONNECTIONS_MAX", 5)
+    monkeypatch.setattr(protocol, "WRITE_SECS", 1_000)
+    paused = threading.Semaphore(0)
+    pause = HttpProtocol.pause_writing
+    monkeypatch.setattr(HttpProtocol, "pause_writing", lambda self: (pause(self), paused.release()))
+    deaf = []
+    for _ in range(20):
+        deaf.append(connect())
+        assert answer(deaf[-1], REQUEST.replace(b"/ ", b"/large ")).startswith(b"HTTP/1.1 200")
+        assert paused.acquire(timeout=60)
+    for sock in deaf[:15]:
+        assert is_closed(sock)
+    assert answer(connect()).startswith(b"HTTP/1.1 200")
+
+
 def test_who_does_not_read_an_answer_is_left(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

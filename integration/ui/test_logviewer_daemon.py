@@ -39,6 +39,17 @@ def test_logs_of_all_workers_are_searched_and_read_through_the_ui(ui_site: Any, 
     assert found is not None
     log = ui_site.client.get(unescape(found[1]))
     assert (log.status_code, "<mark>bad line 500</mark>" in log.text) == (200, True)
+    told = ui_site.get(f"{search}?text=bad line 500")
+    assert (told["problems"], told["supervisorsLeftOut"]) == ([], 0)
+    assert told["records"]
+    for one in told["records"]:
+        start = ui_site.client.get(
+            f"/topology/{word_count}/worker/{one['host']}:{one['port']}/log?start={one['offset']}"
+        )
+        assert one["text"].splitlines()[0] in unescape(start.text)
+    times = [one["time"] for one in told["records"]]
+    assert times == sorted(times, reverse=True)
+    assert ui_site.get(f"{search}?text=what nobody logs")["records"] == []
     assert "No record" in ui_site.client.get(search, params={"text": "what nobody logs"}).text
     for worker in ui_site.get(f"/topology/{word_count}")["workers"]:
         newest = ui_site.client.get(f"/topology/{word_count}/worker/{worker['host']}:{worker['port']}/log")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from storm.supervisor.profiling import found_py_spy
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -51,6 +54,15 @@ def test_a_profile_is_recorded_dumped_and_stopped(ui_site: Any, word_count: str,
     assert started.status_code == 200, started.text
     assert (started.json()["status"], started.json()["timeout"]) == ("ok", "1")
     assert ask(ui_site, word_count, "start", worker, "/1").status_code == 409
+    page = f"/topology/{word_count}/component/{min(worker['componentNumTasks'])}"
+    ui_site.cluster.wait(lambda: ui_site.get(page)["profilerActive"], "its supervisor has told of the recording")
+    [active] = ui_site.get(page)["profilerActive"]
+    assert (active["host"], active["port"], active["dumplink"]) == (
+        worker["host"],
+        str(worker["port"]),
+        started.json()["dumplink"],
+    )
+    assert 0 < int(active["timestamp"]) <= 61_000
     files = []
     for action in ("dumpprofile", "stop"):
         ui_site.cluster.wait(lambda: _has_worked(ui_site, word_count), "it has worked meanwhile")
@@ -63,6 +75,28 @@ def test_a_profile_is_recorded_dumped_and_stopped(ui_site: Any, word_count: str,
         assert picture.headers["content-type"] == "image/svg+xml"
         assert "<svg" in picture.text
         assert httpx.get(f"{told.json()['dumplink']}/{file}", timeout=30).content == picture.content
+
+
+def test_the_command_leaves_a_profile_where_it_is_told(ui_site: Any, word_count: str, tmp_path: Path) -> None:
+    ui_site.cluster.wait(lambda: ui_site.cluster.workers_up(word_count) == 2, "both workers are up")
+    picture, stacks = tmp_path / "split.svg", tmp_path / "split.txt"
+    words = ("profile", "wordcount", "split", "--seconds", "2", "-o")
+    if found_py_spy() is None:
+        refused = ui_site.cluster.storm(*words, str(picture), code=1)
+        assert ("-m pip install py-spy" in refused.stderr, picture.exists()) == (True, False)
+        pytest.skip("py-spy is not installed")
+    done = ui_site.cluster.storm(*words, str(picture))
+    assert done.stdout == f"{picture}: {picture.stat().st_size:,} bytes\n"
+    assert picture.read_text().rstrip().endswith("</svg>")
+    executor = ui_site.get(f"/topology/{word_count}/component/split")["executorStats"][-1]
+    place = f"{executor['host']}:{executor['port']}"
+    done = ui_site.cluster.storm(*words, str(stacks), "--worker", place)
+    assert f"looking at the worker on {place} for 2 s" in done.stderr
+    samples = [line.rpartition(" ") for line in stacks.read_text().splitlines()]
+    assert sum(int(count) for _, _, count in samples) > 0
+    assert any("(storm/" in frames or "storm/worker" in frames for frames, _, _ in samples)
+    refused = ui_site.cluster.storm("profile", "wordcount", "nobody", "--seconds", "2", code=1)
+    assert "nobody" in refused.stderr
 
 
 def _has_worked(ui_site: Any, topology_id: str) -> bool:

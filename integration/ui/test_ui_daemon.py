@@ -33,6 +33,16 @@ class TestTheRestOfStorm(StormRestContract):
         return found
 
     @pytest.fixture
+    def post(self, ui_site: Any) -> Callable[[str, Any], Any]:
+        def post(path: str, body: Any) -> Any:
+            more = {} if body is None else {"json": body}
+            answer = ui_site.client.post(f"/api/v1{path}", **more)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        return post
+
+    @pytest.fixture
     def refused(self, ui_site: Any) -> Callable[[str], Any]:
         return lambda path: ui_site.client.get(f"/api/v1{path}").json()
 
@@ -43,6 +53,8 @@ def test_every_path_answers(endpoint: Any, query: str, ui_site: Any, word_count:
     path = endpoint.path.format(id=word_count, component="split", owner="nobody")
     if path == "/supervisor":
         query = f"id={ui_site.cluster.node_id('a')}&{query}"
+    if "text" in endpoint.query:
+        query = f"text=bad line&{query}"
     assert ui_site.get(f"{path}?{query}") is not None
 
 

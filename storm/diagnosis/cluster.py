@@ -22,12 +22,15 @@ class Host(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """`offline`: host:port of each Nimbus of `nimbus.seeds` that is not there."""
+    """`offline`: host:port of each Nimbus of `nimbus.seeds` that is not there. `unseen`: how many of `topologies` are
+    known by their summary only.
+    """
 
     has_leader: bool
     offline: tuple[str, ...] = ()
     hosts: tuple[Host, ...] = ()
     topologies: tuple[Topology, ...] = ()
+    unseen: int = 0
 
 
 def troubles(cluster: Cluster) -> list[Trouble]:
@@ -39,6 +42,15 @@ def troubles(cluster: Cluster) -> list[Trouble]:
             for one in troubles_of(topology)
             if one.severity > Severity.NOTE
         ]
+    if cluster.unseen:
+        some = "topology was" if cluster.unseen == 1 else "topologies were"
+        found.append(
+            Trouble(
+                Severity.NOTE,
+                f"{cluster.unseen:,} {some} not looked at yet: what is wrong there is not known here.",
+                "Its own page tells." if cluster.unseen == 1 else "Their own pages tell.",
+            )
+        )
     return worst_first(found)
 
 

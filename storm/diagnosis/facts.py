@@ -105,14 +105,15 @@ class EndedWorker(NamedTuple):
 class Topology(NamedTuple):
     """`acked`, `failed`: trees of its spouts in the last 10 minutes; `complete_ms` is their mean time.
 
-    `lacks`: what it lacks to run as it should, in Nimbus's words. `ended_workers`: the last one first, those of
-    `dead_workers` left out.
+    `lacks`: what it lacks to run as it should, in Nimbus's words; `lacks_slots`: that is free slots. `ended_workers`:
+    the last one first, those of `dead_workers` left out.
     """
 
     name: str
     status: str
     uptime_secs: int
     lacks: str = ""
+    lacks_slots: bool = False
     acked: int = 0
     failed: int = 0
     complete_ms: float = 0.0

@@ -28,6 +28,7 @@ def facts(page: Any, wall_secs: int) -> Topology:
         status=page.status,
         uptime_secs=page.uptime_secs or 0,
         lacks=page.sched_status or "",
+        lacks_slots=bool(page.lacks_slots),
         acked=int(_in_window(stats, "acked")),
         failed=int(_in_window(stats, "failed")),
         complete_ms=_in_window(stats, "complete_latencies_ms"),
@@ -48,6 +49,7 @@ def summary_facts(summary: Any) -> Topology:
         status=summary.status,
         uptime_secs=uptime_secs,
         lacks=summary.sched_status or "",
+        lacks_slots=bool(summary.lacks_slots),
         workers=(Worker("", uptime_secs),) * (summary.num_workers or 0),
         id=summary.id,
     )

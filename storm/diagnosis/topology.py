@@ -22,6 +22,7 @@ MEASURED_LEAST = 0.9  # what is saturated shows less: it waits for its turn, and
 SILENT_SECS = 60  # how long a spout may be up without emitting before anybody is told
 START_SECS = 120  # `supervisor.worker.start.timeout.secs`: how long a worker may take until it tells of itself
 FAILING_SHARE = 0.01  # of the tuples: below, it is a note
+BLAMED_SHARE = 0.5  # of failed tuples: where bolts failed less, most have timed out
 HOLDING_SHARE = 0.5  # of what is under way: who holds more is told of
 LATE_SHARE = 0.8  # of the message timeout: complete latency beyond is about to be failures
 # Reasons that are no trouble by themselves.
@@ -68,7 +69,7 @@ def _slots(topology: Topology) -> Iterator[Trouble]:
         sentence(topology.lacks),
         "Start a supervisor, or free slots by killing or rebalancing another topology: the cluster's page shows who has"
         " them."
-        if "slot" in topology.lacks
+        if topology.lacks_slots
         else "It goes on by itself when that is there.",
     )
 
@@ -169,8 +170,8 @@ def _failing_tuples(topology: Topology) -> Iterator[Trouble]:
     what = f"{percent(share)} of the tuples failed in the last 10 minutes ({tuples(topology.failed)})"
     spouts = tuple(one.name for one in topology.components if one.is_spout and one.failed)
     bolts = [one for one in topology.components if not one.is_spout]
-    culprit = max(bolts, key=lambda one: one.failed, default=None)
-    if culprit is not None and culprit.failed:
+    culprit = max((one for one in bolts if one.failed), key=lambda one: one.failed, default=None)
+    if culprit is not None and sum(one.failed for one in bolts) >= BLAMED_SHARE * topology.failed:
         yield Trouble(
             severity,
             f"{what}: {culprit.name} failed {culprit.failed:,} of its inputs.",
@@ -180,16 +181,24 @@ def _failing_tuples(topology: Topology) -> Iterator[Trouble]:
             is_of_failures=True,
         )
         return
+    timed_out = f"timed out after {topology.timeout_secs:g} s, or a worker was lost"
     busiest = max(bolts, key=lambda one: (one.capacity, one.process_ms), default=None)
     yield Trouble(
         severity,
-        f"{what}, and no bolt failed any: they timed out after {topology.timeout_secs:g} s, or a worker was lost.",
+        f"{what}, and no bolt failed any: they {timed_out}."
+        if culprit is None
+        else f"{what}: most {timed_out}; {culprit.name} failed {culprit.failed:,} of its inputs.",
         "Look for a bolt that hangs, or forgets to ack"
         + (f"; the busiest is {busiest.name}." if busiest is not None else "."),
         "" if busiest is None else busiest.name,
-        concerns=spouts,
+        concerns=spouts if culprit is None else (*spouts, culprit.name),
         is_of_failures=True,
     )
+
+
+def busy_level(capacity: float) -> str:
+    """How a bolt's capacity is shown, wherever it is: "bad" where it is the bottleneck, "warn" near that, else ""."""
+    return "bad" if capacity >= MEASURED_LEAST else "warn" if capacity >= NEARLY_SATURATED else ""
 
 
 def _busy_bolts(topology: Topology) -> Iterator[Trouble]:

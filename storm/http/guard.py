@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     Seen: TypeAlias = Callable[[str, str, int, float], None]  # method, route, status, seconds
 
 ACTIVE_MAX = 200  # requests that are being answered
-# Requests whose body is still coming: who sends it slowly takes no place of those who wait for answers.
+# Requests whose body is still coming: who sends it slowly takes no place of those who wait for answers, and gives way
+# to others that have one.
 BODIES_MAX = 200
 EVENTS = "/events"  # in front of a page's path: the stream of its changes, which is no request that is being answered
 BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
 ROUTE = "storm.route"  # the key of a scope that holds the path as it stands in the table, for what is measured
+GAVE_WAY = "storm.gave_way"  # the key of a scope whose body is not waited for any longer, for the sake of others
 NO_ROUTE = "none"  # the label of what was refused, or no path: clients must not make up labels
 
 
@@ -43,7 +45,7 @@ class Guard:
         self._clock = clock
         self._seen = seen
         self._active = 0
-        self._bodies = 0
+        self._bodies: dict[_Body, None] = {}  # in the order in which they began
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,9 +54,11 @@ class Guard:
         began, status = self._clock.now(), 500
         is_stream = scope["path"].startswith(f"{EVENTS}/")
         request = Request(scope, receive)
-        if _has_body(request):
-            request = Request(scope, self._counted(receive))
-        closes = scope["method"] in request_guard.HARMLESS and _has_body(request)
+        has_body = _has_body(request)
+        body = _Body(scope, receive)
+        if has_body and not is_stream:
+            request = Request(scope, self._counted(body))
+        closes = scope["method"] in request_guard.HARMLESS and has_body
 
         def measure() -> None:
             self._seen(scope["method"], scope.get(ROUTE, NO_ROUTE), status, self._clock.now() - began)
@@ -80,25 +84,27 @@ class Guard:
             await self._answered(request, sending)
         finally:
             self._active -= 1
+            self._bodies.pop(body, None)
             measure()
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, body: _Body) -> Receive:
         """While it waits for its body, a request is none that is being answered."""
-        is_whole = False
+        self._bodies[body] = None
+        if len(self._bodies) > BODIES_MAX:
+            oldest = next(iter(self._bodies))
+            del self._bodies[oldest]
+            oldest.give_way()
 
         async def receiving() -> Message:
-            nonlocal is_whole
-            if is_whole:
-                return await receive()
+            if body.is_whole:
+                return await body.received()
             self._active -= 1
-            self._bodies += 1
             try:
-                message = await receive()
+                return await body.received()
             finally:
                 self._active += 1
-                self._bodies -= 1
-            is_whole = not message.get("more_body", False)
-            return message
+                if body.is_whole:
+                    self._bodies.pop(body, None)
 
         return receiving
 
@@ -116,17 +122,44 @@ class Guard:
         headers = request.headers
         if self._active > ACTIVE_MAX:
             raise Problem(503, f"{ACTIVE_MAX} requests are being answered: ask again in a moment.")
-        if self._bodies >= BODIES_MAX and _has_body(request):
-            raise Problem(503, f"{BODIES_MAX} bodies are on their way: ask again in a moment.")
         request_guard.check_host(headers.get("host"), self._names)
         request_guard.check_size(request.scope.get("raw_path") or b"", headers)
-        request_guard.check_query(request.query_params)
+        request_guard.check_extras(request.query_params, headers)
         token = request_guard.cookie_token(request.cookies, headers.get("host", ""))
         request_guard.check_origin(request.method, headers, token, self._tokens.is_ours)
 
 
+class _Body:
+    """The body of a request, as far as it has come; it can be told that nobody waits for the rest."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.is_whole = False
+        self._scope = scope
+        self._receive = receive
+        self._wait: asyncio.Timeout | None = None
+
+    def give_way(self) -> None:
+        self._scope[GAVE_WAY] = True
+        if self._wait is not None:
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    async def received(self) -> Message:
+        """Its next part; after `give_way` the message that the client has gone."""
+        if GAVE_WAY in self._scope:
+            return {"type": "http.disconnect"}
+        try:
+            async with asyncio.timeout(None) as self._wait:
+                message = await self._receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        finally:
+            self._wait = None
+        self.is_whole = not message.get("more_body", False)
+        return message
+
+
 async def read_body(request: Request) -> bytes:
-    """Raises Problem 413 where it is too long, 408 where it takes too long."""
+    """Raises Problem 413 where it is too long, 408 where it takes too long, 503 where others' bodies took its place."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -140,6 +173,8 @@ async def read_body(request: Request) -> bytes:
     except TimeoutError:
         raise Problem(408, f"The body has not come within {BODY_SECS:g} s.") from None
     except ClientDisconnect:
+        if GAVE_WAY in request.scope:
+            raise Problem(503, f"{BODIES_MAX} newer bodies are on their way: send it again, and faster.") from None
         raise Problem(400, "The client went away before its body had come.") from None
     if size > request_guard.BODY_BYTES_MAX:
         raise request_guard.too_large()

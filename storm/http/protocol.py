@@ -21,12 +21,15 @@ HEAD_SECS = 10.0  # until a request's head is complete, from its first byte or t
 WRITE_SECS = 30.0  # until a client has taken something of an answer that waits for it
 CONNECTIONS_MAX = 1_000
 
-# Of each server, in the order of time, those that let it wait for a request's head: a crowd comes by the thousand.
+# Of each server, in the order of time, those that let it wait: for a request, or for room for an answer. A crowd comes
+# by the thousand.
 _waiting: WeakKeyDictionary[ServerState, dict[HttpProtocol, None]] = WeakKeyDictionary()
 
 
 class HttpProtocol(H11Protocol):
-    """One connection. At CONNECTIONS_MAX the one that has let the server wait for its request longest is closed."""
+    """One connection. At CONNECTIONS_MAX the one that has let the server wait longest, for its request or until it
+    reads its answer, is closed.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,11 +37,13 @@ class HttpProtocol(H11Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._expect_head()
+        self._note_wait()
         if len(self.connections) > CONNECTIONS_MAX:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timers()
+        self._waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -47,20 +52,24 @@ class HttpProtocol(H11Protocol):
             self._expect_head()  # a part of a head has come, and more has to
         else:
             self._stop_head_timer()
+        self._note_wait()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(WRITE_SECS, self.transport.abort)
+        self._note_wait()
 
     def resume_writing(self) -> None:
         self._stop_write_timer()
+        self._note_wait()
         super().resume_writing()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._has_rest or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]):
             self._expect_head()
+        self._note_wait()
 
     def send_400_response(self, msg: str) -> None:
         """In the form of all other answers, where none is under way."""
@@ -86,18 +95,26 @@ class HttpProtocol(H11Protocol):
     def _expect_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECS, self._head_is_late)
-            self._waiting[self] = None
 
     def _head_is_late(self) -> None:
         self._stop_head_timer()
         self.transport.abort()
 
+    def _note_wait(self) -> None:
+        if self not in self.connections:
+            return  # it was left
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if is_answering and self._write_timer is None and not self.transport.is_closing():
+            self._waiting.pop(self, None)
+        else:
+            self._waiting.setdefault(self)
+
     def _make_room(self) -> None:
-        left = next(iter(self._waiting), None)
-        if left is not None:
-            self.connections.discard(left)  # at once: others may come before it is gone
-            left._stop_timers()
-            left.transport.abort()
+        left = next(iter(self._waiting))  # at the least this one, which has just come
+        del self._waiting[left]
+        self.connections.discard(left)  # at once: others may come before it is gone
+        left._stop_timers()
+        left.transport.abort()
 
     def _stop_timers(self) -> None:
         self._stop_head_timer()
@@ -107,7 +124,6 @@ class HttpProtocol(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-            self._waiting.pop(self, None)
 
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:

@@ -95,11 +95,11 @@ def too_large() -> Problem:
     return Problem(413, f"A body may have {BODY_BYTES_MAX:,} bytes.")
 
 
-def check_query(query: Mapping[str, str]) -> None:
-    """Raises Problem for what Storm's API has and this one never will."""
+def check_extras(query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Raises Problem for what Storm's API has and this one never will. Names of `headers` are in small letters."""
     if "callback" in query:
         raise Problem(400, "JSONP is not served: it would let every page on the web read what is here.")
-    if "doAsUser" in query:
+    if "doAsUser" in query or "doasuser" in headers:
         raise Problem(401, "Nobody may act for another user here (doAsUser).")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from storm.logviewer.log_files import found_logs
 from storm.logviewer.logs import CURRENT_LOG, Worker
-from storm.logviewer.retention import to_remove
+from storm.logviewer.retention import AgeClock, to_remove
 from storm.supervisor import process_table
 from storm.supervisor.worker_launch import launched_with
 
@@ -33,6 +33,7 @@ class LogCleaner:
     def __init__(self, options: LogviewerOptions, clock: Clock) -> None:
         self._options = options
         self._clock = clock
+        self._ages = AgeClock(options.limits.age_secs)
         self._is_full = False
 
     def run(self, stopping: threading.Event) -> None:
@@ -51,9 +52,10 @@ class LogCleaner:
         options = self._options
         files = list(found_logs(options.artifacts_dir))
         alive = living_workers(options.workers_dir)
-        chosen = to_remove(files, alive, options.limits, self._clock.wall_secs())
+        now_secs = self._ages.now_secs(self._clock.now(), self._clock.wall_secs())
+        chosen = to_remove(files, alive, options.limits, now_secs)
         removed = [file for file in chosen if self._remove(file)]
-        self._remove_empty_directories()
+        self._remove_empty_directories(now_secs)
         if removed:
             size = sum(file.size for file in removed) / 1e6
             log.info("Removed %d old logs of workers, %.1f MB, the first %s", len(removed), size, removed[0].path)
@@ -84,9 +86,9 @@ class LogCleaner:
             return False
         return not is_open
 
-    def _remove_empty_directories(self) -> None:
+    def _remove_empty_directories(self, now_secs: float) -> None:
         """Only old ones: a worker that starts makes its directory, and then its log in it."""
-        oldest = self._clock.wall_secs() - self._options.limits.age_secs
+        oldest = now_secs - self._options.limits.age_secs
         for directory in (*_directories(self._options.artifacts_dir, 2), *_directories(self._options.artifacts_dir, 1)):
             with contextlib.suppress(OSError):
                 if directory.stat().st_mtime < oldest:

@@ -30,8 +30,6 @@ DAEMONS_LOG_ELSEWHERE = (
     "directory of `storm dev`."
 )
 SHOWN_CHARS = 200
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not to wait where it is a pipe
 
 
 def log_name(text: str) -> LogName:
@@ -106,29 +104,16 @@ def newest_first(files: Sequence[LogFile]) -> list[LogFile]:
 def _open(root: Path, parts: Sequence[str], hint: str = "") -> BinaryIO:
     shown = "/".join(parts)
     try:
-        descriptor = _opened(root, parts)
+        descriptor = worker_logs.open_below(root, parts)
     except PermissionError:
         raise Problem(403, f"The log viewer's user may not read {shown}.") from None
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE}:
             raise Problem(503, f"No more files can be open on this host ({error.strerror}): ask in a moment.") from None
+        if error.errno == errno.EINVAL:
+            raise Problem(404, f"{shown} is no file.") from None
         raise Problem(404, f"There is no log {shown} on this host.{hint}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Problem(404, f"{shown} is no file.")
     return os.fdopen(descriptor, "rb", buffering=0)
-
-
-def _opened(root: Path, parts: Sequence[str]) -> int:
-    directory = os.open(root, _DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-            os.close(directory)
-            directory = below
-        return os.open(parts[-1], _FILE, dir_fd=directory)
-    finally:
-        os.close(directory)
 
 
 def _is_readable(path: Path) -> bool:

@@ -50,7 +50,7 @@ def log_page(log: ShownLog, part: Part, wanted: PageWanted, static: str) -> str:
         if follows
         else ""
     )
-    pager = _pager(log, part, wanted)
+    parts = _parts(log, part, wanted)
     body = f"""{_trail(log)}
 <h1>{file}</h1>
 {_search_form(log)}
@@ -60,12 +60,12 @@ def log_page(log: ShownLog, part: Part, wanted: PageWanted, static: str) -> str:
 <label for="grep">Only lines with</label>
 <input type="search" id="grep" name="grep" value="{escape(wanted.grep)}"><button>Filter this part</button>
 </form>
-{pager}
+{_items("Parts of the log", parts)}
 <p class="quiet">Bytes {part.start:,} to {part.end:,} {size}. {follow}</p>
-<pre id="log" tabindex="0" data-file="{file}" data-path="{path}" data-end="{part.end}" data-last="{last}"
-data-head="{part.head}">
+<pre id="log" tabindex="0" role="region" aria-label="Part of {file}"
+data-file="{file}" data-path="{path}" data-end="{part.end}" data-last="{last}" data-head="{part.head}">
 {escape(lines)}</pre>
-{pager}
+{_items("Parts of the log, below it", parts)}
 {_siblings(log)}"""
     return _page(log.file, body, static)
 
@@ -78,7 +78,8 @@ def list_page(
     static: str,
 ) -> str:
     """The logs of this host, or of a topology or worker where `logs` are only these; so are `dumps`."""
-    topologies = sorted({file.worker.topology_id for file in logs})
+    workers = {file.worker for file in logs}
+    topologies = sorted({worker.topology_id for worker in workers})
     searches = "".join(_deep_search_form(topology_id) for topology_id in topologies[:1] if len(topologies) == 1)
     rows = [
         (_worker_log_link(file), str(file.worker.port), file.size, file.changed_secs, file.path, False)
@@ -93,6 +94,8 @@ def list_page(
         own = [(_link(log_url(name, is_daemon=True), name), "", size, at, name, True) for name, size, at in daemons]
         tables += _files_table("Logs of daemons", own, when)
     heading = topologies[0] if len(topologies) == 1 else "Logs of this host"
+    if len(workers) == 1:
+        heading += f", port {logs[0].worker.port}"
     return _page(heading, f"{TRAIL}\n<h1>{escape(heading)}</h1>\n{searches}\n{tables}", static)
 
 
@@ -110,6 +113,8 @@ def found_page(text: str, found: Sequence[tuple[ShownLog, FoundIn]], note: str, 
     """What a search found. `note`: what a person should know of it; `more`: where the rest is, empty: nowhere."""
     count = sum(len(one.matches) for _, one in found)
     sections = "\n".join(_found_in(log, one) for log, one in found)
+    if not count:
+        sections += '\n<p class="quiet">No line has this text, exactly so.</p>'
     told = f'<p class="note">{escape(note)}</p>' if note else ""
     onward = f"<p>{_link(more, 'Go on with the search')}</p>" if more else ""
     heading = f"{count} found: {text}"
@@ -132,7 +137,8 @@ def _found_in(log: ShownLog, found: FoundIn) -> str:
     return f'<section>{heading}<ul class="matches">{items}</ul></section>'
 
 
-def _pager(log: ShownLog, part: Part, wanted: PageWanted) -> str:
+def _parts(log: ShownLog, part: Part, wanted: PageWanted) -> list[str]:
+    """Links to the others, and to the file."""
     length = wanted.length
     more: dict[str, object] = {"length": length, **({"grep": wanted.grep} if wanted.grep else {})}
     to = {
@@ -141,12 +147,8 @@ def _pager(log: ShownLog, part: Part, wanted: PageWanted) -> str:
         "Next": None if part.is_last else log.url(start=part.end, **more),
         "Last": None if part.size is None else log.url(**more),
     }
-    items = "".join(
-        f'<li><a aria-disabled="true">{name}</a></li>' if url is None else f"<li>{_link(url, name)}</li>"
-        for name, url in to.items()
-    )
-    download = _download(log.file, is_daemon=log.is_daemon)
-    return f'<nav aria-label="Parts of the log"><ul>{items}<li>{download}</li></ul></nav>'
+    found = [f'<span class="quiet">{name}</span>' if url is None else _link(url, name) for name, url in to.items()]
+    return [*found, _download(log.file, is_daemon=log.is_daemon)]
 
 
 def _trail(log: ShownLog) -> str:
@@ -191,14 +193,17 @@ def _deep_search_form(topology_id: str) -> str:
 
 
 def _files_table(caption: str, rows: Sequence[tuple[str, str, int, float, str, bool]], when: When) -> str:
+    """A row: link, the worker's port, bytes, when it was changed, file, is it a daemon's? Daemons have no port."""
+    ports = '<th scope="col" class="number">Port</th>' if any(row[1] for row in rows) else ""
+    cell = '<td class="number">{}</td>'
     body = "\n".join(
-        f'<tr><td>{link}</td><td class="number">{port}</td><td class="number">{size:,}</td>'
-        f"<td>{escape(when(changed))}</td>"
+        f"<tr><td>{link}</td>{cell.format(port) if ports else ''}{cell.format(f'{size:,}')}"
+        f'<td class="when">{escape(when(changed))}</td>'
         f"<td>{_download(file, is_daemon=is_daemon)}</td></tr>"
         for link, port, size, changed, file, is_daemon in rows
     )
     return f"""<div class="table"><table><caption>{caption}</caption>
-<thead><tr><th scope="col">File</th><th scope="col" class="number">Port</th>
+<thead><tr><th scope="col">File</th>{ports}
 <th scope="col" class="number">Bytes</th><th scope="col">Changed</th><th scope="col">File as it is</th></tr></thead>
 <tbody>
 {body}

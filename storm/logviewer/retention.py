@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.logviewer.logs import CURRENT_LOG
@@ -19,6 +19,27 @@ class Limits(NamedTuple):
     age_secs: float = 10_080 * 60.0
     worker_bytes: int = 2_048 << 20
     sum_bytes: int = 4_096 << 20
+
+
+class AgeClock:
+    """The time by which ages count: the wall clock, less what it was set forward within the last `age_secs`.
+
+    What was written before such a jump is not older by it; and by the time that the jump counts, it has become as old.
+    """
+
+    def __init__(self, age_secs: float) -> None:
+        self._age_secs = age_secs
+        self._rising: deque[tuple[float, float]] = deque()  # (monotonic time, wall minus monotonic time then)
+
+    def now_secs(self, now: float, wall_secs: float) -> float:
+        """Seconds since the epoch; `now` in monotonic seconds. It is asked at each pass."""
+        offset = wall_secs - now
+        while self._rising and self._rising[-1][1] >= offset:
+            self._rising.pop()
+        self._rising.append((now, offset))
+        while self._rising[0][0] < now - self._age_secs:
+            self._rising.popleft()
+        return now + self._rising[0][1]
 
 
 def to_remove(files: Iterable[LogFile], alive: Set[Worker], limits: Limits, now_secs: float) -> list[LogFile]:

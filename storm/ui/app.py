@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import storm
+from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.http.guard import ROUTE, Guard, read_body
 from storm.http.problems import REASONS, Problem, problem_of
-from storm.http.request_guard import HARMLESS
+from storm.http.request_guard import HARMLESS, check_site
 from storm.http.responses import DUMP_TYPES, Json, dump_headers
 from storm.ui import measures as prometheus
 from storm.ui.pages.history import History
+from storm.ui.pages.log_reader import LogReader
 from storm.ui.pages.samples_reader import SamplesReader
 from storm.ui.pages.serving import Pages
 from storm.ui.pages.streams import Streams
@@ -31,7 +33,7 @@ from storm.ui.rest.worker_calls import WorkerCalls, found_worker
 from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DUMPS_MAX = 20  # read at a time: who reads slowly takes no more of the places of all who wait for answers
 DUMP = "/topology/{id}/worker/{host_port}/dump/{name}"  # what a worker was asked for, and its supervisor has kept
 
 
@@ -82,7 +85,8 @@ class Ui:
 def build_app(ui: Ui) -> ASGIApp:
     """Everything that the UI's port serves."""
     samples = SamplesReader(ui.supervisors, ui.clock)
-    pages = Pages(ui, samples)
+    logs = LogReader(ui.supervisors, ui.clock)
+    pages = Pages(ui, samples, logs)
     readable: list[tuple[str, Handler]] = [
         *pages.routes(),
         (f"{PREFIX}/openapi.json", _api_document),
@@ -92,7 +96,7 @@ def build_app(ui: Ui) -> ASGIApp:
         ("/metrics", _metrics(ui)),
     ]
     routes = [_route(path, "GET", handler) for path, handler in readable]
-    routes += [_route(one.route, one.method, _handler(ui, samples, one)) for one in ENDPOINTS]
+    routes += [_route(one.route, one.method, _handler(ui, samples, logs, one)) for one in ENDPOINTS]
     app = Starlette(
         routes=routes,
         exception_handlers={
@@ -114,12 +118,14 @@ def _route(path: str, method: str, handler: Handler) -> Route:
     return Route(path, measured, methods=[method])
 
 
-def _handler(ui: Ui, samples: SamplesReader, endpoint: Endpoint) -> Handler:
+def _handler(ui: Ui, samples: SamplesReader, logs: LogReader, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
+        if endpoint.does:
+            check_site(request.headers, endpoint.does)
         view = ui.view(request.query_params, endpoint.query)
         body = b"" if request.method in HARMLESS else await read_body(request)
         path, query = request.path_params, request.query_params
-        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, samples, view, path, query, body)))
+        return Json(await endpoint.answer(Call(ui.nimbus, ui.supervisors, samples, logs, view, path, query, body)))
 
     async def handle_and_tell(request: Request) -> Response:
         """One line in the log for every change that somebody asked for."""
@@ -144,14 +150,27 @@ async def _api_document(request: Request) -> Response:
 
 
 def _dump(ui: Ui) -> Handler:
+    reading = 0
+
+    async def counted(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        nonlocal reading
+        reading += 1
+        try:
+            async for part in parts:
+                yield part
+        finally:
+            reading -= 1
+
     async def dump(request: Request) -> Response:
         """From the worker's supervisor: a browser that reaches this port may not reach that of the log viewer."""
         topology_id, host_port, name = (request.path_params[one] for one in ("id", "host_port", "name"))
         if name.rpartition(".")[2] not in DUMP_TYPES:
             raise Problem(404, "There is no such file.")
+        if reading >= DUMPS_MAX:
+            raise Problem(503, f"{DUMPS_MAX} such files are being read: ask again in a moment.")
         worker = await found_worker(ui.nimbus, topology_id, host_port)
-        data = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(name)
-        return Response(data, headers=dump_headers(name))
+        size, parts = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(name)
+        return StreamingResponse(counted(parts), headers={**dump_headers(name), "content-length": str(size)})
 
     return dump
 
@@ -163,7 +182,7 @@ def _health(ui: Ui) -> Handler:
             leader = await ui.nimbus.read("getLeader")
         except StormError as error:
             raise Problem(503, str(error), status="failing") from None
-        return Json({"status": "ok", "nimbus": f"{leader.host}:{leader.port}", "stormVersion": storm.__version__})
+        return Json({"status": "ok", "nimbus": joined(leader.host, leader.port), "stormVersion": storm.__version__})
 
     return health
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from storm.ui.measures import Measures
 
 THREADS = 4  # calls to Nimbus at a time
-SILENT = (NimbusUnreachableError, NotLeaderError, ThriftConnectionError, CoordinationError)
+UNHEARD = (NimbusUnreachableError, NotLeaderError, ThriftConnectionError)
+SILENT = (*UNHEARD, CoordinationError)  # of a read: Nimbus has nothing to read from
 
 
 class Nimbus(Protocol):
@@ -103,12 +104,16 @@ class NimbusLink:
 
     async def _ask_and_forget(self, method: str, arguments: tuple[Any, ...]) -> Answer:
         try:
-            return await self._ask(method, arguments)
+            # That ZooKeeper takes no such change says nothing of what others read.
+            return await self._ask(method, arguments, UNHEARD)
         finally:
             self._answers.changed()
             self._under_way.clear()
 
-    async def _ask(self, method: str, arguments: tuple[Any, ...]) -> Answer:
+    async def _ask(
+        self, method: str, arguments: tuple[Any, ...], silent: tuple[type[StormError], ...] = SILENT
+    ) -> Answer:
+        """Errors of `silent` are those of a Nimbus that does not answer."""
         if not self._silence.may_try(self._clock.now()):
             return Answer(error=self._silent())
         began = self._clock.now()
@@ -121,7 +126,7 @@ class NimbusLink:
             raise
         now = self._clock.now()
         self._measures.asked(method, now - began, answer.error)
-        if isinstance(answer.error, SILENT):
+        if isinstance(answer.error, silent):
             self._silence.failed(answer.error, now, self._clock.wall_secs())
             self._measures.nimbus_is_up(False)
             return Answer(error=self._silent())

@@ -50,3 +50,10 @@ def test_topologies_are_judged_by_the_same_rules_and_named() -> None:
 
 def test_notes_on_topologies_are_for_their_own_pages() -> None:
     assert troubles(WELL._replace(topologies=(RUNS._replace(status="KILLED"),))) == []
+
+
+def test_what_was_not_looked_at_is_not_said_to_be_well() -> None:
+    assert [(one.severity, one.what) for one in troubles(WELL._replace(unseen=1))] == [
+        (NOTE, "1 topology was not looked at yet: what is wrong there is not known here.")
+    ]
+    assert troubles(WELL._replace(unseen=1_200))[0].what.startswith("1,200 topologies were not looked at yet")

@@ -59,7 +59,9 @@ def test_what_it_lacks_is_told_once(site: Any) -> None:
         site.cluster.stop_supervisor(node)
     page = page_of(site, site.cluster.submit())
     found = facts(page, site.cluster.clock.wall_secs())
-    assert found.lacks.startswith("Not scheduled")
+    assert (found.lacks, found.lacks_slots) == ("Not scheduled: no supervisor has a free slot.", True)
+    [summary] = site.service.getClusterInfo().topologies
+    assert (summary_facts(summary).lacks, summary_facts(summary).lacks_slots) == (found.lacks, True)
     assert (found.ended_workers, found.workers) == ((), ())
 
 
@@ -74,7 +76,8 @@ def test_what_executors_do_at_the_moment_is_read_where_it_is_told() -> None:
 def test_what_is_known_without_a_page(site: Any, topology_id: str) -> None:
     [summary] = site.service.getClusterInfo().topologies
     found = summary_facts(summary)
-    assert (found.id, found.name, found.status, found.lacks) == (topology_id, "wordcount", "ACTIVE", "")
+    assert (found.id, found.name, found.status) == (topology_id, "wordcount", "ACTIVE")
+    assert (found.lacks, found.lacks_slots) == ("", False)
     assert len(found.workers) == 2
     assert found.components == ()
 

@@ -14,7 +14,7 @@ from storm.diagnosis.facts import (
     Worker,
     worst,
 )
-from storm.diagnosis.topology import troubles
+from storm.diagnosis.topology import busy_level, troubles
 
 NOTE, WARNING, CRITICAL = Severity.NOTE, Severity.WARNING, Severity.CRITICAL
 WORDS = Component("words", is_spout=True, executors=2, tasks=2, emitted=1_000, acked=990)
@@ -59,11 +59,13 @@ def test_a_status_that_keeps_spouts_still_is_told(status: str, severity: Severit
 
 def test_what_runs_nowhere_is_the_worst() -> None:
     lacks = "Not scheduled: no supervisor has a free slot."
-    found = only(WELL._replace(lacks=lacks, workers=()))
+    found = only(WELL._replace(lacks=lacks, lacks_slots=True, workers=()))
     assert (found.severity, found.what) == (CRITICAL, lacks)
-    assert "supervisor" in found.advice
-    some = only(WELL._replace(lacks="Runs on 1 of 2 workers: no supervisor has another free slot."))
+    assert found.advice.startswith("Start a supervisor, or free slots")
+    some = only(WELL._replace(lacks="Runs on 1 of 2 workers: no supervisor has another free slot.", lacks_slots=True))
     assert some.severity is WARNING
+    other = only(WELL._replace(lacks="Not ready: slot-machine-1 is building its environment."))
+    assert (other.severity, other.advice) == (WARNING, "It goes on by itself when that is there.")
 
 
 def test_a_worker_that_dies_again_and_again_is_told_with_the_component_whose_error_it_was() -> None:
@@ -139,6 +141,23 @@ def test_who_fails_most_is_named() -> None:
     found = only(with_component(COUNT._replace(failed=20), failing))
     assert (found.component, found.concerns) == ("split", ("words",))
     assert found.what.startswith("5.7 % of the tuples failed in the last 10 minutes (60 tuples): split failed 40")
+
+
+def test_a_bolt_that_failed_a_few_is_not_blamed_for_what_timed_out() -> None:
+    hanging = with_component(SPLIT._replace(capacity=0.7), WELL._replace(acked=10_000, failed=10_003))
+    found = only(with_component(COUNT._replace(failed=3), with_component(WORDS._replace(failed=10_003), hanging)))
+    assert found.what == (
+        "50 % of the tuples failed in the last 10 minutes (10,003 tuples): most timed out after 30 s, or a worker was"
+        " lost; count failed 3 of its inputs."
+    )
+    assert found.advice == "Look for a bolt that hangs, or forgets to ack; the busiest is split."
+    assert (found.component, found.concerns) == ("split", ("words", "count"))
+
+
+def test_bolts_that_together_failed_half_are_told_of_by_the_one_that_failed_most() -> None:
+    failing = with_component(SPLIT._replace(failed=20), WELL._replace(failed=60))
+    assert "split failed 20 of its inputs" in only(with_component(COUNT._replace(failed=10), failing)).what
+    assert "most timed out" in only(with_component(COUNT._replace(failed=9), failing)).what
 
 
 def test_where_no_bolt_fails_tuples_they_timed_out_and_the_busiest_is_suspected() -> None:
@@ -284,3 +303,14 @@ def test_the_worst_is_first_and_causes_are_before_what_follows() -> None:
 def test_text_from_outside_stays_on_one_line() -> None:
     found = only(with_component(SPLIT._replace(error=Fault("Value\nError:  <script>.\n", 5))))
     assert found.what.endswith(": Value Error: <script>.")
+
+
+@pytest.mark.parametrize(
+    ("capacity", "level"), [(0.0, ""), (0.79, ""), (0.8, "warn"), (0.89, "warn"), (0.9, "bad"), (1.04, "bad")]
+)
+def test_a_capacity_is_shown_as_the_trouble_says(capacity: float, level: str) -> None:
+    assert busy_level(capacity) == level
+    said = [one.what for one in troubles(with_component(SPLIT._replace(capacity=capacity)))]
+    assert [("is the bottleneck" in one, "is near its limit" in one) for one in said] == {
+        "": [], "warn": [(False, True)], "bad": [(True, False)]
+    }[level]  # fmt: skip

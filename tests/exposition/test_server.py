@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import resource
 import socket
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,16 +59,58 @@ def answer_to(server: ExpositionServer, *parts: bytes, address: str = "127.0.0.1
     with connected(server, address) as client:
         for part in parts:
             client.sendall(part)
-        data = b"".join(iter(lambda: client.recv(1 << 20), b""))
-    head, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    return int(first.split(" ")[1]), dict(line.split(": ", 1) for line in lines), body
+        return answered(client, parts[0].partition(b" ")[0].decode("latin-1"))
 
 
-def test_a_page_is_answered_and_the_connection_closed(server: ExpositionServer) -> None:
+def answered(client: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    response = HTTPResponse(client, method=method)
+    response.begin()
+    return response.status, dict(response.headers), response.read()
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Waits until it is, or WAIT_SECS."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:  # what it sent was not read
+        return True
+
+
+def test_a_page_is_answered(server: ExpositionServer) -> None:
     status, headers, body = answer_to(server, b"GET /metrics?x=1 HTTP/1.1\r\nHost: localhost\r\n", b"\r\n")
     assert (status, body) == (200, b"storm 1\n")
-    assert (headers["content-length"], headers["content-type"], headers["connection"]) == ("8", "text/plain", "close")
+    assert (headers["content-length"], headers["content-type"]) == ("8", "text/plain")
+
+
+def test_a_scraper_asks_again_on_its_connection(server: ExpositionServer) -> None:
+    with connected(server) as client:
+        for request in (b"GET /metrics HTTP/1.1\r\n", b"HEAD /metrics HTTP/1.1\r\n", b"GET /other HTTP/1.1\r\n") * 2:
+            client.sendall(request)
+            client.sendall(b"Host: localhost\r\n\r\n")
+            status, headers, body = answered(client, request.partition(b" ")[0].decode())
+            assert headers["connection"] == "keep-alive"
+            assert (status, body) == (200, b"storm 1\n") or b"GET /metrics" not in request
+        client.sendall(b"GET /metrics HTTP/1.1\r\nConnection: Close\r\n\r\n")
+        assert answered(client)[2] == b"storm 1\n"
+        assert is_closed(client)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /metrics HTTP/1.0\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\r\n\r\n",
+    ],
+)
+def test_what_may_have_a_body_and_what_is_older_is_asked_once(server: ExpositionServer, request_bytes: bytes) -> None:
+    with connected(server) as client:
+        client.sendall(request_bytes)
+        assert answered(client)[1]["connection"] == "close"
+        assert is_closed(client)
 
 
 def test_head_has_no_body(server: ExpositionServer) -> None:
@@ -123,12 +168,64 @@ def test_prometheus_on_another_host_comes_by_any_name() -> None:
     everywhere.stop()
 
 
-def test_of_too_many_the_oldest_goes_and_who_asks_is_answered(server: ExpositionServer) -> None:
-    silent = [connected(server) for _ in range(CONNECTIONS_MAX)]
-    assert answer_to(server, b"GET /metrics HTTP/1.1\r\n\r\n")[0] == 200
-    assert silent[0].recv(1) == b""
-    for each in silent:
-        each.close()
+def test_a_crowd_takes_the_places_of_its_own_and_who_asks_is_answered(server: ExpositionServer) -> None:
+    """Of those that say nothing or half a request the oldest go; who has asked before stays."""
+    with contextlib.ExitStack() as stack:
+        scraper = stack.enter_context(connected(server))
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert answered(scraper)[0] == 200
+        silent = [stack.enter_context(connected(server)) for _ in range(CONNECTIONS_MAX * 3)]
+        with contextlib.suppress(OSError):
+            for each in silent:
+                each.sendall(b"GET /met")
+        assert answer_to(server, b"GET /metrics HTTP/1.1\r\n\r\n")[0] == 200
+        assert all(is_closed(each) for each in silent[: CONNECTIONS_MAX * 2])
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert answered(scraper)[0] == 200
+
+
+def test_of_too_many_that_have_asked_the_one_goes_that_did_so_longest_ago(server: ExpositionServer) -> None:
+    with contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(connected(server)) for _ in range(CONNECTIONS_MAX)]
+        for each in [*kept, kept[0]]:
+            each.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            assert answered(each)[0] == 200
+        assert answer_to(server, b"GET /metrics HTTP/1.1\r\n\r\n")[0] == 200
+        assert is_closed(kept[1])
+        kept[0].sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert answered(kept[0])[0] == 200
+
+
+def test_who_is_connected_is_served_while_no_descriptor_is_left(server: ExpositionServer) -> None:
+    """A crowd at another port of the process takes them all; who waits gets in once there are some again."""
+    with connected(server) as scraper, socket.socket() as waits:
+        waits.settimeout(WAIT_SECS)
+        scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert answered(scraper)[0] == 200
+        with no_descriptor_left():
+            waits.connect(("127.0.0.1", server.port))
+            waits.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            for _ in range(3):
+                scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+                assert scraper.recv(1 << 10).startswith(b"HTTP/1.1 200 OK")
+        assert answered(waits)[0] == 200
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """In this process, in which the server runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        for each in taken:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_who_is_too_slow_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +234,18 @@ def test_who_is_too_slow_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     found.start()
     with connected(found) as silent, connected(found) as reads_nothing:
         reads_nothing.sendall(b"GET /large HTTP/1.1\r\n\r\n")
-        assert silent.recv(1) == b""
+        assert is_closed(silent)
         rest = b"".join(iter(lambda: reads_nothing.recv(1 << 20), b""))
     assert len(rest) < len(LARGE)
     found.stop()
+
+
+def test_who_does_not_ask_again_is_dropped(server: ExpositionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "KEPT_SECS", 0.05)
+    with connected(server) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert answered(client)[0] == 200
+        assert is_closed(client)
 
 
 def test_a_port_that_is_taken_or_an_address_that_is_not_here(server: ExpositionServer) -> None:

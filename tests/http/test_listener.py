@@ -13,13 +13,6 @@ def test_it_listens() -> None:
         socket.create_connection(listener.getsockname(), 60).close()
 
 
-def test_answers_leave_at_once_however_they_are_cut() -> None:
-    with listen("127.0.0.1", 0, "ui") as listener, socket.create_connection(listener.getsockname(), 60):
-        accepted, _ = listener.accept()
-        with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
 def test_a_port_that_is_taken_is_told_with_the_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AlreadyRunningError, match=r"logviewer\.port"):
         listen("127.0.0.1", taken.getsockname()[1], "logviewer")

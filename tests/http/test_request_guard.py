@@ -8,9 +8,9 @@ from storm.http.request_guard import (
     PATH_BYTES_MAX,
     TOKEN_HEADER,
     Tokens,
+    check_extras,
     check_host,
     check_origin,
-    check_query,
     check_site,
     check_size,
     cookie_token,
@@ -149,7 +149,13 @@ def test_a_path_has_a_limit() -> None:
 
 @pytest.mark.parametrize(("name", "status"), [("callback", 400), ("doAsUser", 401)])
 def test_jsonp_and_impersonation_are_refused(name: str, status: int) -> None:
-    check_query({"window": "600"})
+    check_extras({"window": "600"}, {"host": "own"})
     with pytest.raises(Problem) as refused:
-        check_query({name: "x"})
+        check_extras({name: "x"}, {})
     assert refused.value.status == status
+
+
+def test_impersonation_by_a_header_is_refused() -> None:
+    with pytest.raises(Problem) as refused:
+        check_extras({}, {"doasuser": "x"})
+    assert refused.value.status == 401

@@ -27,13 +27,14 @@ class LogClock:
     def __init__(self) -> None:
         self.secs = 0.0
         self.step_secs = 0.0
+        self.ahead_secs = 0  # of the right wall clock
 
     def now(self) -> float:
         self.secs += self.step_secs
         return self.secs
 
     def wall_secs(self) -> int:
-        return NOW + int(self.secs)
+        return NOW + int(self.secs) + self.ahead_secs
 
     def thread_busy_secs(self) -> float:
         return 0.0

@@ -71,6 +71,22 @@ def test_a_log_that_was_begun_meanwhile_is_left(host: Any, monkeypatch: pytest.M
     assert (left(host), path.read_text()) == (["words-1-1/6700/worker.log"], "new")
 
 
+def test_a_wall_clock_in_2039_takes_no_log(host: Any) -> None:
+    host.put("words-1-1/6701/worker.log", "dead, a day ago", DAY)
+    host.put("words-1-1/6701/worker.log.1", "dead, 6.9 days ago", 6.9 * DAY)
+    (host.artifacts / "young-1-1").mkdir()
+    os.utime(host.artifacts / "young-1-1", (host.clock.wall_secs(),) * 2)
+    clean = cleaner(host)
+    assert clean.clean() == []
+    host.clock.ahead_secs = 5_000 * int(DAY)
+    for _ in range(3):
+        host.clock.sleep(600)
+        assert clean.clean() == []
+    host.clock.sleep(DAY)
+    assert clean.clean() == ["words-1-1/6701/worker.log.1"]
+    assert (host.artifacts / "young-1-1").exists()
+
+
 def test_links_and_what_is_no_log_of_a_worker_are_left_alone(host: Any, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "6700").mkdir(parents=True)

@@ -42,6 +42,7 @@ def test_at_its_ends_there_is_nothing_beyond() -> None:
     packed = page(Part(b"x", 0, None, False))
     assert "Last" not in links(packed)
     assert 'id="follow"' not in packed
+    assert '<span class="quiet">Last</span>' in packed
     assert "of a packed log" in packed
 
 
@@ -81,6 +82,14 @@ def test_a_list_has_each_file_and_a_search_where_it_is_of_one_topology() -> None
     empty = list_page([], [("nimbus.log", 3, 5.0)], [], str, STATIC)
     assert "No worker has logged here." in empty
     assert links(empty)["nimbus.log"] == "/api/v1/daemonlog?file=nimbus.log"
+    assert (">Port<" in empty, ">Port<" in both) == (False, True)
+
+
+def test_a_list_says_whose_it_is() -> None:
+    one, two = (LogFile(Worker("words-1-1", port), "worker.log", 1, 5.0) for port in (6700, 6701))
+    assert "<h1>words-1-1</h1>" in list_page([one, two], [], [], str, STATIC)
+    assert "<h1>words-1-1, port 6701</h1>" in list_page([two], [], [], str, STATIC)
+    assert "<h1>Logs of this host</h1>" in list_page([], [], [], str, STATIC)
 
 
 def test_what_was_found_is_marked_and_leads_to_its_place() -> None:
@@ -90,4 +99,7 @@ def test_what_was_found_is_marked_and_leads_to_its_place() -> None:
     assert "1 found: error" in shown
     assert "It was cut." in shown
     assert links(shown)["Go on with the search"] == "/find?x"
+    assert "No line has this text" not in shown
+    nothing = found_page("error", [(LOG, FoundIn([], 0))], "", "", STATIC)
+    assert ("0 found: error" in nothing, "No line has this text" in nothing) == (True, True)
     assert "start=0" in links(shown)["byte 7"]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm.logviewer.logs import LogFile, Worker
-from storm.logviewer.retention import Limits, to_remove
+from storm.logviewer.retention import AgeClock, Limits, to_remove
 
 NOW = 1_000_000.0
 WORDS, OTHER = Worker("words-1-1", 6700), Worker("other-2-2", 6701)
@@ -52,6 +52,25 @@ def test_what_living_workers_write_to_stays_though_it_is_too_much() -> None:
 
 def test_a_clock_that_was_set_back_removes_nothing() -> None:
     assert to_remove([file(WORDS, "worker.log", age=-9_000)], set(), ROOMY, NOW) == []
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_old_at_once() -> None:
+    ages = AgeClock(3_600)
+    assert ages.now_secs(10, NOW) == NOW
+    ahead = NOW + 1e9
+    assert [ages.now_secs(10 + secs, ahead + secs) for secs in (600, 1_200, 3_600)] == [
+        NOW + 600,
+        NOW + 1_200,
+        NOW + 3_600,
+    ]
+    assert ages.now_secs(4_200, ahead + 4_190) == ahead + 4_190  # what was written before is as old as that now
+
+
+def test_a_clock_that_is_set_right_or_back_counts_at_once() -> None:
+    ages = AgeClock(3_600)
+    assert [ages.now_secs(now, NOW + wall) for now, wall in ((0, 0), (10, 1e9), (20, 20), (30, -500))] == [
+        NOW, NOW + 10, NOW + 20, NOW - 500,
+    ]  # fmt: skip
 
 
 workers = st.sampled_from([WORDS, OTHER, Worker("words-1-1", 6701)])

@@ -16,7 +16,7 @@ from direct_requests import DirectRequests
 from storm.cluster.records import ErrorInfo
 from storm.errors import StormError, TopologyNotAliveError
 from storm.http.request_guard import Tokens
-from storm.ids import GlobalStreamId
+from storm.ids import GlobalStreamId, is_system_id
 from storm.metrics.insight_records import Usage
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.nimbus.file_transfers import Downloads, Uploads
@@ -73,6 +73,15 @@ def word_count() -> StormTopology:
     )
 
 
+def wide() -> StormTopology:
+    """A spout and 100 bolts that take its lines, each with one executor."""
+    bolt = ComponentSpec(
+        PythonObject(b"b"), {LINES: Grouping(GroupingKind.SHUFFLE)}, {"default": StreamInfo(("word",))}
+    )
+    spout = ComponentSpec(PythonObject(b"s"), {}, {"default": StreamInfo(("line",))})
+    return StormTopology({"words": spout}, {f"bolt-{i}": bolt for i in range(100)})
+
+
 def everywhere(figures: Any) -> Any:
     """The same in all windows."""
     return dict.fromkeys(WINDOWS, figures)
@@ -117,6 +126,7 @@ class Site:
     Nimbus of an older release. `samples`: {host and port: what a worker wrote there, or what its supervisor raises}.
     `logs`: the same, of workers' logs. `records`: {host: what its supervisor finds in logs}.
     `refusals`: {method of supervisors: what it raises}. `dump`: what is kept of every worker, ten bytes an answer.
+    `put_aside`: {file: a log of before, of every worker}.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -141,6 +151,7 @@ class Site:
         self.records: dict[str, list[Any]] = {}
         self.refusals: dict[str, StormError] = {}
         self.dump = b""
+        self.put_aside: dict[str, bytes] = {}
 
     def run_word_count(self, name: str = "wordcount", owner: str = "storm") -> str:
         """Its id; every executor has told figures, and `split` two errors."""
@@ -150,6 +161,28 @@ class Site:
             text = "Traceback (most recent call last):\n  File ...\nValueError: bad line 500\n"
             told = ErrorInfo(text, self.cluster.clock.wall_secs() - secs, "host-a", port)
             self.cluster.state.report_error(topology_id, "split", told)
+        return topology_id
+
+    def run_wide(self, workers: int = 1) -> str:
+        """The id of a topology of a spout and 100 bolts, on so many workers; all tell figures."""
+        topology_id = self.cluster.submit("wide", wide(), {"topology.workers": workers})
+        plan = self.cluster.core.snapshot.plans[topology_id]
+        told = {
+            executor: spout_stats() if name == "words" else split_stats()
+            for executor in self.cluster.assignment(topology_id).executor_slots
+            if not is_system_id(name := plan.component_of(executor))
+        }
+        self.cluster.beat(topology_id, told)
+        return topology_id
+
+    def run_unacked(self) -> str:
+        """The id of a word count whose spouts have emitted, and nothing was executed or acked."""
+        topology_id = self.cluster.submit("unacked", word_count())
+        plan = self.cluster.core.snapshot.plans[topology_id]
+        emitted = ExecutorStats(everywhere({"default": 60}), everywhere({"default": 60}), SpoutStats())
+        executors = self.cluster.assignment(topology_id).executor_slots
+        told = {one: emitted for one in executors if plan.component_of(one) == "words"}
+        self.cluster.beat(topology_id, told)
         return topology_id
 
     def tell_figures(self, topology_id: str) -> None:
@@ -207,6 +240,8 @@ class SupervisorStandIn:
         if method in self._site.refusals:
             raise self._site.refusals[method]
         if method == "readWorkerDump":
+            if (old := self._site.put_aside.get(arguments[2])) is not None:
+                return log_part(old, *arguments[-2:])
             data, offset, length = self._site.dump, arguments[-2], min(arguments[-1], 10)
             return storm_thrift().LogPart(data=data[offset : offset + length], offset=offset, size=len(data))
         if method == "searchWorkerLogs":
@@ -221,11 +256,15 @@ class SupervisorStandIn:
             raise data
         if data is None:
             raise TopologyNotAliveError(f"no worker of {topology_id} has logged on port {port} here")
-        start = max(0, len(data) + offset) if offset < 0 else min(offset, len(data))
-        return storm_thrift().LogPart(data=data[start : start + length], offset=start, size=len(data))
+        return log_part(data, offset, length)
 
     def close(self) -> None:
         pass
+
+
+def log_part(data: bytes, offset: int, length: int) -> Any:
+    start = max(0, len(data) + offset) if offset < 0 else min(offset, len(data))
+    return storm_thrift().LogPart(data=data[start : start + length], offset=start, size=len(data))
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from storm.diagnosis.topology import RECENT_SECS
 from storm.http import guard, protocol, request_guard
 from storm.http.server import HEAD_BYTES_MAX
 from storm.ui import nimbus_answers
-from storm.ui.pages import log_part, log_reader, logs, streams
+from storm.ui.pages import cluster, history, last_known, log_part, log_reader, streams
 from storm.ui.pages.links import PAGES_OF_STORM
 from storm.ui.pages.table import PAGES
+from storm.ui.rest import log_search, worker_calls
 from storm.ui.rest.endpoints import ENDPOINTS
 
 TEXT = (Path(storm.__file__).parent.parent / "docs" / "ui.md").read_text()
@@ -55,10 +56,16 @@ def test_limits_are_documented() -> None:
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
         f"| requests whose body is still coming | {guard.BODIES_MAX} |",
         f"| pages that are watched | {streams.STREAMS_MAX} |",
+        f"| topologies whose rates the cluster's page has, and that have a last hour | {cluster.RATES_MAX} each |",
+        f"| components with a last hour | {history.COMPONENTS_MAX} |",
+        f"| a dump of a worker that passes through the UI | {worker_calls.DUMP_BYTES_MAX >> 20} MB |",
+        f"| answers of Nimbus that are kept for when it is silent | {last_known.COUNT_MAX:,}, ",
         f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
         f"| a part of a log | {log_part.PART_BYTES >> 10} kB |",
-        f"| a search in logs | {log_reader.RECORDS_MAX} records, of 2,000 characters each; {logs.SUPERVISORS_MAX} "
-        f"supervisors, four at a time, each for 5 s and 2 GB; {log_reader.PATIENCE_SECS:g} s until it is shown |",
+        f"| a search in logs | {log_search.RECORDS_MAX} records, of 2,000 characters each; "
+        f"{log_search.SUPERVISORS_MAX} supervisors, four at a time, each for 5 s and 2 GB; "
+        f"{log_reader.PATIENCE_SECS:g} s until it is shown |",
     ):
         assert row in TEXT
+    assert cluster.RATES_MAX == history.TOPOLOGIES_MAX
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

@@ -97,6 +97,13 @@ def test_no_jsonp(client: Any, query: str) -> None:
     assert client.get(f"{PREFIX}/cluster/summary?{query}").status_code == 400
 
 
+@pytest.mark.parametrize("more", [{"params": {"doAsUser": "x"}}, {"headers": {"doAsUser": "x"}}])
+def test_nobody_acts_for_another_user(topology_id: str, client: Any, more: dict[str, Any]) -> None:
+    """What would be done all the same, by the wrong user, is refused."""
+    assert client.get(f"{PREFIX}/cluster/summary", **more).status_code == 401
+    assert client.post(f"{PREFIX}/topology/{topology_id}/deactivate", **more).status_code == 401
+
+
 def test_what_is_refused_is_measured_without_a_name_that_a_client_made_up(client: Any) -> None:
     client.get("/made-up-by-a-client")
     client.get(f"{PREFIX}/supervisor?id=another-name")

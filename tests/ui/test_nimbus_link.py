@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storm.errors import NimbusUnreachableError, ThriftTimeoutError, TopologyNotAliveError
+from storm.errors import CoordinationError, NimbusUnreachableError, ThriftTimeoutError, TopologyNotAliveError
 from storm.ui.measures import Measures
 from storm.ui.nimbus_link import NimbusLink
 
@@ -120,6 +120,25 @@ def test_while_nimbus_is_gone_the_error_says_since_when_and_calls_are_few(site: 
 
     asyncio.run(look_on())
     assert len(site.calls) == 3
+    link.close()
+
+
+def test_a_change_that_zookeeper_does_not_take_silences_nobody(site: Any, topology_id: str) -> None:
+    link = link_to(site)
+
+    async def change_and_read() -> None:
+        site.failure = CoordinationError("the node would have too many bytes")
+        with pytest.raises(CoordinationError, match="too many bytes"):
+            await link.change("deactivate", "wordcount")
+        assert link.silent_since_wall_secs is None
+        site.failure = None
+        assert (await link.read("getTopologySummary", topology_id)).status == "ACTIVE"
+        site.failure = CoordinationError("ZooKeeper is away")
+        with pytest.raises(NimbusUnreachableError, match="ZooKeeper is away"):
+            await link.read("getClusterInfo")
+
+    asyncio.run(change_and_read())
+    assert site.calls == ["deactivate", "getTopologySummary", "getClusterInfo"]
     link.close()
 
 

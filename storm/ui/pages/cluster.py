@@ -17,17 +17,19 @@ from storm.ui.rest import cluster, supervisors, topologies
 from storm.ui.rest.topology_page import topology_window
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
-RATES_MAX = 100  # topologies; the others show none
+RATES_MAX = 100  # topologies; the others show none, and are judged by their summary
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
 
 
 async def context(call: PageCall) -> dict[str, Any]:
     summary = await call.nimbus.read("getClusterInfo")
-    pages = await _topology_pages(call, [one.id for one in summary.topologies[:RATES_MAX]])
+    pages = await _topology_pages(call, looked_at(summary.topologies))
     drained = {one.supervisor_id: one.since_secs for one in summary.drained or []}
     shown = {
         "summary": cluster.cluster_summary(summary, call.view),
@@ -62,7 +64,14 @@ def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wal
         topologies=tuple(
             facts(pages[one.id], wall_secs) if one.id in pages else summary_facts(one) for one in summary.topologies
         ),
+        unseen=sum(one.id not in pages for one in summary.topologies),
     )
+
+
+def looked_at(topologies: Sequence[Struct]) -> list[str]:
+    """Ids of those whose pages are asked for, RATES_MAX at most: first what looks as if it lacked something."""
+    in_order = sorted(topologies, key=lambda one: one.status == "ACTIVE" and not one.sched_status)
+    return [one.id for one in in_order[:RATES_MAX]]
 
 
 def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict[str, Any]:
@@ -117,6 +126,6 @@ def _topology(summary: Struct, page: Struct | None) -> dict[str, Any]:
         "emitted": figures["emitted"] / secs,
         "acked": figures["acked"] / secs,
         "failed": figures["failed"],
-        "latency": figures["completeLatency"],
+        "latency": figures["completeLatency"] if figures["acked"] else None,
     }
     return {**shown, "rates": rates}

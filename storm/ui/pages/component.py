@@ -1,4 +1,4 @@
-"""A component's page: its streams, executors and errors."""
+"""A component's page: its streams, executors and errors; and one of these errors with its whole text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,36 @@ from typing import TYPE_CHECKING, Any
 from storm.config.addresses import joined
 from storm.diagnosis.nimbus_pages import WINDOW, facts, insight
 from storm.diagnosis.topology import troubles
+from storm.http.problems import Problem
+from storm.metrics.stats_records import ALL_TIME
+from storm.ui.pages.history import Look, lines
 from storm.ui.pages.links import Links
+from storm.ui.pages.topology_streams import figures_secs
 from storm.ui.pages.topology_streams import streams as streams_of
 from storm.ui.pages.troubles import of_component, rows
-from storm.ui.rest.component_page import component_page
+from storm.ui.pages.watch import component_looks
+from storm.ui.rest.component_page import component_errors, component_page
 
 if TYPE_CHECKING:
     from storm.thrift.interface import Struct
+    from storm.ui.pages.history import History
     from storm.ui.pages.page import PageCall
 
 TOPOLOGY_AGE_SECS = 10.0  # what the topology's page says of the component may be that old
 FAILURES_SHOWN = 20
+SPOUTS_LINES = (
+    ("Emitted", "emitted", "tuples a second"),
+    ("Acked", "acked", "tuples a second"),
+    ("Failed", "failed", "tuples a second"),
+    ("Complete latency", "complete_ms", "ms"),
+)
+BOLTS_LINES = (
+    ("Executed", "acked", "tuples a second"),
+    ("Emitted", "emitted", "tuples a second"),
+    ("Failed", "failed", "tuples a second"),
+    ("Capacity", "busy_percent", "% busy"),
+)
+ENDS_CHARS = 2_000  # of an error's text, at its beginning and at its end: the rest is on a page of its own
 
 
 async def context(call: PageCall) -> dict[str, Any]:
@@ -38,13 +57,51 @@ async def context(call: PageCall) -> dict[str, Any]:
         "is_spout": shown["componentType"] == "spout",
         "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
         "insight": insight(getattr(page, "insight", None)),
+        "sparklines": sparklines(call.history, shown, recent),
         "executors": runs,
-        "errors": list(reversed(keyed(shown["componentErrors"]))),
+        "errors": [
+            {**one, "error": ends(one["error"]), "is_whole": len(one["error"]) <= 2 * ENDS_CHARS}
+            for one in reversed(keyed(shown["componentErrors"]))
+        ],
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
         "measured": shown.get("metrics", []),
+        "measures_left_out": shown.get("metricsLeftOut", 0),
         "receivers": sorted(one for one in streams if one.source == component),
         "groupings": {(one.source, one.stream): one.grouping for one in streams if one.target == component},
     }
+
+
+async def one_error(call: PageCall) -> dict[str, Any]:
+    """That of the query's `key`, or the newest. Raises Problem where there is none of that key."""
+    topology_id, component, key = call.path["id"], call.path["component"], call.query.get("key", "")
+    page = await call.nimbus.read("getComponentPageInfo", topology_id, component, ALL_TIME, False)
+    errors = keyed(component_errors(page.errors or [], topology_id, call.view))
+    found = [one for one in errors if key in ("", one["key"])]
+    if key and not found:
+        raise Problem(404, f"This error of {component} is not kept any more: newer ones have taken its place.")
+    return {
+        "id": topology_id,
+        "name": page.topology_name,
+        "component": component,
+        "error": found[-1] if found else None,
+    }
+
+
+def sparklines(history: History, shown: dict[str, Any], recent: Struct) -> list[dict[str, Any]]:
+    """Of the last hour; `recent` is the topology's page over `WINDOW`."""
+    topology_id, component = shown["topologyId"], shown["id"]
+    at = history.looked_at(topology_id) or 0.0
+    counted = component_looks(recent, at).get(component, Look(at, 0, 0, 0, 0.0, {}))
+    fields = SPOUTS_LINES if shown["componentType"] == "spout" else BOLTS_LINES
+    return lines(fields, history.rates(topology_id, component), counted, figures_secs(recent))
+
+
+def ends(text: str) -> str:
+    """Its beginning and its end, where the error is named, with how much is left out between."""
+    left_out = len(text) - 2 * ENDS_CHARS
+    if left_out <= 0:
+        return text
+    return f"{text[:ENDS_CHARS]}\n... {left_out:,} characters ...\n{text[-ENDS_CHARS:]}"
 
 
 def keyed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -25,9 +25,9 @@ def number(value: float | str | None) -> str:
     return f"{found:.2f}" if abs(found) < 10 else f"{found:.1f}" if abs(found) < 1_000 else f"{found:,.0f}"
 
 
-def latency(value: float | str | None) -> str:
-    """Of milliseconds, without the unit: `0.042`, `12.3`, `4,321`."""
-    if value is None or value == "" or not math.isfinite(float(value)):
+def latency(value: float | str | None, timed: int = 1) -> str:
+    """Of milliseconds, without the unit: `0.042`, `12.3`, `4,321`. The mean of so many; of none it is not known."""
+    if not timed or value is None or value == "" or not math.isfinite(float(value)):
         return NOTHING
     found = float(value)
     if found == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.diagnosis.topology import MEASURED_LEAST, NEARLY_SATURATED, RECENT_SECS
+from storm.diagnosis.topology import RECENT_SECS, busy_level
 from storm.diagnosis.wording import percent
 from storm.metrics.insight_records import BACK_PRESSURE, IN_CALL, MAX_PENDING, SLOW_PEER
 from storm.ui.pages.figures import latency, number
@@ -127,12 +127,12 @@ def _node(component: Component, at: Point, secs: int) -> Node:
     if component.is_spout:
         level, share, figure = "", None, f"{shown_rate(rate)} emitted"
         about = [f"spout {component.name}", count, f"emits {number(rate)} tuples a second"]
-        about.append(f"complete latency {latency(component.complete_ms)} ms")
+        about.append(f"complete latency {latency(component.complete_ms, component.acked)} ms")
     else:
         level, share = _level(component.capacity), min(component.capacity, 1.0)
-        figure = f"{percent(component.capacity)} busy · {latency(component.execute_ms)} ms"
+        figure = f"{percent(component.capacity)} busy · {latency(component.execute_ms, component.executed)} ms"
         about = [f"bolt {component.name}", count, f"busy {percent(component.capacity)} of the time"]
-        about.append(f"execute latency {latency(component.execute_ms)} ms")
+        about.append(f"execute latency {latency(component.execute_ms, component.executed)} ms")
     about += [f"{component.failed:,} failed"] if component.failed else []
     about += [component.insight.text] if component.insight.text else []
     if component.error is not None:
@@ -158,9 +158,7 @@ def shortened(name: str) -> str:
 
 
 def _level(capacity: float) -> str:
-    if capacity >= MEASURED_LEAST:
-        return "bad"
-    return "warn" if capacity >= NEARLY_SATURATED else "busy" if capacity >= BUSY else "calm"
+    return busy_level(capacity) or ("busy" if capacity >= BUSY else "calm")
 
 
 def _marks(component: Component) -> Iterator[str]:

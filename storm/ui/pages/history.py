@@ -1,4 +1,4 @@
-"""The last hour of each topology in rates, of looks at what it counted; pure: what time it is, is told.
+"""The last hour of topologies and components in rates, of looks at what they counted; pure: what time it is, is told.
 
 A rate is the difference of two looks at counts of all time. Counts begin anew with a worker's process, and are not
 there until it tells of itself, so a difference counts only between looks at the same workers, none of which started
@@ -9,25 +9,30 @@ was counted in 12 to 18 s: a rate is over three of them, where these can be comp
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Point: TypeAlias = "tuple[float, float]"
 
+K = TypeVar("K")
+
 KEEP_SECS = 3_600.0
 LOOK_SECS = 15.0  # between two looks at the same topology, at least
 COST_SHARE = 0.01  # of the time, at most, Nimbus is asked: a round that took 1 s is followed by a wait of 100 s
 TOPOLOGIES_MAX = 100
+COMPONENTS_MAX = 500  # of all topologies together: an hour of one takes some 50 kB
 LOOKS_MAX = int(KEEP_SECS / LOOK_SECS) + 1
 LOOKS_APART = 3  # between the two that make a rate
 
 
 class Look(NamedTuple):
-    """What a topology had counted at `at` (monotonic seconds). `workers`: {host:port: seconds that it has been up}.
+    """What a topology or a component of it had counted at `at` (monotonic seconds). `workers`: of the topology,
+    {host:port: seconds that it has been up}.
 
-    `complete_ms` is the mean over all that was acked.
+    `complete_ms` is the mean over all that was acked. Of a bolt `acked` is what it executed, and `complete_ms` the mean
+    time in that; `busy_percent` is its capacity over the last 10 minutes.
     """
 
     at: float
@@ -36,6 +41,7 @@ class Look(NamedTuple):
     failed: int
     complete_ms: float
     workers: Mapping[str, int]
+    busy_percent: float = 0.0
 
 
 class Rates(NamedTuple):
@@ -46,6 +52,7 @@ class Rates(NamedTuple):
     acked: float
     failed: float
     complete_ms: float | None
+    busy_percent: float = 0.0
 
 
 def rates(earlier: Look, later: Look) -> Rates | None:
@@ -69,20 +76,36 @@ def rates(earlier: Look, later: Look) -> Rates | None:
         acked / secs,
         failed / secs,
         total_ms / acked if acked and total_ms >= 0 else None,
+        later.busy_percent,
+    )
+
+
+def mean_rates(counted: Look, secs: float) -> Rates:
+    """Of what was counted in the `secs` before it."""
+    return Rates(
+        counted.at,
+        counted.emitted / secs,
+        counted.acked / secs,
+        counted.failed / secs,
+        counted.complete_ms if counted.acked else None,
+        counted.busy_percent,
     )
 
 
 class History:
-    """The looks of the last hour at each topology, of TOPOLOGIES_MAX at most."""
+    """The looks of the last hour at each topology, of TOPOLOGIES_MAX at most, and at components, of COMPONENTS_MAX."""
 
     def __init__(self) -> None:
         self._looks: dict[str, deque[Look]] = {}
+        self._components: dict[tuple[str, str], deque[Look]] = {}
 
-    def put(self, topology_id: str, look: Look) -> None:
-        looks = self._looks.setdefault(topology_id, deque(maxlen=LOOKS_MAX))
-        looks.append(look)
-        while look.at - looks[0].at > KEEP_SECS:
-            looks.popleft()
+    def put(self, topology_id: str, look: Look, components: Mapping[str, Look] | None = None) -> None:
+        """`components`: {id: the look at it}."""
+        _put(self._looks, topology_id, look)
+        for component, its in (components or {}).items():
+            key = topology_id, component
+            if key in self._components or len(self._components) < COMPONENTS_MAX:
+                _put(self._components, key, its)
 
     def chosen(self, topology_ids: Iterable[str]) -> list[str]:
         """Those to look at, of all that are there: not more than TOPOLOGIES_MAX, the same ones every time."""
@@ -95,16 +118,26 @@ class History:
         there = set(topology_ids)
         for gone in self._looks.keys() - there:
             del self._looks[gone]
+        for key in [key for key in self._components if key[0] not in there]:
+            del self._components[key]
 
-    def rates(self, topology_id: str) -> list[Rates | None]:
-        """The oldest first; None is a gap."""
-        looks = list(self._looks.get(topology_id, ()))
-        return [_rates_at(looks, i) for i in range(1, len(looks))]
+    def rates(self, topology_id: str, component: str = "") -> list[Rates | None]:
+        """Of a component where one is named; the oldest first. None is a gap."""
+        looks = self._components.get((topology_id, component)) if component else self._looks.get(topology_id)
+        there = list(looks or ())
+        return [_rates_at(there, i) for i in range(1, len(there))]
 
     def looked_at(self, topology_id: str) -> float | None:
         """When the last look was, in monotonic seconds."""
         looks = self._looks.get(topology_id)
         return looks[-1].at if looks else None
+
+
+def _put(to: dict[K, deque[Look]], key: K, look: Look) -> None:
+    looks = to.setdefault(key, deque(maxlen=LOOKS_MAX))
+    looks.append(look)
+    while look.at - looks[0].at > KEEP_SECS:
+        looks.popleft()
 
 
 def _rates_at(looks: Sequence[Look], i: int) -> Rates | None:
@@ -133,6 +166,26 @@ class Sparkline(NamedTuple):
     least: float = 0.0
     most: float = 0.0
     secs: float = 0.0
+
+
+def lines(
+    fields: Iterable[tuple[str, str, str]], rates: Sequence[Rates | None], counted: Look, secs: float
+) -> list[dict[str, Any]]:
+    """A sparkline of each of (name, field of Rates, unit), up to the last look: so it is the same until the next one.
+
+    `counted` is what was counted in the `secs` before that look. `is_mean`: there are no two looks yet to make a rate
+    of, so it is the mean of that.
+    """
+    is_mean = secs > 0 and not any(rates)
+    if is_mean:
+        rates = [mean_rates(counted._replace(at=at), secs) for at in (counted.at - secs, counted.at)]
+    found = []
+    for name, field, unit in fields:
+        points = [
+            None if rate is None or (value := getattr(rate, field)) is None else (rate.at, value) for rate in rates
+        ]
+        found.append({"name": name, "unit": unit, "line": sparkline(points, counted.at), "is_mean": is_mean})
+    return found
 
 
 def sparkline(points: Sequence[Point | None], now: float, width: int = 240, height: int = 44) -> Sparkline:

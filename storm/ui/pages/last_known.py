@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-COUNT_MAX = 256  # answers; whoever asks for more pages than that loses the one that was looked at least lately
+COUNT_MAX = 1_024  # answers: ten of the largest pages, which have 101 each; what was looked at least lately goes first
 
 
 class Known(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.metrics.stats_records import ALL_TIME
+from storm.ui.pages.log_part import WORKER_LOG
 from storm.ui.rest.formats import encoded
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class Links(NamedTuple):
     def component(self, topology_id: str, component_id: str) -> str:
         return self._kept(f"/topology/{encoded(topology_id)}/component/{encoded(component_id)}")
 
+    def error(self, topology_id: str, component_id: str, key: str = "") -> str:
+        """That of a key, or the newest."""
+        path = f"/topology/{encoded(topology_id)}/component/{encoded(component_id)}/error"
+        return f"{path}?key={encoded(key)}" if key else path
+
     def worker(self, topology_id: str, host: str, port: int) -> str:
         return self._kept(f"/topology/{encoded(topology_id)}/worker/{encoded(f'{host}:{port}')}")
 
@@ -32,9 +38,10 @@ class Links(NamedTuple):
     def log_search(self, topology_id: str) -> str:
         return f"/topology/{encoded(topology_id)}/logs/search"
 
-    def log(self, topology_id: str, host: str, port: int, **query: object) -> str:
-        """Of a worker: its end, or the part that `query` tells."""
-        found = "&".join(f"{name}={encoded(str(value))}" for name, value in query.items() if value != "")
+    def log(self, topology_id: str, host: str, port: int, file: str = WORKER_LOG, **query: object) -> str:
+        """Of a worker: its end, or the part that `query` tells; `file`: its present log, or one that was put aside."""
+        given = {"file": "" if file == WORKER_LOG else file, **query}
+        found = "&".join(f"{name}={encoded(str(value))}" for name, value in given.items() if value != "")
         path = f"/topology/{encoded(topology_id)}/worker/{encoded(f'{host}:{port}')}/log"
         return f"{path}?{found}" if found else path
 

@@ -1,4 +1,4 @@
-"""Part of a worker's log as a page shows it: which bytes, in whole lines, with marks at a text; pure."""
+"""Part of a worker's log as a page shows it: of which file, which bytes, in whole lines, with marks at a text; pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from storm.http.problems import Problem
+from storm.ui.rest.requests import search_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WORKER_LOG = "worker.log"
+PUT_ASIDE = re.compile(rf"{re.escape(WORKER_LOG)}\.[1-9]")
 PART_BYTES = 64 << 10
-TEXT_BYTES_MAX = 1_024  # as supervisors take
 OFFSET_MAX = 2**53
 MARKS_MAX, MARKS_IN_RECORD_MAX = 1_000, 20  # each is an element of the page
 SHOWN_CHARS = 60
@@ -22,11 +24,14 @@ Pieces: TypeAlias = tuple[tuple[str, bool], ...]  # of a text, and whether each 
 
 
 class Wanted(NamedTuple):
-    """The bytes from `start` on, or those up to `end`; neither: the last ones. `text` is marked."""
+    """The bytes from `start` on, or those up to `end`; neither: the last ones. `text` is marked. `file`: as
+    `is_worker_log`.
+    """
 
     start: int | None = None
     end: int | None = None
     text: str = ""
+    file: str = WORKER_LOG
 
     def asked(self) -> tuple[int, int]:
         """Offset and length, as `readWorkerLog` takes them."""
@@ -54,15 +59,15 @@ class Part(NamedTuple):
 
 def wanted(query: Mapping[str, str]) -> Wanted:
     """Raises Problem 400."""
-    return Wanted(_offset(query, "start"), _offset(query, "end"), search_text(query))
+    file = query.get("file") or WORKER_LOG
+    if not is_worker_log(file):
+        raise Problem(400, f"file is {WORKER_LOG}, or {WORKER_LOG}.1 and so on, not {file[:SHOWN_CHARS]!r}.")
+    return Wanted(_offset(query, "start"), _offset(query, "end"), search_text(query), file)
 
 
-def search_text(query: Mapping[str, str]) -> str:
-    """Empty: none is given. Raises Problem 400."""
-    text = query.get("text", "")
-    if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
-        raise Problem(400, f"A text to look for has {TEXT_BYTES_MAX:,} bytes at most.")
-    return text if text.strip() else ""
+def is_worker_log(file: str) -> bool:
+    """Whether it is a worker's present log, or one that was put aside."""
+    return file == WORKER_LOG or PUT_ASIDE.fullmatch(file) is not None
 
 
 def part(asked: Wanted, data: bytes, offset: int, size: int) -> Part:

@@ -5,10 +5,12 @@ waited for long.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from storm.errors import NotServedError, StormError
-from storm.ui.pages.log_part import TEXT_BYTES_MAX, part
+from storm.ui.pages.log_part import WORKER_LOG, part
+from storm.ui.rest.log_search import RECORDS_MAX
+from storm.ui.rest.requests import TEXT_BYTES_MAX
 
 if TYPE_CHECKING:
     from storm.clock import Clock
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from storm.ui.pages.log_part import Part, Wanted
     from storm.ui.supervisor_link import SupervisorLink
 
-RECORDS_MAX = 200  # that a supervisor is asked for, and that a page shows
 PATIENCE_SECS = 8.0  # a page does not wait longer; the search goes on, and who asks again finds what it found
 SEARCHING_MAX = 4  # supervisors that are searching at a time; further ones wait
 KEPT_SECS = 10.0  # what was found, for whoever asks again, once all supervisors have answered
@@ -44,9 +45,12 @@ class LogReader:
         self._searches: dict[Supervisor, _Search] = {}
 
     async def read(self, at: Supervisor, topology_id: str, port: int, wanted: Wanted) -> Part:
-        """Of the log of the worker on `port`. Raises StormError, TopologyNotAliveError where it has none."""
-        host = at[0]
-        found = await self._supervisors.ask(*at, "readWorkerLog", topology_id, host, port, *wanted.asked())
+        """Of a log of the worker on `port`. Raises StormError, TopologyNotAliveError where there is none."""
+        place: tuple[Any, ...] = (topology_id, at[0], port)
+        method = "readWorkerLog"
+        if wanted.file != WORKER_LOG:
+            place, method = (topology_id, port, wanted.file), "readWorkerDump"  # as all that lies beside the log
+        found = await self._supervisors.ask(*at, method, *place, *wanted.asked())
         return part(wanted, found.data, found.offset, found.size)
 
     async def search(self, at: Supervisor, topology_id: str, text: str) -> Told:

@@ -8,12 +8,14 @@ from storm.http.problems import Problem
 from storm.ui.rest import topologies
 
 if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
 
 async def all_owners(call: PageCall) -> dict[str, Any]:
     summaries = await call.nimbus.read("getOwnerResourceSummaries", "")
-    return {"owners": topologies.owner_summaries(summaries)["owners"]}
+    rows = topologies.owner_summaries(summaries)["owners"]
+    return {"owners": [{**row, **used(summary)} for row, summary in zip(rows, summaries, strict=True)]}
 
 
 async def one_owner(call: PageCall) -> dict[str, Any]:
@@ -21,4 +23,10 @@ async def one_owner(call: PageCall) -> dict[str, Any]:
     found = await call.nimbus.read("getOwnerResourceSummaries", owner) if owner else []  # "" is everybody
     if not found:
         raise Problem(404, f"{owner[:100]} owns no topology.")
-    return {"owner": topologies.owner_page(found[0], (await call.nimbus.read("getClusterInfo")).topologies)}
+    page = topologies.owner_page(found[0], (await call.nimbus.read("getClusterInfo")).topologies)
+    return {"owner": {**page, **used(found[0])}}
+
+
+def used(summary: Struct) -> dict[str, float | None]:
+    """What the workers of an owner's topologies take: MB, percent of a core; None: they do not tell."""
+    return {"usedMem": summary.memory_usage, "usedCpu": summary.cpu_usage}

@@ -22,4 +22,5 @@ async def context(call: PageCall) -> dict[str, Any]:
         "samples": found.samples,
         "problems": [f"{joined(*worker)}: {text}" for worker, text in found.problems],
         "left_out": found.left_out,
+        "dropped": found.dropped,
     }

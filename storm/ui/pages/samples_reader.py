@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from storm.errors import NotServedError, StormError, TopologyNotAliveError
-from storm.ui.rest.samples import ALL
+from storm.ui.rest.samples import ALL, dropped
 
 if TYPE_CHECKING:
     from storm.clock import Clock
@@ -27,11 +27,12 @@ Place: TypeAlias = tuple[str, int, str, int]  # host, the supervisor's port, top
 
 class Told(NamedTuple):
     """The last whole lines of a worker's samples, which are all of its file or not; `problem`: why there are none,
-    empty where all is well."""
+    empty where all is well. `dropped`: how many samples, of whichever component, were too many for these lines."""
 
     lines: tuple[str, ...] = ()
     problem: str = ""
     is_all: bool = True
+    dropped: int = 0
 
 
 class SamplesReader:
@@ -79,7 +80,8 @@ class SamplesReader:
             return Told(problem="its supervisor is of an older release, which cannot show samples")
         except StormError as error:
             return Told(problem=" ".join(str(error).split()))
-        return Told(_whole_lines(part.data, part.offset), is_all=part.offset <= 0)
+        lines = _whole_lines(part.data, part.offset)
+        return Told(lines, is_all=part.offset <= 0, dropped=dropped(lines))
 
 
 def _only(told: Told, of: Of) -> Told:

@@ -17,7 +17,6 @@ from storm.http.request_guard import check_site, cookie_token, token_cookie
 from storm.http.responses import problem_answer
 from storm.ui.pages.last_known import LastKnown
 from storm.ui.pages.links import PAGES_OF_STORM, of_storm
-from storm.ui.pages.log_reader import LogReader
 from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from storm.ui.app import Ui
+    from storm.ui.pages.log_reader import LogReader
     from storm.ui.pages.page import Page
     from storm.ui.pages.samples_reader import SamplesReader
 
@@ -47,12 +47,12 @@ PAGE = "storm.page"  # the key of a scope that holds the Page
 class Pages:
     """All that a browser shows of one Ui."""
 
-    def __init__(self, ui: Ui, samples: SamplesReader) -> None:
+    def __init__(self, ui: Ui, samples: SamplesReader, logs: LogReader) -> None:
         self._ui = ui
         self._site = site()
         self._known = LastKnown()
         self._samples = samples
-        self._logs = LogReader(ui.supervisors, ui.clock)
+        self._logs = logs
 
     def routes(self) -> list[tuple[str, Handler]]:
         return [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from storm.clock import format_wall_utc
+from storm.diagnosis.topology import busy_level
 from storm.diagnosis.wording import headline
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
@@ -96,5 +97,6 @@ def environment() -> Environment:
         "time_of_day": format_wall_utc,
         "encoded": encoded,
         "headline": headline,
+        "busy_level": busy_level,
     }
     return environment

@@ -19,12 +19,13 @@ from storm.ui.pages import (
 from storm.ui.pages.page import Page
 
 WINDOW_AND_SYSTEM = ("window", "sys")
-PART_OF_LOG = ("start", "end", "text")
+PART_OF_LOG = ("start", "end", "text", "file")
 
 PAGES = (
     Page("/", "cluster.html", cluster.context),
     Page("/topology/{id}", "topology.html", topology.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/component/{component}", "component.html", component.context, WINDOW_AND_SYSTEM),
+    Page("/topology/{id}/component/{component}/error", "error.html", component.one_error, ("key",), lives=False),
     Page("/topology/{id}/worker/{host_port}", "worker.html", worker.context, WINDOW_AND_SYSTEM),
     Page("/topology/{id}/worker/{host_port}/log", "worker_log.html", worker_log.context, PART_OF_LOG, lives=False),
     Page("/topology/{id}/logs", "logs.html", logs.context),

@@ -12,13 +12,14 @@ from storm.diagnosis.topology import troubles
 from storm.ids import is_system_id
 from storm.ui.pages import topology_streams
 from storm.ui.pages.graph import drawing
-from storm.ui.pages.history import Rates, sparkline
+from storm.ui.pages.history import lines
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology_settings import OWN, settings
 from storm.ui.pages.troubles import rows as trouble_rows
+from storm.ui.pages.watch import look_of
 from storm.ui.rest.log_levels import log_config as log_levels_of
 from storm.ui.rest.supervisors import used
-from storm.ui.rest.topology_page import topology_page, topology_window
+from storm.ui.rest.topology_page import topology_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -93,35 +94,10 @@ def log_levels(levels: dict[str, dict[str, Any]], wall_secs: int) -> list[dict[s
 
 
 def sparklines(history: History, topology_id: str, recent: Struct) -> list[dict[str, Any]]:
-    """Of the last hour up to the last look, so that they are the same until the next one.
-
-    `is_mean`: there are no two looks yet to make a rate of, so it is the mean of `recent`, a page over `WINDOW`.
-    """
-    rates = history.rates(topology_id)
+    """`recent` is a page over `WINDOW`."""
     at = history.looked_at(topology_id) or 0.0
     secs = topology_streams.figures_secs(recent)
-    is_mean = secs > 0 and not any(rates)
-    if is_mean:
-        rates = [mean_rates(recent, when, secs) for when in (at - secs, at)]
-    found = []
-    for name, field, unit in SPARKLINES:
-        points = [
-            None if rate is None or (value := getattr(rate, field)) is None else (rate.at, value) for rate in rates
-        ]
-        found.append({"name": name, "unit": unit, "line": sparkline(points, at), "is_mean": is_mean})
-    return found
-
-
-def mean_rates(recent: Struct, at: float, secs: int) -> Rates:
-    """Over the `secs` in which all was counted that is in the window."""
-    figures = topology_window(recent.topology_stats, WINDOW)
-    return Rates(
-        at,
-        figures["emitted"] / secs,
-        figures["acked"] / secs,
-        figures["failed"] / secs,
-        float(figures["completeLatency"]) if figures["acked"] else None,
-    )
+    return lines(SPARKLINES, history.rates(topology_id), look_of(recent, at, WINDOW), secs)
 
 
 def workers(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,6 @@
-"""Looks at every topology on a period, for pages' last hour: one call each, a bounded share of Nimbus's time."""
+"""Looks at every topology and its components on a period, for pages' last hour: one call each, a bounded share of
+Nimbus's time.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +52,16 @@ async def look_round(history: History, nimbus: NimbusLink, clock: Clock) -> None
             raise
         except StormError:
             continue  # it went in the meantime, or its code cannot be read
-        history.put(topology_id, look_of(page, clock.now()))
+        now = clock.now()
+        history.put(topology_id, look_of(page, now), component_looks(page, now))
 
 
-def look_of(page: Struct, now: float) -> Look:
-    """Of a TopologyPageInfo."""
+def look_of(page: Struct, now: float, window: str = ALL_TIME) -> Look:
+    """Of a TopologyPageInfo, what was counted in a window of it."""
     stats: Any = page.topology_stats
 
     def figure(name: str) -> Any:
-        return (getattr(stats, f"window_to_{name}", None) or {}).get(ALL_TIME, 0)
+        return (getattr(stats, f"window_to_{name}", None) or {}).get(window, 0)
 
     return Look(
         now,
@@ -66,9 +69,28 @@ def look_of(page: Struct, now: float) -> Look:
         figure("acked"),
         figure("failed"),
         float(figure("complete_latencies_ms")),
-        {
-            joined(worker.host, worker.port): worker.uptime_secs
-            for worker in page.workers or []
-            if worker.uptime_secs is not None
-        },
+        _workers(page),
     )
+
+
+def component_looks(page: Struct, now: float) -> dict[str, Look]:
+    """{component: the look at it} of a TopologyPageInfo, in the window that it was asked for."""
+    workers, found = _workers(page), {}
+    for component, stats in (page.id_to_spout_agg_stats or {}).items():
+        common, spout = stats.common_stats, stats.specific_stats.spout
+        counts = common.emitted or 0, common.acked or 0, common.failed or 0
+        found[component] = Look(now, *counts, spout.complete_latency_ms or 0.0, workers)
+    for component, stats in (page.id_to_bolt_agg_stats or {}).items():
+        common, bolt = stats.common_stats, stats.specific_stats.bolt
+        counts = common.emitted or 0, bolt.executed or 0, common.failed or 0
+        busy_percent = 100 * (bolt.capacity or 0.0)
+        found[component] = Look(now, *counts, bolt.execute_latency_ms or 0.0, workers, busy_percent)
+    return found
+
+
+def _workers(page: Struct) -> dict[str, int]:
+    return {
+        joined(worker.host, worker.port): worker.uptime_secs
+        for worker in page.workers or []
+        if worker.uptime_secs is not None
+    }

@@ -9,24 +9,29 @@ from storm.config.addresses import joined, split
 from storm.diagnosis.nimbus_pages import WINDOW, facts
 from storm.diagnosis.topology import troubles
 from storm.http.problems import Problem
-from storm.ui.pages import component as component_pages
+from storm.metrics.aggregation import executor_figures
+from storm.metrics.stats_records import BoltStats
+from storm.thrift.interface import storm_thrift
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology import LAST_LINES_SHOWN, workers
 from storm.ui.pages.troubles import of_worker, rows
-from storm.ui.rest.component_page import component_page
 from storm.ui.rest.log_links import with_log_viewers
 from storm.ui.rest.topology_page import topology_page
+from storm.ui.rest.visualization import executor_report
 
 if TYPE_CHECKING:
+    from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
-
-COMPONENTS_MAX = 100  # of a worker: Nimbus is asked for the page of each
+    from storm.ui.rest.view import View
 
 
 async def context(call: PageCall) -> dict[str, Any]:
     """Raises Problem for a worker that the topology does not have."""
     topology_id, view = call.path["id"], call.view
-    page = await call.nimbus.read("getTopologyPageInfo", topology_id, WINDOW, view.include_system)
+    page, with_links = await asyncio.gather(
+        call.nimbus.read("getTopologyPageInfo", topology_id, WINDOW, view.include_system),
+        with_log_viewers(view, call.nimbus),
+    )
     shown = topology_page(page, view)
     worker = next((one for one in workers(page, shown) if one["at"] == _address(call.path["host_port"])), None)
     if worker is None:
@@ -34,14 +39,16 @@ async def context(call: PageCall) -> dict[str, Any]:
             404, f"{page.name} has no worker at {call.path['host_port'][:100]} now: it may have moved to another host."
         )
     told = facts(page, view.wall_secs)
-    links = (await with_log_viewers(view, call.nimbus)).links
+    t = storm_thrift()
+    its_own = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE, host=worker["host"], port=worker["port"])
+    info = await call.nimbus.read("getTopologyInfoWithOpts", topology_id, its_own)
     dead = next((one for one in told.dead_workers if one.at == worker["at"]), None)
     return {
         "topology": shown,
         "worker": worker,
-        "dumps": links.dumps(worker["host"], topology_id, worker["port"]),
+        "dumps": with_links.links.dumps(worker["host"], topology_id, worker["port"]),
         "troubles": rows(of_worker(troubles(told), worker["at"]), Links(view.window, view.include_system)),
-        "executors": await _executors(call, worker),
+        "executors": executors(info, worker, view),
         "last_lines": () if dead is None else dead.last_lines[-LAST_LINES_SHOWN:],
     }
 
@@ -54,18 +61,37 @@ def _address(host_port: str) -> str:
         return ""
 
 
-async def _executors(call: PageCall, worker: dict[str, Any]) -> list[dict[str, Any]]:
-    topology_id, view = call.path["id"], call.view
-    names = sorted(worker["componentNumTasks"])[:COMPONENTS_MAX]
-    pages = await asyncio.gather(
-        *(
-            call.nimbus.read("getComponentPageInfo", topology_id, name, view.window, view.include_system)
-            for name in names
+def executors(info: Struct, worker: dict[str, Any], view: View) -> list[dict[str, Any]]:
+    """Those of a TopologyInfo that run in the worker; a Nimbus of the former release tells of all.
+
+    `executed` and `capacity` None: it is a spout's. `latency_ms` None: nothing was acked.
+    """
+    found = []
+    for one in sorted(info.executors, key=_place):
+        if (one.host, one.port) != (worker["host"], worker["port"]):
+            continue
+        if one.component_id not in worker["componentNumTasks"]:
+            continue
+        report, its = executor_report(one), getattr(one, "insight", None)
+        figures = executor_figures(report, view.window, view.include_system)
+        is_bolt = report.stats is not None and isinstance(report.stats.specific, BoltStats)
+        found.append(
+            {
+                "component": one.component_id,
+                "id": f"[{report.executor.start_task}-{report.executor.end_task}]",
+                "uptimeSeconds": one.uptime_secs,
+                "capacity": figures.capacity if is_bolt else None,
+                "emitted": figures.emitted,
+                "transferred": figures.transferred,
+                "executed": figures.executed if is_bolt else None,
+                "latency_ms": (figures.process_ms if is_bolt else figures.complete_ms) if figures.acked else None,
+                "acked": figures.acked,
+                "failed": figures.failed,
+                "doing": "" if its is None else its.text or "",
+            }
         )
-    )
-    return [
-        {"component": name, **executor}
-        for name, page in zip(names, pages, strict=True)
-        for executor in component_pages.executors(page, component_page(page, view))
-        if (executor["host"], executor["port"]) == (worker["host"], worker["port"])
-    ]
+    return found
+
+
+def _place(executor: Struct) -> tuple[str, int]:
+    return executor.component_id, executor.executor_info.task_start

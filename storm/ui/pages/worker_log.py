@@ -37,10 +37,12 @@ async def context(call: PageCall) -> dict[str, Any]:
         "port": port,
         "at": joined(host, port),
         "is_there": any((one.host, one.port) == (host, port) for one in page.workers or []),
+        "file": wanted.file,
+        "is_put_aside": wanted.file != log_part.WORKER_LOG,
         "part": part,
         "text": wanted.text,
         "is_gone": wanted.is_behind(part.size),
-        "log_viewer": links.worker(host, port, topology_id),
+        "log_viewer": links.worker(host, port, topology_id, wanted.file),
         "all_files": links.of_worker(host, port, topology_id),
     }
 

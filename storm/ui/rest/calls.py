@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from storm.ui.nimbus_link import NimbusLink
+    from storm.ui.pages.log_reader import LogReader
     from storm.ui.pages.samples_reader import SamplesReader
     from storm.ui.rest.shapes import Shape
     from storm.ui.rest.view import View
@@ -24,6 +25,7 @@ class Call:
     nimbus: NimbusLink
     supervisors: SupervisorLink
     samples: SamplesReader
+    logs: LogReader
     view: View
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -33,7 +35,8 @@ class Call:
 class Endpoint(NamedTuple):
     """`answer` makes the JSON of a Call, or raises Problem or StormError. `query`: names of what it may be asked with.
 
-    `path` is below `PREFIX`. `body`: an example of what it takes; None: it takes no body.
+    `path` is below `PREFIX`. `body`: an example of what it takes; None: it takes no body. `does`: what a GET does that
+    costs much, for people ("search logs"): pages of other sites may not ask for it.
     """
 
     method: str
@@ -43,6 +46,7 @@ class Endpoint(NamedTuple):
     shape: Shape
     query: tuple[str, ...] = ()
     body: Mapping[str, Any] | None = None
+    does: str = ""
 
     @property
     def route(self) -> str:

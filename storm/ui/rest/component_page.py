@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from storm.ui.rest.view import View
 
 
-def component_page(page: Struct, view: View) -> dict[str, Any]:
-    """A spout's page has `spoutSummary`, a bolt's `boltStats` and `inputStats`; both over `view.window`."""
+def component_page(page: Struct, view: View, profiles: Sequence[Struct] = ()) -> dict[str, Any]:
+    """A spout's page has `spoutSummary`, a bolt's `boltStats` and `inputStats`; both over `view.window`.
+
+    `profiles`: ProfileRequests to end those that are being recorded.
+    """
     is_spout = page.component_type == storm_thrift().ComponentType.SPOUT
     return {
         "user": None,
@@ -42,10 +45,11 @@ def component_page(page: Struct, view: View) -> dict[str, Any]:
         **_event_log(page, view),
         "profilingAndDebuggingCapable": True,
         "profileActionEnabled": True,
-        "profilerActive": [],
+        "profilerActive": [_profile(one, page.topology_id, view) for one in profiles],
         **(_spout(page, view) if is_spout else _bolt(page, view)),
         "componentErrors": component_errors(page.errors or [], page.topology_id, view),
         **({"metrics": json.loads(page.metrics)} if page.metrics else {}),
+        **({"metricsLeftOut": left_out} if (left_out := getattr(page, "metrics_left_out", None)) else {}),
     }
 
 
@@ -53,6 +57,17 @@ def component_errors(errors: Sequence[Struct], topology_id: str, view: View) -> 
     """The oldest first, with their whole text. `errors` are the newest first, also those of the same second."""
     newest_first = sorted(errors, key=_time, reverse=True)
     return [{"error": error.error, **error_place(error, topology_id, view)} for error in reversed(newest_first)]
+
+
+def _profile(request: Struct, topology_id: str, view: View) -> dict[str, str]:
+    """`timestamp`: the milliseconds until it ends, as in Storm."""
+    host, port = request.nodeInfo.node, min(request.nodeInfo.port)
+    return {
+        "host": host,
+        "port": str(port),
+        "dumplink": view.links.dumps(host, topology_id, port),
+        "timestamp": str(max(0, (request.time_stamp or 0) - 1_000 * view.wall_secs)),
+    }
 
 
 def _event_log(page: Struct, view: View) -> dict[str, str]:

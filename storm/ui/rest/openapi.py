@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from storm.http.problems import REASONS
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
 from storm.ui.rest.calls import PREFIX
+from storm.ui.rest.requests import TEXT_BYTES_MAX
 from storm.ui.rest.shapes import PROBLEM, json_schema
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ QUERY = {
     "host": ("The name of a host.", {"type": "string"}),
     "component": ("The id of a component: only what it emitted.", {"type": "string"}),
     "stream": ("The name of a stream: only what was emitted on it.", {"type": "string"}),
+    "text": (
+        f"What to look for, exactly so; {TEXT_BYTES_MAX:,} bytes at most.",
+        {"type": "string", "minLength": 1, "maxLength": TEXT_BYTES_MAX},
+    ),
 }
+NEEDED = {"text"}  # of QUERY
 PATH = {
     "id": "The id of a topology.",
     "component": "The id of a component.",
@@ -42,7 +48,7 @@ PATH = {
     "minutes": "How long.",
 }
 WHOLE_IN_PATH, NUMBER_IN_PATH = {"wait", "minutes"}, {"percent"}
-PROBLEMS_OF_ALL = (400, 403, 500, 503)
+PROBLEMS_OF_ALL = (400, 401, 403, 413, 500, 503)
 
 
 def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
@@ -60,7 +66,11 @@ def document(endpoints: Iterable[Endpoint], version: str) -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     in_path = re.findall(r"\{(\w+)\}", endpoint.path)
-    problems = [*PROBLEMS_OF_ALL, *((404,) if in_path or endpoint.query else ()), *_of_changes(endpoint)]
+    problems = {*PROBLEMS_OF_ALL, *_of_changes(endpoint)}
+    if in_path:
+        problems |= {404, 414}
+    if endpoint.query:
+        problems.add(404)
     found: dict[str, Any] = {
         "summary": endpoint.summary,
         "operationId": _operation_id(endpoint),
@@ -87,7 +97,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 def _of_changes(endpoint: Endpoint) -> tuple[int, ...]:
     if endpoint.method == "GET":
         return ()
-    return (401, 409, 413, 501) if "profiling" in endpoint.path else (401, 409, 413)
+    return (408, 409, 501) if "profiling" in endpoint.path else (408, 409)
 
 
 def _operation_id(endpoint: Endpoint) -> str:
@@ -103,7 +113,8 @@ def _in_path(name: str) -> dict[str, Any]:
 
 def _in_query(name: str) -> dict[str, Any]:
     description, schema = QUERY[name]
-    return {"name": name, "in": "query", "description": description, "schema": schema}
+    found = {"name": name, "in": "query", "description": description, "schema": schema}
+    return {**found, "required": True} if name in NEEDED else found
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from storm.ui.rest import (
     component_page,
     insight,
     log_levels,
+    log_search,
     samples,
     shapes,
     supervisors,
@@ -24,6 +25,7 @@ from storm.ui.rest import (
 )
 from storm.ui.rest.calls import Endpoint
 from storm.ui.rest.log_links import with_log_viewers
+from storm.ui.rest.requests import search_text
 
 if TYPE_CHECKING:
     from storm.ui.rest.calls import Call
@@ -85,10 +87,13 @@ async def _topology_page(call: Call) -> Any:
 
 
 async def _component_page(call: Call) -> Any:
-    page = await call.nimbus.read(
-        "getComponentPageInfo", call.path["id"], call.path["component"], call.view.window, call.view.include_system
+    topology_id, component, view = call.path["id"], call.path["component"], call.view
+    stop = storm_thrift().ProfileAction.JPROFILE_STOP
+    page, profiles = await asyncio.gather(
+        call.nimbus.read("getComponentPageInfo", topology_id, component, view.window, view.include_system),
+        call.nimbus.read("getComponentPendingProfileActions", topology_id, component, stop),
     )
-    return component_page.component_page(page, await with_log_viewers(call.view, call.nimbus))
+    return component_page.component_page(page, await with_log_viewers(view, call.nimbus), profiles)
 
 
 async def _topology_workers(call: Call) -> Any:
@@ -138,6 +143,13 @@ async def _samples(call: Call) -> Any:
     return samples.as_json(await samples.find(call.nimbus, call.samples, call.path["id"], of))
 
 
+async def _log_search(call: Call) -> Any:
+    text = search_text(call.query)
+    if not text:
+        raise Problem(400, "Give a text to look for: ?text=...")
+    return log_search.as_json(await log_search.find(call.nimbus, call.logs, call.path["id"], text))
+
+
 async def _log_config(call: Call) -> Any:
     return log_levels.log_config(await call.nimbus.read("getLogConfig", call.path["id"]))
 
@@ -181,5 +193,7 @@ READING = (
              _failures, shapes.FAILURES),
     Endpoint("GET", "/topology/{id}/samples", "The tuples that were sampled last; Storm has no such path.", _samples,
              shapes.SAMPLES, ("component", "stream")),
+    Endpoint("GET", "/topology/{id}/logs/search", "The newest records of its logs with a text; Storm has no such path.",
+             _log_search, shapes.LOG_SEARCH, ("text",), does="search logs"),
     Endpoint("GET", "/topology/{id}/logconfig", "Log levels that were set.", _log_config, shapes.LOG_CONFIG),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storm.http.problems import Problem
-from storm.level_names import NUMBERS, known_level
+from storm.level_names import LOGGERS_MAX, NUMBERS, checked_logger, known_level
 from storm.metrics.stats_records import ALL_TIME, WINDOWS
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ SECS_MAX = 2**31 - 1
 COUNT_MAX = 2**31 - 1
 DIGITS_MAX = 12  # of a number as text: more are no number that anything here takes
 SHOWN_CHARS = 60
+TEXT_BYTES_MAX = 1_024  # that supervisors look for
 TRUE, FALSE = {"true", "1"}, {"false", "0", ""}
 
 
@@ -47,6 +48,14 @@ def include_system(query: Mapping[str, str]) -> bool:
     if found not in TRUE | FALSE:
         raise Problem(400, f"sys is true or false, not {_shown(found)}.")
     return found in TRUE
+
+
+def search_text(query: Mapping[str, str]) -> str:
+    """Empty: none is given."""
+    text = query.get("text", "")
+    if len(text.encode(errors="replace")) > TEXT_BYTES_MAX:
+        raise Problem(400, f"A text to look for has {TEXT_BYTES_MAX:,} bytes at most.")
+    return text if text.strip() else ""
 
 
 def wait_secs(text: str) -> int:
@@ -91,6 +100,8 @@ def log_levels(body: bytes) -> dict[str, Level]:
     named = _json_object(body).get("namedLoggerLevels")
     if not isinstance(named, dict) or not named:
         raise Problem(400, "The body lacks namedLoggerLevels: a JSON object of loggers, each with its target_level.")
+    if len(named) > LOGGERS_MAX:
+        raise Problem(400, f"At most {LOGGERS_MAX} loggers of a topology have a level, not {len(named):,}.")
     return {logger: _level(logger, _object(value, f"namedLoggerLevels[{_shown(logger)}]"))
             for logger, value in named.items()}  # fmt: skip
 
@@ -99,6 +110,10 @@ def _level(logger: str, wanted: Mapping[str, Any]) -> Level:
     if wanted.get("target_level") is None:
         return Level(None)
     secs = _whole(wanted.get("timeout") or 0, f"The timeout of logger {_shown(logger)}, in seconds,", 0, SECS_MAX)
+    try:
+        checked_logger(logger)
+    except ValueError as error:
+        raise Problem(400, f"What has a level is a logger: {error}.") from None
     reset = wanted.get("reset_level")
     return Level(_known_level(wanted["target_level"]), secs, None if reset is None else _known_level(reset))
 

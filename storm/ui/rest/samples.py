@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WORKERS_MAX = 32  # that are asked
 SHOWN = 100
+DROPPED_MAX = 1 << 40  # of a line
 TIME_MAX = 1 << 33  # the year 2242: what code in a worker wrote may be any number
 
 
@@ -62,13 +63,15 @@ class Worker(NamedTuple):
 
 class Found(NamedTuple):
     """The newest samples first. `topology` is Nimbus's page of it; `sampling`: whether tuples are sampled, and which
-    share, as REST tells it. `problems`: why a worker's samples cannot be read. `left_out` workers were not asked."""
+    share, as REST tells it. `problems`: why a worker's samples cannot be read. `left_out` workers were not asked.
+    `dropped`: how many more, of whichever component, workers took in the same time and did not keep."""
 
     topology: Struct
     sampling: dict[str, Any]
     samples: list[Sample]
     problems: list[tuple[Worker, str]]
     left_out: int
+    dropped: int = 0
 
 
 async def find(nimbus: Reads, reader: SamplesReader, topology_id: str, of: Of) -> Found:
@@ -95,6 +98,7 @@ async def find(nimbus: Reads, reader: SamplesReader, topology_id: str, of: Of) -
         samples(pairs)[:SHOWN],
         [(worker, its.problem) for worker, its in pairs if its.problem],
         len(workers[WORKERS_MAX:]),
+        sum(its.dropped for its in told),
     )
 
 
@@ -122,7 +126,20 @@ def as_json(found: Found) -> dict[str, Any]:
         ],
         "problems": [{"host": worker.host, "port": worker.port, "text": text} for worker, text in found.problems],
         "workersLeftOut": found.left_out,
+        "dropped": found.dropped,
     }
+
+
+def dropped(lines: Iterable[str]) -> int:
+    """How many samples were too many, by a worker's lines."""
+    found = 0
+    for line in lines:
+        try:
+            event = json.loads(line) if '"dropped"' in line else {}
+            found += min(max(0, int(event.get("dropped", 0))), DROPPED_MAX)
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            continue
+    return found
 
 
 def _sample(worker: tuple[str, int], line: str) -> Sample | None:

@@ -187,9 +187,10 @@ COMPONENT_PAGE = {
     "eventLogLink?": TEXT,  # while it is sampled
     "profilingAndDebuggingCapable": FLAG,
     "profileActionEnabled": FLAG,
-    "profilerActive": [ANY],
+    "profilerActive": [dict.fromkeys(("host", "port", "dumplink", "timestamp"), TEXT)],
     "componentErrors": [{"error": TEXT, **ERROR_PLACE}],
     "metrics?": [MEASURED],  # ours: Storm has nothing like it
+    "metricsLeftOut?": WHOLE,  # ours: series of whichever components that had no room in their workers' messages
 }
 SPOUT_PAGE = {
     **COMPONENT_PAGE,
@@ -324,6 +325,15 @@ SAMPLES = {
     ],
     "problems": [{"host": TEXT, "port": WHOLE, "text": TEXT}],
     "workersLeftOut": WHOLE,
+    "dropped": WHOLE,
+}
+LOG_SEARCH = {
+    "records": [
+        {"time": TEXT_OR_NULL, "host": TEXT, "port": WHOLE, "file": TEXT, "offset": WHOLE, "text": TEXT},
+    ],
+    "problems": [{"host": TEXT, "text": TEXT}],
+    "isCut": FLAG,
+    "supervisorsLeftOut": WHOLE,
 }
 OWNER = {
     "owner": TEXT,

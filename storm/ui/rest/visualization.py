@@ -41,7 +41,7 @@ def visualization(topology: Struct, info: Struct, view: View) -> dict[str, Any]:
     for kind, component_id, spec in _components(topology):
         executors = [one for one in info.executors if one.component_id == component_id]
         if executors and (view.include_system or not is_system_id(component_id)):
-            reports = [_report(executor) for executor in executors]
+            reports = [executor_report(executor) for executor in executors]
             figures = component_figures(reports, view.window, view.include_system)
             found[component_id] = {
                 ":type": kind,
@@ -81,7 +81,8 @@ def _figures(kind: str, figures: Figures) -> dict[str, Any]:
     return {":capacity": figures.capacity, ":latency": figures.process_ms, ":transferred": figures.transferred}
 
 
-def _report(executor: Struct) -> ExecutorReport:
+def executor_report(executor: Struct) -> ExecutorReport:
+    """Of an ExecutorSummary."""
     return ExecutorReport(
         convert.executor_from_thrift(executor.executor_info),
         executor.component_id,

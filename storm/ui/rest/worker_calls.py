@@ -9,6 +9,8 @@ from storm.http.problems import Problem
 from storm.metrics.stats_records import ALL_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from storm.thrift.interface import Struct
     from storm.ui.nimbus_link import NimbusLink
     from storm.ui.supervisor_link import SupervisorLink
@@ -44,11 +46,19 @@ class WorkerCalls:
             raise Problem(503, f"The supervisor on {worker.host} is gone: nobody can ask the worker.")
         return await self._supervisors.ask(worker.host, ports[0], method, self._topology_id, worker.port, *arguments)
 
-    async def dump(self, name: str) -> bytes:
-        """What was kept under this name beside the worker's log."""
-        found = bytearray()
-        while True:
-            part = await self.ask("readWorkerDump", name, len(found), PART_BYTES)
-            found += part.data
-            if not part.data or len(found) >= min(part.size, DUMP_BYTES_MAX):
-                return bytes(found)
+    async def dump(self, name: str) -> tuple[int, AsyncIterator[bytes]]:
+        """What was kept under this name beside the worker's log: its size in bytes, and its parts, each asked for when
+        it is wanted, so that many large ones are not held at a time.
+        """
+        first = await self.ask("readWorkerDump", name, 0, PART_BYTES)
+        size = min(first.size, DUMP_BYTES_MAX)
+        return size, self._parts(name, first.data, size)
+
+    async def _parts(self, name: str, data: bytes, size: int) -> AsyncIterator[bytes]:
+        given = 0
+        while data and given < size:
+            data = data[: size - given]
+            given += len(data)
+            yield data
+            if given < size:
+                data = (await self.ask("readWorkerDump", name, given, PART_BYTES)).data

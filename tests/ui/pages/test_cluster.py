@@ -33,6 +33,11 @@ def test_a_topology_whose_workers_have_told_nothing_has_no_rates(site: Any, clie
     assert row(client.get("/").text, topology_id)[7:] == ["–"] * 4
 
 
+def test_where_nothing_was_acked_no_latency_is_known(site: Any, client: Any) -> None:
+    topology_id = site.run_unacked()
+    assert row(client.get("/").text, topology_id)[8:] == ["0", "0", "–"]
+
+
 def test_hosts_with_what_nimbus_tells_of_them(site: Any, topology_id: str, client: Any) -> None:
     assert "Tags" not in client.get("/").text  # nobody has any
     site.cluster.start_supervisor("c", gpu="true", zone="eu")
@@ -85,7 +90,24 @@ def test_rates_that_do_not_come_in_time_are_left_out(
     site: Any, topology_id: str, client: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(cluster, "RATES_WAIT_SECS", 0)
-    assert row(client.get("/").text, topology_id)[7:] == ["–"] * 4
+    text = client.get("/").text
+    assert row(text, topology_id)[7:] == ["–"] * 4
+    assert "1 topology was not looked at yet" in text
+    assert "Nothing is wrong" not in text
+
+
+def test_of_more_topologies_than_are_looked_at_those_come_first_that_seem_to_lack_something(
+    site: Any, client: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(cluster, "RATES_MAX", 1)
+    well = [site.run_word_count(name) for name in ("a", "b")]
+    site.service.deactivate("b")
+    site.cluster.core.step()
+    text = client.get("/").text
+    assert row(text, well[0])[7:] == ["–"] * 4
+    assert row(text, well[1])[7] != "–"
+    assert "b: It is deactivated" in text
+    assert "1 topology was not looked at yet" in text
 
 
 def test_rates_are_asked_for_less_often_than_the_page(site: Any, topology_id: str, client: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from html import unescape
@@ -9,7 +10,10 @@ from storm.cluster.records import ErrorInfo
 from storm.metrics.distribution import Distribution, bucket_of
 from storm.metrics.series import Series, components_part, encode
 from storm.nimbus.heartbeats import WorkerBeat
-from storm.ui.pages.regions import regions
+from storm.ui.pages.regions import Versions, regions
+from storm.ui.pages.watch import look_round
+
+PAGE_BYTES_MAX = 300_000
 
 
 def page_of(client: Any, path: str) -> str:
@@ -52,20 +56,107 @@ def test_a_spouts_page_has_outputs_with_who_takes_them(client: Any, topology_id:
     assert 'id="inputs"' not in html
 
 
+def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any, topology_id: str) -> None:
+    bolt, spout = f"/topology/{topology_id}/component/split", f"/topology/{topology_id}/component/words"
+    html, rate = page_of(client, bolt), f"{100 / 60:.2f}"
+    assert f'aria-label="Executed, tuples a second, in 1m 0s: now {rate}, between {rate} and {rate}"' in html
+    assert html.count("the mean of 1m 0s") == 4
+
+    async def look_twice() -> None:
+        for _ in range(2):
+            site.cluster.clock.secs += 15
+            await look_round(ui.history, ui.nimbus, ui.clock)
+
+    asyncio.run(look_twice())
+    html = page_of(client, bolt)
+    assert 'aria-label="Executed, tuples a second, in 15s: now 0, between 0 and 0"' in html
+    assert 'aria-label="Capacity, % busy, in 15s: now 0' in html
+    assert 'aria-label="Acked, tuples a second, in 15s: now 0, between 0 and 0"' in page_of(client, spout)
+    assert "the mean of" not in html
+
+
+def test_it_says_that_measures_had_no_room(client: Any, site: Any, topology_id: str) -> None:
+    path = f"/topology/{topology_id}/component/split"
+    assert "had no room in their messages" not in page_of(client, path)
+    many = [Series("storm_metric_value", {"component": "count", "name": f"n{i:0100}"}, i) for i in range(2_000)]
+    (node_id, port), executors = next(iter(site.cluster.assignment(topology_id).slot_executors().items()))
+    site.cluster.clock.secs += 3  # what Nimbus answered is shared for two seconds
+    now, told = site.cluster.clock.wall_secs(), components_part(encode([], many))
+    site.cluster.core.record([WorkerBeat(topology_id, frozenset(executors), now, node_id, port, metrics=told)])
+    site.cluster.core.step()
+    lacks = 2_000 - told.count("storm_metric_value")
+    assert client.get(f"/api/v1{path}").json()["metricsLeftOut"] == lacks
+    assert f"had no room in their messages for {lacks:,}" in page_of(client, path)
+
+
+def test_where_nothing_was_timed_no_latency_is_known(client: Any, site: Any) -> None:
+    topology_id = site.run_unacked()
+    spout = page_of(client, f"/topology/{topology_id}/component/words")
+    assert row(spout, "outputs", "default")[-4:] == ["120", "–", "0", "0"]
+    assert row(spout, "totals", ":all-time")[4:] == ["–", "0", "0"]
+    assert re.search(r"<dt>Complete latency</dt><dd>– <small>ms", spout)
+    bolt = page_of(client, f"/topology/{topology_id}/component/split")
+    assert row(bolt, "totals", ":all-time")[2:] == ["0", "0", "0", "–", "–", "0", "0"]
+    assert re.search(r"<dt>Execute latency</dt><dd>– <small>ms", bolt)
+
+
 def test_errors_are_there_with_their_traceback_the_newest_whole(client: Any, topology_id: str) -> None:
     html = page_of(client, f"/topology/{topology_id}/component/split")
     errors = html[html.index('id="errors"') :]
     assert errors.count('class="fold error"') == 2
     assert errors.count("<details") == 1
-    assert errors.index("10s ago") < errors.index("20s ago")
+    assert errors.index("The last one came 10s ago.") < errors.index("<details")
     assert "<strong>ValueError: bad line 500</strong>" in errors
     assert "Traceback (most recent call last):" in errors
+
+
+def report(site: Any, topology_id: str, *texts: str) -> None:
+    for text in texts:
+        site.cluster.state.report_error(
+            topology_id, "count", ErrorInfo(text, site.cluster.clock.wall_secs(), "host-a", 6700)
+        )
+
+
+def test_of_long_errors_the_ends_are_there_and_the_whole_text_on_a_page_of_its_own(
+    client: Any, site: Any, topology_id: str
+) -> None:
+    texts = [f"Traceback {i}:\n" + "'\"<&>" * 6_000 + f"\nValueError: the end of {i}" for i in range(10)]
+    report(site, topology_id, *texts)
+    html = page_of(client, f"/topology/{topology_id}/component/count")
+    assert len(html.encode()) < PAGE_BYTES_MAX
+    assert "Traceback 9:" in html
+    assert html.count("\n... 26,0") == 10
+    addresses = re.findall(r'<a href="([^"]*)">The whole text</a>', html)
+    wholes = [page_of(client, unescape(at)) for at in addresses]
+    assert [unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", one, re.DOTALL)[0]) for one in wholes] == texts[::-1]
+    assert all(len(one.encode()) < PAGE_BYTES_MAX for one in wholes)
+    site.cluster.clock.secs += 3
+    report(site, topology_id, "another")
+    assert client.get(unescape(addresses[-1])).status_code == 404
+    assert "another" in page_of(client, f"/topology/{topology_id}/component/count/error")
+
+
+def test_errors_are_not_sent_again_while_only_time_passes(client: Any, site: Any, topology_id: str) -> None:
+    report(site, topology_id, "short", "long " * 5_000)
+    versions = Versions()
+    versions.put(regions(page_of(client, f"/topology/{topology_id}/component/count")))
+    seen = versions.version
+    site.cluster.clock.secs += 3
+    versions.put(regions(page_of(client, f"/topology/{topology_id}/component/count")))
+    again = versions.since(seen)
+    assert "3s ago" in again["errors-age"]
+    assert "errors" not in again
+    assert sum(map(len, again.values())) < 5_000
+
+
+def test_a_component_without_errors_has_none_to_show_whole(client: Any, topology_id: str) -> None:
+    assert "It has reported none." in page_of(client, f"/topology/{topology_id}/component/count/error")
 
 
 def test_errors_of_one_second_are_told_apart_and_keep_their_names(client: Any, site: Any, topology_id: str) -> None:
     now = site.cluster.clock.wall_secs()
 
-    def report(*texts: str) -> dict[str, str]:
+    def reported(*texts: str) -> dict[str, str]:
         """{text: data-key} of all that are shown, the newest first."""
         for text in texts:
             site.cluster.state.report_error(topology_id, "count", ErrorInfo(text, now, "host-a", 6700))
@@ -74,15 +165,15 @@ def test_errors_of_one_second_are_told_apart_and_keep_their_names(client: Any, s
         found = re.findall(r'data-key="([^"]*)">.*?<strong>(.*?)</strong>', errors, re.DOTALL)
         return {text: key for key, text in found}
 
-    before = report("first", "second", "third")
+    before = reported("first", "second", "third")
     assert list(before) == ["third", "second", "first"]
     assert len(set(before.values())) == 3
-    after = report("fourth")
+    after = reported("fourth")
     assert list(after) == ["fourth", "third", "second", "first"]
     assert before.items() <= after.items()
     assert len(set(after.values())) == 4
-    some = report(*(f"error {i}" for i in range(4)))
-    then = report(*(f"more {i}" for i in range(4)))  # the oldest are kept no longer
+    some = reported(*(f"error {i}" for i in range(4)))
+    then = reported(*(f"more {i}" for i in range(4)))  # the oldest are kept no longer
     assert "first" not in then
     assert {text: key for text, key in then.items() if not text.startswith("more")}.items() <= some.items()
 

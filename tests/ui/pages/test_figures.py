@@ -30,7 +30,8 @@ def test_a_number(value: Any, shown: str) -> None:
     ],
 )
 def test_a_latency(value: Any, shown: str) -> None:
-    assert latency(value) == shown
+    assert latency(value) == latency(value, 3) == shown
+    assert latency(value, 0) == NOTHING
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from storm.ui.pages.graph import ARROW, Stream, drawing, shortened, shown_rate
 from storm.ui.pages.graph_layout import BOX_WIDTH
 
 WORDS = Component("words", is_spout=True, executors=2, emitted=60_000, complete_ms=2.5)
-SPLIT = Component("split", is_spout=False, executors=4, capacity=0.97, execute_ms=1.25)
+SPLIT = Component("split", is_spout=False, executors=4, executed=60_000, capacity=0.97, execute_ms=1.25)
 COUNT = Component("count", is_spout=False, capacity=0.2)
 STREAMS = [
     Stream("words", "split", "default", "shuffle", 100.0),
@@ -23,6 +23,7 @@ def test_a_box_says_in_words_what_its_colour_says() -> None:
     ]
     assert boxes["split"].figure == "97 % busy · 1.250 ms"
     assert boxes["split"].title == "bolt split, 4 executors, busy 97 % of the time, execute latency 1.250 ms"
+    assert boxes["count"].figure == "20 % busy · – ms"  # it has executed nothing that was timed
     assert boxes["words"].figure == "100/s emitted"
     assert boxes["words"].title.startswith("spout words, 2 executors, emits 100 tuples a second")
     assert boxes["words"].is_spout

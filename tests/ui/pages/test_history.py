@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storm.ui.pages.history import (
+    COMPONENTS_MAX,
     KEEP_SECS,
     LOOK_SECS,
     LOOKS_MAX,
@@ -97,6 +98,28 @@ def test_not_more_are_looked_at_than_is_cheap_and_the_same_ones_again() -> None:
     for topology_id in first:
         history.put(topology_id, look(1))
     assert set(history.chosen(["earlier", *ids])) == set(first)
+
+
+def test_components_have_rates_of_their_own_and_go_with_their_topology() -> None:
+    history = History()
+    for at, executed in ((0, 100), (15, 250)):
+        its = look(at, 0, executed, 0, 2.0, a=50 + at)._replace(busy_percent=70.0 + at)
+        history.put("t", look(at, at, a=50 + at), {"split": its})
+    [rate] = history.rates("t", "split")
+    assert rate is not None
+    assert (rate.acked, rate.complete_ms, rate.busy_percent) == (10.0, 2.0, 85.0)
+    assert history.rates("t", "count") == []
+    history.keep(["other"])
+    assert history.rates("t", "split") == history.rates("t") == []
+
+
+def test_components_are_bounded_and_those_that_are_looked_at_stay_so() -> None:
+    history = History()
+    for at in (0, 15):
+        for number in range(COMPONENTS_MAX + 1):
+            history.put(f"t{number}", look(at, a=50 + at), {"split": look(at, a=50 + at)})
+    numbers = (0, COMPONENTS_MAX - 1, COMPONENTS_MAX)
+    assert [len(history.rates(f"t{number}", "split")) for number in numbers] == [1, 1, 0]
 
 
 @given(st.floats(0, 1_000))

@@ -30,7 +30,7 @@ class Supervisor:
         self.calls.append((method, *arguments))
         self.began.set()
         assert self.may_answer.wait(30)
-        if method == "readWorkerLog":
+        if method in {"readWorkerLog", "readWorkerDump"}:
             return SimpleNamespace(data=b"x\n", offset=0, size=2)
         return SimpleNamespace(records=[arguments[1]], is_cut=False)
 
@@ -127,6 +127,10 @@ def test_a_part_is_read_by_one_call() -> None:
     async def use(reader: LogReader, supervisor: Supervisor, clock: SimulatedClock) -> None:
         found = await reader.read(AT, "t-1", 6700, Wanted(start=0))
         assert found == Part((("x\n", False),), 0, 2, 2)
-        assert supervisor.calls == [("readWorkerLog", "t-1", "h", 6700, 0, 65_536)]
+        assert await reader.read(AT, "t-1", 6700, Wanted(start=0, file="worker.log.2")) == found
+        assert supervisor.calls == [
+            ("readWorkerLog", "t-1", "h", 6700, 0, 65_536),
+            ("readWorkerDump", "t-1", 6700, "worker.log.2", 0, 65_536),
+        ]
 
     with_reader(use)

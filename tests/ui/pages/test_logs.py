@@ -7,8 +7,8 @@ from typing import Any
 from storm.errors import NotServedError, ThriftConnectionError
 from storm.thrift.interface import storm_thrift
 from storm.ui.pages import logs
-from storm.ui.pages.log_reader import RECORDS_MAX, Told
 from storm.ui.rest.formats import LogLinks
+from storm.ui.rest.log_search import RECORDS_MAX, Record
 
 
 def slots(site: Any, topology_id: str) -> list[tuple[str, int]]:
@@ -111,11 +111,18 @@ def test_a_page_of_another_site_does_not_make_supervisors_search(site: Any, topo
     assert client.get(page, headers=followed).status_code == 200
 
 
-def test_records_of_logs_that_were_put_aside_lead_to_the_log_viewer() -> None:
-    told = Told((record(6700, "x", file="worker.log.1"), record(6701, "y", time="")))
-    older, undated = logs.rows([("h", told)], "t-1", "q", LogLinks(8000))
-    assert older.link == "http://h:8000/api/v1/log?file=t-1%2F6700%2Fworker.log.1"
-    assert (undated.time, undated.link) == ("", "")
+def test_records_lead_to_their_logs_here_and_those_of_other_files_to_the_log_viewer(
+    site: Any, topology_id: str, client: Any
+) -> None:
+    (host, port), _ = slots(site, topology_id)
+    site.records = {host: [record(port, "here", file=file) for file in ("worker.log", "worker.log.1", "worker.log.gz")]}
+    html = client.get(f"/topology/{topology_id}/logs/search?text=here").text
+    page = f"/topology/{topology_id}/worker/{host}%3A{port}/log?"
+    assert f'href="{page}start=4711&amp;text=here">worker.log<' in html
+    assert f'href="{page}file=worker.log.1&amp;start=4711&amp;text=here">worker.log.1<' in html
+    assert f'href="http://{host}:8000/api/v1/log?file={topology_id}%2F{port}%2Fworker.log.gz">worker.log.gz<' in html
+    undated = logs.rows([Record("", "h", 6701, "worker.log", 2, "y")], "t-1", "q", LogLinks(8000))
+    assert [(one.time, one.link) for one in undated] == [("", "")]
 
 
 def test_a_topology_that_is_not_there(client: Any) -> None:

@@ -30,6 +30,7 @@ def test_samples_of_all_workers_the_newest_first(site: Any, client: Any, topolog
     }
     html = client.get(f"/topology/{topology_id}/samples").text
     assert values_of(html) == ["[3]", "[&lt;2&gt;]", "[1]"]
+    assert "and are left out: 7." in html
     assert f'<a href="/topology/{topology_id}/worker/{second[0]}%3A{second[1]}">' in html
     assert f'<a href="/topology/{topology_id}/component/split">split</a>' in html
     assert f'<a href="/topology/{topology_id}/samples?component=split&amp;stream=default"' in html

@@ -137,6 +137,18 @@ def test_storms_addresses_lead_here(path: str, leads_to: str, topology_id: str, 
     assert (answer.status_code, answer.url.path) == (200, leads_to)
 
 
+def test_large_pages_do_not_drive_one_another_out_of_what_is_known_while_nimbus_is_silent(
+    site: Any, client: Any
+) -> None:
+    spout = ComponentSpec(PythonObject(b"s"), {}, {"default": StreamInfo(("x",))}, 1)
+    many = StormTopology({f"spout-{i}": spout for i in range(100)}, {})
+    pages = [f"/topology/{site.cluster.submit(name, many)}/failures" for name in ("a", "b", "c")]
+    assert [client.get(page).status_code for page in pages] == [200] * 3
+    site.failure = GONE
+    site.cluster.clock.secs += 60
+    assert [client.get(page).status_code for page in pages] == [200] * 3
+
+
 def test_while_nimbus_is_silent_pages_show_what_it_last_told(site: Any, topology_id: str, client: Any) -> None:
     before = client.get("/").text
     site.failure = GONE

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from storm.cluster.records import ErrorInfo
+from storm.config.conf_origins import with_command_line
 from storm.ids import GlobalStreamId
 from storm.thrift.interface import storm_thrift
 from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, PythonObject, StormTopology, StreamInfo
@@ -143,9 +144,13 @@ def test_workers_lead_to_their_pages_and_hosts(client: Any, topology_id: str) ->
 
 
 def test_settings_tell_their_origin(client: Any, site: Any) -> None:
-    topology_id = site.cluster.submit("own", conf={"topology.message.timeout.secs": 77, "my.own": "<b>"})
+    conf = {"topology.message.timeout.secs": 77, "my.own": "<b>", "topology.debug": False}
+    topology_id = site.cluster.submit("own", conf=with_command_line(conf, ["topology.debug"]))
     html = page_of(client, f"/topology/{topology_id}")
     rows = html[html.index('id="settings"') :]
+    as_by_default = text_of(rows[rows.index('data-key="topology.debug"') :].split("</tr>")[0])
+    assert as_by_default.split()[-4:] == ["false", "topology", "-c", "false"]
+    assert "storm.conf.origins" not in rows
     own = text_of(rows[rows.index('data-key="topology.message.timeout.secs"') :].split("</tr>")[0])
     assert own.split()[-3:] == ["77", "topology", "30"]
     assert "&lt;b&gt;" in rows
@@ -250,6 +255,18 @@ def test_log_levels_that_are_set_are_told_with_the_time_they_have_left(
     )
     assert "a&lt;b&gt;" in rows
     assert "for good" in rows
+
+
+def test_where_nothing_was_timed_no_latency_is_known(client: Any, site: Any) -> None:
+    html = page_of(client, f"/topology/{site.run_unacked()}")
+    assert re.search(r"<dt>Complete latency</dt><dd>– <small>ms", html)
+    found = [
+        text_of(html[html.index(f'id="{table}"') :].split("</table>")[0]) for table in ("totals", "spouts", "bolts")
+    ]
+    assert "All time 120 120 – 0 0" in found[0]
+    assert "words 2 2 120 120 – 0 0" in found[1]
+    assert "count 2 2 0 % 0 0 0 – – 0 0" in found[2]
+    assert "execute latency – ms" in html
 
 
 def test_levels_whose_time_is_over_are_not_told() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from storm.errors import NimbusUnreachableError, ThriftTimeoutError
+from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages.history import History, Look
-from storm.ui.pages.watch import look_round, watch
+from storm.ui.pages.watch import component_looks, look_round, watch
 
 
 def test_a_round_looks_once_at_each_topology(site: Any, ui: Any, topology_id: str) -> None:
@@ -30,6 +31,19 @@ def test_two_rounds_make_rates(site: Any, ui: Any, topology_id: str) -> None:
     [rate] = history.rates(topology_id)
     assert rate is not None
     assert (rate.emitted, rate.acked, rate.complete_ms) == (0.0, 0.0, None)  # the stats are the same
+
+
+def test_a_look_at_a_topology_is_one_at_its_components(ui: Any, topology_id: str) -> None:
+    async def looked() -> dict[str, Look]:
+        return component_looks(await ui.nimbus.read("getTopologyPageInfo", topology_id, ALL_TIME, False), 5.0)
+
+    found = asyncio.run(looked())
+    assert found.keys() == {"words", "split", "count"}
+    words, split = found["words"], found["split"]
+    assert words[:5] == (5.0, 110, 98, 2, 2.5)
+    assert split[:5] == (5.0, 600, 100, 2, 0.125)
+    assert split.busy_percent == pytest.approx(100 * 50 * 0.125 / 60_000, rel=0.01)
+    assert len(split.workers) == 2
 
 
 def test_a_topology_that_goes_meanwhile_keeps_nobody_else_from_it(site: Any, ui: Any, topology_id: str) -> None:

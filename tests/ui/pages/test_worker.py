@@ -4,12 +4,23 @@ import re
 from typing import Any
 
 from storm.cluster.records import SlotFailure, SupervisorInfo
+from storm.ui.pages.worker import executors
+from storm.ui.rest.view import View
+
+WIDE = 101  # components of Site.run_wide
 
 
 def page_of(client: Any, path: str) -> str:
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
     return str(answer.text)
+
+
+def rows_of(html: str) -> list[list[str]]:
+    """Cells of the table of executors, as text."""
+    found = re.findall(r'<tr data-key="\[.*?</tr>', html[html.index('id="executors"') :], re.DOTALL)
+    rows = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row, re.DOTALL) for row in found]
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in rows]
 
 
 def worker_of(site: Any, topology_id: str) -> Any:
@@ -29,6 +40,38 @@ def test_it_has_the_executors_that_run_in_it(client: Any, site: Any, topology_id
     assert set(re.findall(r'data-key="(\[[^"]*\])"', executors)) == there
     assert f'href="/topology/{topology_id}/component/' in executors
     assert "1m 0s" in html
+
+
+def test_figures_are_those_of_its_executors_and_what_was_not_timed_is_not_known(
+    client: Any, site: Any, topology_id: str
+) -> None:
+    worker = worker_of(site, topology_id)
+    shown = client.get(f"/topology/{topology_id}/worker/{worker.host}:{worker.port}?window=600").text
+    rows = {cells[0]: cells for cells in rows_of(shown)}
+    assert rows["words"][2:] == ["1m 0s", "–", "55", "60", "–", "2.500", "49", "1"]
+    assert rows["count"][2:4] == ["1m 0s", "0.3"]
+    assert rows["count"][4:] == ["0", "0", "310", "0.500", "310", "0"]
+    told_nothing = site.cluster.submit("other")
+    other = worker_of(site, told_nothing)
+    for cells in rows_of(client.get(f"/topology/{told_nothing}/worker/{other.host}:{other.port}").text):
+        assert cells[3:] == ["–", "0", "0", "–", "–", "0", "0"]
+
+
+def test_a_worker_of_many_components_shows_them_all_for_few_calls(client: Any, site: Any) -> None:
+    topology_id = site.run_wide()
+    worker = worker_of(site, topology_id)
+    site.calls.clear()
+    html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
+    assert len(rows_of(html)) == WIDE
+    assert len(site.calls) <= 3
+
+
+def test_a_nimbus_of_the_former_release_tells_of_all_executors(site: Any, topology_id: str) -> None:
+    worker, info = worker_of(site, topology_id), site.service.getTopologyInfo(topology_id)
+    told = {"host": worker.host, "port": worker.port, "componentNumTasks": worker.component_to_num_tasks}
+    found = executors(info, told, View(0))
+    assert 0 < len(found) < len(info.executors)
+    assert {one["component"] for one in found} <= set(worker.component_to_num_tasks)
 
 
 def test_it_shows_what_its_process_takes(client: Any, site: Any, topology_id: str) -> None:

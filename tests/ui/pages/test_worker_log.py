@@ -42,6 +42,24 @@ def test_it_leads_on_and_to_its_log_viewer(site: Any, topology_id: str, client: 
     assert "put aside" in client.get(f"/topology/{topology_id}/worker/{host}:{port}/log?start=111").text
 
 
+def test_a_log_that_was_put_aside_is_read_part_by_part(site: Any, topology_id: str, client: Any) -> None:
+    host, port = place(site, topology_id)
+    site.put_aside = {"worker.log.1": b"".join(b"line %d\n" % i for i in range(10_000))}
+    page = f"/topology/{topology_id}/worker/{host}:{port}/log"
+    html = client.get(f"{page}?file=worker.log.1").text
+    assert "<pre" in html, html
+    read = html
+    while (older := re.search(r'href="([^"]+)">Older</a>', html)) is not None:
+        html = client.get(unescape(older[1])).text
+        read = html + read
+    assert re.findall(r"line (\d+)\n", read) == [str(i) for i in range(10_000)]
+    assert "This is worker.log.1" in html
+    assert "Fworker.log.1" in html  # at the log viewer
+    for none in ("worker.log.", "worker.log.1/..", "events.log", "worker.log.12"):
+        answer = client.get(page, params={"file": none})
+        assert (answer.status_code, "worker.log.1 and so on" in answer.text) == (400, True)
+
+
 def test_what_cannot_be_read_is_told_in_a_sentence(site: Any, topology_id: str, client: Any) -> None:
     host, port = place(site, topology_id)
     page = f"/topology/{topology_id}/worker/{host}:{port}/log"

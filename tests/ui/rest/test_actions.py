@@ -157,3 +157,14 @@ def test_nothing_changes_by_get(site: Any, topology_id: str, client: Any) -> Non
     for path in ("activate", "deactivate", "kill/0", "rebalance/0", "debug/enable/1", "profiling/stop/h:1"):
         assert client.get(f"{API}/topology/{topology_id}/{path}").status_code == 405
     assert site.calls == []
+
+
+def test_no_more_than_100_loggers_have_a_level_however_they_were_set(client: Any, topology_id: str) -> None:
+    def set_levels(names: list[str]) -> Any:
+        levels = {name: {"target_level": "DEBUG"} for name in names}
+        return client.post(f"/api/v1/topology/{topology_id}/logconfig", json={"namedLoggerLevels": levels})
+
+    assert set_levels([f"app.{i}" for i in range(60)]).status_code == 200
+    refused = set_levels([f"lib.{i}" for i in range(41)])
+    assert (refused.status_code, "at most 100" in refused.json()["errorMessage"]) == (400, True)
+    assert len(set_levels([f"lib.{i}" for i in range(40)]).json()["namedLoggerLevels"]) == 100

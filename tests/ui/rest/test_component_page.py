@@ -5,6 +5,7 @@ from typing import Any
 from storm.cluster.records import DebugOptions, ErrorInfo
 from storm.metrics.series import Series, components_part, encode
 from storm.nimbus.heartbeats import WorkerBeat
+from storm.thrift.interface import storm_thrift
 from storm.ui.rest.component_page import component_page
 from storm.ui.rest.view import View
 
@@ -26,6 +27,20 @@ def test_a_spout_shows_its_streams_and_executors(site: Any, topology_id: str) ->
     assert [one["emitted"] for one in page["executorStats"]] == [55, 55]
     assert "boltStats" not in page
     assert "inputStats" not in page
+
+
+def test_a_profile_that_is_being_recorded_is_shown_with_the_time_that_it_has_left(site: Any, topology_id: str) -> None:
+    t = storm_thrift()
+    page = site.service.getComponentPageInfo(topology_id, "words", ":all-time", False)
+    until = t.ProfileRequest(
+        nodeInfo=t.NodeInfo(node="host-a", port={6700}), action=t.ProfileAction.JPROFILE_STOP, time_stamp=1_060_000
+    )
+    dumps = f"http://host-a:8000/api/v1/dumps/{topology_id}/host-a%3A6700"
+    for wall_secs, left in ((1_000, "60000"), (1_100, "0")):
+        assert component_page(page, View(wall_secs), [until])["profilerActive"] == [
+            {"host": "host-a", "port": "6700", "dumplink": dumps, "timestamp": left}
+        ]
+    assert shown(site, topology_id, "words")["profilerActive"] == []
 
 
 def test_a_bolt_shows_its_inputs(site: Any, topology_id: str) -> None:
@@ -109,3 +124,19 @@ def test_what_a_component_measures_is_shown_where_there_is_some(site: Any, topol
         site.cluster.core.record([beat])
     assert shown(site, topology_id, "split")["metrics"] == [{"name": "lines", "kind": "count", "value": 6.0}]
     assert "metrics" not in shown(site, topology_id, "count")
+
+
+def test_what_is_said_of_the_topology_holds_for_a_component_of_which_nothing_is_said(
+    site: Any, topology_id: str
+) -> None:
+    assert (shown(site, topology_id, "split")["debug"], "eventLogLink" in shown(site, topology_id, "split")) == (
+        False,
+        False,
+    )
+    site.cluster.core.debug("wordcount", "", DebugOptions(True, 20.0))
+    site.cluster.core.debug("wordcount", "count", DebugOptions(False, 5.0))
+    site.cluster.core.step()
+    split, count, acker = (shown(site, topology_id, name, system=True) for name in ("split", "count", "__acker"))
+    assert (split["debug"], split["samplingPct"], "eventLogLink" in split) == (True, 20.0, True)
+    assert (count["debug"], "eventLogLink" in count) == (False, False)
+    assert (acker["debug"], "eventLogLink" in acker) == (False, False)

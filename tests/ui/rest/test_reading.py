@@ -1,10 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from storm_rest_contract import ANSWERS, MISSING, PATHS, StormRestContract, differences, storm_answer
+from storm_rest_contract import (
+    ANSWERS,
+    MISSING,
+    PATHS,
+    StormRestContract,
+    differences,
+    documented,
+    lacking,
+    storm_answer,
+)
+
+from storm.cluster.records import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +39,16 @@ class TestTheRestOfStorm(StormRestContract):
             return answer.json()
 
         return get
+
+    @pytest.fixture
+    def post(self, site: Any, client: Any) -> Callable[[str, Any], Any]:
+        def post(path: str, body: Any) -> Any:
+            answer = client.post(API + path, json=body) if body is not None else client.post(API + path)
+            assert answer.status_code == 200, answer.text
+            site.cluster.core.step()
+            return answer.json()
+
+        return post
 
     @pytest.fixture
     def refused(self, client: Any) -> Callable[[str], Any]:
@@ -52,6 +74,16 @@ def test_the_comparison_sees_another_type() -> None:
     assert differences("component_split", json.loads(text)) == [".executorStats[].capacity is {'float'}, not {'str'}"]
 
 
+def test_the_comparison_sees_what_a_client_looks_for_in_vain() -> None:
+    levels = documented("levels")
+    short = {"namedLoggerLevels": {"ROOT": {"target_level": 1, "reset_level": "INFO", "timeout": 60}}}
+    assert lacking(levels, levels) == []
+    assert lacking(levels, short) == [
+        ".namedLoggerLevels{}.target_level is {'int'}, not {'str'}",
+        ".namedLoggerLevels{}.timeout_epoch is missing",
+    ]
+
+
 def test_the_clusters_settings_are_without_secrets(client: Any) -> None:
     conf = client.get(f"{API}/cluster/configuration").json()
     assert conf["nimbus.thrift.port"] == 6627
@@ -74,6 +106,18 @@ def test_windows_and_sys_are_checked(client: Any, topology_id: str, page: str) -
     for query in ("window=601", "window=", "sys=2"):
         answer = client.get(f"{path}?{query}")
         assert (answer.status_code, answer.json()["error"]) == (400, "400 Bad Request")
+
+
+def test_a_component_tells_of_profiles_of_its_workers(site: Any, client: Any, topology_id: str) -> None:
+    path = f"{API}/topology/{topology_id}/component/split"
+    info = site.cluster.core.snapshot.supervisors["a"]
+    until = site.cluster.clock.wall_secs() + 60
+    site.cluster.supervisors["a"].put_supervisor(
+        replace(info, recordings=(Recording(6700, topology_id, until), Recording(6700, "other", until)))
+    )
+    [found] = client.get(path).json()["profilerActive"]
+    assert (found["host"], found["port"], found["timestamp"]) == ("host-a", "6700", "60000")
+    assert not lacking(documented("profiles"), {"profilerActive": [found]})
 
 
 def test_an_unknown_component_is_not_found(client: Any, topology_id: str) -> None:

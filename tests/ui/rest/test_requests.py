@@ -10,7 +10,7 @@ from storm.ui.rest import requests
 from storm.ui.rest.requests import Level, Rebalance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 def refusal(read: Callable[[Any], Any], value: Any) -> str:
@@ -34,6 +34,13 @@ def test_sys_is_true_or_false() -> None:
     ]  # fmt: skip
     assert requests.include_system({}) is False
     assert "true or false" in refusal(requests.include_system, {"sys": "yes"})
+
+
+def test_a_text_to_look_for_is_taken_as_it_is_and_bounded_in_bytes() -> None:
+    assert requests.search_text({"text": " a b "}) == " a b "
+    assert [requests.search_text(query) for query in ({}, {"text": ""}, {"text": " \t"})] == [""] * 3
+    assert requests.search_text({"text": "é" * 512}) == "é" * 512
+    assert "1,024 bytes" in refusal(requests.search_text, {"text": "é" * 513})
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "", "x", "٣", "2147483648", "9" * 400, " 1"])
@@ -112,3 +119,15 @@ def test_levels_keep_their_names() -> None:
 def test_levels_that_are_none_are_refused(named: Any) -> None:
     assert refusal(requests.log_levels, json.dumps({"namedLoggerLevels": named}).encode())
     assert refusal(requests.log_levels, b"")
+
+
+def test_levels_of_too_many_loggers_and_of_what_is_none_are_refused_and_any_can_be_taken_back() -> None:
+    def body(names: Iterable[str], level: str | None = "INFO") -> bytes:
+        return json.dumps({"namedLoggerLevels": {name: {"target_level": level} for name in names}}).encode()
+
+    names = [f"app.{i}" for i in range(101)]
+    assert len(requests.log_levels(body(names[:100]))) == 100
+    assert refusal(requests.log_levels, body(names)) == "At most 100 loggers of a topology have a level, not 101."
+    for name in ("x" * 257, "a\x1b[31m", "a\nb"):
+        assert "256 printable characters" in refusal(requests.log_levels, body([name]))
+        assert requests.log_levels(body([name], None)) == {name: Level(None)}

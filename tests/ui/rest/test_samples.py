@@ -7,7 +7,7 @@ import pytest
 
 from storm.errors import ThriftConnectionError
 from storm.ui.pages.samples_reader import Told
-from storm.ui.rest.samples import Of, Worker, samples
+from storm.ui.rest.samples import Of, Worker, dropped, samples
 
 WORKER = Worker("h", 6700)
 
@@ -43,6 +43,7 @@ def test_the_same_as_the_page_as_json(site: Any, client: Any, topology_id: str) 
         ],
         "problems": [{"host": second[0], "port": second[1], "text": "nothing listens there"}],
         "workersLeftOut": 0,
+        "dropped": 0,
     }
     everything = client.get(path).json()
     assert [one["values"] for one in everything["samples"]] == ["[2]", "[1]"]
@@ -72,6 +73,11 @@ def test_lines_that_are_no_samples_are_passed_over() -> None:
 def test_samples_of_a_component_and_of_a_stream(of: Of, takes: list[bool]) -> None:
     lines = [line(1, "[]"), line(1, "[]", stream="side"), line(1, '["split", "side"]', "words")]
     assert [of.takes(each) for each in lines] == takes
+
+
+def test_samples_that_were_too_many_are_counted() -> None:
+    lines = ['{"time": 1, "dropped": 7}', line(1, '["dropped"]'), '{"dropped": "x"}', '["dropped"]', '{"dropped": 5']
+    assert dropped([*lines, '{"time": 2, "dropped": 3}', '{"dropped": -1}', '{"dropped": 1e999}']) == 10
 
 
 def test_names_are_found_however_json_writes_them() -> None:

@@ -9,6 +9,7 @@ from storm.cluster.records import DebugOptions
 from storm.metrics.instruments import Histogram
 from storm.metrics.series import Series, components_part, encode
 from storm.nimbus.heartbeats import WorkerBeat
+from storm.thrift.interface import storm_thrift
 from storm.ui.rest.endpoints import ENDPOINTS
 from storm.ui.rest.shapes import json_schema
 
@@ -98,7 +99,12 @@ def test_the_page_of_a_component_that_is_sampled_and_measures_fits(site: Any, to
 
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one.method == "GET"], ids=lambda one: one.path)
-def test_our_answers_fit(endpoint: Any, topology_id: str, client: Any) -> None:
+def test_our_answers_fit(endpoint: Any, site: Any, topology_id: str, client: Any) -> None:
+    found = {"port": 6700, "file": "worker.log", "offset": 1, "text": "x"}
+    site.records = {
+        "host-a": [storm_thrift().FoundRecord(**found, time=time) for time in ("2026-01-31T23:59:59.123", "")]
+    }
     path = endpoint.path.format(id=topology_id, component="split", owner="storm")
-    answer = client.get(f"/api/v1{path}{'?id=a' if 'id' in endpoint.query else ''}").json()
+    query = {name: value for name, value in {"id": "a", "text": "x"}.items() if name in endpoint.query}
+    answer = client.get(f"/api/v1{path}", params=query).json()
     assert misfits(json_schema(endpoint.shape), answer) == []

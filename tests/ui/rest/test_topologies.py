@@ -43,6 +43,13 @@ def test_owners_have_what_their_topologies_have(site: Any) -> None:
     assert [one["name"] for one in page["topologies"]] == ["three"]
 
 
+def test_an_owners_usage_is_what_workers_take_and_nothing_is_requested(site: Any) -> None:
+    site.tell_usage(site.run_word_count("one", "ann"))
+    [found] = owner_summaries(site.service.getOwnerResourceSummaries("ann"))["owners"]
+    assert (found["totalMemoryUsage"], found["totalCpuUsage"]) == (2 * 1234.5, 2 * 87.6)
+    assert {found[key] for key in found if key.startswith(("totalReq", "totalAssigned"))} == {0.0}
+
+
 def test_who_owns_nothing_has_nothing() -> None:
     page = owner_page(storm_thrift().OwnerResourceSummary(owner="eve"), [])
     assert (page["owner"], page["totalTopologies"], page["topologies"]) == ("eve", 0, [])

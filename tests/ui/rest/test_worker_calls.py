@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.ui import app
+from storm.ui.app import build_app
+from storm.ui.rest.worker_calls import WorkerCalls, found_worker
 
 NAME = "profile-20260131T235959123Z.svg"
 
@@ -21,10 +26,62 @@ def test_a_flame_graph_is_shown_in_a_sandbox(site: Any, client: Any, place: str)
     site.dump = b"<svg>" + b"x" * 25 + b"</svg>"  # in four answers of the supervisor
     answer = client.get(f"{place}/{NAME}")
     assert (answer.status_code, answer.content) == (200, site.dump)
-    assert answer.headers["content-type"] == "image/svg+xml"
+    assert (answer.headers["content-type"], answer.headers["content-length"]) == ("image/svg+xml", "36")
     policy = answer.headers["content-security-policy"].split("; ")
     assert policy[:2] == ["sandbox allow-scripts", "default-src 'none'"]
     assert not any("allow-same-origin" in part or part.startswith("connect-src") for part in policy)
+
+
+def test_no_more_of_a_large_one_is_held_than_is_sent(site: Any, ui: Any, topology_id: str) -> None:
+    site.dump = b"x" * 25
+
+    def asked() -> int:
+        return sum(method == "readWorkerDump" for _, method, _ in site.supervisor_calls)
+
+    async def read() -> tuple[int, list[tuple[bytes, int]]]:
+        slot = min(set(site.cluster.assignment(topology_id).executor_slots.values()))
+        worker = await found_worker(ui.nimbus, topology_id, f"host-{slot.node_id}:{slot.port}")
+        size, parts = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(NAME)
+        return size, [(part, asked()) async for part in parts]
+
+    assert asyncio.run(read()) == (25, [(b"x" * 10, 1), (b"x" * 10, 2), (b"x" * 5, 3)])
+
+
+def test_who_reads_one_slowly_is_in_the_way_of_others_of_them_only(
+    site: Any, ui: Any, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "DUMPS_MAX", 1)
+    site.dump, served = b"x" * 25, build_app(ui)
+
+    async def asked() -> tuple[int, int, int, int]:
+        begun, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            async def sending(message: Any) -> None:
+                if message.get("body"):
+                    begun.set()
+                    await goes_on.wait()
+                await send(message)
+
+            await served(scope, receive, sending)
+
+        def client(application: Any) -> httpx.AsyncClient:
+            return httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://127.0.0.1:8080")
+
+        async with client(slow) as slowly, client(served) as other:
+            first = asyncio.create_task(slowly.get(f"{place}/{NAME}"))
+            await begun.wait()
+            refused, page = await other.get(f"{place}/{NAME}"), await other.get("/live")
+            goes_on.set()
+            read = await first
+            return (
+                refused.status_code,
+                page.status_code,
+                len(read.content),
+                (await other.get(f"{place}/{NAME}")).status_code,
+            )
+
+    assert asyncio.run(asked()) == (503, 200, 25, 200)
 
 
 def test_a_text_is_a_text(site: Any, client: Any, place: str) -> None:

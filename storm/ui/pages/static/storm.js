@@ -389,6 +389,7 @@ async function profile(form) {
   const address = `${form.dataset.page}/worker/${worker}/dump/${encodeURIComponent(told.file)}`;
   part("img").src = part(".result a").href = address;
   part("a.kept").href = told.dumplink;
+  part(".kept-with").hidden = !told.dumplink; // where no log viewer runs beside the worker
   part(".picture").hidden = part(".result").hidden = false;
   part(".picture").focus();
 }
