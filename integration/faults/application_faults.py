@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 from faults import Fault, Hand, Said, bar, said_worker_ended
-from load import WORKERS, tasks_of
+from load import WORKERS, executors_of, tasks_of
+
+from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,15 +50,30 @@ def rss_bytes(hand: Hand) -> int:
 
 def rebalance(hand: Hand) -> None:
     """To fewer workers and executors, or, where there are few, to more; it is over when so many run."""
-    load = hand.load
-    smaller = len(load.processes()) >= WORKERS
-    workers, executors = (WORKERS - 1, 2) if smaller else (WORKERS + 1, 4)
-    hand.site.storm("rebalance", load.name, "-w", "1", "-n", str(workers), "-e", f"forward={executors}")
-    hand.hit.done_at = time.monotonic()
-    hand.site.wait(
+    site, load, hit = hand.site, hand.load, hand.hit
+    hit.settled = load.is_settled()
+    before = load.processes()
+    had = {worker.pid: executors_of(worker) for worker in before}
+    version = site.assignment_version(load.topology_id)
+    workers, executors = (WORKERS - 1, 2) if len(before) >= WORKERS else (WORKERS + 1, 4)
+    wanted = storm_thrift().RebalanceOptions(wait_secs=1, num_workers=workers, num_executors={"forward": executors})
+    site.call("rebalance", load.name, wanted)
+    site.wait(lambda: site.assignment_version(load.topology_id) > version, "it is assigned anew", load.grace_secs)
+    hit.done_at = time.monotonic()
+    site.wait(
         lambda: load.runs_on() == (workers, executors),
         f"it runs on {workers} workers with {executors} executors of `forward`", load.grace_secs,
     )  # fmt: skip
+    after = load.processes()
+    hit.replaced = frozenset(had) - {worker.pid for worker in after}
+    if hit.settled:
+        hit.wrong += [
+            f"worker {old.pid} was restarted though nothing changed for its slot, {old.host}:{old.port}"
+            for old in before
+            for new in after
+            if old.pid != new.pid and (old.host, old.port) == (new.host, new.port)
+            and had[old.pid] == executors_of(new)
+        ]  # fmt: skip
 
 
 def ask(hand: Hand, kind: str) -> None:

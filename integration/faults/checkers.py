@@ -2,7 +2,10 @@
 
 C-LOST    every number was acked or given up, and no ack came without its line in a ledger
 C-UNEXP   no line that the source cannot have caused
-C-DUP     lines that came again are bounded, and stop coming
+C-DUP     lines that came again are bounded
+C-CALM    when all is done and well, what comes then comes once, and nothing fails
+C-FENCE   nothing was acked on the word of a worker that came back after it was replaced
+C-TTR     it was well again, and not much later than it should have been
 C-ONCE    transactions: each batch once and in order
 C-ALIVE   no daemon ended that was not asked to, and no worker that no fault touched; tasks that were hit write again
 C-LEAK    nothing is left behind, nothing grows
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 ASKED_FOR = "the harness asked for"
+CEILING = 4.0  # times what a recovery should take, on a machine that is not busy
 TRACEBACK = "Traceback (most recent call last):"
 BEFORE_SECS = 5.0  # a task that wrote a line so short before a fault is expected to go on after it
 ENOUGH_LINES = 40  # for each task: with so many later ones, one that wrote none of them does not run
@@ -42,6 +46,8 @@ class Observed(NamedTuple):
     `victims`: processes of workers that it hit, with the tasks `victim_tasks`; `may_end`: those that may end by it
     besides. `must_be_told`: a log line that names it was expected; it came at `told_at`. `back_at`: when a log said
     that all is well, where the fault has such a line. `done_at`: when it was done, where what it asked for takes more.
+    `returned_at`: when its victims went on that had been replaced meanwhile. `replaced`: processes of workers that gave
+    way to others, and were not hit. `wrong`: what did not hold afterwards, in words. `busy`: see faults.busyness.
     """
 
     fault: str
@@ -58,6 +64,10 @@ class Observed(NamedTuple):
     problem: str = ""
     may_end: frozenset[int] = frozenset()
     done_at: float | None = None
+    returned_at: float | None = None
+    replaced: frozenset[int] = frozenset()
+    wrong: tuple[str, ...] = ()
+    busy: float = 1.0
 
 
 class End(NamedTuple):
@@ -153,15 +163,39 @@ def duplicates_max(faults: Sequence[Observed], pending_max: int, message_secs: f
     return pending_max * rounds
 
 
-def too_many_duplicates(
-    lines: Sequence[LedgerLine], faults: Sequence[Observed], pending_max: int, message_secs: float, grace_secs: float
-) -> list[Violation]:
-    found = more_than(duplicates_max(faults, pending_max, message_secs), lines)
-    end = max((fault.healed_at for fault in faults), default=math.inf) + grace_secs
-    if late := [line.number for line in duplicates(lines) if line.at > end]:
-        found.append(
-            Violation("C-DUP", f"{len(late)} came again {grace_secs:g} s after all was healed: {in_short(late)}")
-        )
+def not_calm(run: Run, since: float) -> list[Violation]:
+    """What failed or came again since then, when every number before was done and all was well."""
+    failed = [fail.number for fail in run.fails if fail.at >= since]
+    again = [line.number for line in duplicates(run.lines) if line.at >= since]
+    return [
+        Violation("C-CALM", f"{len(numbers)} numbers {what} when all was calm: {in_short(numbers)}")
+        for numbers, what in ((failed, "failed"), (again, "came again"))
+        if numbers
+    ]
+
+
+def not_fenced(run: Run, faults: Iterable[Observed]) -> list[Violation]:
+    """Numbers that a process acked that was not replaced, where only workers had written them that were.
+
+    A worker that came back may ack what all happens within itself: that does nothing to anybody else.
+    """
+    found = []
+    for fault in faults:
+        if fault.returned_at is None:
+            continue
+        first: dict[int, float] = {}
+        for line in run.lines:
+            if line.pid not in fault.victims or line.at < fault.returned_at:
+                first[line.number] = min(line.at, first.get(line.number, math.inf))
+        written = {line.number for line in run.lines}
+        wrong = {
+            ack.number
+            for ack in run.acks
+            if ack.pid not in fault.victims and ack.number in written and ack.at < first.get(ack.number, math.inf)
+        }
+        if wrong:
+            text = f"after {fault.fault} of {fault.target} the word of a worker that was replaced counted"
+            found.append(Violation("C-FENCE", f"{text} for {len(wrong)} numbers: {in_short(sorted(wrong))}"))
     return found
 
 
@@ -267,28 +301,54 @@ def recovered_secs(fault: Observed, ledger: Ledger) -> float | None:
     From the blow until each task of the workers that it hit writes again from another process; where it hit none, from
     its healing (or when it was done) until the log says so, or until each task that was busy before writes again.
     """
-    since = fault.healed_at if fault.done_at is None else fault.done_at
+    signs = signs_of_recovery(fault, ledger)
+    since = fault.at if fault.victims and not fault.has_back else recovers_from(fault)
+    times = [at for at in signs.values() if at is not None]
+    return max(0.0, max(times) - since) if times and len(times) == len(signs) else None
+
+
+def recovers_from(fault: Observed) -> float:
+    return fault.healed_at if fault.done_at is None else fault.done_at
+
+
+def signs_of_recovery(fault: Observed, ledger: Ledger) -> dict[str, float | None]:
+    """{what has to be seen before it counts as recovered: when it was}; empty if there is nothing to see."""
     if fault.has_back:
-        return None if fault.back_at is None else max(0.0, fault.back_at - since)
+        return {"a log says that all is well": fault.back_at}
+    tasks, since, not_by = ledger.busy_before(fault.at), recovers_from(fault), fault.replaced
     if fault.victims:
-        tasks, since, not_by = fault.victim_tasks & ledger.busy_before(fault.at), fault.at, fault.victims
-    else:
-        tasks, not_by = ledger.busy_before(fault.at), frozenset()
-    firsts = [ledger.first_after(task, since, not_by) for task in tasks]
-    if not firsts or None in firsts:
-        return None
-    return max(first - since for first in firsts if first is not None)
+        tasks, since, not_by = tasks & fault.victim_tasks, fault.at, fault.victims
+    return {f"task {task} writes again": ledger.first_after(task, since, not_by) for task in sorted(tasks)}
+
+
+def is_missed(fault: Observed, ledger: Ledger) -> bool:
+    """Whether there was something to see of its recovery, and it was not seen."""
+    return None in signs_of_recovery(fault, ledger).values()
 
 
 def not_recovered(faults: Iterable[Observed], ledger: Ledger) -> list[Violation]:
-    """Faults whose victims had busy tasks, not all of which another process took over."""
+    """Faults of whose recovery something was never seen, though there was time for it."""
     found = []
     for fault in faults:
-        busy = fault.victim_tasks & ledger.busy_before(fault.at) if fault.victims else frozenset()
-        tasks = [task for task in sorted(busy) if ledger.first_after(task, fault.at, fault.victims) is None]
-        if tasks and ledger.is_enough_after(fault.healed_at):
-            text = f"after {fault.fault} of {fault.target} these tasks never wrote again: {in_short(tasks)}"
-            found.append(Violation("C-ALIVE", text))
+        missed = [what for what, at in signs_of_recovery(fault, ledger).items() if at is None]
+        if missed and not fault.problem and (fault.has_back or ledger.is_enough_after(fault.healed_at)):
+            text = f"after {fault.fault} of {fault.target} this was never seen: {in_short(missed)}"
+            found.append(Violation("C-TTR", text))
+    return found
+
+
+def too_slow(faults: Iterable[Observed], ledger: Ledger, bars: Mapping[str, Bar | None]) -> list[Violation]:
+    """Recoveries that took much longer than they should, also for a machine that was so busy."""
+    found = []
+    for fault in faults:
+        bar, took = bars.get(fault.fault), recovered_secs(fault, ledger)
+        if bar is None or took is None:
+            continue
+        should = bar.median if bar.most is None else bar.most
+        if took > (ceiling := CEILING * should * fault.busy):
+            text = f"{fault.fault} of {fault.target} took {took:.1f} s to recover from, at most {ceiling:.1f} s it may"
+            why = f"{CEILING:g} times {should:g} s, {fault.busy:.1f} times as long on a machine as busy as this one"
+            found.append(Violation("C-TTR", f"{text}: {why}"))
     return found
 
 
@@ -303,6 +363,11 @@ def not_told(faults: Iterable[Observed]) -> list[Violation]:
         for fault in faults
         if fault.must_be_told and fault.told_at is None and not fault.problem
     ]
+
+
+def afterwards(faults: Iterable[Observed]) -> list[Violation]:
+    """What the faults themselves found wrong."""
+    return [Violation("C-ALIVE", f"{each.fault} of {each.target}: {wrong}") for each in faults for wrong in each.wrong]
 
 
 def problems(faults: Iterable[Observed]) -> list[Violation]:

@@ -69,6 +69,10 @@ def parse(words: list[str]) -> argparse.Namespace:
         metavar="SECONDS",
         help="mean pause between faults; each is half to one and a half of it",
     )
+    parser.add_argument(
+        "--within", type=positive, default=math.inf, metavar="SECONDS",
+        help="draw until the last fault is healed within so many seconds",
+    )  # fmt: skip
     parser.add_argument("--messages", type=int, metavar="N", help="how many numbers the source has")
     parser.add_argument(
         "--profile", choices=sorted(BY_NAME), default="short", help="timers: short (the default), default"
@@ -147,7 +151,7 @@ def main(words: list[str]) -> int:
     seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
     options = Options(
         seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,
-        arguments.gap,
+        arguments.gap, arguments.within,
     )  # fmt: skip
     print(f"seed {seed}, profile {arguments.profile}, ZooKeeper {arguments.zookeeper}", flush=True)
     if missing is not None:

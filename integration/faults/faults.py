@@ -28,12 +28,13 @@ class Said(NamedTuple):
     """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "victim": the worker's and its supervisor's.
 
     `pattern`: a regular expression; with a victim, `{port}` in it is its port. `each`: every log of the role is
-    expected to have it, and the last one counts.
+    expected to have it, and the last one counts. `after`: only logs with such a line are expected to, after it.
     """
 
     role: str
     pattern: str
     each: bool = False
+    after: str = ""
 
 
 def said_worker_ended(how: str) -> Said:
@@ -62,6 +63,10 @@ class Hit:
     proofs: list[tuple[str, Callable[[], object]]] = field(default_factory=list)
     done_at: float | None = None
     problem: str = ""
+    returned_at: float | None = None  # when victims went on that had been replaced meanwhile
+    replaced: frozenset[int] = frozenset()  # processes of workers whose slots it took, though it hit none
+    wrong: list[str] = field(default_factory=list)  # what did not hold afterwards, in words
+    busy: float = 1.0  # the most of `busyness` that was seen
 
     def hits(self, workers: list[WorkerProcess]) -> list[WorkerProcess]:
         """Note these as victims, before they are hit."""
@@ -98,7 +103,7 @@ class Fault(NamedTuple):
 
     `seconds(timers)`: the shortest and longest that it lasts. `spares_workers`: no worker process may end by it, where
     `patience(timers)` says so.
-    `told`: the line that names it; `back`: the line that says all is well again; without one, that is when the
+    `told`: the line that names it; `back`: the lines that say all is well again; without one, that is when the
     ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take.
     `raises`: texts of tracebacks that it causes.
     """
@@ -111,7 +116,7 @@ class Fault(NamedTuple):
     seconds: Callable[[Timers], tuple[float, float]] = lambda timers: (0.0, 0.0)
     spares_workers: bool = False
     told: Said | None = None
-    back: Said | None = None
+    back: tuple[Said, ...] = ()
     needs: frozenset[str] = frozenset()
     patience: Callable[[Timers], bool] = lambda timers: True
     bar: Callable[[Timers], Bar] | None = None
@@ -134,6 +139,7 @@ def new_leader(timers: Timers) -> Bar:
 def inject(fault: Fault, hand: Hand) -> None:
     """Do it. What it raises is noted as a problem of the fault, and what it had begun is undone when it is healed."""
     hand.hit.at = time.monotonic()
+    hand.hit.busy = max(hand.hit.busy, busyness())
     try:
         fault.inject(hand)
     except Exception as error:  # noqa: BLE001 - the schedule goes on, and the table says what failed
@@ -154,6 +160,12 @@ def heal(hand: Hand) -> None:
         except Exception as error:  # noqa: BLE001 - the rest is undone all the same
             hand.hit.problem = hand.hit.problem or f"could not be healed: {type(error).__name__}: {error}"
     hand.hit.healed_at = time.monotonic()
+    hand.hit.busy = max(hand.hit.busy, busyness())
+
+
+def busyness() -> float:
+    """How many threads there are that want a core, for each core, in the mean of the last minute; at least 1."""
+    return max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
 def send(workers: list[WorkerProcess], number: signal.Signals) -> None:
@@ -164,16 +176,22 @@ def send(workers: list[WorkerProcess], number: signal.Signals) -> None:
 
 def pause(hand: Hand, workers: list[WorkerProcess]) -> None:
     """Stop these processes; those of them that are still there go on when the fault is healed."""
+    stopped = stop(workers)
+    hand.hit.undo.append(lambda: go_on(stopped))
+
+
+def stop(workers: list[WorkerProcess]) -> list[psutil.Process]:
+    """SIGSTOP; those that were there, in a form in which a later process of the same number is never hit."""
     stopped = []
     for worker in workers:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(worker.pid)  # it knows when the process began: a later one is never hit
+            process = psutil.Process(worker.pid)
             process.suspend()
             stopped.append(process)
+    return stopped
 
-    def go_on() -> None:
-        for process in stopped:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.resume()
 
-    hand.hit.undo.append(go_on)
+def go_on(stopped: list[psutil.Process]) -> None:
+    for process in stopped:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()

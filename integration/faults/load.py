@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from records import Progress, Run, read_run
 
 from storm.errors import StormError
+from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +30,11 @@ NO_PROGRESS_SECS = 1.0  # how often the drain looks
 
 
 class Amount(NamedTuple):
-    """How many numbers, and how many a second."""
+    """How many numbers, and how many a second. `kept`: so many more for the time when all is calm."""
 
     messages: int
     rate: float
+    kept: int = 0
 
 
 class Load:
@@ -41,7 +43,8 @@ class Load:
     def __init__(self, site: FaultSite, name: str, amount: Amount, **conf: Any) -> None:
         self.site = site
         self.name = name
-        self.messages = amount.messages
+        self.messages = amount.messages  # that were told to come so far
+        self.kept = amount.kept
         self.workers = int(conf.get("topology.workers", WORKERS))
         self.directory = site.directory / f"run-{name}"
         self.directory.mkdir()
@@ -49,7 +52,8 @@ class Load:
             "topology.workers": self.workers,
             **site.timers.conf,
             "faults.dir": str(self.directory),
-            "faults.messages": amount.messages,
+            "faults.messages": amount.messages + amount.kept,
+            "faults.kept": amount.kept,
             "faults.rate": amount.rate,
             "faults.trial": TRIAL,
             "faults.spouts": SPOUTS,
@@ -78,6 +82,14 @@ class Load:
         """From now on numbers come at their rate."""
         self._began = time.monotonic()
         self._tell("started", self._began)
+
+    def calm(self) -> float:
+        """Let those come that were kept; the time from which on they do. All others are done."""
+        now = time.monotonic()
+        self.messages += self.kept
+        self.kept = 0
+        self._tell("calm", now)
+        return now
 
     def end(self) -> None:
         """No more numbers come than those of the next second; `messages` is how many there are then."""
@@ -136,6 +148,20 @@ class Load:
         up = [worker for worker in page.workers or [] if worker.uptime_secs is not None]
         return bool(up) and len(up) == len(page.workers) == len(self.processes())
 
+    def runs_without(self, node_id: str) -> bool:
+        """Whether all its workers run, and none of them is assigned to this supervisor."""
+        workers = self.site.call("getTopologyPageInfo", self.topology_id, ":all-time", False).workers or []
+        away = [worker for worker in workers if worker.uptime_secs is not None and worker.supervisor_id != node_id]
+        return bool(workers) and len(away) == len(workers)
+
+    def fenced_frames(self, node_id: str) -> int:
+        """How many frames of workers that were replaced its workers say they have dropped, but this supervisor's."""
+        workers = self.site.call("getTopologyPageInfo", self.topology_id, ":all-time", False).workers or []
+        dropped = [
+            worker.insight.dropped or {} for worker in workers if worker.insight and worker.supervisor_id != node_id
+        ]
+        return sum(count for each in dropped for why, count in each.items() if "worker that was replaced" in why)
+
     def runs_on(self) -> tuple[int, int] | None:
         """How many workers, and executors of the bolt in the middle, once all workers that are assigned run."""
         page = self.site.call("getTopologyPageInfo", self.topology_id, ":all-time", False)
@@ -167,8 +193,11 @@ class Load:
         return read_run(self.directory, self.messages)
 
     def kill(self) -> list[str]:
-        """Kill the topology; what of it was still there after the grace."""
-        self.site.storm("kill", self.name, "-w", "0")
+        """Kill the topology; what of it was still there after the grace.
+
+        Not by the command line, which is for people: they do not wait as long as a busy machine may take.
+        """
+        self.site.call("killTopologyWithOpts", self.name, storm_thrift().KillOptions(wait_secs=0))
         try:
             self.site.wait(lambda: not self.remains(), "it is gone", self.grace_secs)
         except AssertionError:
@@ -190,8 +219,13 @@ class Load:
 
 def tasks_of(worker: WorkerProcess) -> frozenset[int]:
     """The tasks of the worker's executors, as its launch file says; empty if that is gone."""
+    return frozenset(task for start, end in executors_of(worker) for task in range(start, end + 1))
+
+
+def executors_of(worker: WorkerProcess) -> frozenset[tuple[int, int]]:
+    """First and last task of each of the worker's executors, as its launch file says; empty if that is gone."""
     try:
         executors = json.loads(Path(worker.launch_file).read_text())["executors"]
     except (OSError, ValueError):
         return frozenset()
-    return frozenset(task for start, end in executors for task in range(start, end + 1))
+    return frozenset((start, end) for start, end in executors)

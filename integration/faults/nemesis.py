@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FORMAT = 1
+DRAWS_MAX = 1_000
 
 
 class Shape(NamedTuple):
@@ -31,6 +32,16 @@ class Drawable(NamedTuple):
     name: str
     target: str  # a key of TARGETS
     seconds: tuple[float, float] = (0.0, 0.0)
+
+
+class Terms(NamedTuple):
+    """What a schedule has to fulfil. `always`: faults of its first round; `secs_max`: it is over after so many."""
+
+    always: tuple[str, ...] = ()
+    secs_max: float = math.inf
+
+
+ANY = Terms()
 
 
 class Event(NamedTuple):
@@ -68,30 +79,71 @@ def targets(kind: str, shape: Shape) -> list[str]:
     return found[kind]
 
 
-def draw(seed: int, count: int, faults: Sequence[Drawable], shape: Shape, gap_secs: tuple[float, float]) -> list[Event]:
+def draw(
+    seed: int,
+    count: int,
+    faults: Sequence[Drawable],
+    shape: Shape,
+    gap_secs: tuple[float, float],
+    terms: Terms = ANY,
+) -> list[Event]:
     """`count` events. Every fault comes once before any comes twice; times are rounded to milliseconds.
 
-    Raises ValueError without faults, or where one has nothing to hit in this shape.
+    Raises ValueError without faults, where one has nothing to hit in this shape, or if no schedule fulfils the terms.
     """
     if not faults:
         raise ValueError("there is no fault to draw from")
     for fault in faults:
         if not targets(fault.target, shape):
             raise ValueError(f"{fault.name} has nothing to hit: the cluster has no {fault.target}")
+    if len(terms.always) > count or not set(terms.always) <= {fault.name for fault in faults}:
+        raise ValueError(f"{', '.join(terms.always)} cannot always be among {count} faults of these kinds")
     rng = random.Random(seed)
-    bag: list[Drawable] = []
+    for _ in range(DRAWS_MAX):
+        events = _draw_once(rng, count, faults, shape, gap_secs, terms.always)
+        if length_secs(events) <= terms.secs_max:
+            return events
+    raise ValueError(f"no schedule of {count} faults was found that is over within {terms.secs_max:g} s")
+
+
+def _draw_once(
+    rng: random.Random,
+    count: int,
+    faults: Sequence[Drawable],
+    shape: Shape,
+    gap_secs: tuple[float, float],
+    always: Sequence[str],
+) -> list[Event]:
+    bag = _shuffled(rng, faults)
+    _bring_to_end(rng, bag, count, always)
     events: list[Event] = []
     now = 0.0
     for _ in range(count):
         if not bag:
-            bag = list(faults)
-            rng.shuffle(bag)
+            bag = _shuffled(rng, faults)
         fault = bag.pop()
         now = round(now + rng.uniform(*gap_secs), 3)
         seconds = round(rng.uniform(*fault.seconds), 3)
         events.append(Event(now, fault.name, rng.choice(targets(fault.target, shape)), seconds))
         now = events[-1].until
     return events
+
+
+def _shuffled(rng: random.Random, faults: Sequence[Drawable]) -> list[Drawable]:
+    bag = list(faults)
+    rng.shuffle(bag)
+    return bag
+
+
+def _bring_to_end(rng: random.Random, bag: list[Drawable], count: int, always: Sequence[str]) -> None:
+    """Let these be among the last `count` of the bag, in places that chance gives them."""
+    first = max(0, len(bag) - count)
+    for name in always:
+        at = next(i for i, fault in enumerate(bag) if fault.name == name)
+        if at < first:
+            free = [i for i in range(first, len(bag)) if bag[i].name not in always]
+            other = rng.choice(free)
+            bag[at], bag[other] = bag[other], bag[at]
 
 
 def steps(events: Sequence[Event]) -> list[Step]:

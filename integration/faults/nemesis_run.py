@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,10 +11,10 @@ import checkers
 import psutil
 from checkers import End, Observed, Violation
 from fault_site import Plan, shape_of
-from faults import Hand, Hit, heal, inject
+from faults import Hand, Hit, busyness, heal, inject
 from load import WORKERS
 from log_lines import Logs, monotonic_offset
-from nemesis import draw, from_json, length_secs, steps, to_json
+from nemesis import Terms, draw, from_json, length_secs, steps, to_json
 from network import listens
 from results_table import Row, Workers, rows
 from scenario import Context, Outcome
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 FAULTS, MESSAGES = 3, 6_000
 LAST_SECS = 2.0  # numbers go on for so long after the last fault
+CALM_SECS = 10.0  # and, when they are done, once more for so long, in which nothing may come again
 WELL_SECS = 2.0
 ENDS_IN_SECS = 6.0  # after a worker's log said so
 
@@ -42,6 +44,7 @@ class Wish(NamedTuple):
     messages: int = MESSAGES
     conf: Mapping[str, object] = {}
     gap_secs: tuple[float, float] | None = None
+    always: tuple[str, ...] = ()
 
 
 def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
@@ -62,7 +65,7 @@ def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
         rate = messages / (length_secs(events) + LAST_SECS)
         say(f"{len(events)} faults in {length_secs(events):.0f} s, {messages} messages, {rate:.0f} a second")
         conf = {key.replace(".", "__"): value for key, value in wish.conf.items()}
-        load = context.load(site, messages, rate, begin=False, **conf)
+        load = context.load(site, messages, rate, begin=False, kept=math.ceil(CALM_SECS * rate), **conf)
         hits = carry_out(site, load, events, by_name)
         return conclude(context, Finished(site, load, hits, by_name))
 
@@ -82,7 +85,8 @@ def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: 
         gap = wish.gap_secs or timers.gap_secs
         if options.gap_secs is not None:
             gap = (options.gap_secs / 2, options.gap_secs * 3 / 2)
-        events = draw(options.seed, count, drawables, shape, gap)
+        terms = Terms(wish.always, options.within_secs)
+        events = draw(options.seed, count, drawables, shape, gap, terms)
     file = context.directory / "schedule.json"
     file.write_text(to_json(options.seed, shape, events))
     say(f"the schedule: {file}")
@@ -130,11 +134,15 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     """Drain, check, kill the topology, look for what is left. What it finds is noted as soon as it is found."""
     site, load, timers = finished.site, finished.load, context.timers
     found_before = len(context.violations)
-    if not load.drain():
-        say(f"nothing was acked for {timers.grace_secs:g} s: {load.messages - load.done()} numbers are missing")
+    drained = drain(context, load)
     wait_well(context, finished)
+    calm_since = load.calm() if drained and load.kept else None
+    if calm_since is not None:
+        drain(context, load)
     run = load.read()
     context.violations += [*checkers.lost(run), *checkers.unexpected(run)]
+    if calm_since is not None:
+        context.violations += checkers.not_calm(run, calm_since)
     after = site.usage()
     faults = observe(finished)
     first = min((hit.at for hit in finished.hits), default=time.monotonic())
@@ -143,9 +151,8 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     bars = {name: kind.bar(timers) for name, kind in finished.kinds.items() if kind.bar is not None}
     found = rows(run, faults, Workers(started, ends(finished) if faults else [], patience_secs), bars)
     if faults:
-        context.violations += checkers.too_many_duplicates(
-            run.lines, faults, load.pending_max, timers.message_secs, timers.grace_secs
-        )
+        bound = checkers.duplicates_max(faults, load.pending_max, timers.message_secs)
+        context.violations += checkers.more_than(bound, run.lines)
     else:
         context.violations += checkers.more_than(finished.rounds * load.pending_max, run.lines)
     context.violations += daemons_ended(site)
@@ -165,6 +172,14 @@ def conclude(context: Context, finished: Finished) -> Outcome:
         never=sum(row.never for row in found), others=sum(row.others for row in found),
     )  # fmt: skip
     return Outcome([*found, total], [], [*context.notes, note])
+
+
+def drain(context: Context, load: Load) -> bool:
+    """Whether every number is done that was told to come."""
+    drained = load.drain()
+    if not drained:
+        say(f"nothing was acked for {context.timers.grace_secs:g} s: {load.messages - load.done()} numbers are missing")
+    return drained
 
 
 def look_for_remains(context: Context, finished: Finished) -> None:
@@ -222,7 +237,7 @@ def _is_well(finished: Finished) -> bool:
 
 def observe(finished: Finished) -> list[Observed]:
     """The faults with what logs say of them. A line counts for a fault until the next one of its kind begins."""
-    logs = Logs(monotonic_offset())
+    logs, busy = Logs(monotonic_offset()), busyness()
     found = []
     for number, hit in enumerate(finished.hits):
         kind = finished.kinds[hit.event.fault]
@@ -234,13 +249,14 @@ def observe(finished: Finished) -> list[Observed]:
         is_hit = bool(hit.victims) and hit.settled
         expected = kind.told is not None and (is_hit or kind.target not in {"worker", "topology"})
         told_at = said(finished.site, logs, kind.told, hit, (hit.at, until)) if kind.told else None
-        back_at = said(finished.site, logs, kind.back, hit, (hit.at, until)) if kind.back else None
+        back_at = all_said(finished.site, logs, kind.back, hit, (hit.at, until))
         found.append(
             Observed(
                 kind.name, hit.event.target, hit.at, healed_at,
                 frozenset(worker.pid for worker in hit.victims), hit.victim_tasks,
                 kind.spares_workers and kind.patience(finished.site.timers),
-                expected, told_at, kind.back is not None, back_at, hit.problem, hit.may_end, hit.done_at,
+                expected, told_at, bool(kind.back), back_at, hit.problem, hit.may_end, hit.done_at,
+                hit.returned_at, hit.replaced, tuple(hit.wrong), max(hit.busy, busy),
             )
         )  # fmt: skip
     return found
@@ -257,10 +273,25 @@ def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float
     else:
         role = hit.event.target if what.role == "target" else what.role
         looks = [(path, what.pattern) for path in site.logs(role)]
-    times = [logs.first(path, pattern, *between) for path, pattern in looks]
+    since, until = between
+    if what.after:
+        begins = [(path, pattern, logs.first(path, what.after, *between)) for path, pattern in looks]
+        times = [logs.first(path, pattern, begin, until) for path, pattern, begin in begins if begin is not None]
+        if not times:
+            return since  # nobody has to say it
+    else:
+        times = [logs.first(path, pattern, *between) for path, pattern in looks]
     if what.each:
         return None if None in times or not times else max(at for at in times if at is not None)
     return min((at for at in times if at is not None), default=None)
+
+
+def all_said(
+    site: FaultSite, logs: Logs, lines: Sequence[Said], hit: Hit, between: tuple[float, float]
+) -> float | None:
+    """When the logs had said all of these; None if they have not, or nothing is to be said."""
+    times = [said(site, logs, what, hit, between) for what in lines]
+    return None if None in times else max((at for at in times if at is not None), default=None)
 
 
 def ends(finished: Finished) -> list[End]:

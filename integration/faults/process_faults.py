@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said, bar, new_leader, pause, said_worker_ended, send
+import psutil
+from faults import Fault, Hand, Said, bar, go_on, new_leader, pause, said_worker_ended, send, stop
+from log_lines import Logs, monotonic_offset
+from network_faults import LINKS, cut
+from network_faults import heal as deliver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from daemons import Daemon
     from timers import Timers
 
@@ -47,6 +54,73 @@ def lose_host(hand: Hand) -> None:
 
     if any(worker.topology_id == load.topology_id for worker in here):
         hand.hit.proofs.append(("its work was assigned elsewhere before it came back", is_assigned_anew))
+
+
+def pause_host(hand: Hand) -> None:
+    """The host of a worker stands still, and its workers go on when they were replaced, without their supervisor and
+    without hearing that they were.
+    """
+    site, load, hit = hand.site, hand.load, hand.hit
+    named = hand.worker()
+    if not named:
+        return
+    host = named[0].host
+    supervisor = site.supervisors[host]
+    node_id = (supervisor.local_dir / "supervisor" / "node-id").read_text().strip()
+    cut(hand, [host], [daemon.name for daemon in (*site.nimbuses, *site.zookeepers)])
+    hit.undo.append(lambda: supervisor.send(signal.SIGCONT))
+    supervisor.send(signal.SIGSTOP)
+    here = [worker for worker in load.processes() if worker.host == host]
+    hit.hits([worker for worker in here if worker not in named])
+    stopped = stop(here)
+    hit.undo.append(lambda: come_back(hand, stopped, node_id))
+
+    def is_replaced() -> bool:
+        return bool(site.wait(lambda: load.runs_without(node_id), f"it runs without host {host}", load.grace_secs))
+
+    def is_stopped() -> bool:
+        return [process.status() for process in stopped] == [psutil.STATUS_STOPPED] * len(here)
+
+    hit.proofs += [("its work was taken over elsewhere", is_replaced), ("its workers still stood there", is_stopped)]
+
+
+def come_back(hand: Hand, stopped: list[psutil.Process], node_id: str) -> None:
+    """Workers that were replaced go on: the others take nothing from them, and they end themselves."""
+    site, load, hit = hand.site, hand.load, hand.hit
+    if hit.problem:  # they were not replaced, or nobody knows
+        go_on(stopped)
+        return
+    before = load.fenced_frames(node_id)
+    hit.returned_at = time.monotonic()
+    go_on(stopped)
+
+    def must(condition: Callable[[], object], what: str) -> None:
+        try:
+            site.wait(condition, what, load.grace_secs)
+        except AssertionError as error:
+            hit.wrong.append(str(error))
+
+    def are_gone() -> bool:
+        return not any(is_alive(process) for process in stopped)
+
+    must(lambda: are_gone() or load.fenced_frames(node_id) > before, "the others count frames of the replaced workers")
+    deliver(hand)
+    must(are_gone, "workers that were replaced end by themselves")
+    told = r"Ending \(exit code 0\): assignment \d+ (has no worker on|gives) port"
+    logs = Logs(monotonic_offset())
+    for worker in hit.victims if hit.settled else ():
+        paths = site.worker_logs(worker)
+        aborted = any(ABORTED in path.read_text(errors="replace") for path in paths)
+        if not aborted and all(logs.first(path, told, hit.returned_at) is None for path in paths):
+            hit.wrong.append(f"worker {worker.pid} does not say that it ends because it was replaced")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """A child that ended is there until its supervisor, which stands still, has seen it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def kill_everything(hand: Hand) -> None:
@@ -93,6 +167,8 @@ def _within_session(timers: Timers) -> tuple[float, float]:
     return 0.3 * timers.session_secs, 0.6 * timers.session_secs
 
 
+# libzmq 4.3.5 ends a process whose peers closed a connection while it stood still, if it could write just then, too.
+ABORTED = "Assertion failed: !_io_error"
 WORKER_BAR = bar(2.0, 5.0)
 DIED = said_worker_ended("was killed by signal 9")
 
@@ -106,7 +182,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",
-        kill_daemon, _moments, spares_workers=True, back=Said("target", r"supervisor \S+ listens on"),
+        kill_daemon, _moments, spares_workers=True, back=(Said("target", r"supervisor \S+ listens on"),),
     ),
     Fault(
         "host-lost", "P6", "kill -9 a supervisor and its workers; back after they were assigned elsewhere", "host",
@@ -115,15 +191,20 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "nimbus-killed", "P7", "kill -9 Nimbus; back some seconds later", "nimbus", kill_daemon, _moments,
-        spares_workers=True, back=Said("nimbus", r"leads now"), bar=new_leader,
+        spares_workers=True, back=(Said("nimbus", r"leads now"),), bar=new_leader,
     ),
     Fault(
         "cluster-killed", "P18", "kill -9 everything at once, and start it again", "cluster", kill_everything,
         _moments,
     ),
     Fault(
-        "worker-paused", "H1", "SIGSTOP a worker until it was replaced, then SIGCONT", "worker", pause_worker,
+        "worker-paused", "H1", "SIGSTOP a worker until its supervisor kills it", "worker", pause_worker,
         _past_worker_timeout, told=Said("victim", r"port {port}\b.* sent no heartbeat for"),
+    ),
+    Fault(
+        "host-paused", "H1", "SIGSTOP a supervisor and its workers until others have their work; these go on, cut off",
+        "worker", pause_host, _past_reassignment,
+        told=Said("nimbus", r"does not beat|Assignment \d+ of|supervisor of \S+ \S+ is gone"), needs=LINKS,
     ),
     Fault(
         "supervisor-paused", "H3", "SIGSTOP a supervisor for longer than its session; its workers go on", "host",

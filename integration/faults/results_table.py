@@ -54,7 +54,9 @@ def rows(run: Run, faults: Sequence[Observed], workers: Workers, bars: Mapping[s
     gone = checkers.by_fault((ack.at for ack in run.acks if ack.number in vanished), faults)
     restarts = checkers.restarts_by_fault(workers.started, faults, workers.patience_secs)
     others, wrong = checkers.ends_by_fault(workers.ends, faults, workers.patience_secs)
-    wrong += [*checkers.not_recovered(faults, ledger), *checkers.not_told(faults), *checkers.problems(faults)]
+    wrong += [*checkers.not_recovered(faults, ledger), *checkers.too_slow(faults, ledger, bars)]
+    wrong += [*checkers.not_told(faults), *checkers.problems(faults), *checkers.afterwards(faults)]
+    wrong += checkers.not_fenced(run, faults)
     found = []
     for kind in dict.fromkeys(fault.fault for fault in faults):
         mine = [i for i, fault in enumerate(faults) if fault.fault == kind]
@@ -70,7 +72,7 @@ def rows(run: Run, faults: Sequence[Observed], workers: Workers, bars: Mapping[s
                 recovered=tuple(secs for secs in recovered if secs is not None),
                 restarts=sum(restarts[i] for i in mine),
                 violations=tuple(each for each in wrong if f"{kind} of " in each.text),
-                never=recovered.count(None),
+                never=sum(checkers.is_missed(faults[i], ledger) for i in mine),
                 others=sum(others[i] for i in mine),
                 bar=bars.get(kind),
             )

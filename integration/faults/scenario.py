@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import random
 import shutil
 import time
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Options(NamedTuple):
     """What was asked for. `faults`, `messages`, `gap_secs` None: what suits the scenario.
 
-    `replay`: a schedule to follow. `gap_secs`: the mean of the pauses between faults.
+    `replay`: a schedule to follow. `gap_secs`: the mean of the pauses between faults. `within_secs`: after so many at
+    most the last fault is healed.
     """
 
     seed: int
@@ -38,6 +40,7 @@ class Options(NamedTuple):
     zookeeper: str = "embedded"
     replay: Path | None = None
     gap_secs: float | None = None
+    within_secs: float = math.inf
 
 
 class Outcome(NamedTuple):
@@ -95,15 +98,15 @@ class Context:
         finally:
             found.close()
 
-    def made(self, site: FaultSite, messages: int, rate: float, **conf: Any) -> Load:
+    def made(self, site: FaultSite, messages: int, rate: float, kept: int = 0, **conf: Any) -> Load:
         """A load that is not submitted: topologies/numbered.py with these settings, dots written as two underscores.
 
-        It has no more messages than were asked for.
+        It has no more messages than were asked for, and `kept` besides for when all is calm.
         """
         messages = messages if self.options.messages is None else min(messages, self.options.messages)
         settings = {key.replace("__", "."): value for key, value in conf.items()}
         self._loads += 1
-        return Load(site, f"numbers-{self._loads}", Amount(messages, rate), **settings)
+        return Load(site, f"numbers-{self._loads}", Amount(messages, rate, kept), **settings)
 
     def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
         """The same, running."""

@@ -17,6 +17,7 @@ from scenarios_nimbus import NIMBUS_SCENARIOS
 from scenarios_process import PROCESS_SCENARIOS
 from scenarios_web import WEB_SCENARIOS
 from scenarios_zookeeper import ZOOKEEPER_SCENARIOS
+from timers import patient
 from zookeeper_faults import ZOOKEEPER_FAULTS
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 FAULTS = {fault.name: fault for fault in [*PROCESS_FAULTS, *NETWORK_FAULTS, *ZOOKEEPER_FAULTS, *APPLICATION_FAULTS]}
 MIXED = [
     "worker-killed", "workers-killed", "worker-terminated", "worker-paused", "supervisor-killed", "supervisor-paused",
-    "host-lost", "nimbus-killed", "coordination-paused", "zookeeper-restarted", "zookeeper-lost", "session-expired",
-    "nimbus-session-expired", "link-cut", "link-cut-one-way", "host-unplugged", "host-cut-from-zookeeper",
-    "host-cut-from-nimbus", "bolt-raises", "rebalanced",
+    "host-lost", "host-paused", "nimbus-killed", "coordination-paused", "zookeeper-restarted", "zookeeper-lost",
+    "session-expired", "worker-session-expired", "nimbus-session-expired", "link-cut", "link-cut-one-way",
+    "host-unplugged", "host-cut-from-zookeeper", "host-cut-from-nimbus", "bolt-raises", "rebalanced",
 ]  # fmt: skip
-MIXED_WISH = Wish(faults=8, messages=20_000)
+MIXED_WISH = Wish(faults=8, messages=20_000, always=("worker-killed",))
 
 
 def run_random(context: Context) -> Outcome:
@@ -51,10 +52,21 @@ SLOW_WISH = Wish(  # three times what the slow sinks can take, in three executor
 )
 
 
+PATIENT_SECS = {  # faults that spare workers only where Nimbus waits so long for their heartbeats, and last longer
+    "host-cut-from-nimbus": 20
+}
+
+
 def scheduled(fault: Fault) -> Callable[[Context], Outcome]:
     wish = Wish(conf=STUCK_CONF, gap_secs=(2 * STUCK_SECS, 3 * STUCK_SECS)) if "stuck" in fault.needs else Wish()
     wish = SLOW_WISH if fault.name == "sinks-slow" else wish
-    return lambda context: run_faults(context, [fault], wish)
+
+    def run(context: Context) -> Outcome:
+        if fault.name in PATIENT_SECS:
+            context.timers = patient(context.timers, PATIENT_SECS[fault.name])
+        return run_faults(context, [fault], wish)
+
+    return run
 
 
 def of_fault(fault: Fault) -> Scenario:

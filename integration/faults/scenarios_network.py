@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
@@ -91,10 +92,11 @@ def descriptors_used_up(context: Context) -> Outcome:
         for _ in range(CONNECTIONS):
             with contextlib.suppress(OSError):
                 idle.append(socket.create_connection((nimbus.place.address, nimbus.port), timeout=1.0))
-        context.must(lambda: site.call("getClusterInfo"), "Nimbus answers among idle connections", 10)
+        ask = partial(site.call, "getClusterInfo", secs=5.0)
+        context.must(ask, "Nimbus answers among idle connections", 10)
         for connection in idle:
             connection.close()
-        took = context.must(lambda: site.call("getClusterInfo"), "Nimbus answers when they are closed", 5)
+        took = context.must(ask, "Nimbus answers when they are closed", 5)
         context.check(nimbus.is_running, "Nimbus ended", "C-ALIVE")
         load.wait_progress(50)
         return finish(context, site, load, "descriptors-used-up", 1, recovered=took)
@@ -144,7 +146,7 @@ NETWORK_SCENARIOS = [
     Scenario("port-taken", "N8", "another process listens on a slot's port", port_taken),
     Scenario(
         "late-frames", "N9", "frames of a worker that was replaced come to a port that is used again",
-        missing="a real one comes in worker-paused; each case of epochs is in tests/worker/test_receive.py",
+        missing="a real one comes in host-paused; each case of epochs is in tests/worker/test_receive.py",
     ),
     Scenario("descriptors-used-up", "N10", "Nimbus has no file descriptor left", descriptors_used_up),
     Scenario("host-unresolvable", "N11", "the name of a supervisor's host means nothing to anybody", unresolvable),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import psutil
 from checkers import Bar  # noqa: TC002
 from daemons import StormDaemon
-from fault_site import Plan
+from fault_site import CALL_SECS, NIMBUS_PORT, Plan
 from load import TOPOLOGIES
 from nemesis_run import Finished, audit, conclude, defunct
 from results_table import Row
@@ -349,7 +349,7 @@ class Caller:
             self.calls += 1
             for attempt in range(3):
                 try:
-                    with NimbusClient(self._site.seeds, 6627, 5.0, leader_wait_secs=5.0) as nimbus:
+                    with NimbusClient(self._site.seeds, NIMBUS_PORT, CALL_SECS, leader_wait_secs=5.0) as nimbus:
                         nimbus.call("getClusterInfo")
                     break
                 except StormError as error:

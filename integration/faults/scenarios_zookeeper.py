@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = "/storm"
 SETTLE_SECS = 2.0
 REGISTERED_SECS = 2.0
+BAD = (b"", b"\x00 nothing that anybody can read {", b"\x91\x93\xc0")
 
 
 def client(site: FaultSite) -> KazooClient:
@@ -59,7 +60,9 @@ def wiped(context: Context) -> Outcome:
 
 
 def damaged_nodes(context: Context) -> Outcome:
-    """Each kind of node in turn holds what nobody can read."""
+    """Each kind of node in turn holds what nobody can read. A damaged assignment counts as none: each time Nimbus may
+    assign anew, and what is under way comes again. No other node costs a worker.
+    """
     with context.site(Plan()) as site:
         load = context.load(site, 6_000, RATE)
         zk = client(site)
@@ -67,16 +70,21 @@ def damaged_nodes(context: Context) -> Outcome:
         try:
             site.storm("set-log-level", load.name, "-l", "numbers=DEBUG:600", code=None)
             for path in list(_nodes(zk, load.topology_id)):
+                before = {worker.pid for worker in load.processes()}
                 try:
                     good, _ = zk.get(path)
-                    for bad in (b"", b"\x00 nothing that anybody can read {", good[: len(good) // 2], b"\x91\x93\xc0"):
+                    for bad in (*BAD, good[: len(good) // 2]):
                         zk.set(path, bad)
                         time.sleep(SETTLE_SECS / 2)
                         count += 1
                     zk.set(path, good)
                 except NoNodeError:
                     continue  # its owner has replaced it meanwhile
+                site.wait(load.is_settled, "its workers run", load.grace_secs)
                 load.wait_progress(20)
+                if "/assignments/" not in path:
+                    running = {worker.pid for worker in load.processes()}
+                    context.check(running == before, f"workers were restarted by {path}", "C-ALIVE")
                 for daemon in site.daemons:
                     context.check(daemon.is_running, f"{daemon.name} ended by {path}", "C-ALIVE")
             context.check(count >= 4 * 6, f"only {count} damages were done")
@@ -84,7 +92,7 @@ def damaged_nodes(context: Context) -> Outcome:
         finally:
             zk.stop()
             zk.close()
-        return finish(context, site, load, "nodes-damaged", count)
+        return finish(context, site, load, "nodes-damaged", count, rounds=len(BAD) + 1)
 
 
 def _nodes(zk: KazooClient, topology_id: str) -> Iterator[str]:

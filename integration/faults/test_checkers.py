@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from checkers import (
     ENOUGH_LINES,
+    Bar,
     Committed,
     End,
     Ledger,
     Observed,
     Usage,
+    afterwards,
     by_fault,
     detected_secs,
     duplicates,
@@ -18,6 +20,8 @@ from checkers import (
     leaks,
     lost,
     more_than,
+    not_calm,
+    not_fenced,
     not_recovered,
     not_told,
     order_of_commits,
@@ -25,7 +29,7 @@ from checkers import (
     quiet_secs,
     recovered_secs,
     restarts_by_fault,
-    too_many_duplicates,
+    too_slow,
     tracebacks,
     unexpected,
     unwritten,
@@ -109,18 +113,36 @@ def test_all_lines_but_the_first_of_a_number_are_duplicates(numbers: list[int]) 
 
 
 def test_duplicates_are_bounded_by_what_was_under_way_at_each_fault_and_timeout() -> None:
-    faults = [fault(1.0), fault(10.0, 22.0)]
-    assert duplicates_max(faults, 100, 5.0) == 100 * (1 + (1 + 3))
-    few = [line(0, 1.0 + i / 1000) for i in range(501)]
-    assert too_many_duplicates(few, faults, 100, 5.0, 30.0) == []
-    (found,) = too_many_duplicates([*few, line(0, 2.0)], faults, 100, 5.0, 30.0)
-    assert "501 lines came again, at most 500 may" in found.text
+    assert duplicates_max([fault(1.0), fault(10.0, 22.0)], 100, 5.0) == 100 * (1 + (1 + 3))
 
 
-def test_duplicates_long_after_the_last_fault_are_a_storm() -> None:
-    (found,) = too_many_duplicates([line(0, 1.0), line(0, 33.0)], [fault(1.0, 2.0)], 100, 5.0, 30.0)
-    assert found.check == "C-DUP"
-    assert "30 s after all was healed" in found.text
+@pytest.mark.parametrize("at", [19.9, 20.0, 25.0])
+def test_what_fails_or_comes_again_when_all_is_calm_is_a_violation(at: float) -> None:
+    run = run_of(30, fails=[Ack(3, at, OLD)])
+    run = run._replace(lines=[*run.lines, line(4, at)])
+    texts = ["1 numbers failed when all was calm: 3", "1 numbers came again when all was calm: 4"]
+    assert [found.text for found in not_calm(run, 20.0)] == (texts if at >= 20.0 else [])
+
+
+def came_back() -> Observed:
+    return fault(1.0, 9.0, fault="host-paused", victims=frozenset({OLD}), returned_at=10.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "by", "is_well"),
+    [
+        ([line(0, 11.0)], NEW, False),  # only one that was replaced wrote it
+        ([line(0, 11.0), line(0, 13.0, pid=NEW)], NEW, False),  # another did so too late
+        ([line(0, 11.0), line(0, 11.5, pid=NEW)], NEW, True),
+        ([line(0, 0.5)], NEW, True),  # it was written before it was stopped
+        ([line(0, 11.0)], OLD, True),  # within the one that was replaced
+    ],
+)
+def test_an_ack_needs_a_line_of_a_worker_that_was_not_replaced(lines: list[LedgerLine], by: int, is_well: bool) -> None:
+    run = Run(1, [Ack(0, 12.0, by)], lines, [])
+    found = not_fenced(run, [came_back(), fault(1.0)])
+    assert [each.check for each in found] == ([] if is_well else ["C-FENCE"])
+    assert is_well or "host-paused of worker-0" in found[0].text
 
 
 def test_times_belong_to_the_last_fault_that_began_before() -> None:
@@ -182,16 +204,47 @@ def test_while_another_fault_goes_on_the_patience_with_the_one_before_waits() ->
     assert len(ends_by_fault([End(12.0, NEW, 0.0, moved=True)], faults, 3.5)[1]) == 1
 
 
+@pytest.mark.parametrize(("took", "busy", "is_well"), [(20.0, 1.0, True), (20.1, 1.0, False), (59.0, 3.0, True)])
+def test_a_recovery_may_take_some_times_as_long_as_it_should_and_longer_on_a_busy_machine(
+    took: float, busy: float, is_well: bool
+) -> None:
+    slow = fault(1.0, has_back=True, back_at=1.0 + took, busy=busy)
+    found = too_slow([slow], Ledger([]), {"worker-killed": Bar(2.0, 5.0)})
+    assert [each.check for each in found] == ([] if is_well else ["C-TTR"])
+    assert is_well or found[0].text.startswith("worker-killed of worker-0 took 20.1 s to recover from, at most 20.0 s")
+    assert too_slow([slow], Ledger([]), {"link-cut": Bar(1.0)}) == []
+
+
+def test_a_log_line_that_says_all_is_well_has_to_come() -> None:
+    (found,) = not_recovered([fault(1.0, has_back=True)], Ledger([]))
+    assert found.text == "after worker-killed of worker-0 this was never seen: a log says that all is well"
+    assert not_recovered([fault(1.0, has_back=True, problem="could not be injected")], Ledger([])) == []
+
+
+def test_what_a_fault_found_wrong_itself_is_a_violation() -> None:
+    assert [found.text for found in afterwards([fault(1.0), fault(2.0, wrong=("why",))])] == [
+        "worker-killed of worker-0: why"
+    ]
+
+
+def test_a_task_that_another_worker_took_over_has_to_be_written_by_that_one() -> None:
+    moved = fault(1.0, done_at=2.0, replaced=frozenset({OLD}))
+    lines = [line(1, 0.5), line(2, 2.5), line(3, 4.0, pid=NEW)]
+    assert recovered_secs(moved, Ledger(lines)) == pytest.approx(2.0)
+    assert recovered_secs(moved, Ledger(lines[:2])) is None
+
+
 def test_tasks_that_were_hit_and_never_wrote_again_are_a_violation_once_all_others_did_a_lot() -> None:
     before = [line(1, 0.5, task=7), line(2, 0.6, task=8, pid=NEW)]
     killed = fault(1.0, victims=frozenset({OLD}), victim_tasks=frozenset({7, 9}))
     others = [line(n, 2.0 + n / 1000, task=8, pid=NEW) for n in range(2 * ENOUGH_LINES)]
     (found,) = not_recovered([killed], Ledger([*before, *others]))
-    assert found.text == "after worker-killed of worker-0 these tasks never wrote again: 7"
+    assert found.text == "after worker-killed of worker-0 this was never seen: task 7 writes again"
     assert not_recovered([killed], Ledger([*before, *others[1:]])) == []
     assert not_recovered([killed], Ledger([*before, *others, line(3, 9.0, task=7, pid=NEW)])) == []
     assert len(not_recovered([killed], Ledger([*before, *others, line(3, 9.0, task=7, pid=OLD)]))) == 1
-    assert not_recovered([fault(1.0)], Ledger([*before, *others])) == []
+    assert len(not_recovered([fault(1.0)], Ledger([*before, *others]))) == 1
+    assert not_recovered([fault(1.0)], Ledger([*before, *others, line(3, 9.0, task=7)])) == []
 
 
 def test_a_fault_that_takes_until_it_is_done_recovers_from_when_it_was_asked_for() -> None:

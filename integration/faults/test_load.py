@@ -49,6 +49,19 @@ def test_a_load_that_is_told_to_end_has_the_numbers_that_were_sent(site: Any) ->
     assert checkers.lost(run) == checkers.unexpected(run) == []
 
 
+def test_numbers_that_are_kept_come_when_all_is_calm(site: Any) -> None:
+    load = Load(site, "numbers", Amount(150, 1_000.0, kept=75)).start()
+    load.begin()
+    assert load.drain()
+    assert len(load.read().acks) == 150
+    since = load.calm()
+    assert load.drain()
+    run = load.read()
+    assert run.messages == len(run.acks) == 225
+    assert min(ack.at for ack in run.acks if ack.number >= 150) >= since
+    assert checkers.lost(run) == checkers.unexpected(run) == checkers.not_calm(run, since) == []
+
+
 def test_a_load_of_which_all_was_sent_ends_with_that(site: Any) -> None:
     load = Load(site, "numbers", Amount(50, 1_000.0)).start()
     load.begin()

@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nemesis import Drawable, Event, Shape, draw, from_json, length_secs, steps, targets, to_json
+from nemesis import Drawable, Event, Shape, Terms, draw, from_json, length_secs, steps, targets, to_json
 
 SHAPES = st.builds(
     Shape,
@@ -60,6 +60,33 @@ def test_every_fault_comes_before_any_comes_again(seed: int, faults: list[Drawab
     for i in range(times):
         part = events[i * len(faults) : (i + 1) * len(faults)]
         assert sorted(event.fault for event in part) == sorted(fault.name for fault in faults)
+
+
+@given(st.integers(0, 2**31), FAULTS, st.data())
+def test_what_has_to_be_among_them_always_is_and_in_any_place(
+    seed: int, faults: list[Drawable], data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(1, 2 * len(faults)))
+    names = st.sampled_from([fault.name for fault in faults])
+    always = tuple(data.draw(st.lists(names, max_size=min(count, len(faults)), unique=True)))
+    events = draw(seed, count, faults, Shape(), (1.0, 1.0), Terms(always))
+    first = [event.fault for event in events[: len(faults)]]
+    assert set(always) <= set(first)
+    assert len(set(first)) == len(first) == min(count, len(faults))
+
+
+def test_what_has_to_be_among_them_comes_first_and_last() -> None:
+    faults = [Drawable(name, "worker") for name in "abcdefgh"]
+    drawn = [draw(seed, 3, faults, Shape(), (1.0, 1.0), Terms(("h",))) for seed in range(40)]
+    assert {[event.fault for event in events].index("h") for events in drawn} == {0, 1, 2}
+    assert len({event.fault for events in drawn for event in events}) == len(faults)
+
+
+@given(st.integers(0, 2**31))
+def test_a_schedule_may_have_to_be_over_in_time(seed: int) -> None:
+    faults = [Drawable("short", "worker"), Drawable("long", "host", (8.0, 16.0))]
+    events = draw(seed, 2, faults, Shape(), (1.0, 2.0), Terms(secs_max=12.0))
+    assert length_secs(events) <= 12.0
 
 
 @given(st.integers(0, 2**31), st.integers(0, 30), FAULTS, SHAPES, GAPS)
@@ -115,5 +142,9 @@ def test_a_file_that_is_no_schedule_is_refused(text: str) -> None:
 def test_nothing_to_draw_from_or_to_hit_is_refused() -> None:
     with pytest.raises(ValueError, match="no fault to draw from"):
         draw(1, 1, [], Shape(), (1.0, 1.0))
+    with pytest.raises(ValueError, match="link-cut cannot always be among 2 faults"):
+        draw(1, 2, [Drawable("worker-killed", "worker")], Shape(), (1.0, 1.0), Terms(("link-cut",)))
+    with pytest.raises(ValueError, match=r"no schedule of 2 faults was found that is over within 1\.5 s"):
+        draw(1, 2, [Drawable("worker-killed", "worker")], Shape(), (1.0, 1.0), Terms(secs_max=1.5))
     with pytest.raises(ValueError, match="link-cut has nothing to hit"):
         draw(1, 1, [Drawable("link-cut", "link")], Shape(hosts=("a",)), (1.0, 1.0))

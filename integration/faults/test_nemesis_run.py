@@ -14,7 +14,7 @@ from fault_site import Appearance, WorkerProcess
 from faults import Hit, Said
 from log_lines import Logs, monotonic_offset
 from nemesis import Event
-from nemesis_run import Finished, ends, ports_taken, said
+from nemesis_run import Finished, all_said, ends, ports_taken, said
 from network import Loopback
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class Site:
     def worker_events(self) -> list[Appearance]:
         return self.appearances
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str, ago_secs: float = 0.0) -> None:
+        moment = time.localtime(time.time() - ago_secs)
         with (self.directory / f"{name}.log").open("a") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 INFO {text}\n")
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S', moment)},000 INFO {text}\n")
 
 
 @pytest.fixture
@@ -73,6 +74,30 @@ def test_its_own_log_tells_too(site: Any) -> None:
     site.write(f"a-{PORT}", "Ending (exit code 0): told by a signal")
     assert told(site, "Ending .*: told", worker(1))
     assert not told(site, "Ending .*: told", worker(1, port=PORT + 1))
+
+
+BACK = (Said("worker", "Connected", each=True, after="is lost"), Said("nimbus", "leads now", after="is lost"))
+
+
+def back_secs_ago(site: Any) -> float | None:
+    """Since when logs have said all of BACK, of what happened in the last minute."""
+    hit, now = Hit(Event(0.0, "zookeeper-lost", "zookeeper", 0.0)), time.monotonic()
+    at = all_said(site, Logs(monotonic_offset()), BACK, hit, (now - 60, now + 60))
+    return None if at is None else now - at
+
+
+def test_who_lost_something_has_to_say_that_it_has_it_again(site: Any) -> None:
+    assert back_secs_ago(site) == pytest.approx(60, abs=0.1)  # nobody lost anything
+    site.write("worker", "Connected", 50)
+    site.write("worker", "is lost", 40)
+    assert back_secs_ago(site) is None
+    site.write("worker", "Connected", 30)
+    assert back_secs_ago(site) == pytest.approx(30, abs=2)
+    site.write("nimbus", "is lost", 40)
+    site.write("nimbus", "leads no more", 35)
+    assert back_secs_ago(site) is None
+    site.write("nimbus", "leads now", 10)
+    assert back_secs_ago(site) == pytest.approx(10, abs=2)
 
 
 def ended(site: Any, *workers: WorkerProcess) -> list[End]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from scenario import NEEDS, why_not
-from scenarios import FAULTS, MIXED, SCENARIOS
-from timers import DEFAULT, SHORT
+from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS
+from timers import DEFAULT, SHORT, patient
 
 CATALOGUE = {"P": 18, "H": 9, "N": 12, "Z": 11, "D": 8, "T": 4, "A": 13}
 
@@ -29,6 +29,17 @@ def test_what_has_no_code_says_why() -> None:
 
 def test_the_mix_is_made_of_faults_that_there_are() -> None:
     assert set(MIXED) <= FAULTS.keys()
+    assert set(MIXED_WISH.always) <= set(MIXED)
+
+
+def test_a_fault_that_spares_workers_of_a_patient_nimbus_is_held_to_it_in_its_own_scenario() -> None:
+    for name, secs in PATIENT_SECS.items():
+        for timers in (SHORT, DEFAULT):
+            fault, own = FAULTS[name], patient(timers, secs)
+            assert fault.spares_workers, name
+            assert fault.patience(own), name
+            assert fault.seconds(own)[0] > own.executor_secs, name
+        assert not FAULTS[name].patience(SHORT), name
 
 
 def test_faults_last_as_long_as_the_timers_ask_for() -> None:

@@ -62,4 +62,14 @@ DEFAULT = Timers(
     grace_secs=180.0,
 )
 
+
+def patient(timers: Timers, executor_secs: int) -> Timers:
+    """The same, with executors that may be silent at least for so long."""
+    if timers.executor_secs >= executor_secs:
+        return timers
+    return timers._replace(
+        settings={**timers.settings, "nimbus.task.timeout.secs": executor_secs}, executor_secs=executor_secs
+    )
+
+
 BY_NAME = {timers.name: timers for timers in (SHORT, DEFAULT)}

@@ -111,7 +111,11 @@ LOST = Said("supervisor", r"The connection to ZooKeeper at .* is lost")
 ENDED = Said("target", r"The session with ZooKeeper at .* ended")
 REGISTERED = Said("target", r"Connected to ZooKeeper at")
 ZOOKEEPER_BAR = bar(5.0)
-BACK = Said("supervisor", r"Connected to ZooKeeper at", each=True)
+BACK = (
+    Said("supervisor", r"Connected to ZooKeeper at", each=True),
+    Said("worker", r"Connected to ZooKeeper at", each=True, after=r"The connection to ZooKeeper at .* is lost"),
+    Said("nimbus", r"leads now", after=r"The connection to ZooKeeper at .* is lost"),
+)
 
 ZOOKEEPER_FAULTS = [
     Fault(
@@ -124,7 +128,7 @@ ZOOKEEPER_FAULTS = [
     ),
     Fault(
         "session-expired", "Z3", "end a supervisor's session from outside", "host", expire_supervisors_session,
-        spares_workers=True, told=ENDED, back=REGISTERED, needs=frozenset({"zookeeper-proxy"}),
+        spares_workers=True, told=ENDED, back=(REGISTERED,), needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "worker-session-expired", "Z3", "end a worker's session from outside", "host", expire_workers_session,
@@ -132,7 +136,7 @@ ZOOKEEPER_FAULTS = [
     ),
     Fault(
         "nimbus-session-expired", "Z3", "end Nimbus's session from outside", "nimbus", expire_session,
-        spares_workers=True, told=ENDED, back=Said("nimbus", r"leads now"), bar=new_leader,
+        spares_workers=True, told=ENDED, back=(Said("nimbus", r"leads now"),), bar=new_leader,
         needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(

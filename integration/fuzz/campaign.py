@@ -170,7 +170,7 @@ def run(surface: Surface, plan: Plan) -> Outcome:
 
 
 def conclude(surface: Surface, outcome: Outcome) -> None:
-    """Add to the last attack's outcome what can be told only when all of them are over; the surface is good for no more."""
+    """Add to the last attack's outcome what can be told only when all of them are over: the surface is spent then."""
     if not outcome.deaths:
         outcome.trouble += surface.trouble()
         outcome.notes += surface.notes()

@@ -62,9 +62,8 @@ class Http(Surface):
         return {daemon.name: daemon.pid for daemon in (self._ui, *self.site.daemons) if daemon.is_running}
 
     def crowded(self) -> list[tuple[int, ...]]:
-        """Not to those for /metrics, which know nobody: of more than 32 clients the oldest goes, whoever that is."""
-        ui, logviewer, *_ = self.ports
-        return [(ui,), (logviewer,)]
+        ui, logviewer, *metrics = self.ports
+        return [(ui,), (logviewer,), tuple(metrics)]
 
     def samples(self) -> list[Sample]:
         return [sample for neighbour in self._neighbours for sample in neighbour.samples()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import archives
 import http_cases
+import tars
 from corpus import save
 from kazoo.protocol import serialization as wire
 from kazoo.security import OPEN_ACL_UNSAFE
@@ -346,6 +347,7 @@ SURFACES = {
     "zookeeper": lambda: [*zookeeper_sessions(), *zookeeper_nasties()],
     "zeromq": lambda: list(zmtp_cases()),
     "package": lambda: list(archives.known()),
+    "blob-archive": lambda: list(tars.known()),
     "records": lambda: list(record_cases()),
     "http": lambda: list(http_cases.known()),
 }

@@ -1,6 +1,7 @@
-"""Unpacks packages as a supervisor does, one after the other, and looks at what that did to the disk.
+"""Unpacks packages, or archives for blobs, as a supervisor does, one after the other, and looks at what that did to
+the disk.
 
-`package_extractor.py DIRECTORY`: a length (4 bytes) and a package on standard input, a line on standard output:
+`package_extractor.py KIND DIRECTORY`: a length (4 bytes) and an archive on standard input, a line on standard output:
 `taken`, `refused`, or what is wrong. Around the target directory there are files that must stay as they are.
 """
 
@@ -10,16 +11,35 @@ import shutil
 import struct
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storm.errors import PackageError
+from storm.supervisor import blob_unpacking
 from storm.supervisor.package_extraction import PackageLimits, extract
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Smaller than the supervisor's, so that the disk is not written full: a bomb is one all the same.
-LIMITS = PackageLimits(total_bytes=32 << 20)
+BYTES_MAX = 32 << 20
+BLOB_PATHS_MAX = 5_000
 OUTSIDE = Path("/tmp/storm-fuzz-outside")  # what some of the corpus name
 
 
-def main(directory: Path) -> None:
+def extract_package(package: Path, target: Path) -> None:
+    extract(package, target, PackageLimits(total_bytes=BYTES_MAX))
+
+
+def unpack_blob(archive: Path, target: Path) -> None:
+    blob_unpacking.UNPACKED_BYTES_MAX = BYTES_MAX
+    blob_unpacking.PATHS_MAX = BLOB_PATHS_MAX
+    blob_unpacking.unpack(archive, target)
+
+
+KINDS: dict[str, Callable[[Path, Path], None]] = {"package": extract_package, "blob-archive": unpack_blob}
+
+
+def main(kind: str, directory: Path) -> None:
     sandbox = directory / "host" / "storm-local"
     sandbox.mkdir(parents=True)
     for name in ("x", "app", "link", "host/x", "host/bolt.py", "host/storm-local/other"):
@@ -29,7 +49,7 @@ def main(directory: Path) -> None:
         (size,) = struct.unpack(">I", head)
         package = sandbox / "stormjar.jar"
         package.write_bytes(sys.stdin.buffer.read(size))
-        print(unpacked(package, sandbox / "code"), flush=True)
+        print(unpacked(KINDS[kind], package, sandbox / "code"), flush=True)
         package.unlink()
         shutil.rmtree(sandbox / "code", ignore_errors=True)
         if (changed := everything_but(directory, sandbox / "code")) != before or OUTSIDE.exists():
@@ -37,9 +57,9 @@ def main(directory: Path) -> None:
             return
 
 
-def unpacked(package: Path, target: Path) -> str:
+def unpacked(unpack: Callable[[Path, Path], None], package: Path, target: Path) -> str:
     try:
-        extract(package, target, LIMITS)
+        unpack(package, target)
     except PackageError as error:
         if target.exists():
             return f"refused and left a part: {error}"
@@ -60,4 +80,4 @@ def everything_but(directory: Path, left_out: Path) -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Packages: unpacked by the supervisor's own code in a process of its own, beside files that must not change."""
+"""Packages, and archives for blobs: the supervisor's own code unpacks them in a process, beside files that must not change."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import archives
+import tars
 from mutator import mutated
 from surface import Surface
 
@@ -30,6 +31,7 @@ class Packages(Surface):
     name = "package"
     about = "topology packages, as a supervisor unpacks them"
     has_neighbour = False
+    nasty = staticmethod(archives.nasty)
 
     def start(self, directory: Path) -> None:
         self._lock = threading.Lock()
@@ -37,7 +39,7 @@ class Packages(Surface):
         self._trouble: list[str] = []
         self.taken = 0
         self.refused = 0
-        command = [sys.executable, str(EXTRACTOR), str(directory / "disk")]
+        command = [sys.executable, str(EXTRACTOR), self.name, str(directory / "disk")]
         (directory / "disk").mkdir()
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.closing.callback(self._process.communicate)
@@ -50,7 +52,7 @@ class Packages(Surface):
         return []
 
     def change(self, data: bytes, rng: random.Random, seeds: Sequence[bytes]) -> bytes:
-        return archives.nasty(rng) if rng.random() < 0.3 else mutated(data, rng, seeds)
+        return self.nasty(rng) if rng.random() < 0.3 else mutated(data, rng, seeds)
 
     def attack(self, data: bytes, ports: Sequence[int]) -> None:
         assert self._process.stdin is not None
@@ -70,4 +72,10 @@ class Packages(Surface):
         return self._trouble[:10]
 
     def notes(self) -> list[str]:
-        return [f"{self.taken} packages taken, {self.refused} refused, the slowest in {self.slowest_secs:.2f} s"]
+        return [f"{self.taken} archives taken, {self.refused} refused, the slowest in {self.slowest_secs:.2f} s"]
+
+
+class BlobArchives(Packages):
+    name = "blob-archive"
+    about = "archives among the blobs, as a supervisor unpacks them"
+    nasty = staticmethod(tars.nasty)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from daemon_surfaces import ThriftNimbus, ThriftSupervisor, ZooKeeper
 from http_surface import Http
-from package_surface import Packages
+from package_surface import BlobArchives, Packages
 from records_surface import Records
 from zeromq_surface import ZeroMq
 
@@ -14,5 +14,6 @@ if TYPE_CHECKING:
     from surface import Surface
 
 SURFACES: dict[str, type[Surface]] = {
-    surface.name: surface for surface in (ThriftNimbus, ThriftSupervisor, ZooKeeper, ZeroMq, Packages, Records, Http)
+    surface.name: surface
+    for surface in (ThriftNimbus, ThriftSupervisor, ZooKeeper, ZeroMq, Packages, BlobArchives, Records, Http)
 }

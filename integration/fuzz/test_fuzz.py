@@ -26,6 +26,7 @@ CASES = {
     "zookeeper": 100,
     "zeromq": 100,
     "package": 200,
+    "blob-archive": 200,
     "records": 40,
     "http": 100,
 }

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import zipfile
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-from cluster_site import QUICK, start_site
+from cluster_site import QUICK, Daemon, free_ports, start_site
 
 from storm.errors import StormError
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient
+from storm.ui.pages.table import PAGES
+from storm.ui.rest.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(180)
 
-NAME = "bomb"
+NAME, OWNER = "bomb", "ann"
 
 
 class Bomb:
@@ -41,7 +47,8 @@ class Bomb:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[ClusterSite]:
-    started = start_site(tmp_path, "embedded", ("a",), QUICK)
+    settings = {**QUICK, "logviewer.embedded": True, "logviewer.port": next(free_ports())}
+    started = start_site(tmp_path, "embedded", ("a",), settings)
     yield started
     started.close()
 
@@ -71,11 +78,51 @@ def upload(nimbus: NimbusClient) -> str:
     return location
 
 
+LOG_PATHS = ("/", "/api/v1/listLogs", "/log?file={log}", "/download?file={log}", "/find?topoId={id}&search-string=bomb")
+SEARCHES = ("/api/v1/search?file={log}&search-string=bomb", "/api/v1/deepSearch/{id}?search-string=bomb")
+UI_PATHS = (*(f"/api/v1{one.path}" for one in ENDPOINTS if one.method == "GET"), *(page.path for page in PAGES))
+
+
+def look_at_everything(site: ClusterSite, topology_id: str) -> None:
+    """Ask the UI and the log viewer for all that they show of the topology."""
+    ui_port = next(free_ports())
+    ui = Daemon("ui", "ui", site.directory / "ui", {**site.settings, "ui.port": ui_port})
+    ui.start()
+    try:
+        with closing(httpx.Client(timeout=30)) as client:
+            at_ui, at_logs = f"http://127.0.0.1:{ui_port}", f"http://127.0.0.1:{site.settings['logviewer.port']}"
+            site.wait(lambda: is_there(client, f"{at_ui}/live"), "the UI answers")
+            [worker] = client.get(f"{at_ui}/api/v1/topology-workers/{topology_id}").json()["hostPortList"]
+            values = {
+                "id": topology_id,
+                "component": "words",
+                "host_port": f"{worker['host']}:{worker['port']}",
+                "owner": OWNER,
+                "log": f"{topology_id}/{worker['port']}/worker.log",
+            }
+            for path in [*(at_ui + path for path in UI_PATHS), *(at_logs + path for path in (*LOG_PATHS, *SEARCHES))]:
+                own = {**values, "id": site.node_id("a")} if "/supervisor/{id}" in path else values
+                address = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found, own=own: own[found[1]], path)  # type: ignore[misc]
+                query = {} if "?" in path else {"sys": "true", "text": "bomb", "host": worker["host"]}
+                answer = client.get(address, params=query or None)
+                assert answer.status_code == 200, (address, answer.text)
+    finally:
+        ui.stop()
+
+
+def is_there(client: httpx.Client, address: str) -> bool:
+    try:
+        return client.get(address).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_only_workers_load_what_a_component_is_made_of(site: ClusterSite, tmp_path: Path) -> None:
     loaded = tmp_path / "loaded"
     topology = bomb_topology(loaded)
     with NimbusClient(["127.0.0.1"], site.settings["nimbus.thrift.port"], 10.0) as nimbus:
-        nimbus.call("submitTopology", NAME, upload(nimbus), "{}", topology)
+        conf = json.dumps({"topology.submitter.user": OWNER})
+        nimbus.call("submitTopology", NAME, upload(nimbus), conf, topology)
         [summary] = nimbus.call("getTopologySummaries")
         for method in ("getTopology", "getUserTopology", "getTopologyConf"):
             nimbus.call(method, summary.id)
@@ -84,6 +131,7 @@ def test_only_workers_load_what_a_component_is_made_of(site: ClusterSite, tmp_pa
     for words in (["list"], ["status", NAME], ["get-errors", NAME]):
         site.storm(*words)
     site.wait(loaded.exists, "a worker loads the component")
+    look_at_everything(site, summary.id)
     site.supervisors["a"].stop()
     site.start_supervisor("a")
     site.nimbus.stop()

@@ -140,12 +140,13 @@ def seed_range(text: str) -> range:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 1 if a seed failed."""
+    """The exit code: 1 if a seed failed, 3 if there were too few."""
     parser = argparse.ArgumentParser(prog="integration/simulation/run", description=__doc__)
     parser.add_argument("--seeds", type=seed_range, default="0..99999", metavar="A..B", help="both included; 0..99999")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="as many as there are cores")
     parser.add_argument("--done", type=Path, metavar="FILE", help="what is done already; build/simulation/A..B")
     parser.add_argument("--secs", type=float, default=inf, help="begin no more chunks of seeds after so many")
+    parser.add_argument("--least", type=int, default=0, metavar="N", help="exit with 3 if fewer seeds are done then")
     given = parser.parse_args(arguments)
     seeds = given.seeds
     progress = Progress(given.done or ROOT / "build" / "simulation" / f"{seeds[0]}..{seeds[-1]}", source())
@@ -163,7 +164,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{len(seeds) - left:,} seeds{of}, {len(failed)} failed; {acked:,} trees acked, {cost}")
     if failed:
         print(f"failed: {' '.join(map(str, failed))}")
-    return 1 if failed else 0
+        return 1
+    if len(seeds) - left < given.least:
+        print(f"too few: at least {given.least:,} were asked for")
+        return 3
+    return 0
 
 
 def run(progress: Progress, seeds: range, processes: int, secs_max: float = inf) -> None:

@@ -4,6 +4,7 @@ Settings:
     faults.dir            where spouts and sinks write, and where the harness puts what it asks for
     faults.messages       how many numbers there are, 0 .. messages - 1
     faults.trial          how many of them each spout task sends before the run begins
+    faults.kept           how many of them, the last ones, are kept until the harness says that all is calm
     faults.rate           how many are sent a second, by all spout tasks together; what was missed is made up for
     faults.spouts, faults.forwards, faults.sinks    how many tasks
     faults.attempts_max   a number that was sent so often is given up; 0: none ever is
@@ -11,7 +12,8 @@ Settings:
     faults.unacked_every  every so many numbers are not acked when they are sent for the first time
 
 A file `started` holds the monotonic clock's time from which on they count. A file `ends`, where there is one, holds the
-time up to which they do: numbers that were to be sent later are none.
+time up to which they do: numbers that were to be sent later are none. A file `calm` holds the time from which on
+those that were kept count.
 
 A file `ask-KIND` in the directory makes the next bolt in the middle that sees it do KIND, once; see ASKED. While there
 is a file `slow`, the sinks take 20 ms for each tuple.
@@ -61,9 +63,10 @@ class NumberSpout(Spout):
         self.attempts_max = conf.get("faults.attempts_max", 0)
         self.rate, self.trial = conf["faults.rate"] / count, conf["faults.trial"]
         self.started: float | None = None
-        self.ends = math.inf
+        self.ends = self.calm = math.inf
         self.look_at = 0.0
         numbers = range(index, conf["faults.messages"], count)
+        self.not_kept = len(range(index, conf["faults.messages"] - conf.get("faults.kept", 0), count))
         done = self.written("acked", index) | self.written("given-up", index)
         self.sent = Counter(self.numbers_in(self.directory.glob(f"sent-{index}-*"))) if self.attempts_max else Counter()
         self.incarnation = 1 + len(list(self.directory.glob(f"acked-{index}-*")))
@@ -94,7 +97,12 @@ class NumberSpout(Spout):
             self.look_at = now + LOOK_SECS
             self.started = self.told("started", None)
             self.ends = self.told("ends", math.inf)
-        return self.trial if self.started is None else self.trial + (min(now, self.ends) - self.started) * self.rate
+            self.calm = self.told("calm", math.inf)
+        if self.started is None:
+            return self.trial
+        if now >= self.calm:
+            return self.not_kept + (now - self.calm) * self.rate
+        return min(self.not_kept, self.trial + (min(now, self.ends) - self.started) * self.rate)
 
     def told(self, name: str, otherwise: Any) -> Any:
         with contextlib.suppress(FileNotFoundError):
