@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -76,8 +77,11 @@ def make_images(arguments: argparse.Namespace) -> None:
     try:
         with engine.in_use():
             made = images.prepare(say_aside, arguments.base, arguments.bootstrap)
-    finally:
-        engine.stop_if_ours()
+    except BaseException:
+        with contextlib.suppress(Trouble):  # of the two, what came first is told
+            engine.stop_if_ours()
+        raise
+    engine.stop_if_ours()
     for name, value in made.variables().items():
         say(f"export {name}={shlex.quote(value)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 
 import bars
@@ -57,9 +58,21 @@ def test_watching_costs_what_the_daemons_and_the_worker_take_more_whatever_the_r
     assert watching_percent(alone[:1] * 3, dearer, cores=2) == pytest.approx(1.0)
 
 
+EMPTY = Span(Windows({}, {}, Counter(), (), []), {"ui": 0.0})
+
+
 def test_spans_without_a_figure_are_no_ratio() -> None:
-    empty = Span(Windows({}, {}, Counter(), (), []), {"ui": 0.0})
-    assert "no second" in compared([empty], [empty]).notes
+    assert "no second" in compared([EMPTY], [EMPTY]).notes
+
+
+def test_a_pair_of_which_one_has_no_figure_is_left_out() -> None:
+    known = span(100.0, 0.2, 0.0)
+    dearer = [span(100.0, 0.202, 0.0)] * 3
+    assert watching_percent([known, EMPTY, known], dearer, cores=2) == pytest.approx(1.0)
+    result = compared([known, EMPTY, known], [*dearer[:2], EMPTY])
+    assert result.others["cost"] == pytest.approx(1.0)
+    assert result.cpu_secs_per_million == pytest.approx(0.202 / 200 * 1e6)
+    assert math.isnan(watching_percent([EMPTY, known], [known, EMPTY], cores=2))
 
 
 def test_every_page_that_is_measured_has_its_limits() -> None:

@@ -24,7 +24,7 @@ from throughput_cases import conf_of
 from ui_site import UiSite, ui_in_memory, ui_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bench_cluster import RunningTopology
     from windows import Windows
@@ -183,7 +183,7 @@ def compared(alone: list[Span], beside: list[Span]) -> Result:
     if not (rates and usual):
         return Result("ui-watched", "tuples/s", rates, notes="no second in which the worker reported")
     ratio = statistics.median(rates) / statistics.median(usual)
-    costs = [statistics.median(cost_of(one) for one in of) for of in (alone, beside)]
+    costs = [told_median(map(cost_of, of)) for of in (alone, beside)]
     cost = watching_percent(alone, beside, os.cpu_count() or 1)
     took = ", ".join(
         f"{role} {statistics.mean(one.daemons[role] for one in alone):.1%} to "
@@ -205,13 +205,20 @@ def compared(alone: list[Span], beside: list[Span]) -> Result:
 def watching_percent(alone: list[Span], beside: list[Span], cores: int) -> float:
     """What watching takes of the machine: how much dearer tuples become for their worker, and what more the daemons do.
 
-    Each span is compared with the one before it, and the median counts: what else the machine does comes and goes.
+    Each span is compared with the one before it, and the median counts: what else the machine does comes and goes. NaN: in no
+    pair both workers have reported.
     """
-    dearer = statistics.median(cost_of(one) / cost_of(other) for one, other in zip(beside, alone, strict=True)) - 1
+    dearer = told_median(cost_of(one) / cost_of(other) for one, other in zip(beside, alone, strict=True)) - 1
     more = statistics.median(
         sum(one.daemons.values()) - sum(other.daemons.values()) for one, other in zip(beside, alone, strict=True)
     )
     return 100 * (dearer + more / cores)
+
+
+def told_median(numbers: Iterable[float]) -> float:
+    """Without those that are not known, NaN; NaN where none is."""
+    told = [one for one in numbers if not math.isnan(one)]
+    return statistics.median(told) if told else math.nan
 
 
 def cost_of(span: Span) -> float:

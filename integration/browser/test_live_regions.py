@@ -31,7 +31,9 @@ PAGE = """{% extends "base.html" %}{% from "macros.html" import table %}{% from 
 {% block actions %}<section data-live="actions">{{ topology_buttons("ACTIVE", frame, present) }}
 {% call actions({"workers": workers}) %}{{ worker_buttons(frame, workers) }}{% endcall %}</section>{% endblock %}
 {% block content %}
-<section data-live="errors">{% for one in errors %}{{ error(one, loop.first, "t", "split", link) }}{% endfor %}</section>
+<section data-live="errors">
+{% for one in errors %}{{ error(one, loop.first, "t", "split", link) }}{% endfor %}
+</section>
 <section data-live="rows">
 {% call table("rows", "Rows", [("Name", ""), ("Count", "num")], filter="Filter rows", shows=rows|length) %}
 {% for name, count in rows|dictsort %}

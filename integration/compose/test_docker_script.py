@@ -220,13 +220,19 @@ from pathlib import Path
 import cluster_command, engine, images
 directory = Path(sys.argv[1])
 engine.STATE, engine.LOCK, engine.LOG = directory / "state", directory / "lock", directory / "log"
-engine.START_SECS, images.WHEELHOUSE, os.geteuid = float(sys.argv[2]), directory, lambda: 0
-sys.exit(cluster_command.main(sys.argv[3:]))
+engine.START_SECS, engine.STOP_SECS = map(float, sys.argv[2:4])
+images.WHEELHOUSE, os.geteuid = directory, lambda: 0
+sys.exit(cluster_command.main(sys.argv[4:]))
 """
 DOCKERD = """#!/bin/sh
 echo $$ >{runs}
 trap '/bin/rm {runs}; exit' TERM
 while /bin/sleep 0.1; do :; done
+"""
+DEAF = """#!/bin/sh
+trap '' TERM
+echo $$ >{runs}
+exec /bin/sleep 600
 """
 STUCK = """#!/bin/sh
 echo 'it is stuck'
@@ -244,10 +250,12 @@ def runs(tmp_path: Path) -> Iterator[Path]:
         os.kill(int(file.read_text()), signal.SIGKILL)
 
 
-def cluster(directory: Path, start_secs: float, *words: str) -> subprocess.CompletedProcess[str]:
+def cluster(
+    directory: Path, start_secs: float, *words: str, stop_secs: float = 60.0
+) -> subprocess.CompletedProcess[str]:
     """docker/cluster as root, on an engine of its own, with that script alone on the PATH."""
     return subprocess.run(
-        [sys.executable, "-c", RUN, str(directory), str(start_secs), *words],
+        [sys.executable, "-c", RUN, str(directory), str(start_secs), str(stop_secs), *words],
         cwd=DOCKER, env={"PATH": str(directory / "bin")}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -261,6 +269,17 @@ def test_images_leave_no_engine_behind(docker: DockerScript, tmp_path: Path, run
     assert docker.calls(BUILD), "an engine was started"
     assert not runs.exists()
     assert not (tmp_path / "state").exists()
+
+
+def test_why_images_failed_is_told_also_where_the_engine_does_not_end(
+    docker: DockerScript, tmp_path: Path, runs: Path
+) -> None:
+    docker.answer({"'version '*": f"[ -e {runs} ]", f"'{BUILD}'*": "echo 'no space is left' >&2; exit 1"})
+    write_command(docker.directory, "dockerd", DEAF.format(runs=runs))
+    done = cluster(tmp_path, 60.0, "images", "--base", BASE, stop_secs=0.0)
+    assert (done.returncode, "no space is left" in done.stderr) == (1, True)
+    assert "does not end" not in done.stderr
+    assert runs.exists(), "it was asked to end, and has not"
 
 
 def test_an_engine_that_does_not_begin_to_answer_is_ended(docker: DockerScript, tmp_path: Path, runs: Path) -> None:

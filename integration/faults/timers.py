@@ -29,13 +29,10 @@ SHORT = Timers(
     "short",
     {
         "storm.zookeeper.session.timeout": 4_000,
-        "storm.thrift.socket.timeout.ms": 10_000,
         "nimbus.task.timeout.secs": 6,
-        "nimbus.supervisor.timeout.secs": 6,
         "nimbus.monitor.freq.secs": 1,
         "nimbus.task.launch.secs": 20,
         "supervisor.heartbeat.frequency.secs": 1,
-        "supervisor.monitor.frequency.secs": 1,
         "supervisor.worker.timeout.secs": 5,
         "supervisor.worker.start.timeout.secs": 20,
         "supervisor.worker.shutdown.sleep.secs": 1,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Smaller than the supervisor's, so that the disk is not written full: a bomb is one all the same.
 BYTES_MAX = 32 << 20
-BLOB_PATHS_MAX = 5_000
+BLOB_PATHS_MAX = 500
 OUTSIDE = Path("/tmp/storm-fuzz-outside")  # what some of the corpus name
 
 

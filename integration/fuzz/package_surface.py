@@ -1,4 +1,4 @@
-"""Packages, and archives for blobs: the supervisor's own code unpacks them in a process, beside files that must not change."""
+"""Packages, and archives for blobs: the supervisor's own code unpacks them beside files that must not change."""
 
 from __future__ import annotations
 

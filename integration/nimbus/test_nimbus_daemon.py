@@ -84,7 +84,8 @@ def beat(client: NimbusClient, topology_id: str, assignment: Any) -> None:
             )
             if executor in (ExecutorId(6, 6), ExecutorId(7, 7)):
                 specific = SpoutStats(acked={ALL_TIME: {"default": 15}}, complete_ms_avg={ALL_TIME: {"default": 2.0}})
-            stats[executor] = ExecutorStats({ALL_TIME: {"default": 15}}, {ALL_TIME: {"default": 15}}, specific)
+            one = ExecutorStats({ALL_TIME: {"default": 15}}, {ALL_TIME: {"default": 15}}, specific)
+            stats[convert.executor_to_thrift(executor)] = convert.executor_stats_to_thrift(one)
         by_node.setdefault(slot.node_id, []).append(
             t.SupervisorWorkerHeartbeat(
                 storm_id=topology_id,
@@ -92,12 +93,11 @@ def beat(client: NimbusClient, topology_id: str, assignment: Any) -> None:
                 time_secs=int(time.time()),
                 port=slot.port,
                 uptime_secs=77,
-                executor_stats=convert.all_executor_stats_to_thrift(stats),
+                executor_stats=stats,
             )
         )
     for node_id, beats in by_node.items():
-        heartbeats = t.SupervisorWorkerHeartbeats(supervisor_id=node_id, worker_heartbeats=beats)
-        client.call("sendSupervisorWorkerHeartbeats", heartbeats)
+        client.call("sendSupervisorWorkerHeartbeats", t.SupervisorWorkerHeartbeats(node_id, beats))
 
 
 def test_a_topologys_life_over_thrift(site: Any, package: Path, wait: Callable[..., Any]) -> None:

@@ -95,17 +95,17 @@ def test_without_time_left_it_says_how_many_seeds_were_simulated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seeds, "CHUNK", 1)
-    arguments = ["--seeds", "0..99", "--processes", "2", "--secs", "0.001", "--done", str(tmp_path / "done")]
+    arguments = ["--seeds", "0..99", "--processes", "2", "--secs", "0.3", "--done", str(tmp_path / "done")]
     assert seeds.main(arguments) == 0
     said = capsys.readouterr().out.splitlines()[-1]
     done = sum(chunk.last - chunk.first + 1 for chunk in Progress(tmp_path / "done", seeds.source()).chunks)
-    assert done in (1, 2), "what was begun at once"
+    assert 0 < done < 100, "what was begun in that time"
     assert said.startswith(f"{done} seeds of 100, for want of time, 0 failed; ")
 
 
 def test_too_few_seeds_are_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Progress(tmp_path / "done", seeds.source()).add(Chunk(0, 4, 80, 0.5, {}))
+    Progress(tmp_path / "done", seeds.source()).add(Chunk(0, 49, 80, 0.5, {}))
     arguments = ["--seeds", "0..99", "--secs", "0", "--done", str(tmp_path / "done")]
-    assert seeds.main([*arguments, "--least", "5"]) == 0
-    assert seeds.main([*arguments, "--least", "6"]) == 3
-    assert capsys.readouterr().out.endswith("too few: at least 6 were asked for\n")
+    assert seeds.main([*arguments, "--least", "50"]) == 0
+    assert seeds.main([*arguments, "--least", "51"]) == 3
+    assert capsys.readouterr().out.endswith("too few: at least 51 were asked for\n")

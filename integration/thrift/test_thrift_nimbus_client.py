@@ -62,6 +62,7 @@ class Nimbus:
         self.killed: list[str] = []
         self.lose_answers = 0
         self.parts: list[bytes] = []
+        self.cancelled: list[str] = []
 
     def getLeader(self) -> Any:
         leader = self.cluster.leader
@@ -102,6 +103,11 @@ class Nimbus:
 
     def finishFileUpload(self, location: str) -> None:
         self.uploads[location].append(b"finished")
+
+    def cancelBlobUpload(self, session: str) -> None:
+        self.cancelled.append(session)
+        if session not in self.uploads:
+            raise UploadNotFoundError(session)
 
     def getBlobMeta(self, key: str) -> Any:
         if key != "known" or not self.has_blob:
@@ -330,6 +336,22 @@ def test_of_an_upload_that_is_given_up_nothing_stays(tmp_path: Path, failure: Ba
     assert (seen, list((tmp_path / "inbox").iterdir())) == ([UPLOAD_CHUNK_BYTES], [])
     receiver.proxy.close()
     receiver.server.stop()
+
+
+def test_an_upload_is_cancelled_once_whoever_leads_and_nobody_waits_for_that(nimbuses: list[Nimbus]) -> None:
+    clock = SimulatedClock()
+    seeds = [f"127.0.0.1:{nimbus.server.port}" for nimbus in nimbuses]
+    with NimbusClient(seeds, 6627, TIMEOUT_SECS, clock=clock) as client:
+        client.cancel_upload("of whom no Nimbus was asked")
+        location = client.call("beginFileUpload")
+        nimbuses[0].cluster.leader = None
+        client.close()  # as after a call that nobody answered
+        for each in (location, "never heard of"):
+            client.cancel_upload(each)
+        nimbuses[1].server.stop()
+        client.cancel_upload(location)
+    assert (nimbuses[1].cancelled, nimbuses[0].cancelled) == ([location, "never heard of"], [])
+    assert clock.now() == SimulatedClock().now()
 
 
 def test_a_blob_from_a_pipe_over_a_link_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -55,6 +55,22 @@ def test_logs_of_all_workers_are_searched_and_read_through_the_ui(ui_site: Any, 
         newest = ui_site.client.get(f"/topology/{word_count}/worker/{worker['host']}:{worker['port']}/log")
         assert (newest.status_code, word_count in newest.text) == (200, True)
 
+    supervisor = ui_site.cluster.supervisors["a"]
+    put_aside = (
+        supervisor.local_dir / "logs" / "workers-artifacts" / word_count
+        / str(supervisor.settings["supervisor.slots.ports"][-1]) / "worker.log.1"
+    )  # fmt: skip
+    put_aside.parent.mkdir(parents=True, exist_ok=True)
+    put_aside.write_text("2026-01-31T23:59:59.123Z INFO [words/h:6700] app: it ran here before\n")
+    found = re.search(
+        r'href="(/topology/[^"]+/log\?file=worker\.log\.1[^"]+)"',
+        ui_site.client.get(search, params={"text": "it ran here before"}).text,
+    )
+    assert found is not None
+    log = ui_site.client.get(unescape(found[1]))
+    assert (log.status_code, "<mark>it ran here before</mark>" in log.text) == (200, True)
+    put_aside.unlink()
+
 
 def test_a_daemons_log_is_linked_once_the_log_viewer_has_it(ui_site: Any) -> None:
     supervisor, node_id = ui_site.cluster.supervisors["a"], ui_site.cluster.node_id("a")

@@ -62,7 +62,7 @@ def test_a_profile_is_recorded_dumped_and_stopped(ui_site: Any, word_count: str,
         str(worker["port"]),
         started.json()["dumplink"],
     )
-    assert 0 < int(active["timestamp"]) <= 61_000
+    assert -61_000 <= active["timestamp"] < 0
     files = []
     for action in ("dumpprofile", "stop"):
         ui_site.cluster.wait(lambda: _has_worked(ui_site, word_count), "it has worked meanwhile")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -106,8 +105,7 @@ def _send(
             if progress is not None:
                 progress(done)
     except BaseException:
-        with contextlib.suppress(StormError):
-            nimbus.call("cancelBlobUpload", session)
+        nimbus.cancel_upload(session)
         raise
     try:
         nimbus.call("finishBlobUpload", session)

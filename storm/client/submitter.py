@@ -229,14 +229,19 @@ def send(
     with _told(_SUBMITTED.format(name)):
         summary = nimbus.call("getTopologySummaryByName", name)
         if summary.replication_count is not None:
-            _warn_of_few_copies(nimbus, summary)
+            _warn_of_few_copies(nimbus, summary, submitted.get(COUNT_KEY))
     found = summary.id
     assert isinstance(found, str)
     return found
 
 
-def _warn_of_few_copies(nimbus: NimbusClient, summary: Any) -> None:
-    wanted = json.loads(nimbus.call("getTopologyConf", summary.id)).get(COUNT_KEY) or 1
+def _warn_of_few_copies(nimbus: NimbusClient, summary: Any, asked: int | None) -> None:
+    """Where the submission does not say how many it wants, the cluster's settings do."""
+    wanted = asked or 1
+    if asked is None:
+        # The topology is submitted all the same: a new leader may not have its conf yet, or somebody has killed it.
+        with contextlib.suppress(StormError):
+            wanted = json.loads(nimbus.call("getTopologyConf", summary.id)).get(COUNT_KEY) or 1
     if summary.replication_count < wanted:
         log.warning(
             "%s starts with its code and blobs on %d of %d Nimbuses (%s): no more have fetched them in time. The others"

@@ -28,7 +28,7 @@ def facts(page: Any, wall_secs: int) -> Topology:
         status=page.status,
         uptime_secs=page.uptime_secs or 0,
         lacks=page.sched_status or "",
-        lacks_slots=bool(page.lacks_slots),
+        lacks_slots=_lacks_slots(page),
         acked=int(_in_window(stats, "acked")),
         failed=int(_in_window(stats, "failed")),
         complete_ms=_in_window(stats, "complete_latencies_ms"),
@@ -49,10 +49,15 @@ def summary_facts(summary: Any) -> Topology:
         status=summary.status,
         uptime_secs=uptime_secs,
         lacks=summary.sched_status or "",
-        lacks_slots=bool(summary.lacks_slots),
+        lacks_slots=_lacks_slots(summary),
         workers=(Worker("", uptime_secs),) * (summary.num_workers or 0),
         id=summary.id,
     )
+
+
+def _lacks_slots(told: Any) -> bool:
+    """A Nimbus of the former release says it in words alone."""
+    return "slot" in (told.sched_status or "") if told.lacks_slots is None else bool(told.lacks_slots)
 
 
 def _in_window(stats: Any | None, name: str) -> float:

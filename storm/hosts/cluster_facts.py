@@ -13,8 +13,8 @@ from storm.hosts.facts import HostReport  # noqa: TC001 - likewise
 class ZooKeeperServer:
     """One server of the list. `mode` as it calls itself (leader, follower, observer, standalone, standalone-dev).
 
-    Empty: it does not tell, `problem` says why; `answers`: whether something listens there; `serves`: False where it says
-    that it serves nobody, since its ensemble has no leader or it does not reach it.
+    Empty: it does not tell, `problem` says why; `answers`: whether something listens there; `serves`: False where it
+    says that it serves nobody, since its ensemble has no leader or it does not reach it.
     """
 
     address: str

@@ -13,7 +13,7 @@ from storm.http.problems import Problem
 from storm.http.responses import HEADERS, problem_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import AsyncIterator, Callable, Set
     from typing import TypeAlias
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +32,7 @@ BODY_SECS = 10.0  # until a body is complete
 DRAINED_BYTES_MAX = 32 << 20  # of a body that is too long, so that its sender comes to read why
 ROUTE = "storm.route"  # the key of a scope that holds the path as it stands in the table, for what is measured
 GAVE_WAY = "storm.gave_way"  # the key of a scope whose body is not waited for any longer, for the sake of others
+DRAINING = "storm.draining"  # the key of a scope whose value lets one pass over the rest of its body at a time
 NO_ROUTE = "none"  # the label of what was refused, or no path: clients must not make up labels
 
 
@@ -46,11 +47,13 @@ class Guard:
         self._seen = seen
         self._active = 0
         self._bodies: dict[_Body, None] = {}  # in the order in which they began
+        self._draining = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope[DRAINING] = self._draining
         began, status = self._clock.now(), 500
         is_stream = scope["path"].startswith(f"{EVENTS}/")
         request = Request(scope, receive)
@@ -162,15 +165,19 @@ async def read_body(request: Request) -> bytes:
     """Raises Problem 413 where it is too long, 408 where it takes too long, 503 where others' bodies took its place."""
     parts: list[bytes] = []
     size = 0
+    stream = request.stream()
     try:
         async with asyncio.timeout(BODY_SECS):
-            async for part in request.stream():
+            async for part in stream:
                 size += len(part)
-                if size <= request_guard.BODY_BYTES_MAX:
-                    parts.append(part)
-                elif size > DRAINED_BYTES_MAX:
+                if size > request_guard.BODY_BYTES_MAX:
+                    async with request.scope[DRAINING]:  # else some without an end would take all of this thread's time
+                        await _pass_over(stream)
                     break
+                parts.append(part)
     except TimeoutError:
+        if size > request_guard.BODY_BYTES_MAX:
+            raise request_guard.too_large() from None
         raise Problem(408, f"The body has not come within {BODY_SECS:g} s.") from None
     except ClientDisconnect:
         if GAVE_WAY in request.scope:
@@ -179,6 +186,14 @@ async def read_body(request: Request) -> bytes:
     if size > request_guard.BODY_BYTES_MAX:
         raise request_guard.too_large()
     return b"".join(parts)
+
+
+async def _pass_over(stream: AsyncIterator[bytes]) -> None:
+    size = 0
+    async for part in stream:
+        size += len(part)
+        if size > DRAINED_BYTES_MAX:
+            return
 
 
 async def _drain(request: Request) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from storm.ids import ComponentId
     from storm.metrics.series import Series
 
+LEFT_OUT_MAX = (1 << 31) - 1  # an i32 tells of it
 KINDS = {"storm_metric_seconds": "timer", "storm_metric_distribution": "histogram"}
 
 
@@ -46,7 +47,7 @@ def component_metrics(texts: Iterable[str], component_id: ComponentId) -> str:
 def left_out(texts: Iterable[str]) -> int:
     """How many series of whichever components had no room in these texts."""
     cut = [each for text in texts if LEFT_OUT in text for each in decode(text) if each.name == LEFT_OUT]
-    return sum(int(each.value) for each in cut if isinstance(each.value, float))
+    return min(sum(int(each.value) for each in cut if isinstance(each.value, float)), LEFT_OUT_MAX)
 
 
 def _of_component(texts: Iterable[str], component_id: ComponentId) -> list[Series]:

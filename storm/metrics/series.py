@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LINE_BYTES_MAX = 64 << 10  # two of them go with a heartbeat, every few seconds
 LEFT_OUT = "storm_worker_series_left_out"
 ROOM_FOR_LEFT_OUT = 100  # bytes
+LEFT_OUT_MAX = 1 << 30  # that a line tells of: more is nonsense
 BUCKETS = "buckets"
 
 
@@ -91,7 +92,7 @@ def decode(text: str) -> list[Series]:
         entries += found if isinstance(found, list) else []
     series: list[Series] = []
     told: Series | None = None  # by the entry before
-    left_out = 0.0
+    left_out = 0
     for entry in entries:
         try:
             before, told = told, None
@@ -101,7 +102,7 @@ def decode(text: str) -> list[Series]:
             name, labels, value = entry
             kind = WORKER[name].kind
             if name == LEFT_OUT:
-                left_out += float(value)  # each line tells of its own
+                left_out += min(max(int(value), 0), LEFT_OUT_MAX)  # each line tells of its own
                 continue
             texts = {str(key): str(each) for key, each in labels.items()}
             "".join(texts.values()).encode()  # raises for what UTF-8 has not
@@ -109,7 +110,7 @@ def decode(text: str) -> list[Series]:
             series.append(told)
         except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
             continue
-    return [*series, Series(LEFT_OUT, {}, left_out)] if left_out else series
+    return [*series, Series(LEFT_OUT, {}, float(left_out))] if left_out else series
 
 
 def _with_buckets(series: Series, buckets: Any) -> Series:

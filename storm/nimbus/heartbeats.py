@@ -212,5 +212,7 @@ def _with_figures_of(before: WorkerBeat, beat: WorkerBeat) -> WorkerBeat:
     """Beats carry stats and metrics every few seconds only: in between the last ones stand. So do those of executors
     whose turn it was not, where they are too many for a beat.
     """
-    stats = beat.stats if beat.stats.keys() >= before.stats.keys() else {**before.stats, **beat.stats}
+    stats = beat.stats or before.stats
+    if not stats.keys() >= before.stats.keys():
+        stats = {**before.stats, **stats}
     return replace(beat, stats=stats, metrics=beat.metrics or before.metrics)

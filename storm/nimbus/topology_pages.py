@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import storm
@@ -13,6 +14,7 @@ from storm.metrics.aggregation import Figures, component_figures, input_figures,
 from storm.metrics.stats_records import WINDOWS
 from storm.nimbus.cluster_summaries import worker_summary
 from storm.nimbus.component_pages import aggregate_stats, component_insight, executor_summary
+from storm.nimbus.topology_view import is_not_built
 from storm.thrift import convert
 from storm.thrift.interface import storm_thrift
 
@@ -41,7 +43,10 @@ def topology_info(
         executors=[executor_summary(report) for report in view.reports],
         status=base.status.value,
         errors={
-            component_id: [convert.error_to_thrift(error) for error in found] for component_id, found in errors.items()
+            component_id: [
+                convert.error_to_thrift(replace(error, lacks_environment=is_not_built(error))) for error in found
+            ]
+            for component_id, found in errors.items()
         },
         component_debug={
             component_id: convert.debug_options_to_thrift(options)

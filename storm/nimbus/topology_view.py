@@ -17,7 +17,7 @@ from storm.nimbus.departures import unwelcome_nodes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from storm.cluster.records import Assignment, StormBase
+    from storm.cluster.records import Assignment, ErrorInfo, SlotFailure, StormBase
     from storm.ids import ComponentId, ExecutorId, NodeId, TopologyId
     from storm.metrics.insight_records import WorkerInsight
     from storm.nimbus.cluster_snapshot import ClusterSnapshot, TopologyPlan
@@ -186,6 +186,13 @@ def _leaving(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterab
     for node_id in ill | unwelcome_nodes(snapshot, topology_id):
         why = "ill" if node_id in ill else "drained" if node_id in snapshot.drains else "without its tags"
         yield Leaving(hosts[node_id], why, node_id)
+
+
+def is_not_built(failure: SlotFailure | ErrorInfo) -> bool:
+    """Whether there was no worker, since its environment could not be built. A supervisor of the former release says so
+    in words only.
+    """
+    return failure.lacks_environment or failure.reason.startswith(NOT_BUILT)
 
 
 def _not_ready(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iterable[WorkerView]) -> list[str]:

@@ -74,6 +74,7 @@ class _Bounded(io.RawIOBase):
         self.bytes_max = bytes_max
         self._at = 0
         self._allowed = 0
+        self.last = b""  # what was read last
         self.allow(HEADER_BYTES_MAX)
 
     def allow(self, count: int) -> None:
@@ -98,6 +99,7 @@ class _Bounded(io.RawIOBase):
             raise PackageError(f"an entry has more than {HEADER_BYTES_MAX} bytes before its content")
         with _data_errors():
             data = self._file.read(size)
+        self.last = data
         self._allowed -= len(data)
         self._at += len(data)
         self._check(self._at)
@@ -166,9 +168,14 @@ def _write_all(source: _Bounded, target: Path) -> None:
 
 
 def _next(tar: tarfile.TarFile, source: _Bounded) -> tarfile.TarInfo | None:
-    """The next entry; nothing is kept of those before, nor of what an archive says of all of them."""
+    """The next entry; nothing is kept of those before, nor of what an archive says of all of them.
+
+    tarfile takes any block that is no entry's for the end; the end is a block of zeros, or that of the bytes.
+    """
     source.allow(HEADER_BYTES_MAX)
     member = tar.next()
+    if member is None and source.last.strip(b"\0"):
+        raise PackageError("it is damaged: between its entries there is something else")
     tar.members = []  # type: ignore[attr-defined]
     tar.pax_headers = {}
     return member

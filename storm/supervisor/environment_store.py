@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 BUILD_TIMEOUT_SECS = 600.0
 SUFFIX_CHARS = 8
+CACHE_BYTES_MAX = 4 << 30  # the largest that topologies ask for, PyTorch with CUDA, is 2 to 3 GB
 
 
 class EnvironmentStore:
@@ -200,10 +201,13 @@ class EnvironmentStore:
         took = self._clock.now() - began
         if failure is None:
             log.info("environment %s is built, in %.1f s", name, took)
+            self._bound_cache()
         else:
             log.warning("environment %s was not built: %s\n%s", name, failure.reason, failure.last_lines)
             if failure.no_room:
-                self._empty_cache()
+                self._empty_cache("there was no room")
+            else:
+                self._bound_cache()
         with self._changed:
             del self._builds[name]
             self._environments.ended(name, failure, self._clock.now())
@@ -215,13 +219,18 @@ class EnvironmentStore:
         log.info("environment %s is removed: no topology here has used it for %g s", name, self._limits.keep_secs)
         return self._aside(self._directory / name)
 
-    def _empty_cache(self) -> None:
+    def _bound_cache(self) -> None:
+        """What others than builds put on this disk finds it full, too, and empties nothing."""
+        if bytes_freed(cache_dir(self._directory)) > CACHE_BYTES_MAX:
+            self._empty_cache(f"it takes more than {CACHE_BYTES_MAX >> 30} GB")
+
+    def _empty_cache(self, why: str) -> None:
         """Of pip and uv, unless another build may be reading it. Where this host names one of its own, that is left."""
         cache = cache_dir(self._directory)
         with self._changed:
             doomed = self._aside(cache) if cache.exists() and len(self._builds) == 1 else None
         if doomed is not None:
-            log.info("%s is emptied, since there was no room", cache)
+            log.info("%s is emptied: %s", cache, why)
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _aside(self, path: Path) -> Path | None:
@@ -233,3 +242,14 @@ class EnvironmentStore:
             log.error("%s cannot be removed: %s", path, error)
             return None
         return aside
+
+
+def bytes_freed(directory: Path) -> int:
+    """What it would free to remove it; of files that are linked elsewhere, as uv does in environments, nothing."""
+    found = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):  # gone: another build is at work there
+                status = os.lstat(os.path.join(parent, name))
+                found += status.st_blocks * 512 if status.st_nlink == 1 else 0
+    return found

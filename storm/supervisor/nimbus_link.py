@@ -19,9 +19,8 @@ from storm.errors import (
 )
 from storm.log_repeats import is_logged
 from storm.metrics.series import components_part
-from storm.thrift.binary_protocol import serialize
 from storm.thrift.client import ThriftClient
-from storm.thrift.figures import stats_bytes
+from storm.thrift.figures import insight_bytes, stats_bytes
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient, blob_chunks, parse_address
 
@@ -190,7 +189,7 @@ def _lots(beats: Sequence[WorkerBeat]) -> list[list[WorkerBeat]]:
 
 def _beat_bytes(beat: WorkerBeat) -> int:
     """About how much of a message it takes."""
-    insight = 0 if beat.message.insight is None else len(serialize(beat.message.insight))
+    insight = insight_bytes(beat.message.insight)
     figures = sum(EXECUTOR_BYTES + stats_bytes(each) for each in (beat.stats or {}).values())
     return BEAT_BYTES + EXECUTOR_BYTES * len(beat.message.executors) + figures + insight + len(beat.metrics or "")
 

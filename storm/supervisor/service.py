@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import InvalidTransitionError, NotAuthorizedError, NotServedError, StormError, TopologyNotAliveError
-from storm.host_paths import EVENT_LOG
+from storm.host_paths import EVENT_LOG, is_put_aside
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift
@@ -156,7 +156,7 @@ class SupervisorService:
 
     def readWorkerDump(self, id: str, port: int, name: str, offset: int, length: int) -> Any:
         """Part of what was kept beside a worker's log: a dump, or a log that was put aside."""
-        if not worker_logs.is_dump(name) and not worker_logs.is_put_aside(name):
+        if not worker_logs.is_dump(name) and not is_put_aside(name):
             raise NotAuthorizedError(f"{name[:200]!r} is no dump, and no log that was put aside")
         return self._part(worker_logs.read_part(self._artifacts_dir, id, port, offset, length, name))
 

@@ -6,6 +6,9 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from storm.supervisor.nimbus_link import EXECUTOR_BYTES, LOT_BYTES_MAX
+from storm.thrift.figures import stats_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WorkerBeat:
-    """`message` is what goes on to Nimbus, opaque here; `stats` the executors' figures that came with it, or None, and
-    `metrics` what it measures, as text, or None.
+    """`message` is what goes on to Nimbus, opaque here; `stats` {executor: its figures}, of all or a part of them, that
+    came with it, or None, and `metrics` what it measures, as text, or None.
     """
 
     worker_id: str
     topology_id: TopologyId
     port: int
     message: Any
-    stats: Any = None
+    stats: dict[Any, Any] | None = None
     metrics: str | None = None
 
 
@@ -104,8 +107,23 @@ class WorkerBeats:
     def _keep(self, beat: WorkerBeat) -> None:
         """Figures come with every few beats only: a later beat without any must not lose them."""
         before = self._for_nimbus.get(beat.port)
-        if before is not None and before.worker_id == beat.worker_id and beat.metrics is None:
-            beat = replace(beat, metrics=before.metrics)
-        if beat.stats is None and before is not None and before.worker_id == beat.worker_id:
-            beat = replace(beat, stats=before.stats)
+        if before is not None and before.worker_id == beat.worker_id:
+            metrics = before.metrics if beat.metrics is None else beat.metrics
+            beat = replace(beat, stats=_merged(before.stats, beat.stats), metrics=metrics)
         self._for_nimbus[beat.port] = beat
+
+
+def _merged(before: dict[Any, Any] | None, newer: dict[Any, Any] | None) -> dict[Any, Any] | None:
+    """An executor's newest figures; of those of `before` the last ones, as many as a message has room for."""
+    if not before or newer is None:
+        return before if newer is None else newer
+    if newer.keys() >= before.keys():
+        return newer
+    room = LOT_BYTES_MAX - sum(EXECUTOR_BYTES + stats_bytes(each) for each in newer.values())
+    kept = []
+    for executor in reversed([each for each in before if each not in newer]):
+        room -= EXECUTOR_BYTES + stats_bytes(before[executor])
+        if room < 0:
+            break
+        kept.append(executor)
+    return {**{executor: before[executor] for executor in reversed(kept)}, **newer}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storm.clock import format_utc, wall_millis
 from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
-from storm.host_paths import EVENT_LOG, WORKER_LOG, is_topology_id
+from storm.host_paths import EVENT_LOG, OLD_LOGS_KEPT, WORKER_LOG, is_put_aside, is_topology_id
 from storm.log_lines import readable
 from storm.supervisor.local_state import write_atomically
 
@@ -27,12 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OLD_LOGS_KEPT = 5
 PART_MAX_BYTES = 256 << 10  # of one answer; a reader asks again for the rest
 _CHUNK_BYTES = 1 << 20
 PROFILE, STACKS, HEAP = "profile", "stacks", "heap"  # kinds of dumps
 _DUMP = re.compile(rf"({PROFILE}|{STACKS}|{HEAP})-\d{{8}}T\d{{9}}Z\.(svg|json|txt)")
-_PUT_ASIDE = re.compile(rf"{re.escape(WORKER_LOG)}\.[1-{OLD_LOGS_KEPT}]")
 TAIL_LINES = 20
 TAIL_BYTES = 4096
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -60,11 +58,6 @@ def log_path(artifacts: Path, topology_id: TopologyId, port: int, name: str = WO
 def is_dump(name: str) -> bool:
     """Whether a file of this name is a dump, such as `profile-20260131T235959123Z.svg`."""
     return _DUMP.fullmatch(name) is not None
-
-
-def is_put_aside(name: str) -> bool:
-    """Whether a file of this name is a worker's log of before."""
-    return _PUT_ASIDE.fullmatch(name) is not None
 
 
 def keep_dump(artifacts: Path, worker: tuple[TopologyId, int], kind: str, ending: str, data: bytes) -> str:

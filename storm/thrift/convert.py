@@ -128,13 +128,8 @@ def executor_stats_from_thrift(struct: Struct) -> ExecutorStats:
     )
 
 
-def all_executor_stats_to_thrift(stats: Mapping[ExecutorId, ExecutorStats]) -> dict[Struct, Struct]:
-    """What `SupervisorWorkerHeartbeat.executor_stats` holds."""
-    return {executor_to_thrift(executor): executor_stats_to_thrift(one) for executor, one in stats.items()}
-
-
 def all_executor_stats_from_thrift(stats: Mapping[Struct, Struct] | None) -> dict[ExecutorId, ExecutorStats]:
-    """The way back; a heartbeat without statistics has none."""
+    """Of `SupervisorWorkerHeartbeat.executor_stats`; a heartbeat without statistics has none."""
     return {executor_from_thrift(key): executor_stats_from_thrift(one) for key, one in (stats or {}).items()}
 
 

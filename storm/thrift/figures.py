@@ -39,6 +39,11 @@ def stats_bytes(stats: Struct) -> int:
     return size
 
 
+def insight_bytes(insight: Struct | None) -> int:
+    """Of a WorkerInsight, likewise; 0 where there is none."""
+    return 0 if insight is None else _INSIGHT + _texts(insight)
+
+
 def _by_stream(figures: Mapping[str, Mapping[str, Any]]) -> int:
     return sum(
         _WINDOW + len(window) + sum(_STREAM + len(stream) for stream in streams) for window, streams in figures.items()
@@ -53,11 +58,15 @@ def _by_input(figures: Mapping[str, Mapping[Struct, Any]]) -> int:
 
 
 def _texts(struct: Struct) -> int:
-    """What the texts in its fields, and in lists of these, take beyond their heads."""
-    size = 0
-    for value in vars(struct).values():
-        if isinstance(value, str):
-            size += len(value)
-        elif isinstance(value, list):
-            size += sum(4 + len(each) for each in value)
-    return size
+    """What the texts in its fields, and in lists and maps of these, take beyond their heads."""
+    return sum(map(_text, vars(struct).values()))
+
+
+def _text(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(4 + len(each) for each in value)
+    if isinstance(value, dict):
+        return sum(_STREAM + len(key) + _text(each) for key, each in value.items())
+    return 0

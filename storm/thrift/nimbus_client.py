@@ -40,6 +40,7 @@ UPLOAD_RETRY_SECS = 120.0  # a Nimbus keeps an upload for ten minutes (nimbus.fi
 UPLOAD_RETRY_PAUSE_SECS = 1.0
 LEADER_WAIT_SECS = 30.0  # a new leader takes a ZooKeeper session (20 s by default) and a few seconds
 LEADER_RETRY_SECS = 0.5
+CANCEL_SECS = 1.5  # somebody waits for the end, of an interrupt it may be
 ATTEMPTS_LEAST = 3  # of a call, however short the wait for a leader
 SAY_WAITING_SECS = 3.0  # a change of leaders in good order is over by then
 _SYSTEM_CLOCK = SystemClock()
@@ -89,6 +90,7 @@ class NimbusClient:
         self._leader_wait_secs = leader_wait_secs
         self.clock = clock
         self._leader: ThriftClient | None = None
+        self._last_leader: Address | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +116,7 @@ class NimbusClient:
             try:
                 if self._leader is None:
                     self._leader = self._find_leader()
+                    self._last_leader = Address(self._leader.host, self._leader.port)
                 return self._leader.call(method, *arguments)
             except NoPermissionError:
                 raise  # ZooKeeper refuses the leader, and would again
@@ -148,9 +151,14 @@ class NimbusClient:
         return location
 
     def cancel_upload(self, location: str) -> None:
-        """Nobody wants what was uploaded; where Nimbus cannot be told, it finds out after ten minutes."""
-        with contextlib.suppress(StormError):
-            self.call("cancelBlobUpload", location)  # of packages, too
+        """Nobody wants what was uploaded (of a blob: its session); told to the last leader, once, for CANCEL_SECS.
+
+        Where it cannot be told, Nimbus finds out after ten minutes.
+        """
+        if self._last_leader is None:
+            return
+        with contextlib.suppress(StormError), ThriftClient("Nimbus", *self._last_leader, CANCEL_SECS) as client:
+            client.call("cancelBlobUpload", location)  # of packages, too
 
     def _send_file(self, path: Path, location: str, progress: Callable[[int, int], None] | None) -> None:
         size = path.stat().st_size

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from storm.clock import Clock
     from storm.http.request_guard import Tokens
@@ -152,27 +152,50 @@ async def _api_document(request: Request) -> Response:
 def _dump(ui: Ui) -> Handler:
     reading = 0
 
-    async def counted(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    def ended() -> None:
         nonlocal reading
-        reading += 1
-        try:
-            async for part in parts:
-                yield part
-        finally:
-            reading -= 1
+        reading -= 1
 
     async def dump(request: Request) -> Response:
         """From the worker's supervisor: a browser that reaches this port may not reach that of the log viewer."""
+        nonlocal reading
         topology_id, host_port, name = (request.path_params[one] for one in ("id", "host_port", "name"))
         if name.rpartition(".")[2] not in DUMP_TYPES:
             raise Problem(404, "There is no such file.")
         if reading >= DUMPS_MAX:
             raise Problem(503, f"{DUMPS_MAX} such files are being read: ask again in a moment.")
-        worker = await found_worker(ui.nimbus, topology_id, host_port)
-        size, parts = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(name)
-        return StreamingResponse(counted(parts), headers={**dump_headers(name), "content-length": str(size)})
+        reading += 1  # before anything is waited for: many may come at once
+        try:
+            worker = await found_worker(ui.nimbus, topology_id, host_port)
+            size, parts = await WorkerCalls(ui.nimbus, ui.supervisors, topology_id, worker).dump(name)
+        except BaseException:
+            ended()
+            raise
+        return _Dump(parts, {**dump_headers(name), "content-length": str(size)}, ended)
 
     return dump
+
+
+class _Dump(StreamingResponse):
+    """`ended` is called when it is over, however. Where its supervisor fails meanwhile it stays incomplete, and the
+    server closes the connection.
+    """
+
+    def __init__(self, parts: AsyncIterator[bytes], headers: Mapping[str, str], ended: Callable[[], None]) -> None:
+        super().__init__(parts, headers=headers)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except (Problem, StormError) as error:
+            log.warning("A dump of a worker could be given only in part: %s", " ".join(str(error).split()))
 
 
 def _health(ui: Ui) -> Handler:

@@ -34,7 +34,8 @@ def caution_of(told: Launch) -> Caution | None:
     were_alone = [f"{text} of {name} ({count})" for (name, text), count in sorted(seen.items())]
     logger.warning(
         "This worker died %d times in a row. Where a spout gives messages up (`retries`), and none has `async` methods,"
-        " its spouts have one tuple at a time under way for %d s, to find one that ends it. Under way alone when it died, and how often: %s.",
+        " its spouts have one tuple at a time under way for %d s, to find one that ends it."
+        " Under way alone when it died, and how often: %s.",
         told.deaths,
         CAREFUL_SECS,
         ", ".join(were_alone) or "none so far",

@@ -77,7 +77,7 @@ class ModelNimbus:
         if self.lost:
             raise ThriftConnectionError("no answer", sent=True)
 
-    def cancelBlobUpload(self, session: str) -> None:
+    def cancel_upload(self, session: str) -> None:
         del self.uploads[session]
 
     def getBlobMeta(self, key: str) -> Any:

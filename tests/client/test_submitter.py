@@ -58,6 +58,7 @@ class ScriptedNimbus:
         self.uploads = 0
         self.cancelled: list[str] = []
         self.replicas: int | None = None
+        self.cluster_conf: dict[str, Any] | None = {}  # None: this leader has no topology's conf yet
         self.failures: list[BaseException] = []  # of the next submissions, in order
         self.lost: BaseException | None = None  # what becomes of looks at the topology
         self.slot_failures: list[Any] = []
@@ -89,7 +90,9 @@ class ScriptedNimbus:
         if method == "getTopologySummaryByName":
             return t.TopologySummary(id=f"{args[0]}-1-2", name=args[0], replication_count=self.replicas)
         if method == "getTopologyConf":
-            return self.submitted[-1][2]
+            if self.cluster_conf is None:
+                raise StormError("The code of the topology cannot be read.")
+            return json.dumps({**self.cluster_conf, **json.loads(self.submitted[-1][2])})
         if method == "isTopologyNameAllowed":
             return args[0] != "taken"
         assert method == "submitTopologyWithOpts"
@@ -280,21 +283,32 @@ def test_a_user_without_a_name_submits_under_a_number(
     assert (users, len(asked)) == ([str(os.getuid()), "ann"], 1)
 
 
+WANTS_THREE = {"topology.min.replication.count": 3}
+
+
 @pytest.mark.parametrize(
-    ("conf", "replicas", "said"),
+    ("conf", "clusters", "replicas", "said"),
     [
-        ({"topology.min.replication.count": 3}, 1, "w starts with its code and blobs on 1 of 3 Nimbuses"),
-        ({"topology.min.replication.count": 3}, 3, ""),
-        ({"topology.min.replication.count": 3}, None, ""),
-        ({}, 1, ""),
+        (WANTS_THREE, {}, 1, "w starts with its code and blobs on 1 of 3 Nimbuses"),
+        (WANTS_THREE, None, 1, "w starts with its code and blobs on 1 of 3 Nimbuses"),
+        ({}, WANTS_THREE, 1, "w starts with its code and blobs on 1 of 3 Nimbuses"),
+        (WANTS_THREE, {}, 3, ""),
+        (WANTS_THREE, {}, None, ""),
+        ({}, {}, 1, ""),
+        ({}, None, 1, ""),
     ],
 )
 def test_a_topology_that_starts_on_fewer_nimbuses_than_it_asks_for_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, conf: dict[str, int], replicas: int | None, said: str
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    conf: dict[str, int],
+    clusters: dict[str, int] | None,
+    replicas: int | None,
+    said: str,
 ) -> None:
     script, _ = nimbus([[]])
-    script.replicas = replicas
-    send(script, "w", StormTopology(), conf, build_package({}, tmp_path / "package.zip"))
+    script.replicas, script.cluster_conf = replicas, clusters
+    assert send(script, "w", StormTopology(), conf, build_package({}, tmp_path / "package.zip")) == "w-1-2"
     assert (said in caplog.text, "Nimbuses" in caplog.text) == (True, bool(said))
 
 

@@ -51,6 +51,7 @@ CHANGES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "no_debug": ("/topology/{id}/debug/disable/0", None, OPERATION),
     "logconfig": ("/topology/{id}/logconfig", {"namedLoggerLevels": LEVELS}, {"namedLoggerLevels": LEVELS}),
 }
+NO_LEVELS = {"namedLoggerLevels": {"ROOT": {"target_level": None}}}  # takes LEVELS back
 MISSING = "missing_topology"  # of a topology that is not there
 # Keys whose values are mappings by names that are data.
 BY_NAME = {"componentNumTasks", "configuration", "namedLoggerLevels", ":transferred"}
@@ -72,7 +73,7 @@ def documented(name: str) -> Any:
         "viz_init": {"visualizationTable": [[{"stream": "default", "sani-stream": "default", "checked": True}]]},
         "configuration": {"nimbus.thrift.port": 6627, "storm.zookeeper.servers": ["localhost"]},
         "lag": {},
-        "profiles": {"profilerActive": [dict.fromkeys(("host", "port", "dumplink", "timestamp"), "text")]},
+        "profiles": {"profilerActive": [{**dict.fromkeys(("host", "port", "dumplink"), "text"), "timestamp": -1}]},
         "levels": {"namedLoggerLevels": LEVELS},
     }[name]
 
@@ -189,11 +190,17 @@ class StormRestContract:
     def test_changes_are_answered_as_by_storm(
         self, get: Callable[[str], Any], post: Callable[[str, Any], Any], topology_id: str
     ) -> None:
-        """In this order, so that the topology is afterwards as it was, but for a log level."""
-        for name, (path, body, expected) in CHANGES.items():
-            found = post(path.format(id=topology_id), body)
-            assert not lacking(expected, found), name
-            if "topologyId" in expected:
-                assert (found["topologyId"], found["status"]) == (topology_id, "success")
-        assert get(f"/topology/{topology_id}/logconfig")["namedLoggerLevels"].keys() == LEVELS.keys()
-        assert not lacking(documented("levels"), get(f"/topology/{topology_id}/logconfig"))
+        """The topology is afterwards as it was."""
+        levels = f"/topology/{topology_id}/logconfig"
+        try:
+            for name, (path, body, expected) in CHANGES.items():
+                found = post(path.format(id=topology_id), body)
+                assert not lacking(expected, found), name
+                if "topologyId" in expected:
+                    assert (found["topologyId"], found["status"]) == (topology_id, "success")
+            assert get(levels)["namedLoggerLevels"].keys() == LEVELS.keys()
+            assert not lacking(documented("levels"), get(levels))
+        finally:
+            post(levels, NO_LEVELS)
+            post(f"/topology/{topology_id}/activate", None)
+        assert get(levels)["namedLoggerLevels"] == {}

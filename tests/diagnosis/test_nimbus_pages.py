@@ -63,6 +63,12 @@ def test_what_it_lacks_is_told_once(site: Any) -> None:
     [summary] = site.service.getClusterInfo().topologies
     assert (summary_facts(summary).lacks, summary_facts(summary).lacks_slots) == (found.lacks, True)
     assert (found.ended_workers, found.workers) == ((), ())
+    for told in (page, summary):
+        told.lacks_slots = None  # as a Nimbus of the former release
+    assert facts(page, site.cluster.clock.wall_secs()).lacks_slots
+    assert summary_facts(summary).lacks_slots
+    page.sched_status = "Not scheduled: no supervisor has enough memory."
+    assert not facts(page, site.cluster.clock.wall_secs()).lacks_slots
 
 
 def test_what_executors_do_at_the_moment_is_read_where_it_is_told() -> None:

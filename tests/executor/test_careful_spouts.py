@@ -8,6 +8,7 @@ from scripted_components import OUTPUTS, Script, ScriptedBolt, ScriptedSpout, ac
 
 from storm.executor.caution import CAREFUL_SECS, DEATHS_LEAST, SUSPECTS_WAIT_SECS, Caution, Suspect
 from storm.topology.builder import TopologyBuilder
+from storm.topology.component import Spout
 from storm.topology.failures import Retries
 
 if TYPE_CHECKING:
@@ -129,6 +130,62 @@ def test_a_tuple_that_ends_its_worker_each_time_is_given_up_and_no_other_is_lost
     [spout] = [executor for executor in worker.lanes.executors if executor.component == "spout"]
     assert [(each.message_id, each.failure) for each in spout.last_failures] == [(str(POISON), failure)]
     assert story.saved == {}
+
+
+def test_what_is_under_way_when_the_careful_while_is_over_is_no_suspect() -> None:
+    story = Story(all_at_once)
+    story.script.on["bolt", "execute"] = lambda bolt, tup: None  # never acked
+    story.live(2, CAREFUL_SECS + 1)
+    assert story.saved == {}
+
+
+def test_a_worker_that_ends_in_order_suspects_nobody_of_it() -> None:
+    story = Story(all_at_once)
+    story.saved = {("spout", "2"): 1}
+    story.script.on["bolt", "execute"] = lambda bolt, tup: None  # never acked
+    worker = story.live(2, SUSPECTS_WAIT_SECS - 1)
+    assert story.saved == {("spout", "1"): 1, ("spout", "2"): 1}
+    worker.close()
+    assert story.saved == {("spout", "2"): 1}
+
+
+def test_what_has_no_id_waits_too_while_something_is_under_way() -> None:
+    def emit(spout: Any, left: list[int]) -> None:
+        spout.collector.emit([1], 1)
+        spout.collector.emit([10])
+        spout.collector.emit_many([[11], [12]])
+
+    for is_acked, expected in ((False, [1]), (True, [1, 10, 11, 12])):
+        story = Story(emit)
+        executed: list[int] = []
+
+        def execute(bolt: Any, tup: Any, executed: list[int] = executed, is_acked: bool = is_acked) -> None:
+            executed.append(tup.value)
+            if is_acked:
+                ack_it(bolt, tup)
+
+        story.script.on["bolt", "execute"] = execute
+        story.live(2, 5.0)
+        assert executed == expected
+
+
+class AsyncSpout(Spout):
+    outputs = OUTPUTS
+
+    async def next_tuple(self) -> None:
+        raise AssertionError("nobody asks")
+
+
+def test_nobody_is_careful_beside_a_spout_that_cannot_be() -> None:
+    for others, is_on in (([], True), ([AsyncSpout()], False)):
+        caution = Caution(2, {}, lambda seen: None)
+        builder = TopologyBuilder()
+        builder.set_spout("giving", Giving(Script()))
+        for other in others:
+            builder.set_spout("other", other)
+        worker = OneWorker(builder.create_topology(), caution=caution)
+        assert caution.is_on(0.0) is is_on
+        worker.close()
 
 
 def test_after_a_while_it_is_a_spout_as_any_and_what_waited_goes_first() -> None:

@@ -50,6 +50,24 @@ def test_what_failed_while_the_worker_lives_is_as_suspect_as_before() -> None:
     assert one.suspects("other") == {}
 
 
+def test_what_is_let_go_while_the_worker_lives_is_as_suspect_as_before() -> None:
+    saved: list[dict[Suspect, int]] = []
+    one = caution(saved, {A: 2})
+    one.emits(A)
+    one.emits(B)
+    one.let_go()
+    assert saved[-1] == {A: 2}
+    one.let_go()
+    assert len(saved) == 4, "nothing was under way"
+
+
+def test_it_is_never_on_where_a_spout_cannot_take_part() -> None:
+    one = caution([])
+    one.call_off()
+    one.join(ONE, gives_up=True)
+    assert not one.is_on(0.0)
+
+
 def test_spouts_take_turns() -> None:
     one = caution([])
     for executor in (ONE, OTHER):

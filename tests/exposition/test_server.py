@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
-import os
-import resource
 import socket
 from http.client import HTTPResponse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +14,7 @@ from storm.config.addresses import is_loopback
 from storm.errors import AlreadyRunningError, ConfigError
 from storm.exposition import server as served
 from storm.exposition.server import CONNECTIONS_MAX, HEAD_BYTES_MAX, Answer, ExpositionServer
+from storm.listening import listening_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,36 +196,43 @@ def test_of_too_many_that_have_asked_the_one_goes_that_did_so_longest_ago(server
         assert answered(kept[0])[0] == 200
 
 
-def test_who_is_connected_is_served_while_no_descriptor_is_left(server: ExpositionServer) -> None:
+class FullProcess(socket.socket):
+    """A listening socket of a process in which no descriptor is left until `has_room`."""
+
+    has_room = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if not self.has_room:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def full_process(host: str, port: int, backlog: int) -> FullProcess:
+    return FullProcess(fileno=listening_socket(host, port, backlog).detach())
+
+
+def test_who_is_connected_is_served_while_no_descriptor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd at another port of the process takes them all; who waits gets in once there are some again."""
-    with connected(server) as scraper, socket.socket() as waits:
-        waits.settimeout(WAIT_SECS)
+    monkeypatch.setattr(served, "listening_socket", full_process)
+    monkeypatch.setattr(FullProcess, "has_room", True)
+    found = ExpositionServer("127.0.0.1", 0, PAGES, SystemClock())
+    found.start()
+    with connected(found) as scraper:
         scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         assert answered(scraper)[0] == 200
-        with no_descriptor_left():
-            waits.connect(("127.0.0.1", server.port))
+        monkeypatch.setattr(FullProcess, "has_room", False)
+        with connected(found) as waits:
             waits.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
             for _ in range(3):
                 scraper.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-                assert scraper.recv(1 << 10).startswith(b"HTTP/1.1 200 OK")
-        assert answered(waits)[0] == 200
-
-
-@contextlib.contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """In this process, in which the server runs."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.dup(0))
-        yield
-    finally:
-        for each in taken:
-            os.close(each)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                assert answered(scraper)[0] == 200
+            waits.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                waits.recv(1)
+            waits.settimeout(WAIT_SECS)
+            monkeypatch.setattr(FullProcess, "has_room", True)
+            assert answered(waits)[0] == 200
+    found.stop()
 
 
 def test_who_is_too_slow_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

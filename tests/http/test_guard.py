@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -106,6 +107,35 @@ def test_a_body_without_its_length_is_refused_once_it_is_too_long() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(BODY_BYTES_MAX // 65_536 + 1):
             yield b" " * 65_536
+
+    assert ask("POST", content=pieces())[0].status_code == 413
+
+
+def test_of_bodies_that_are_too_long_one_is_read_at_a_time() -> None:
+    read: list[int] = []
+
+    async def pieces(number: int) -> AsyncIterator[bytes]:
+        yield b" " * (BODY_BYTES_MAX + 1)
+        for _ in range(50):
+            read.append(number)
+            yield b" "
+            await asyncio.sleep(0)
+
+    async def asked(client: httpx.AsyncClient) -> list[int]:
+        answers = await asyncio.gather(*(client.post("/", content=pieces(number)) for number in range(3)))
+        return [answer.status_code for answer in answers]
+
+    assert with_client(asked) == [413] * 3
+    assert [number for number, _ in groupby(read)] == list(dict.fromkeys(read))
+    assert len(read) == 3 * 50
+
+
+def test_a_body_that_is_too_long_and_does_not_end_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "BODY_SECS", 0.05)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b" " * (BODY_BYTES_MAX + 1)
+        await asyncio.Event().wait()
 
     assert ask("POST", content=pieces())[0].status_code == 413
 

@@ -40,3 +40,9 @@ def test_what_had_no_room_is_counted_over_all_workers() -> None:
     kept = cut.count("storm_metric_value")
     assert left_out([cut, told(1, 2, 0.25), "", cut]) == 2 * (2_000 - kept)
     assert left_out([told(1, 2, 0.25)]) == 0
+
+
+def test_no_worker_tells_of_more_left_out_than_an_answer_has_room_for() -> None:
+    told_of = [f'\n[["storm_worker_series_left_out",{{}},{number}]]' for number in ("1e12", "5", "-7", "NaN")]
+    assert left_out(components_part(text) for text in told_of) == (1 << 30) + 5
+    assert left_out(components_part(told_of[0]) for _ in range(3)) == (1 << 31) - 1

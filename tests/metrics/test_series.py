@@ -91,7 +91,8 @@ def test_both_lines_together_tell_how_much_they_lack() -> None:
     + [f"[[{json.dumps('storm_worker_reconnects_total')}, {{}}, {10**400}]]"]
     + [json.dumps([["storm_metric_seconds", {}, [1, 1.0, 1.0, 1.0, [[bucket, 1]]]]]) for bucket in (1e6, -1e6, 1e999)]
     + [json.dumps([["storm_metric_value", {"component": "\ud800", "name": "n", "task": "1"}, 1]])]
-    + ['[["storm_worker_peers", [], 1]]', '[["storm_worker_peers", 1]]'],
+    + ['[["storm_worker_peers", [], 1]]', '[["storm_worker_peers", 1]]']
+    + [f'[["storm_worker_series_left_out",{{}},{number}]]' for number in ("NaN", "1e999", "-7", "-1e999", "null")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_passed_over(text: str) -> None:
     assert decode(text) == []

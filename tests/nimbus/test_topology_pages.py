@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from storm.cluster.records import ErrorInfo, SlotFailure, SupervisorInfo
+from storm.environment_spec import NOT_BUILT
 from storm.ids import ExecutorId
 from storm.metrics.insight_records import ExecutorInsight, WorkerInsight
 from storm.metrics.stats_records import ALL_TIME, BoltStats, ExecutorStats, SpoutStats
@@ -76,6 +77,16 @@ def test_workers_that_could_not_run_are_told_of_for_ten_minutes(two_nodes: Any) 
     ended = [(one.host, one.port, one.reason) for one in page.ended_workers]
     assert ended == [("h", 6700, "exited with 13"), ("h", 6701, "ended")]
     assert topology_info(shown, {}, errors).notices == page.notices
+
+
+def test_errors_tell_that_an_environment_was_not_built_as_each_release_does(two_nodes: Any) -> None:
+    errors = [
+        ErrorInfo("x", 1, "h", 6700, "has none", lacks_environment=True),
+        ErrorInfo("x", 1, "h", 6700, f"{NOT_BUILT}: no pip"),
+        ErrorInfo(f"exited with 1\n{NOT_BUILT}", 1, "h", 6700, "exited with 1"),
+    ]
+    told = topology_info(view(two_nodes), {"__system": errors}, []).errors["__system"]
+    assert [one.lacks_environment for one in told] == [True, True, None]
 
 
 def test_how_many_workers_it_wants_is_told_where_it_lacks_some(cluster: Any) -> None:

@@ -71,6 +71,11 @@ def test_hosts_that_lack_its_environment_are_told_until_its_workers_run_there(tw
     assert view(two_nodes, topology_id).lack() == Lack(
         f"Not ready: {hosts[0]} is building its environment, {hosts[1]} {NOT_BUILT}."
     )
+    info = two_nodes.core.snapshot.supervisors["b"]
+    former = replace(info.failures[0], reason=f"{NOT_BUILT}: no pip", lacks_environment=False)
+    two_nodes.supervisors["b"].put_supervisor(replace(info, failures=(former,)))
+    two_nodes.core.step()
+    assert view(two_nodes, topology_id).lack().text.endswith(f"{hosts[1]} {NOT_BUILT}.")
     two_nodes.beat(topology_id, STATS)
     assert view(two_nodes, topology_id).lack() == Lack()
 

@@ -93,6 +93,24 @@ def test_an_archive_that_is_cut_short_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_an_archive_that_is_damaged_in_its_middle_leaves_nothing(tmp_path: Path, mode: str) -> None:
+    whole = bytearray(tar(tmp_path / "blob.tar", ("a", b"one"), ("b", b"two"), ("c", b"three")).read_bytes())
+    whole[1024 + 150] ^= 1  # of the second header's checksum
+    (tmp_path / "blob.tar").write_bytes(gzip.compress(whole) if mode == "w:gz" else whole)
+    with pytest.raises(PackageError, match=r"^blob\.tar cannot be unpacked: it is damaged"):
+        unpack(tmp_path / "blob.tar", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("zeros", [0, 512, 20 * 512])
+def test_a_tar_may_end_without_the_blocks_that_say_so(tmp_path: Path, zeros: int) -> None:
+    whole = tar(tmp_path / "blob.tar", ("a", b"one")).read_bytes()[:1024]
+    (tmp_path / "blob.tar").write_bytes(whole + bytes(zeros))
+    unpack(tmp_path / "blob.tar", tmp_path / "out")
+    assert (tmp_path / "out" / "a").read_bytes() == b"one"
+
+
 def test_an_archive_that_is_too_large_unpacked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blob_unpacking, "UNPACKED_BYTES_MAX", 1000)
     archive = tar(tmp_path / "blob.tgz", ("a", bytes(600)), ("b", bytes(600)), mode="w:gz")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.environment_spec import EnvironmentSpec
+from storm.supervisor import environment_store
 from storm.supervisor.environment_build import HostPython
-from storm.supervisor.environment_store import EnvironmentStore
+from storm.supervisor.environment_store import EnvironmentStore, bytes_freed
 from storm.supervisor.environments import EnvironmentLimits, EnvironmentSeen, EnvironmentState
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -171,6 +172,31 @@ def test_a_cache_that_another_build_may_be_reading_is_left(host: Host) -> None:
     (host.uv.parent / "fail").write_text("No space left on device\n")
     host.try_in_vain(SHADES, 1)
     assert cached.exists()
+
+
+def test_a_cache_that_has_grown_large_is_emptied_after_a_build(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment_store, "CACHE_BYTES_MAX", 1 << 20)
+    cache = host.directory / "environments-cache"
+    cache.mkdir()
+    (cache / "small").write_bytes(bytes(1000))
+    assert host.outcome(COLOURS).state is EnvironmentState.READY
+    assert (cache / "small").exists()
+    (cache / "large").write_bytes(bytes(2 << 20))
+    assert host.outcome(SHADES).state is EnvironmentState.READY
+    assert not cache.exists()
+    assert host.store.python(COLOURS.key).exists()
+
+
+def test_what_is_linked_elsewhere_takes_no_room(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "deep").mkdir(parents=True)
+    linked = tmp_path / "cache" / "deep" / "linked"
+    linked.write_bytes(bytes(1 << 20))
+    alone = bytes_freed(tmp_path / "cache")
+    assert alone >= 1 << 20
+    os.link(linked, tmp_path / "environment")
+    assert bytes_freed(tmp_path / "cache") == alone - linked.stat().st_blocks * 512
+    (tmp_path / "cache" / "dangling").symlink_to("nowhere")
+    assert bytes_freed(tmp_path / "nowhere") == 0
 
 
 def test_what_nobody_uses_is_removed_after_a_while(host: Host) -> None:

@@ -124,7 +124,11 @@ def test_only_what_ends_a_process_out_of_order_is_a_death_of_the_worker() -> Non
     story.look()
     story.look(worker=WorkerSeen("could not be launched", launched=False))
     assert (story.slot.deaths, story.slot.worker_deaths) == (3, 0)
-    for now, seen, worker_deaths in ((10, DEAD, 1), (20, WorkerSeen("exited with code 0", orderly=True), 1), (30, DEAD, 2)):
+    for now, seen, worker_deaths in (
+        (10, DEAD, 1),
+        (20, WorkerSeen("exited with code 0", orderly=True), 1),
+        (30, DEAD, 2),
+    ):
         story.at(now).look(worker=None)
         story.look()
         assert story.state is SlotState.WAITING_FOR_WORKER_START

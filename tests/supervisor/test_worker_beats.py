@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
+from storm.metrics.stats_records import WINDOWS, ExecutorStats, SpoutStats
+from storm.supervisor.nimbus_link import LOT_BYTES_MAX
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
+from storm.thrift.convert import executor_stats_to_thrift
+from storm.thrift.figures import stats_bytes
+
+FIGURES, NEWER = {1: "figures"}, {1: "newer"}
 
 
-def beat(message: str, stats: object = None, worker_id: str = "w1") -> WorkerBeat:
+def beat(message: str, stats: dict[Any, Any] | None = None, worker_id: str = "w1") -> WorkerBeat:
     return WorkerBeat(worker_id, "words", 6700, message, stats)
 
 
@@ -17,22 +25,47 @@ def test_the_first_beat_of_a_worker_is_told_from_the_next() -> None:
 
 def test_nimbus_gets_the_newest_once_with_figures_that_came_before_it() -> None:
     beats = WorkerBeats()
-    beats.receive(beat("1", stats="figures"), 1.0)
+    beats.receive(beat("1", stats=FIGURES), 1.0)
     beats.receive(beat("2"), 2.0)
-    assert beats.take_for_nimbus() == [beat("2", stats="figures")]
+    assert beats.take_for_nimbus() == [beat("2", stats=FIGURES)]
     assert beats.take_for_nimbus() == []
 
 
 def test_what_nimbus_did_not_take_goes_with_the_next() -> None:
     beats = WorkerBeats()
-    beats.receive(beat("1", stats="figures"), 1.0)
+    beats.receive(beat("1", stats=FIGURES), 1.0)
     refused = beats.take_for_nimbus()
     beats.receive(beat("2"), 2.0)
     beats.give_back(refused)
-    assert beats.take_for_nimbus() == [beat("2", stats="figures")]
-    beats.give_back([beat("2", stats="figures")])
-    beats.receive(beat("3", stats="newer"), 3.0)
-    assert beats.take_for_nimbus() == [beat("3", stats="newer")]
+    assert beats.take_for_nimbus() == [beat("2", stats=FIGURES)]
+    beats.give_back([beat("2", stats=FIGURES)])
+    beats.receive(beat("3", stats=NEWER), 3.0)
+    assert beats.take_for_nimbus() == [beat("3", stats=NEWER)]
+
+
+def figures_of(streams: int) -> Any:
+    emitted = {window: {f"stream-{i}": 1 for i in range(streams)} for window in WINDOWS}
+    return executor_stats_to_thrift(ExecutorStats(emitted, {}, SpoutStats()))
+
+
+def test_parts_of_the_figures_go_together_with_the_newest_of_each_executor() -> None:
+    beats = WorkerBeats()
+    few, more = figures_of(1), figures_of(2)
+    beats.receive(beat("1", stats={1: few, 2: few}), 1.0)
+    refused = beats.take_for_nimbus()
+    beats.receive(beat("2", stats={3: few}), 2.0)
+    beats.give_back(refused)
+    beats.receive(beat("3", stats={2: more, 4: few}), 3.0)
+    assert beats.take_for_nimbus() == [beat("3", stats={1: few, 2: more, 3: few, 4: few})]
+
+
+def test_parts_that_are_too_much_for_a_message_lose_the_oldest_figures() -> None:
+    beats = WorkerBeats()
+    large = figures_of(5000)
+    assert 2 < LOT_BYTES_MAX / stats_bytes(large) < 3
+    for number in range(1, 5):
+        beats.receive(beat(str(number), stats={number: large}), float(number))
+    assert beats.take_for_nimbus() == [beat("4", stats={3: large, 4: large})]
 
 
 def test_workers_are_unheard_from_what_goes_to_nimbus_until_it_has_taken_it() -> None:

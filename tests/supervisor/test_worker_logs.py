@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
+from storm.host_paths import OLD_LOGS_KEPT
 from storm.log_lines import json_line
 from storm.supervisor.worker_logs import (
-    OLD_LOGS_KEPT,
     PART_MAX_BYTES,
     LogCap,
     LogPart,

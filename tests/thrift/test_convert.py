@@ -68,8 +68,9 @@ def test_an_assignment_is_told_whole() -> None:
 
 @given(st.dictionaries(executors, executor_stats, max_size=3))
 def test_statistics_come_back_in_a_heartbeat(stats: dict[ExecutorId, ExecutorStats]) -> None:
+    told = {convert.executor_to_thrift(each): convert.executor_stats_to_thrift(one) for each, one in stats.items()}
     heartbeat = storm_thrift().SupervisorWorkerHeartbeat(
-        storm_id="words-1-1", executors=[], time_secs=1, executor_stats=convert.all_executor_stats_to_thrift(stats)
+        storm_id="words-1-1", executors=[], time_secs=1, executor_stats=told
     )
     read = through_bytes(heartbeat)
     assert convert.all_executor_stats_from_thrift(read.executor_stats) == stats  # type: ignore[attr-defined]

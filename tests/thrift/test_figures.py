@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from storm.ids import GlobalStreamId
-from storm.metrics.insight_records import ExecutorInsight, FailedTuple, Hindrance
+from storm.metrics.insight_records import ExecutorInsight, FailedTuple, Hindrance, WorkerInsight
 from storm.metrics.stats_records import WINDOWS, BoltStats, ExecutorStats, SpoutStats
 from storm.thrift.binary_protocol import serialize
 from storm.thrift.connection import ServerLimits
 from storm.thrift.convert import executor_stats_to_thrift
-from storm.thrift.figures import stats_bytes
+from storm.thrift.figures import insight_bytes, stats_bytes
+from storm.thrift.insight_convert import worker_insight_to_thrift
 from storm.thrift.prescan import ScanLimits, scan_struct
 
 
@@ -32,6 +33,18 @@ def spout(outputs: int, failures: int) -> ExecutorStats:
 def test_the_estimate_is_a_little_more_than_it_takes(stats: ExecutorStats) -> None:
     struct = executor_stats_to_thrift(stats)
     assert len(serialize(struct)) <= stats_bytes(struct) <= 1.2 * len(serialize(struct)) + 400
+
+
+def test_what_a_worker_tells_of_its_peers_is_estimated_likewise() -> None:
+    peers = tuple(f"a-host-somewhere-{i}:6700" for i in range(50))
+    dropped = dict.fromkeys(("too-old", "unknown-task"), 7)
+    for insight in (
+        WorkerInsight(),
+        WorkerInsight(("a", "b"), dict.fromkeys(peers, ("a",)), peers, peers, 50, 3, dropped),
+    ):
+        struct = worker_insight_to_thrift(insight)
+        assert len(serialize(struct)) <= insight_bytes(struct) <= 1.2 * len(serialize(struct)) + 400
+    assert insight_bytes(None) == 0
 
 
 def test_so_many_bytes_have_no_more_values_than_a_server_takes() -> None:

@@ -59,7 +59,8 @@ def test_limits_are_documented() -> None:
         f"| topologies whose rates the cluster's page has, and that have a last hour | {cluster.RATES_MAX} each |",
         f"| components with a last hour | {history.COMPONENTS_MAX} |",
         f"| a dump of a worker that passes through the UI | {worker_calls.DUMP_BYTES_MAX >> 20} MB |",
-        f"| answers of Nimbus that are kept for when it is silent | {last_known.COUNT_MAX:,}, ",
+        f"| answers of Nimbus that are kept for when it is silent | {last_known.COUNT_MAX:,}, "
+        "those looked at last, and within the last hour; ",
         f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
         f"| a part of a log | {log_part.PART_BYTES >> 10} kB |",
         f"| a search in logs | {log_search.RECORDS_MAX} records, of 2,000 characters each; "
@@ -67,5 +68,6 @@ def test_limits_are_documented() -> None:
         f"{log_reader.PATIENCE_SECS:g} s until it is shown |",
     ):
         assert row in TEXT
+    assert last_known.KEPT_SECS == 3_600
     assert cluster.RATES_MAX == history.TOPOLOGIES_MAX
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

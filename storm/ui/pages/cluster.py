@@ -69,8 +69,8 @@ def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wal
 
 
 def looked_at(topologies: Sequence[Struct]) -> list[str]:
-    """Ids of those whose pages are asked for, RATES_MAX at most: first what looks as if it lacked something."""
-    in_order = sorted(topologies, key=lambda one: one.status == "ACTIVE" and not one.sched_status)
+    """Ids of those whose pages are asked for, RATES_MAX at most: first what lacks something, then what works."""
+    in_order = sorted(topologies, key=lambda one: (not one.sched_status, one.status != "ACTIVE"))
     return [one.id for one in in_order[:RATES_MAX]]
 
 

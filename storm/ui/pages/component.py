@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from storm.config.addresses import joined
 from storm.diagnosis.nimbus_pages import WINDOW, facts, insight
 from storm.diagnosis.topology import troubles
+from storm.diagnosis.wording import headline
 from storm.http.problems import Problem
+from storm.ids import is_system_id
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages.history import Look, lines
 from storm.ui.pages.links import Links
@@ -49,6 +51,7 @@ async def context(call: PageCall) -> dict[str, Any]:
         call.nimbus.read_lately(TOPOLOGY_AGE_SECS, "getTopologyPageInfo", topology_id, WINDOW, view.include_system),
     )
     shown = component_page(page, view)
+    counted = await _counted(call, recent)
     found, streams = troubles(facts(recent, view.wall_secs)), streams_of(recent)
     runs = executors(page, shown)
     return {
@@ -57,10 +60,15 @@ async def context(call: PageCall) -> dict[str, Any]:
         "is_spout": shown["componentType"] == "spout",
         "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
         "insight": insight(getattr(page, "insight", None)),
-        "sparklines": sparklines(call.history, shown, recent),
+        "sparklines": [] if counted is None else sparklines(call.history, shown, counted),
         "executors": runs,
         "errors": [
-            {**one, "error": ends(one["error"]), "is_whole": len(one["error"]) <= 2 * ENDS_CHARS}
+            {
+                **one,
+                "headline": headline(one["error"]),  # of the whole text
+                "error": ends(one["error"]),
+                "is_whole": len(one["error"]) <= 2 * ENDS_CHARS,
+            }
             for one in reversed(keyed(shown["componentErrors"]))
         ],
         "failures": list(getattr(page, "failures", None) or [])[:FAILURES_SHOWN],
@@ -87,8 +95,19 @@ async def one_error(call: PageCall) -> dict[str, Any]:
     }
 
 
+async def _counted(call: PageCall, recent: Struct) -> Struct | None:
+    """The topology's page without the system's streams, as the looks of the last hour are taken; None for a component
+    of the system, of which there are none.
+    """
+    if is_system_id(call.path["component"]):
+        return None
+    if not call.view.include_system:
+        return recent
+    return await call.nimbus.read_lately(TOPOLOGY_AGE_SECS, "getTopologyPageInfo", call.path["id"], WINDOW, False)
+
+
 def sparklines(history: History, shown: dict[str, Any], recent: Struct) -> list[dict[str, Any]]:
-    """Of the last hour; `recent` is the topology's page over `WINDOW`."""
+    """Of the last hour; `recent` is the topology's page over `WINDOW`, without the system's streams."""
     topology_id, component = shown["topologyId"], shown["id"]
     at = history.looked_at(topology_id) or 0.0
     counted = component_looks(recent, at).get(component, Look(at, 0, 0, 0, 0.0, {}))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from storm.host_paths import WORKER_LOG
 from storm.metrics.stats_records import ALL_TIME
-from storm.ui.pages.log_part import WORKER_LOG
 from storm.ui.rest.formats import encoded
 
 if TYPE_CHECKING:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from storm.host_paths import OLD_LOGS_KEPT, WORKER_LOG, is_put_aside
 from storm.http.problems import Problem
 from storm.ui.rest.requests import search_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WORKER_LOG = "worker.log"
-PUT_ASIDE = re.compile(rf"{re.escape(WORKER_LOG)}\.[1-9]")
 PART_BYTES = 64 << 10
 OFFSET_MAX = 2**53
 MARKS_MAX, MARKS_IN_RECORD_MAX = 1_000, 20  # each is an element of the page
@@ -61,13 +60,14 @@ def wanted(query: Mapping[str, str]) -> Wanted:
     """Raises Problem 400."""
     file = query.get("file") or WORKER_LOG
     if not is_worker_log(file):
-        raise Problem(400, f"file is {WORKER_LOG}, or {WORKER_LOG}.1 and so on, not {file[:SHOWN_CHARS]!r}.")
+        old = f"{WORKER_LOG}.1 to .{OLD_LOGS_KEPT}"
+        raise Problem(400, f"file is {WORKER_LOG}, or one of {old}, not {file[:SHOWN_CHARS]!r}.")
     return Wanted(_offset(query, "start"), _offset(query, "end"), search_text(query), file)
 
 
 def is_worker_log(file: str) -> bool:
     """Whether it is a worker's present log, or one that was put aside."""
-    return file == WORKER_LOG or PUT_ASIDE.fullmatch(file) is not None
+    return file == WORKER_LOG or is_put_aside(file)
 
 
 def part(asked: Wanted, data: bytes, offset: int, size: int) -> Part:

@@ -7,8 +7,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from storm.errors import NotServedError, StormError
-from storm.ui.pages.log_part import WORKER_LOG, part
+from storm.errors import NotAuthorizedError, NotServedError, StormError
+from storm.host_paths import WORKER_LOG
+from storm.ui.pages.log_part import part
 from storm.ui.rest.log_search import RECORDS_MAX
 from storm.ui.rest.requests import TEXT_BYTES_MAX
 
@@ -45,12 +46,20 @@ class LogReader:
         self._searches: dict[Supervisor, _Search] = {}
 
     async def read(self, at: Supervisor, topology_id: str, port: int, wanted: Wanted) -> Part:
-        """Of a log of the worker on `port`. Raises StormError, TopologyNotAliveError where there is none."""
+        """Of a log of the worker on `port`. Raises StormError: TopologyNotAliveError where there is none,
+        NotServedError where the supervisor reads no log that was put aside.
+        """
         place: tuple[Any, ...] = (topology_id, at[0], port)
         method = "readWorkerLog"
         if wanted.file != WORKER_LOG:
             place, method = (topology_id, port, wanted.file), "readWorkerDump"  # as all that lies beside the log
-        found = await self._supervisors.ask(*at, method, *place, *wanted.asked())
+        try:
+            found = await self._supervisors.ask(*at, method, *place, *wanted.asked())
+        except NotAuthorizedError as error:
+            if wanted.file == WORKER_LOG:
+                raise
+            refusal = f"the supervisor on {at[0]} does not read {wanted.file}, as one of an older release: {error}"
+            raise NotServedError(refusal) from error
         return part(wanted, found.data, found.offset, found.size)
 
     async def search(self, at: Supervisor, topology_id: str, text: str) -> Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from storm.host_paths import WORKER_LOG
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages import log_part
 from storm.ui.rest import log_search, supervisors
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 class Row(NamedTuple):
     """A record in which the text was found. `time`: as its log has it, empty: not known. `file` is a worker's log;
-    `is_shown`: by the page of the worker's log; else `link` leads to it, where something does.
+    `is_shown`: by the page of the worker's log. `link` leads to a file of before at the log viewer, where there is one.
     """
 
     time: str
@@ -79,7 +80,7 @@ def rows(found: Iterable[Record], topology_id: str, text: str, links: LogLinks) 
     shown = []
     for one in found:
         is_shown = log_part.is_worker_log(one.file)
-        link = "" if is_shown else links.worker(one.host, one.port, topology_id, one.file)
+        link = "" if one.file == WORKER_LOG else links.worker(one.host, one.port, topology_id, one.file)
         pieces = log_part.marked(log_part.shown(one.text), text, log_part.MARKS_IN_RECORD_MAX)
         shown.append(Row(one.time, one.host, one.port, one.file, one.offset, pieces, is_shown, link))
     return shown

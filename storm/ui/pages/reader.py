@@ -28,7 +28,7 @@ class Reader:
         try:
             value = await self._nimbus.read(method, *arguments)
         except NimbusUnreachableError:
-            known = self._known.get(call)
+            known = self._known.get(call, self._clock.now())
             if known is None:
                 raise
             self.as_of = known.at_wall_secs if self.as_of is None else min(self.as_of, known.at_wall_secs)
@@ -41,7 +41,8 @@ class Reader:
 
     async def read_lately(self, max_age_secs: float, method: str, *arguments: Any) -> Any:
         """As `read`, of what may be that old: for what is dear to ask, and shown beside other things."""
-        known = self._known.get((method, repr(arguments)))
-        if known is not None and self._clock.now() - known.at < max_age_secs:
+        now = self._clock.now()
+        known = self._known.get((method, repr(arguments)), now)
+        if known is not None and now - known.at < max_age_secs:
             return known.value
         return await self.read(method, *arguments)

@@ -11,7 +11,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from storm.clock import format_wall_utc
 from storm.diagnosis.topology import busy_level
-from storm.diagnosis.wording import headline
 from storm.ui.pages import figures
 from storm.ui.pages.links import Links
 from storm.ui.rest.formats import encoded, pretty_window
@@ -96,7 +95,6 @@ def environment() -> Environment:
         "window": pretty_window,
         "time_of_day": format_wall_utc,
         "encoded": encoded,
-        "headline": headline,
         "busy_level": busy_level,
     }
     return environment

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined, split
 from storm.errors import TopologyNotAliveError
+from storm.host_paths import WORKER_LOG
 from storm.http.problems import Problem
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages import log_part
@@ -38,7 +39,7 @@ async def context(call: PageCall) -> dict[str, Any]:
         "at": joined(host, port),
         "is_there": any((one.host, one.port) == (host, port) for one in page.workers or []),
         "file": wanted.file,
-        "is_put_aside": wanted.file != log_part.WORKER_LOG,
+        "is_put_aside": wanted.file != WORKER_LOG,
         "part": part,
         "text": wanted.text,
         "is_gone": wanted.is_behind(part.size),

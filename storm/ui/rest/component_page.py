@@ -59,14 +59,14 @@ def component_errors(errors: Sequence[Struct], topology_id: str, view: View) -> 
     return [{"error": error.error, **error_place(error, topology_id, view)} for error in reversed(newest_first)]
 
 
-def _profile(request: Struct, topology_id: str, view: View) -> dict[str, str]:
-    """`timestamp`: the milliseconds until it ends, as in Storm."""
+def _profile(request: Struct, topology_id: str, view: View) -> dict[str, Any]:
+    """`timestamp`: the milliseconds since it ended, as in Storm: below 0 while it goes on."""
     host, port = request.nodeInfo.node, min(request.nodeInfo.port)
     return {
         "host": host,
         "port": str(port),
         "dumplink": view.links.dumps(host, topology_id, port),
-        "timestamp": str(max(0, (request.time_stamp or 0) - 1_000 * view.wall_secs)),
+        "timestamp": 1_000 * view.wall_secs - (request.time_stamp or 0),
     }
 
 

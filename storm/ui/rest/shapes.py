@@ -187,7 +187,7 @@ COMPONENT_PAGE = {
     "eventLogLink?": TEXT,  # while it is sampled
     "profilingAndDebuggingCapable": FLAG,
     "profileActionEnabled": FLAG,
-    "profilerActive": [dict.fromkeys(("host", "port", "dumplink", "timestamp"), TEXT)],
+    "profilerActive": [{**dict.fromkeys(("host", "port", "dumplink"), TEXT), "timestamp": WHOLE}],
     "componentErrors": [{"error": TEXT, **ERROR_PLACE}],
     "metrics?": [MEASURED],  # ours: Storm has nothing like it
     "metricsLeftOut?": WHOLE,  # ours: series of whichever components that had no room in their workers' messages

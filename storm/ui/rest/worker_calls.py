@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined
+from storm.errors import StormError
 from storm.http.problems import Problem
 from storm.metrics.stats_records import ALL_TIME
 
@@ -48,7 +49,7 @@ class WorkerCalls:
 
     async def dump(self, name: str) -> tuple[int, AsyncIterator[bytes]]:
         """What was kept under this name beside the worker's log: its size in bytes, and its parts, each asked for when
-        it is wanted, so that many large ones are not held at a time.
+        it is wanted, so that many large ones are not held at a time. Raises Problem or StormError, the parts too.
         """
         first = await self.ask("readWorkerDump", name, 0, PART_BYTES)
         size = min(first.size, DUMP_BYTES_MAX)
@@ -56,9 +57,11 @@ class WorkerCalls:
 
     async def _parts(self, name: str, data: bytes, size: int) -> AsyncIterator[bytes]:
         given = 0
-        while data and given < size:
+        while given < size:
+            if given:
+                data = (await self.ask("readWorkerDump", name, given, PART_BYTES)).data
+            if not data:
+                raise StormError(f"{name} on {self._worker.host} has become shorter while it was read")
             data = data[: size - given]
             given += len(data)
             yield data
-            if given < size:
-                data = (await self.ask("readWorkerDump", name, given, PART_BYTES)).data

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from typing import Any
@@ -96,17 +97,30 @@ def test_rates_that_do_not_come_in_time_are_left_out(
     assert "Nothing is wrong" not in text
 
 
-def test_of_more_topologies_than_are_looked_at_those_come_first_that_seem_to_lack_something(
-    site: Any, client: Any, monkeypatch: Any
+def test_of_more_topologies_than_are_looked_at_those_come_first_that_lack_something(
+    site: Any, topology_id: str, client: Any, monkeypatch: Any
 ) -> None:
+    """Then those that work, and the inactive last."""
+    [summary] = site.service.getClusterInfo().topologies
+    inactive, active, lacking, inactive_lacking = (copy.copy(summary) for _ in range(4))
+    for number, (one, status, lacks) in enumerate(
+        (
+            (inactive, "INACTIVE", None),
+            (active, "ACTIVE", ""),
+            (inactive_lacking, "INACTIVE", "Not scheduled"),
+            (lacking, "ACTIVE", "Not scheduled"),
+        )
+    ):
+        one.id, one.status, one.sched_status = f"t-{number}", status, lacks
+    in_order = [lacking, inactive_lacking, active, inactive]
+    assert cluster.looked_at([inactive, active, inactive_lacking, lacking]) == [one.id for one in in_order]
     monkeypatch.setattr(cluster, "RATES_MAX", 1)
-    well = [site.run_word_count(name) for name in ("a", "b")]
-    site.service.deactivate("b")
+    other = site.run_word_count("other")
+    site.service.deactivate(summary.name)
     site.cluster.core.step()
     text = client.get("/").text
-    assert row(text, well[0])[7:] == ["–"] * 4
-    assert row(text, well[1])[7] != "–"
-    assert "b: It is deactivated" in text
+    assert row(text, topology_id)[7:] == ["–"] * 4
+    assert row(text, other)[7] != "–"
     assert "1 topology was not looked at yet" in text
 
 

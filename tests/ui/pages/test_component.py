@@ -75,6 +75,17 @@ def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any
     assert "the mean of" not in html
 
 
+def test_the_mean_before_two_looks_is_without_the_systems_streams_as_the_looks_are(
+    client: Any, topology_id: str
+) -> None:
+    def spark(query: str) -> str:
+        html = page_of(client, f"/topology/{topology_id}/component/words{query}")
+        return html.split('class="sparks">')[1].split("</section>")[0]
+
+    assert "the mean of 1m 0s" in spark("")
+    assert spark("?sys=true") == spark("")
+
+
 def test_it_says_that_measures_had_no_room(client: Any, site: Any, topology_id: str) -> None:
     path = f"/topology/{topology_id}/component/split"
     assert "had no room in their messages" not in page_of(client, path)
@@ -134,6 +145,13 @@ def test_of_long_errors_the_ends_are_there_and_the_whole_text_on_a_page_of_its_o
     report(site, topology_id, "another")
     assert client.get(unescape(addresses[-1])).status_code == 404
     assert "another" in page_of(client, f"/topology/{topology_id}/component/count/error")
+
+
+def test_a_last_line_that_is_cut_has_its_beginning_as_the_headline(client: Any, site: Any, topology_id: str) -> None:
+    report(site, topology_id, "Traceback (most recent call last):\n  File ...\nValueError: the row " + "x" * 5_000)
+    html = page_of(client, f"/topology/{topology_id}/component/count")
+    assert "<strong>ValueError: the row xxx" in html
+    assert " characters ...\n" in html
 
 
 def test_errors_are_not_sent_again_while_only_time_passes(client: Any, site: Any, topology_id: str) -> None:
@@ -218,7 +236,9 @@ def test_an_error_without_a_place_has_no_link(client: Any, site: Any, topology_i
 
 
 def test_the_systems_components_have_pages(client: Any, topology_id: str) -> None:
-    assert "__acker" in page_of(client, f"/topology/{topology_id}/component/__acker?sys=true")
+    html = page_of(client, f"/topology/{topology_id}/component/__acker?sys=true")
+    assert "__acker" in html
+    assert 'class="spark"' not in html  # no looks are taken at it
 
 
 def test_unknown_components_are_told_of(client: Any, topology_id: str) -> None:

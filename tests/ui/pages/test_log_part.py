@@ -18,7 +18,15 @@ def test_what_is_asked_for_is_bounded_whatever_the_query_says() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"start": "-1"}, {"start": "x"}, {"end": "1e3"}, {"end": "9" * 17}, {"start": "１"}, {"text": "é" * 513}],
+    [
+        {"start": "-1"},
+        {"start": "x"},
+        {"end": "1e3"},
+        {"end": "9" * 17},
+        {"start": "１"},
+        {"text": "é" * 513},
+        {"file": "worker.log.6"},
+    ],
 )
 def test_what_makes_no_sense_is_refused(query: dict[str, str]) -> None:
     with pytest.raises(Problem) as refused:

@@ -120,7 +120,10 @@ def test_records_lead_to_their_logs_here_and_those_of_other_files_to_the_log_vie
     page = f"/topology/{topology_id}/worker/{host}%3A{port}/log?"
     assert f'href="{page}start=4711&amp;text=here">worker.log<' in html
     assert f'href="{page}file=worker.log.1&amp;start=4711&amp;text=here">worker.log.1<' in html
-    assert f'href="http://{host}:8000/api/v1/log?file={topology_id}%2F{port}%2Fworker.log.gz">worker.log.gz<' in html
+    viewer = f"http://{host}:8000/api/v1/log?file={topology_id}%2F{port}%2F"
+    assert f'<a href="{viewer}worker.log.1">At its log viewer</a>' in html  # its supervisor may not read it
+    assert f'{viewer}worker.log"' not in html
+    assert f'href="{viewer}worker.log.gz">worker.log.gz<' in html
     undated = logs.rows([Record("", "h", 6701, "worker.log", 2, "y")], "t-1", "q", LogLinks(8000))
     assert [(one.time, one.link) for one in undated] == [("", "")]
 

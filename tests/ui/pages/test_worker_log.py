@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from storm.errors import ThriftConnectionError
+from storm.errors import NotAuthorizedError, ThriftConnectionError
 from storm.ui.pages.log_part import PART_BYTES
 
 
@@ -57,7 +57,7 @@ def test_a_log_that_was_put_aside_is_read_part_by_part(site: Any, topology_id: s
     assert "Fworker.log.1" in html  # at the log viewer
     for none in ("worker.log.", "worker.log.1/..", "events.log", "worker.log.12"):
         answer = client.get(page, params={"file": none})
-        assert (answer.status_code, "worker.log.1 and so on" in answer.text) == (400, True)
+        assert (answer.status_code, "worker.log.1 to .5" in answer.text) == (400, True)
 
 
 def test_what_cannot_be_read_is_told_in_a_sentence(site: Any, topology_id: str, client: Any) -> None:
@@ -97,3 +97,15 @@ def test_only_hosts_and_ports_that_there_are_are_asked(at: str, site: Any, topol
     assert client.get(f"/topology/{topology_id}/worker/{at}/log").status_code == 404
     assert client.get("/topology/nope-1-1/worker/host-a:6700/log").status_code == 404
     assert site.supervisor_calls == []
+
+
+def test_a_supervisor_of_an_older_release_is_said_to_be_one_where_it_does_not_read_what_was_put_aside(
+    site: Any, topology_id: str, client: Any
+) -> None:
+    host, port = place(site, topology_id)
+    refusal = NotAuthorizedError("'worker.log.1' is no log; there are worker.log and events.log, and dumps")
+    site.refusals = {"readWorkerDump": refusal, "readWorkerLog": NotAuthorizedError("it is a link")}
+    page = f"/topology/{topology_id}/worker/{host}:{port}/log"
+    answer = client.get(f"{page}?file=worker.log.1")
+    assert (answer.status_code, "as one of an older release" in answer.text) == (501, True)
+    assert client.get(page).status_code == 401

@@ -36,9 +36,9 @@ def test_a_profile_that_is_being_recorded_is_shown_with_the_time_that_it_has_lef
         nodeInfo=t.NodeInfo(node="host-a", port={6700}), action=t.ProfileAction.JPROFILE_STOP, time_stamp=1_060_000
     )
     dumps = f"http://host-a:8000/api/v1/dumps/{topology_id}/host-a%3A6700"
-    for wall_secs, left in ((1_000, "60000"), (1_100, "0")):
+    for wall_secs, since in ((1_000, -60_000), (1_100, 40_000)):
         assert component_page(page, View(wall_secs), [until])["profilerActive"] == [
-            {"host": "host-a", "port": "6700", "dumplink": dumps, "timestamp": left}
+            {"host": "host-a", "port": "6700", "dumplink": dumps, "timestamp": since}
         ]
     assert shown(site, topology_id, "words")["profilerActive"] == []
 

@@ -116,7 +116,7 @@ def test_a_component_tells_of_profiles_of_its_workers(site: Any, client: Any, to
         replace(info, recordings=(Recording(6700, topology_id, until), Recording(6700, "other", until)))
     )
     [found] = client.get(path).json()["profilerActive"]
-    assert (found["host"], found["port"], found["timestamp"]) == ("host-a", "6700", "60000")
+    assert (found["host"], found["port"], found["timestamp"]) == ("host-a", "6700", -60_000)
     assert not lacking(documented("profiles"), {"profilerActive": [found]})
 
 
