@@ -18,20 +18,13 @@ if TYPE_CHECKING:
     from storm.ids import TopologyId
 
 TOPOLOGY, CONF, PACKAGE = "stormcode.ser", "stormconf.ser", "stormjar.jar"
-WORKER_LOG, EVENT_LOG = "worker.log", "events.log"
-OLD_LOGS_KEPT = 5  # worker.log.1, the newest, and so on
-_PUT_ASIDE = re.compile(rf"{re.escape(WORKER_LOG)}\.[1-{OLD_LOGS_KEPT}]")
+EVENT_LOG = "events.log"  # beside the worker's log, of `log_names`
 _TOPOLOGY_ID = re.compile(r"[^/\\.:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,199}")
 
 
 def is_topology_id(text: str) -> bool:
     """Whether a directory may have this name: what others call an id may be a path."""
     return _TOPOLOGY_ID.fullmatch(text) is not None
-
-
-def is_put_aside(name: str) -> bool:
-    """Whether a file of this name is a worker's log of before."""
-    return _PUT_ASIDE.fullmatch(name) is not None
 
 
 def supervisor_dir(local_dir: Path) -> Path:

@@ -24,16 +24,3 @@ def test_all_of_it_is_below_the_supervisors_directory() -> None:
     topology = host_paths.topology_dir(SUPERVISOR, "words-1-2")
     assert host_paths.code_dir(topology) == Path("/local/supervisor/stormdist/words-1-2/code")
     assert host_paths.tmp_dir(SUPERVISOR) == Path("/local/supervisor/tmp")
-
-
-def test_logs_of_before_have_numbers() -> None:
-    kept = [f"worker.log.{number}" for number in range(1, host_paths.OLD_LOGS_KEPT + 1)]
-    assert all(map(host_paths.is_put_aside, kept))
-    others = (
-        "worker.log",
-        "worker.log.0",
-        f"worker.log.{host_paths.OLD_LOGS_KEPT + 1}",
-        "worker.log.1\n",
-        "worker_log.1",
-    )
-    assert not any(map(host_paths.is_put_aside, others))

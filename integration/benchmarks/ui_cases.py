@@ -205,8 +205,8 @@ def compared(alone: list[Span], beside: list[Span]) -> Result:
 def watching_percent(alone: list[Span], beside: list[Span], cores: int) -> float:
     """What watching takes of the machine: how much dearer tuples become for their worker, and what more the daemons do.
 
-    Each span is compared with the one before it, and the median counts: what else the machine does comes and goes. NaN: in no
-    pair both workers have reported.
+    Each span is compared with the one before it, and the median counts: what else the machine does comes and goes.
+    NaN: in no pair both workers have reported.
     """
     dearer = told_median(cost_of(one) / cost_of(other) for one, other in zip(beside, alone, strict=True)) - 1
     more = statistics.median(

@@ -72,8 +72,8 @@ def zookeeper(facts: Facts) -> Iterator[Finding]:
             yield say.problem(
                 f"{server.address} runs, but serves nobody: it has found no leader of its ensemble",
                 "look into its log; more than half of the servers of zoo.cfg must run and reach each other's ports "
-                "(2888, 3888), and on each host its own name must not lead to 127.0.1.1 (/etc/hosts): servers tell each "
-                "other the address that they find for their own name",
+                "(2888, 3888), and on each host its own name must not lead to 127.0.1.1 (/etc/hosts): servers tell "
+                "each other the address that they find for their own name",
             )
         elif not server.mode:
             yield say.note(

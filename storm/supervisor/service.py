@@ -9,7 +9,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from storm.errors import InvalidTransitionError, NotAuthorizedError, NotServedError, StormError, TopologyNotAliveError
-from storm.host_paths import EVENT_LOG, is_put_aside
+from storm.host_paths import EVENT_LOG
+from storm.log_names import is_put_aside
 from storm.supervisor import worker_logs
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.thrift.convert import assignment_to_thrift

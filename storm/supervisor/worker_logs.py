@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storm.clock import format_utc, wall_millis
 from storm.errors import NotAuthorizedError, StormError, TopologyNotAliveError
-from storm.host_paths import EVENT_LOG, OLD_LOGS_KEPT, WORKER_LOG, is_put_aside, is_topology_id
+from storm.host_paths import EVENT_LOG, is_topology_id
 from storm.log_lines import readable
+from storm.log_names import OLD_LOGS_KEPT, WORKER_LOG, is_put_aside
 from storm.supervisor.local_state import write_atomically
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storm.errors import NotAuthorizedError, TopologyNotAliveError
-from storm.host_paths import OLD_LOGS_KEPT
 from storm.log_lines import json_line
+from storm.log_names import OLD_LOGS_KEPT
 from storm.supervisor.worker_logs import (
     PART_MAX_BYTES,
     LogCap,

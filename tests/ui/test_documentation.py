@@ -64,7 +64,8 @@ def test_limits_are_documented() -> None:
         f"| an answer of which the client takes nothing | {protocol.WRITE_SECS:g} s |",
         f"| a part of a log | {log_part.PART_BYTES >> 10} kB |",
         f"| a search in logs | {log_search.RECORDS_MAX} records, of 2,000 characters each; "
-        f"{log_search.SUPERVISORS_MAX} supervisors, four at a time, each for 5 s and 2 GB; "
+        f"{log_search.SUPERVISORS_MAX} supervisors on whose hosts its workers run or ended, and "
+        f"{log_search.OTHERS_MAX} others; four at a time, each for 5 s and 2 GB; "
         f"{log_reader.PATIENCE_SECS:g} s until it is shown |",
     ):
         assert row in TEXT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.host_paths import WORKER_LOG
+from storm.log_names import WORKER_LOG
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.rest.formats import encoded
 

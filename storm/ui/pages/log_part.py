@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from storm.host_paths import OLD_LOGS_KEPT, WORKER_LOG, is_put_aside
 from storm.http.problems import Problem
+from storm.log_names import OLD_LOGS_KEPT, WORKER_LOG, is_put_aside
 from storm.ui.rest.requests import search_text
 
 if TYPE_CHECKING:

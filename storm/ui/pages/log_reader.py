@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from storm.errors import NotAuthorizedError, NotServedError, StormError
-from storm.host_paths import WORKER_LOG
+from storm.log_names import WORKER_LOG
 from storm.ui.pages.log_part import part
 from storm.ui.rest.log_search import RECORDS_MAX
 from storm.ui.rest.requests import TEXT_BYTES_MAX
@@ -28,12 +28,13 @@ Supervisor: TypeAlias = tuple[str, int]  # host, port of its Thrift service
 
 class Told(NamedTuple):
     """What a supervisor found, the newest first. `is_cut`: there may be more. `problem`: why nothing is known; empty
-    where all is well.
+    where all is well. `is_late`: who asks again may find it.
     """
 
     records: tuple[Struct, ...] = ()
     is_cut: bool = False
     problem: str = ""
+    is_late: bool = False
 
 
 class LogReader:
@@ -44,6 +45,7 @@ class LogReader:
         self._clock = clock
         self._free = asyncio.Semaphore(SEARCHING_MAX)
         self._searches: dict[Supervisor, _Search] = {}
+        self._asked: set[Supervisor] = set()  # those that are searching now
 
     async def read(self, at: Supervisor, topology_id: str, port: int, wanted: Wanted) -> Part:
         """Of a log of the worker on `port`. Raises StormError: TopologyNotAliveError where there is none,
@@ -62,19 +64,32 @@ class LogReader:
             raise NotServedError(refusal) from error
         return part(wanted, found.data, found.offset, found.size)
 
-    async def search(self, at: Supervisor, topology_id: str, text: str) -> Told:
-        """Of all workers of the topology that have been there. A port of 0: the supervisor is gone."""
+    def deadline(self) -> float:
+        """For searches that begin now, and for those that follow them, on the event loop's clock."""
+        return asyncio.get_running_loop().time() + PATIENCE_SECS
+
+    async def search(self, at: Supervisor, topology_id: str, text: str, deadline: float) -> Told:
+        """Of all workers of the topology that have been there. A port of 0: the supervisor is gone. Where its turn has
+        not come yet, a newer search takes the place of an older one.
+        """
         assert 0 < len(text.encode(errors="replace")) <= TEXT_BYTES_MAX
         if not at[1]:
             return Told(problem="the supervisor is gone: nobody can search its logs")
         self._forget()
         what, under_way = (topology_id, text), self._searches.get(at)
         if under_way is not None and under_way.what != what and not under_way.task.done():
-            return Told(problem="the supervisor is searching for something else: ask again in a moment")
+            if at in self._asked:
+                return Told((), False, "the supervisor is searching for something else: ask again in a moment", True)
+            under_way.task.cancel()
         if under_way is None or under_way.what != what:
             under_way = self._searches[at] = _Search(what, asyncio.create_task(self._found(at, what)), self._clock)
-        done, _ = await asyncio.wait({under_way.task}, timeout=PATIENCE_SECS)
-        return under_way.task.result() if done else Told(problem="the supervisor is still searching: ask again")
+        secs = max(0.0, deadline - asyncio.get_running_loop().time())
+        done, _ = await asyncio.wait({under_way.task}, timeout=secs)
+        if not done:
+            return Told((), False, "the supervisor is still searching: ask again", True)
+        if under_way.task.cancelled():
+            return Told((), False, "another search took its turn at the supervisor: ask again", True)
+        return under_way.task.result()
 
     def _forget(self) -> None:
         """What was found a while ago: all of one search at once, for who asks again wants what is still missing."""
@@ -87,7 +102,11 @@ class LogReader:
     async def _found(self, at: Supervisor, what: tuple[str, str]) -> Told:
         try:
             async with self._free:
-                found = await self._supervisors.ask(*at, "searchWorkerLogs", *what, RECORDS_MAX)
+                self._asked.add(at)
+                try:
+                    found = await self._supervisors.ask(*at, "searchWorkerLogs", *what, RECORDS_MAX)
+                finally:
+                    self._asked.discard(at)
         except NotServedError:
             return Told(problem="the supervisor cannot search logs: it is of an older release")
         except StormError as error:

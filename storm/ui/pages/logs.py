@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from storm.host_paths import WORKER_LOG
+from storm.log_names import WORKER_LOG
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages import log_part
 from storm.ui.rest import log_search, supervisors
@@ -63,7 +63,7 @@ async def search(call: PageCall) -> dict[str, Any]:
     page = await call.nimbus.read("getTopologyPageInfo", topology_id, ALL_TIME, False)
     shown: dict[str, Any] = {"id": topology_id, "name": page.name, "text": text, "rows": [], "problems": []}
     if not text:
-        return {**shown, "is_cut": False, "left_out": 0}
+        return {**shown, "is_cut": False, "left_out": 0, "others_left_out": 0}
     found = await log_search.find(call.nimbus, call.logs, topology_id, text)
     links = (await with_log_viewers(call.view, call.nimbus)).links
     return {
@@ -72,6 +72,7 @@ async def search(call: PageCall) -> dict[str, Any]:
         "problems": [f"{host}: {problem}" for host, problem in found.problems],
         "is_cut": found.is_cut,
         "left_out": found.left_out,
+        "others_left_out": found.others_left_out,
     }
 
 

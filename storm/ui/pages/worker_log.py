@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from storm.config.addresses import joined, split
 from storm.errors import TopologyNotAliveError
-from storm.host_paths import WORKER_LOG
 from storm.http.problems import Problem
+from storm.log_names import WORKER_LOG
 from storm.metrics.stats_records import ALL_TIME
 from storm.ui.pages import log_part
 from storm.ui.rest.log_links import with_log_viewers

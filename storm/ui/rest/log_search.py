@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from storm.metrics.stats_records import ALL_TIME
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from storm.ui.pages.log_reader import LogReader, Told
 
 RECORDS_MAX = 200  # that a supervisor is asked for, and that are told
-SUPERVISORS_MAX = 32  # that search for one answer
+SUPERVISORS_MAX = 32  # that search for one answer, of those that are known to have had workers of the topology
+OTHERS_MAX = 8  # of the others, where some may have been
+
+Place: TypeAlias = tuple[str, int]  # host and port of a supervisor; 0: it is gone
 
 
 class Reads(Protocol):
@@ -38,48 +41,54 @@ class Record(NamedTuple):
 
 class Found(NamedTuple):
     """The newest records first. `problems`: (host, why nothing is known of its logs). `is_cut`: there may be more.
-    `left_out` supervisors were not asked.
+    `left_out` supervisors that have had workers of it were not asked, and `others_left_out` of which that is not known.
     """
 
     records: list[Record]
     problems: list[tuple[str, str]]
     is_cut: bool
     left_out: int
+    others_left_out: int
 
 
 async def find(nimbus: Reads, reader: LogReader, topology_id: str, text: str) -> Found:
-    """`text` is not empty. Raises StormError, so where there is no such topology."""
+    """`text` is not empty. Where the topology may have had workers is searched once all others have answered. Raises
+    StormError, so where there is no such topology.
+    """
     topology, cluster = await asyncio.gather(
         nimbus.read("getTopologyPageInfo", topology_id, ALL_TIME, False), nimbus.read("getClusterInfo")
     )
-    every_place = places(topology, cluster)
-    asked = every_place[:SUPERVISORS_MAX]
-    told = await asyncio.gather(*(reader.search(at, topology_id, text) for at in asked))
-    by_host = [(host, one) for (host, _), one in zip(asked, told, strict=True)]
+    known, others = places(topology, cluster)
+    deadline = reader.deadline()
+    by_host: list[tuple[str, Told]] = []
+    for asked in (known[:SUPERVISORS_MAX], others[:OTHERS_MAX]):
+        if any(one.is_late for _, one in by_host):
+            break
+        told = await asyncio.gather(*(reader.search(at, topology_id, text, deadline) for at in asked))
+        by_host += [(host, one) for (host, _), one in zip(asked, told, strict=True)]
     every = records(by_host)
     return Found(
         every[:RECORDS_MAX],
         [(host, one.problem) for host, one in by_host if one.problem],
-        len(every) > RECORDS_MAX or any(one.is_cut for one in told),
-        len(every_place[SUPERVISORS_MAX:]),
+        len(every) > RECORDS_MAX or any(one.is_cut for _, one in by_host),
+        len(known[SUPERVISORS_MAX:]),
+        len(others) - len(by_host[len(known[:SUPERVISORS_MAX]) :]),
     )
 
 
-def places(topology: Struct, cluster: Struct) -> list[tuple[str, int]]:
-    """(host, port, 0: it is gone) of the supervisors of its workers, then of the others, where some may have been:
-    those first on whose hosts one ended.
-    """
+def places(topology: Struct, cluster: Struct) -> tuple[list[Place], list[Place]]:
+    """The supervisors of its workers, then those on whose hosts one ended; and the others, where some may have been."""
     workers = sorted(topology.workers or [], key=lambda one: (one.host, one.port))
     hosts = {one.supervisor_id: one.host for one in workers}
-    ports = {one.supervisor_id: one.thrift_port or 0 for one in cluster.supervisors or []}
+    there = sorted(cluster.supervisors or [], key=lambda one: (one.host, one.supervisor_id))
+    ports = {one.supervisor_id: one.thrift_port or 0 for one in there}
     ended_on = {one.host for one in topology.ended_workers or []}
-    others = [
-        (one.host not in ended_on, one.host, one.supervisor_id, one.thrift_port or 0)
-        for one in cluster.supervisors or []
-        if one.supervisor_id not in hosts
-    ]
-    present = [(host, ports.get(supervisor_id, 0)) for supervisor_id, host in hosts.items()]
-    return present + [(host, port) for _, host, _, port in sorted(others)]
+    known = [(host, ports.get(supervisor_id, 0)) for supervisor_id, host in hosts.items()]
+    others: list[Place] = []
+    for one in there:
+        if one.supervisor_id not in hosts:
+            (known if one.host in ended_on else others).append((one.host, one.thrift_port or 0))
+    return known, others
 
 
 def records(told: Iterable[tuple[str, Told]]) -> list[Record]:
@@ -98,4 +107,5 @@ def as_json(found: Found) -> dict[str, Any]:
         "problems": [{"host": host, "text": text} for host, text in found.problems],
         "isCut": found.is_cut,
         "supervisorsLeftOut": found.left_out,
+        "othersLeftOut": found.others_left_out,
     }

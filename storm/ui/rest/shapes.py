@@ -334,6 +334,7 @@ LOG_SEARCH = {
     "problems": [{"host": TEXT, "text": TEXT}],
     "isCut": FLAG,
     "supervisorsLeftOut": WHOLE,
+    "othersLeftOut": WHOLE,
 }
 OWNER = {
     "owner": TEXT,

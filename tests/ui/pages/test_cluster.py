@@ -103,7 +103,7 @@ def test_of_more_topologies_than_are_looked_at_those_come_first_that_lack_someth
     """Then those that work, and the inactive last."""
     [summary] = site.service.getClusterInfo().topologies
     inactive, active, lacking, inactive_lacking = (copy.copy(summary) for _ in range(4))
-    for number, (one, status, lacks) in enumerate(
+    for position, (one, status, lacks) in enumerate(
         (
             (inactive, "INACTIVE", None),
             (active, "ACTIVE", ""),
@@ -111,7 +111,7 @@ def test_of_more_topologies_than_are_looked_at_those_come_first_that_lack_someth
             (lacking, "ACTIVE", "Not scheduled"),
         )
     ):
-        one.id, one.status, one.sched_status = f"t-{number}", status, lacks
+        one.id, one.status, one.sched_status = f"t-{position}", status, lacks
     in_order = [lacking, inactive_lacking, active, inactive]
     assert cluster.looked_at([inactive, active, inactive_lacking, lacking]) == [one.id for one in in_order]
     monkeypatch.setattr(cluster, "RATES_MAX", 1)

@@ -9,8 +9,10 @@ import pytest
 from storm.errors import NotServedError, ThriftConnectionError
 from storm.thrift.interface import storm_thrift
 from storm.topology.structure import ComponentSpec, PythonObject, StormTopology, StreamInfo
+from storm.ui.pages import log_reader
 from storm.ui.pages.log_reader import Told
-from storm.ui.rest.log_search import RECORDS_MAX, SUPERVISORS_MAX, places, records
+from storm.ui.rest import log_search
+from storm.ui.rest.log_search import OTHERS_MAX, RECORDS_MAX, SUPERVISORS_MAX, places, records
 
 
 def record(port: int, text: str, time: str = "2026-01-31T23:59:59.123", file: str = "worker.log") -> Any:
@@ -44,6 +46,7 @@ def test_the_same_as_the_page_as_json(site: Any, topology_id: str, client: Any, 
         "problems": [],
         "isCut": False,
         "supervisorsLeftOut": 0,
+        "othersLeftOut": 0,
     }
     assert sorted(site.supervisor_calls) == [
         (host, "searchWorkerLogs", (topology_id, "needle", RECORDS_MAX)) for host in (first, second)
@@ -106,10 +109,25 @@ def test_hosts_that_it_has_no_worker_on_now_are_searched_too(
     site.records = {"host-0-before": [record(port, "it was here")]}
     found = client.get(f"{path}?text=here").json()
     assert [(one["host"], one["text"]) for one in found["records"]] == [("host-0-before", "it was here")]
-    assert (len(site.supervisor_calls), found["supervisorsLeftOut"]) == (3, 0)
+    assert (len(site.supervisor_calls), found["supervisorsLeftOut"], found["othersLeftOut"]) == (3, 0, 0)
+    assert site.supervisor_calls[-1][0] == "host-0-before", "once the others have answered"
 
 
-def test_of_very_many_hosts_those_with_its_workers_come_first_and_the_rest_is_counted(site: Any, client: Any) -> None:
+def test_other_hosts_are_not_asked_while_those_of_its_workers_have_not_answered(
+    site: Any, topology_id: str, client: Any, path: str, monkeypatch: Any
+) -> None:
+    site.cluster.start_supervisor("0-before")
+    site.cluster.core.step()
+    monkeypatch.setattr(log_reader, "PATIENCE_SECS", 0.0)
+    found = client.get(f"{path}?text=here").json()
+    assert {one["text"] for one in found["problems"]} == {"the supervisor is still searching: ask again"}
+    assert (found["supervisorsLeftOut"], found["othersLeftOut"]) == (0, 1)
+    assert "host-0-before" not in {host for host, *_ in site.supervisor_calls}
+
+
+def test_of_very_many_hosts_those_with_its_workers_come_first_and_the_rest_is_counted(
+    site: Any, client: Any, monkeypatch: Any
+) -> None:
     for number in range(SUPERVISORS_MAX + 3):
         site.cluster.start_supervisor(f"{number:02}", ports=[6700])
     site.cluster.core.step()
@@ -121,8 +139,15 @@ def test_of_very_many_hosts_those_with_its_workers_come_first_and_the_rest_is_co
     site.records = {host: [record(6700, "here")] for host in hosts}
     found = client.get(f"{path}?text=here").json()
     assert {one["host"] for one in found["records"]} == hosts
-    assert found["supervisorsLeftOut"] == len(site.cluster.core.snapshot.supervisors) - SUPERVISORS_MAX
-    assert len(site.supervisor_calls) == SUPERVISORS_MAX
+    others = len(site.cluster.core.snapshot.supervisors) - len(hosts)
+    assert (found["supervisorsLeftOut"], found["othersLeftOut"]) == (0, others - OTHERS_MAX)
+    assert len(site.supervisor_calls) == len(hosts) + OTHERS_MAX
+    page = client.get(f"{path.removeprefix('/api/v1')}?text=here").text
+    assert f"no worker of it is known to have been there: {others - OTHERS_MAX}." in page
+    assert "Hosts of its workers" not in page
+    monkeypatch.setattr(log_search, "SUPERVISORS_MAX", 5)
+    page = client.get(f"{path.removeprefix('/api/v1')}?text=here").text
+    assert f"Hosts of its workers that were not asked, because there are so many: {len(hosts) - 5}." in page
 
 
 def test_hosts_on_which_a_worker_ended_come_before_others() -> None:
@@ -135,9 +160,9 @@ def test_hosts_on_which_a_worker_ended_come_before_others() -> None:
                  SimpleNamespace(host="gone", port=6700, supervisor_id="id-gone")],
         ended_workers=[t.EndedWorker(host="b", port=6700, reason="exited with code 1")],
     )  # fmt: skip
-    assert places(page, SimpleNamespace(supervisors=there[:-1])) == [
-        ("c", 6628), ("gone", 0), ("b", 6628), ("a", 6628),
-    ]  # fmt: skip
+    known, others = places(page, SimpleNamespace(supervisors=there[:-1]))
+    assert known == [("c", 6628), ("gone", 0), ("b", 6628)]
+    assert others == [("a", 6628)]
 
 
 def test_a_page_of_another_site_does_not_make_supervisors_search(site: Any, client: Any, path: str) -> None:
