@@ -93,7 +93,8 @@ def live(browser: Browser) -> Iterator[LivePage]:
 def errors(*texts: str) -> list[dict[str, Any]]:
     """As a component's page has them, all of one second and one worker; `texts` are the oldest first."""
     place = {"errorTime": 1_782_907_205, "errorLapsedSecs": 1, "errorHost": "h", "errorPort": 1}
-    shown = [{"error": text, "is_whole": True, **place, "errorWorkerLogLink": "http://h:8000/"} for text in texts]
+    link = "http://h:8000/"
+    shown = [{"error": text, "headline": text, "is_whole": True, **place, "errorWorkerLogLink": link} for text in texts]
     return list(reversed(keyed(shown)))
 
 

@@ -235,6 +235,7 @@ def test_everything_is_reached_by_the_keyboard_and_one_sees_where_one_is(
 def test_a_flame_graph_stands_alone(site: LogviewerSite, watched: WatchedPage) -> None:
     page = watched.visit(site.pages["dumps"])
     page.get_by_role("link", name=PROFILE, exact=True).click()
+    page.locator("svg").first.wait_for()
     assert page.evaluate("() => document.documentElement.nodeName") == "svg"
     assert page.evaluate("() => window.origin") == "null"  # it is of nobody, and reaches nothing
 
