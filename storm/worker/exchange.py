@@ -391,6 +391,7 @@ class Exchange:
             if connection.sender.ended > connection.ended and self._flow.is_emitting():
                 connection.ended = connection.sender.ended
                 connection.incarnation = None
+                self._transfer.speak(peer, None)  # a successor that knows nobody yet would drop what is replayed to it
                 self._lost(peer)
             is_new = connection.sender.connects != connection.greeted
             is_unheard = connection.asked_at is not None and now - connection.asked_at >= ASK_AGAIN_SECS

@@ -148,8 +148,8 @@ class WorkerTransfer:
                 self._outboxes.setdefault(peer, Outbox())
             self._task_peers = task_peers
 
-    def speak(self, peer: Peer, version: int) -> None:
-        """From now on frames for this peer are of this version of the format."""
+    def speak(self, peer: Peer, version: int | None) -> None:
+        """From now on frames for this peer are of this version of the format; None: all waits until it is heard of."""
         with self._lock:
             self._outboxes[peer].version = version
 

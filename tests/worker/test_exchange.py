@@ -199,6 +199,20 @@ def test_trees_under_way_fail_when_a_peer_died_before_it_was_heard_of() -> None:
     assert left.lanes.failed_pending == 1
 
 
+def test_what_is_replayed_waits_until_the_successor_knows_who_sends_it() -> None:
+    left, right = connected_pair()
+    right.transport.close()
+    turns(left)
+    send(left, 2, "replayed")
+    again = Side(left.network, RIGHT, {2, 3})
+    turns(left, again)  # it listens, and has not seen the assignment
+    assert words(again) == []
+    again.sees(assignment())
+    turns(left, again)
+    assert words(again) == ["replayed"]
+    assert left.lanes.failed_pending == 1
+
+
 def test_workers_of_a_topology_that_is_stopped_end_without_failing_trees() -> None:
     left, right = connected_pair()
     left.lanes.emitting = False
