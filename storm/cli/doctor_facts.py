@@ -42,9 +42,7 @@ if TYPE_CHECKING:
 ANSWER_SECS = 3.0  # of ZooKeeper, and of a seed
 LEADER_SECS = 5.0  # of the leader, which looks over all topologies for one of the answers
 REPORT_SECS = RESOLVE_SECS + 3.0
-SERVES_NOBODY = (
-    "not currently serving requests"  # Apache ZooKeeper's words, to every command, until a leader is elected
-)
+SERVES_NOBODY = "not currently serving requests"  # Apache ZooKeeper says so until a leader is elected
 SAID_BYTES_MAX = 65_536  # of ZooKeeper's answer to srvr, which has about 300
 SHOWN_CHARS = 200
 ASKED_AT_ONCE = 16

@@ -12,13 +12,13 @@ from storm.errors import StormError, WorkerStartError
 from storm.executor.user_traceback import user_traceback
 from storm.host_paths import CONF, TOPOLOGY
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
-from storm.supervisor.slot_runner import WorkerHandle
+from storm.supervisor.slot_runner import OnlyCode, WorkerHandle
 from storm.worker.daemon import EXIT_ORDERLY, Worker, WorkerParts, build_worker
 from storm.worker.insight import Insights
 from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from storm.blobstore.blob_store import BlobStore
@@ -36,8 +36,10 @@ LOOK_SECS = 1.0  # a spout that emitted nothing for so long is silent
 REFRESH_SECS = 1.0  # a watch wakes a worker; this is for the case that one is lost
 
 
-class LocalBlobs:
-    """Topologies' code is in this process already; what workers read of a topology is written to a directory."""
+class LocalBlobs(OnlyCode):
+    """Topologies' code is in this process already; what workers read of a topology is written to a directory. Blobs
+    that topologies name are not for workers of this process.
+    """
 
     def __init__(self, blob_store: BlobStore, directory: Path) -> None:
         self._store = blob_store
@@ -59,19 +61,6 @@ class LocalBlobs:
 
     def keep(self, topology_ids: frozenset[TopologyId]) -> None:
         """What is there stays until the cluster ends."""
-
-    def own_timeout(self, topology_id: TopologyId) -> None:
-        """As the limits say."""
-
-    def wants_restart(self, worker: WorkerHandle) -> bool:
-        return False
-
-    def keys(self) -> frozenset[str]:
-        """Blobs that topologies name are not for workers of this process."""
-        return frozenset()
-
-    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
-        return {}
 
 
 class WorkerThread:

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 BUILD_TIMEOUT_SECS = 600.0
 SUFFIX_CHARS = 8
-CACHE_BYTES_MAX = 4 << 30  # the largest that topologies ask for, PyTorch with CUDA, is 2 to 3 GB
+CACHE_BYTES_MAX = 4 << 30  # room for the largest that topologies ask for, such as PyTorch with CUDA
 
 
 class EnvironmentStore:

@@ -20,7 +20,7 @@ from storm.errors import (
 from storm.log_repeats import is_logged
 from storm.metrics.series import components_part
 from storm.thrift.client import ThriftClient
-from storm.thrift.figures import insight_bytes, stats_bytes
+from storm.thrift.figures import EXECUTOR_BYTES, entry_bytes, insight_bytes
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient, blob_chunks, parse_address
 
@@ -43,7 +43,6 @@ LEADER_WAIT_SECS = 2.0  # the next beat asks again; a download is tried again by
 # more than this. What a worker tells in one message it takes as well: supervisors take no longer ones.
 LOT_BYTES_MAX = 1 << 20
 BEAT_BYTES = 500  # what of a beat is always there
-EXECUTOR_BYTES = 15  # of an ExecutorInfo
 _AWAY = (NimbusUnreachableError, NotLeaderError, ThriftConnectionError, CoordinationError)  # another time it may go
 
 
@@ -190,7 +189,7 @@ def _lots(beats: Sequence[WorkerBeat]) -> list[list[WorkerBeat]]:
 def _beat_bytes(beat: WorkerBeat) -> int:
     """About how much of a message it takes."""
     insight = insight_bytes(beat.message.insight)
-    figures = sum(EXECUTOR_BYTES + stats_bytes(each) for each in (beat.stats or {}).values())
+    figures = sum(map(entry_bytes, (beat.stats or {}).values()))
     return BEAT_BYTES + EXECUTOR_BYTES * len(beat.message.executors) + figures + insight + len(beat.metrics or "")
 
 

@@ -109,6 +109,22 @@ class Blobs(Protocol):
         """
 
 
+class OnlyCode:
+    """Of a `Blobs` where topologies have code and nothing else: no blob that they name, and no limits of their own."""
+
+    def own_timeout(self, topology_id: TopologyId) -> None:
+        """As the limits say."""
+
+    def wants_restart(self, worker: WorkerHandle) -> bool:
+        return False
+
+    def keys(self) -> frozenset[str]:
+        return frozenset()
+
+    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
+        return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A worker that could not start or did not live. `reason` is in words, `at` is when, by the supervisor's clock.

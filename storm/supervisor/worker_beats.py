@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from storm.supervisor.nimbus_link import EXECUTOR_BYTES, LOT_BYTES_MAX
-from storm.thrift.figures import stats_bytes
+from storm.supervisor.nimbus_link import LOT_BYTES_MAX
+from storm.thrift.figures import entry_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,10 +119,10 @@ def _merged(before: dict[Any, Any] | None, newer: dict[Any, Any] | None) -> dict
         return before if newer is None else newer
     if newer.keys() >= before.keys():
         return newer
-    room = LOT_BYTES_MAX - sum(EXECUTOR_BYTES + stats_bytes(each) for each in newer.values())
+    room = LOT_BYTES_MAX - sum(map(entry_bytes, newer.values()))
     kept = []
     for executor in reversed([each for each in before if each not in newer]):
-        room -= EXECUTOR_BYTES + stats_bytes(before[executor])
+        room -= entry_bytes(before[executor])
         if room < 0:
             break
         kept.append(executor)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from storm.thrift.interface import Struct
 
+EXECUTOR_BYTES = 15  # an ExecutorInfo
 _EMPTY = 200  # all fields and maps with nothing in them
 _INSIGHT = 200  # its numbers; its texts come on top
 _FAILURE = 80  # likewise
@@ -37,6 +38,11 @@ def stats_bytes(stats: Struct) -> int:
     for failure in stats.failures or []:
         size += _FAILURE + _texts(failure)
     return size
+
+
+def entry_bytes(stats: Struct) -> int:
+    """Of an ExecutorStats with the ExecutorInfo that is its key, likewise."""
+    return EXECUTOR_BYTES + stats_bytes(stats)
 
 
 def insight_bytes(insight: Struct | None) -> int:

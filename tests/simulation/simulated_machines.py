@@ -19,11 +19,11 @@ from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
 from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
-from storm.supervisor.slot_runner import WorkerHandle
+from storm.supervisor.slot_runner import OnlyCode, WorkerHandle
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from simulated_cluster import SimulatedCluster
 
@@ -152,7 +152,7 @@ class HostWorkers:
         return ""
 
 
-class HostBlobs:
+class HostBlobs(OnlyCode):
     """A supervisor's `Blobs`: code on the host's disk, fetched from the leading Nimbus."""
 
     def __init__(self, host: Host) -> None:
@@ -177,18 +177,6 @@ class HostBlobs:
         host = self._host
         host.code = {topology_id: blobs for topology_id, blobs in host.code.items() if topology_id in topology_ids}
         self._states = {each: state for each, state in self._states.items() if each.topology_id in topology_ids}
-
-    def own_timeout(self, topology_id: TopologyId) -> None:
-        """As the limits say."""
-
-    def wants_restart(self, worker: WorkerHandle) -> bool:
-        return False
-
-    def keys(self) -> frozenset[str]:
-        return frozenset()
-
-    def learn(self, contents: Mapping[str, str]) -> dict[str, str]:
-        return {}
 
     def _downloaded(self, assignment: LocalAssignment) -> None:
         host = self._host
