@@ -355,19 +355,8 @@ def test_markup_in_logs_is_text(site: BrowserSite, watched: WatchedPage) -> None
 
 
 def test_a_script_that_gets_into_a_page_is_not_run(site: BrowserSite, watched: WatchedPage) -> None:
-    """What is not escaped by mistake meets the policy of the page."""
-    watched.expected = re.compile("Content Security Policy")
-    page = watched.visit("/")
-    with page.expect_console_message(lambda message: "Content Security Policy" in message.text):
-        page.evaluate(
-            """() => {
-                const script = document.createElement('script');
-                script.textContent = 'window.hacked = 1';
-                document.body.append(script);
-                document.body.insertAdjacentHTML('beforeend', '<img src="data:," onerror="window.hacked = 2">');
-            }"""
-        )
-    assert page.evaluate("() => window.hacked") is None
+    watched.visit("/")
+    watched.check_policy()
 
 
 def test_windows_and_the_systems_components_are_chosen(site: BrowserSite, watched: WatchedPage) -> None:

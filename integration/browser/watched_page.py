@@ -35,6 +35,13 @@ FOCUSED = """() => {
         name: one.getAttribute('aria-label') || one.innerText || one.getAttribute('placeholder') || '',
     };
 }"""
+INLINE_CODE = """() => {
+    const script = document.createElement('script');
+    script.textContent = 'window.hacked = 1';
+    document.body.append(script);
+    document.body.insertAdjacentHTML('beforeend', '<img src="data:," onerror="window.hacked = 2">');
+    document.body.insertAdjacentHTML('beforeend', '<b onclick="window.hacked = 3">x</b>');
+}"""
 SCROLLS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -116,6 +123,14 @@ class WatchedPage:
             for node in one["nodes"]
         ]
         assert not objections, f"{self.page.url}\n" + "\n".join(objections)
+
+    def check_policy(self) -> None:
+        """Code that gets into the page by mistake meets its Content Security Policy, and is not run."""
+        self.expected = re.compile("Content Security Policy")
+        with self.page.expect_console_message(lambda message: "Content Security Policy" in message.text):
+            self.page.evaluate(INLINE_CODE)
+            self.page.locator("b").last.click()
+        assert self.page.evaluate("() => window.hacked") is None
 
     def check_looks(self, screenshots: Path | None, name: str) -> None:
         """It fits into a phone, and its colours into the dark. `screenshots`: where pictures go, None: nowhere."""

@@ -27,10 +27,11 @@ from storm.ui.app import Ui, build_app
 from storm.ui.measures import Measures
 from storm.ui.nimbus_link import NimbusLink
 from storm.ui.options import UiOptions
+from storm.ui.pages.watch import look_round
 from storm.ui.supervisor_link import SupervisorLink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NAMES = frozenset({"ui.example.org"})
 LINES, SIDE, WORDS = GlobalStreamId("words", "default"), GlobalStreamId("words", "side"), "default"
@@ -295,6 +296,18 @@ def ui(site: Site) -> Iterator[Ui]:
     )
     link.close()
     supervisors.close()
+
+
+@pytest.fixture
+def look_twice(ui: Ui, site: Site) -> Callable[[], None]:
+    """Makes two rounds of looks, each 15 s after what was before."""
+
+    async def look() -> None:
+        for _ in range(2):
+            site.cluster.clock.secs += 15
+            await look_round(ui.history, ui.nimbus, ui.clock)
+
+    return lambda: asyncio.run(look())
 
 
 class Client:

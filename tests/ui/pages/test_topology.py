@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from html.parser import HTMLParser
@@ -16,7 +15,6 @@ from storm.topology.structure import ComponentSpec, Grouping, GroupingKind, Pyth
 from storm.ui.pages.regions import regions
 from storm.ui.pages.topology import log_levels, workers_wanted
 from storm.ui.pages.troubles import SHOWN_MAX
-from storm.ui.pages.watch import look_round
 from storm.ui.rest.log_levels import log_config_change
 from storm.ui.rest.requests import Level
 
@@ -209,18 +207,13 @@ def test_a_deactivated_topology_can_be_activated(client: Any, site: Any, topolog
     assert "It is deactivated" in html
 
 
-def test_the_last_hour_is_drawn_once_it_is_known(client: Any, ui: Any, site: Any, topology_id: str) -> None:
+def test_the_last_hour_is_drawn_once_it_is_known(client: Any, topology_id: str, look_twice: Any) -> None:
     html = page_of(client, f"/topology/{topology_id}")
     rate = f"{98 / 60:.2f}"
     assert f'aria-label="Acked, tuples a second, in 1m 0s: now {rate}, between {rate} and {rate}"' in html
     assert html.count("the mean of 1m 0s") == 4
 
-    async def look_twice() -> None:
-        for _ in range(2):
-            site.cluster.clock.secs += 15
-            await look_round(ui.history, ui.nimbus, ui.clock)
-
-    asyncio.run(look_twice())
+    look_twice()
     html = page_of(client, f"/topology/{topology_id}")
     assert 'role="img" aria-label="Acked, tuples a second, in 15s: now 0, between 0 and 0"' in html
     assert "the mean of" not in html
