@@ -103,6 +103,7 @@ class Terminal(io.StringIO):
 def as_stdout(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """To be called by the test itself: pytest sets standard output anew before each."""
     found = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout", found)
     return found
 
