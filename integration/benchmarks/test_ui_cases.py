@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import bars
 import pytest
@@ -28,6 +30,14 @@ def test_requests_are_measured_on_the_large_cluster() -> None:
             assert "with shared answers p50" in result.notes
             assert result.rss_mb["ui"] > 0
             assert result.others["kB"] > 0
+
+
+def test_the_command_measures_a_page(tmp_path: Path) -> None:
+    """Without what pytest puts on the path."""
+    words = [Path(ui_cases.__file__).with_name("run"), "ui-page-owners", "--seconds", "1", "--json", tmp_path / "found"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ui-page-owners" in done.stdout
 
 
 def test_percentiles() -> None:

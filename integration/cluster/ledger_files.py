@@ -37,6 +37,11 @@ class Ledger:
             found[path.name.removeprefix("acked-")] = {int(line) for line in path.read_text().split()}
         return found
 
+    def unacked(self) -> int:
+        """How many numbers are sent and not acked, of the spout task that has most of them."""
+        acked = self.acked()
+        return max(state["sent"] - len(acked[name.removeprefix("spout-")]) for name, state in self.spouts().items())
+
     def failed(self) -> int:
         """How often a spout heard of a failure."""
         return sum(len(path.read_text().split()) for path in self.directory.glob("failed-*"))

@@ -140,7 +140,10 @@ def test_what_goes_on_inside_is_shown(cluster: ClusterSite, ledger: Ledger, topo
 
     cluster.wait(lambda: spout().get("known") == 2, "both executors tell what they do")
     assert "no tuple has failed" in cluster.storm("failures", "looked-into").stdout
-    os.kill(next(iter(cluster.worker_pids(topology_id))), signal.SIGKILL)
+    victim = next(iter(cluster.worker_pids(topology_id)))
+    os.kill(victim, signal.SIGSTOP)
+    cluster.wait(lambda: ledger.unacked() > 20, "the worker that stands still holds tuples of the other one's spout")
+    os.kill(victim, signal.SIGKILL)
     cluster.wait(lambda: cluster.read("failures", "looked-into")["numbers"], "what was lost with a worker is told")
     assert cluster.read("failures", "looked-into")["numbers"][0]["kind"] in {"worker-died", "timeout"}
     cluster.storm("deactivate", "looked-into")
