@@ -135,7 +135,7 @@ PURE = {
     "ui.nimbus_answers", "ui.rest.formats", "ui.rest.requests", "ui.rest.shapes", "ui.rest.view",
     "ui.pages.graph", "ui.pages.graph_layout", "ui.pages.history", "ui.pages.topology_settings",
     "ui.pages.figures", "ui.pages.last_known", "ui.pages.links", "ui.pages.log_part", "ui.pages.regions",
-    "ui.pages.troubles",
+    "ui.pages.rounds", "ui.pages.troubles",
     "dev_zookeeper.jute", "dev_zookeeper.protocol", "dev_zookeeper.access_control", "dev_zookeeper.transactions",
     "dev_zookeeper.data_tree", "dev_zookeeper.sessions", "dev_zookeeper.watches", "dev_zookeeper.database",
     "dev_zookeeper.operations", "dev_zookeeper.request_processor",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from browser_site import BrowserSite
     from playwright.sync_api import Browser
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 WAIT_MS = 30_000
 
 

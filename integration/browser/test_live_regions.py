@@ -29,7 +29,8 @@ FRAME = Frame("0.1.0", token="a.b", events="/events/")  # nobody answers there
 PAGE = """{% extends "base.html" %}{% from "macros.html" import table %}{% from "graph.html" import error %}
 {% from "actions.html" import actions, worker_buttons, worker_dialogs, topology_buttons, topology_dialogs %}
 {% block actions %}<section data-live="actions">{{ topology_buttons("ACTIVE", frame, present) }}
-{% call actions({"workers": workers}) %}{{ worker_buttons(frame, workers) }}{% endcall %}</section>{% endblock %}
+{% call actions({"workers": workers, "profiled": profiled}) %}
+{{ worker_buttons(frame, workers, profiled) }}{% endcall %}</section>{% endblock %}
 {% block content %}
 <section data-live="errors">
 {% for one in errors %}{{ error(one, loop.first, "t", "split", link) }}{% endfor %}
@@ -42,7 +43,8 @@ PAGE = """{% extends "base.html" %}{% from "macros.html" import table %}{% from 
 </section>{% endblock %}
 {% block dialogs %}{{ worker_dialogs("a worker", "/topology/t", "/topology/t") }}
 {{ topology_dialogs("t", "t", 30, present.executors) }}{% endblock %}"""
-NOTHING = {"errors": [], "rows": {}, "workers": [], "present": {"numWorkers": 0, "executors": {"split": 0, "count": 0}}}
+PRESENT = {"numWorkers": 0, "executors": {"split": 0, "count": 0}}
+NOTHING = {"errors": [], "rows": {}, "workers": [], "profiled": [], "present": PRESENT}
 
 
 class LivePage:
@@ -123,6 +125,18 @@ def test_a_worker_is_asked_that_is_there_when_the_dialog_opens(live: LivePage) -
     assert live.posted == [("/api/v1/topology/t/profiling/restartworker/[::1]:3", None)]
     live.becomes("actions", workers=[])
     expect(page.get_by_role("button", name="Restart", exact=True)).to_be_disabled()
+
+
+def test_a_profile_that_goes_on_is_stopped_by_a_button(live: LivePage) -> None:
+    page = live.open(workers=["h:1", "h:2"])
+    button = page.get_by_role("button", name="Stop profile", exact=True)
+    expect(button).to_have_count(0)
+    live.becomes("actions", workers=["h:1", "h:2"], profiled=["h:2"])
+    button.click()
+    expect(page.get_by_role("dialog").get_by_label("Worker").locator("option")).to_have_text(["h:2"])
+    page.get_by_role("button", name="Stop it").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert live.posted == [("/api/v1/topology/t/profiling/stop/h:2", None)]
 
 
 def test_which_worker_is_meant_is_shown_though_there_is_one(live: LivePage) -> None:

@@ -116,6 +116,41 @@ def test_a_body_that_ends_after_its_answer_is_in_nobodys_way(connect: Callable[[
         client.sendall(b"xx")
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"400\r\n" + b"x" * 1024 + b"\r\n"
+
+
+def send_for_ever(sock: socket.socket) -> None:
+    while True:
+        sock.sendall(CHUNK)
+
+
+def test_the_rest_of_a_body_without_an_end_is_thrown_away_and_its_answer_is_not(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECS", 1_000)
+    monkeypatch.setattr(protocol, "LINGER_SECS", 1_000)
+    sender = connect()
+    received = answer(sender, CHUNKED)
+    sender.sendall(CHUNK * (protocol.REST_BYTES_MAX // len(CHUNK) + 1))
+    sender.sendall(b"what is no chunk would be refused by whoever read it")
+    while part := sender.recv(1 << 16):  # to its end in order: a connection that is closed meanwhile is reset
+        received += part
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert received.endswith(b"\r\n\r\nxx")
+
+
+def test_who_goes_on_with_a_body_without_an_end_is_left_soon(
+    connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECS", 1_000)
+    monkeypatch.setattr(protocol, "LINGER_SECS", 0.2)
+    sender = connect()
+    assert b"200 OK" in answer(sender, CHUNKED)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        send_for_ever(sender)
+
+
 def test_a_byte_now_and_then_gives_no_more_time(
     connect: Callable[[], socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:

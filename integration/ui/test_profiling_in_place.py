@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from cluster_site import STORM, environment, heed_signals
 
 from storm.supervisor.profiling import found_py_spy
 
@@ -97,6 +100,33 @@ def test_the_command_leaves_a_profile_where_it_is_told(ui_site: Any, word_count:
     assert any("(storm/" in frames or "storm/worker" in frames for frames, _, _ in samples)
     refused = ui_site.cluster.storm("profile", "wordcount", "nobody", "--seconds", "2", code=1)
     assert "nobody" in refused.stderr
+
+
+def test_a_profile_that_the_command_waits_for_is_told_of_and_ends_with_it(
+    ui_site: Any, word_count: str, worker: dict[str, Any], tmp_path: Path
+) -> None:
+    if found_py_spy() is None:
+        pytest.skip("py-spy is not installed")
+    place, component = f"{worker['host']}:{worker['port']}", min(worker["componentNumTasks"])
+    words = ("profile", "wordcount", component, "--worker", place, "--seconds", "300", "-o", str(tmp_path / "p.svg"))
+    command = subprocess.Popen(
+        [*STORM, *words], env=environment(ui_site.cluster.conf_dir), stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_signals,
+    )  # fmt: skip
+    try:
+        page = f"/topology/{word_count}/component/{component}"
+        ui_site.cluster.wait(lambda: ui_site.get(page)["profilerActive"], "its supervisor has told of the profile")
+        ui_site.cluster.wait(lambda: _has_worked(ui_site, word_count), "it has worked meanwhile")
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=90)
+    finally:
+        command.kill()
+        command.wait()
+    assert command.returncode == 130, said
+    file = said.split(f"beside the log of the worker on {place}: ")[1].strip()
+    picture = ui_site.client.get(f"/topology/{word_count}/worker/{place}/dump/{file}")
+    assert "<svg" in picture.text
+    ui_site.cluster.wait(lambda: not ui_site.get(page)["profilerActive"], "its supervisor has told that it ended")
 
 
 def _has_worked(ui_site: Any, topology_id: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SECS_MAX = 300  # a supervisor's limit
 MARGIN_SECS = 60.0  # that the answer may take beyond the profile's own time
-STACKS_SECS, HEAP_SECS = 15.0, 45.0  # until a supervisor has answered
+STACKS_SECS, HEAP_SECS, STOP_SECS = 15.0, 45.0, 45.0  # until a supervisor has answered
 FORMAT_OF = {".svg": "flamegraph", ".json": "speedscope", ".txt": "raw"}
 WORKER_OPTION = click.option("--worker", help="HOST:PORT of the worker, where several run the component.")
 
@@ -44,14 +44,18 @@ def profile(settings: Settings, name: str, component: str, seconds: int, output:
     """Show where the time of a worker of topology NAME goes that runs COMPONENT.
 
     py-spy looks at it from outside, a hundred times a second; the worker goes on meanwhile. It has to be installed on
-    the worker's host, beside the supervisor.
+    the worker's host, beside the supervisor. Ctrl-C ends that, too.
     """
     form = FORMAT_OF.get(output.suffix)
     if form is None:
         raise click.BadParameter(f"the name ends in {', '.join(FORMAT_OF)}", param_hint="'--output'")
     source = chosen(_sources(settings, name, component), worker)
     click.echo(f"looking at the worker on {source.label} for {seconds} s ...", err=True)
-    data = _ask(source, seconds + MARGIN_SECS, "profileWorker", seconds, form)
+    try:
+        data = _ask(source, seconds + MARGIN_SECS, "profileWorker", seconds, form)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(stopped(source, lambda source: _ask(source, STOP_SECS, "stopProfile")))
+        raise
     assert isinstance(data, bytes)
     try:
         output.write_bytes(data)
@@ -109,6 +113,14 @@ def tell(sources: list[LogSource], worker: str | None, ask: Callable[[LogSource]
     if as_json:
         print_json(found)
     return code
+
+
+def stopped(source: LogSource, ask: Callable[[LogSource], object]) -> str:
+    """What became of a profile that nobody waits for any more, in words. `ask` stops it, and gives its file's name."""
+    try:
+        return f"what was seen until then is beside the log of the worker on {source.label}: {ask(source)}"
+    except StormError as error:
+        return f"whether the worker on {source.label} is still looked at is not known: {error}"
 
 
 def chosen(sources: list[LogSource], worker: str | None) -> LogSource:

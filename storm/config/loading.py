@@ -106,7 +106,7 @@ class _Reading:
                 self.problems.append(f"{path}:{entries[second].line}: {second} is {key}, which is set there too")
         for key, entry in entries.items():
             self._take(key, entry.value, f"{path}:{entry.line}", path.resolve().parent)
-        if any(is_secret(key) for key in entries) and path.stat().st_mode & 0o077:
+        if any(is_secret(key, entry.value) for key, entry in entries.items()) and path.stat().st_mode & 0o077:
             self.warnings.append(f"{path} holds a secret and others may read it: chmod 600 {path}")
 
     def take_environment(self, environ: Mapping[str, str]) -> None:

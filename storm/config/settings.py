@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storm.config.addresses import is_ipv6, is_loopback, with_port
-from storm.config.option_types import FilePath, Json
+from storm.config.option_types import Bool, FilePath, Int, Json, Number
 from storm.config.options import OPTIONS
 from storm.errors import ConfigError
 
@@ -132,10 +132,13 @@ def checked_value(key: str, value: Any, origin: str, directory: Path | None = No
     return checked
 
 
-def is_secret(key: str) -> bool:
-    """Whether values under this name must not be shown."""
+def is_secret(key: str, value: object) -> bool:
+    """Whether this value must not be shown under this name. A number is none where an option takes nothing else."""
     option = OPTIONS.get(key)
-    return (option is not None and option.secret) or SECRET_WORDS.search(key) is not None
+    if option is None:
+        return SECRET_WORDS.search(key) is not None
+    is_mere_number = isinstance(option.type, Bool | Int | Number) and isinstance(value, int | float)
+    return option.secret or (SECRET_WORDS.search(key) is not None and not is_mere_number)
 
 
 def redacted(conf: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def redacted(conf: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _masked(key: object, value: Any) -> Any:
-    if value is not None and is_secret(str(key)):
+    if value is not None and is_secret(str(key), value):
         return MASK
     if isinstance(value, Mapping):
         return {name: _masked(name, item) for name, item in value.items()}

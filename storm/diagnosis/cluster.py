@@ -37,11 +37,7 @@ def troubles(cluster: Cluster) -> list[Trouble]:
     """The worst first. Those of topologies begin with their name; notes on them are for their own pages."""
     found = [*_nimbuses(cluster), *_hosts(cluster)]
     for topology in cluster.topologies:
-        found += [
-            one._replace(what=f"{topology.name}: {one.what}")
-            for one in troubles_of(topology)
-            if one.severity > Severity.NOTE
-        ]
+        found += of_topology(topology)
     if cluster.unseen:
         some = "topology was" if cluster.unseen == 1 else "topologies were"
         found.append(
@@ -52,6 +48,15 @@ def troubles(cluster: Cluster) -> list[Trouble]:
             )
         )
     return worst_first(found)
+
+
+def of_topology(topology: Topology) -> list[Trouble]:
+    """What is more than a note there; it begins with the topology's name."""
+    return [
+        one._replace(what=f"{topology.name}: {one.what}")
+        for one in troubles_of(topology)
+        if one.severity > Severity.NOTE
+    ]
 
 
 def _nimbuses(cluster: Cluster) -> Iterator[Trouble]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 HEAD_SECS = 10.0  # until a request's head is complete, from its first byte or the connection's beginning
 WRITE_SECS = 30.0  # until a client has taken something of an answer that waits for it
+# Of the rest of a body that was answered before it had come. The first is read, so that its connection goes on; what
+# comes beyond, as of a body without an end, is thrown away, and nothing is taken beyond the second.
+REST_BYTES_MAX, LINGER_BYTES_MAX = 64 << 10, 1 << 20
+LINGER_SECS = 2.0  # until it is closed: it would be reset, and the answer lost, before its sender comes to read that
 CONNECTIONS_MAX = 1_000
 
 # Of each server, in the order of time, those that let it wait: for a request, or for room for an answer. A crowd comes
@@ -36,6 +40,8 @@ class HttpProtocol(H11Protocol):
         self._waiting = _waiting.setdefault(self.server_state, {})
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._rest_bytes = 0
+        self._lingers = False
         self._expect_head()
         self._note_wait()
         if len(self.connections) > CONNECTIONS_MAX:
@@ -47,6 +53,11 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._has_rest:
+            self._rest_bytes += len(data)
+            if self._rest_bytes > REST_BYTES_MAX:
+                self._linger()
+                return
         super().data_received(data)
         if (self.conn.their_state is h11.IDLE or self._has_rest) and not self.transport.is_closing():
             self._expect_head()  # a part of a head has come, and more has to
@@ -67,6 +78,7 @@ class HttpProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._rest_bytes = 0
         if self._has_rest or (self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]):
             self._expect_head()
         self._note_wait()
@@ -91,6 +103,18 @@ class HttpProtocol(H11Protocol):
     def _has_rest(self) -> bool:
         """Whether it was answered before its body had come: the rest is in the way of the next head."""
         return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+
+    def _linger(self) -> None:
+        """The client is told that nothing comes after its answer, and has some time to read that and go."""
+        if self._rest_bytes > LINGER_BYTES_MAX:
+            self.transport.pause_reading()
+        if self._lingers:
+            return
+        self._lingers = True
+        self._unset_keepalive_if_required()
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(LINGER_SECS, self._head_is_late)
+        self.transport.write_eof()
 
     def _expect_head(self) -> None:
         if self._head_timer is None:

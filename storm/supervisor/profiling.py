@@ -2,11 +2,12 @@
 
 Stacks and heap come from the worker itself, which answers signals, so nothing has to be installed. A profile is taken
 from outside by py-spy, which needs no word of the worker and costs it next to nothing: for some seconds while a caller
-waits, or beside everything else until it is stopped or its time is over (a recording).
+waits, or beside everything else. Either is a recording, and goes on until its time is over or somebody stops it.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.supervisor.slot_runner import WorkerHandle
 
+log = logging.getLogger(__name__)
+
 PROFILE_SECS_MAX = 300
 RECORDING_SECS_MAX = 24 * 3_600
 RATE_HZ = 100  # looks a second: py-spy's own default
@@ -52,13 +55,15 @@ PROFILER_OF = "STORM_PROFILER_OF"
 class _Recording:
     """A profile that goes on until `until` or until somebody stops it. `part`: the name of the file that comes next.
 
-    `is_asked`: somebody wants what there is so far; `is_over`: and no more, or it has ended by itself.
+    `is_asked`: somebody wants what there is so far; `is_over`: and no more, or it has ended by itself. `is_whole`:
+    there is one part only, since a caller waits for it.
     """
 
     worker_id: str
     pid: int
     until: float
     keep: Callable[[bytes], str]
+    is_whole: bool = False
     part: Future[str] = field(default_factory=Future)
     is_asked: bool = False
     is_over: bool = False
@@ -136,15 +141,28 @@ class Profiler:
         finally:
             self._heap_lock.release()
 
-    def profile(self, pid: int, secs: int, form: str) -> bytes:
-        """What py-spy makes of `secs` seconds of the process, in one of FORMATS. Raises StormError."""
+    def profile(self, worker_id: str, pid: int, secs: int, form: str, keep: Callable[[bytes], str]) -> bytes:
+        """What py-spy makes of `secs` seconds of the worker, or of the time until somebody stops it, in one of FORMATS;
+        it goes to `keep`, too, which names it. Raises StormError, but not where it is only not kept.
+        """
         if not 1 <= secs <= PROFILE_SECS_MAX or form not in FORMATS:
             raise StormError(f"a profile is of 1 to {PROFILE_SECS_MAX} seconds, as one of {', '.join(FORMATS)}")
         program = _needed_py_spy()
         self._take_turn()
+        recording = self._recording = _Recording(worker_id, pid, self._clock.now() + secs, keep, is_whole=True)
         try:
-            return self._made(program, pid, secs, form)
+            data = self._made(program, pid, secs, form)
+            try:
+                recording.part.set_result(keep(data))
+            except StormError as error:
+                log.warning("%s", error)
+                recording.part.set_exception(error)
+            return data
+        except StormError as error:
+            recording.part.set_exception(error)
+            raise
         finally:
+            recording.is_over = True
             self._one_at_a_time.release()
 
     def start(self, worker_id: str, pid: int, secs: int, keep: Callable[[bytes], str]) -> None:
@@ -178,10 +196,13 @@ class Profiler:
 
     def dump(self, worker_id: str) -> str:
         """The name of a flame graph of what was recorded since the last one; it goes on. Raises StormError."""
+        recording = self._recording
+        if recording is not None and recording.worker_id == worker_id and recording.is_whole:
+            raise InvalidTransitionError("somebody waits for this profile: it can only be stopped")
         return self._part(worker_id, is_over=False)
 
     def stop(self, worker_id: str) -> str:
-        """End a recording; the name of its last flame graph, also where it has ended by itself. Raises StormError."""
+        """End a recording; the name of its last picture, also where it has ended by itself. Raises StormError."""
         return self._part(worker_id, is_over=True)
 
     def _part(self, worker_id: str, *, is_over: bool) -> str:

@@ -132,18 +132,20 @@ class SupervisorService:
         return found
 
     def profileWorker(self, id: str, port: int, secs: int, format: str) -> bytes:
-        """Where a worker's time goes; it answers after `secs` seconds."""
+        """Where a worker's time goes; it answers after `secs` seconds, or once somebody stops it."""
         worker = self._worker(id, port)
-        found = _titled(self._profiler.profile(worker.pid, secs, format), f"{id}, port {port}")
-        self._keep_too(worker, worker_logs.PROFILE, ENDING_OF[format], found)
-        return found
+
+        def keep(data: bytes) -> str:
+            return self._keep(worker, worker_logs.PROFILE, ENDING_OF[format], _titled(data, worker))
+
+        return _titled(self._profiler.profile(worker.worker_id, worker.pid, secs, format, keep), worker)
 
     def startProfile(self, id: str, port: int, secs: int) -> None:
         """Begin to record where a worker's time goes, for `secs` seconds at most."""
         worker = self._worker(id, port)
 
         def keep(data: bytes) -> str:
-            return self._keep(worker, worker_logs.PROFILE, "svg", _titled(data, f"{id}, port {port}"))
+            return self._keep(worker, worker_logs.PROFILE, "svg", _titled(data, worker))
 
         self._profiler.start(worker.worker_id, worker.pid, secs, keep)
 
@@ -152,7 +154,7 @@ class SupervisorService:
         return self._profiler.dump(self._worker(id, port).worker_id)
 
     def stopProfile(self, id: str, port: int) -> str:
-        """End the recording; the name of its last flame graph."""
+        """End what is recorded, or profiled for a caller who waits; the name of its last picture."""
         return self._profiler.stop(self._worker(id, port).worker_id)
 
     def readWorkerDump(self, id: str, port: int, name: str, offset: int, length: int) -> Any:
@@ -186,7 +188,7 @@ class SupervisorService:
         return worker
 
 
-def _titled(flame_graph: bytes, title: str) -> bytes:
+def _titled(flame_graph: bytes, worker: WorkerHandle) -> bytes:
     """Anything else than a flame graph stays as it is."""
-    text = escape(title).encode()
+    text = escape(f"{worker.assignment.topology_id}, port {worker.port}").encode()
     return _TITLE.sub(lambda found: found[1] + text, flame_graph, count=1)

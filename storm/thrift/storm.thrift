@@ -950,7 +950,7 @@ service Supervisor {
   // Ours. The stacks of all threads of the worker of topology `id` on `port`, as text.
   string getWorkerStacks(1: string id, 2: i32 port) throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. Where the worker's time goes in `secs` seconds; `format` is flamegraph (SVG), speedscope or raw. It answers
-  // when they are over.
+  // when they are over, or somebody calls stopProfile.
   binary profileWorker(1: string id, 2: i32 port, 3: i32 secs, 4: string format)
       throws (1: AuthorizationException aze, 2: NotAliveException e);
   // Ours. What is on the worker's heap, by type, as text.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from storm.cli.main import main
-from storm.cli.profile import chosen, tell
+from storm.cli.profile import chosen, stopped, tell
 from storm.cli.worker_files import LogSource
 from storm.errors import StormError, ThriftConnectionError
 
@@ -36,6 +36,11 @@ def test_who_does_not_answer_hides_nobody_else(as_json: bool, capsys: pytest.Cap
     else:
         assert told.out == "b:6701\nThread 1\n" * 2
     assert tell([ONE, TWO], "b:6701", asked, as_json) == 0
+
+
+def test_who_interrupts_a_profile_is_told_what_became_of_it() -> None:
+    assert stopped(TWO, asked).endswith("beside the log of the worker on b:6701: Thread 1")
+    assert "a:6700 is still looked at is not known: a:6628: nothing listens" in stopped(ONE, asked)
 
 
 @pytest.mark.parametrize("words", [["-o", "profile.exe"], ["--seconds", "0"], ["--seconds", "301"]])

@@ -100,6 +100,9 @@ def test_secrets_are_masked_wherever_they_are() -> None:
         "my.author": "me@host: see https://host/~me@home",
         "topology.workers": 2,
         "my.token": None,
+        "my.tokens": 4711,
+        "task.credentials.poll.secs": 30,
+        "my.copy": {"task.credentials.poll.secs": "canary"},
     }
     shown = redacted(conf)
     assert "canary" not in repr(shown)
@@ -113,5 +116,6 @@ def test_secrets_are_masked_wherever_they_are() -> None:
     assert shown["my.author"] == conf["my.author"]
     assert shown["topology.workers"] == 2
     assert shown["my.token"] is None
+    assert (shown["my.tokens"], shown["task.credentials.poll.secs"]) == (MASK, 30)
     assert shown["aws.secret.access.key"] == MASK
     assert conf["aws.secret.access.key"] == "canary"

@@ -14,7 +14,7 @@ from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import WorkerHandle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
@@ -98,6 +98,7 @@ class ModelBlobs:
         self.outdated: set[str] = set()
         self.named: frozenset[str] = frozenset()
         self.contents: dict[str, str] = {}
+        self.make_room: Callable[[], bool] = lambda: False
 
     def request(self, assignment: LocalAssignment) -> None:
         self.requests.append(assignment)

@@ -131,7 +131,7 @@ def py_spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_py_spy_is_told_what_to_look_at(profiler: Profiler, py_spy: Path) -> None:
-    words = json.loads(profiler.profile(4711, 7, "flamegraph"))
+    words = json.loads(profiler.profile("w1", 4711, 7, "flamegraph", str))
     told = dict(zip(words[1:-2:2], words[2:-2:2], strict=True))
     assert words[0] == "record"
     assert (told["--pid"], told["--duration"], told["--format"]) == ("4711", "7", "flamegraph")
@@ -142,13 +142,13 @@ def test_py_spy_is_told_what_to_look_at(profiler: Profiler, py_spy: Path) -> Non
 def test_what_py_spy_says_is_told(profiler: Profiler, py_spy: Path) -> None:
     py_spy.write_text("#!/bin/sh\necho 'Error: Permission Denied\nStack backtrace:\n0: x' >&2\nexit 1\n")
     with pytest.raises(StormError, match=r"Error: Permission Denied$"):
-        profiler.profile(4711, 7, "raw")
+        profiler.profile("w1", 4711, 7, "raw", str)
 
 
 def test_without_py_spy_it_is_said_how_to_get_it(profiler: Profiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiling, "PY_SPY", "py-spy-that-is-not-installed")
     with pytest.raises(NotServedError, match="-m pip install py-spy"):
-        profiler.profile(4711, 7, "raw")
+        profiler.profile("w1", 4711, 7, "raw", str)
     with pytest.raises(NotServedError, match="-m pip install py-spy"):
         profiler.start("w1", 4711, 60, str)
 
@@ -156,7 +156,7 @@ def test_without_py_spy_it_is_said_how_to_get_it(profiler: Profiler, monkeypatch
 @pytest.mark.parametrize(("secs", "form"), [(0, "raw"), (PROFILE_SECS_MAX + 1, "raw"), (1, "exe"), (1, "")])
 def test_what_makes_no_sense_is_refused(profiler: Profiler, py_spy: Path, secs: int, form: str) -> None:
     with pytest.raises(StormError, match="a profile is of 1 to"):
-        profiler.profile(4711, secs, form)
+        profiler.profile("w1", 4711, secs, form, str)
 
 
 def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
@@ -168,7 +168,7 @@ def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
 
     def first() -> None:
         with pytest.raises(StormError) as refused:
-            profiler.profile(4711, 300, "raw")
+            profiler.profile("w1", 4711, 300, "raw", str)
         said.append(str(refused.value))
 
     thread = threading.Thread(target=first)
@@ -176,7 +176,7 @@ def test_one_worker_at_a_time_and_none_when_the_supervisor_ends(
     while not started.exists():
         thread.join(0.01)
     with pytest.raises(InvalidTransitionError, match="being profiled already"):
-        profiler.profile(4712, 1, "raw")
+        profiler.profile("w2", 4712, 1, "raw", str)
     assert len(profiler.children()) == 1
     profiler.close()
     thread.join(60)
@@ -188,7 +188,7 @@ def test_nothing_begins_when_the_supervisor_ends(profiler: Profiler, py_spy: Pat
     """For a call that waited for a thread meanwhile: py-spy would go on for minutes after the supervisor."""
     profiler.close()
     with pytest.raises(StormError, match="the supervisor is about to end"):
-        profiler.profile(4711, 1, "raw")
+        profiler.profile("w1", 4711, 1, "raw", str)
 
 
 def test_a_worker_that_hangs_keeps_callers_for_a_bounded_time(
@@ -285,6 +285,35 @@ def test_a_recording_is_told_of_until_somebody_ends_it(profiler: Profiler, recor
     wait_begun(recorder, 2)
     profiler.stop("w1")
     assert profiler.recordings(running) == ()
+
+
+def test_a_profile_that_somebody_waits_for_is_told_of_and_can_be_stopped(profiler: Profiler, recorder: Path) -> None:
+    kept, got = Kept(), []
+    waits = threading.Thread(target=lambda: got.append(profiler.profile("w1", 4711, 300, "raw", kept)))
+    waits.start()
+    wait_begun(recorder, 1)
+    running = {6700: WorkerHandle("w1", 6700, LocalAssignment("words-1-1", (ExecutorId(1, 1),), 1))}
+    assert [(one.port, one.topology_id) for one in profiler.recordings(running)] == [(6700, "words-1-1")]
+    with pytest.raises(InvalidTransitionError, match="somebody waits for this profile"):
+        profiler.dump("w1")
+    with pytest.raises(InvalidTransitionError, match="not being profiled"):
+        profiler.stop("w2")
+    assert profiler.stop("w1") == "picture-1"
+    waits.join(60)
+    assert got == kept.data == [b"picture"]
+    assert (profiler.recordings(running), profiler.stop("w1")) == ((), "picture-1")
+
+
+def test_a_profile_that_cannot_be_kept_is_given_to_its_caller(
+    profiler: Profiler, py_spy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(data: bytes) -> str:
+        raise StormError("no room")
+
+    assert b"4711" in profiler.profile("w1", 4711, 1, "raw", full)
+    assert "no room" in caplog.text
+    with pytest.raises(StormError, match="no room"):
+        profiler.stop("w1")
 
 
 def test_a_recording_ends_with_its_time(profiler: Profiler, recorder: Path) -> None:

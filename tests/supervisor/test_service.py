@@ -191,7 +191,8 @@ class ProfilerStandIn:
     def heap(self, worker_id: str, pid: int) -> str:
         return "1 object"
 
-    def profile(self, pid: int, secs: int, form: str) -> bytes:
+    def profile(self, worker_id: str, pid: int, secs: int, form: str, keep: Any) -> bytes:
+        keep(PICTURE)
         return PICTURE
 
     def start(self, worker_id: str, pid: int, secs: int, keep: Any) -> None:
@@ -207,7 +208,7 @@ def test_what_workers_were_asked_for_is_kept_and_can_be_read(tmp_path: Path) -> 
     service = Served(tmp_path, ProfilerStandIn()).service
     service.getWorkerStacks("words-1-1", 6700)
     service.getWorkerHeap("words-1-1", 6700)
-    service.profileWorker("words-1-1", 6700, 1, "raw")
+    assert b"words-1-1, port 6700" in service.profileWorker("words-1-1", 6700, 1, "flamegraph")
     service.startProfile("words-1-1", 6700, 60)
     names = [service.dumpProfile("words-1-1", 6700), service.stopProfile("words-1-1", 6700)]
     part = service.readWorkerDump("words-1-1", 6700, names[0], 0, 100)

@@ -12,7 +12,7 @@ from storm.diagnosis.topology import RECENT_SECS
 from storm.http import guard, protocol, request_guard
 from storm.http.server import HEAD_BYTES_MAX
 from storm.ui import nimbus_answers
-from storm.ui.pages import cluster, history, last_known, log_part, log_reader, streams
+from storm.ui.pages import history, last_known, log_part, log_reader, rounds, streams
 from storm.ui.pages.links import PAGES_OF_STORM
 from storm.ui.pages.table import PAGES
 from storm.ui.rest import log_search, worker_calls
@@ -51,12 +51,14 @@ def test_limits_are_documented() -> None:
     for row in (
         f"| a request's line and headers | {HEAD_BYTES_MAX >> 10} kB; the path {path_kb} kB |",
         f"| until they are complete | {protocol.HEAD_SECS:g} s |",
+        f"| the rest of a body that was answered before it had come | {protocol.REST_BYTES_MAX >> 10} kB, within "
+        f"{protocol.HEAD_SECS:g} s | what comes beyond is thrown away for {protocol.LINGER_SECS:g} s, ",
         f"| a body | {request_guard.BODY_BYTES_MAX >> 20} MB, within {guard.BODY_SECS:g} s |",
         f"| connections | {protocol.CONNECTIONS_MAX:,} |",
         f"| requests that are being answered | {guard.ACTIVE_MAX} |",
         f"| requests whose body is still coming | {guard.BODIES_MAX} |",
         f"| pages that are watched | {streams.STREAMS_MAX} |",
-        f"| topologies whose rates the cluster's page has, and that have a last hour | {cluster.RATES_MAX} each |",
+        f"| topologies whose rates the cluster's page has, and that have a last hour | {rounds.STEADY_MAX} each |",
         f"| components with a last hour | {history.COMPONENTS_MAX} |",
         f"| a dump of a worker that passes through the UI | {worker_calls.DUMP_BYTES_MAX >> 20} MB |",
         f"| answers of Nimbus that are kept for when it is silent | {last_known.COUNT_MAX:,}, "
@@ -70,5 +72,5 @@ def test_limits_are_documented() -> None:
     ):
         assert row in TEXT
     assert last_known.KEPT_SECS == 3_600
-    assert cluster.RATES_MAX == history.TOPOLOGIES_MAX
+    assert rounds.STEADY_MAX == history.TOPOLOGIES_MAX
     assert nimbus_answers.KEEP_SECS == nimbus_answers.RETRY_SECS == 2

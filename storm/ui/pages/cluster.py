@@ -10,32 +10,30 @@ from storm.diagnosis import cluster as diagnosis
 from storm.diagnosis.cluster import Cluster, Host
 from storm.diagnosis.nimbus_pages import WINDOW, facts, summary_facts
 from storm.errors import StormError
-from storm.ui.pages import troubles
+from storm.ui.pages import rounds, troubles
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology_streams import figures_secs
 from storm.ui.rest import cluster, supervisors, topologies
 from storm.ui.rest.topology_page import topology_window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from storm.thrift.interface import Struct
     from storm.ui.pages.page import PageCall
 
 RATES_AGE_SECS = 10.0  # how old they may be: Nimbus is asked for the page of each topology
-RATES_MAX = 100  # topologies; the others show none, and are judged by their summary
 RATES_WAIT_SECS = 1.0  # what has not come by then is shown the next time
 
 
 async def context(call: PageCall) -> dict[str, Any]:
     summary = await call.nimbus.read("getClusterInfo")
-    pages = await _topology_pages(call, looked_at(summary.topologies))
+    steady, turn = call.rounds.chosen(summary.topologies, call.view.wall_secs)
+    pages = await _topology_pages(call, steady, turn)
     drained = {one.supervisor_id: one.since_secs for one in summary.drained or []}
     shown = {
         "summary": cluster.cluster_summary(summary, call.view),
         "nimbuses": cluster.nimbus_summary(summary, call.view)["nimbuses"],
         "supervisors": [supervisor(one, drained, call) for one in summary.supervisors],
-        "topologies": [_topology(one, pages.get(one.id)) for one in summary.topologies],
+        "topologies": [_topology(one, None if one.id in turn else pages.get(one.id)) for one in summary.topologies],
     }
     there = {one.supervisor_id for one in summary.supervisors}
     return {
@@ -45,15 +43,21 @@ async def context(call: PageCall) -> dict[str, Any]:
             for one in summary.drained or []
             if one.supervisor_id not in there
         ],
-        "troubles": troubles.on_the_cluster(
-            diagnosis.troubles(_facts(summary, shown, pages, call.view.wall_secs)), Links(WINDOW)
-        ),
+        "troubles": troubles.on_the_cluster(diagnosis.troubles(_facts(summary, shown, pages, call)), Links(WINDOW)),
     }
 
 
-def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wall_secs: int) -> Cluster:
-    """`pages`: {topology's id: TopologyPageInfo}, of those that are known."""
-    nimbuses = shown["nimbuses"]
+def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], call: PageCall) -> Cluster:
+    """`pages`: {topology's id: TopologyPageInfo}, of those that are looked at; of others it counts that they were well
+    when their turn was.
+    """
+    nimbuses, now = shown["nimbuses"], call.view.wall_secs
+    told = {one.id: summary_facts(one) for one in summary.topologies}
+    seen = {each: facts(page, now) for each, page in pages.items()}
+    if len(told) > rounds.STEADY_MAX:
+        for each, its in seen.items():
+            found, known = ({one.what for one in diagnosis.of_topology(of)} for of in (its, told[each]))
+            call.rounds.note(each, now, is_well=found <= known)
     return Cluster(
         has_leader=any(one["status"] == "Leader" for one in nimbuses),
         offline=tuple(joined(one["host"], one["port"]) for one in nimbuses if one["status"] == "Offline"),
@@ -61,17 +65,9 @@ def _facts(summary: Struct, shown: dict[str, Any], pages: dict[str, Struct], wal
             Host(one["id"], one["host"], one["illness"], one["drained_since"] is not None, one["blacklisted"])
             for one in shown["supervisors"]
         ),
-        topologies=tuple(
-            facts(pages[one.id], wall_secs) if one.id in pages else summary_facts(one) for one in summary.topologies
-        ),
-        unseen=sum(one.id not in pages for one in summary.topologies),
+        topologies=tuple({**told, **seen}.values()),
+        unseen=sum(each not in seen and not call.rounds.is_well(each, now) for each in told),
     )
-
-
-def looked_at(topologies: Sequence[Struct]) -> list[str]:
-    """Ids of those whose pages are asked for, RATES_MAX at most: first what lacks something, then what works."""
-    in_order = sorted(topologies, key=lambda one: (not one.sched_status, one.status != "ACTIVE"))
-    return [one.id for one in in_order[:RATES_MAX]]
 
 
 def supervisor(summary: Struct, drained: dict[str, int], call: PageCall) -> dict[str, Any]:
@@ -95,14 +91,12 @@ def tags(meta: dict[str, str]) -> list[str]:
     return [key if value in {"", "true"} else f"{key}={value}" for key, value in sorted(meta.items())]
 
 
-async def _topology_pages(call: PageCall, ids: list[str]) -> dict[str, Struct]:
+async def _topology_pages(call: PageCall, steady: list[str], turn: list[str]) -> dict[str, Struct]:
     """{id: TopologyPageInfo} over WINDOW, of those that answer soon."""
-    reads = {
-        topology_id: asyncio.ensure_future(
-            call.nimbus.read_lately(RATES_AGE_SECS, "getTopologyPageInfo", topology_id, WINDOW, False)
-        )
-        for topology_id in ids
-    }
+    method, more = "getTopologyPageInfo", (WINDOW, False)
+    asked = {each: call.nimbus.read_lately(RATES_AGE_SECS, method, each, *more) for each in steady}
+    asked |= {each: call.nimbus.read_once(method, each, *more) for each in turn}
+    reads = {each: asyncio.ensure_future(read) for each, read in asked.items()}
     if reads:
         await asyncio.wait(reads.values(), timeout=RATES_WAIT_SECS)
     found = {}

@@ -20,6 +20,7 @@ from storm.ui.pages.topology_streams import figures_secs
 from storm.ui.pages.topology_streams import streams as streams_of
 from storm.ui.pages.troubles import of_component, rows
 from storm.ui.pages.watch import component_looks
+from storm.ui.rest import worker_calls
 from storm.ui.rest.component_page import component_errors, component_page
 
 if TYPE_CHECKING:
@@ -46,17 +47,19 @@ ENDS_CHARS = 2_000  # of an error's text, at its beginning and at its end: the r
 
 async def context(call: PageCall) -> dict[str, Any]:
     topology_id, component, view = call.path["id"], call.path["component"], call.view
-    page, recent = await asyncio.gather(
+    page, recent, profiles = await asyncio.gather(
         call.nimbus.read("getComponentPageInfo", topology_id, component, view.window, view.include_system),
         call.nimbus.read_lately(TOPOLOGY_AGE_SECS, "getTopologyPageInfo", topology_id, WINDOW, view.include_system),
+        worker_calls.profiles(call.nimbus, topology_id, component),
     )
-    shown = component_page(page, view)
+    shown = component_page(page, view, profiles)
     counted = await _counted(call, recent)
     found, streams = troubles(facts(recent, view.wall_secs)), streams_of(recent)
     runs = executors(page, shown)
     return {
         "component": shown,
         "workers": sorted({joined(one["host"], one["port"]) for one in runs if one["host"] and one["port"]}),
+        "profiled": profiled(shown["profilerActive"]),
         "is_spout": shown["componentType"] == "spout",
         "troubles": rows(of_component(found, component), Links(view.window, view.include_system), here=component),
         "insight": insight(getattr(page, "insight", None)),
@@ -136,6 +139,13 @@ def keyed(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append({**one, "key": f"{place} {seen[place]}"})
         seen[place] += 1
     return found
+
+
+def profiled(active: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Workers of which a profile goes on, as the REST API has them: `at` and the seconds that are left."""
+    return [
+        {"at": joined(one["host"], int(one["port"])), "left_secs": max(0, -one["timestamp"] // 1_000)} for one in active
+    ]
 
 
 def executors(page: Struct, shown: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from storm.ui.pages.history import History
     from storm.ui.pages.log_reader import LogReader
     from storm.ui.pages.reader import Reader
+    from storm.ui.pages.rounds import Rounds
     from storm.ui.pages.samples_reader import SamplesReader
     from storm.ui.rest.view import View
 
@@ -28,6 +29,7 @@ class PageCall:
     history: History
     samples: SamplesReader
     logs: LogReader
+    rounds: Rounds
 
 
 class Page(NamedTuple):

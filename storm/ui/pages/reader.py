@@ -39,6 +39,10 @@ class Reader:
         self._known.put(call, Known(value, self._clock.now(), self._clock.wall_secs()))
         return value
 
+    async def read_once(self, method: str, *arguments: Any) -> Any:
+        """As NimbusLink.read, of what is not kept for when Nimbus is silent: it would take the place of much else."""
+        return await self._nimbus.read(method, *arguments)
+
     async def read_lately(self, max_age_secs: float, method: str, *arguments: Any) -> Any:
         """As `read`, of what may be that old: for what is dear to ask, and shown beside other things."""
         now = self._clock.now()

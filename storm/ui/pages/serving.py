@@ -20,6 +20,7 @@ from storm.ui.pages.links import PAGES_OF_STORM, of_storm
 from storm.ui.pages.page import Frame, PageCall
 from storm.ui.pages.reader import Reader
 from storm.ui.pages.regions import regions
+from storm.ui.pages.rounds import Rounds
 from storm.ui.pages.site import CONTENT_SECURITY_POLICY, ERROR_TEMPLATE, NOTICE, STATIC, site
 from storm.ui.pages.table import PAGES
 from storm.ui.rest.calls import PREFIX
@@ -51,6 +52,7 @@ class Pages:
         self._ui = ui
         self._site = site()
         self._known = LastKnown()
+        self._rounds = Rounds()
         self._samples = samples
         self._logs = logs
 
@@ -104,7 +106,7 @@ class Pages:
         """HTML. Raises Problem or StormError."""
         view = self._ui.view(query, page.query)
         reader = Reader(self._ui.nimbus, self._known, self._ui.clock)
-        call = PageCall(reader, view, path, query, self._ui.history, self._samples, self._logs)
+        call = PageCall(reader, view, path, query, self._ui.history, self._samples, self._logs, self._rounds)
         context = await page.context(call)
         shown = replace(
             frame,

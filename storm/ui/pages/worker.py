@@ -12,9 +12,12 @@ from storm.http.problems import Problem
 from storm.metrics.aggregation import executor_figures
 from storm.metrics.stats_records import BoltStats
 from storm.thrift.interface import storm_thrift
+from storm.ui.pages.component import profiled
 from storm.ui.pages.links import Links
 from storm.ui.pages.topology import LAST_LINES_SHOWN, workers
 from storm.ui.pages.troubles import of_worker, rows
+from storm.ui.rest import worker_calls
+from storm.ui.rest.component_page import active_profile
 from storm.ui.rest.log_links import with_log_viewers
 from storm.ui.rest.topology_page import topology_page
 from storm.ui.rest.visualization import executor_report
@@ -41,16 +44,29 @@ async def context(call: PageCall) -> dict[str, Any]:
     told = facts(page, view.wall_secs)
     t = storm_thrift()
     its_own = t.GetInfoOptions(num_err_choice=t.NumErrorsChoice.NONE, host=worker["host"], port=worker["port"])
-    info = await call.nimbus.read("getTopologyInfoWithOpts", topology_id, its_own)
+    info, active = await asyncio.gather(
+        call.nimbus.read("getTopologyInfoWithOpts", topology_id, its_own), _profiles(call, worker)
+    )
     dead = next((one for one in told.dead_workers if one.at == worker["at"]), None)
     return {
         "topology": shown,
         "worker": worker,
         "dumps": with_links.links.dumps(worker["host"], topology_id, worker["port"]),
         "troubles": rows(of_worker(troubles(told), worker["at"]), Links(view.window, view.include_system)),
+        "profiled": [one for one in active if one["at"] == worker["at"]],
         "executors": executors(info, worker, view),
         "last_lines": () if dead is None else dead.last_lines[-LAST_LINES_SHOWN:],
     }
+
+
+async def _profiles(call: PageCall, worker: dict[str, Any]) -> list[dict[str, Any]]:
+    """That of the worker among others: Nimbus tells of those of workers that run a component."""
+    component = min(worker["componentNumTasks"], default=None)
+    if component is None:
+        return []
+    topology_id = call.path["id"]
+    found = await worker_calls.profiles(call.nimbus, topology_id, component)
+    return profiled([active_profile(one, topology_id, call.view) for one in found])
 
 
 def _address(host_port: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def component_page(page: Struct, view: View, profiles: Sequence[Struct] = ()) -> dict[str, Any]:
     """A spout's page has `spoutSummary`, a bolt's `boltStats` and `inputStats`; both over `view.window`.
 
-    `profiles`: ProfileRequests to end those that are being recorded.
+    `profiles`: ProfileRequests to end those that go on.
     """
     is_spout = page.component_type == storm_thrift().ComponentType.SPOUT
     return {
@@ -45,7 +45,7 @@ def component_page(page: Struct, view: View, profiles: Sequence[Struct] = ()) ->
         **_event_log(page, view),
         "profilingAndDebuggingCapable": True,
         "profileActionEnabled": True,
-        "profilerActive": [_profile(one, page.topology_id, view) for one in profiles],
+        "profilerActive": [active_profile(one, page.topology_id, view) for one in profiles],
         **(_spout(page, view) if is_spout else _bolt(page, view)),
         "componentErrors": component_errors(page.errors or [], page.topology_id, view),
         **({"metrics": json.loads(page.metrics)} if page.metrics else {}),
@@ -59,8 +59,8 @@ def component_errors(errors: Sequence[Struct], topology_id: str, view: View) -> 
     return [{"error": error.error, **error_place(error, topology_id, view)} for error in reversed(newest_first)]
 
 
-def _profile(request: Struct, topology_id: str, view: View) -> dict[str, Any]:
-    """`timestamp`: the milliseconds since it ended, as in Storm: below 0 while it goes on."""
+def active_profile(request: Struct, topology_id: str, view: View) -> dict[str, Any]:
+    """`request`: to end it. `timestamp`: the milliseconds since it ended, as in Storm: below 0 while it goes on."""
     host, port = request.nodeInfo.node, min(request.nodeInfo.port)
     return {
         "host": host,

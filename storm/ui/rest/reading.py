@@ -22,6 +22,7 @@ from storm.ui.rest import (
     topologies,
     topology_page,
     visualization,
+    worker_calls,
 )
 from storm.ui.rest.calls import Endpoint
 from storm.ui.rest.log_links import with_log_viewers
@@ -88,10 +89,9 @@ async def _topology_page(call: Call) -> Any:
 
 async def _component_page(call: Call) -> Any:
     topology_id, component, view = call.path["id"], call.path["component"], call.view
-    stop = storm_thrift().ProfileAction.JPROFILE_STOP
     page, profiles = await asyncio.gather(
         call.nimbus.read("getComponentPageInfo", topology_id, component, view.window, view.include_system),
-        call.nimbus.read("getComponentPendingProfileActions", topology_id, component, stop),
+        worker_calls.profiles(call.nimbus, topology_id, component),
     )
     return component_page.component_page(page, await with_log_viewers(view, call.nimbus), profiles)
 

@@ -8,12 +8,14 @@ from storm.config.addresses import joined
 from storm.errors import StormError
 from storm.http.problems import Problem
 from storm.metrics.stats_records import ALL_TIME
+from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from storm.thrift.interface import Struct
     from storm.ui.nimbus_link import NimbusLink
+    from storm.ui.rest.log_links import Reads
     from storm.ui.supervisor_link import SupervisorLink
 
 DUMP_BYTES_MAX = 64 << 20  # twice what a profile may have
@@ -27,6 +29,13 @@ async def found_worker(nimbus: NimbusLink, topology_id: str, host_port: str) -> 
     if not found:
         raise Problem(404, f"No worker of {topology_id} is on {host_port[:100]}.")
     return found[0]
+
+
+async def profiles(nimbus: Reads, topology_id: str, component: str) -> list[Struct]:
+    """ProfileRequests to end the profiles that go on of workers that run the component."""
+    stop = storm_thrift().ProfileAction.JPROFILE_STOP
+    found: list[Struct] = await nimbus.read("getComponentPendingProfileActions", topology_id, component, stop)
+    return found
 
 
 class WorkerCalls:

@@ -56,18 +56,21 @@ def test_what_dialogs_are_filled_from_stands_with_their_buttons() -> None:
     assert "value" not in made("ACTIVE").split('name="workers"')[1].split(">")[0]
 
 
-@pytest.mark.parametrize("workers", [["h:1"], ["h:1", "[::1]:2"], []])
-def test_what_can_be_asked_of_workers_has_a_dialog_each(workers: list[str]) -> None:
-    page = """{% from "actions.html" import worker_buttons, worker_dialogs %}{{ worker_buttons(frame, workers) }}
+@pytest.mark.parametrize(("workers", "profiled"), [(["h:1"], []), (["h:1", "[::1]:2"], ["h:1"]), ([], [])])
+def test_what_can_be_asked_of_workers_has_a_dialog_each(workers: list[str], profiled: list[str]) -> None:
+    page = """{% from "actions.html" import worker_buttons, worker_dialogs %}
+{{ worker_buttons(frame, workers, profiled) }}
 {{ worker_dialogs(name, "/topology/t", "/topology/t") }}"""
-    html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"), workers=workers)
+    html = environment().from_string(page).render(name=NAME, frame=Frame("0.1.0"), workers=workers, profiled=profiled)
     assert broken_rules(html) == []
     opened, dialogs = (set(re.findall(rf'{name}="([\w-]+)"', html)) for name in ("data-opens", "<dialog id"))
-    assert opened == dialogs == {"flame-graph", "stacks", "heap", "restart"}
+    assert dialogs == {"flame-graph", "stop-profile", "stacks", "heap", "restart"}
+    assert opened == dialogs - ({"stop-profile"} if not profiled else set())
     assert set(re.findall(r'data-post="([^"]+)"', html)) == {
-        f"/topology/t/profiling/{action}/{{worker}}" for action in ("dumpjstack", "dumpheap", "restartworker")
+        f"/topology/t/profiling/{action}/{{worker}}" for action in ("stop", "dumpjstack", "dumpheap", "restartworker")
     }
-    assert html.count('<select name="worker" required>') == 4
+    assert html.count('<select name="worker" data-of="workers" required>') == 4
+    assert html.count('<select name="worker" data-of="profiled" required>') == 1
     assert html.count("disabled") == (0 if workers else 4)
     assert NAME not in html
 

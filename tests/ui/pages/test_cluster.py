@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import replace
 from typing import Any
 
-from storm.ui.pages import cluster
+from storm.ui.pages import cluster, rounds
 from storm.ui.pages.cluster import tags
 from storm.ui.pages.figures import number
 
@@ -97,31 +96,25 @@ def test_rates_that_do_not_come_in_time_are_left_out(
     assert "Nothing is wrong" not in text
 
 
-def test_of_more_topologies_than_are_looked_at_those_come_first_that_lack_something(
-    site: Any, topology_id: str, client: Any, monkeypatch: Any
+def test_of_more_topologies_than_are_looked_at_every_time_the_others_have_their_turns(
+    site: Any, client: Any, monkeypatch: Any
 ) -> None:
-    """Then those that work, and the inactive last."""
-    [summary] = site.service.getClusterInfo().topologies
-    inactive, active, lacking, inactive_lacking = (copy.copy(summary) for _ in range(4))
-    for position, (one, status, lacks) in enumerate(
-        (
-            (inactive, "INACTIVE", None),
-            (active, "ACTIVE", ""),
-            (inactive_lacking, "INACTIVE", "Not scheduled"),
-            (lacking, "ACTIVE", "Not scheduled"),
-        )
-    ):
-        one.id, one.status, one.sched_status = f"t-{position}", status, lacks
-    in_order = [lacking, inactive_lacking, active, inactive]
-    assert cluster.looked_at([inactive, active, inactive_lacking, lacking]) == [one.id for one in in_order]
-    monkeypatch.setattr(cluster, "RATES_MAX", 1)
-    other = site.run_word_count("other")
-    site.service.deactivate(summary.name)
-    site.cluster.core.step()
-    text = client.get("/").text
-    assert row(text, topology_id)[7:] == ["–"] * 4
-    assert row(text, other)[7] != "–"
-    assert "1 topology was not looked at yet" in text
+    """What was wrong with one of them at its turn has it looked at every time from then on."""
+    monkeypatch.setattr(rounds, "STEADY_MAX", 1)
+    monkeypatch.setattr(rounds, "TURN_MAX", 1)
+    well, others = [site.cluster.submit(f"t-{i}") for i in range(3)], "topologies were not looked at yet"
+    ill = site.run_word_count()  # it has reported an error
+    texts = []
+    for _ in range(5):
+        texts.append(client.get("/").text)
+        site.cluster.clock.secs += 10
+    assert [f"2 {others}" in texts[0], "1 topology was not looked at yet" in texts[1]] == [True, True]
+    trouble = [f"split reported an error {10 + 10 * i}s ago" in text for i, text in enumerate(texts)]
+    assert trouble == [False, False, True, True, True]
+    assert not any("not looked at yet" in text for text in texts[2:])
+    assert row(texts[2], ill)[7:] == ["–"] * 4  # it is shown what is looked at every time
+    assert row(texts[3], ill)[7] != "–"
+    assert all(row(texts[4], each)[7:] == ["–"] * 4 for each in well)
 
 
 def test_rates_are_asked_for_less_often_than_the_page(site: Any, topology_id: str, client: Any) -> None:

@@ -59,6 +59,7 @@ def test_the_last_hour_is_drawn_once_it_is_known(client: Any, topology_id: str, 
     html, rate = page_of(client, bolt), f"{100 / 60:.2f}"
     assert f'aria-label="Executed, tuples a second, in 1m 0s: now {rate}, between {rate} and {rate}"' in html
     assert html.count("the mean of 1m 0s") == 4
+    assert html.index("</dl>") < html.index("<h2>Last hour</h2>") < html.index('class="sparks"')
 
     look_twice()
     html = page_of(client, bolt)
@@ -231,6 +232,7 @@ def test_an_error_without_a_place_has_no_link(client: Any, site: Any, topology_i
 def test_the_systems_components_have_pages(client: Any, topology_id: str) -> None:
     html = page_of(client, f"/topology/{topology_id}/component/__acker?sys=true")
     assert "__acker" in html
+    assert "Last hour" not in html
     assert 'class="spark"' not in html  # no looks are taken at it
 
 

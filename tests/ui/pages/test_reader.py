@@ -68,6 +68,17 @@ def test_what_nimbus_takes_back_is_not_known_any_more(site: Any, ui: Any, reader
     asyncio.run(look())
 
 
+def test_what_is_read_once_takes_no_place_of_what_is_kept(site: Any, reader: Any) -> None:
+    async def look() -> None:
+        assert await reader().read_once("getNimbusConf")
+        site.failure = GONE
+        site.cluster.clock.secs += 10
+        with pytest.raises(NimbusUnreachableError):
+            await reader().read("getNimbusConf")
+
+    asyncio.run(look())
+
+
 def test_what_may_be_older_is_asked_less_often(site: Any, ui: Any, reader: Any) -> None:
     async def look() -> None:
         for _ in range(3):

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from storm.cluster.records import SlotFailure, SupervisorInfo
+from storm.cluster.records import Recording, SlotFailure, SupervisorInfo
 from storm.ui.pages.worker import executors
 from storm.ui.rest.view import View
 
@@ -63,7 +64,7 @@ def test_a_worker_of_many_components_shows_them_all_for_few_calls(client: Any, s
     site.calls.clear()
     html = page_of(client, f"/topology/{topology_id}/worker/{worker.host}:{worker.port}")
     assert len(rows_of(html)) == WIDE
-    assert len(site.calls) <= 3
+    assert len(site.calls) <= 4
 
 
 def test_a_nimbus_of_the_former_release_tells_of_all_executors(site: Any, topology_id: str) -> None:
@@ -82,6 +83,19 @@ def test_it_shows_what_its_process_takes(client: Any, site: Any, topology_id: st
     html = page_of(client, path)
     assert "<dt>Memory, MB</dt><dd>1,234</dd>" in html
     assert "<dt>CPU, %</dt><dd>88</dd>" in html
+
+
+def test_a_profile_of_it_is_shown_and_can_be_stopped(client: Any, site: Any, topology_id: str) -> None:
+    until = site.cluster.clock.wall_secs() + 75
+    told = replace(site.cluster.core.snapshot.supervisors["a"], recordings=(Recording(6700, topology_id, until),))
+    site.cluster.supervisors["a"].put_supervisor(told)
+    for host, is_shown in (("host-a", True), ("host-b", False)):
+        html = page_of(client, f"/topology/{topology_id}/worker/{host}:6700")
+        assert ("1m 15s left" in html, 'data-opens="stop-profile"' in html) == (is_shown, is_shown)
+        assert (f'"profiled": ["{host}:6700"]' in html) == is_shown
+    html = page_of(client, f"/topology/{topology_id}/component/split")
+    assert "host-a:6700, 1m 15s left" in html
+    assert '"profiled": ["host-a:6700"]' in html
 
 
 def test_its_last_lines_are_there_if_it_died(client: Any, site: Any, topology_id: str) -> None:

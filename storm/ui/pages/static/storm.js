@@ -262,7 +262,7 @@ function setUpStream() {
 /* Actions. A dialog is filled with what is so when it is opened; `present` is that, told by the region of its button. */
 function refill(form, present) {
   const worker = form.querySelector('select[name="worker"]');
-  if (worker) worker.replaceChildren(...present.workers.map((one) => new Option(one)));
+  if (worker) worker.replaceChildren(...present[worker.dataset.of].map((one) => new Option(one)));
   if (form.dataset.makes !== "rebalance") return;
   const set = (input, count) => {
     input.defaultValue = count || "";
