@@ -78,7 +78,7 @@ def rebalance(hand: Hand) -> None:
 
 def ask(hand: Hand, kind: str) -> None:
     """Ask for what harms a worker: the one that does it is the victim."""
-    hand.hit.settled = hand.load.is_settled()
+    hand.look_first()
     tasks = {worker.pid: (worker, tasks_of(worker)) for worker in hand.load.processes()}
     hand.load.ask(kind)
     try:

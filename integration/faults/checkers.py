@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from records import LedgerLine, Run
 
 SHOWN = 10
+OVERLAPPED = " +"
 ASKED_FOR = "the harness asked for"
 CEILING = 4.0  # times what a recovery should take, on a machine that is not busy
 TRACEBACK = "Traceback (most recent call last):"
@@ -48,6 +49,7 @@ class Observed(NamedTuple):
     that all is well, where the fault has such a line. `done_at`: when it was done, where what it asked for takes more.
     `returned_at`: when its victims went on that had been replaced meanwhile. `replaced`: processes of workers that gave
     way to others, and were not hit. `wrong`: what did not hold afterwards, in words. `busy`: see faults.busyness.
+    `apart_at`: when the last of the faults that went on at the same time was healed; None: there was none.
     """
 
     fault: str
@@ -68,6 +70,15 @@ class Observed(NamedTuple):
     replaced: frozenset[int] = frozenset()
     wrong: tuple[str, ...] = ()
     busy: float = 1.0
+    apart_at: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its name in the table: those that overlapped another are counted apart."""
+        return self.fault if self.apart_at is None else f"{self.fault}{OVERLAPPED}"
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.target}"
 
 
 class End(NamedTuple):
@@ -115,11 +126,17 @@ def unfinished(run: Run) -> set[int]:
 
 
 def unwritten(run: Run) -> set[int]:
-    """Numbers that were acked though no sink wrote them down before: lost for good."""
-    first: dict[int, float] = {}
-    for line in run.lines:
-        first[line.number] = min(line.at, first.get(line.number, math.inf))
-    return {ack.number for ack in run.acks if first.get(ack.number, math.inf) > ack.at}
+    """Numbers that were acked though no sink wrote all their parts down before: lost for good."""
+    first = _first_times(run.lines)
+    return {ack.number for ack in run.acks if any(first[ack.number, part] > ack.at for part in range(run.parts))}
+
+
+def _first_times(lines: Iterable[LedgerLine]) -> defaultdict[tuple[int, int], float]:
+    """{(number, part): when it was written first}; of those that were not, infinite."""
+    first: defaultdict[tuple[int, int], float] = defaultdict(lambda: math.inf)
+    for line in lines:
+        first[line.number, line.part] = min(line.at, first[line.number, line.part])
+    return first
 
 
 def lost(run: Run) -> list[Violation]:
@@ -133,12 +150,14 @@ def lost(run: Run) -> list[Violation]:
 
 def unexpected(run: Run) -> list[Violation]:
     strange = [line.number for line in run.lines if not 0 <= line.number < run.messages]
+    no_part = [line.number for line in run.lines if not 0 <= line.part < run.parts]
     damaged = [line.number for line in run.lines if 0 <= line.number < run.messages and not line.is_sound]
     strange_acks = [ack.number for ack in run.acks if not 0 <= ack.number < run.messages]
     return [
         Violation("C-UNEXP", f"{len(numbers)} {what}: {in_short(numbers)}")
         for numbers, what in (
             (strange, "lines of numbers that do not exist"),
+            (no_part, "lines of parts that do not exist"),
             (damaged, "lines with a wrong payload"),
             (strange_acks, "acks of numbers that do not exist"),
         )
@@ -147,18 +166,20 @@ def unexpected(run: Run) -> list[Violation]:
 
 
 def duplicates(lines: Sequence[LedgerLine]) -> list[LedgerLine]:
-    """The second and later lines of each number, in order of time."""
-    seen: set[int] = set()
+    """The second and later lines of each part of a number, in order of time."""
+    seen: set[tuple[int, int]] = set()
     found = []
     for line in lines:
-        if line.number in seen:
+        if (line.number, line.part) in seen:
             found.append(line)
-        seen.add(line.number)
+        seen.add((line.number, line.part))
     return found
 
 
 def duplicates_max(faults: Sequence[Observed], pending_max: int, message_secs: float) -> int:
-    """How many may come again: what is under way, once for a fault and once more for each timeout that it lasts."""
+    """How many lines may come again: those of what is under way, `pending_max`, once for a fault and once more for each
+    timeout that it lasts.
+    """
     rounds = sum(1 + math.ceil((fault.healed_at - fault.at) / message_secs) for fault in faults)
     return pending_max * rounds
 
@@ -183,18 +204,16 @@ def not_fenced(run: Run, faults: Iterable[Observed]) -> list[Violation]:
     for fault in faults:
         if fault.returned_at is None:
             continue
-        first: dict[int, float] = {}
-        for line in run.lines:
-            if line.pid not in fault.victims or line.at < fault.returned_at:
-                first[line.number] = min(line.at, first.get(line.number, math.inf))
-        written = {line.number for line in run.lines}
+        first = _first_times(line for line in run.lines if line.pid not in fault.victims or line.at < fault.returned_at)
+        written = {(line.number, line.part) for line in run.lines}
         wrong = {
             ack.number
             for ack in run.acks
-            if ack.pid not in fault.victims and ack.number in written and ack.at < first.get(ack.number, math.inf)
+            for part in range(run.parts)
+            if ack.pid not in fault.victims and (ack.number, part) in written and ack.at < first[ack.number, part]
         }
         if wrong:
-            text = f"after {fault.fault} of {fault.target} the word of a worker that was replaced counted"
+            text = f"after {fault} the word of a worker that was replaced counted"
             found.append(Violation("C-FENCE", f"{text} for {len(wrong)} numbers: {in_short(sorted(wrong))}"))
     return found
 
@@ -215,8 +234,24 @@ def by_fault(times: Iterable[float], faults: Sequence[Observed]) -> Counter[int]
 
 def quiet_secs(fault: Observed, at: float, faults: Iterable[Observed]) -> float:
     """How much of the time since it was healed no other fault went on: negative while it does itself."""
-    held_up = sum(max(0.0, min(at, other.healed_at) - max(fault.healed_at, other.at)) for other in faults)
+    held_up, until = 0.0, fault.healed_at
+    for other in sorted(faults, key=lambda other: other.at):  # where two went on at a time, that counts once
+        held_up += max(0.0, min(at, other.healed_at) - max(until, other.at))
+        until = max(until, min(at, other.healed_at))
     return at - fault.healed_at - held_up
+
+
+def apart(faults: Sequence[Observed]) -> list[Observed]:
+    """The same, each with when the last of those was healed that went on at the same time."""
+    found = []
+    for fault in faults:
+        others = [other.healed_at for other in faults if other is not fault and _overlap(fault, other)]
+        found.append(fault._replace(apart_at=max(others, default=None)))
+    return found
+
+
+def _overlap(one: Observed, other: Observed) -> bool:
+    return max(one.at, other.at) < min(one.healed_at, other.healed_at)
 
 
 def under_way(at: float, faults: Sequence[Observed], patience_secs: float) -> list[int]:
@@ -258,9 +293,7 @@ def ends_by_fault(
         if not harsh or not (end.moved or is_young):
             fault = faults[begun[-1]]
             why = "its assignment changed" if end.moved else "nothing had hit it"
-            violations.append(
-                Violation("C-ALIVE", f"worker {end.pid} ended during {fault.fault} of {fault.target}: {why}")
-            )
+            violations.append(Violation("C-ALIVE", f"worker {end.pid} ended during {fault}: {why}"))
     return found, violations
 
 
@@ -302,12 +335,17 @@ def recovered_secs(fault: Observed, ledger: Ledger) -> float | None:
     its healing (or when it was done) until the log says so, or until each task that was busy before writes again.
     """
     signs = signs_of_recovery(fault, ledger)
-    since = fault.at if fault.victims and not fault.has_back else recovers_from(fault)
+    since = recovers_from(fault)
     times = [at for at in signs.values() if at is not None]
     return max(0.0, max(times) - since) if times and len(times) == len(signs) else None
 
 
 def recovers_from(fault: Observed) -> float:
+    """What the time of its recovery counts from."""
+    return fault.at if fault.victims and not fault.has_back else _over_at(fault)
+
+
+def _over_at(fault: Observed) -> float:
     return fault.healed_at if fault.done_at is None else fault.done_at
 
 
@@ -315,7 +353,7 @@ def signs_of_recovery(fault: Observed, ledger: Ledger) -> dict[str, float | None
     """{what has to be seen before it counts as recovered: when it was}; empty if there is nothing to see."""
     if fault.has_back:
         return {"a log says that all is well": fault.back_at}
-    tasks, since, not_by = ledger.busy_before(fault.at), recovers_from(fault), fault.replaced
+    tasks, since, not_by = ledger.busy_before(fault.at), _over_at(fault), fault.replaced
     if fault.victims:
         tasks, since, not_by = tasks & fault.victim_tasks, fault.at, fault.victims
     return {f"task {task} writes again": ledger.first_after(task, since, not_by) for task in sorted(tasks)}
@@ -332,22 +370,26 @@ def not_recovered(faults: Iterable[Observed], ledger: Ledger) -> list[Violation]
     for fault in faults:
         missed = [what for what, at in signs_of_recovery(fault, ledger).items() if at is None]
         if missed and not fault.problem and (fault.has_back or ledger.is_enough_after(fault.healed_at)):
-            text = f"after {fault.fault} of {fault.target} this was never seen: {in_short(missed)}"
+            text = f"after {fault} this was never seen: {in_short(missed)}"
             found.append(Violation("C-TTR", text))
     return found
 
 
 def too_slow(faults: Iterable[Observed], ledger: Ledger, bars: Mapping[str, Bar | None]) -> list[Violation]:
-    """Recoveries that took much longer than they should, also for a machine that was so busy."""
+    """Recoveries that took much longer than they should, also for a machine that was so busy. What overlapped another
+    fault may take as much longer as that one went on.
+    """
     found = []
     for fault in faults:
         bar, took = bars.get(fault.fault), recovered_secs(fault, ledger)
         if bar is None or took is None:
             continue
         should = bar.median if bar.most is None else bar.most
-        if took > (ceiling := CEILING * should * fault.busy):
-            text = f"{fault.fault} of {fault.target} took {took:.1f} s to recover from, at most {ceiling:.1f} s it may"
+        other = 0.0 if fault.apart_at is None else max(0.0, fault.apart_at - recovers_from(fault))
+        if took > (ceiling := CEILING * should * fault.busy + other):
+            text = f"{fault} took {took:.1f} s to recover from, at most {ceiling:.1f} s it may"
             why = f"{CEILING:g} times {should:g} s, {fault.busy:.1f} times as long on a machine as busy as this one"
+            why += f", and {other:.1f} s for the fault beside it" if other else ""
             found.append(Violation("C-TTR", f"{text}: {why}"))
     return found
 
@@ -357,24 +399,22 @@ def detected_secs(fault: Observed) -> float | None:
 
 
 def not_told(faults: Iterable[Observed]) -> list[Violation]:
-    """Faults that no line of a log names."""
+    """Faults that no line of a log names. What overlapped another need not be: who tells of it may have been away."""
     return [
-        Violation("C-LOG", f"no log line tells of {fault.fault} of {fault.target}")
+        Violation("C-LOG", f"no log line tells of {fault}")
         for fault in faults
-        if fault.must_be_told and fault.told_at is None and not fault.problem
+        if fault.must_be_told and fault.told_at is None and not fault.problem and fault.apart_at is None
     ]
 
 
 def afterwards(faults: Iterable[Observed]) -> list[Violation]:
     """What the faults themselves found wrong."""
-    return [Violation("C-ALIVE", f"{each.fault} of {each.target}: {wrong}") for each in faults for wrong in each.wrong]
+    return [Violation("C-ALIVE", f"{each}: {wrong}") for each in faults for wrong in each.wrong]
 
 
 def problems(faults: Iterable[Observed]) -> list[Violation]:
     """Faults that the harness could not inject or heal."""
-    return [
-        Violation("HARNESS", f"{fault.fault} of {fault.target} {fault.problem}") for fault in faults if fault.problem
-    ]
+    return [Violation("HARNESS", f"{fault} {fault.problem}") for fault in faults if fault.problem]
 
 
 def tracebacks(text: str, allowed: Collection[str] = (ASKED_FOR,)) -> list[str]:

@@ -51,6 +51,12 @@ def positive(word: str) -> float:
     return number
 
 
+def share(word: str) -> float:
+    if not 0 <= (number := float(word)) <= 1:
+        raise argparse.ArgumentTypeError(f"{word} is not a number from 0 to 1")
+    return number
+
+
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run",
@@ -73,16 +79,36 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--within", type=positive, default=math.inf, metavar="SECONDS",
         help="draw until the last fault is healed within so many seconds",
     )  # fmt: skip
+    parser.add_argument(
+        "--overlap", type=share, metavar="SHARE",
+        help="how likely, 0 to 1, a fault begins while the one before goes on, where both can be judged; "
+        "without it one half in a mix of 20 faults and more, else 0",
+    )  # fmt: skip
     parser.add_argument("--messages", type=int, metavar="N", help="how many numbers the source has")
     parser.add_argument(
         "--profile", choices=sorted(BY_NAME), default="short", help="timers: short (the default), default"
     )
     parser.add_argument("--zookeeper", choices=["embedded", "apache"], default="embedded")
+    parser.add_argument(
+        "--isolation", choices=["auto", "namespaces", "proxy"], default="auto",
+        help="what links are cut by: a network namespace for each host, which is the default where this machine allows "
+        "it, or proxies of the harness between hosts that share 127.0.0.1",
+    )  # fmt: skip
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a schedule that a former run wrote")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep all logs and records there, also of what is well"
     )
     return parser.parse_intermixed_args(words)
+
+
+def why_shared(wanted: str) -> str | None:
+    """Why hosts share an address and proxies stand between them; None: each is a network namespace."""
+    if wanted == "proxy":
+        return "--isolation proxy"
+    missing = isolation.why_not()
+    if missing is not None and wanted == "namespaces":
+        sys.exit(f"no namespaces can be made here: {missing}")
+    return missing
 
 
 def refuse_kept(directory: Path, scenarios: list[Scenario]) -> None:
@@ -140,8 +166,8 @@ def run_all(scenarios: list[Scenario], options: Options, directory: Path, *, own
 
 def main(words: list[str]) -> int:
     arguments = parse(words)
-    missing = isolation.why_not()
-    WORLD.own = missing is None
+    missing = why_shared(arguments.isolation)
+    WORLD.own, WORLD.why_not = missing is None, missing or ""
     if arguments.list:
         print_list()
         return 0
@@ -151,7 +177,7 @@ def main(words: list[str]) -> int:
     seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
     options = Options(
         seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,
-        arguments.gap, arguments.within,
+        arguments.gap, arguments.within, arguments.overlap,
     )  # fmt: skip
     print(f"seed {seed}, profile {arguments.profile}, ZooKeeper {arguments.zookeeper}", flush=True)
     if missing is not None:

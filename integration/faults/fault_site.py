@@ -17,6 +17,7 @@ import yaml
 from checkers import Usage
 from cluster_site import COMMAND_SECS, STORM, environment, last_lines, wait_until
 from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
+from links import LinkProxies
 from sessions import FirstAnswer
 from tcp_proxy import TcpProxy
 
@@ -47,7 +48,8 @@ class Plan(NamedTuple):
     """What to start. `zookeeper`: embedded or apache; `nimbuses`, `hosts`, `zookeepers`: how many.
 
     `proxied`: which links pass through proxies of the harness: "zookeeper" (each daemon's), "workers" (to each host's
-    slots). `settings` are for all daemons, `host_settings` for some.
+    slots), "nimbus"; "links": all of these where else they could not be cut. `settings` are for all daemons,
+    `host_settings` for some.
     """
 
     zookeeper: str = "embedded"
@@ -90,6 +92,9 @@ class FaultSite:
         self.network = network
         self.timers = timers
         self.plan = plan
+        is_carried = "links" in plan.proxied and not network.own_addresses
+        self._proxied = plan.proxied | ({"zookeeper", "workers", "nimbus"} if is_carried else set())
+        self._links = LinkProxies(network, directory)
         self.zookeeper_proxies: dict[tuple[str, str], TcpProxy] = {}  # by who uses it and the server
         self.first_answers: dict[tuple[str, str], FirstAnswer] = {}  # of these
         self.worker_proxies: list[TcpProxy] = []  # to slots
@@ -131,14 +136,18 @@ class FaultSite:
 
     def _nimbus_settings(self, place: Place) -> dict[str, Any]:
         settings = self._settings(place.name)
-        if "nimbus" in self.plan.proxied:
+        if "nimbus" in self._proxied and self.network.own_addresses:
             alias = settings["storm.local.hostname"] = self.network.alias(place)
             port = self._nimbus_port(place)
             self.nimbus_proxies.append(TcpProxy((place.address, port), alias, port))
         return settings
 
     def _make_supervisors(self) -> dict[str, StormDaemon]:
-        return {name: self.make_supervisor(name) for name in "abcdefgh"[: self.plan.hosts]}
+        found = {name: self.make_supervisor(name) for name in "abcdefgh"[: self.plan.hosts]}
+        if "workers" in self._proxied and not self.network.own_addresses:
+            slots = {daemon.place: daemon.settings["supervisor.slots.ports"] for daemon in found.values()}
+            self.worker_proxies += self._links.route_workers(slots)
+        return found
 
     def make_supervisor(self, name: str, directory: Path | None = None) -> StormDaemon:
         """The supervisor of this host; not started, and only its maker's unless it is put into `supervisors`."""
@@ -152,7 +161,7 @@ class FaultSite:
             "logviewer.embedded": False,
             **self.plan.host_settings.get(name, {}),
         }
-        if "workers" in self.plan.proxied:
+        if "workers" in self._proxied and self.network.own_addresses:
             alias = settings["storm.local.hostname"] = self.network.alias(place)
             self._other_proxies.append(TcpProxy((place.address, port), alias, port))
             self.worker_proxies += [TcpProxy((place.address, each), alias, each) for each in slots]
@@ -162,7 +171,7 @@ class FaultSite:
         """What everybody at this place is told."""
         found: dict[str, Any] = {
             "storm.zookeeper.servers": [self._zookeeper_address(name, daemon) for daemon in self.zookeepers],
-            "nimbus.seeds": self.seeds,
+            "nimbus.seeds": self._seeds_of(name),
             **self.timers.settings,
             **self.plan.settings,
         }
@@ -170,21 +179,36 @@ class FaultSite:
             return found
         place = self.network.place(name)
         found["nimbus.thrift.port"] = self._nimbus_port(place)
-        if self.network.can_cut:
+        if self.network.own_addresses:
             found |= {"storm.security.insecure": True, "storm.local.hostname": place.address}
         return found
 
     def _nimbus_port(self, place: Place) -> int:
         return self.network.port(place, NIMBUS_PORT)
 
+    def _seeds_of(self, name: str) -> list[str]:
+        """Where this place finds Nimbuses. Where hosts share an address, a leader that is not the first seed is reached
+        past the proxies, by what it says of itself.
+        """
+        nimbuses = self._nimbus_places
+        if "nimbus" not in self._proxied or name in {"harness", *(place.name for place in nimbuses)}:
+            return self.seeds
+        ports = {place: self._nimbus_port(place) for place in nimbuses}
+        if self.network.own_addresses:
+            return [f"{self.network.alias(place)}:{port}" for place, port in ports.items()]
+        source = self.network.place(name)
+        proxies = [self._links.between(source, place, port) for place, port in ports.items()]
+        return [f"{self.network.harness}:{proxy.port}" for proxy in proxies]
+
     def _zookeeper_address(self, name: str, daemon: Daemon) -> str:
-        if "zookeeper" not in self.plan.proxied or name == "harness":
+        if "zookeeper" not in self._proxied or name == "harness":
             return f"{daemon.place.address}:{daemon.port}"
         key = (name, daemon.name)
         if key not in self.zookeeper_proxies:
             proxy = TcpProxy((daemon.place.address, daemon.port), self.network.harness)
             proxy.to_client.change = self.first_answers[key] = FirstAnswer()
             self.zookeeper_proxies[key] = proxy
+            self.network.carry(proxy, self.network.place(name), daemon.place)
         return f"{self.network.harness}:{self.zookeeper_proxies[key].port}"
 
     @property
@@ -238,6 +262,12 @@ class FaultSite:
             *self.zookeeper_proxies.values(), *self.worker_proxies, *self.nimbus_proxies, *self._other_proxies,
         ):  # fmt: skip
             proxy.close()
+        self._links.close()
+
+    @property
+    def worker_environment(self) -> dict[str, str]:
+        """What `topology.environment` must have so that workers reach each other as this cluster is made."""
+        return self._links.worker_environment
 
     # --- what people do
 
@@ -293,9 +323,11 @@ class FaultSite:
         return -1 if found is None else found.version
 
     def usage(self) -> dict[str, Usage]:
-        """What each daemon uses now."""
+        """What each daemon of this project uses now: of Java's nothing can be said, which takes what it may have."""
         found = {}
         for daemon in self.daemons:
+            if daemon in self.zookeepers and self.plan.zookeeper == "apache":
+                continue
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(daemon.pid)
                 with process.oneshot():

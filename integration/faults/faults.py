@@ -16,7 +16,7 @@ from nemesis import Drawable
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from fault_site import FaultSite, WorkerProcess
     from load import Load
@@ -28,7 +28,8 @@ class Said(NamedTuple):
     """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "victim": the worker's and its supervisor's.
 
     `pattern`: a regular expression; with a victim, `{port}` in it is its port. `each`: every log of the role is
-    expected to have it, and the last one counts. `after`: only logs with such a line are expected to, after it.
+    expected to have it, and the last one counts. `after`: only logs with such a line, of while the fault went on, are
+    expected to, after it.
     """
 
     role: str
@@ -65,6 +66,7 @@ class Hit:
     problem: str = ""
     returned_at: float | None = None  # when victims went on that had been replaced meanwhile
     replaced: frozenset[int] = frozenset()  # processes of workers whose slots it took, though it hit none
+    back: tuple[Said, ...] | None = None  # lines that say all is well again, where they are not those of its kind
     wrong: list[str] = field(default_factory=list)  # what did not hold afterwards, in words
     busy: float = 1.0  # the most of `busyness` that was seen
 
@@ -76,19 +78,30 @@ class Hit:
 
 
 class Hand(NamedTuple):
-    """What a fault gets into its hands."""
+    """What a fault gets into its hands. `going_on`: the events that are not healed yet, as of the moment."""
 
     site: FaultSite
     load: Load
     hit: Hit
+    going_on: Sequence[Event] = ()
 
     @property
     def target(self) -> str:
         return self.hit.event.target
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other fault goes on: who would be asked, or waited for, may be what that one has taken away."""
+        return all(event is self.hit.event for event in self.going_on)
+
+    def look_first(self) -> None:
+        """Note whether all workers are well, which takes a moment: the blow counts from now on."""
+        self.hit.settled = self.is_alone and self.load.is_settled()
+        self.hit.at = time.monotonic()
+
     def worker(self) -> list[WorkerProcess]:
         """The worker that the event names, noted as victim; none if there is none at the moment."""
-        self.hit.settled = self.load.is_settled()
+        self.look_first()
         workers = self.load.processes()
         number = int(self.target.rpartition("-")[2])
         return self.hit.hits(workers[number % len(workers) :][:1]) if workers else []
@@ -105,7 +118,7 @@ class Fault(NamedTuple):
     `patience(timers)` says so.
     `told`: the line that names it; `back`: the lines that say all is well again; without one, that is when the
     ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take.
-    `raises`: texts of tracebacks that it causes.
+    `raises`: texts of tracebacks that it causes. `takes`: see nemesis.Drawable.
     """
 
     name: str
@@ -121,9 +134,10 @@ class Fault(NamedTuple):
     patience: Callable[[Timers], bool] = lambda timers: True
     bar: Callable[[Timers], Bar] | None = None
     raises: tuple[str, ...] = ()
+    takes: frozenset[str] | None = None
 
     def drawable(self, timers: Timers) -> Drawable:
-        return Drawable(self.name, self.target, self.seconds(timers))
+        return Drawable(self.name, self.target, self.seconds(timers), self.takes)
 
 
 def bar(median: float, most: float | None = None) -> Callable[[Timers], Bar]:

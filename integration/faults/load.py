@@ -57,6 +57,7 @@ class Load:
             "faults.rate": amount.rate,
             "faults.trial": TRIAL,
             "faults.spouts": SPOUTS,
+            "faults.parts": 1,
             **conf,
         }
         self.topology_id = ""
@@ -111,8 +112,13 @@ class Load:
 
     @property
     def pending_max(self) -> int:
-        """What all its spout tasks together may have under way."""
-        return int(self.conf["topology.max.spout.pending"]) * int(self.conf["faults.spouts"])
+        """How many lines sinks write of what all its spout tasks together may have under way."""
+        return int(self.conf["topology.max.spout.pending"]) * int(self.conf["faults.spouts"]) * self.parts
+
+    @property
+    def parts(self) -> int:
+        """How many tuples the bolt in the middle makes of each number."""
+        return int(self.conf["faults.parts"])
 
     def ask(self, kind: str) -> None:
         """Let the next bolt in the middle do this."""
@@ -190,7 +196,7 @@ class Load:
         return True
 
     def read(self) -> Run:
-        return read_run(self.directory, self.messages)
+        return read_run(self.directory, self.messages, self.parts)
 
     def kill(self) -> list[str]:
         """Kill the topology; what of it was still there after the grace.

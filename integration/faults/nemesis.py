@@ -1,6 +1,7 @@
 """Schedules of faults as data, drawn from a seed: equal seeds, faults and shapes of a cluster give equal schedules.
 
-Nothing here touches a cluster. Faults do not overlap: each ends, and is healed, before the next begins.
+Nothing here touches a cluster. Each fault ends, and is healed, before the next begins; where it is asked for, some
+begin while the one before goes on: two at once at most, which bear one another (`may_overlap`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FORMAT = 1
 DRAWS_MAX = 1_000
@@ -27,18 +28,26 @@ class Shape(NamedTuple):
 
 
 class Drawable(NamedTuple):
-    """A fault as the drawing sees it. `seconds`: the shortest and the longest that it lasts, both 0 for one blow."""
+    """A fault as the drawing sees it. `seconds`: the shortest and the longest that it lasts, both 0 for one blow.
+
+    `takes`: the parts of a cluster that it takes away, or needs to be injected, healed and judged; None: all of them.
+    """
 
     name: str
-    target: str  # a key of TARGETS
+    target: str  # a kind of `targets`
     seconds: tuple[float, float] = (0.0, 0.0)
+    takes: frozenset[str] | None = None
 
 
 class Terms(NamedTuple):
-    """What a schedule has to fulfil. `always`: faults of its first round; `secs_max`: it is over after so many."""
+    """What a schedule has to fulfil. `always`: faults of its first round; `secs_max`: it is over after so many.
+
+    `overlap`: how likely, 0 to 1, a fault begins while the one before goes on, where that lasts and both bear it.
+    """
 
     always: tuple[str, ...] = ()
     secs_max: float = math.inf
+    overlap: float = 0.0
 
 
 ANY = Terms()
@@ -100,7 +109,7 @@ def draw(
         raise ValueError(f"{', '.join(terms.always)} cannot always be among {count} faults of these kinds")
     rng = random.Random(seed)
     for _ in range(DRAWS_MAX):
-        events = _draw_once(rng, count, faults, shape, gap_secs, terms.always)
+        events = _draw_once(rng, count, faults, shape, gap_secs, terms)
         if length_secs(events) <= terms.secs_max:
             return events
     raise ValueError(f"no schedule of {count} faults was found that is over within {terms.secs_max:g} s")
@@ -112,21 +121,52 @@ def _draw_once(
     faults: Sequence[Drawable],
     shape: Shape,
     gap_secs: tuple[float, float],
-    always: Sequence[str],
+    terms: Terms,
 ) -> list[Event]:
     bag = _shuffled(rng, faults)
-    _bring_to_end(rng, bag, count, always)
+    _bring_to_end(rng, bag, count, terms.always)
     events: list[Event] = []
     now = 0.0
-    for _ in range(count):
+    outer: Drawable | None = None  # the fault before, if it lasts and nothing has begun within it
+    for left in range(count, 0, -1):
         if not bag:
             bag = _shuffled(rng, faults)
+        overlaps = (
+            outer is not None and terms.overlap > 0 and rng.random() < terms.overlap and _bring_next(bag, left, outer)
+        )
         fault = bag.pop()
-        now = round(now + rng.uniform(*gap_secs), 3)
+        at = rng.uniform(events[-1].at, events[-1].until) if overlaps else now + rng.uniform(*gap_secs)
         seconds = round(rng.uniform(*fault.seconds), 3)
-        events.append(Event(now, fault.name, rng.choice(targets(fault.target, shape)), seconds))
-        now = events[-1].until
+        events.append(Event(round(at, 3), fault.name, rng.choice(targets(fault.target, shape)), seconds))
+        outer = fault if seconds and not overlaps else None
+        now = max(now, events[-1].until)
     return events
+
+
+def may_overlap(one: Drawable, other: Drawable) -> bool:
+    """Whether both can be healed and judged where one begins while the other goes on."""
+    if one.target == other.target or one.takes is None or other.takes is None:
+        return False
+    return not one.takes & other.takes
+
+
+def clashes(events: Sequence[Event], faults: Mapping[str, Drawable]) -> list[tuple[Event, Event]]:
+    """Those that overlap though they may not. `faults`: by name."""
+    return [
+        (one, other)
+        for i, one in enumerate(events)
+        for other in events[i + 1 :]
+        if other.at < one.until and not may_overlap(faults[one.fault], faults[other.fault])
+    ]
+
+
+def _bring_next(bag: list[Drawable], left: int, outer: Drawable) -> bool:
+    """Let the next one drawn be one that bears `outer` beside it, of the `left` that come; whether there is one."""
+    for at in reversed(range(max(0, len(bag) - left), len(bag))):
+        if may_overlap(bag[at], outer):
+            bag.append(bag.pop(at))
+            return True
+    return False
 
 
 def _shuffled(rng: random.Random, faults: Sequence[Drawable]) -> list[Drawable]:
@@ -175,9 +215,11 @@ def from_json(text: str) -> tuple[int, Shape, list[Event]]:
         events = [Event(**row) for row in plain["events"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is no schedule: {error!r}") from None
-    before = 0.0
+    before, ends = 0.0, (0.0, 0.0)  # the last two ends of those before
     for event in events:
         if not (math.isfinite(event.at) and math.isfinite(event.seconds) and event.seconds >= 0 and event.at >= before):
-            raise ValueError(f"{event} begins before the one before it has ended, or has no proper times")
-        before = event.until
+            raise ValueError(f"{event} begins before the one before it, or has no proper times")
+        if event.at < ends[0]:
+            raise ValueError(f"{event} begins while two others go on")
+        before, ends = event.at, (min(ends[1], event.until), max(ends[1], event.until))
     return int(plain["seed"]), shape, events

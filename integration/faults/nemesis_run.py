@@ -14,7 +14,7 @@ from fault_site import Plan, shape_of
 from faults import Hand, Hit, busyness, heal, inject
 from load import WORKERS
 from log_lines import Logs, monotonic_offset
-from nemesis import Terms, draw, from_json, length_secs, steps, to_json
+from nemesis import Terms, clashes, draw, from_json, length_secs, steps, targets, to_json
 from network import listens
 from results_table import Row, Workers, rows
 from scenario import Context, Outcome
@@ -23,13 +23,15 @@ from storm.errors import StormError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from fault_site import FaultSite, WorkerProcess
     from faults import Fault, Said
     from load import Load
-    from nemesis import Event, Shape
+    from nemesis import Drawable, Event, Shape
 
 FAULTS, MESSAGES = 3, 6_000
+OVERLAP_FAULTS = 20  # in schedules of so many faults some begin while others go on
 LAST_SECS = 2.0  # numbers go on for so long after the last fault
 CALM_SECS = 10.0  # and, when they are done, once more for so long, in which nothing may come again
 WELL_SECS = 2.0
@@ -37,7 +39,7 @@ ENDS_IN_SECS = 6.0  # after a worker's log said so
 
 
 class Wish(NamedTuple):
-    """What a scenario of scheduled faults wants besides its faults."""
+    """What a scenario of scheduled faults wants besides its faults. `overlap`: see nemesis.Terms; in long schedules."""
 
     plan: Plan = Plan()
     faults: int = FAULTS
@@ -45,6 +47,7 @@ class Wish(NamedTuple):
     conf: Mapping[str, object] = {}
     gap_secs: tuple[float, float] | None = None
     always: tuple[str, ...] = ()
+    overlap: float = 0.0
 
 
 def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
@@ -56,6 +59,8 @@ def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
         plan = plan._replace(proxied=plan.proxied | {"zookeeper"})
     if "worker-proxy" in needs:
         plan = plan._replace(proxied=plan.proxied | {"workers"})
+    if "links" in needs:
+        plan = plan._replace(proxied=plan.proxied | {"links"})
     if "ensemble" in needs:
         plan = plan._replace(zookeeper="apache", zookeepers=3)
     by_name = {kind.name: kind for kind in kinds}
@@ -73,48 +78,62 @@ def run_faults(context: Context, kinds: Sequence[Fault], wish: Wish) -> Outcome:
 def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: Wish) -> list[Event]:
     """What to do when; it is written beside the logs. Raises ValueError if a file to follow is of no use here."""
     options, timers = context.options, context.timers
+    drawables = {name: kind.drawable(timers) for name, kind in kinds.items()}
     if options.replay is not None:
-        _, _, events = from_json(options.replay.read_text())
-        if strange := sorted({event.fault for event in events} - kinds.keys()):
-            raise ValueError(
-                f"{options.replay} has faults that are not of this scenario, or not of this machine: {strange}"
-            )
+        events = replayed(options.replay, drawables, shape)
     else:
         count = wish.faults if options.faults is None else options.faults
-        drawables = [kind.drawable(timers) for kind in kinds.values()]
         gap = wish.gap_secs or timers.gap_secs
         if options.gap_secs is not None:
             gap = (options.gap_secs / 2, options.gap_secs * 3 / 2)
-        terms = Terms(wish.always, options.within_secs)
-        events = draw(options.seed, count, drawables, shape, gap, terms)
+        overlap = options.overlap
+        if overlap is None:
+            overlap = wish.overlap if count >= OVERLAP_FAULTS else 0.0
+        terms = Terms(wish.always, options.within_secs, overlap)
+        events = draw(options.seed, count, list(drawables.values()), shape, gap, terms)
     file = context.directory / "schedule.json"
     file.write_text(to_json(options.seed, shape, events))
     say(f"the schedule: {file}")
     return events
 
 
+def replayed(file: Path, kinds: Mapping[str, Drawable], shape: Shape) -> list[Event]:
+    """The events of a schedule that a former run wrote. Raises ValueError where they do not suit this scenario."""
+    _, _, events = from_json(file.read_text())
+    if strange := sorted({event.fault for event in events} - kinds.keys()):
+        raise ValueError(f"{file} has faults that are not of this scenario, or not of this machine: {strange}")
+    for event in events:
+        if event.target not in (there := targets(kinds[event.fault].target, shape)):
+            raise ValueError(f"{file} lets {event.fault} hit {event.target}; here it can hit {', '.join(there)}")
+    for one, other in clashes(events, kinds):
+        raise ValueError(f"{file}: {one.fault}, at {one.at} s, and {other.fault}, at {other.at} s, cannot overlap")
+    return events
+
+
 def carry_out(site: FaultSite, load: Load, events: Sequence[Event], kinds: Mapping[str, Fault]) -> list[Hit]:
     """Inject and heal when it is time; whatever happens, what was begun is healed."""
-    hits = [Hit(event) for event in events]
+    going_on: list[Event] = []
+    hands = [Hand(site, load, Hit(event), going_on) for event in events]
     load.begin()
     began = time.monotonic()
-    begun: list[int] = []
     try:
         for step in steps(events):
             time.sleep(max(0.0, began + step.at - time.monotonic()))
-            event, hand = events[step.number], Hand(site, load, hits[step.number])
+            event, hand = events[step.number], hands[step.number]
             if step.heals:
                 heal(hand)
-                begun.remove(step.number)
+                going_on.remove(event)
             else:
-                begun.append(step.number)
                 lasts = f" for {event.seconds:.1f} s" if event.seconds else ""
-                say(f"{event.at:7.1f} s  {event.fault} of {event.target}{lasts}")
+                beside = "" if hand.is_alone else f", beside {going_on[-1].fault}"
+                say(f"{event.at:7.1f} s  {event.fault} of {event.target}{lasts}{beside}")
+                going_on.append(event)
                 inject(kinds[event.fault], hand)
     finally:
-        for number in begun:
-            heal(Hand(site, load, hits[number]))
-    return hits
+        for hand in hands:
+            if hand.hit.event in going_on:
+                heal(hand)
+    return [hand.hit for hand in hands]
 
 
 class Finished(NamedTuple):
@@ -249,17 +268,18 @@ def observe(finished: Finished) -> list[Observed]:
         is_hit = bool(hit.victims) and hit.settled
         expected = kind.told is not None and (is_hit or kind.target not in {"worker", "topology"})
         told_at = said(finished.site, logs, kind.told, hit, (hit.at, until)) if kind.told else None
-        back_at = all_said(finished.site, logs, kind.back, hit, (hit.at, until))
+        back = kind.back if hit.back is None else hit.back
+        back_at = all_said(finished.site, logs, back, hit, (hit.at, until))
         found.append(
             Observed(
                 kind.name, hit.event.target, hit.at, healed_at,
                 frozenset(worker.pid for worker in hit.victims), hit.victim_tasks,
                 kind.spares_workers and kind.patience(finished.site.timers),
-                expected, told_at, bool(kind.back), back_at, hit.problem, hit.may_end, hit.done_at,
+                expected, told_at, bool(back), back_at, hit.problem, hit.may_end, hit.done_at,
                 hit.returned_at, hit.replaced, tuple(hit.wrong), max(hit.busy, busy),
             )
         )  # fmt: skip
-    return found
+    return checkers.apart(found)
 
 
 def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float, float]) -> float | None:
@@ -275,7 +295,8 @@ def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float
         looks = [(path, what.pattern) for path in site.logs(role)]
     since, until = between
     if what.after:
-        begins = [(path, pattern, logs.first(path, what.after, *between)) for path, pattern in looks]
+        lost_by = until if hit.healed_at is None else hit.healed_at  # later, another fault took it
+        begins = [(path, pattern, logs.first(path, what.after, since, lost_by)) for path, pattern in looks]
         times = [logs.first(path, pattern, begin, until) for path, pattern, begin in begins if begin is not None]
         if not times:
             return since  # nobody has to say it

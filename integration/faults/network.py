@@ -2,19 +2,22 @@
 
 `Namespaces` gives every host a network namespace with a cable to one switch, in a world of the harness's own
 (`isolation`), so that links can be cut. `Loopback` is for machines that do not allow that: all hosts are 127.0.0.1 and
-differ by their ports, and nothing between them can be cut.
+differ by their ports, and of the links between them only those can be cut that pass through proxies (`links`).
 """
 
 from __future__ import annotations
 
 import socket
 import subprocess
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cluster_site import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from tcp_proxy import Direction, TcpProxy
 
 SWITCH = "switch"
 SUBNET = "10.77"  # in a network namespace of our own: it meets no address of the machine
@@ -31,9 +34,9 @@ class Place(NamedTuple):
 
 
 class Network(Protocol):
-    """`can_cut` False: `drop` and `unplug` raise NotImplementedError."""
+    """`own_addresses`: each host has one, and every link can be cut; else those that proxies `carry`."""
 
-    can_cut: bool
+    own_addresses: bool
     harness: str  # the harness's own address
 
     def place(self, name: str) -> Place:
@@ -44,6 +47,9 @@ class Network(Protocol):
 
     def alias(self, place: Place) -> str:
         """Another address for a host, which belongs to the harness: for proxies on the host's own ports."""
+
+    def carry(self, proxy: TcpProxy, source: Place, target: Place) -> None:
+        """What `source` says to `target`, and is answered, passes through this proxy."""
 
     def drop(self, sources: Iterable[Place], targets: Iterable[Place]) -> None:
         """What `sources` send to `targets` vanishes, without a word to either."""
@@ -61,7 +67,7 @@ class Network(Protocol):
 class Namespaces:
     """To be made once in a process that is in a world of its own."""
 
-    can_cut = True
+    own_addresses = True
     harness = HARNESS
 
     def __init__(self) -> None:
@@ -97,6 +103,8 @@ class Namespaces:
         subprocess.run(["ip", "addr", "add", f"{address}/16", "dev", SWITCH], capture_output=True, check=False)
         return address
 
+    def carry(self, proxy: TcpProxy, source: Place, target: Place) -> None: ...
+
     def drop(self, sources: Iterable[Place], targets: Iterable[Place]) -> None:
         for target in targets:
             for source in sources:
@@ -120,12 +128,13 @@ class Namespaces:
 
 
 class Loopback:
-    can_cut = False
+    own_addresses = False
     harness = "127.0.0.1"
 
     def __init__(self) -> None:
         self._free: Iterator[int] = free_ports()
         self._ports: dict[tuple[str, int], int] = {}
+        self._ways: defaultdict[tuple[str, str], list[Direction]] = defaultdict(list)  # by the names of two places
 
     def place(self, name: str) -> Place:
         return Place(name, "127.0.0.1")
@@ -139,15 +148,36 @@ class Loopback:
     def alias(self, place: Place) -> str:
         raise NotImplementedError("a host on loopback has no second address")
 
-    def drop(self, sources: Iterable[Place], targets: Iterable[Place]) -> None:
-        raise NotImplementedError("links on loopback cannot be cut")
+    def carry(self, proxy: TcpProxy, source: Place, target: Place) -> None:
+        self._ways[source.name, target.name].append(proxy.to_server)
+        self._ways[target.name, source.name].append(proxy.to_client)
 
-    def deliver(self) -> None: ...
+    def drop(self, sources: Iterable[Place], targets: Iterable[Place]) -> None:
+        """It is held until it can be delivered, as by TCP: raises LookupError where no proxy carries it."""
+        for pair in [(source.name, target.name) for source in sources for target in targets if source != target]:
+            if not self._ways[pair]:
+                raise LookupError(f"what {pair[0]} sends to {pair[1]} passes through no proxy")
+            _stall(self._ways[pair], stalled=True)
+
+    def deliver(self) -> None:
+        for ways in self._ways.values():
+            _stall(ways, stalled=False)
 
     def unplug(self, place: Place) -> None:
-        raise NotImplementedError("a host on loopback has no cable")
+        self._stall_all_of(place, stalled=True)
 
-    def plug(self, place: Place) -> None: ...
+    def plug(self, place: Place) -> None:
+        self._stall_all_of(place, stalled=False)
+
+    def _stall_all_of(self, place: Place, *, stalled: bool) -> None:
+        for pair, ways in self._ways.items():
+            if place.name in pair and pair != (place.name, place.name):
+                _stall(ways, stalled=stalled)
+
+
+def _stall(ways: Iterable[Direction], *, stalled: bool) -> None:
+    for way in ways:
+        way.stalled = stalled
 
 
 def listens(place: Place, port: int) -> bool:

@@ -27,10 +27,9 @@ def cut(hand: Hand, some: Iterable[str], others: Iterable[str], *, both: bool = 
     pairs = [(one, other) for one in some for other in others]
     for one, other in pairs:
         sides = (network.place(one), network.place(other))
-        if network.can_cut:
-            network.drop([sides[0]], [sides[1]])
-            if both:
-                network.drop([sides[1]], [sides[0]])
+        network.drop([sides[0]], [sides[1]])
+        if both:
+            network.drop([sides[1]], [sides[0]])
         for key in ((one, other), (other, one)):
             if key in site.zookeeper_proxies:
                 site.zookeeper_proxies[key].stall()

@@ -37,8 +37,15 @@ def pause_worker(hand: Hand) -> None:
 
 def kill_daemon(hand: Hand) -> None:
     daemon = hand.site.daemon(hand.target)
-    hand.hit.undo.append(lambda: hand.site.restart(daemon))
+    hand.hit.undo.append(lambda: hand.site.restart(daemon) if hand.is_alone else daemon.start())
     daemon.end(signal.SIGKILL)
+
+
+def kill_nimbus(hand: Hand) -> None:
+    """One that does not lead need not lead afterwards, either."""
+    if hand.site.leader() is not hand.site.daemon(hand.target):
+        hand.hit.back = (Said("target", r"Nimbus listens on"),)
+    kill_daemon(hand)
 
 
 def lose_host(hand: Hand) -> None:
@@ -190,7 +197,7 @@ PROCESS_FAULTS = [
         told=Said("nimbus", r"does not beat|Assignment \d+ of|supervisor of \S+ \S+ is gone"),
     ),
     Fault(
-        "nimbus-killed", "P7", "kill -9 Nimbus; back some seconds later", "nimbus", kill_daemon, _moments,
+        "nimbus-killed", "P7", "kill -9 a Nimbus; back some seconds later", "nimbus", kill_nimbus, _moments,
         spares_workers=True, back=(Said("nimbus", r"leads now"),), bar=new_leader,
     ),
     Fault(

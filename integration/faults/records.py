@@ -28,19 +28,23 @@ class LedgerLine(NamedTuple):
     is_sound: bool  # whether its payload was the number's own
     task: int
     pid: int
+    part: int = 0  # of the parts that were made of the number on its way
 
 
 class Run(NamedTuple):
-    """All of one run. `given_up`: numbers that the source put aside after too many attempts."""
+    """All of one run. `given_up`: numbers that the source put aside after too many attempts. `parts`: of how many lines
+    each number has one.
+    """
 
     messages: int
     acks: list[Ack]
     lines: list[LedgerLine]
     fails: list[Ack]  # of the same shape: number, time, process
     given_up: frozenset[int] = frozenset()
+    parts: int = 1
 
 
-def read_run(directory: Path, messages: int) -> Run:
+def read_run(directory: Path, messages: int, parts: int = 1) -> Run:
     """What is in the directory so far. A line that is not whole yet is left out."""
     return Run(
         messages,
@@ -48,6 +52,7 @@ def read_run(directory: Path, messages: int) -> Run:
         sorted(_ledger(directory), key=lambda line: line.at),
         sorted(_acks(directory, "failed"), key=lambda fail: fail.at),
         frozenset(ack.number for ack in _acks(directory, "given-up")),
+        parts,
     )
 
 
@@ -61,8 +66,10 @@ def _acks(directory: Path, kind: str) -> Iterator[Ack]:
 def _ledger(directory: Path) -> Iterator[LedgerLine]:
     for path in directory.glob("ledger-*"):
         _, task, pid = path.name.split("-")
-        for number, incarnation, attempt, at, sound in whole_lines(path):
-            yield LedgerLine(int(number), int(incarnation), int(attempt), float(at), sound == "ok", int(task), int(pid))
+        for number, incarnation, attempt, at, sound, part in whole_lines(path):
+            yield LedgerLine(
+                int(number), int(incarnation), int(attempt), float(at), sound == "ok", int(task), int(pid), int(part)
+            )
 
 
 def whole_lines(path: Path) -> list[list[str]]:

@@ -58,8 +58,8 @@ def rows(run: Run, faults: Sequence[Observed], workers: Workers, bars: Mapping[s
     wrong += [*checkers.not_told(faults), *checkers.problems(faults), *checkers.afterwards(faults)]
     wrong += checkers.not_fenced(run, faults)
     found = []
-    for kind in dict.fromkeys(fault.fault for fault in faults):
-        mine = [i for i, fault in enumerate(faults) if fault.fault == kind]
+    for kind in dict.fromkeys(fault.kind for fault in faults):
+        mine = [i for i, fault in enumerate(faults) if fault.kind == kind]
         detected = [checkers.detected_secs(faults[i]) for i in mine]
         recovered = [checkers.recovered_secs(faults[i], ledger) for i in mine]
         found.append(
@@ -115,3 +115,8 @@ def print_table(found: Sequence[Row], out: TextIO = sys.stdout) -> None:
         )
         for violation in dict.fromkeys(row.violations):
             print(f"    {violation}", file=out)
+    if any(row.fault.endswith(checkers.OVERLAPPED) for row in found):
+        print(
+            f"{checkers.OVERLAPPED}: while another fault went on, which its times hold and by which it may take longer",
+            file=out,
+        )

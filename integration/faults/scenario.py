@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator  # noqa: TC003
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import memory_cgroup
 from checkers import Violation
 from fault_site import FaultSite, Plan
 from load import Amount, Load
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class Options(NamedTuple):
-    """What was asked for. `faults`, `messages`, `gap_secs` None: what suits the scenario.
+    """What was asked for. `faults`, `messages`, `gap_secs`, `overlap` None: what suits the scenario.
 
     `replay`: a schedule to follow. `gap_secs`: the mean of the pauses between faults. `within_secs`: after so many at
-    most the last fault is healed.
+    most the last fault is healed. `overlap`: see nemesis.Terms.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class Options(NamedTuple):
     replay: Path | None = None
     gap_secs: float | None = None
     within_secs: float = math.inf
+    overlap: float | None = None
 
 
 class Outcome(NamedTuple):
@@ -105,6 +107,8 @@ class Context:
         """
         messages = messages if self.options.messages is None else min(messages, self.options.messages)
         settings = {key.replace("__", "."): value for key, value in conf.items()}
+        if environment := site.worker_environment:
+            settings.setdefault("topology.environment", environment)
         self._loads += 1
         return Load(site, f"numbers-{self._loads}", Amount(messages, rate, kept), **settings)
 
@@ -139,8 +143,8 @@ class Context:
         return Outcome([row], [], self.notes)
 
 
-def need_root() -> str | None:
-    return None if WORLD.own else "this machine allows no namespaces: neither root nor user namespaces"
+def need_namespaces() -> str | None:
+    return None if WORLD.own else f"without namespaces of its own for each host: {WORLD.why_not}"
 
 
 def need_apache() -> str | None:
@@ -170,14 +174,16 @@ class World:
     """Whether the harness runs in a world of its own; set once, before scenarios are asked what they miss."""
 
     own = False
+    why_not = "nobody has asked for them"
 
 
 WORLD = World()
 
 NEEDS: dict[str, Callable[[], str | None]] = {
-    "links": need_root,
-    "worker-proxy": need_root,
-    "mounts": need_root,
+    "links": lambda: None,  # the harness's proxies carry them where there are no namespaces
+    "worker-proxy": lambda: None,
+    "own-addresses": need_namespaces,
+    "mounts": need_namespaces,
     "zookeeper-proxy": lambda: None,
     "ensemble": need_apache,
     "faketime": need_faketime,
@@ -186,6 +192,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "copies-refused": lambda: need_module("storm.supervisor.registration"),
     "replication": lambda: need_module("storm.nimbus.blob_replication"),
     "stuck-restart": lambda: need_option("topology.executor.stuck.restart"),
+    "memory-cgroup": memory_cgroup.why_not,
     "ip": lambda: None if shutil.which("ip") else "there is no `ip` command: apt-get install iproute2",
 }
 

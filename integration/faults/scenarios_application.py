@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import psutil
 from application_faults import APPLICATION_FAULTS
 from fault_site import Plan
 from load import NUMBERED
+from memory_cgroup import bounded
 from nemesis_run import Wish, run_faults
 from network import listens
 from scenario import Context, Outcome, Scenario
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fault_site import FaultSite
+    from load import Load
 
 POISON = 137
 ATTEMPTS_MAX = 3
 NAMES, TIMES = 5, 10  # so many names, each submitted so often at once
 REBALANCES = 20
+GROUP_BYTES = 64 << 20  # beside what the worker had before it came into the group
+OUT_OF_MEMORY = 3  # times in a row
+KILLED_FOR_MEMORY = "was killed by signal 9 (SIGKILL), out of memory"
 
 
 def poison(context: Context) -> Outcome:
@@ -139,6 +145,39 @@ def _submit_all(site: FaultSite, conf: dict[str, object]) -> dict[str, list[str]
     return answers
 
 
+def out_of_memory(context: Context) -> Outcome:
+    """The kernel ends a worker whose control group has no memory left, three times in a row: it is said why, and the
+    pauses before the next one grow.
+    """
+    with bounded(GROUP_BYTES) as put, context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=1)
+        times = []
+        for _ in range(OUT_OF_MEMORY):
+            [worker] = load.processes()
+            put(worker.pid)
+            load.ask("hoard")
+            gone = context.must(lambda pid=worker.pid: not psutil.pid_exists(pid), "the kernel ends the worker", 30)
+            is_up = partial(is_replaced, site, load, worker.pid)
+            took = context.must(is_up, "another worker runs", 40)
+            if gone is None or took is None:
+                break
+            times.append(took)
+        said = site.supervisors["a"].log.read_text(errors="replace")
+        context.check(said.count(KILLED_FOR_MEMORY) == OUT_OF_MEMORY, "its log does not say each time why", "C-LOG")
+        status = site.storm("status", load.name).stdout
+        is_told = KILLED_FOR_MEMORY in status and f"died {OUT_OF_MEMORY} times in a row" in status
+        context.check(is_told, f"`storm status` does not say why, and how often in a row:\n{status}", "C-LOG")
+        ended = len(times)
+        return finish(
+            context, site, load, "worker-out-of-memory", ended, recovered=times, restarts=ended, rounds=2 * ended
+        )
+
+
+def is_replaced(site: FaultSite, load: Load, pid: int) -> bool:
+    [worker] = site.wait_workers(load.topology_id, 1, 1)
+    return worker.pid != pid
+
+
 def too_large(context: Context) -> Outcome:
     """A topology whose assignment exceeds what a node of ZooKeeper holds is refused before anything is written."""
     with context.site(Plan(hosts=1)) as site:
@@ -171,6 +210,10 @@ APPLICATION_SCENARIOS = [
         missing="needs no cluster: tests/executor/test_tracking.py and test_root_table.py",
     ),
     Scenario("child-misbehaves", "A8", "a multilang child crashes, is silent, floods", missing=f"{NOT_YET}: multilang"),
+    Scenario(
+        "worker-out-of-memory", "P15", "the kernel ends a worker whose control group has no memory left", out_of_memory,
+        frozenset({"memory-cgroup"}),
+    ),
     Scenario("killed-while-flooding", "A9", "kill a topology at full rate, submit it again", killed_while_flooding),
     Scenario("rebalanced-often", "A10", "rebalanced up and down twenty times under load", rebalanced_often),
     Scenario("submitted-at-once", "A11", "fifty submissions at once, ten of each name", submitted_at_once),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 DISK_BYTES = 8 << 20
 FULL_SECS = 5.0
+READ_ONLY, NOT_STARTED = "Read-only file system", "is on a file system that is read-only"
+SAID_MAX = 20  # lines of a log that name one trouble: each try to start a worker is one
 LOG_MIB_MAX = 210  # 100, and what is printed in the second between two looks
 PRINTED_MIB, PRINTING_SECS = 400, 4.0  # CHAT_MIB, CHAT_PAUSE_SECS of topologies/numbered.py
 CUT_AFTER = 4_000  # bytes of a download
@@ -43,12 +45,35 @@ def small_disk(directory: Path, options: str = f"size={DISK_BYTES}") -> Iterator
     """A file system of its own at this directory, for daemons that are started within the block."""
     directory.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True)
+    # What is mounted on it later is seen by daemons, too, whose hosts have mounts of their own.
+    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
     try:
         yield directory
     finally:
         with contextlib.suppress(shutil.Error, OSError):  # what is on it is gone with it
             shutil.copytree(directory, f"{directory}-kept", ignore=shutil.ignore_patterns("filler"))
         subprocess.run(["umount", "--lazy", str(directory)], check=False)
+
+
+@contextlib.contextmanager
+def read_only_meanwhile(disk: Path) -> Iterator[None]:
+    """Whatever is opened on this small disk within the block, by whomever, can only be read. Files that were open to be
+    written stay so: only a disk that breaks takes that away.
+    """
+    beside = disk.with_name(f"{disk.name}-read-only")
+    beside.mkdir()
+    for words in (
+        ["--bind", str(disk), str(beside)],
+        ["--make-private", str(beside)],
+        ["-o", "remount,bind,ro", str(beside)],
+        ["--bind", str(beside), str(disk)],
+    ):
+        subprocess.run(["mount", *words], check=True)
+    subprocess.run(["umount", str(beside)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(directory: Path) -> Path:
@@ -104,6 +129,76 @@ def nimbus_disk_full(context: Context) -> Outcome:
         audit(context, second)
         second.kill()
         return finish(context, site, load, "nimbus-disk-full", 1)
+
+
+def supervisor_disk_read_only(context: Context) -> Outcome:
+    """The disk with a supervisor's state, code and workers' logs turns read-only under it, and back."""
+    where = context.directory / "cluster-1" / "host-a" / "local"
+    with small_disk(where) as disk, context.site(Plan(hosts=2)) as site:
+        load = context.load(site, 4_000, RATE, topology__workers=2)
+        before = {worker.pid for worker in load.processes()}
+        daemon = site.supervisors["a"]
+        with read_only_meanwhile(disk):
+            load.wait_progress(200)
+            time.sleep(FULL_SECS)
+            is_kept = {worker.pid for worker in load.processes()} == before
+            context.check(is_kept, "a read-only disk ended workers", "C-ALIVE")
+            for worker in [worker for worker in load.processes() if worker.host == "a"]:
+                os.kill(worker.pid, signal.SIGKILL)  # it cannot be started again now
+            told = context.must(lambda: NOT_STARTED in site.storm("status", load.name).stdout, "`status` says why", 20)
+            found = site.storm("doctor", code=None).stdout
+            context.check("mounted read-only" in found, f"`storm doctor` does not find it: {found}")
+            time.sleep(FULL_SECS)
+            for each in site.daemons:
+                context.check(each.is_running, f"{each.name} ended", "C-ALIVE")
+            text = daemon.log.read_text(errors="replace")
+            said = text.count(READ_ONLY) + text.count(NOT_STARTED)
+            context.check(1 <= said <= SAID_MAX, f"the supervisor's log says it {said} times", "C-LOG")
+        took = context.must(lambda: len(load.processes()) == 2, "the worker runs once the disk can be written", 40)
+        site.wait(load.is_settled, "its workers are up")
+        running = {worker.pid for worker in load.processes()}
+        daemon.end(signal.SIGKILL)
+        site.restart(daemon)
+        load.wait_progress(200)
+        context.check({worker.pid for worker in load.processes()} == running, "the next supervisor ended workers")
+        return finish(context, site, load, "supervisor-disk-read-only", 1, detected=told, recovered=took, rounds=6)
+
+
+def nimbus_disk_read_only(context: Context) -> Outcome:
+    """Nimbus's disk turns read-only under it: a submission is refused, what runs goes on, what needs no disk is done,
+    and what was killed meanwhile is removed as soon as that can be.
+    """
+    where = context.directory / "cluster-1" / "nimbus" / "local"
+    with small_disk(where) as disk, context.site(Plan(hosts=1)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=1)
+        killed = context.load(site, 50, RATE, topology__workers=1)
+        audit(context, killed)
+        with read_only_meanwhile(disk):
+            done = site.storm("submit", str(load.file), "--name", "refused", "--no-wait", *load.words(), code=None)
+            context.check(done.returncode == 1, f"a submission ended with {done.returncode}: {done.stdout}")
+            context.check(READ_ONLY in done.stderr, f"it does not say why: {done.stderr[-300:]}")
+            context.check("Traceback" not in done.stderr, "it shows a traceback", "C-LOG")
+            site.storm("deactivate", killed.name)
+            site.storm("activate", killed.name)
+            [worker] = load.processes()
+            os.kill(worker.pid, signal.SIGKILL)
+            site.storm("kill", killed.name, "-w", "0")
+            context.must(lambda: not killed.processes(), "the workers of a killed topology end", 20)
+            load.wait_progress(200)
+            said = site.nimbuses[0].log.read_text(errors="replace").count(READ_ONLY)
+            context.check(1 <= said <= SAID_MAX, f"Nimbus's log says it {said} times", "C-LOG")
+            context.check(site.nimbuses[0].is_running, "Nimbus ended", "C-ALIVE")
+
+        def left() -> list[str]:
+            names = ("refused", killed.topology_id)
+            stored = [str(path) for name in names for path in where.rglob(f"*{name}*")]
+            return [*stored, *killed.remains()]
+
+        took = context.must(lambda: not left(), "what was killed and what was refused is gone", 40)
+        second = context.load(site, 50, RATE, topology__workers=1)
+        audit(context, second)
+        second.kill()
+        return finish(context, site, load, "nimbus-disk-read-only", 1, recovered=took, restarts=1, rounds=2)
 
 
 def download_cut(context: Context) -> Outcome:
@@ -272,10 +367,17 @@ def log_flood(context: Context) -> Outcome:
 
 DISK_SCENARIOS = [
     Scenario("supervisor-disk-full", "D1", "a supervisor's disk is full for a while", supervisor_disk_full, MOUNTS),
+    Scenario(
+        "supervisor-disk-read-only", "D7", "a supervisor's disk is read-only for a while",
+        supervisor_disk_read_only, MOUNTS,
+    ),
+    Scenario(
+        "nimbus-disk-read-only", "D7", "Nimbus's disk is read-only for a while", nimbus_disk_read_only, MOUNTS
+    ),
     Scenario("nimbus-disk-full", "D1", "Nimbus's disk is full: a submission is refused", nimbus_disk_full, MOUNTS),
     Scenario(
         "download-cut", "D2", "downloads of a package break off in their middle", download_cut,
-        frozenset({"worker-proxy"}),
+        frozenset({"own-addresses"}),
     ),
     Scenario("state-damaged", "D3", "each file of a supervisor is cut, or zeros", damaged_state),
     Scenario(

@@ -104,7 +104,7 @@ def descriptors_used_up(context: Context) -> Outcome:
 
 def ends_while_cut(context: Context) -> Outcome:
     """SIGTERM to a worker that reaches none of its peers: it ends all the same."""
-    with context.site(Plan()) as site:
+    with context.site(Plan(proxied=frozenset({"links"}))) as site:
         load = context.load(site, 3_000, RATE)
         worker = load.processes()[0]
         others = [host for host in site.supervisors if host != worker.host]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
-from checkers import Bar
+from checkers import CEILING, Bar
 from daemons import TICK_MS
 from fault_site import ASK_SECS, Plan
 from nemesis_run import audit
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 TAKE_OVER_SECS = 3.0  # beyond the session timeout
+TWO = Plan(nimbuses=2, settings={"topology.min.replication.count": 2})
 ROUNDING_SECS = TICK_MS / 1000  # a ZooKeeper server ends a session at a tick
 
 
 def leader_paused(context: Context) -> Outcome:
     """SIGSTOP the leader for longer than its session: another leads; when it goes on, it changes nothing."""
-    with context.site(Plan(nimbuses=2, settings={"topology.min.replication.count": 2})) as site:
+    with context.site(TWO) as site:
         load = context.load(site, 6_000, RATE)
         before = {worker.pid for worker in load.processes()}
         times = []
@@ -54,7 +56,7 @@ def leader_paused(context: Context) -> Outcome:
 
 def leader_killed(context: Context) -> Outcome:
     """kill -9 the leader: another leads, has the code of what runs, and takes submissions."""
-    with context.site(Plan(nimbuses=2, settings={"topology.min.replication.count": 2})) as site:
+    with context.site(TWO) as site:
         load = context.load(site, 6_000, RATE)
         before = {worker.pid for worker in load.processes()}
         times = []
@@ -73,6 +75,76 @@ def leader_killed(context: Context) -> Outcome:
             context.check(not left, f"of the topology submitted to leader {number + 2} there is still {left}", "C-LEAK")
         context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
         return finish(context, site, load, "leader-killed", ROUNDS, recovered=times, bar=_bar(context))
+
+
+def all_gone(context: Context) -> Outcome:
+    """kill -9 every Nimbus for longer than anybody waits for anybody, and start them again: nobody notices."""
+    away_secs, judged_secs = _away_secs(context), _patience_secs(context)
+    with context.site(TWO) as site:
+        load = context.load(site, int(ROUNDS * (away_secs + judged_secs + TAKE_OVER_SECS) * RATE), RATE)
+        before = {worker.pid for worker in load.processes()}
+        version = site.assignment_version(load.topology_id)
+        times = []
+        for _ in range(ROUNDS):
+            _end_all(site)
+            time.sleep(away_secs)
+            times += _all_back(context, site)
+            time.sleep(judged_secs)
+            now = site.assignment_version(load.topology_id)
+            context.check(now == version, f"the assignment went from version {version} to {now}")
+        context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
+        fails = load.read().fails
+        context.check(not fails, f"{len(fails)} numbers failed")
+        return finish(context, site, load, "nimbuses-gone", ROUNDS, recovered=times, bar=_bar(context))
+
+
+def killed_without_nimbus(context: Context) -> Outcome:
+    """kill -9 a worker while there is no Nimbus: its supervisor starts it again; the next leader changes nothing."""
+    with context.site(TWO) as site:
+        load = context.load(site, int((_away_secs(context) + 2 * _patience_secs(context)) * RATE), RATE)
+        version = site.assignment_version(load.topology_id)
+        killed, *others = load.processes()
+        _end_all(site)
+        began = time.monotonic()
+        os.kill(killed.pid, signal.SIGKILL)
+
+        def writes_again() -> bool:
+            here = [each for each in load.processes() if (each.host, each.port) == (killed.host, killed.port)]
+            ledgers = [path for each in here for path in load.directory.glob(f"ledger-*-{each.pid}")]
+            return any(path.stat().st_size for path in ledgers if not path.name.endswith(f"-{killed.pid}"))
+
+        took = context.must(writes_again, "its successor writes", 5 * CEILING)
+        load.wait_progress(1_000)
+        time.sleep(max(0.0, began + _away_secs(context) - time.monotonic()))
+        _all_back(context, site)
+        time.sleep(_patience_secs(context))
+        now = site.assignment_version(load.topology_id)
+        context.check(now == version, f"the assignment went from version {version} to {now}")
+        gone = set(others) - set(load.processes())
+        context.check(not gone, f"workers were restarted that nothing had hit: {gone}", "C-ALIVE")
+        return finish(context, site, load, "worker-killed-without-nimbus", recovered=took, restarts=1, rounds=1)
+
+
+def _end_all(site: FaultSite) -> None:
+    for nimbus in site.nimbuses:
+        nimbus.end(signal.SIGKILL)
+
+
+def _all_back(context: Context, site: FaultSite) -> list[float]:
+    """After how many seconds one leads, if one does."""
+    for nimbus in site.nimbuses:
+        nimbus.start()
+    took = context.must(lambda: site.leader() is not None, "a Nimbus leads", _limit(context))
+    return [] if took is None else [took]
+
+
+def _patience_secs(context: Context) -> float:
+    """After so long a Nimbus has given up what it does not hear of."""
+    return context.timers.session_secs + context.timers.executor_secs + TAKE_OVER_SECS
+
+
+def _away_secs(context: Context) -> float:
+    return 1.5 * _patience_secs(context)
 
 
 def _leader(context: Context, site: FaultSite) -> StormDaemon:
@@ -104,5 +176,13 @@ NIMBUS_SCENARIOS = [
     ),
     Scenario(
         "leader-killed", "P7", "kill -9 the leader of two Nimbuses", leader_killed, needs=frozenset({"replication"})
+    ),
+    Scenario(
+        "nimbuses-gone", "P7", "kill -9 every Nimbus for longer than all timeouts; back", all_gone,
+        needs=frozenset({"replication"}),
+    ),
+    Scenario(
+        "worker-killed-without-nimbus", "P7 P1", "kill -9 a worker while every Nimbus is gone", killed_without_nimbus,
+        needs=frozenset({"replication"}),
     ),
 ]  # fmt: skip

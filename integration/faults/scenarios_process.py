@@ -14,16 +14,14 @@ import time
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import psutil
+from callers import Reader, Writer
 from checkers import Bar  # noqa: TC002
 from daemons import StormDaemon
-from fault_site import CALL_SECS, NIMBUS_PORT, Plan
+from fault_site import Plan
 from load import TOPOLOGIES
 from nemesis_run import Finished, audit, conclude, defunct
 from results_table import Row
 from scenario import Context, Outcome, Scenario
-
-from storm.errors import StormError
-from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
 RATE = 100.0
 SUBMIT_POINTS = ["uploaded", "blobs", "storms", "assignments"]
 LOOP_SECS = 20.0
+REMAINS_MS = 2_000  # until a Nimbus deletes what it holds of topologies that ended while it was away
 LAUNCHES_MAX = 8  # of one slot in that time: the waits are 0, 1, 2, 4, 8 s
 
 
@@ -309,54 +308,28 @@ def zombies(context: Context) -> Outcome:
 
 
 def rolling_restart(context: Context) -> Outcome:
-    """Every daemon is restarted, one after the other, and then the other way round, while a client calls."""
+    """Every daemon is restarted, one after the other, and then the other way round, while clients read and write."""
     gap = 3.0 if context.timers.name == "short" else 5.0
-    with context.site(Plan(nimbuses=2)) as site:
+    with context.site(Plan(nimbuses=2, settings={"nimbus.topology.blobstore.deletion.delay.ms": REMAINS_MS})) as site:
         order = [*site.zookeepers, *site.nimbuses, *site.supervisors.values()]
         messages = context.options.messages or int(RATE * gap * 2 * len(order))
         load = context.load(site, messages, RATE)
         before = {worker.pid for worker in load.processes()}
-        caller = Caller(site)
+        reader, writer = Reader(site), Writer(site, load.conf)
         for daemon in [*order, *reversed(order)]:
             daemon.end(signal.SIGTERM)
             site.restart(daemon)
             time.sleep(gap)
-        failures = caller.stop()
-        context.check(not failures, f"{len(failures)} of {caller.calls} calls failed three times: {failures[:3]}")
+        for caller in (reader, writer):
+            failures = caller.stop()
+            context.check(not failures, f"{len(failures)} of {caller.calls} calls failed three times: {failures[:3]}")
+        context.check(writer.done, "no small topology went through all of its life: this shows nothing", "HARNESS")
+        context.must(lambda: not writer.left(), "nothing is left of the small topologies", 30)
+        context.notes.append(
+            f"{writer.done} small topologies, {writer.calls} writes, {writer.repeated} attempts failed"
+        )
         context.check({worker.pid for worker in load.processes()} == before, "workers were restarted", "C-ALIVE")
         return finish(context, site, load, "rolling-restart", 2 * len(order))
-
-
-class Caller:
-    """Calls Nimbus again and again, as a client does that tries three times."""
-
-    def __init__(self, site: FaultSite, pause_secs: float = 2.0) -> None:
-        self.calls = 0
-        self.failures: list[str] = []
-        self._site = site
-        self._pause_secs = pause_secs
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> list[str]:
-        self._stopping.set()
-        self._thread.join()
-        return self.failures
-
-    def _run(self) -> None:
-        while not self._stopping.wait(0.2):
-            self.calls += 1
-            for attempt in range(3):
-                try:
-                    with NimbusClient(self._site.seeds, NIMBUS_PORT, CALL_SECS, leader_wait_secs=5.0) as nimbus:
-                        nimbus.call("getClusterInfo")
-                    break
-                except StormError as error:
-                    if attempt == 2:
-                        self.failures.append(str(error))
-                    else:
-                        self._stopping.wait(self._pause_secs)
 
 
 PROCESS_SCENARIOS = [
@@ -372,7 +345,8 @@ PROCESS_SCENARIOS = [
     Scenario("orphan-child", "P13", "kill -9 a worker whose bolt has started a child", orphan_child),
     Scenario("zombie", "P14", "own and adopted workers die: none stays defunct", zombies),
     Scenario(
-        "rolling-restart", "P17", "SIGTERM and start each daemon in turn, there and back", rolling_restart,
+        "rolling-restart", "P17", "SIGTERM and start each daemon in turn, there and back, under reads and writes",
+        rolling_restart,
         needs=frozenset({"replication"}),
     ),
 ]  # fmt: skip

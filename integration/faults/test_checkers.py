@@ -12,6 +12,7 @@ from checkers import (
     Observed,
     Usage,
     afterwards,
+    apart,
     by_fault,
     detected_secs,
     duplicates,
@@ -41,8 +42,8 @@ from records import Ack, LedgerLine, Run
 OLD, NEW = 100, 200  # process ids
 
 
-def line(number: int, at: float, task: int = 7, pid: int = OLD, *, sound: bool = True) -> LedgerLine:
-    return LedgerLine(number, 1, 1, at, sound, task, pid)
+def line(number: int, at: float, task: int = 7, pid: int = OLD, *, sound: bool = True, part: int = 0) -> LedgerLine:
+    return LedgerLine(number, 1, 1, at, sound, task, pid, part)
 
 
 def run_of(messages: int, **changes: object) -> Run:
@@ -91,9 +92,17 @@ def test_exactly_the_numbers_that_miss_something_are_lost(messages: int, data: s
     assert bool(lost(run)) == bool(not_acked | not_written)
 
 
+def test_an_ack_needs_a_line_of_each_part_before_it() -> None:
+    whole = run_of(1, lines=[line(0, 0.1, part=0), line(0, 0.15, part=1)], parts=2)
+    assert lost(whole) == unexpected(whole) == duplicates(whole.lines) == []
+    for lines in (whole.lines[:1], whole.lines[1:], [whole.lines[0], line(0, 0.3, part=1)]):
+        assert unwritten(whole._replace(lines=lines)) == {0}
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"lines": [line(3, 1.0, part=1)]}, "lines of parts that do not exist: 3"),
         ({"lines": [line(20, 1.0)]}, "lines of numbers that do not exist: 20"),
         ({"lines": [line(-1, 1.0)]}, "lines of numbers that do not exist: -1"),
         ({"lines": [line(3, 1.0, sound=False)]}, "lines with a wrong payload: 3"),
@@ -105,11 +114,10 @@ def test_what_the_source_never_sent_is_unexpected(changes: dict[str, object], te
     assert text in found.text
 
 
-@given(st.lists(st.integers(0, 9)))
-def test_all_lines_but_the_first_of_a_number_are_duplicates(numbers: list[int]) -> None:
-    assert len(duplicates([line(number, float(i)) for i, number in enumerate(numbers)])) == len(numbers) - len(
-        set(numbers)
-    )
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2))))
+def test_all_lines_but_the_first_of_each_part_are_duplicates(written: list[tuple[int, int]]) -> None:
+    lines = [line(number, float(i), part=part) for i, (number, part) in enumerate(written)]
+    assert len(duplicates(lines)) == len(written) - len(set(written))
 
 
 def test_duplicates_are_bounded_by_what_was_under_way_at_each_fault_and_timeout() -> None:
@@ -143,6 +151,13 @@ def test_an_ack_needs_a_line_of_a_worker_that_was_not_replaced(lines: list[Ledge
     found = not_fenced(run, [came_back(), fault(1.0)])
     assert [each.check for each in found] == ([] if is_well else ["C-FENCE"])
     assert is_well or "host-paused of worker-0" in found[0].text
+
+
+def test_each_part_needs_a_line_of_a_worker_that_was_not_replaced() -> None:
+    lines = [line(0, 11.0, part=0, pid=NEW), line(0, 11.0, part=1)]
+    assert [each.check for each in not_fenced(Run(1, [Ack(0, 12.0, NEW)], lines, [], parts=2), [came_back()])] == [
+        "C-FENCE"
+    ]
 
 
 def test_times_belong_to_the_last_fault_that_began_before() -> None:
@@ -202,6 +217,29 @@ def test_while_another_fault_goes_on_the_patience_with_the_one_before_waits() ->
     assert quiet_secs(faults[0], 12.0, faults) == pytest.approx(4.0)
     assert ends_by_fault([End(12.0, NEW, 0.0, moved=True)], faults, 4.5) == ({1: 1}, [])
     assert len(ends_by_fault([End(12.0, NEW, 0.0, moved=True)], faults, 3.5)[1]) == 1
+
+
+def test_patience_waits_once_where_two_others_went_on_at_a_time() -> None:
+    faults = [fault(1.0, 2.0), sparing(4.0, 10.0), sparing(6.0, 8.0), sparing(9.0, 11.0)]
+    assert quiet_secs(faults[0], 12.0, faults) == pytest.approx(12.0 - 2.0 - 7.0)
+    assert quiet_secs(faults[0], 7.0, faults) == pytest.approx(2.0)
+
+
+def test_those_that_went_on_at_one_time_are_counted_apart() -> None:
+    faults = apart([fault(1.0, 5.0), sparing(3.0, 9.0), fault(9.0, 9.0), fault(10.0, 12.0), sparing(11.0, 11.5)])
+    assert [each.apart_at for each in faults] == [9.0, 5.0, None, 11.5, 12.0]
+    assert [each.kind for each in faults[:3]] == ["worker-killed +", "nimbus-killed +", "worker-killed"]
+    assert str(faults[0]) == "worker-killed + of worker-0"
+
+
+def test_what_overlapped_another_may_recover_after_that_one_and_need_not_be_told() -> None:
+    bars = {"worker-killed": Bar(2.0)}
+    slow = fault(1.0, 2.0, has_back=True, back_at=12.0, must_be_told=True)
+    assert [each.check for each in [*too_slow([slow], Ledger([]), bars), *not_told([slow])]] == ["C-TTR", "C-LOG"]
+    beside = slow._replace(apart_at=5.0)
+    assert too_slow([beside], Ledger([]), bars) == not_told([beside]) == []
+    (found,) = too_slow([beside._replace(back_at=14.0)], Ledger([]), bars)
+    assert found.text.startswith("worker-killed + of worker-0 took 12.0 s to recover from, at most 11.0 s it may")
 
 
 @pytest.mark.parametrize(("took", "busy", "is_well"), [(20.0, 1.0, True), (20.1, 1.0, False), (59.0, 3.0, True)])

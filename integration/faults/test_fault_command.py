@@ -39,6 +39,25 @@ def test_lists_each_scenario_with_its_id_and_why_it_cannot_run() -> None:
     assert lines[drpc + 1].strip() == "cannot run here: part of the product that is not there yet: DRPC"
 
 
+def test_without_namespaces_links_are_cut_by_proxies_and_what_mounts_cannot_run() -> None:
+    done = run("--list", "--isolation", "proxy")
+    assert done.returncode == 0, done.stderr
+    reasons = reasons_of(done.stdout)
+    assert reasons["link-cut"] == reasons["host-unplugged"] == reasons["link-slow"] == ""
+    assert reasons["nimbus-disk-full"].endswith("without namespaces of its own for each host: --isolation proxy")
+
+
+def reasons_of(listed: str) -> dict[str, str]:
+    """{scenario: why it cannot run here}; empty: it can."""
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        if line.startswith(" "):
+            found[list(found)[-1]] = line.strip()
+        else:
+            found[line.split()[0]] = ""
+    return found
+
+
 def test_refuses_what_it_does_not_know() -> None:
     done = run("worker-kiled")
     assert done.returncode == 1
@@ -50,6 +69,13 @@ def test_refuses_a_gap_that_is_none(gap: str) -> None:
     done = run("worker-killed", f"--gap={gap}")
     assert done.returncode == 2
     assert "argument --gap" in done.stderr
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.1", "nan", "often"])
+def test_refuses_a_share_that_is_none(share: str) -> None:
+    done = run("random", f"--overlap={share}")
+    assert done.returncode == 2
+    assert "argument --overlap" in done.stderr
 
 
 def test_a_scenario_that_cannot_run_is_skipped_with_its_reason() -> None:
@@ -77,6 +103,15 @@ def test_a_killed_worker_loses_nothing_and_the_table_says_so(tmp_path: Path) -> 
     assert int(killed[6]) >= 2  # processes that were started again
     assert row(done.stdout, "all")[2] == "0"
     assert (tmp_path / "kept" / "worker-killed" / "schedule.json").exists()
+
+
+@CLUSTER
+def test_a_link_is_cut_where_hosts_share_an_address() -> None:
+    done = run("link-cut", "--isolation", "proxy", "--faults", "1", "--messages", "1500", "--seed", "5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all hosts share 127.0.0.1: --isolation proxy" in done.stdout
+    assert row(done.stdout, "link-cut")[1:3] == ["1", "0"]
+    assert row(done.stdout, "link-cut")[-1] == "ok"
 
 
 @CLUSTER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,19 @@ from nemesis import Event
 def hand() -> Hand:
     nothing: Any = None
     return Hand(nothing, nothing, Hit(Event(0.0, "f", "all", 0.0)))
+
+
+def test_who_may_be_away_by_another_fault_is_not_asked_whether_all_is_well() -> None:
+    asked = []
+    load: Any = SimpleNamespace(is_settled=lambda: asked.append(True) or True)
+    nothing: Any = None
+    hit, other = Hit(Event(0.0, "f", "all", 0.0)), Event(0.0, "g", "nimbus", 9.0)
+    one = Hand(nothing, load, hit, going_on := [other, hit.event])
+    one.look_first()
+    assert (one.is_alone, hit.settled, asked) == (False, False, [])
+    going_on.remove(other)
+    one.look_first()
+    assert (one.is_alone, hit.settled, asked) == (True, True, [True])
 
 
 def fault(inject: Any) -> Fault:

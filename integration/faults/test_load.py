@@ -50,7 +50,7 @@ def test_a_load_that_is_told_to_end_has_the_numbers_that_were_sent(site: Any) ->
 
 
 def test_numbers_that_are_kept_come_when_all_is_calm(site: Any) -> None:
-    load = Load(site, "numbers", Amount(150, 1_000.0, kept=75)).start()
+    load = Load(site, "numbers", Amount(150, 1_000.0, kept=75), **{"faults.parts": 3}).start()
     load.begin()
     assert load.drain()
     assert len(load.read().acks) == 150
@@ -59,6 +59,7 @@ def test_numbers_that_are_kept_come_when_all_is_calm(site: Any) -> None:
     run = load.read()
     assert run.messages == len(run.acks) == 225
     assert min(ack.at for ack in run.acks if ack.number >= 150) >= since
+    assert {(line.number, line.part) for line in run.lines} == {(n, part) for n in range(225) for part in range(3)}
     assert checkers.lost(run) == checkers.unexpected(run) == checkers.not_calm(run, since) == []
 
 

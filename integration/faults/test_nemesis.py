@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nemesis import Drawable, Event, Shape, Terms, draw, from_json, length_secs, steps, targets, to_json
+from nemesis import (
+    Drawable,
+    Event,
+    Shape,
+    Terms,
+    clashes,
+    draw,
+    from_json,
+    length_secs,
+    may_overlap,
+    steps,
+    targets,
+    to_json,
+)
 
 SHAPES = st.builds(
     Shape,
@@ -19,7 +33,10 @@ SHAPES = st.builds(
 KINDS = ["cluster", "topology", "worker", "host", "nimbus", "zookeeper", "link"]
 SPANS = st.tuples(st.floats(0, 5), st.floats(0, 5)).map(lambda pair: (min(pair), max(pair)))
 FAULTS = st.lists(
-    st.builds(Drawable, st.text("abc-", min_size=1, max_size=8), st.sampled_from(KINDS), SPANS),
+    st.builds(
+        Drawable, st.text("abc-", min_size=1, max_size=8), st.sampled_from(KINDS), SPANS,
+        st.none() | st.frozensets(st.sampled_from(["workers", "hosts", "nimbus", "links"]), max_size=2),
+    ),
     min_size=1, max_size=6, unique_by=lambda fault: fault.name,
 )  # fmt: skip
 GAPS = SPANS
@@ -109,11 +126,67 @@ def test_every_event_begins_once_and_is_healed_once_afterwards(
     assert ended == list(range(count))
 
 
-@given(st.integers(0, 2**31), st.integers(0, 10), FAULTS, SHAPES)
-def test_a_schedule_is_the_same_when_it_is_read_again(
-    seed: int, count: int, faults: list[Drawable], shape: Shape
+@given(st.integers(0, 2**31), st.integers(0, 30), FAULTS, SHAPES, st.floats(0, 1))
+def test_two_at_once_at_most_and_only_those_that_bear_one_another(
+    seed: int, count: int, faults: list[Drawable], shape: Shape, overlap: float
 ) -> None:
-    events = draw(seed, count, faults, shape, (1.0, 2.0))
+    by_name = {fault.name: fault for fault in faults}
+    events = draw(seed, count, faults, shape, (1.0, 2.0), Terms(overlap=overlap))
+    assert clashes(events, by_name) == []
+    active: list[int] = []
+    for step in steps(events):
+        if step.heals:
+            active.remove(step.number)
+        else:
+            active.append(step.number)
+        assert len(active) <= 2
+    assert active == []
+    for one, other in pairwise(events):
+        assert one.at <= other.at <= one.until or other.at >= one.until + 1.0 - 0.001
+
+
+def test_of_faults_that_bear_one_another_as_many_overlap_as_may() -> None:
+    faults = [
+        Drawable("worker-paused", "worker", (5.0, 5.0), frozenset({"workers"})),
+        Drawable("link-cut", "link", (5.0, 5.0), frozenset({"links"})),
+        Drawable("nimbus-killed", "nimbus", (5.0, 5.0), frozenset({"nimbus"})),
+        Drawable("rebalanced", "topology", (5.0, 5.0)),
+    ]
+    for seed in range(20):
+        events = draw(seed, 40, faults, Shape(), (1.0, 1.0), Terms(overlap=1.0))
+        inner = [other for one, other in pairwise(events) if other.at < one.until]
+        assert len(inner) >= 10, "one of three bears each of the others"
+        assert "rebalanced" not in {event.fault for event in inner}
+        assert {event.fault for event in events[:4]} == {fault.name for fault in faults}
+    alone = draw(1, 40, faults, Shape(), (1.0, 1.0))
+    assert all(other.at == one.until + 1.0 for one, other in pairwise(alone))
+
+
+@given(*[st.builds(Drawable, st.just("f"), st.sampled_from(KINDS), SPANS, st.just(frozenset({"workers"})))] * 2)
+def test_what_takes_the_same_or_hits_the_same_kind_never_overlaps(one: Drawable, other: Drawable) -> None:
+    assert not may_overlap(one, other)
+    apart = other._replace(takes=frozenset({"links"}))
+    assert may_overlap(one, apart) == may_overlap(apart, one) == (one.target != other.target)
+    assert not may_overlap(one, other._replace(takes=None))
+
+
+def test_those_of_a_schedule_that_may_not_overlap_are_named() -> None:
+    kinds = {name: Drawable(name, name, (1.0, 1.0), frozenset({name})) for name in ("link", "nimbus")}
+    cut, killed, again = (
+        Event(1.0, "link", "a-b", 5.0),
+        Event(2.0, "nimbus", "nimbus", 1.0),
+        Event(5.0, "link", "b-a", 1),
+    )
+    assert clashes([cut, killed], kinds) == []
+    assert clashes([cut, killed, again], kinds) == [(cut, again)]
+    assert clashes([cut, again._replace(at=cut.until)], kinds) == []
+
+
+@given(st.integers(0, 2**31), st.integers(0, 10), FAULTS, SHAPES, st.floats(0, 1))
+def test_a_schedule_is_the_same_when_it_is_read_again(
+    seed: int, count: int, faults: list[Drawable], shape: Shape, overlap: float
+) -> None:
+    events = draw(seed, count, faults, shape, (1.0, 2.0), Terms(overlap=overlap))
     assert from_json(to_json(seed, shape, events)) == (seed, shape, events)
 
 
@@ -131,7 +204,10 @@ GOOD = json.loads(to_json(1, Shape(), [Event(1.0, "f", "all", 2.0), Event(4.0, "
         json.dumps({**GOOD, "events": [{**GOOD["events"][0], "seconds": -1.0}]}),
         json.dumps({**GOOD, "events": [{**GOOD["events"][0], "at": float("nan")}]}),
         json.dumps({**GOOD, "events": list(reversed(GOOD["events"]))}),
-        json.dumps({**GOOD, "events": [GOOD["events"][0], {**GOOD["events"][1], "at": 2.5}]}),
+        json.dumps({**GOOD, "events": [GOOD["events"][0], {**GOOD["events"][1], "at": 0.5}]}),
+        json.dumps(
+            {**GOOD, "events": [GOOD["events"][0], {**GOOD["events"][0], "at": 1.5}, GOOD["events"][0] | {"at": 2}]}
+        ),
     ],
 )
 def test_a_file_that_is_no_schedule_is_refused(text: str) -> None:

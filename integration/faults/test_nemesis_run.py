@@ -13,8 +13,8 @@ import pytest
 from fault_site import Appearance, WorkerProcess
 from faults import Hit, Said
 from log_lines import Logs, monotonic_offset
-from nemesis import Event
-from nemesis_run import Finished, all_said, ends, ports_taken, said
+from nemesis import Drawable, Event, Shape, to_json
+from nemesis_run import Finished, all_said, ends, ports_taken, replayed, said
 from network import Loopback
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ def test_its_own_log_tells_too(site: Any) -> None:
 BACK = (Said("worker", "Connected", each=True, after="is lost"), Said("nimbus", "leads now", after="is lost"))
 
 
-def back_secs_ago(site: Any) -> float | None:
+def back_secs_ago(site: Any, healed_secs_ago: float | None = None) -> float | None:
     """Since when logs have said all of BACK, of what happened in the last minute."""
     hit, now = Hit(Event(0.0, "zookeeper-lost", "zookeeper", 0.0)), time.monotonic()
+    hit.healed_at = None if healed_secs_ago is None else now - healed_secs_ago
     at = all_said(site, Logs(monotonic_offset()), BACK, hit, (now - 60, now + 60))
     return None if at is None else now - at
 
@@ -98,6 +99,12 @@ def test_who_lost_something_has_to_say_that_it_has_it_again(site: Any) -> None:
     assert back_secs_ago(site) is None
     site.write("nimbus", "leads now", 10)
     assert back_secs_ago(site) == pytest.approx(10, abs=2)
+
+
+def test_what_was_lost_after_a_fault_was_healed_was_lost_by_another(site: Any) -> None:
+    site.write("worker", "is lost", 30)
+    assert back_secs_ago(site, healed_secs_ago=40) == pytest.approx(60, abs=0.1)
+    assert back_secs_ago(site, healed_secs_ago=20) is None
 
 
 def ended(site: Any, *workers: WorkerProcess) -> list[End]:
@@ -139,3 +146,40 @@ def test_a_slot_where_somebody_listens_without_a_worker_is_found() -> None:
         daemon = SimpleNamespace(settings={"supervisor.slots.ports": ports}, place=Loopback().place("a"))
         site: Any = SimpleNamespace(supervisors={"a": daemon}, workers=lambda: [worker(1, "a", ports[1])])
         assert ports_taken(site) == [f"somebody listening on port {ports[0]} of host a"]
+
+
+KINDS = {
+    "worker-paused": Drawable("worker-paused", "worker", (6.0, 9.0), frozenset({"workers"})),
+    "nimbus-killed": Drawable("nimbus-killed", "nimbus", (1.0, 3.0), frozenset({"nimbus"})),
+    "coordination-paused": Drawable("coordination-paused", "cluster", (1.0, 3.0), frozenset({"nimbus"})),
+}
+PAUSED = Event(1.0, "worker-paused", "worker-2", 6.0)
+
+
+def written(directory: Path, *events: Event) -> Path:
+    file = directory / "schedule.json"
+    file.write_text(to_json(1, Shape(), events))
+    return file
+
+
+def test_a_schedule_that_was_written_is_followed(tmp_path: Path) -> None:
+    events = [PAUSED, Event(2.0, "nimbus-killed", "nimbus", 1.0)]
+    assert replayed(written(tmp_path, *events), KINDS, Shape()) == events
+
+
+@pytest.mark.parametrize(
+    ("event", "shape", "why"),
+    [
+        (Event(9.0, "link-cut", "a-b", 1.0), Shape(), "has faults that are not of this scenario.*'link-cut'"),
+        (
+            Event(9.0, "nimbus-killed", "nimbus", 1.0), Shape(nimbuses=("nimbus-1", "nimbus-2")),
+            "lets nimbus-killed hit nimbus; here it can hit nimbus-1, nimbus-2",
+        ),
+        (Event(2.0, "worker-paused", "worker-0", 1.0), Shape(), "worker-paused, at 1.0 s, and .* cannot overlap"),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_does_not_suit_this_scenario_is_refused(
+    tmp_path: Path, event: Event, shape: Shape, why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        replayed(written(tmp_path, PAUSED, event), KINDS, shape)

@@ -35,6 +35,19 @@ def test_what_happened_after_a_fault_is_in_its_row() -> None:
     assert (killed.verdict, nimbus.verdict) == ("FAILED", "ok")
 
 
+def test_faults_that_overlapped_have_a_row_of_their_own_without_a_bar() -> None:
+    faults = [
+        Observed("nimbus-killed", "nimbus-1", 1.0, 2.0, has_back=True, back_at=2.5),
+        Observed("nimbus-killed", "nimbus-2", 5.0, 6.0, has_back=True, apart_at=9.0),
+    ]
+    alone, beside = rows(Run(0, [], [], []), faults, Workers([], [], 3.0), {"nimbus-killed": Bar(7.0)})
+    assert (alone.fault, alone.bar, alone.never, alone.violations) == ("nimbus-killed", Bar(7.0), 0, ())
+    assert (beside.fault, beside.bar, beside.never, len(beside.violations)) == ("nimbus-killed +", None, 1, 1)
+    out = io.StringIO()
+    print_table([alone, beside], out)
+    assert out.getvalue().splitlines()[-1].startswith(" +: while another fault went on")
+
+
 def test_the_table_shows_p50_maximum_and_what_is_wrong() -> None:
     out = io.StringIO()
     violation = Violation("C-LOST", "2 numbers were never acked: 3, 4")

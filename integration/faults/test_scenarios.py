@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nemesis import may_overlap
 from scenario import NEEDS, why_not
 from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS
 from timers import DEFAULT, SHORT, patient
@@ -30,6 +31,15 @@ def test_what_has_no_code_says_why() -> None:
 def test_the_mix_is_made_of_faults_that_there_are() -> None:
     assert set(MIXED) <= FAULTS.keys()
     assert set(MIXED_WISH.always) <= set(MIXED)
+
+
+def test_faults_of_the_mix_that_cut_the_same_network_or_need_what_another_takes_do_not_overlap() -> None:
+    mixed = [FAULTS[name]._replace(takes=frozenset(takes.split())).drawable(SHORT) for name, takes in MIXED.items()]
+    pairs = {(one.name, other.name) for one in mixed for other in mixed if may_overlap(one, other)}
+    cutting = {"link-cut", "link-cut-one-way", "host-cut-from-zookeeper", "host-cut-from-nimbus", "nimbus-cut-off"}
+    assert not {pair for pair in pairs if set(pair) <= cutting | {"host-paused", "host-unplugged"}}
+    assert not {pair for pair in pairs if "rebalanced" in pair}
+    assert {("worker-killed", "nimbus-killed"), ("zookeeper-lost", "supervisor-killed")} <= pairs
 
 
 def test_a_fault_that_spares_workers_of_a_patient_nimbus_is_held_to_it_in_its_own_scenario() -> None:

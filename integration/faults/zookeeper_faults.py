@@ -22,8 +22,10 @@ SLOW_SECS = 2.0
 
 
 def expire_session(hand: Hand) -> None:
-    """Nimbus's."""
+    """A Nimbus's. One that does not lead need not lead afterwards, either."""
     answers, server = _answers(hand)
+    if hand.site.leader() is not hand.site.daemon(hand.target):
+        hand.hit.back = (REGISTERED,)
     close_session(answers, server)
 
 
@@ -135,7 +137,7 @@ ZOOKEEPER_FAULTS = [
         spares_workers=True, needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
-        "nimbus-session-expired", "Z3", "end Nimbus's session from outside", "nimbus", expire_session,
+        "nimbus-session-expired", "Z3", "end a Nimbus's session from outside", "nimbus", expire_session,
         spares_workers=True, told=ENDED, back=(Said("nimbus", r"leads now"),), bar=new_leader,
         needs=frozenset({"zookeeper-proxy"}),
     ),

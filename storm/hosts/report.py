@@ -96,6 +96,8 @@ def disk_space(path: Path) -> DiskSpace:
         found = os.statvfs(there)
     except OSError as error:
         return DiskSpace(str(path), why_not=error.strerror or str(error))
+    if found.f_flag & os.ST_RDONLY:
+        return DiskSpace(str(path), why_not="its file system is mounted read-only")
     if not os.access(there, os.W_OK | os.X_OK):
         return DiskSpace(str(path), why_not="this user cannot write there")
     return DiskSpace(str(path), found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)

@@ -8,6 +8,7 @@ here: a file that cannot be read is set aside, said, and the supervisor starts c
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -41,6 +42,7 @@ class LocalState:
         self._path = path
         self._lock = threading.Lock()
         self._values = _load(path)
+        self._is_behind = False  # the file: the disk refused what came last
 
     def get(self, name: str) -> Any:
         """The value of `name`; None where there is none."""
@@ -48,16 +50,28 @@ class LocalState:
             return self._values.get(name)
 
     def put(self, name: str, value: Any) -> None:
-        """Keep `value`; on disk when this returns. Where the disk refuses, that is logged and memory has it."""
+        """Keep `value`; on disk when this returns. Where the disk refuses, that is logged once and memory has it; each
+        later call tries again.
+        """
         with self._lock:
-            if name in self._values and self._values[name] == value:
+            if name in self._values and self._values[name] == value and not self._is_behind:
                 return
             self._values[name] = value
             body = json.dumps(self._values, sort_keys=True).encode()
             try:
                 write_atomically(self._path, _digest(body) + b"\n" + body)
             except OSError as error:
-                log.error("%s cannot be written (%s): a restart will not know the latest", self._path, error)
+                if not self._is_behind:
+                    log.error(
+                        "%s cannot be written (%s): what is running goes on, but a restart would not know the latest."
+                        " Make room, or let this user write there; it is tried again until that works.",
+                        self._path, error.strerror or error,
+                    )  # fmt: skip
+                self._is_behind = True
+                return
+            if self._is_behind:
+                log.info("%s is written again", self._path)
+            self._is_behind = False
 
 
 class MemoryState:
@@ -97,6 +111,11 @@ def write_atomically(path: Path, data: bytes, rename: Callable[[Path, Path], Non
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether it says that there is no room on the disk, or none that this user may have."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def sync_file_system(path: Path) -> None:

@@ -9,6 +9,7 @@ its launch file in our directory: there is no file of process ids that could be 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -117,6 +118,7 @@ class WorkerProcesses:
         self._surroundings = surroundings
         self.supervisor_port = options.thrift_port
         self._held: dict[str, _Held] = {}
+        self._undeleted: set[str] = set()  # ids of dead workers whose directories a disk did not let go
         self._selector = selectors.DefaultSelector()
         self._wakeup = wakeup or Wakeup()
         self._selector.register(self._wakeup, selectors.EVENT_READ)
@@ -187,13 +189,14 @@ class WorkerProcesses:
         )
         conf = topology_environment(dist_dir / CONF)
         environment = worker_environment(os.environ, conf, directory, python)
+        self._remove_dead()
         try:
             launch_file = write_launch_file(directory, record)
             self._surroundings.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
         except (OSError, ValueError, WorkerStartError) as error:  # Popen raises ValueError for a text it cannot pass on
             shutil.rmtree(directory, ignore_errors=True)
-            raise WorkerStartError(str(error)) from error
+            raise WorkerStartError(_why_not_started(error)) from error
         self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
         return WorkerHandle(worker_id, port, assignment, popen.pid)
 
@@ -221,7 +224,8 @@ class WorkerProcesses:
         if held is not None and held.seen is None:
             self._release(held)
         process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
-        shutil.rmtree(self._options.workers_dir / worker.worker_id, ignore_errors=True)
+        self._undeleted.add(worker.worker_id)
+        self._remove_dead()
         if os.getpid() == FIRST_PROCESS:
             own = {each.popen.pid for each in self._held.values() if each.popen is not None}
             process_table.reap_orphans(own | self._surroundings.other_children())
@@ -274,9 +278,10 @@ class WorkerProcesses:
             return WorkerSeen("ended (its exit code went to the supervisor that started it)")
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
-        code, kills = held.popen.wait(), process_table.memory_kills()
-        from_outside = -code in _SIGNALS_OF_PEOPLE and kills is not None and kills == held.memory_kills
-        text = exit_text(code, from_outside)
+        code, now = held.popen.wait(), process_table.memory_kills()
+        kills = None if now is None or held.memory_kills is None else now - held.memory_kills
+        from_outside = -code in _SIGNALS_OF_PEOPLE and kills == 0
+        text = exit_text(code, kills)
         if code == NOT_STARTED and (holder := process_table.port_holder(worker.port)):
             text += f": port {worker.port} is taken by {holder}"
         return WorkerSeen(text, orderly=code == 0, from_outside=from_outside)
@@ -295,6 +300,14 @@ class WorkerProcesses:
     def _is_launched_with(self, launch_file: Path) -> Callable[[int], bool]:
         return lambda pid: self._launch_file_of(pid) == launch_file
 
+    def _remove_dead(self) -> None:
+        """The directories of dead workers; those that a read-only disk keeps are tried again the next time."""
+        for worker_id in list(self._undeleted):
+            directory = self._options.workers_dir / worker_id
+            shutil.rmtree(directory, ignore_errors=True)
+            if not directory.exists():
+                self._undeleted.discard(worker_id)
+
     def _remove_remains(self) -> None:
         """Directories of workers that died while no supervisor was there, and what those workers had started."""
         with contextlib.suppress(FileNotFoundError):
@@ -305,22 +318,34 @@ class WorkerProcesses:
                     shutil.rmtree(directory, ignore_errors=True)
 
 
-def exit_text(return_code: int, from_outside: bool = False) -> str:
-    """How a process ended, in words. `return_code` is subprocess's: negative for a signal; `from_outside`: one that
-    the kernel did not send for want of memory.
+def exit_text(return_code: int, memory_kills: int | None = None) -> str:
+    """How a process ended, in words. `return_code` is subprocess's: negative for a signal; `memory_kills`: how many
+    processes of this machine the kernel ended for want of memory while it ran, None: not known.
     """
     if return_code >= 0:
         return f"exited with code {return_code}{_MEANINGS.get(return_code, '')}"
+    number = -return_code
     try:
-        name = signal.Signals(-return_code).name
+        name = signal.Signals(number).name
     except ValueError:
         name = "unknown"
-    hint = ", perhaps because the machine was out of memory" if -return_code == signal.SIGKILL else ""
-    if from_outside:
+    hint = ""
+    if number in _SIGNALS_OF_PEOPLE and memory_kills == 0:
         hint = ", from outside: the machine was not out of memory"
-    return f"was killed by signal {-return_code} ({name}){hint}"
+    elif number == signal.SIGKILL:
+        hint = _KILLED_FOR_MEMORY if memory_kills else ", perhaps because the machine was out of memory"
+    return f"was killed by signal {number} ({name}){hint}"
 
 
+def _why_not_started(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return f"{error.filename or 'its disk'} is on a file system that is read-only: let this user write there"
+    return str(error)
+
+
+_KILLED_FOR_MEMORY = (
+    ", out of memory: the kernel ended a process for want of it, of this machine or of a control group, while it ran"
+)
 _SIGNALS_OF_PEOPLE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 
 _MEANINGS = {

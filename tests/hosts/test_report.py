@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import threading
@@ -31,6 +32,13 @@ def test_it_tells_of_this_host(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert disk_space(tmp_path / "file" / "below").why_not
+
+
+def test_a_file_system_that_is_read_only_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = os.statvfs(tmp_path)
+    values = [*found[:8], found.f_flag | os.ST_RDONLY, found.f_namemax, found.f_fsid]
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(values))
+    assert disk_space(tmp_path).why_not == "its file system is mounted read-only"
 
 
 def test_names_that_do_not_resolve_have_no_address() -> None:

@@ -73,6 +73,24 @@ def test_a_disk_that_refuses_is_said_and_memory_has_it(tmp_path: Path, caplog: p
     assert "cannot be written" in caplog.text
 
 
+def test_what_a_disk_refused_is_on_it_once_it_takes_writes_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("not a directory")
+    path = in_the_way / "state.json"
+    state = LocalState(path)
+    for value in (1, 2, 2):
+        state.put("x", value)
+    assert caplog.text.count("cannot be written") == 1
+    in_the_way.unlink()
+    state.put("x", 2)
+    assert LocalState(path).get("x") == 2
+    written = path.stat().st_mtime_ns
+    state.put("x", 2)
+    assert path.stat().st_mtime_ns == written
+
+
 def test_a_write_that_fails_leaves_the_old_bytes_and_nothing_beside_them(tmp_path: Path) -> None:
     path = tmp_path / "state"
     write_atomically(path, b"old")

@@ -7,6 +7,7 @@ Settings:
     faults.kept           how many of them, the last ones, are kept until the harness says that all is calm
     faults.rate           how many are sent a second, by all spout tasks together; what was missed is made up for
     faults.spouts, faults.forwards, faults.sinks    how many tasks
+    faults.parts          how many tuples the bolt in the middle makes of each number, all anchored to it; 1
     faults.attempts_max   a number that was sent so often is given up; 0: none ever is
     faults.poison         a number at which the bolt in the middle always raises
     faults.unacked_every  every so many numbers are not acked when they are sent for the first time
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 LOOK_SECS = 0.1
 SLOW_SECS = 0.02
 MEMORY_MARGIN_BYTES = 64 << 20
+HOARD_BYTES = 256 << 20  # of real memory, and no more, should nobody end it
 CHAT_MIB = 400  # that a bolt prints
 CHAT_PAUSE_SECS = 0.01  # after each of them: who puts logs aside looks once a second
 GIL_LETTERS = 24  # the match below then takes a second or two, and no other thread of the process runs meanwhile
@@ -135,13 +137,14 @@ class NumberSpout(Spout):
 
 
 class ForwardBolt(Bolt):
-    outputs = ["number", "incarnation", "attempt", "payload"]
+    outputs = ["number", "incarnation", "attempt", "payload", "part"]
 
     def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
         self.collector = collector
         self.directory = conf["faults.dir"]
         self.poison = conf.get("faults.poison")
         self.unacked_every = conf.get("faults.unacked_every", 0)
+        self.parts = conf.get("faults.parts", 1)
 
     def execute(self, tup: Tuple) -> None:
         for kind, act in ASKED.items():
@@ -149,7 +152,8 @@ class ForwardBolt(Bolt):
                 act()
         if tup.number == self.poison:
             raise RuntimeError(f"the harness asked for it: number {tup.number} is poison")
-        self.collector.emit(list(tup.values), anchors=tup)
+        for part in range(self.parts):
+            self.collector.emit([*tup.values, part], anchors=tup)
         first = tup.incarnation == tup.attempt == 1
         if not (self.unacked_every and first and tup.number % self.unacked_every == 0):
             self.collector.ack(tup)
@@ -168,7 +172,8 @@ class SinkBolt(Bolt):
         if self.slow.exists():
             time.sleep(SLOW_SECS)
         sound = "ok" if tup.payload == payload(tup.number) else "bad"
-        self.file.write(f"{tup.number} {tup.incarnation} {tup.attempt} {time.monotonic():.6f} {sound}\n")
+        words = (tup.number, tup.incarnation, tup.attempt, f"{time.monotonic():.6f}", sound, tup.part)
+        self.file.write(" ".join(map(str, words)) + "\n")
         self.collector.ack(tup)
 
     def cleanup(self) -> None:
@@ -214,6 +219,11 @@ def take_memory() -> None:
         hoard.append(bytearray(1 << 16))  # so that nothing is left when the MemoryError comes
 
 
+def hoard() -> None:
+    kept = b"x" * HOARD_BYTES
+    raise RuntimeError(f"the harness asked for {len(kept)} bytes, and they were there")
+
+
 def chat() -> None:
     for _ in range(CHAT_MIB):
         sys.stdout.write("x" * ((1 << 20) - 1) + "\n")
@@ -245,6 +255,7 @@ ASKED: dict[str, Callable[[], None]] = {
     "hold": hold_interpreter,
     "exit": exit_at_once,
     "memory": take_memory,
+    "hoard": hoard,
     "chat": chat,
     "child": start_child,
     "fork": fork,
@@ -256,5 +267,5 @@ def topology(conf: Mapping[str, Any]) -> StormTopology:
     builder.set_spout("numbers", NumberSpout(), conf.get("faults.spouts", 2))
     forwards, sinks = conf.get("faults.forwards", 3), conf.get("faults.sinks", 3)
     builder.set_bolt("forward", ForwardBolt(), forwards).set_num_tasks(2 * forwards).shuffle_grouping("numbers")
-    builder.set_bolt("sink", SinkBolt(), sinks).set_num_tasks(2 * sinks).fields_grouping("forward", ["number"])
+    builder.set_bolt("sink", SinkBolt(), sinks).set_num_tasks(2 * sinks).fields_grouping("forward", ["number", "part"])
     return builder.create_topology()
