@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -148,17 +149,19 @@ def announcement(present: Sequence[Node]) -> str:
 def down(arguments: argparse.Namespace) -> None:
     if not engine.answers():
         if (reason := engine.missing()) is not None:  # one may run that this user may not ask
-            raise Trouble(reason)
+            raise engine.NoEngine(reason)
         say("the Docker engine does not run, so no cluster does")
         return
     present = nodes.nodes(project())
     paused = [node.id for node in present if node.is_paused]
     if paused:
         docker("unpause", *paused)
-    ids = [node.id for node in present]
-    if ids:
-        docker("stop", "--time", STOP_SECS, *ids)
-        docker("rm", "--volumes", *ids)  # those without a name: supervisors' caches
+    # A daemon ends at once while it can tell ZooKeeper that it does; else it would be killed after STOP_SECS.
+    for last in (False, True):
+        if ids := [node.id for node in present if node.service.startswith("zookeeper") is last]:
+            docker("stop", "--time", STOP_SECS, *ids)
+    if present:
+        docker("rm", "--volumes", *(node.id for node in present))  # those without a name: supervisors' caches
     kinds = ["network", "volume"] if arguments.data else ["network"]
     for kind in kinds:
         found = docker(kind, "ls", "--quiet", "--filter", f"label={nodes.PROJECT}={project()}").split()
@@ -310,9 +313,10 @@ def main(words: list[str]) -> int:
             arguments.run(arguments)
     except Trouble as trouble:
         print(f"docker/cluster: {trouble}", file=sys.stderr)
-        return 1
+        return trouble.exit_code
     return 0
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was begun is ended
     sys.exit(main(sys.argv[1:]))

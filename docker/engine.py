@@ -29,6 +29,14 @@ NOT_RUNNING = "the Docker engine does not run, and so no cluster: docker/cluster
 class Trouble(Exception):
     """What is wrong, and what to do, in one sentence or two."""
 
+    exit_code = 1
+
+
+class NoEngine(Trouble):
+    """None answers here, and none can be started."""
+
+    exit_code = 3
+
 
 def run(words: Sequence[str], *, env: Mapping[str, str] | None = None, check: bool = True) -> str:
     """The output of a command. Raises Trouble with what it said if it fails."""
@@ -50,13 +58,13 @@ def show(words: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
 
 
 def docker(*words: str) -> str:
-    """The output of a docker command. Raises Trouble, which names what is missing where no engine answers."""
+    """The output of a docker command. Raises Trouble; where no engine answers NoEngine, which names what is missing."""
     try:
         return run(["docker", *words])
     except Trouble:
         if answers():
             raise
-        raise Trouble(missing() or NOT_RUNNING) from None
+        raise NoEngine(missing() or NOT_RUNNING) from None
 
 
 def inspect(*names: str) -> list[dict[str, Any]]:
@@ -101,9 +109,9 @@ def missing() -> str | None:
 
 
 def ensure() -> bool:
-    """See that an engine answers; whether it was started for that. Raises Trouble."""
+    """See that an engine answers; whether it was started for that. Raises NoEngine."""
     if (reason := missing()) is not None:
-        raise Trouble(reason)
+        raise NoEngine(reason)
     if answers():
         return False
     with _locked(fcntl.LOCK_EX):
@@ -150,7 +158,7 @@ def _start() -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             _give_up(process)
             lines = LOG.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            raise Trouble("dockerd does not start; the end of {}:\n{}".format(LOG, "\n".join(lines)))
+            raise NoEngine("dockerd does not start; the end of {}:\n{}".format(LOG, "\n".join(lines)))
         time.sleep(POLL_SECS)
 
 

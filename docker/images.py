@@ -147,8 +147,10 @@ def _can_have(tag: str, say: Callable[[str], None]) -> bool:
 
 def _cluster(say: Callable[[str], None], base: str, usable: Sequence[str], options: tuple[str, ...]) -> str:
     """`usable`: the wheels that it is made of; none: PyPI is asked, whatever is in the wheelhouse."""
-    inputs = fingerprint(ROOT, SOURCES, image_id(base), *usable)
-    given = ("--build-arg", f"BASE_IMAGE={base}", *(() if usable else ("--build-arg", "WHEELHOUSE=")))
+    flags = f"STORM_CFLAGS={os.environ.get('STORM_CFLAGS', '')}"
+    inputs = fingerprint(ROOT, SOURCES, image_id(base), flags, *usable)
+    given = ("--build-arg", f"BASE_IMAGE={base}", "--build-arg", flags)
+    given = (*given, *(() if usable else ("--build-arg", "WHEELHOUSE=")))
     build(say, CLUSTER_IMAGE, inputs, (*given, *options), SOURCES[0])
     return CLUSTER_IMAGE
 

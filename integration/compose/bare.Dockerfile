@@ -3,5 +3,5 @@ ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 ARG PACKAGES
 ARG DEBIAN_FRONTEND=noninteractive
-RUN bash -euc "$PACKAGES"
+RUN bash -euc "$PACKAGES" && apt-get clean && rm -r /var/lib/apt/lists/*
 CMD ["sleep", "infinity"]

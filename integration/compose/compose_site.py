@@ -76,6 +76,7 @@ class ComposeSite:
             "NIMBUS_2_PORT": str(self._ports[1]),
             "UI_PORT": str(self.ui_port),
             "STORM_VENV": sys.prefix,
+            "STORM_CFLAGS": os.environ.get("STORM_CFLAGS", ""),
         }
         self._up: list[str] = []
         self._loads = 0
@@ -113,7 +114,8 @@ class ComposeSite:
             return {"dev": daemon}
         index = {"PIP_INDEX_URL": f"http://{INDEX}:{INDEX_PORT}/", "PIP_TRUSTED_HOST": INDEX, "PIP_RETRIES": "0"}
         supervisor = {**daemon, "environment": {**timers, **index}}
-        return {"nimbus-1": daemon, "nimbus-2": daemon, "supervisor": supervisor, "ui": {"healthcheck": HEALTH}}
+        others = {name: {"healthcheck": HEALTH} for name in ("ui", "zookeeper-1", "zookeeper-2", "zookeeper-3")}
+        return {"nimbus-1": daemon, "nimbus-2": daemon, "supervisor": supervisor, **others}
 
     def up(self, *words: str) -> str:
         """Bring it up as it was, or to what is asked for; what was said."""

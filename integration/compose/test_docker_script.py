@@ -14,7 +14,7 @@ import engine
 import images
 import pytest
 from docker_script import DockerScript, containers, inspected, prints, write_command
-from engine import Trouble
+from engine import NoEngine, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,9 +49,9 @@ def docker(commands: Path) -> DockerScript:
     return DockerScript(commands)
 
 
-def refused(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What docker/cluster says of why it does not do that."""
-    assert cluster_command.main([*words]) == 1
+def refused(words: Sequence[str], capsys: pytest.CaptureFixture[str], code: int = 1) -> str:
+    """What docker/cluster says of why it does not do that, and ends with this code."""
+    assert cluster_command.main([*words]) == code
     return capsys.readouterr().err
 
 
@@ -62,7 +62,9 @@ def refused(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_without_docker_every_command_says_what_to_install(
     words: list[str], commands: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert refused(words, capsys) == f"docker/cluster: there is no docker command; {engine.INSTALL}\n"
+    assert (
+        refused(words, capsys, NoEngine.exit_code) == f"docker/cluster: there is no docker command; {engine.INSTALL}\n"
+    )
 
 
 @pytest.mark.parametrize("words", [["nodes"], ["down"], ["submit", "."]], ids=" ".join)
@@ -70,7 +72,9 @@ def test_an_engine_that_this_user_may_not_ask_is_no_end_of_the_cluster(
     words: list[str], docker: DockerScript, capsys: pytest.CaptureFixture[str]
 ) -> None:
     docker.answer(NO_ENGINE)
-    assert "the Docker engine does not answer: start it, and see that you may use it" in refused(words, capsys)
+    assert "the Docker engine does not answer: start it, and see that you may use it" in refused(
+        words, capsys, NoEngine.exit_code
+    )
 
 
 def test_where_root_could_start_an_engine_that_is_said(
@@ -79,7 +83,7 @@ def test_where_root_could_start_an_engine_that_is_said(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     docker.answer({"'compose version'": "exit 0", **NO_ENGINE})
     write_command(docker.directory, "dockerd", "#!/bin/sh\n")
-    assert refused(["nodes"], capsys) == f"docker/cluster: {engine.NOT_RUNNING}\n"
+    assert refused(["nodes"], capsys, NoEngine.exit_code) == f"docker/cluster: {engine.NOT_RUNNING}\n"
     assert cluster_command.main(["down"]) == 0
     assert "the Docker engine does not run, so no cluster does" in capsys.readouterr().out
 
@@ -117,6 +121,14 @@ def test_a_node_is_healed_under_the_name_that_it_had(docker: DockerScript) -> No
     docker.answer(containers(inspected("nimbus-1", NetworkSettings={"Networks": {}}), inspected("nimbus-2")))
     assert cluster_command.main(["heal"]) == 0
     assert docker.calls("network") == ["network connect --alias nimbus-1 storm_storm 0001nimbus-1"]
+
+
+def test_zookeeper_is_stopped_when_all_that_need_it_have_ended(docker: DockerScript) -> None:
+    docker.answer(containers(*map(inspected, ("zookeeper-1", "nimbus-1", "zookeeper-2", "supervisor"))))
+    assert cluster_command.main(["down"]) == 0
+    assert docker.calls("stop") == [
+        "stop --time 10 0001nimbus-1 0001supervisor", "stop --time 10 0001zookeeper-1 0001zookeeper-2",
+    ]  # fmt: skip
 
 
 # --- images
@@ -160,6 +172,18 @@ def test_an_image_is_made_anew_when_other_wheels_are_used(docker: DockerScript, 
     assert len(labels) == 2
 
 
+def test_an_image_is_made_anew_for_other_options_of_the_compiler(
+    docker: DockerScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags in ("", "-O0 -g"):
+        monkeypatch.setenv("STORM_CFLAGS", flags)
+        images.prepare(print, BASE, bootstrap=False)
+    plain, other = docker.calls(BUILD)
+    assert "--build-arg STORM_CFLAGS=-O0 -g " in other
+    labels = {word for build in (plain, other) for word in build.split() if word.startswith(images.LABEL)}
+    assert len(labels) == 2
+
+
 def test_a_base_that_is_not_here_is_pulled(docker: DockerScript) -> None:
     docker.answer({f"'image inspect --format {{{{index'*{BASE}": "exit 1"})
     images.prepare(print, BASE, bootstrap=False)
@@ -194,7 +218,9 @@ def test_without_a_registry_bases_are_made_here(
     assert docker.calls("pull") == [f"pull --quiet {missing}"]
     builds = docker.calls(BUILD)
     assert len(builds) == 2
-    assert all(f"--build-arg BASE_IMAGE={images.MADE_BASE} --network host" in build for build in builds)
+    assert all(
+        f"--build-arg BASE_IMAGE={images.MADE_BASE} " in build and "--network host " in build for build in builds
+    )
 
 
 def test_bootstrap_asks_no_registry(docker: DockerScript, tmp_path: Path) -> None:
@@ -288,7 +314,7 @@ def test_an_engine_that_does_not_begin_to_answer_is_ended(docker: DockerScript, 
     docker.answer({"'version '*": answer})
     write_command(docker.directory, "dockerd", STUCK.format(runs=runs))
     done = cluster(tmp_path, 0.0, "images", "--base", BASE)
-    assert done.returncode == 1
+    assert done.returncode == NoEngine.exit_code
     assert "dockerd does not start" in done.stderr
     assert done.stderr.endswith("it is stuck\n")
     assert not Path("/proc", runs.read_text().strip()).exists()

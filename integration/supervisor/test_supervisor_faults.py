@@ -248,6 +248,21 @@ def test_a_full_disk_ends_nobody_and_what_it_hindered_goes_on_when_there_is_room
     assert "Traceback" not in site.log.read_text()
 
 
+def test_on_a_full_disk_code_takes_the_place_of_what_pip_and_uv_have_kept(
+    site: SupervisorSite, small_disk: Path
+) -> None:
+    first, second = site.ports
+    run_topology(site, {}, [first])
+    wait_until(site.beating, "the worker beats", site)
+    cache = site.supervisor_dir / "environments-cache"
+    cache.mkdir()
+    fill(cache)
+    site.assign(OTHER, [second], hashes=site.put_topology(OTHER, {}))
+    wait_until(lambda: site.beating() == {first, second}, "both run", site)
+    assert not cache.exists()
+    assert "could not get its code" not in site.log.read_text()
+
+
 def with_wheel(site: SupervisorSite, body: str = "") -> bytes:
     """A package of a topology that needs `broad`, of which the wheel travels."""
     wheel = make_wheel(site.directory / "wheels", "broad", body=body)

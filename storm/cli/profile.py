@@ -54,6 +54,7 @@ def profile(settings: Settings, name: str, component: str, seconds: int, output:
     try:
         data = _ask(source, seconds + MARGIN_SECS, "profileWorker", seconds, form)
     except KeyboardInterrupt as interrupt:
+        click.echo("stopping that ...", err=True)
         interrupt.add_note(stopped(source, lambda source: _ask(source, STOP_SECS, "stopProfile")))
         raise
     assert isinstance(data, bytes)

@@ -138,9 +138,10 @@ def _pack_and_send(
         with connect_nimbus(settings, submitter.NIMBUS_TIMEOUT_SECS) as nimbus:
             steps.start("asking Nimbus for the name")
             submitter.check_name_is_free(nimbus, name)
-            submitter.check_python(nimbus, no_env=options["no_env"])
+            supervisors = nimbus.call("getClusterInfo").supervisors
+            submitter.check_python(supervisors, no_env=options["no_env"])
             if found is not None and options["wheelhouse"] is not None:
-                submitter.check_wheels(nimbus, options["wheelhouse"], found[1].lines)
+                submitter.check_wheels(supervisors, options["wheelhouse"], found[1].lines)
             steps.done(name)
             steps.start(f"uploading {size(package.size_bytes)} and submitting")
             upload: Callable[[int, int], None] = steps.progress

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from storm.clock import Clock
     from storm.config.settings import Settings
     from storm.ids import TopologyId
+    from storm.thrift.interface import Struct
     from storm.topology.structure import StormTopology
 
 log = logging.getLogger(__name__)
@@ -125,7 +126,7 @@ def submit_topology(
         )
         with NimbusClient(chosen["nimbus.seeds"], chosen["nimbus.thrift.port"], NIMBUS_TIMEOUT_SECS) as nimbus:
             check_name_is_free(nimbus, name)
-            check_python(nimbus, no_env=no_env)
+            check_python(nimbus.call("getClusterInfo").supervisors, no_env=no_env)
             topology_id = send(nimbus, name, topology, conf or {}, package)
             if wait:
                 wait_until_running(nimbus, topology_id, timeout_secs=wait_secs(package))
@@ -151,11 +152,11 @@ def wait_secs(package: CodePackage) -> float:
     return WAIT_SECS if package.environment is None else WAIT_SECS + ENVIRONMENT_WAIT_SECS
 
 
-def check_python(nimbus: NimbusClient, *, no_env: bool = False) -> None:
-    """Raises PackageError where no host has this Python, by which its components are pickled; with `no_env` that is its
-    user's choice. Logs a warning of hosts that have another.
+def check_python(supervisors: Sequence[Struct], *, no_env: bool = False) -> None:
+    """Raises PackageError where none of these, SupervisorSummary, has this Python, by which its components are pickled;
+    with `no_env` that is its user's choice. Logs a warning of hosts that have another.
     """
-    there = {(info.host, info.python_version) for info in nimbus.call("getClusterInfo").supervisors}
+    there = {(info.host, info.python_version) for info in supervisors}
     wanted = python_version()
     others = sorted((host, version) for host, version in there if version not in {None, wanted})
     if not others:
@@ -175,9 +176,11 @@ def check_python(nimbus: NimbusClient, *, no_env: bool = False) -> None:
     )
 
 
-def check_wheels(nimbus: NimbusClient, wheelhouse: Path, requirements: Sequence[str]) -> None:
-    """Raises PackageError where no host has the kind of processor that the wheels which are needed are for."""
-    there = {info.architecture for info in nimbus.call("getClusterInfo").supervisors}
+def check_wheels(supervisors: Sequence[Struct], wheelhouse: Path, requirements: Sequence[str]) -> None:
+    """Raises PackageError where none of these, SupervisorSummary, has the kind of processor that the wheels which are
+    needed are for.
+    """
+    there = {info.architecture for info in supervisors}
     if None in there:  # a host of a former release, which does not tell
         return
     lacks: PackageError | None = None

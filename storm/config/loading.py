@@ -29,6 +29,7 @@ PREFIX = "STORM_"
 # Variables that are not keys: where files are, and how the checkout's scripts and tests run.
 OWN_VARIABLES = frozenset(
     {
+        "STORM_CFLAGS",
         "STORM_CONF_DIR",
         "STORM_HOME",
         "STORM_PURE",

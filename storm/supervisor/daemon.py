@@ -151,13 +151,15 @@ class SupervisorDaemon:
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
         sources = blob_sources(seeds, port, clock, self._replicas)
         wake = self._wakeup.wake
-        self._localizer = Localizer(options.supervisor_dir, sources, wake, options.download_threads)
         self._environments = EnvironmentStore(
             options.supervisor_dir,
             clock,
             wake,
             EnvironmentLimits(keep_secs=options.environment_keep_secs),
             build_timeout_secs=options.environment_build_secs,
+        )
+        self._localizer = Localizer(
+            options.supervisor_dir, sources, wake, self._environments.make_room, options.download_threads
         )
         self._profiler = Profiler(options.workers_dir, clock)
         code = PreparedCode(self._localizer, self._environments, options.python)

@@ -13,7 +13,6 @@ that it is whole. Beside it is `<its name>.tmp` while it is built, for what pip,
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import importlib.util
 import json
@@ -34,7 +33,7 @@ from storm.environment_spec import OWN_PROJECT, from_wheels, normalised
 from storm.errors import StormError
 from storm.supervisor import process_table
 from storm.supervisor.environments import BuildFailure
-from storm.supervisor.local_state import sync_file_system, write_atomically
+from storm.supervisor.local_state import is_full, sync_file_system, write_atomically
 from storm.supervisor.worker_launch import WORKER_ID_VARIABLE, worker_environment
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ class EnvironmentBuild:
             return error.failure
         except OSError as error:
             shutil.rmtree(self._target, ignore_errors=True)
-            return BuildFailure(str(error), no_room=error.errno in {errno.ENOSPC, errno.EDQUOT})
+            return BuildFailure(str(error), no_room=is_full(error))
         finally:
             timer.cancel()
             # A session that a source's build began is out of killpg's reach.

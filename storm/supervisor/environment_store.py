@@ -80,6 +80,8 @@ class EnvironmentStore:
         self._builds: dict[str, EnvironmentBuild] = {}
         self._former: frozenset[str] = frozenset()
         self._changed = threading.Condition()
+        self._room = threading.Lock()  # taken before `_changed`
+        self._rounds = 0  # in which room was made
         self._threads: list[threading.Thread] = []
         self._numbers = itertools.count()
         self._closed = False
@@ -127,6 +129,23 @@ class EnvironmentStore:
         with self._changed:
             found = [build.child() for build in self._builds.values()]
         return {pid for pid in found if pid is not None}
+
+    def make_room(self) -> bool:
+        """Remove what pip and uv keep or, where that is nothing, what no topology here needs; whether there was
+        anything. Any thread may call it, when the disk is full: who comes while another one removes waits for that.
+        """
+        why, rounds = "there was no room", self._rounds
+        with self._room:
+            if self._rounds != rounds:
+                return True
+            doomed = [self._emptied_cache(why)]
+            if not any(doomed):
+                with self._changed:
+                    doomed = [self._removed(name, why) for name in self._environments.give_up()]
+            for path in filter(None, doomed):
+                shutil.rmtree(path, ignore_errors=True)
+            self._rounds += any(doomed)
+            return any(doomed)
 
     def close(self) -> None:
         """End what is being built; nothing of it is left after the next start."""
@@ -177,7 +196,8 @@ class EnvironmentStore:
                     due = self._environments.due(now)
                     self._changed.wait(None if due is None else max(0.0, due - now))
                     continue
-                doomed = self._removed(command.key) if isinstance(command, Remove) else None
+                why = f"no topology here has used it for {self._limits.keep_secs:g} s"
+                doomed = self._removed(command.key, why) if isinstance(command, Remove) else None
                 build = self._begin(command) if isinstance(command, Build) else None
             if doomed is not None:
                 shutil.rmtree(doomed, ignore_errors=True)
@@ -201,37 +221,42 @@ class EnvironmentStore:
         took = self._clock.now() - began
         if failure is None:
             log.info("environment %s is built, in %.1f s", name, took)
-            self._bound_cache()
         else:
             log.warning("environment %s was not built: %s\n%s", name, failure.reason, failure.last_lines)
-            if failure.no_room:
-                self._empty_cache("there was no room")
-            else:
-                self._bound_cache()
         with self._changed:
             del self._builds[name]
+        if failure is not None and failure.no_room:
+            while self.make_room():
+                pass
+        else:
+            self._bound_cache()
+        with self._changed:
             self._environments.ended(name, failure, self._clock.now())
             self._changed.notify_all()
         self._wake()
 
-    def _removed(self, name: str) -> Path | None:
+    def _removed(self, name: str, why: str) -> Path | None:
         """Move an environment into tmp/; where to."""
-        log.info("environment %s is removed: no topology here has used it for %g s", name, self._limits.keep_secs)
+        log.info("environment %s is removed: %s", name, why)
         return self._aside(self._directory / name)
 
     def _bound_cache(self) -> None:
-        """What others than builds put on this disk finds it full, too, and empties nothing."""
+        """Logs, and what others put on this disk, find it full, too, and empty nothing."""
         if bytes_freed(cache_dir(self._directory)) > CACHE_BYTES_MAX:
-            self._empty_cache(f"it takes more than {CACHE_BYTES_MAX >> 30} GB")
+            doomed = self._emptied_cache(f"it takes more than {CACHE_BYTES_MAX >> 30} GB")
+            if doomed is not None:
+                shutil.rmtree(doomed, ignore_errors=True)
 
-    def _empty_cache(self, why: str) -> None:
-        """Of pip and uv, unless another build may be reading it. Where this host names one of its own, that is left."""
+    def _emptied_cache(self, why: str) -> Path | None:
+        """Move the cache of pip and uv into tmp/, unless a build may be reading it; where to. Where this host names one
+        of its own, that is left.
+        """
         cache = cache_dir(self._directory)
         with self._changed:
-            doomed = self._aside(cache) if cache.exists() and len(self._builds) == 1 else None
+            doomed = None if self._builds or not cache.exists() else self._aside(cache)
         if doomed is not None:
             log.info("%s is emptied: %s", cache, why)
-            shutil.rmtree(doomed, ignore_errors=True)
+        return doomed
 
     def _aside(self, path: Path) -> Path | None:
         """Move it into tmp/, which is one rename; where to."""

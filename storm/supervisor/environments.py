@@ -4,8 +4,8 @@
        ▲            │ failed
        └── FAILED ◄─┘ wanted again, after a back-off
 
-Where a disk was full, room is made, and the first failures lead back to WAITING: who waits is told of it only if that
-did not help.
+Where a disk was full, room is made by what nobody needs, and the first failures lead back to WAITING: who waits is told
+of it only if that did not help.
 
 An environment is named by the key of what is in it (`EnvironmentSpec.key`), so topologies that need the same share one.
 Nothing here builds, removes or reads a clock: `next` says what to do, whoever does it tells how it `ended`.
@@ -96,6 +96,7 @@ class Environments:
     def __init__(self, limits: EnvironmentLimits) -> None:
         self._limits = limits
         self._all: dict[str, Environment] = {}
+        self._is_use_known = False
 
     def found(self, keys: Iterable[str], now: float) -> None:
         """These were built by a former run of the supervisor, and nobody is known to need them."""
@@ -114,6 +115,7 @@ class Environments:
 
     def use(self, keys: Container[str], now: float) -> None:
         """Only these are needed: of the others, what is not built is forgotten, what is built is kept for a while."""
+        self._is_use_known = True
         for key, known in list(self._all.items()):
             if key in keys:
                 self._all[key] = replace(known, unused_since=None)
@@ -151,7 +153,7 @@ class Environments:
         return Build(key)
 
     def ended(self, key: str, failure: BuildFailure | None, now: float) -> None:
-        """The build of `key` is over. Where the disk was full, all that nobody uses goes."""
+        """The build of `key` is over."""
         known = self._all[key]
         if failure is None:
             self._all[key] = Environment(EnvironmentState.READY, now, unused_since=known.unused_since)
@@ -164,10 +166,21 @@ class Environments:
             is_told = not failure.no_room or failures >= NO_ROOM_TRIES
             state = EnvironmentState.FAILED if is_told else EnvironmentState.WAITING
             self._all[key] = Environment(state, now, failures, failure.reason, failure.last_lines, now + wait_secs)
-        if failure.no_room:
-            for other, each in self._all.items():
-                if each.unused_since is not None:
-                    self._all[other] = replace(each, unused_since=ALWAYS)
+
+    def give_up(self) -> list[str]:
+        """The disk is full: what nobody needs is known no more, and to be removed now. What is being built for nobody
+        follows. Nothing, until it was said what is needed: workers of a former run may use what was found.
+        """
+        if not self._is_use_known:
+            return []
+        built = []
+        for key, known in list(self._all.items()):
+            if known.unused_since is not None and known.state is EnvironmentState.READY:
+                del self._all[key]
+                built.append(key)
+            elif known.unused_since is not None:
+                self._all[key] = replace(known, unused_since=ALWAYS)
+        return built
 
     def due(self, now: float) -> float | None:
         """When `next` has something to do though nothing happens: the next unused one is to be removed, or one that had

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from storm.blobstore.blob_store import version_key
 from storm.config.blob_map import KEY, BlobUse, conf_uses
-from storm.errors import PackageError, StormError, WorkerStartError
+from storm.errors import WorkerStartError
 from storm.host_paths import CONF, tmp_dir, topologies_dir
 from storm.supervisor import blob_versions, process_table
-from storm.supervisor.blob_download import download_verified
+from storm.supervisor.blob_download import download_verified, failure_of
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
 from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.slot import BlobsSeen, BlobsState
@@ -61,8 +61,8 @@ class _Failure(NamedTuple):
     """`retry_at`: before that running workers do not ask for it again, and nobody where `is_lasting`."""
 
     text: str
+    is_lasting: bool
     retry_at: float
-    is_lasting: bool = False
 
 
 class RunnableCode(Protocol):
@@ -72,6 +72,8 @@ class RunnableCode(Protocol):
     def look(self, assignment: LocalAssignment) -> BlobsSeen: ...
     def keep(self, topology_ids: frozenset[TopologyId]) -> None: ...
     def own_timeout(self, topology_id: TopologyId) -> float | None: ...
+    def make_room(self) -> bool:
+        """Remove what no topology here needs; whether there was anything. Any thread may call it."""
 
 
 class LinkedBlobs:
@@ -328,44 +330,28 @@ class LinkedBlobs:
     def _make(self, key: str, version: Version, sources: Sources) -> None:
         """Bring a version here; its outcome is noted afterwards, whatever happens."""
         made = self._tmp_dir / f"blob.{version.name}.{next(self._numbers)}"
-        packed = made / _PACKED / key  # by its own name, for errors
-        failure, is_lasting = "", False
-        try:
-            packed.parent.mkdir(parents=True)
-            download_verified(sources, version_key(key, version.sha256), packed, version.sha256)
-            if version.is_unpacked:
-                from storm.supervisor.blob_unpacking import unpack  # it brings `tarfile`; few blobs are archives
 
-                unpack(packed, made / _DATA)
-                shutil.rmtree(packed.parent)
-                sync_file_system(made)  # the stamp must not outlive what it stands for in a power cut
-            else:
-                packed.chmod(0o444)
-                packed.rename(made / _DATA)
-                packed.parent.rmdir()
-            write_atomically(made / _STAMP, json.dumps(_stamp(made / _DATA)).encode())
+        def fetch() -> None:
+            shutil.rmtree(made, ignore_errors=True)
+            _fill(made, key, version, sources)
             shutil.rmtree(self._dir / version.name, ignore_errors=True)  # where somebody damaged it
             self._dir.mkdir(parents=True, exist_ok=True)
             os.replace(made, self._dir / version.name)
-        except (StormError, OSError) as error:
-            failure = f"could not get its blob {key!r}: {error}"
-            is_lasting = isinstance(error, PackageError)
-        except Exception as error:  # a slot waits for this thread's word
-            log.exception("fetching the blob %s failed", key)
-            failure = f"could not get its blob {key!r}: {type(error).__name__}: {error}"
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+
+        failure = failure_of(fetch, f"its blob {key!r}", self._code.make_room)
+        shutil.rmtree(made, ignore_errors=True)
+        is_news = False
         with self._lock:
             self._fetching.discard(version)
-            is_news = bool(failure) and self._told.get(version) != failure
-            if failure:
-                self._told[version] = failure
-                wait_secs = BAD_ARCHIVE_SECS if is_lasting else RETRY_SECS
-                self._failures[version] = _Failure(failure, self._clock.now() + wait_secs, is_lasting)
-            else:
+            if failure is None:
                 self._here.add(version)
-        if is_news:
-            log.warning("this supervisor %s", failure)
+            else:
+                is_news = self._told.get(version) != failure.text
+                self._told[version] = failure.text
+                wait_secs = BAD_ARCHIVE_SECS if failure.is_lasting else RETRY_SECS
+                self._failures[version] = _Failure(*failure, self._clock.now() + wait_secs)
+        if failure is not None and is_news:
+            log.warning("this supervisor %s", failure.text)
         self._wake()
 
     def _remover(self, version: Version) -> Callable[[Any], None]:
@@ -391,6 +377,24 @@ class LinkedBlobs:
             shutil.rmtree(aside, ignore_errors=True)
 
         return remove
+
+
+def _fill(made: Path, key: str, version: Version, sources: Sources) -> None:
+    """Make the directory of a version. Raises StormError, OSError."""
+    packed = made / _PACKED / key  # by its own name, for errors
+    packed.parent.mkdir(parents=True)
+    download_verified(sources, version_key(key, version.sha256), packed, version.sha256)
+    if version.is_unpacked:
+        from storm.supervisor.blob_unpacking import unpack  # it brings `tarfile`; few blobs are archives
+
+        unpack(packed, made / _DATA)
+        shutil.rmtree(packed.parent)
+        sync_file_system(made)  # the stamp must not outlive what it stands for in a power cut
+    else:
+        packed.chmod(0o444)
+        packed.rename(made / _DATA)
+        packed.parent.rmdir()
+    write_atomically(made / _STAMP, json.dumps(_stamp(made / _DATA)).encode())
 
 
 def _read_conf(file: Path) -> _Conf:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from storm.errors import PackageError, StormError
+from storm.errors import PackageError
 from storm.host_paths import CONF, PACKAGE, TOPOLOGY, code_dir, is_topology_id, tmp_dir, topologies_dir
-from storm.supervisor.blob_download import download_verified
+from storm.supervisor.blob_download import download_verified, failure_of
 from storm.supervisor.local_state import sync_file_system, write_atomically
 from storm.supervisor.package_extraction import extract
 from storm.supervisor.slot import BlobsSeen, BlobsState
@@ -59,7 +59,8 @@ class Localizer:
     """Implements `prepared_code.Code` on a disk. `request`, `look` and `keep` never wait for a download.
 
     Each thread makes its own `blob_download.Sources` by `open_sources`. `wake` is called from any thread when a
-    download has ended.
+    download has ended, `make_room` where one finds the disk full: it removes what nobody needs, and says whether there
+    was anything.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class Localizer:
         supervisor_dir: Path,
         open_sources: Callable[[], Sources],
         wake: Callable[[], None],
+        make_room: Callable[[], bool],
         threads_max: int = 5,
     ) -> None:
         """Raises OSError if the directory cannot be made or written."""
         self._dist_dir = topologies_dir(supervisor_dir)
         self._tmp_dir = tmp_dir(supervisor_dir)
         self._wake = wake
+        self._make_room = make_room
         self._threads = _Threads(open_sources, threads_max)
         self._other_threads = _Threads(open_sources, threads_max)
         self._lock = threading.Lock()
@@ -146,21 +149,18 @@ class Localizer:
     def _fetch(self, topology_id: TopologyId, wanted: _Wanted, sources: Sources) -> None:
         """Make the topology's directory; its outcome is in `wanted` afterwards, whatever happens."""
         made = self._tmp_dir / f"{topology_id}.{next(self._numbers)}"
-        failure = ""
-        try:
+
+        def fetch() -> None:
+            shutil.rmtree(made, ignore_errors=True)
             if self._is_current(topology_id, wanted):
                 self._make(topology_id, wanted, made, sources)
                 self._install(topology_id, wanted, made)
-        except (StormError, OSError) as error:
-            failure = f"could not get its code: {error}"
-        except Exception as error:  # a slot waits for this thread's word
-            log.exception("fetching the code of %s failed", topology_id)
-            failure = f"could not get its code: {type(error).__name__}: {error}"
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+
+        failure = failure_of(fetch, "its code", self._make_room)
+        shutil.rmtree(made, ignore_errors=True)
         with self._lock:
-            wanted.state = BlobsState.FAILED if failure else BlobsState.READY
-            wanted.failure = failure
+            wanted.state = BlobsState.READY if failure is None else BlobsState.FAILED
+            wanted.failure = "" if failure is None else failure.text
         self._wake()
 
     def _make(self, topology_id: TopologyId, wanted: _Wanted, made: Path, sources: Sources) -> None:

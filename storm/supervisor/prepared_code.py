@@ -40,6 +40,7 @@ class Environments(Protocol):
     def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None: ...
     def look(self, key: str) -> EnvironmentSeen: ...
     def use(self, keys: frozenset[str]) -> None: ...
+    def make_room(self) -> bool: ...
     def python(self, key: str) -> Path: ...
 
 
@@ -99,6 +100,10 @@ class PreparedCode:
     def own_timeout(self, topology_id: TopologyId) -> float | None:
         """How many seconds a topology, whose code is here, lets its workers be silent; None: its conf does not say."""
         return self._code.own_timeout(topology_id)
+
+    def make_room(self) -> bool:
+        """Remove environments that no topology here needs, and what building kept; whether there was anything."""
+        return self._environments.make_room()
 
     def python(self, topology_id: TopologyId) -> Path | None:
         """The Python of its environment; None: it runs on the supervisor's. Raises WorkerStartError."""

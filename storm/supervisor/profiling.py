@@ -197,7 +197,7 @@ class Profiler:
     def dump(self, worker_id: str) -> str:
         """The name of a flame graph of what was recorded since the last one; it goes on. Raises StormError."""
         recording = self._recording
-        if recording is not None and recording.worker_id == worker_id and recording.is_whole:
+        if recording is not None and recording.worker_id == worker_id and recording.is_whole and not recording.is_over:
             raise InvalidTransitionError("somebody waits for this profile: it can only be stopped")
         return self._part(worker_id, is_over=False)
 

@@ -195,7 +195,8 @@ class WorkerProcesses:
             self._surroundings.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
         except (OSError, ValueError, WorkerStartError) as error:  # Popen raises ValueError for a text it cannot pass on
-            shutil.rmtree(directory, ignore_errors=True)
+            self._undeleted.add(worker_id)
+            self._remove_dead()
             raise WorkerStartError(_why_not_started(error)) from error
         self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
         return WorkerHandle(worker_id, port, assignment, popen.pid)
@@ -344,7 +345,7 @@ def _why_not_started(error: Exception) -> str:
 
 
 _KILLED_FOR_MEMORY = (
-    ", out of memory: the kernel ended a process for want of it, of this machine or of a control group, while it ran"
+    ", perhaps out of memory: while it ran the kernel ended a process for want of it, of the machine or a control group"
 )
 _SIGNALS_OF_PEOPLE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 

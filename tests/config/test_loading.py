@@ -146,7 +146,7 @@ def test_keys_in_the_environment() -> None:
 
 
 def test_variables_that_are_no_keys_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    load_settings(None, (), {"STORM_NIMBUS_SEED": "a", "STORM_PURE": "1"})
+    load_settings(None, (), {"STORM_NIMBUS_SEED": "a", "STORM_PURE": "1", "STORM_CFLAGS": "-O0"})
     assert caplog.messages == ["environment STORM_NIMBUS_SEED is no key: did you mean 'STORM_NIMBUS_SEEDS'?"]
 
 

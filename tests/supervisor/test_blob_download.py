@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError, PackageError
-from storm.supervisor.blob_download import download_verified
+from storm.supervisor.blob_download import FetchFailure, download_verified, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,3 +66,45 @@ def test_what_each_place_said_is_told_once(tmp_path: Path) -> None:
         download_verified(lambda key, sha256: [cut, too, cut], "two", tmp_path / "file", SHA256)
     with pytest.raises(BlobNotFoundError, match=r"^nothing more came$"):
         download_verified(lambda key, sha256: [cut, cut], "two", tmp_path / "file", SHA256)
+
+
+def raising(*errors: Exception) -> Callable[[], None]:
+    """A fetch that raises these, one each time; then it succeeds."""
+    left = list(errors)
+
+    def fetch() -> None:
+        if left:
+            raise left.pop(0)
+
+    return fetch
+
+
+def full(code: int = errno.ENOSPC) -> OSError:
+    return OSError(code, "No room")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_where_room_could_be_made_on_a_full_disk_it_is_fetched_once_more(code: int) -> None:
+    assert failure_of(raising(full(code)), "its code", lambda: True) is None
+    failed = FetchFailure(f"could not get its code: [Errno {code}] No room")
+    assert failure_of(raising(full(code)), "its code", lambda: False) == failed
+    rooms = iter([True, True, False])
+    assert failure_of(raising(full(code), full(code)), "its code", lambda: next(rooms)) is None
+    assert failure_of(raising(full(code), full(code)), "its code", lambda: next(rooms)) == failed
+
+
+def test_room_is_made_for_a_full_disk_only() -> None:
+    for error in (PermissionError(errno.EACCES, "No access"), BlobNotFoundError("no blob")):
+        failed = FetchFailure(f"could not get its code: {error}")
+        assert failure_of(raising(error), "its code", lambda: pytest.fail("the disk is not full")) == failed
+
+
+def test_what_is_wrong_with_a_blob_itself_lasts() -> None:
+    failed = FetchFailure("could not get its blob 'a': too large", is_lasting=True)
+    assert failure_of(raising(PackageError("too large")), "its blob 'a'", lambda: True) == failed
+
+
+def test_a_mistake_of_ours_fails_one_fetch_and_is_logged_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
+    failed = FetchFailure("could not get its code: KeyError: 'x'")
+    assert failure_of(raising(KeyError("x")), "its code", lambda: True) == failed
+    assert "Traceback" in caplog.text

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import linecache
 import os
+import shutil
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -160,6 +163,55 @@ def test_for_a_full_disk_room_is_made_and_it_is_tried_again_before_it_is_told(ho
     host.clock.advance(seen.retry_secs)
     assert host.outcome(SHADES).state is EnvironmentState.READY
     assert host.store.look(COLOURS.key).state is None, "nobody used it, and it took room"
+
+
+def test_whoever_finds_the_disk_full_has_removed_what_nobody_uses(host: Host) -> None:
+    host.outcome(COLOURS)
+    host.outcome(SHADES)
+    host.store.use(frozenset({SHADES.key}))
+    cached = host.directory / "environments-cache" / "of-uv"
+    cached.parent.mkdir()
+    cached.touch()
+    unused = host.store.python(COLOURS.key)
+    assert host.store.make_room()
+    assert (unused.exists(), cached.exists()) == (True, False), "what costs least goes first"
+    assert host.store.make_room()
+    assert (unused.exists(), list((host.directory / "tmp").iterdir())) == (False, [])
+    assert host.store.look(COLOURS.key).state is None
+    assert host.store.look(SHADES.key).state is EnvironmentState.READY
+    assert host.store.python(SHADES.key).exists()
+    assert not host.store.make_room(), "there is nothing more"
+
+
+def test_who_finds_the_disk_full_while_room_is_made_has_that_room(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = host.directory / "environments-cache" / "of-uv"
+    cached.parent.mkdir()
+    cached.touch()
+    removing, goes_on = threading.Event(), threading.Event()
+    rmtree = shutil.rmtree
+
+    def slowly(path: Path, ignore_errors: bool) -> None:
+        removing.set()
+        assert goes_on.wait(60)
+        rmtree(path, ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    found: list[bool] = []
+    first, second = (threading.Thread(target=lambda: found.append(host.store.make_room()), daemon=True) for _ in "12")
+    first.start()
+    assert removing.wait(60)
+    second.start()
+    while not waits_for_a_lock(second):
+        os.sched_yield()
+    goes_on.set()
+    for thread in (first, second):
+        thread.join(60)
+    assert found == [True, True]
+
+
+def waits_for_a_lock(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and "with self._room" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
 
 
 def test_a_cache_that_another_build_may_be_reading_is_left(host: Host) -> None:

@@ -93,11 +93,14 @@ def test_what_is_not_built_and_not_needed_is_forgotten() -> None:
 def test_a_full_disk_costs_all_that_nobody_uses() -> None:
     environments = Environments(LIMITS)
     environments.found(["idle", "used"], 0)
-    environments.use({"used"}, 0)
-    environments.want("new", 0)
-    assert environments.next(1) == Build("new")
-    environments.ended("new", PIP._replace(no_room=True), 2)
-    assert [environments.next(2), environments.next(2)] == [Remove("idle"), None]
+    assert environments.give_up() == [], "what is used was not said yet"
+    environments.want("left", 0)
+    assert environments.next(1) == Build("left")
+    environments.use({"used"}, 1)
+    assert environments.give_up() == ["idle"]
+    assert (environments.next(1), environments.give_up()) == (None, [])
+    environments.ended("left", None, 2)
+    assert environments.next(2) == Remove("left"), "it was built for nobody"
     assert state(environments, "used") is EnvironmentState.READY
 
 
@@ -124,7 +127,8 @@ def test_a_full_disk_is_told_only_if_room_was_made_in_vain() -> None:
 
 KEYS = st.sampled_from("abc")
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["want", "use", "next", "good", "bad", "full"]), KEYS, st.floats(0, 50)), max_size=60
+    st.tuples(st.sampled_from(["want", "use", "next", "full disk", "good", "bad", "full"]), KEYS, st.floats(0, 50)),
+    max_size=60,
 )
 
 
@@ -151,6 +155,8 @@ def test_a_used_one_is_never_removed_and_none_is_built_twice_at_once(events: lis
                     assert len(building) <= LIMITS.builds_max
                 elif command is not None:
                     assert command.key not in used
+            case "full disk":
+                assert used.isdisjoint(environments.give_up())
             case _ if building:
                 failure = None if event == "good" else PIP._replace(no_room=event == "full")
                 environments.ended(building.pop(0), failure, now)

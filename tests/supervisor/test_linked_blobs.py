@@ -242,6 +242,28 @@ def test_a_disk_that_is_full_leaves_nothing_and_recovers(machine: Machine, monke
     assert machine.settle(words) == (READY, "")
 
 
+def test_on_a_full_disk_a_blob_takes_the_place_of_what_nobody_needs(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = machine.has_code("words", WORDS)
+    machine.has_blob("words.txt", b"one two")
+    unneeded = machine.directory / "unneeded"
+    unneeded.touch()
+
+    def full(descriptor: int) -> None:
+        if unneeded.exists():
+            raise OSError(28, "No space left on device")
+
+    def make_room() -> bool:
+        unneeded.unlink()
+        return True
+
+    machine.code.make_room = make_room
+    monkeypatch.setattr(os, "fsync", full)
+    assert machine.settle(words) == (READY, "")
+    assert (len(machine.asked), machine.left_in_tmp()) == (2, [])
+
+
 def test_a_bad_archive_is_fetched_again_after_a_while_only(machine: Machine) -> None:
     words = machine.has_code("words", {"words.txt": {"uncompress": True}})
     machine.has_blob("words.txt", b"one two")

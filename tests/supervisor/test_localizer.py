@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import shutil
@@ -32,18 +33,26 @@ def package(name: str = "bolt.py") -> bytes:
 
 
 class Store:
-    """Blobs, and who asked for them; a key in `gates` waits until its gate opens."""
+    """Blobs, and who asked for them; a key in `gates` waits until its gate opens. `disk_holds`: so many more bytes;
+    `spare`: those of what nobody needs.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.blobs: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.gates: dict[str, threading.Event] = {}
+        self.disk_holds, self.spare = 1 << 20, 0
         self.changed = threading.Condition()
         self.localizer = self.started()
 
     def started(self) -> Localizer:
-        return Localizer(self.directory, lambda: self.sources, self.woken, threads_max=2)
+        return Localizer(self.directory, lambda: self.sources, self.woken, self.make_room, threads_max=2)
+
+    def make_room(self) -> bool:
+        freed, self.spare = self.spare, 0
+        self.disk_holds += freed
+        return freed > 0
 
     def sources(self, key: str, sha256: str) -> list[Callable[[Callable[[bytes], object]], object]]:
         return [lambda write: self.download(key, write)]
@@ -55,6 +64,8 @@ class Store:
         if key not in self.blobs:
             raise BlobNotFoundError(f"no blob {key}")
         write(self.blobs[key][:3])
+        if len(self.blobs[key]) > self.disk_holds:
+            raise OSError(errno.ENOSPC, "No space left on device")
         write(self.blobs[key][3:])
 
     def woken(self) -> None:
@@ -174,6 +185,16 @@ def test_a_blob_that_is_missing_or_wrong_is_named_and_nothing_of_it_is_used(
     assert not dist(store).exists()
     store.blobs = good
     assert store.outcome(assignment) == (BlobsState.READY, "")
+
+
+def test_on_a_full_disk_code_takes_the_place_of_what_nobody_needs_and_fails_without_that(store: Store) -> None:
+    store.disk_holds, store.spare = 3, 1000
+    assert store.outcome(store.topology("words-1-1")) == (BlobsState.READY, "")
+    store.disk_holds = 3
+    state, failure = store.outcome(store.topology("other-1-1"))
+    assert (state, "No space left on device" in failure) == (BlobsState.FAILED, True)
+    assert list((store.directory / "tmp").iterdir()) == []
+    assert store.asked.count("other-1-1-stormcode.ser") == 1, "in vain once is enough"
 
 
 def test_a_bad_package_is_refused(store: Store) -> None:

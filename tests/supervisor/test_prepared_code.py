@@ -58,6 +58,7 @@ class ModelEnvironments:
         self.seen: dict[str, EnvironmentSeen] = {}
         self.wanted: list[tuple[EnvironmentSpec, Path]] = []
         self.used: frozenset[str] = frozenset()
+        self.spare = 0  # environments that nobody needs
 
     def want(self, spec: EnvironmentSpec, wheels_dir: Path) -> None:
         self.wanted.append((spec, wheels_dir))
@@ -68,6 +69,10 @@ class ModelEnvironments:
 
     def use(self, keys: frozenset[str]) -> None:
         self.used = keys
+
+    def make_room(self) -> bool:
+        freed, self.spare = self.spare, 0
+        return freed > 0
 
     def python(self, key: str) -> Path:
         return Path("/environments") / key / "bin" / "python"
@@ -113,6 +118,11 @@ def test_a_topology_without_requirements_waits_for_its_code_alone(shop: Shop, ma
     shop.prepared.request(PLAIN)
     assert (shop.prepared.look(PLAIN), shop.prepared.python("plain")) == (READY, None)
     assert shop.environments.wanted == []
+
+
+def test_room_on_the_disk_is_that_of_environments(shop: Shop) -> None:
+    shop.environments.spare = 2
+    assert [shop.prepared.make_room(), shop.prepared.make_room()] == [True, False]
 
 
 def test_code_comes_first_then_its_environment(shop: Shop, tmp_path: Path) -> None:

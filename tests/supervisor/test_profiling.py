@@ -289,7 +289,7 @@ def test_a_recording_is_told_of_until_somebody_ends_it(profiler: Profiler, recor
 
 def test_a_profile_that_somebody_waits_for_is_told_of_and_can_be_stopped(profiler: Profiler, recorder: Path) -> None:
     kept, got = Kept(), []
-    waits = threading.Thread(target=lambda: got.append(profiler.profile("w1", 4711, 300, "raw", kept)))
+    waits = threading.Thread(target=lambda: got.append(profiler.profile("w1", 4711, 300, "raw", kept)), daemon=True)
     waits.start()
     wait_begun(recorder, 1)
     running = {6700: WorkerHandle("w1", 6700, LocalAssignment("words-1-1", (ExecutorId(1, 1),), 1))}
@@ -301,7 +301,8 @@ def test_a_profile_that_somebody_waits_for_is_told_of_and_can_be_stopped(profile
     assert profiler.stop("w1") == "picture-1"
     waits.join(60)
     assert got == kept.data == [b"picture"]
-    assert (profiler.recordings(running), profiler.stop("w1")) == ((), "picture-1")
+    assert profiler.recordings(running) == ()
+    assert profiler.stop("w1") == profiler.dump("w1") == "picture-1"
 
 
 def test_a_profile_that_cannot_be_kept_is_given_to_its_caller(

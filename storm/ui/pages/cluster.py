@@ -94,8 +94,8 @@ def tags(meta: dict[str, str]) -> list[str]:
 async def _topology_pages(call: PageCall, steady: list[str], turn: list[str]) -> dict[str, Struct]:
     """{id: TopologyPageInfo} over WINDOW, of those that answer soon."""
     method, more = "getTopologyPageInfo", (WINDOW, False)
-    asked = {each: call.nimbus.read_lately(RATES_AGE_SECS, method, each, *more) for each in steady}
-    asked |= {each: call.nimbus.read_once(method, each, *more) for each in turn}
+    asked = {each: call.nimbus.read_once(method, each, *more) for each in turn}  # first: their turn comes seldom
+    asked |= {each: call.nimbus.read_lately(RATES_AGE_SECS, method, each, *more) for each in steady}
     reads = {each: asyncio.ensure_future(read) for each, read in asked.items()}
     if reads:
         await asyncio.wait(reads.values(), timeout=RATES_WAIT_SECS)
