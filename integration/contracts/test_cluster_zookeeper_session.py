@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,11 +67,13 @@ def make_storage(proxy: TcpProxy) -> Iterator[MakeStorage]:
     """Makes storages whose session goes through the proxy."""
     made: list[ZooKeeperSession] = []
 
-    def make(call_timeout_secs: float = 20.0, session_ms: int = SESSION_MS) -> ZooKeeperStorage:
+    def make(
+        call_timeout_secs: float = 20.0, session_ms: int = SESSION_MS, stopped: Callable[[], bool] = lambda: False
+    ) -> ZooKeeperStorage:
         servers = [f"127.0.0.1:{proxy.port}"]
         session = ZooKeeperSession(servers, session_ms, SystemClock(), call_timeout_secs=call_timeout_secs)
         made.append(session)
-        session.open(20, lambda: False)
+        session.open(20, stopped)
         return ZooKeeperStorage(session, "/storm")
 
     yield make
@@ -97,6 +100,23 @@ def test_a_write_whose_answer_was_lost_is_made_once(answers: LostAnswers, make_s
     assert len(storage.children("/q")) == LOST_ANSWERS // 5
     assert len(storage.children("/c")) == LOST_ANSWERS // 5
     assert storage.children("/plain") == []
+
+
+@pytest.mark.timeout(60)
+def test_who_is_told_to_end_waits_for_no_connection(proxy: TcpProxy, make_storage: MakeStorage) -> None:
+    stopping = threading.Event()
+    storage = make_storage(call_timeout_secs=600, stopped=stopping.is_set)
+    lost = threading.Event()
+    storage.add_listener(lambda state: lost.set() if state is not ConnectionState.CONNECTED else None)
+    proxy.cut()
+    assert lost.wait(WAIT_SECS)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(storage.children, "/a")
+        stopping.set()
+        with pytest.raises(CoordinationError, match="told to end: no read of /storm/a"):
+            waiting.result()
+    with pytest.raises(CoordinationError, match="told to end: no delete of /storm/a"):
+        storage.delete("/a")
 
 
 def test_a_repeated_write_does_not_take_anothers_work_for_its_own(

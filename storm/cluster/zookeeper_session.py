@@ -129,6 +129,7 @@ class ZooKeeperSession:
         self._session_secs = session_timeout_ms / 1000
         self._call_timeout_secs = call_timeout_secs
         self._closed = threading.Event()
+        self._stopped: Callable[[], bool] = lambda: False
         self._is_refused = False  # for good: ZooKeeper does not accept these credentials
         self._connected = threading.Event()  # or refused
         self._starting = threading.Lock()  # guards the next
@@ -153,7 +154,10 @@ class ZooKeeperSession:
         return int(self.client.last_zxid)
 
     def open(self, wait_secs: float | None, stopped: Callable[[], bool]) -> None:
-        """Connect. `wait_secs` None: for as long as `stopped` answers False. Raises CoordinationError."""
+        """Connect. `wait_secs` None: for as long as `stopped` answers False; once it answers True no call waits for a
+        connection any more. Raises CoordinationError.
+        """
+        self._stopped = stopped
         began = said = self._clock.now()
         while not self._is_connected_within(STOPPED_CHECK_SECS):
             now = self._clock.now()
@@ -252,7 +256,11 @@ class ZooKeeperSession:
         self._refuse_if_closed()
         if not self._is_refused:
             self._start_if_ended()
-        is_connected = self._connected.wait(timeout_secs)
+        until = self._clock.now() + timeout_secs
+        while not (is_connected := self._connected.wait(min(STOPPED_CHECK_SECS, timeout_secs))):
+            timeout_secs = until - self._clock.now()
+            if timeout_secs <= 0 or self._stopped():
+                break
         if self._is_refused:
             raise self._not_accepted()
         return is_connected
@@ -281,6 +289,8 @@ class ZooKeeperSession:
 
     def _no_answer(self, action: str, path: str) -> CoordinationError:
         secs = self._call_timeout_secs
+        if self._stopped():
+            return CoordinationError(f"{self.place} is away, and this process was told to end: no {action} of {path}.")
         return CoordinationError(f"{self.place} did not answer within {secs:g} s to {action} {path}: {_ADVICE}")
 
     def _state_changed(self, kazoo_state: str) -> None:
