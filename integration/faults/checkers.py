@@ -50,6 +50,8 @@ class Observed(NamedTuple):
     `returned_at`: when its victims went on that had been replaced meanwhile. `replaced`: processes of workers that gave
     way to others, and were not hit. `wrong`: what did not hold afterwards, in words. `busy`: see faults.busyness.
     `apart_at`: when the last of the faults that went on at the same time was healed; None: there was none.
+    `held_until`: the same of those that took what its recovery waits for. `takes`, `waits_for`, `told_by`: parts of a
+    cluster, see faults.Fault.
     """
 
     fault: str
@@ -71,6 +73,10 @@ class Observed(NamedTuple):
     wrong: tuple[str, ...] = ()
     busy: float = 1.0
     apart_at: float | None = None
+    held_until: float | None = None
+    takes: frozenset[str] = frozenset()
+    waits_for: frozenset[str] = frozenset()
+    told_by: frozenset[str] = frozenset()
 
     @property
     def kind(self) -> str:
@@ -242,11 +248,19 @@ def quiet_secs(fault: Observed, at: float, faults: Iterable[Observed]) -> float:
 
 
 def apart(faults: Sequence[Observed]) -> list[Observed]:
-    """The same, each with when the last of those was healed that went on at the same time."""
+    """The same, each with when those were healed that went on at the same time. Where one of them took who tells of it,
+    nobody has to.
+    """
     found = []
     for fault in faults:
-        others = [other.healed_at for other in faults if other is not fault and _overlap(fault, other)]
-        found.append(fault._replace(apart_at=max(others, default=None)))
+        others = [other for other in faults if other is not fault and _overlap(fault, other)]
+        found.append(
+            fault._replace(
+                apart_at=max((other.healed_at for other in others), default=None),
+                held_until=max((other.healed_at for other in others if other.takes & fault.waits_for), default=None),
+                must_be_told=fault.must_be_told and not any(other.takes & fault.told_by for other in others),
+            )
+        )
     return found
 
 
@@ -376,8 +390,8 @@ def not_recovered(faults: Iterable[Observed], ledger: Ledger) -> list[Violation]
 
 
 def too_slow(faults: Iterable[Observed], ledger: Ledger, bars: Mapping[str, Bar | None]) -> list[Violation]:
-    """Recoveries that took much longer than they should, also for a machine that was so busy. What overlapped another
-    fault may take as much longer as that one went on.
+    """Recoveries that took much longer than they should, also for a machine that was so busy. Where another fault took
+    what a recovery waits for, it may take as much longer as that one went on.
     """
     found = []
     for fault in faults:
@@ -385,7 +399,7 @@ def too_slow(faults: Iterable[Observed], ledger: Ledger, bars: Mapping[str, Bar 
         if bar is None or took is None:
             continue
         should = bar.median if bar.most is None else bar.most
-        other = 0.0 if fault.apart_at is None else max(0.0, fault.apart_at - recovers_from(fault))
+        other = 0.0 if fault.held_until is None else max(0.0, fault.held_until - recovers_from(fault))
         if took > (ceiling := CEILING * should * fault.busy + other):
             text = f"{fault} took {took:.1f} s to recover from, at most {ceiling:.1f} s it may"
             why = f"{CEILING:g} times {should:g} s, {fault.busy:.1f} times as long on a machine as busy as this one"
@@ -399,11 +413,11 @@ def detected_secs(fault: Observed) -> float | None:
 
 
 def not_told(faults: Iterable[Observed]) -> list[Violation]:
-    """Faults that no line of a log names. What overlapped another need not be: who tells of it may have been away."""
+    """Faults that no line of a log names, though one had to."""
     return [
         Violation("C-LOG", f"no log line tells of {fault}")
         for fault in faults
-        if fault.must_be_told and fault.told_at is None and not fault.problem and fault.apart_at is None
+        if fault.must_be_told and fault.told_at is None and not fault.problem
     ]
 
 

@@ -101,14 +101,15 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(words)
 
 
-def why_shared(wanted: str) -> str | None:
-    """Why hosts share an address and proxies stand between them; None: each is a network namespace."""
+def why_shared(wanted: str, why_no_world: str | None) -> str | None:
+    """Why hosts share an address and proxies stand between them; None: each is a network namespace. `why_no_world`:
+    why the harness has no world of its own.
+    """
     if wanted == "proxy":
         return "--isolation proxy"
-    missing = isolation.why_not()
-    if missing is not None and wanted == "namespaces":
-        sys.exit(f"no namespaces can be made here: {missing}")
-    return missing
+    if why_no_world is not None and wanted == "namespaces":
+        sys.exit(f"no namespaces can be made here: {why_no_world}")
+    return why_no_world
 
 
 def refuse_kept(directory: Path, scenarios: list[Scenario]) -> None:
@@ -138,9 +139,9 @@ def run_one(scenario: Scenario, options: Options, directory: Path, network: Call
         return Outcome([Row(scenario.name, 1, violations=tuple(context.violations))], [], context.notes)
 
 
-def run_all(scenarios: list[Scenario], options: Options, directory: Path, *, own_world: bool) -> bool:
+def run_all(scenarios: list[Scenario], options: Options, directory: Path, *, own_addresses: bool) -> bool:
     """Run them, print the table; whether every check held."""
-    network = make_network(own_world)
+    network = make_network(own_addresses)
     found: list[Row] = []
     skipped: list[tuple[str, str]] = []
     try:
@@ -166,8 +167,9 @@ def run_all(scenarios: list[Scenario], options: Options, directory: Path, *, own
 
 def main(words: list[str]) -> int:
     arguments = parse(words)
-    missing = why_shared(arguments.isolation)
-    WORLD.own, WORLD.why_not = missing is None, missing or ""
+    why_no_world = isolation.why_not()
+    missing = why_shared(arguments.isolation, why_no_world)
+    WORLD.own, WORLD.why_not, WORLD.why_no_mounts = missing is None, missing or "", why_no_world
     if arguments.list:
         print_list()
         return 0
@@ -186,11 +188,11 @@ def main(words: list[str]) -> int:
 
     def work() -> int:
         stop_on_signals()
-        return 0 if run_all(scenarios, options, directory, own_world=WORLD.own) else 1
+        return 0 if run_all(scenarios, options, directory, own_addresses=WORLD.own) else 1
 
     code = 1
     try:
-        code = isolation.run(work) if WORLD.own else work()
+        code = isolation.run(work) if why_no_world is None else work()
     finally:
         if code == 0 and arguments.keep is None:
             shutil.rmtree(directory, ignore_errors=True)

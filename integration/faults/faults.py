@@ -28,14 +28,17 @@ class Said(NamedTuple):
     """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "victim": the worker's and its supervisor's.
 
     `pattern`: a regular expression; with a victim, `{port}` in it is its port. `each`: every log of the role is
-    expected to have it, and the last one counts. `after`: only logs with such a line, of while the fault went on, are
-    expected to, after it.
+    expected to have it, and the last one counts. `after`: it is expected only after such a line of while the fault went
+    on; with `each` of the logs that have one, else of any log, after the first such line of all.
     """
 
     role: str
     pattern: str
     each: bool = False
     after: str = ""
+
+
+TELLERS = {"victim": "hosts", "supervisor": "hosts", "host": "hosts", "nimbus": "nimbus"}  # roles and kinds of targets
 
 
 def said_worker_ended(how: str) -> Said:
@@ -94,6 +97,17 @@ class Hand(NamedTuple):
         """Whether no other fault goes on: who would be asked, or waited for, may be what that one has taken away."""
         return all(event is self.hit.event for event in self.going_on)
 
+    def leads(self) -> bool:
+        """Whether the target is the Nimbus that leads, or may be: where another fault goes on, it may be that nobody
+        says so. Else it is waited for: the blow counts from then on.
+        """
+        leader = self.site.leader()
+        if leader is None and self.is_alone:
+            with contextlib.suppress(AssertionError):
+                leader = self.site.wait(self.site.leader, "a Nimbus leads", self.load.grace_secs)
+        self.hit.at = time.monotonic()
+        return leader is None or leader is self.site.daemon(self.target)
+
     def look_first(self) -> None:
         """Note whether all workers are well, which takes a moment: the blow counts from now on."""
         self.hit.settled = self.is_alone and self.load.is_settled()
@@ -118,7 +132,8 @@ class Fault(NamedTuple):
     `patience(timers)` says so.
     `told`: the line that names it; `back`: the lines that say all is well again; without one, that is when the
     ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take.
-    `raises`: texts of tracebacks that it causes. `takes`: see nemesis.Drawable.
+    `raises`: texts of tracebacks that it causes. `takes`: see nemesis.Drawable. `waits_for`: parts of a cluster that it
+    does not recover without.
     """
 
     name: str
@@ -135,6 +150,14 @@ class Fault(NamedTuple):
     bar: Callable[[Timers], Bar] | None = None
     raises: tuple[str, ...] = ()
     takes: frozenset[str] | None = None
+    waits_for: frozenset[str] = frozenset()
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """The part of a cluster, as in `takes`, in whose logs the line is that names it."""
+        if self.told is None:
+            return frozenset()
+        return frozenset({TELLERS[self.target if self.told.role == "target" else self.told.role]})
 
     def drawable(self, timers: Timers) -> Drawable:
         return Drawable(self.name, self.target, self.seconds(timers), self.takes)

@@ -277,6 +277,7 @@ def observe(finished: Finished) -> list[Observed]:
                 kind.spares_workers and kind.patience(finished.site.timers),
                 expected, told_at, bool(back), back_at, hit.problem, hit.may_end, hit.done_at,
                 hit.returned_at, hit.replaced, tuple(hit.wrong), max(hit.busy, busy),
+                takes=kind.takes or frozenset(), waits_for=kind.waits_for, told_by=kind.told_by,
             )
         )  # fmt: skip
     return checkers.apart(found)
@@ -296,10 +297,11 @@ def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float
     since, until = between
     if what.after:
         lost_by = until if hit.healed_at is None else hit.healed_at  # later, another fault took it
-        begins = [(path, pattern, logs.first(path, what.after, since, lost_by)) for path, pattern in looks]
-        times = [logs.first(path, pattern, begin, until) for path, pattern, begin in begins if begin is not None]
-        if not times:
+        lost = {path: at for path, _ in looks if (at := logs.first(path, what.after, since, lost_by)) is not None}
+        if not lost:
             return since  # nobody has to say it
+        begins = lost if what.each else dict.fromkeys((path for path, _ in looks), min(lost.values()))
+        times = [logs.first(path, pattern, begins[path], until) for path, pattern in looks if path in begins]
     else:
         times = [logs.first(path, pattern, *between) for path, pattern in looks]
     if what.each:

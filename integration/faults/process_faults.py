@@ -43,7 +43,7 @@ def kill_daemon(hand: Hand) -> None:
 
 def kill_nimbus(hand: Hand) -> None:
     """One that does not lead need not lead afterwards, either."""
-    if hand.site.leader() is not hand.site.daemon(hand.target):
+    if not hand.leads():
         hand.hit.back = (Said("target", r"Nimbus listens on"),)
     kill_daemon(hand)
 

@@ -147,6 +147,10 @@ def need_namespaces() -> str | None:
     return None if WORLD.own else f"without namespaces of its own for each host: {WORLD.why_not}"
 
 
+def need_mounts() -> str | None:
+    return None if WORLD.why_no_mounts is None else f"without mounts of the harness's own: {WORLD.why_no_mounts}"
+
+
 def need_apache() -> str | None:
     return apache_missing()
 
@@ -171,10 +175,15 @@ def faketime_library() -> Path | None:
 
 
 class World:
-    """Whether the harness runs in a world of its own; set once, before scenarios are asked what they miss."""
+    """What the run has for itself; set once, before scenarios are asked what they miss.
+
+    `own`: whether each host is a network namespace; `why_not`: if not. `why_no_mounts`: the harness is not in a world
+    of its own (`isolation`), and may mount nothing; None: it is.
+    """
 
     own = False
     why_not = "nobody has asked for them"
+    why_no_mounts: str | None = "nobody has asked for them"
 
 
 WORLD = World()
@@ -183,7 +192,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "links": lambda: None,  # the harness's proxies carry them where there are no namespaces
     "worker-proxy": lambda: None,
     "own-addresses": need_namespaces,
-    "mounts": need_namespaces,
+    "mounts": need_mounts,
     "zookeeper-proxy": lambda: None,
     "ensemble": need_apache,
     "faketime": need_faketime,
@@ -207,9 +216,9 @@ def why_not(scenario: Scenario) -> str | None:
     return None
 
 
-def make_network(own_world: bool) -> Callable[[], Network]:
+def make_network(own_addresses: bool) -> Callable[[], Network]:
     """The network of all clusters of a run: its hosts are made once, whatever the scenarios call them."""
-    if not own_world:
+    if not own_addresses:
         return Loopback
     networks: list[Namespaces] = []
 

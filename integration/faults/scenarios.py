@@ -39,18 +39,31 @@ MIXED = {
     "host-paused": "workers hosts links nimbus zookeeper",
     "nimbus-killed": "nimbus",
     "nimbus-cut-off": "nimbus links",
-    "coordination-paused": "nimbus zookeeper",
-    "zookeeper-restarted": "zookeeper",
+    "coordination-paused": "nimbus zookeeper session",
+    "zookeeper-restarted": "zookeeper session",  # within one: not to be healed later
     "zookeeper-lost": "zookeeper",
     "session-expired": "hosts zookeeper",
     "worker-session-expired": "workers hosts zookeeper",
     "nimbus-session-expired": "nimbus zookeeper",
     "link-cut": "links",
     "link-cut-one-way": "links",
-    "host-unplugged": "workers hosts links",
+    "host-unplugged": "workers hosts links zookeeper",  # it is assigned anew
     "host-cut-from-zookeeper": "hosts links zookeeper",
-    "host-cut-from-nimbus": "workers hosts links",
-    "bolt-raises": "workers links",  # tuples have to come to it
+    "host-cut-from-nimbus": "workers hosts links zookeeper",  # Nimbus hears of its workers through it
+    "bolt-raises": "workers links session",  # a tuple has to come to it, which may take as long as one
+    "rebalanced": "workers hosts links nimbus zookeeper",
+}
+WORKER_STARTS = "workers hosts links zookeeper"  # it reads there whom to connect to, before spouts become active
+WAITS_FOR = {  # of those kinds that have a bar: the parts without which they do not recover
+    "worker-killed": WORKER_STARTS,
+    "worker-terminated": WORKER_STARTS,
+    "bolt-raises": WORKER_STARTS,
+    "nimbus-killed": "nimbus zookeeper",
+    "nimbus-session-expired": "nimbus zookeeper",
+    "zookeeper-restarted": "workers hosts nimbus zookeeper",  # all of them say that they are connected again
+    "zookeeper-lost": "workers hosts nimbus zookeeper",
+    "link-cut": "workers links",
+    "link-cut-one-way": "workers links",
     "rebalanced": "workers hosts links nimbus zookeeper",
 }
 PAST_PROXIES = {"host-paused", "nimbus-cut-off", "host-unplugged", "host-cut-from-nimbus"}
@@ -69,7 +82,8 @@ def run_random(context: Context) -> Outcome:
         if missing:
             context.notes.append(f"not in the mix here: {name}: {missing[0]}")
         else:
-            kinds.append(FAULTS[name]._replace(takes=frozenset(takes.split())))
+            waits_for = frozenset(WAITS_FOR.get(name, "").split())
+            kinds.append(FAULTS[name]._replace(takes=frozenset(takes.split()), waits_for=waits_for))
     return run_faults(context, kinds, MIXED_WISH)
 
 

@@ -37,7 +37,8 @@ NAMES, TIMES = 5, 10  # so many names, each submitted so often at once
 REBALANCES = 20
 GROUP_BYTES = 64 << 20  # beside what the worker had before it came into the group
 OUT_OF_MEMORY = 3  # times in a row
-KILLED_FOR_MEMORY = "was killed by signal 9 (SIGKILL), out of memory"
+MESSAGES_MANY = 100_000  # more than come while all that is waited for takes its longest
+KILLED_FOR_MEMORY = "was killed by signal 9 (SIGKILL), perhaps out of memory: while"
 
 
 def poison(context: Context) -> Outcome:
@@ -150,7 +151,7 @@ def out_of_memory(context: Context) -> Outcome:
     pauses before the next one grow.
     """
     with bounded(GROUP_BYTES) as put, context.site(Plan(hosts=1)) as site:
-        load = context.load(site, 3_000, RATE, topology__workers=1)
+        load = context.load(site, MESSAGES_MANY, RATE, topology__workers=1)
         times = []
         for _ in range(OUT_OF_MEMORY):
             [worker] = load.processes()
@@ -167,6 +168,7 @@ def out_of_memory(context: Context) -> Outcome:
         status = site.storm("status", load.name).stdout
         is_told = KILLED_FOR_MEMORY in status and f"died {OUT_OF_MEMORY} times in a row" in status
         context.check(is_told, f"`storm status` does not say why, and how often in a row:\n{status}", "C-LOG")
+        load.end()
         ended = len(times)
         return finish(
             context, site, load, "worker-out-of-memory", ended, recovered=times, restarts=ended, rounds=2 * ended

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fault_site import FaultSite
     from load import Load
+    from log_lines import LogLine
 
 JUMPS = ["+1h", "-1h", "+0"]
 SKEW = "+10m"
@@ -98,7 +99,7 @@ def _with_clocks(context: Context, name: str, clocks: Clocks) -> Outcome:
                 file.write_text(f"{offset}\n")
             time.sleep(context.timers.worker_secs + context.timers.executor_secs)
             _run_another(context, site)
-            _check_clocks(context, site, load, clocks, (offset, changed_at if len(clocks.offsets) > 1 else 0.0))
+            _check_clocks(context, site, load, clocks, (offset, changed_at))
             context.check({worker.pid for worker in load.processes()} == before, f"at {offset} workers were restarted")
             uptime = site.call("getTopologySummaryByName", load.name).uptime_secs
             context.check(uptime >= 0, f"at {offset} the topology is up for {uptime} s")
@@ -134,9 +135,13 @@ def _check_clocks(context: Context, site: FaultSite, load: Load, clocks: Clocks,
 
 
 def _compare_log(context: Context, log: Path, offset: str, since: float) -> None:
-    is_written = context.must(lambda: log.stat().st_mtime > since, f"{log} is written at {offset}", 10)
-    if is_written is not None:
-        lines = parse(log.read_text(errors="replace"), 0.0)
+    lines: list[LogLine] = []
+
+    def is_written() -> bool:
+        lines[:] = parse(log.read_text(errors="replace"), 0.0)
+        return bool(lines) and log.stat().st_mtime > since
+
+    if context.must(is_written, f"{log} is written at {offset}", 10) is not None:
         # The second time is by the kernel, which nobody has faked.
         _compare(context, str(log), offset, (lines[-1].at, log.stat().st_mtime))
 

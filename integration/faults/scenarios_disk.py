@@ -44,10 +44,10 @@ MOUNTS = frozenset({"mounts"})
 def small_disk(directory: Path, options: str = f"size={DISK_BYTES}") -> Iterator[Path]:
     """A file system of its own at this directory, for daemons that are started within the block."""
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True)
-    # What is mounted on it later is seen by daemons, too, whose hosts have mounts of their own.
-    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
+    _mount("-t", "tmpfs", "-o", options, "tmpfs", directory)
     try:
+        # What is mounted on it later is seen by daemons, too, whose hosts have mounts of their own.
+        _mount("--make-shared", directory)
         yield directory
     finally:
         with contextlib.suppress(shutil.Error, OSError):  # what is on it is gone with it
@@ -62,18 +62,26 @@ def read_only_meanwhile(disk: Path) -> Iterator[None]:
     """
     beside = disk.with_name(f"{disk.name}-read-only")
     beside.mkdir()
-    for words in (
-        ["--bind", str(disk), str(beside)],
-        ["--make-private", str(beside)],
-        ["-o", "remount,bind,ro", str(beside)],
-        ["--bind", str(beside), str(disk)],
-    ):
-        subprocess.run(["mount", *words], check=True)
-    subprocess.run(["umount", str(beside)], check=True)
+    with contextlib.ExitStack() as mounts:
+        with _bound(disk, beside):
+            _mount("--make-private", beside)
+            _mount("-o", "remount,bind,ro", beside)
+            mounts.enter_context(_bound(beside, disk))
+        yield
+
+
+@contextlib.contextmanager
+def _bound(source: Path, target: Path) -> Iterator[None]:
+    """What is at `source` is at `target`, too."""
+    _mount("--bind", source, target)
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(target)], check=True)
+
+
+def _mount(*words: str | Path) -> None:
+    subprocess.run(["mount", *map(str, words)], check=True)
 
 
 def fill(directory: Path) -> Path:

@@ -315,14 +315,15 @@ def rolling_restart(context: Context) -> Outcome:
         messages = context.options.messages or int(RATE * gap * 2 * len(order))
         load = context.load(site, messages, RATE)
         before = {worker.pid for worker in load.processes()}
-        reader, writer = Reader(site), Writer(site, load.conf)
-        for daemon in [*order, *reversed(order)]:
-            daemon.end(signal.SIGTERM)
-            site.restart(daemon)
-            time.sleep(gap)
-        for caller in (reader, writer):
-            failures = caller.stop()
-            context.check(not failures, f"{len(failures)} of {caller.calls} calls failed three times: {failures[:3]}")
+        with Reader(site) as reader, Writer(site, load.conf) as writer:
+            for daemon in [*order, *reversed(order)]:
+                daemon.end(signal.SIGTERM)
+                site.restart(daemon)
+                time.sleep(gap)
+            for caller in (reader, writer):
+                failures = caller.stop()
+                what = f"{len(failures)} of {caller.calls} calls failed three times: {failures[:3]}"
+                context.check(not failures, what)
         context.check(writer.done, "no small topology went through all of its life: this shows nothing", "HARNESS")
         context.must(lambda: not writer.left(), "nothing is left of the small topologies", 30)
         context.notes.append(

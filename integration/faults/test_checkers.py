@@ -232,14 +232,31 @@ def test_those_that_went_on_at_one_time_are_counted_apart() -> None:
     assert str(faults[0]) == "worker-killed + of worker-0"
 
 
-def test_what_overlapped_another_may_recover_after_that_one_and_need_not_be_told() -> None:
+NEEDING = {"waits_for": frozenset({"hosts", "zookeeper"}), "told_by": frozenset({"hosts"})}
+
+
+@pytest.mark.parametrize(
+    ("taken", "is_held_up", "is_excused"),
+    [("nimbus", False, False), ("zookeeper", True, False), ("hosts", True, True)],
+)
+def test_beside_one_that_takes_what_it_needs_a_fault_recovers_later_and_need_not_be_told(
+    taken: str, *, is_held_up: bool, is_excused: bool
+) -> None:
     bars = {"worker-killed": Bar(2.0)}
-    slow = fault(1.0, 2.0, has_back=True, back_at=12.0, must_be_told=True)
-    assert [each.check for each in [*too_slow([slow], Ledger([]), bars), *not_told([slow])]] == ["C-TTR", "C-LOG"]
-    beside = slow._replace(apart_at=5.0)
-    assert too_slow([beside], Ledger([]), bars) == not_told([beside]) == []
+    slow = fault(1.0, 2.0, has_back=True, back_at=12.0, must_be_told=True, **NEEDING)
+    other = sparing(1.5, 5.0)._replace(takes=frozenset({taken}))
+    beside = apart([slow, other])[0]
+    assert bool(too_slow([beside], Ledger([]), bars)) != is_held_up
+    assert bool(not_told([beside])) != is_excused
     (found,) = too_slow([beside._replace(back_at=14.0)], Ledger([]), bars)
-    assert found.text.startswith("worker-killed + of worker-0 took 12.0 s to recover from, at most 11.0 s it may")
+    most = 11 if is_held_up else 8
+    assert found.text.startswith(f"worker-killed + of worker-0 took 12.0 s to recover from, at most {most}.0 s it may")
+
+
+def test_one_that_was_over_before_holds_up_and_excuses_nobody() -> None:
+    slow = fault(6.0, 7.0, has_back=True, back_at=17.0, must_be_told=True, **NEEDING)
+    (alone, _) = apart([slow, sparing(1.5, 5.0)._replace(takes=frozenset({"hosts"}))])
+    assert (alone.held_until, alone.must_be_told) == (None, True)
 
 
 @pytest.mark.parametrize(("took", "busy", "is_well"), [(20.0, 1.0, True), (20.1, 1.0, False), (59.0, 3.0, True)])

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import isolation
 import pytest
+from scenarios import SCENARIOS
 
 HERE = Path(__file__).resolve().parent
 WAIT_SECS = 150
@@ -39,12 +41,16 @@ def test_lists_each_scenario_with_its_id_and_why_it_cannot_run() -> None:
     assert lines[drpc + 1].strip() == "cannot run here: part of the product that is not there yet: DRPC"
 
 
-def test_without_namespaces_links_are_cut_by_proxies_and_what_mounts_cannot_run() -> None:
+def test_without_namespaces_of_hosts_links_are_cut_by_proxies_and_mounts_need_only_the_harness_own() -> None:
     done = run("--list", "--isolation", "proxy")
     assert done.returncode == 0, done.stderr
     reasons = reasons_of(done.stdout)
     assert reasons["link-cut"] == reasons["host-unplugged"] == reasons["link-slow"] == ""
-    assert reasons["nimbus-disk-full"].endswith("without namespaces of its own for each host: --isolation proxy")
+    own_addresses = [scenario.name for scenario in SCENARIOS if "own-addresses" in scenario.needs and scenario.run]
+    assert all(reasons[name].endswith("for each host: --isolation proxy") for name in own_addresses)
+    missing = isolation.why_not()
+    assert reasons["nimbus-disk-full"].endswith("" if missing is None else f"mounts of the harness's own: {missing}")
+    assert (reasons["nimbus-disk-full"] == "") == (missing is None)
 
 
 def reasons_of(listed: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from faults import Fault, Hand, Hit, heal, inject
+from faults import Fault, Hand, Hit, Said, heal, inject
 from nemesis import Event
 
 
@@ -26,6 +26,44 @@ def test_who_may_be_away_by_another_fault_is_not_asked_whether_all_is_well() -> 
     going_on.remove(other)
     one.look_first()
     assert (one.is_alone, hit.settled, asked) == (True, True, [True])
+
+
+@pytest.mark.parametrize(
+    ("answers", "beside", "leads"),
+    [
+        (["target"], False, True),
+        (["other"], False, False),
+        ([None, "other"], False, False),  # it was being chosen
+        ([None, "target"], False, True),
+        ([None, None], False, True),  # nobody says so: the target may be it
+        ([None], True, True),  # who would say so may be away
+        (["other"], True, False),
+    ],
+)
+def test_whether_the_target_leads_is_waited_for_where_no_other_fault_goes_on(
+    answers: list[str | None], *, beside: bool, leads: bool
+) -> None:
+    left = list(answers)
+
+    def wait(condition: Any, what: str, secs: float) -> Any:
+        if (found := condition()) is None:
+            raise AssertionError(what)
+        return found
+
+    site: Any = SimpleNamespace(leader=lambda: left.pop(0), wait=wait, daemon=lambda name: name)
+    hit = Hit(Event(0.0, "nimbus-killed", "target", 1.0))
+    going_on = [Event(0.0, "g", "all", 9.0), hit.event] if beside else [hit.event]
+    load: Any = SimpleNamespace(grace_secs=1.0)
+    assert Hand(site, load, hit, going_on).leads() == leads
+    assert left == []
+    assert hit.at > 0
+
+
+def test_who_tells_of_a_fault_is_a_part_of_the_cluster() -> None:
+    host = fault(None)._replace(target="host")
+    assert host.told_by == frozenset()
+    for role, part in {"target": "hosts", "victim": "hosts", "supervisor": "hosts", "nimbus": "nimbus"}.items():
+        assert host._replace(told=Said(role, "lost")).told_by == {part}
 
 
 def fault(inject: Any) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import socket
@@ -15,6 +16,8 @@ from network import Loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tcp_proxy import Direction
 
 WAIT_SECS = 10.0
 
@@ -33,7 +36,7 @@ def echo() -> Iterator[int]:
                 threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         def answer(connection: socket.socket) -> None:
-            with connection:
+            with connection, contextlib.suppress(OSError):  # whoever closes a proxy may reset what is under way
                 while part := connection.recv(1024):
                     connection.sendall(part)
 
@@ -52,6 +55,10 @@ def links(network: Loopback, tmp_path: Path) -> Iterator[LinkProxies]:
     found = LinkProxies(network, tmp_path)
     yield found
     found.close()
+
+
+def is_held(way: Direction) -> bool:
+    return way.stalled and way.passed_bytes == 0
 
 
 def is_silent(connection: socket.socket) -> bool:
@@ -79,6 +86,8 @@ def test_what_is_dropped_comes_when_the_link_is_healed_and_other_links_go_on(
         from_c.sendall(b"two")
         assert from_c.recv(1024) == b"two"
         assert is_silent(from_a)
+        assert is_held(cut.to_client if is_the_way_back else cut.to_server)
+        assert other.to_server.passed_bytes == other.to_client.passed_bytes == len(b"two")
         network.deliver()
         assert from_a.recv(1024) == b"one"
 
@@ -90,6 +99,8 @@ def test_a_host_without_its_cable_is_reached_by_nobody(network: Loopback, links:
     with socket.create_connection(("127.0.0.1", proxy.port), WAIT_SECS) as connection:
         connection.sendall(b"hello")
         assert is_silent(connection)
+        assert is_held(proxy.to_server)
+        assert is_held(proxy.to_client)
         network.plug(b)
         assert connection.recv(1024) == b"hello"
 

@@ -31,7 +31,7 @@ class Site:
         self.appearances: list[Appearance] = []
 
     def logs(self, role: str) -> list[Path]:
-        return sorted(self.directory.glob(f"{role}.log"))
+        return sorted([*self.directory.glob(f"{role}.log"), *self.directory.glob(f"{role}-[0-9].log")])
 
     def worker_logs(self, worker: WorkerProcess) -> list[Path]:
         return sorted(self.directory.glob(f"{worker.host}-{worker.port}.log"))
@@ -98,6 +98,23 @@ def test_who_lost_something_has_to_say_that_it_has_it_again(site: Any) -> None:
     site.write("nimbus", "leads no more", 35)
     assert back_secs_ago(site) is None
     site.write("nimbus", "leads now", 10)
+    assert back_secs_ago(site) == pytest.approx(10, abs=2)
+
+
+def test_where_one_of_several_has_to_say_it_any_may_once_one_lost_it(site: Any) -> None:
+    site.write("nimbus-1", "leads now", 50)
+    site.write("nimbus-2", "is lost", 40)
+    assert back_secs_ago(site) is None
+    site.write("nimbus-1", "leads now", 20)
+    assert back_secs_ago(site) == pytest.approx(20, abs=2)
+
+
+def test_where_each_has_to_say_it_nobody_does_for_another(site: Any) -> None:
+    for name in ("worker-1", "worker-2"):
+        site.write(name, "is lost", 40)
+    site.write("worker-1", "Connected", 20)
+    assert back_secs_ago(site) is None
+    site.write("worker-2", "Connected", 10)
     assert back_secs_ago(site) == pytest.approx(10, abs=2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nemesis import may_overlap
 from scenario import NEEDS, why_not
-from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS
+from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS, WAITS_FOR
 from timers import DEFAULT, SHORT, patient
 
 CATALOGUE = {"P": 18, "H": 9, "N": 12, "Z": 11, "D": 8, "T": 4, "A": 13}
@@ -40,6 +40,28 @@ def test_faults_of_the_mix_that_cut_the_same_network_or_need_what_another_takes_
     assert not {pair for pair in pairs if set(pair) <= cutting | {"host-paused", "host-unplugged"}}
     assert not {pair for pair in pairs if "rebalanced" in pair}
     assert {("worker-killed", "nimbus-killed"), ("zookeeper-lost", "supervisor-killed")} <= pairs
+
+
+def test_of_the_mix_all_that_have_a_bar_say_what_they_wait_for() -> None:
+    assert set(WAITS_FOR) == {name for name in MIXED if FAULTS[name].bar is not None}
+    parts = {part for takes in MIXED.values() for part in takes.split()}
+    assert {part for waits_for in WAITS_FOR.values() for part in waits_for.split()} <= parts
+    assert "nimbus" not in WAITS_FOR["worker-killed"].split()
+
+
+def test_what_lasts_less_than_a_session_bears_nothing_that_may_wait_for_longer() -> None:
+    for name in ("zookeeper-restarted", "coordination-paused"):
+        assert set(MIXED[name].split()) & set(MIXED["bolt-raises"].split())
+        assert set(MIXED[name].split()) & set(MIXED["worker-session-expired"].split())
+
+
+def test_nobody_is_assigned_anew_while_workers_have_to_say_that_zookeeper_is_back() -> None:
+    for name in ("host-lost", "host-paused", "host-unplugged", "host-cut-from-nimbus", "rebalanced"):
+        assert "zookeeper" in MIXED[name].split()
+
+
+def test_of_each_fault_that_a_log_names_it_is_known_whose() -> None:
+    assert all(bool(fault.told_by) == (fault.told is not None) for fault in FAULTS.values())
 
 
 def test_a_fault_that_spares_workers_of_a_patient_nimbus_is_held_to_it_in_its_own_scenario() -> None:

@@ -24,7 +24,7 @@ SLOW_SECS = 2.0
 def expire_session(hand: Hand) -> None:
     """A Nimbus's. One that does not lead need not lead afterwards, either."""
     answers, server = _answers(hand)
-    if hand.site.leader() is not hand.site.daemon(hand.target):
+    if not hand.leads():
         hand.hit.back = (REGISTERED,)
     close_session(answers, server)
 
