@@ -127,7 +127,7 @@ class NimbusCore:
         self._term = 0  # the last in which it led
         self._submissions = 0
         self._remains = Remains(cluster_state, self._blobs, options.deletion_delay_secs)
-        self.silent: frozenset[AssignedSlot] = frozenset()  # dead at the last round
+        self.silent: frozenset[AssignedSlot] = frozenset()  # dead when last looked at
         self._clean_up_at = 0.0
 
     # Requests
@@ -333,7 +333,7 @@ class NimbusCore:
     def _begin_departures(self) -> None:
         """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
         begun = departures.begun(
-            self.snapshot, self._scheduler, self.silent, lambda base, secs: self._delay(self._wait(base, secs))
+            self.snapshot, self._scheduler, self._dead(), lambda base, secs: self._delay(self._wait(base, secs))
         )
         for base in begun:
             self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])
@@ -382,12 +382,7 @@ class NimbusCore:
         log.info("Topology %s is gone.", topology_id)
 
     def _schedule(self, rebalanced: list[Rebalanced]) -> None:
-        now = self.clock.now()
-        self.heartbeats.follow(self.snapshot.assignments, now)
-        self.heartbeats.prepare(preparing(self.snapshot), now)
-        self.heartbeats.believe(self.snapshot.supervisors, now)
-        self.record()
-        dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
+        dead = self._dead()
         spread = frozenset(one.done.topology_id for one in rebalanced if one.is_spread)
         this = Round(self.clock.wall_secs(), dead, spread, frozenset(one.done.topology_id for one in rebalanced))
         written: dict[TopologyId, Assignment] = {}
@@ -403,11 +398,22 @@ class NimbusCore:
                 assignment.version, assignment.topology_id, len(assignment.executor_slots),
                 len(assignment.slot_executors()), len(assignment.node_hosts),
             )  # fmt: skip
+        if written:
+            self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
+            self.heartbeats.follow(self.snapshot.assignments, self.clock.now())
+
+    def _dead(self) -> frozenset[AssignedSlot]:
+        """The slots whose worker is dead by all that was told until now."""
+        now = self.clock.now()
+        self.heartbeats.follow(self.snapshot.assignments, now)
+        self.heartbeats.prepare(preparing(self.snapshot), now)
+        self.heartbeats.believe(self.snapshot.supervisors, now)
+        self.record()
+        dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
         for used in dead - self.silent:
             log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
         self.silent = dead
-        self.snapshot = replace(self.snapshot, assignments={**self.snapshot.assignments, **written})
-        self.heartbeats.follow(self.snapshot.assignments, now)
+        return dead
 
     def _is_time_to_clean_up(self) -> bool:
         if self.clock.now() < self._clean_up_at:

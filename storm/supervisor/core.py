@@ -410,9 +410,11 @@ class SupervisorCore:
         """Those of the topologies without an assignment whose end nobody has decided: ZooKeeper may have lost its data.
 
         Nimbus removes a killed topology's assignment first, then its code, its record last. So without a record
-        it is over only if Nimbus has no code of it either.
+        it is over only if Nimbus has no code of it either. A Nimbus that does not answer is waited for once: meanwhile
+        nothing new is begun here, and the record does not tell Nimbus of workers that live.
         """
         kept: dict[TopologyId, str] = {}
+        unanswered = ""
         known = set(cluster_state.topology_ids()) if vanished else set()
         for topology_id in sorted(vanished):
             base = cluster_state.storm_base(topology_id)
@@ -421,10 +423,12 @@ class SupervisorCore:
                     kept[topology_id] = "it was not killed"
                 continue
             try:
-                if self._shell.has_code(topology_id):
+                if unanswered:
+                    kept[topology_id] = unanswered
+                elif self._shell.has_code(topology_id):
                     kept[topology_id] = "Nimbus still has its code"
             except StormError as error:
-                kept[topology_id] = f"Nimbus cannot be asked: {error}"
+                kept[topology_id] = unanswered = f"Nimbus cannot be asked: {error}"
         for topology_id in kept.keys() - self._vanished:
             log.error(
                 "topology %s has no assignment in ZooKeeper any more, but %s. Its workers run on; "

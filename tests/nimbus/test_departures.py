@@ -11,6 +11,7 @@ import pytest
 
 from storm.cluster.records import RebalanceRequest, TopologyStatus
 from storm.nimbus import departures, drains
+from storm.nimbus.heartbeats import WorkerBeat
 from storm.nimbus.topology_status import Delay
 from storm.nimbus.topology_view import view_topology
 from storm.scheduler.even import schedule
@@ -257,6 +258,43 @@ def test_who_is_drained_later_does_not_take_what_another_waits_for(cluster: Clus
     assert {each[0] for each in statuses} == {ACTIVE}
     assert statuses[0][1] is REBALANCING
     assert nodes(cluster, newer) == {"c": 1}
+
+
+def one_drained_and_one_without_supervisor(cluster: Cluster) -> tuple[str, str]:
+    """The older topology's worker has beaten 9 s ago, without a supervisor; the newer's host is drained."""
+    topology_ids = []
+    for node in ("c", "a"):
+        cluster.start_supervisor(node, [6700])
+        cluster.pass_time(1)
+        topology_ids.append(cluster.submit(f"on-{node}", conf={"topology.workers": 1}))
+    older, newer = topology_ids
+    cluster.pass_time(40, beating=topology_ids)
+    drains.drain(cluster.core, "a", 5)
+    cluster.stop_supervisor("c")
+    cluster.pass_time(9, beating=[newer])
+    assert (status(cluster, newer), cluster.core.silent) == (ACTIVE, frozenset())
+    return older, newer
+
+
+def test_nobody_leaves_for_a_slot_that_another_needs_who_died_since_the_last_round(cluster: Cluster) -> None:
+    """Its spouts would stand still, and then it has nowhere to go."""
+    older, newer = one_drained_and_one_without_supervisor(cluster)
+    cluster.clock.secs += 2
+    cluster.start_supervisor("b", [6700])
+    cluster.core.step()
+    assert nodes(cluster, older) == {"b": 1}
+    assert (status(cluster, newer), nodes(cluster, newer)) == (ACTIVE, {"a": 1})
+
+
+def test_who_was_silent_at_the_last_round_and_beats_again_keeps_nobody_from_leaving(cluster: Cluster) -> None:
+    older, newer = one_drained_and_one_without_supervisor(cluster)
+    cluster.pass_time(2, beating=[newer])
+    assert [used.topology_id for used in cluster.core.silent] == [older]
+    [executors] = cluster.assignment(older).slot_executors().values()
+    cluster.core.hear([WorkerBeat(older, frozenset(executors), cluster.clock.wall_secs())])
+    cluster.start_supervisor("b", [6700])
+    cluster.core.step()
+    assert (status(cluster, newer), nodes(cluster, older)) == (REBALANCING, {"c": 1})
 
 
 def test_two_topologies_whose_hosts_exchange_tags_change_places_at_once(cluster: Cluster) -> None:

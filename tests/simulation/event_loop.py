@@ -29,13 +29,16 @@ class Died(BaseException):
 
 
 class EventLoop:
-    """What happens when. `log` says when what happened; two runs from one seed have the same."""
+    """What happens when. `log` says when what happened; two runs from one seed have the same. `calling`: the processes
+    that are in the midst of a call, the innermost last.
+    """
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.clock = SimulatedClock(1000.0)
         self.log: list[tuple[float, str]] = []
         self.on_crash: Callable[[Process, Exception], None] = _nothing  # a process ended by an exception of its own
+        self.calling: list[Process] = []
         self._chance = rng.random
         self._events: list[tuple[float, float, int, str, Callable[[], None]]] = []
         self._count = 0
@@ -67,7 +70,10 @@ class EventLoop:
         clock.jump_to(max(end, clock.now()))
 
     def run_below(self, secs: float) -> bool:
-        """Let time pass in the midst of an event; False: we are too deep for that."""
+        """Let time pass in the midst of an event; False: we are too deep for that.
+
+        Meanwhile all stand who are in the midst of a call: also those who wait for the answer of the one that stands.
+        """
         if self._depth >= NESTED_MAX:
             return False
         self._depth += 1
@@ -75,6 +81,8 @@ class EventLoop:
             self.run_for(secs)
         finally:
             self._depth -= 1
+        for process in self.calling:
+            process.stood_until = self.clock.now()
         return True
 
     def story(self) -> str:
@@ -116,7 +124,7 @@ class HostClock:
 
 class Process:
     """A process of a host. `slow_secs`: its loops come so much too late, at most. `resumed_at`: its last SIGCONT;
-    `stood_until`: when it last went on in the midst of a call.
+    `stood_until`: when it last went on in the midst of a call, with all of its loops, which waited for that.
     """
 
     def __init__(self, events: EventLoop, name: str) -> None:
@@ -126,7 +134,6 @@ class Process:
         self.paused = False
         self.slow_secs = 0.0
         self.resumed_at = self.stood_until = float("-inf")
-        self._is_calling = False
         self._deferred: list[Callable[[], None]] = []
 
     def after_call(self) -> None:
@@ -142,10 +149,11 @@ class Process:
         """Make a call as this process: now, when it is no longer paused, or never if it is dead."""
         if not self.alive:
             return
-        if self.paused or self._is_calling:
+        calling = self.events.calling
+        if self.paused or self in calling:
             self._deferred.append(call)
             return
-        self._is_calling = True
+        calling.append(self)
         try:
             call()
             self.after_call()
@@ -155,7 +163,7 @@ class Process:
             self.events.on_crash(self, error)
             self.die(f"{type(error).__name__}: {error}")
         finally:
-            self._is_calling = False
+            calling.pop()
         if self._deferred:
             self._catch_up()
 
@@ -185,7 +193,7 @@ class Process:
 
     def _catch_up(self) -> None:
         """Make the calls that could not be made, soon."""
-        if not self.paused and not self._is_calling:
+        if not self.paused and self not in self.events.calling:
             deferred, self._deferred = self._deferred, []
             for call in deferred:
                 self.events.after(
@@ -213,18 +221,14 @@ class Process:
         if self.paused:
             return
         self.pause()
-        self._stand(secs)
+        self.events.run_below(secs)
         self.resume()
         self.require_alive()
 
     def wait_here(self, secs: float) -> None:
         """Wait for an answer in the midst of a call. Raises Died if it dies meanwhile."""
-        self._stand(secs)
-        self.require_alive()
-
-    def _stand(self, secs: float) -> None:
         self.events.run_below(secs)
-        self.stood_until = self.events.clock.now()
+        self.require_alive()
 
 
 class Loop:

@@ -45,6 +45,7 @@ from storm.topology.system_topology import system_topology
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from event_loop import Process
     from simulated_nimbus import BeatKey, NimbusProcess
     from simulated_worker import WorkerProcess
 
@@ -213,9 +214,9 @@ class SimulatedCluster:
         found = [place.process for place in self.nimbuses if place.process is not None and place.process.serves]
         return found[0] if found else None
 
-    def nimbus_link(self, host: Host) -> NimbusLink:
-        """For a process of this host."""
-        return NimbusLink(self, host.name, host.clock)
+    def nimbus_link(self, host: Host, caller: Process | None = None) -> NimbusLink:
+        """For what runs on this host; `caller`: see NimbusLink."""
+        return NimbusLink(self, host.name, host.clock, caller)
 
     def worker_plan(self, told: Launch, code: Mapping[TopologyId, Mapping[str, bytes]]) -> WorkerPlan:
         """What a worker reads from its host's disk."""

@@ -49,7 +49,7 @@ class SupervisorProcess(Process):
             self.wake_slots,
             self.after_watch,
             lambda: self.core.wake(),
-            code_lookup(host.cluster.nimbus_link(host), lambda key: self.core.replicas(key)),
+            code_lookup(host.cluster.nimbus_link(host, self), lambda key: self.core.replicas(key)),
         )
         self.core = SupervisorCore(
             host.options,
@@ -67,7 +67,7 @@ class SupervisorProcess(Process):
         self.service = SupervisorService(
             self.core, NOWHERE, self._coordinate.wake, self.wake_slots, _no_report, profiler
         )
-        self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host))
+        self._forwarder = HeartbeatForwarder(host.node_id, self.core.beats, host.cluster.nimbus_link(host, self))
         self.session.add_listener(self._connection_changed)
         self.run(self._started)
 
@@ -179,15 +179,24 @@ class HostBlobs(OnlyCode):
         self._states = {each: state for each, state in self._states.items() if each.topology_id in topology_ids}
 
     def _downloaded(self, assignment: LocalAssignment) -> None:
-        host = self._host
-        if assignment not in self._states or host.supervisor is None or not host.supervisor.alive:
+        """Nimbus may take a while: meanwhile nobody may want the code any more, or the supervisor ends."""
+        if not self._awaits(assignment):
             return
+        code: dict[str, bytes] = {}
         try:
-            host.code[assignment.topology_id] = self._fetched(assignment)
-            self._states[assignment] = BlobsSeen(BlobsState.READY)
+            code, seen = self._fetched(assignment), BlobsSeen(BlobsState.READY)
         except StormError as error:
-            self._states[assignment] = BlobsSeen(BlobsState.FAILED, f"download failed: {error}")
-        host.supervisor.wake_slots()
+            seen = BlobsSeen(BlobsState.FAILED, f"download failed: {error}")
+        host = self._host
+        if self._awaits(assignment) and host.supervisor is not None:
+            self._states[assignment] = seen
+            if code:
+                host.code[assignment.topology_id] = code
+            host.supervisor.wake_slots()
+
+    def _awaits(self, assignment: LocalAssignment) -> bool:
+        host = self._host
+        return assignment in self._states and host.is_served and host.blobs is self
 
     def _fetched(self, assignment: LocalAssignment) -> dict[str, bytes]:
         host, weather = self._host, self._host.cluster.weather

@@ -181,13 +181,16 @@ class CallersClock:
 
 
 class NimbusLink(NimbusClient):
-    """How a host's processes call the Nimbus that leads: the real client, which holds on to the one that it found."""
+    """How a host's processes call the Nimbus that leads: the real client, which holds on to the one that it found.
+    `caller` may die while Nimbus stands in the midst of its answer; None: what calls is no process.
+    """
 
-    def __init__(self, cluster: SimulatedCluster, host: str, clock: Clock) -> None:
+    def __init__(self, cluster: SimulatedCluster, host: str, clock: Clock, caller: Process | None = None) -> None:
         seeds = [place.host for place in cluster.nimbuses]
         super().__init__(seeds, PORT, timeout_secs=1.0, leader_wait_secs=0.0, clock=CallersClock(clock))
         self._cluster = cluster
         self._host = host
+        self._caller = caller
 
     def download(self, wanted: Sequence[BlobHash]) -> dict[str, bytes]:
         """All blobs of a topology."""
@@ -203,17 +206,18 @@ class NimbusLink(NimbusClient):
         return found
 
     def _client(self, address: Address) -> NimbusConnection:  # type: ignore[override]
-        return NimbusConnection(self._cluster, self._host, address)
+        return NimbusConnection(self._cluster, self._host, address, self._caller)
 
 
 class NimbusConnection:
     """Stands for a `ThriftClient` of one Nimbus, until that Nimbus ends."""
 
-    def __init__(self, cluster: SimulatedCluster, near: str, address: Address) -> None:
+    def __init__(self, cluster: SimulatedCluster, near: str, address: Address, caller: Process | None) -> None:
         self.host, self.port = address
         self.address = f"{address.host}:{address.port}"
         self._cluster = cluster
         self._near = near
+        self._caller = caller
         self._process = next(place.process for place in cluster.nimbuses if place.host == address.host)
 
     def __enter__(self) -> NimbusConnection:
@@ -240,6 +244,8 @@ class NimbusConnection:
                 refusals.append(error)
 
         process.run(asked)
+        if self._caller is not None:
+            self._caller.require_alive()
         if cluster.weather.strikes("answer of Nimbus lost"):
             raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
         if refusals:

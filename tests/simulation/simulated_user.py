@@ -50,6 +50,14 @@ class Promise:
     num_workers: set[int]
 
 
+@dataclass(eq=False)
+class _Due:
+    """A change that this Nimbus was asked for, and has not done yet."""
+
+    nimbus: NimbusProcess
+    change: Callable[[Promise], Promise]
+
+
 class SimulatedUser:
     """Each action is one call of the Nimbus that leads."""
 
@@ -61,6 +69,8 @@ class SimulatedUser:
         self.unsure: defaultdict[str, list[SubmitRequest | None]] = defaultdict(list)
         self.lost: set[TopologyId] = set()  # they were promised, ZooKeeper lost its data, and nobody ended them
         self._asked: set[str] = set()
+        # By name: changes that a Nimbus may still carry out, on the topology that has the name by then.
+        self._due: defaultdict[str, list[_Due]] = defaultdict(list)
         self._losses = 0
 
         self.actions: list[Callable[[], object]] = [
@@ -102,7 +112,7 @@ class SimulatedUser:
         def call(leader: NimbusProcess) -> None:
             topology_id = leader.core.submit(request)
             if self._losses == losses:
-                self.promises[topology_id] = promise
+                self.promises[topology_id] = self._with_due(promise)
             else:
                 self.unsure[request.name].append(None)
 
@@ -114,7 +124,7 @@ class SimulatedUser:
             assert leader is not None
             topology_id = leader.core.snapshot.id_of(request.name)
             if topology_id is not None:  # its record may be unreadable
-                self.promises.setdefault(topology_id, promise)
+                self.promises.setdefault(topology_id, self._with_due(promise))
         if answer in (Answer.UNSURE, Answer.NOBODY) and tries > 1:
             events = self._cluster.events
             events.after(
@@ -211,29 +221,40 @@ class SimulatedUser:
             other.name == promise.name for key, other in self.promises.items() if key in known and key != topology_id
         ):
             return ""  # it cannot be said which of them is meant
+        leader = self._cluster.leader()
+        if leader is None:
+            return promise.name
         after = change(promise)
-        both = Promise(
-            promise.name,
-            promise.exists | after.exists,
-            promise.statuses | after.statuses,
-            promise.num_workers | after.num_workers,
-        )
-        self.promises[topology_id] = both
-
+        self.promises[topology_id] = _either(promise, after)
+        due = _Due(leader, change)
         is_awaited, losses = True, self._losses
 
         def answered(leader: NimbusProcess) -> None:
-            call(leader, promise.name)
+            meant = leader.core.snapshot.id_of(promise.name)
+            if meant is not None and meant not in self.promises:
+                self.unsure[promise.name].append(None)  # what the user knows of it, this may change
+            try:
+                call(leader, promise.name)
+            finally:
+                self._due[promise.name].remove(due)
             if is_awaited and self._losses == losses:
-                self.promises[topology_id] = after
+                self.promises[topology_id] = self._with_due(after)
 
         self._asked.add(topology_id)
+        self._due[promise.name].append(due)
         answer = self._ask(f"asks to {what} {topology_id}", answered)
         is_awaited = False  # a Nimbus that is paused does it later, and nobody hears
         self._asked.discard(topology_id)
         if answer not in (Answer.DONE, Answer.UNSURE) and self._losses == losses:
             self.promises[topology_id] = promise
         return promise.name
+
+    def _with_due(self, promise: Promise) -> Promise:
+        """The promise, and what comes of it where changes of this name are carried out late."""
+        for due in self._due[promise.name]:
+            if due.nimbus.alive:
+                promise = _either(promise, due.change(promise))
+        return promise
 
     def _ask(self, what: str, call: Callable[[NimbusProcess], object]) -> Answer:
         leader, events = self._cluster.leader(), self._cluster.events
@@ -255,6 +276,12 @@ class SimulatedUser:
 
         leader.run(asked)
         return answer
+
+
+def _either(one: Promise, other: Promise) -> Promise:
+    return Promise(
+        one.name, one.exists | other.exists, one.statuses | other.statuses, one.num_workers | other.num_workers
+    )
 
 
 def _killed(promise: Promise) -> Promise:

@@ -153,7 +153,7 @@ class WorkerProcess(Process):
             self._told,
             self.host.clock,
             SupervisorLink(self),
-            lambda: cluster.nimbus_link(self.host),
+            lambda: cluster.nimbus_link(self.host, self),
             lambda: self._end(EXIT_ORDERLY, "another worker owns this slot"),
         )
         self._beat()

@@ -337,6 +337,25 @@ def test_a_topology_that_vanished_is_ended_only_if_that_was_decided(
     assert cluster.workers.alive() == []
 
 
+def test_a_nimbus_that_does_not_answer_is_waited_for_once_however_many_topologies_vanished(cluster: Cluster) -> None:
+    asked = []
+
+    def has_code(topology_id: str) -> bool:
+        asked.append(topology_id)
+        raise NimbusUnreachableError("nobody answers")
+
+    cluster.core = cluster.started(shell=Shell(has_code=has_code))
+    cluster.assign("words", PORT)
+    cluster.assign("other", PORT + 1)
+    cluster.run(1)
+    for topology_id in ("words", "other"):
+        cluster.nimbus.remove_assignment(topology_id)
+    cluster.core.wake()
+    cluster.core.step()
+    assert asked == ["other"]
+    assert len(cluster.workers.alive()) == 2
+
+
 def test_a_record_that_nobody_can_read_is_no_killed_topology(cluster: Cluster) -> None:
     cluster.assign("words", PORT)
     cluster.run(1)
