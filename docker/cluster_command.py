@@ -156,7 +156,7 @@ def down(arguments: argparse.Namespace) -> None:
     paused = [node.id for node in present if node.is_paused]
     if paused:
         docker("unpause", *paused)
-    # A daemon ends at once while it can tell ZooKeeper that it does; else it would be killed after STOP_SECS.
+    # Last ZooKeeper: daemons tell it that they end, so that nobody has to wait for the end of their sessions.
     for last in (False, True):
         if ids := [node.id for node in present if node.service.startswith("zookeeper") is last]:
             docker("stop", "--time", STOP_SECS, *ids)

@@ -135,10 +135,10 @@ def checked_value(key: str, value: Any, origin: str, directory: Path | None = No
 def is_secret(key: str, value: object) -> bool:
     """Whether this value must not be shown under this name. A number is none where an option takes nothing else."""
     option = OPTIONS.get(key)
-    if option is None:
-        return SECRET_WORDS.search(key) is not None
-    is_mere_number = isinstance(option.type, Bool | Int | Number) and isinstance(value, int | float)
-    return option.secret or (SECRET_WORDS.search(key) is not None and not is_mere_number)
+    if option is not None and option.secret:
+        return True
+    takes_numbers = option is not None and isinstance(option.type, Bool | Int | Number)
+    return SECRET_WORDS.search(key) is not None and not (takes_numbers and isinstance(value, int | float))
 
 
 def redacted(conf: Mapping[str, Any]) -> dict[str, Any]:

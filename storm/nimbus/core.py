@@ -333,7 +333,7 @@ class NimbusCore:
     def _begin_departures(self) -> None:
         """Topologies that are on hosts where they should not be are rebalanced, where there is room elsewhere."""
         begun = departures.begun(
-            self.snapshot, self._scheduler, self._dead(), lambda base, secs: self._delay(self._wait(base, secs))
+            self.snapshot, self._scheduler, self._dead, lambda base, secs: self._delay(self._wait(base, secs))
         )
         for base in begun:
             self.cluster_state.update_storm_base(base, self.snapshot.base_versions[base.topology_id])

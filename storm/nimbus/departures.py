@@ -38,12 +38,13 @@ def unwelcome_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId) -> froze
 def begun(
     snapshot: ClusterSnapshot,
     scheduler: Scheduler,
-    dead: frozenset[AssignedSlot],
+    dead: Callable[[], frozenset[AssignedSlot]],
     delay: Callable[[StormBase, int | None], Delay],
 ) -> list[StormBase]:
     """The records of topologies that begin to leave now, with a rebalance that moves nothing else.
 
-    `dead`: slots whose worker is dead. `delay` makes the wait of what a drain asks for (None: it asks for none).
+    `dead` finds the slots whose worker is dead; it is asked where somebody would leave. `delay` makes the wait of what
+    a drain asks for (None: it asks for none).
     """
     begin, is_exchange = _able_to_leave(snapshot, scheduler, dead)
     delays = {
@@ -61,7 +62,7 @@ def begun(
 
 
 def _able_to_leave(
-    snapshot: ClusterSnapshot, scheduler: Scheduler, dead: frozenset[AssignedSlot]
+    snapshot: ClusterSnapshot, scheduler: Scheduler, find_dead: Callable[[], frozenset[AssignedSlot]]
 ) -> tuple[list[TopologyId], bool]:
     """Who can begin to leave, and whether only all of them at once can."""
     out_of_place = {
@@ -72,6 +73,7 @@ def _able_to_leave(
     leaving = [topology_id for topology_id in out_of_place if snapshot.bases[topology_id].status in RUNNING]
     if not leaving:
         return [], False
+    dead = find_dead()
 
     def trial(
         who: Iterable[TopologyId], taken: Collection[WorkerSlot]

@@ -206,7 +206,7 @@ def test_the_longest_wait_counts_where_two_hosts_are_drained(two_nodes: Cluster,
         asked.append(wait_secs)
         return Delay(0, wait_secs or 0)
 
-    [base] = departures.begun(two_nodes.core.snapshot, schedule, frozenset(), delay)
+    [base] = departures.begun(two_nodes.core.snapshot, schedule, frozenset, delay)
     assert (base.topology_id, base.wait_secs, asked) == (topology_id, 4, [4])
     assert base.rebalance == RebalanceRequest(spread=False)
 
