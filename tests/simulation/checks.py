@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from simulated_machines import SupervisorProcess
 from simulated_nimbus import NimbusProcess
+from simulated_topology import ITEMS_OPEN_MAX
 
 from storm.blobstore.blob_store import conf_key, topology_keys
 from storm.cluster import paths
@@ -45,9 +46,11 @@ VOUCHED_SECS = 15.0  # it has nimbus.task.timeout.secs from when Nimbus reads of
 UNTOLD_SECS = 6.0  # a supervisor tells Nimbus every second, and says in its record soon after that this failed
 OFFICE_SECS_MIN = 15.0  # a new leader gives everybody nimbus.task.timeout.secs at least
 CUT_OFF_SECS = 1.0
-QUEUED_MAX = (
-    400  # tuples for one task; from 7 on, those who send to it are asked to stop, after the turn that they are in
-)
+ITEM_TUPLES_MAX = 16  # for one task: two children of each in two layers, the four tasks of the first one get them all
+SPOUT_TASKS_MAX = 4
+# Tuples for one task. Spouts are asked to stop from 7 on, but what they had emitted by then comes, at once where it had
+# waited for a worker to start; of an item that failed so does the attempt before.
+QUEUED_MAX = 2 * ITEM_TUPLES_MAX * SPOUT_TASKS_MAX * ITEMS_OPEN_MAX
 CRASH_STARTS_MAX = 12  # in 30 s, with waits of 0, 1, 2, 4, 8 s, and another 2 for each life of the supervisor
 WRITTEN_BY_LEADERS = tuple(
     f"{top}/" for top in (paths.STORMS, paths.ASSIGNMENTS, paths.DRAINS, paths.LOG_CONFIGS, paths.ERRORS)
@@ -196,8 +199,7 @@ class Checks:
         since, told_at = self._now - UNTOLD_SECS, self._cluster.told.get(worker.beat_key, 0.0)
         slot = supervisor.core.slots.slots().get(worker.handle.port)
         return (
-            told_at < worker.untold_since < since
-            and supervisor.began_at < min(since, worker.heard_at)
+            max(told_at, supervisor.began_at) < worker.untold_since < since
             and max(supervisor.resumed_at, supervisor.stood_until) < since
             and slot is not None
             and slot.state is SlotState.RUNNING

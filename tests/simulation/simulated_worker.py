@@ -55,7 +55,7 @@ class WorkerProcess(Process):
         self.worker: Worker | None = None
         self.session = host.cluster.zookeeper.session(self, host.name)
         self.heard_at = 0.0  # when its supervisor last took a heartbeat
-        self.untold_since = 0.0  # when its supervisor took the first one of which it has told no Nimbus since
+        self.untold_since = 0.0  # when the supervisor that runs took the first one of which it told no Nimbus
         executors = frozenset((first, last) for first, last in handle.assignment.executors)
         self.beat_key: BeatKey = (handle.assignment.topology_id, host.name, handle.port, executors)
         self.hung_until = 0.0
@@ -106,8 +106,10 @@ class WorkerProcess(Process):
 
     def was_heard(self) -> None:
         """Its supervisor has taken a heartbeat."""
+        supervisor = self.host.supervisor
+        assert supervisor is not None
         self.heard_at = self.events.clock.now()
-        if self.untold_since <= self.host.cluster.told.get(self.beat_key, 0.0):
+        if self.untold_since <= max(self.host.cluster.told.get(self.beat_key, 0.0), supervisor.began_at):
             self.untold_since = self.heard_at
 
     def terminate(self) -> None:
