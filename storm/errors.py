@@ -137,6 +137,10 @@ class WorkerStartError(StormError):
     """A worker process could not be started."""
 
 
+class PortTakenError(WorkerStartError):
+    """Somebody else listens on the worker's port."""
+
+
 class AlreadyRunningError(StormError):
     """Another daemon uses the same directory or port; the text names it."""
 

@@ -73,8 +73,9 @@ def make_storage(proxy: TcpProxy) -> Iterator[MakeStorage]:
         servers = [f"127.0.0.1:{proxy.port}"]
         session = ZooKeeperSession(servers, session_ms, SystemClock(), call_timeout_secs=call_timeout_secs)
         made.append(session)
-        session.open(20, stopped)
-        return ZooKeeperStorage(session, "/storm")
+        storage = ZooKeeperStorage(session, "/storm")
+        storage.open(20, stopped)
+        return storage
 
     yield make
     for session in made:

@@ -34,7 +34,7 @@ def main(launch_file: str) -> int:
             listener = socket.create_server(("127.0.0.1", record["port"]))
         except OSError as error:
             print(f"cannot listen on port {record['port']}: {error}")
-            return 13
+            return 14
         listener.setblocking(False)
     if "memory_bytes" in conf:
         resource.setrlimit(resource.RLIMIT_AS, (conf["memory_bytes"],) * 2)

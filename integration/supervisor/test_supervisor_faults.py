@@ -55,6 +55,7 @@ def test_who_has_a_workers_port_is_named_and_the_worker_runs_when_it_is_free(sit
     print(f"told of {time.monotonic() - assigned:.2f} s after it was assigned")
     other = run_beside(site)
     failure = site.failures()[port]
+    assert site.state.supervisors()[site.node_id()].taken_ports == (port,)
     assert f": port {port} is taken by process {os.getpid()} (" in failure.reason
     assert failure.last_lines.splitlines()[-1].startswith(f"cannot listen on port {port}: ")
     thief.close()

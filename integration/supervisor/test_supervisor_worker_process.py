@@ -207,6 +207,7 @@ def test_a_wakeup_ends_a_wait(machine: ProcessMachine) -> None:
     [
         (0, "exited with code 0 (it ended in order)"),
         (13, "exited with code 13 (it could not start)"),
+        (14, "exited with code 14 (somebody else listens on its port)"),
         (7, "exited with code 7"),
         (-11, "was killed by signal 11 (SIGSEGV)"),
         (-9, "was killed by signal 9 (SIGKILL), perhaps because the machine was out of memory"),

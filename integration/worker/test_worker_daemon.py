@@ -240,7 +240,7 @@ def test_a_port_that_is_taken_is_named(make_site: Callable[..., Site]) -> None:
     site = make_site()
     with socket.create_server(("127.0.0.1", site.a.port)):
         worker = site.launch(site.a)
-        assert worker.exit_code() == 13
+        assert worker.exit_code() == 14
     assert worker.logged(f"127.0.0.1:{site.a.port}")
 
 
@@ -256,3 +256,22 @@ def test_it_goes_on_without_zookeeper_and_supervisor(
     site.until_acked(1000)
     os.kill(workers[0].process.pid, signal.SIGTERM)
     assert workers[0].exit_code() == 0
+
+
+def test_one_that_starts_while_zookeeper_is_away_works_if_its_supervisor_knew_the_topology(
+    make_site: Callable[..., Site], embedded_zookeeper: object
+) -> None:
+    site = make_site({"topology.message.timeout.secs": 600})
+    victims = [site.launch(site.a), site.launch(site.b)]
+    site.until_acked(100)
+    embedded_zookeeper.kill()  # type: ignore[attr-defined]
+    for victim in victims:
+        victim.kill()
+    workers = [site.launch(slot, known=TopologyStatus.ACTIVE) for slot in (site.a, site.b)]
+    site.until_acked(1000)
+    assert all(worker.logged("Going by assignment 1, as the supervisor knew it") for worker in workers)
+    embedded_zookeeper.start()  # type: ignore[attr-defined]
+    site.set_status(TopologyStatus.INACTIVE)
+    until(lambda: workers[0].logged("Spouts are inactive now"), "it hears of ZooKeeper that is back")
+    workers[1].signal(signal.SIGTERM)
+    assert workers[1].exit_code() == 0

@@ -21,6 +21,8 @@ from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
 from storm.errors import NotAuthorizedError
 from storm.ids import ExecutorId, WorkerSlot
+from storm.supervisor.assignment_sync import KnownTopology
+from storm.supervisor.worker_launch import write_launch_file
 from storm.thrift.server import ThriftServer
 from storm.thrift.topology_convert import topology_to_bytes
 from storm.topology.parallelism import component_tasks, normalise, normalise_conf
@@ -152,7 +154,8 @@ class Site:
             assert found is not None
             self.state.update_storm_base(base, found[1])
 
-    def launch(self, slot: WorkerSlot, epoch: int = 1) -> WorkerProcess:
+    def launch(self, slot: WorkerSlot, epoch: int = 1, known: TopologyStatus | None = None) -> WorkerProcess:
+        """`known`: the topology's status as the supervisor knows it, and the assignment with it; None: it does not."""
         worker_id = f"worker-{len(self.workers)}"
         record = {
             "topology_id": TOPOLOGY_ID,
@@ -169,9 +172,7 @@ class Site:
             "settings": self.settings,
         }
         directory = self.directory / worker_id
-        directory.mkdir()
-        path = directory / "launch.json"
-        path.write_text(json.dumps(record))
+        path = write_launch_file(directory, record, known and KnownTopology(self.assignment, known))
         command = [sys.executable, "-m", "storm.worker", TOPOLOGY_ID, str(slot.port), worker_id, str(path)]
         worker = WorkerProcess(command, directory / "worker.log")
         self.workers.append(worker)

@@ -148,7 +148,8 @@ class SupervisorInfo:
     version that its workers run on, "3.11"; empty: it does not say. `resources`: what the host
     offers, under Storm's names. `unheard`: its workers, while no Nimbus takes their beats. `logviewer_port`: of the log
     viewer beside it, 0: there is none, None: it does not say; `daemon_logs`: names of daemons' logs that this has.
-    `architecture`: its kind of processor as Linux names it, "x86_64"; empty: it does not say.
+    `architecture`: its kind of processor as Linux names it, "x86_64"; empty: it does not say. `taken_ports`: those of
+    its ports that somebody else had when a worker wanted to listen there, lately and the last time.
     """
 
     node_id: NodeId
@@ -171,6 +172,7 @@ class SupervisorInfo:
     daemon_logs: tuple[str, ...] = ()
     architecture: str = ""
     recordings: tuple[Recording, ...] = ()
+    taken_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,43 +46,68 @@ def connect(
     """A session with the ensemble `servers` ("host:port" each), for the nodes below `root` ("/storm").
 
     `auth`: scheme and credentials, as ("digest", "user:password"); what is created is then this user's alone.
-    `wait_secs`: how long to wait for the first connection; None: until `stopped` answers True.
-    Raises CoordinationError that names the servers.
+    `wait_secs`, `stopped` and errors: see `ZooKeeperStorage.open`.
     """
-    session = ZooKeeperSession(
-        servers, session_timeout_ms, SystemClock(), auth=auth, call_timeout_secs=CALL_TIMEOUT_SECS
-    )
-    try:
-        session.open(wait_secs, stopped)
-        return ZooKeeperStorage(session, root)
-    except BaseException:
-        session.close()
-        raise
+    return _opened(_storage(servers, root, session_timeout_ms, auth), wait_secs, stopped)
 
 
 def connect_by_settings(
     settings: Settings, *, wait_secs: float | None = None, stopped: Callable[[], bool] = lambda: False
 ) -> ZooKeeperStorage:
-    """As `connect`, to the ensemble that a daemon's or worker's settings name."""
-    return connect(
+    """As `connect`, to the ensemble that a daemon's settings name."""
+    return _opened(storage_by_settings(settings), wait_secs, stopped)
+
+
+def storage_by_settings(settings: Settings) -> ZooKeeperStorage:
+    """Of the ensemble that a daemon's or worker's settings name, to be opened."""
+    return _storage(
         settings.zookeeper_servers,
         settings["storm.zookeeper.root"],
         settings["storm.zookeeper.session.timeout"],
-        auth=settings.zookeeper_auth,
-        wait_secs=wait_secs,
-        stopped=stopped,
+        settings.zookeeper_auth,
     )
+
+
+def _storage(
+    servers: Sequence[str], root: str, session_timeout_ms: int, auth: tuple[str, str] | None
+) -> ZooKeeperStorage:
+    session = ZooKeeperSession(
+        servers, session_timeout_ms, SystemClock(), auth=auth, call_timeout_secs=CALL_TIMEOUT_SECS
+    )
+    return ZooKeeperStorage(session, root)
+
+
+def _opened(storage: ZooKeeperStorage, wait_secs: float | None, stopped: Callable[[], bool]) -> ZooKeeperStorage:
+    try:
+        storage.open(wait_secs, stopped)
+    except BaseException:
+        storage.close()
+        raise
+    return storage
 
 
 class ZooKeeperStorage:
     """See StateStorage. Any thread may call, except in a listener. Each request ends within its timeout."""
 
     def __init__(self, session: ZooKeeperSession, root: str) -> None:
-        """Creates `root`, where it is missing, in the open session. Raises CoordinationError, ValueError."""
+        """Raises ValueError for a root that is no path."""
         self._session = session
         self._client = session.client
         self._root = "" if root == "/" else paths.checked(root)
         self._fence: str | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection: without one, each call waits for it up to its timeout."""
+        return self._session.is_connected
+
+    def open(self, wait_secs: float | None, stopped: Callable[[], bool]) -> None:
+        """Connect, and create the root where it is missing. Comes first.
+
+        `wait_secs`: how long to wait for a connection; None: until `stopped` answers True. Raises CoordinationError
+        that names the servers, and goes on connecting; NoPermissionError.
+        """
+        self._session.open(wait_secs, stopped)
         self._ensure(self._root)
 
     def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:

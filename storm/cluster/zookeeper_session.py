@@ -149,6 +149,11 @@ class ZooKeeperSession:
         return None if identity is None else int(identity[0])
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to a server that takes these credentials."""
+        return self._connected.is_set() and not self._is_refused
+
+    @property
     def newest_seen(self) -> int:
         """The newest transaction id that any answer to this client has carried."""
         return int(self.client.last_zxid)

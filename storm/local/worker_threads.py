@@ -13,9 +13,9 @@ from storm.executor.user_traceback import user_traceback
 from storm.host_paths import CONF, TOPOLOGY
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import OnlyCode, WorkerHandle
-from storm.worker.daemon import EXIT_ORDERLY, Worker, WorkerParts, build_worker
 from storm.worker.insight import Insights
 from storm.worker.launch import Launch
+from storm.worker.worker import EXIT_ORDERLY, Worker, WorkerParts, build_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from storm.errors import WorkerStartError
+from storm.errors import PortTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -104,7 +104,7 @@ class InProcessTransport:
         with self._network.changed:
             port = port or self._network.free_port(host)
             if (host, port) in self._network.inboxes:
-                raise WorkerStartError(f"cannot listen on {host}:{port}: address in use")
+                raise PortTakenError(f"cannot listen on {host}:{port}: address in use")
             self._address = (host, port)
             self._network.inboxes[self._address] = self._inbox
             self._network.changed.notify_all()

@@ -47,7 +47,8 @@ class Transport(Protocol):
     is_from_peer: Callable[[bytes], bool]
 
     def bind(self, host: str, port: int) -> int:
-        """Take frames at this port (0: any); return it. Raises WorkerStartError when another process has it."""
+        """Take frames at this port (0: any); return it. Raises PortTakenError when another process has it, and
+        WorkerStartError where it cannot be had for another reason."""
 
     def connect(self, host: str, port: int) -> Sender:
         """Begin to connect; returns at once."""

@@ -8,6 +8,7 @@ of others, and not notice a peer that vanished without a word.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -19,7 +20,7 @@ import zmq
 
 from storm import open_files
 from storm.clock import Clock, SystemClock
-from storm.errors import WorkerStartError
+from storm.errors import PortTakenError, WorkerStartError
 from storm.messaging.accepted import AcceptedConnections
 from storm.messaging.batch import FRAME_BYTES_MAX
 from storm.messaging.crowd import STRANGERS_MAX, Crowd
@@ -196,7 +197,8 @@ class ZeroMqReceiver:
             self.socket.bind(_address(host, port or "*"))
         except zmq.ZMQError as error:
             self._close_sockets()
-            raise WorkerStartError(f"cannot listen on {_address(host, port)}: {error}") from error
+            kind = PortTakenError if error.errno == errno.EADDRINUSE else WorkerStartError
+            raise kind(f"cannot listen on {_address(host, port)}: {error}") from error
         self.port = int(self.socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
         self._accepted = AcceptedConnections(self.port)
         return self.port

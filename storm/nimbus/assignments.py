@@ -5,6 +5,8 @@ Rules beyond the scheduler's:
 * a slot stays with its executors while its worker lives and its supervisor still offers the port;
 * a node that is drained, or has not the tags that a topology asks for, is given nothing new of it; what is there stays
   until the topology is rebalanced (`departures` sees to that), and its slots are nobody else's until it has left;
+* a worker whose port somebody else has moves to another slot if there is one, and stays otherwise; until a worker has
+  run on that port again, or its supervisor has forgotten it, the port is used only where nothing else is free;
 * a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on; a
   rebalance that gives it new code or conf gives them to its workers where they are;
 * a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker was found
@@ -24,6 +26,8 @@ from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
 from storm.scheduler.tags import fits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.cluster.records import StormBase
     from storm.ids import ExecutorId, NodeId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot
@@ -72,14 +76,17 @@ def scheduled(
 ) -> tuple[dict[TopologyId, Placement], frozenset[TopologyId]]:
     """The placements, and which topologies of `this.moving` have somewhere to go.
 
-    The others stay where they are, and their slots must not be counted on: without them it is asked again.
+    The others stay where they are, and their slots must not be counted on: without them it is asked again. So it is
+    for workers that cannot have their ports.
     """
+    leaving = _without_port(snapshot) - this.dead
     while True:
-        placements = scheduler(scheduling_state(snapshot, this))
+        placements = scheduler(scheduling_state(snapshot, replace(this, dead=this.dead | leaving)))
         able = frozenset(topology_id for topology_id in this.moving if placements.get(topology_id))
-        if able == this.moving:
+        left = _better_off(snapshot, leaving, placements)
+        if able == this.moving and left == leaving:
             return placements, able
-        this = replace(this, moving=able)
+        this, leaving = replace(this, moving=able), left
 
 
 def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
@@ -100,7 +107,7 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         for port in info.slot_ports
     }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
-    avoid = frozenset(used.slot for used in this.dead)
+    avoid = frozenset(used.slot for used in this.dead) | _taken(snapshot)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
 
 
@@ -135,6 +142,42 @@ def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
         for failure in info.failures
         if failure.state == BUILDING_ENVIRONMENT and failure.deaths == 0
     ]
+
+
+def _taken(snapshot: ClusterSnapshot) -> frozenset[WorkerSlot]:
+    """The slots whose ports somebody else has, by what their supervisors say."""
+    return frozenset(
+        WorkerSlot(node_id, port) for node_id, info in snapshot.supervisors.items() for port in info.taken_ports
+    )
+
+
+def _without_port(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:
+    """The uses of such slots."""
+    taken = _taken(snapshot)
+    return frozenset(
+        AssignedSlot(topology_id, slot)
+        for topology_id, assignment in snapshot.assignments.items()
+        for slot in (taken.intersection(assignment.executor_slots.values()) if taken else ())
+    )
+
+
+def _better_off(
+    snapshot: ClusterSnapshot, leaving: frozenset[AssignedSlot], placements: Mapping[TopologyId, Placement]
+) -> frozenset[AssignedSlot]:
+    """Those of `leaving` that get a slot whose port nobody has. The others had better stay than go to one like theirs,
+    from which they would come back.
+    """
+    taken = _taken(snapshot)
+    found: set[AssignedSlot] = set()
+    for topology_id in {used.topology_id for used in leaving}:
+        own = sorted(used for used in leaving if used.topology_id == topology_id)
+        stays = set(snapshot.assignments[topology_id].executor_slots.values()) - {used.slot for used in own}
+        slots = set(placements.get(topology_id, {}).values())
+        no_better = slots & taken - stays
+        if slots:
+            gone = [used for used in own if used.slot not in slots]
+            found.update(gone[: max(0, len(own) - len(no_better))])
+    return frozenset(found)
 
 
 def wanted_executors(snapshot: ClusterSnapshot, topology_id: TopologyId) -> tuple[ExecutorId, ...]:

@@ -8,16 +8,13 @@ A simulation calls `step`, which is both, under a clock of its own.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import (
-    BUILDING_ENVIRONMENT,
     ErrorInfo,
     Recording,
-    SlotFailure,
     SupervisorInfo,
     TopologyStatus,
     UnheardWorker,
@@ -32,9 +29,9 @@ from storm.errors import (
 )
 from storm.ids import SYSTEM_COMPONENT
 from storm.supervisor import registration
-from storm.supervisor.assignment_sync import LocalAssignment, from_plain, local_assignments, to_plain
+from storm.supervisor.assignment_sync import KnownTopology, LocalAssignment, from_plain, local_assignments, to_plain
 from storm.supervisor.registration import Claim, Holder
-from storm.supervisor.slot import SlotState
+from storm.supervisor.slot_failures import FAILURE_CHARS_MAX, slot_failures
 from storm.supervisor.slot_runner import Blobs, Failure, SlotRunner, WorkerHandle, Workers
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
@@ -57,8 +54,6 @@ PAUSE_SECS = 2.0  # called so much later than asked for, the supervisor itself w
 COORDINATION_RETRY_SECS = 1.0  # after the cluster's state could not be reached, doubled up to:
 COORDINATION_RETRY_MAX_SECS = 5.0
 CLAIM_RETRY_SECS = 1.0  # between two looks at whether another supervisor with our id lives
-FAILURES_SHOWN_MAX = 100  # slots in a record, each with the end of its log: a record has at most 1 MB
-FAILURE_CHARS_MAX = 1_000  # of a reason, and of the last lines; the whole is among the errors of the topology
 
 
 def _nothing() -> None:
@@ -67,6 +62,11 @@ def _nothing() -> None:
 
 def _unknown(topology_id: TopologyId) -> bool:
     raise NimbusUnreachableError("this supervisor was not told of any")
+
+
+def _living(cluster_state: StormClusterState) -> set[str]:
+    """Whom a turn may belong to: a supervisor that has one registered first."""
+    return {info.incarnation or node_id for node_id, info in cluster_state.supervisors().items()}
 
 
 class Shell(NamedTuple):
@@ -117,6 +117,7 @@ class SupervisorCore:
         self._turns: frozenset[TopologyId] = frozenset()
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
+        self._statuses: Mapping[TopologyId, TopologyStatus] = {}  # of those that use this supervisor
         self._wanted: dict[int, LocalAssignment] = {}
         self._is_wanted_known = False
         self._sync_at = self._register_at = self._retry_at = clock.now()
@@ -175,6 +176,9 @@ class SupervisorCore:
             raise NotAuthorizedError(
                 f"port {beat.port} of supervisor {self._options.node_id} has {owner}, not {beat.worker_id}"
             )
+        if beat.is_up and self.slots.works(beat.port):
+            self._register_at = self._clock.now()
+            self._shell.wake_coordination()
         return self.beats.receive(beat, self._clock.now())
 
     # The half that talks to the cluster
@@ -257,6 +261,13 @@ class SupervisorCore:
         uses = found and any(slot.node_id == self._options.node_id for slot in found.executor_slots.values())
         return found if uses else None
 
+    def known(self, topology_id: TopologyId) -> KnownTopology | None:
+        """The topology as last read, for a worker that cannot read it; None: not read yet, or it does not use this
+        supervisor. Any thread may call it.
+        """
+        assignment, status = self.assignment(topology_id), self._statuses.get(topology_id)
+        return None if assignment is None or status is None else KnownTopology(assignment, status)
+
     def replicas(self, key: str) -> list[BlobReplica]:
         """Which Nimbuses hold the blob, as ZooKeeper knows. Any thread may call it. Raises CoordinationError."""
         if self._cluster_state is None:
@@ -298,7 +309,7 @@ class SupervisorCore:
             version=options.version,
             meta=dict(options.meta),
             resources=dict(options.resources),
-            failures=tuple(self._slot_failures(now)),
+            failures=tuple(slot_failures(self.slots, now, self._clock.wall_secs())),
             local_dir=str(options.local_dir),
             home=options.home,
             incarnation=options.incarnation,
@@ -309,6 +320,7 @@ class SupervisorCore:
             logviewer_port=None if self.log_viewer is None else self.log_viewer.port,
             daemon_logs=() if self.log_viewer is None else tuple(self.log_viewer.daemon_logs(options.log_dir)),
             recordings=self._shell.recordings(self.slots.running()),
+            taken_ports=self.slots.taken(now),
         )
 
     def _unheard(self) -> Iterator[UnheardWorker]:
@@ -318,30 +330,6 @@ class SupervisorCore:
             handle = running.get(port)
             if handle is not None and handle.worker_id == worker_id:
                 yield UnheardWorker(port, handle.assignment.topology_id, handle.assignment.epoch, int(beat_at))
-
-    def _slot_failures(self, now: float) -> Iterator[SlotFailure]:
-        wall_secs = self._clock.wall_secs()
-        preparing = self.slots.preparing()
-        failing = self.slots.failing(now)
-        for slot, text in itertools.islice(preparing.values(), FAILURES_SHOWN_MAX):
-            if slot.assignment is not None and not any(slot.port == other.port for other, _ in failing):
-                since = wall_secs - round(now - slot.entered_at)
-                yield SlotFailure(
-                    slot.port, slot.assignment.topology_id, BUILDING_ENVIRONMENT, 0, f"waits for {text}", "", since
-                )
-        for slot, failure in failing[:FAILURES_SHOWN_MAX]:
-            backs_off = slot.state is SlotState.BACKING_OFF
-            yield SlotFailure(
-                port=slot.port,
-                topology_id=failure.topology_id,
-                state=BUILDING_ENVIRONMENT if slot.port in preparing else slot.state.value,
-                deaths=slot.deaths,
-                reason=failure.reason[:FAILURE_CHARS_MAX],
-                last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],
-                wall_secs=wall_secs - round(now - failure.at),
-                retry_wall_secs=wall_secs + round(max(0.0, slot.due_at - now)) if backs_off else None,
-                lacks_environment=failure.lacks_environment,
-            )
 
     def _sync_if_due(self, cluster_state: StormClusterState, now: float) -> None:
         if now < self._sync_at:
@@ -368,6 +356,9 @@ class SupervisorCore:
             if assignment_here.topology_id in kept:
                 wanted.setdefault(port, assignment_here)
         self._look_up_blobs(cluster_state)
+        own = sorted({each.topology_id for each in wanted.values()})
+        bases = {topology_id: cluster_state.storm_base(topology_id, self._shell.watch) for topology_id in own}
+        self._statuses = {topology_id: base.status for topology_id, base in bases.items() if base is not None}
         self._assignments = read
         self._want(wanted)
         self._local_state.put("machine", self._options.machine)
@@ -398,6 +389,11 @@ class SupervisorCore:
                     cluster_state.give_restart_turn(topology_id)
             elif holder == me or (holder is None and cluster_state.take_restart_turn(topology_id, me)):
                 held.add(topology_id)
+            elif holder is not None and holder not in _living(cluster_state):
+                log.warning(
+                    "%r has the turn to restart workers of %s, and is no supervisor: taken from it", holder, topology_id
+                )
+                cluster_state.give_restart_turn(topology_id)
         self._have_turns(frozenset(held))
 
     def _have_turns(self, turns: frozenset[TopologyId]) -> None:

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
     from storm.hosts.health import Stuck
+    from storm.ids import TopologyId
+    from storm.supervisor.assignment_sync import KnownTopology
     from storm.supervisor.log_viewer import LogViewer
     from storm.supervisor.worker_process import CommandBuilder
 
@@ -169,7 +171,7 @@ class SupervisorDaemon:
             _for_workers(options, settings),
             lambda: str(uuid.uuid4()),
             command,
-            Surroundings(code.python, self._blobs.link, self._other_children, self._deaths_of),
+            Surroundings(code.python, self._blobs.link, self._other_children, self._deaths_of, self._known_of),
             self._wakeup,
         )
         local_state = LocalState(options.supervisor_dir / "localstate" / "state.json")
@@ -355,6 +357,9 @@ class SupervisorDaemon:
     def _deaths_of(self, port: int) -> int:
         slot = self._core.slots.slots().get(port)
         return 0 if slot is None else slot.worker_deaths
+
+    def _known_of(self, topology_id: TopologyId) -> KnownTopology | None:
+        return self._core.known(topology_id)
 
     def _woken(self) -> None:
         self._core.wake()

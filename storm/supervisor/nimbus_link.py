@@ -19,7 +19,6 @@ from storm.errors import (
 )
 from storm.log_repeats import is_logged
 from storm.metrics.series import components_part
-from storm.thrift.client import ThriftClient
 from storm.thrift.figures import EXECUTOR_BYTES, entry_bytes, insight_bytes
 from storm.thrift.interface import storm_thrift
 from storm.thrift.nimbus_client import NimbusClient, blob_chunks, parse_address
@@ -129,17 +128,18 @@ def blob_sources(seeds: Sequence[str], port: int, clock: Clock, replicas: Replic
     cannot be asked, or knows of none, it comes from the leader, or another Nimbus that the leader knows.
     """
 
-    def made() -> Sources:
-        client = make_client(seeds, port, clock)
+    return lambda: sources_of(make_client(seeds, port, clock), replicas)
 
-        def sources(key: str, sha256: str) -> Iterator[Download]:
-            for address in _holders(replicas, key, sha256):
-                yield _holder(address, key)
-            yield lambda write: client.download_blob(key, write)
 
-        return sources
+def sources_of(client: NimbusClient, replicas: Replicas) -> Sources:
+    """See `blob_sources`; for the thread that `client` belongs to."""
 
-    return made
+    def sources(key: str, sha256: str) -> Iterator[Download]:
+        for address in _holders(replicas, key, sha256):
+            yield _holder(client, address, key)
+        yield lambda write: client.download_blob(key, write)
+
+    return sources
 
 
 def _holders(replicas: Replicas, key: str, sha256: str) -> list[str]:
@@ -150,11 +150,11 @@ def _holders(replicas: Replicas, key: str, sha256: str) -> list[str]:
         return []
 
 
-def _holder(address: str, key: str) -> Download:
+def _holder(client: NimbusClient, address: str, key: str) -> Download:
     def download(write: Write) -> None:
         try:
-            with ThriftClient("Nimbus", *parse_address(address, 0), CALL_TIMEOUT_SECS) as client:
-                for chunk in blob_chunks(client, key):
+            with client.connection(parse_address(address, 0)) as connection:
+                for chunk in blob_chunks(connection, key):
                     write(chunk)
         except StormError as error:
             raise BlobStoreError(f"from {address}: {error}") from error

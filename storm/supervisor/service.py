@@ -82,6 +82,7 @@ class SupervisorService:
             message=heartbeat,
             stats=heartbeat.executor_stats,
             metrics=heartbeat.metrics,
+            is_up=heartbeat.uptime_secs is not None,
         )
         if self._core.receive_beat(beat):
             self._wake_slots()

@@ -45,11 +45,13 @@ class SlotState(Enum):
 
 class Cause(Enum):
     """Why a worker is not there: its code or environment could not be had; it did not start, or died before its first
-    heartbeat; it was silent; somebody's signal ended it; or it died by itself or by the kernel.
+    heartbeat; somebody else has its port; it was silent; somebody's signal ended it; or it died by itself or by the
+    kernel.
     """
 
     NO_CODE = "no-code"
     NOT_STARTED = "not-started"
+    PORT_TAKEN = "port-taken"
     SILENT = "silent"
     KILLED = "killed"
     DIED = "died"
@@ -61,8 +63,8 @@ class Slot:
 
     `entered_at` is when `state` was entered. `deaths` counts what the back-off counts in a row, with no healthy while
     between: the worker's deaths, and what kept it from starting; `worker_deaths` those only of a process that did not
-    end in order. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the new try in
-    BACKING_OFF.
+    end in order, nor for its port. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the
+    new try in BACKING_OFF.
     `failure` is, in KILLING, what the worker did wrong, and `cause` what that counts as; None if it only has to make
     room. `in_order`: in BACKING_OFF, whether the last worker ended with exit code 0.
     """
@@ -110,13 +112,14 @@ class WorkerSeen:
 
     `orderly`: it ended with exit code 0, as a worker does that was told to or found itself replaced. `from_outside`:
     somebody ended it with a signal, not the kernel for want of memory; of one that lives: a signal has stopped it.
-    `launched`: there was a process.
+    `launched`: there was a process. `port_taken`: it ended because somebody else listens on its port.
     """
 
     exit_text: str | None = None
     orderly: bool = False
     from_outside: bool = False
     launched: bool = True
+    port_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +328,7 @@ def _death_or_change(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: floa
             after, commands = _follow(slot, seen.wanted, now, seen.deaths_elsewhere)
         else:
             worker = seen.worker or WorkerSeen("is gone")
-            is_workers = worker.launched and not worker.orderly
+            is_workers = worker.launched and not worker.orderly and not worker.port_taken
             counted = _count_death(slot, limits, now, worker.from_outside, is_workers)
             wait_secs = back_off_secs(counted.deaths, limits.back_off_max_secs)
             after, commands = _wait(counted, wait_secs, now, worker.exit_text or "", _cause(slot, worker))
@@ -361,6 +364,8 @@ def _follow(slot: Slot, wanted: LocalAssignment | None, now: float, deaths_elsew
 
 def _cause(slot: Slot, worker: WorkerSeen) -> Cause:
     """What the death counts as of the worker that ended by itself."""
+    if worker.port_taken:
+        return Cause.PORT_TAKEN
     if slot.state is SlotState.WAITING_FOR_WORKER_START:
         return Cause.NOT_STARTED
     return Cause.KILLED if worker.from_outside else Cause.DIED

@@ -15,6 +15,7 @@ from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
 from storm.supervisor.slot import (
     BlobsSeen,
+    Cause,
     Command,
     DownloadBlobs,
     ForgetWorker,
@@ -45,6 +46,9 @@ STEPS_MAX = 8  # a port settles in three; more means a fault of the state machin
 RESTART_PAUSE_SECS = 5.0  # a worker that cannot live with a new version of a blob has mostly died by then
 RESTART_LOOK_SECS = 1.0  # between looks at whether it is the turn of a worker that is to be started again
 LEFT_REMEMBERED_SECS = 600.0  # how often code died on a port that it has left since: it may be given another one here
+# A port that somebody else had: Nimbus then looks for another one. Two such ports cannot have a worker move to and fro
+# faster than this.
+TAKEN_REMEMBERED_SECS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ class SlotRunner:
         self._start_failures: dict[int, str] = {}
         self._failures: dict[int, Failure] = {}
         self._left: dict[TopologyId, _Left] = {}
+        self._taken: dict[int, float] = {}  # ports that a worker found taken: until when that is remembered
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
         self._waits_for: dict[int, str] = {}
@@ -278,6 +283,16 @@ class SlotRunner:
                 found.append((slot, failure))
         return found
 
+    def taken(self, now: float) -> tuple[int, ...]:
+        """The ports on which somebody else listened when a worker wanted to, lately and the last time. Any thread may
+        call it.
+        """
+        return tuple(sorted(port for port, until in dict(self._taken).items() if now < until))
+
+    def works(self, port: int) -> bool:
+        """A worker has this port; whether that is news. Any thread may call it."""
+        return self._taken.pop(port, None) is not None
+
     def preparing(self) -> dict[int, tuple[Slot, str]]:
         """{port: (its slot, what it waits for)}, of slots whose worker waits for what takes long. Any thread may call
         it.
@@ -320,7 +335,7 @@ class SlotRunner:
         return now + 1.0
 
     def _look(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
-        return replace(self._look_here(port, wanted, now), deaths_elsewhere=self._deaths_elsewhere(wanted, now))
+        return replace(self._look_here(port, wanted, now), deaths_elsewhere=self._deaths_elsewhere(port, wanted, now))
 
     def _look_here(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
         slot = self._slots[port]
@@ -415,6 +430,8 @@ class SlotRunner:
         )
         log.warning("%s: %s", topology_id, failure.text.partition("\n")[0])
         self._failures[port] = failure
+        if report.cause is Cause.PORT_TAKEN:
+            self._taken[port] = now + TAKEN_REMEMBERED_SECS
         self.counts.died(topology_id, report.cause)
         self._report(failure)
 
@@ -434,11 +451,19 @@ class SlotRunner:
             self._left = {each: left for each, left in self._left.items() if now < left.until}
             self._left[code.topology_id] = _Left(code, before.deaths, now + LEFT_REMEMBERED_SECS)
 
-    def _deaths_elsewhere(self, wanted: LocalAssignment | None, now: float) -> int:
-        left = None if wanted is None else self._left.get(wanted.topology_id)
-        if wanted is None or left is None or now >= left.until or not left.code.same_code(wanted):
+    def _deaths_elsewhere(self, port: int, wanted: LocalAssignment | None, now: float) -> int:
+        """How often in a row the wanted code died on a port that it has left lately, or leaves just now."""
+        if wanted is None:
             return 0
-        return left.deaths
+        left = self._left.get(wanted.topology_id)
+        deaths = left.deaths if left is not None and now < left.until and left.code.same_code(wanted) else 0
+        for other, slot in self._slots.items():
+            if other == port or slot.assignment is None or not slot.assignment.same_code(wanted):
+                continue
+            stays = self._wanted.get(other)
+            if (stays is None or not stays.same_code(wanted)) and not is_healthy(slot, self._limits, now):
+                deaths = max(deaths, slot.deaths)
+        return deaths
 
 
 def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure, int]]:

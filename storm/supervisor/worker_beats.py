@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class WorkerBeat:
     """`message` is what goes on to Nimbus, opaque here; `stats` {executor: its figures}, of all or a part of them, that
-    came with it, or None, and `metrics` what it measures, as text, or None.
+    came with it, or None, and `metrics` what it measures, as text, or None. `is_up`: its executors run.
     """
 
     worker_id: str
@@ -27,6 +27,7 @@ class WorkerBeat:
     message: Any
     stats: dict[Any, Any] | None = None
     metrics: str | None = None
+    is_up: bool = False
 
 
 class WorkerBeats:

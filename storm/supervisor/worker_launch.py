@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm.cluster import record_codec
 from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
 from storm.supervisor.local_state import write_atomically
@@ -17,7 +18,10 @@ from storm.supervisor.slot_runner import WorkerHandle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from storm.supervisor.assignment_sync import KnownTopology
+
 LAUNCH_FILE = "launch.json"
+ASSIGNMENT_FILE = ".assignment"  # beside it: the topology's assignment, as the supervisor knew it
 # In the worker's directory: what it tells of its threads, and of its heap, when it is asked.
 STACKS_FILE, HEAP_FILE = ".stacks", ".heap"
 # What a worker starts carries these too, and is found by them; the directory tells it from a copy's.
@@ -48,9 +52,14 @@ def launch_record(assignment: LocalAssignment, **more: Any) -> dict[str, Any]:
     return {**to_plain(assignment), **more}
 
 
-def write_launch_file(directory: Path, record: Mapping[str, Any]) -> Path:
-    """Put launch.json into the worker's directory, made for it, readable by this user only. Raises OSError."""
+def write_launch_file(directory: Path, record: Mapping[str, Any], known: KnownTopology | None = None) -> Path:
+    """Put launch.json into the worker's directory, made for it, readable by this user only; and beside it what is
+    `known` of the topology. Raises OSError.
+    """
     directory.mkdir(parents=True, mode=0o700)
+    if known is not None:
+        (directory / ASSIGNMENT_FILE).write_bytes(record_codec.encode(known.assignment))
+        record = {**record, "assignment_file": str(directory / ASSIGNMENT_FILE), "status": known.status.value}
     path = directory / LAUNCH_FILE
     write_atomically(path, json.dumps(record, indent=1).encode())
     path.chmod(0o600)

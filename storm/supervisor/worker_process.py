@@ -19,7 +19,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from storm.errors import NotAuthorizedError, WorkerStartError
+from storm.errors import NotAuthorizedError, StormError, WorkerStartError
 from storm.host_paths import CONF, topology_dir
 from storm.supervisor import process_table, worker_logs
 from storm.supervisor.slot import WorkerSeen
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storm.ids import TopologyId
-    from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.assignment_sync import KnownTopology, LocalAssignment
     from storm.supervisor.options import SupervisorOptions
 
 log = logging.getLogger(__name__)
 
 FIRST_PROCESS = 1  # it is handed all orphans
-NOT_STARTED = 13  # the exit code of a worker that could not start
+NOT_STARTED, PORT_TAKEN = 13, 14  # exit codes of a worker that could not start, and why
 CommandBuilder: TypeAlias = "Callable[[Mapping[str, Any], Path], list[str]]"  # (launch record, launch file) -> command
 
 
@@ -79,18 +79,24 @@ def _none(port: int) -> int:
     return 0
 
 
+def _unknown(topology_id: TopologyId) -> None:
+    return None
+
+
 class Surroundings(NamedTuple):
     """What workers find on this host, and who else is there.
 
     `python_of` says which Python a topology's workers run on, None: this one, and raises WorkerStartError; `link_blobs`
     puts a topology's blobs into a worker's directory, or raises that; `other_children` are processes of ours that
-    somebody else waits for; `deaths_of` says how often in a row the workers of a port died.
+    somebody else waits for; `deaths_of` says how often in a row the workers of a port died; `known_of` what the cluster
+    last told of a topology, None: nothing yet.
     """
 
     python_of: Callable[[TopologyId], Path | None] = _own_python
     link_blobs: Callable[[LocalAssignment, Path], None] = _nothing
     other_children: Callable[[], set[int]] = set
     deaths_of: Callable[[int], int] = _none
+    known_of: Callable[[TopologyId], KnownTopology | None] = _unknown
 
 
 class WorkerProcesses:
@@ -191,14 +197,16 @@ class WorkerProcesses:
         environment = worker_environment(os.environ, conf, directory, python)
         self._remove_dead()
         try:
-            launch_file = write_launch_file(directory, record)
+            known = self._surroundings.known_of(assignment.topology_id)
+            launch_file = write_launch_file(directory, record, known)
             self._surroundings.link_blobs(assignment, directory)
             popen = self._start(self._command(record, launch_file), environment, log_file, directory)
-        except (OSError, ValueError, WorkerStartError) as error:  # Popen raises ValueError for a text it cannot pass on
+            pidfd = _watched(popen)
+        except (OSError, ValueError, StormError) as error:  # Popen raises ValueError for a text it cannot pass on
             self._undeleted.add(worker_id)
             self._remove_dead()
             raise WorkerStartError(_why_not_started(error)) from error
-        self._hold(worker_id, _Held(os.pidfd_open(popen.pid), popen, process_table.memory_kills()))
+        self._hold(worker_id, _Held(pidfd, popen, process_table.memory_kills()))
         return WorkerHandle(worker_id, port, assignment, popen.pid)
 
     def look(self, worker: WorkerHandle) -> WorkerSeen:
@@ -283,9 +291,9 @@ class WorkerProcesses:
         kills = None if now is None or held.memory_kills is None else now - held.memory_kills
         from_outside = -code in _SIGNALS_OF_PEOPLE and kills == 0
         text = exit_text(code, kills)
-        if code == NOT_STARTED and (holder := process_table.port_holder(worker.port)):
+        if code == PORT_TAKEN and (holder := process_table.port_holder(worker.port)):
             text += f": port {worker.port} is taken by {holder}"
-        return WorkerSeen(text, orderly=code == 0, from_outside=from_outside)
+        return WorkerSeen(text, orderly=code == 0, from_outside=from_outside, port_taken=code == PORT_TAKEN)
 
     def _launch_file_of(self, pid: int) -> Path | None:
         """The launch file in our directory that the process was started with; None if it is no worker of ours."""
@@ -338,6 +346,16 @@ def exit_text(return_code: int, memory_kills: int | None = None) -> str:
     return f"was killed by signal {number} ({name}){hint}"
 
 
+def _watched(popen: subprocess.Popen[bytes]) -> int:
+    """A pidfd of it. Raises OSError, and ends it, where this process may open no more files."""
+    try:
+        return os.pidfd_open(popen.pid)
+    except OSError:
+        popen.kill()
+        popen.wait()
+        raise
+
+
 def _why_not_started(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EROFS:
         return f"{error.filename or 'its disk'} is on a file system that is read-only: let this user write there"
@@ -353,6 +371,7 @@ _MEANINGS = {
     0: " (it ended in order)",
     1: " (an executor failed)",
     NOT_STARTED: " (it could not start)",
+    PORT_TAKEN: " (somebody else listens on its port)",
     20: " (an internal error)",
     21: " (an executor was stuck)",
 }

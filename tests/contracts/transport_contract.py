@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storm.errors import WorkerStartError
+from storm.errors import PortTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ class TransportContract:
 
     def test_a_port_is_bound_once(self, make: Callable[[], Transport]) -> None:
         port = make().bind(HOST, 0)
-        with pytest.raises(WorkerStartError, match=str(port)):
+        with pytest.raises(PortTakenError, match=str(port)):
             make().bind(HOST, port)
 
     def test_a_port_is_free_again_after_close(self, make: Callable[[], Transport]) -> None:

@@ -95,6 +95,52 @@ def test_workers_are_told_where_a_host_is_that_has_another_name_now_and_run_on()
     assert after == replace(before, version=2, node_hosts=hosts)
 
 
+def with_taken(state: ClusterSnapshot, *slots: WorkerSlot) -> ClusterSnapshot:
+    """The same, where somebody else has these ports and no others."""
+    found = {
+        node: replace(info, taken_ports=tuple(slot.port for slot in slots if slot.node_id == node))
+        for node, info in state.supervisors.items()
+    }
+    return replace(state, supervisors=found)
+
+
+A0, A1, B0 = WorkerSlot("a", 6700), WorkerSlot("a", 6701), WorkerSlot("b", 6700)
+
+
+def test_who_cannot_have_a_port_moves_and_nobody_else_does_nor_does_it_move_again() -> None:
+    first = carried_out(snapshot({"a": 2, "b": 1}, t=(2, 5)), Round(100))
+    before = first.assignments["t"]
+    assert set(before.slot_epochs) == {A0, B0}
+    moved = carried_out(with_taken(first, A0), Round(200))
+    after = moved.assignments["t"]
+    assert after.slot_executors() == {A1: before.slot_executors()[A0], B0: before.slot_executors()[B0]}
+    assert after.slot_epochs == {A1: 2, B0: 1}
+    for taken in ([A0], [A0, A1], [A1], []):
+        state = with_taken(moved, *taken)
+        is_back = set(carried_out(state, Round(300)).assignments["t"].slot_epochs) != {A1, B0}
+        assert is_back == (taken == [A1]), taken
+
+
+def test_who_cannot_have_a_port_stays_where_nothing_else_is_free_and_loses_it_to_nobody() -> None:
+    first = carried_out(snapshot({"a": 2}, t=(2, 4)), Round(100))
+    both = with_taken(first, A0, A1)
+    assert new_assignments(both, schedule, Round(200)) == []
+    younger = snapshot({}, t=(1, 1), u=(1, 1))
+    waiting = replace(both, bases={**younger.bases, **first.bases}, plans={**younger.plans, **first.plans})
+    assert new_assignments(waiting, schedule, Round(200)) == []
+    joined = replace(waiting, supervisors={**both.supervisors, "b": supervisor("b", [6700])})
+    after = carried_out(joined, Round(200)).assignments["t"]
+    assert len(after.slot_epochs) == 2
+    assert sum(epoch == 2 for slot, epoch in after.slot_epochs.items() if slot == B0) == 1, "one of the two moves"
+
+
+def test_a_port_that_somebody_has_is_given_away_last() -> None:
+    state = with_taken(snapshot({"a": 2}, t=(1, 4)), A0)
+    assert set(carried_out(state, Round(100)).assignments["t"].slot_epochs) == {A1}
+    state = with_taken(snapshot({"a": 2}, t=(2, 4)), A0)
+    assert set(carried_out(state, Round(100)).assignments["t"].slot_epochs) == {A0, A1}
+
+
 @pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])
 def test_slots_of_topologies_that_are_left_alone_are_not_given_away(hidden: str) -> None:
     first = carried_out(snapshot({"a": 1}, old=(1, 1), new=(1, 1)), Round(100))
@@ -198,6 +244,7 @@ events = st.lists(
         st.tuples(st.just("workers"), st.sampled_from(["t", "u"]), st.integers(1, 6)),
         st.tuples(st.just("dead"), st.sampled_from(["t", "u"]), st.integers(0, 5)),
         st.tuples(st.just("spread"), st.sampled_from(["t", "u"]), st.just(0)),
+        st.tuples(st.just("taken"), st.sampled_from("abcd"), st.integers(0, 15)),
     ),
     max_size=12,
 )
@@ -207,8 +254,8 @@ def after_event(state: ClusterSnapshot, event: tuple[str, str, int]) -> tuple[Cl
     kind, who, number = event
     if kind == "node":
         others = {node: info for node, info in state.supervisors.items() if node != who}
-        ports = range(6700, 6700 + number)
-        more = {who: replace(supervisor(who, ports), host=f"host-{who}-{number}")} if number else {}
+        offered = range(6700, 6700 + number)
+        more = {who: replace(supervisor(who, offered), host=f"host-{who}-{number}")} if number else {}
         gone = {
             AssignedSlot(topology_id, slot)
             for topology_id, assignment in state.assignments.items()
@@ -216,6 +263,11 @@ def after_event(state: ClusterSnapshot, event: tuple[str, str, int]) -> tuple[Cl
             if slot.node_id == who and not number
         }
         return replace(state, supervisors={**others, **more}), Round(0, frozenset(gone))
+    if kind == "taken":
+        ports = tuple(6700 + bit for bit in range(4) if number >> bit & 1)
+        info = state.supervisors.get(who)
+        more = {} if info is None else {who: replace(info, taken_ports=ports)}
+        return replace(state, supervisors={**state.supervisors, **more}), Round(0)
     if kind == "workers":
         return replace(state, bases={**state.bases, who: replace(state.bases[who], num_workers=number)}), Round(0)
     if kind == "spread":
@@ -262,6 +314,9 @@ def test_whatever_happens_assignments_are_sound_and_come_to_rest(
     if sum(len(info.slot_ports) for info in state.supervisors.values()) >= 2:
         live = {WorkerSlot(node, port) for node, info in state.supervisors.items() for port in info.slot_ports}
         homes = [set(assignment.slot_epochs) & live for assignment in state.assignments.values()]
+        taken = {WorkerSlot(node, port) for node, info in state.supervisors.items() for port in info.taken_ports}
+        if live.difference(taken, *homes):
+            assert taken.isdisjoint(set[WorkerSlot]().union(*homes)), "who cannot have its port moves, where it can"
         assert any(homes), "with slots, somebody runs"
         for assignment in state.assignments.values():
             for node in {slot.node_id for slot in set(assignment.slot_epochs) & live}:

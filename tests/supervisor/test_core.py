@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
+from storm.cluster import paths
 from storm.cluster.memory import Fault, MemoryTree
 from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, Recording, StormBase, TopologyStatus, UserBlob
 from storm.cluster.storm_cluster_state import StormClusterState
@@ -26,7 +27,7 @@ from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.log_viewer import FoundRecords, LogViewer
 from storm.supervisor.options import SupervisorOptions
-from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -217,6 +218,21 @@ def test_a_failing_slot_is_in_the_record_at_once_and_leaves_it_when_it_is_well(c
     assert (failure.state, failure.retry_wall_secs) == ("running", None)
     cluster.run(66)
     assert cluster.nimbus.supervisors()[NODE].failures == ()
+
+
+def test_a_port_that_somebody_has_is_in_the_record_until_a_worker_works_there(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    cluster.workers.die(cluster.workers.alive()[0], WorkerSeen("exited with code 14", port_taken=True))
+    cluster.core.run_slots()
+    cluster.core.coordinate()
+    assert cluster.nimbus.supervisors()[NODE].taken_ports == (PORT,)
+    cluster.run(8)  # it beats, as a worker does before it listens
+    assert cluster.nimbus.supervisors()[NODE].taken_ports == (PORT,)
+    (handle,) = cluster.workers.alive()
+    cluster.core.receive_beat(WorkerBeat(handle.worker_id, "words", PORT, None, is_up=True))
+    cluster.core.coordinate()
+    assert cluster.nimbus.supervisors()[NODE].taken_ports == ()
 
 
 def test_many_failing_slots_with_long_words_in_any_bytes_still_make_a_record(cluster: Cluster) -> None:
@@ -508,6 +524,24 @@ def test_it_answers_the_assignments_that_use_it(cluster: Cluster) -> None:
     assert cluster.core.assignment("other") is None
 
 
+def test_it_knows_the_topologies_that_use_it_also_while_zookeeper_is_away(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.core.step()
+    assert cluster.core.known("words") is None, "nobody wrote its record"
+    base = StormBase("words", "words", TopologyStatus.INACTIVE, 1, {}, 0)
+    cluster.nimbus.create_storm_base(base)
+    cluster.core.wake()
+    cluster.core.step()
+    cluster.tree.suspend(cluster.session)
+    cluster.core.wake()
+    cluster.core.step()
+    known = cluster.core.known("words")
+    assert known is not None
+    assert known.status is TopologyStatus.INACTIVE
+    assert known.assignment == cluster.core.assignment("words")
+    assert cluster.core.known("other") is None
+
+
 def test_an_expired_session_is_followed_by_a_new_registration(cluster: Cluster) -> None:
     cluster.core.step()
     cluster.nimbus.remove_supervisor(NODE)
@@ -744,6 +778,8 @@ def alive_of(cluster: Cluster, workers: set[str]) -> int:
 
 def test_workers_are_restarted_while_it_is_the_turn_of_their_supervisor(cluster: Cluster) -> None:
     old = wanting_restart(cluster)
+    there = cluster.nimbus.supervisors()[NODE]
+    cluster.nimbus.put_supervisor(replace(there, node_id="n2", incarnation="another supervisor"))
     assert cluster.nimbus.take_restart_turn("words", "another supervisor")
     cluster.run(30)
     assert alive_of(cluster, old) == 2
@@ -754,6 +790,14 @@ def test_workers_are_restarted_while_it_is_the_turn_of_their_supervisor(cluster:
     cluster.run(30)
     assert (alive_of(cluster, old), len(cluster.workers.alive())) == (0, 2)
     assert cluster.nimbus.restart_turn("words") is None
+
+
+def test_a_turn_that_belongs_to_no_supervisor_is_taken(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    old = wanting_restart(cluster)
+    cluster.tree.session().create(paths.restart_turn("words"), b"\xff")
+    cluster.run(30)
+    assert alive_of(cluster, old) == 0
+    assert "has the turn to restart workers of words, and is no supervisor" in caplog.text
 
 
 def test_the_turn_is_kept_while_a_worker_does_not_live(cluster: Cluster) -> None:

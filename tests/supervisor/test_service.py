@@ -95,6 +95,13 @@ def test_a_workers_first_beat_wakes_its_slot(served: Served) -> None:
     assert served.core.beats[0].topology_id == "words-1-1"
 
 
+def test_a_beat_with_an_uptime_is_of_a_worker_that_is_up(served: Served) -> None:
+    for uptime_secs in (None, 0):
+        beat = heartbeat(worker_id="w1", port=6700, uptime_secs=uptime_secs)
+        served.service.sendSupervisorWorkerHeartbeat(beat)
+    assert [beat.is_up for beat in served.core.beats] == [False, True]
+
+
 @pytest.mark.parametrize("fields", [{}, {"port": 6700}, {"worker_id": "w1"}, {"worker_id": "w2", "port": 6700}])
 def test_a_beat_of_nobody_is_refused(served: Served, fields: dict[str, Any]) -> None:
     with pytest.raises(NotAuthorizedError):

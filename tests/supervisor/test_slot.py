@@ -38,6 +38,7 @@ NEW_CODE = replace(WORDS, blob_hashes=(BlobHash("code", "b"),), epoch=2)
 OTHER = LocalAssignment("other", (ExecutorId(1, 1),), 1)
 ALIVE = WorkerSeen()
 DEAD = WorkerSeen("exited with code 1")
+TAKEN = WorkerSeen("exited with code 14", port_taken=True)
 
 
 class Story:
@@ -125,9 +126,10 @@ def test_only_what_ends_a_process_out_of_order_is_a_death_of_the_worker() -> Non
     story.look(worker=WorkerSeen("could not be launched", launched=False))
     assert (story.slot.deaths, story.slot.worker_deaths) == (3, 0)
     for now, seen, worker_deaths in (
+        (5, TAKEN, 0),
         (10, DEAD, 1),
         (20, WorkerSeen("exited with code 0", orderly=True), 1),
-        (30, DEAD, 2),
+        (40, DEAD, 2),
     ):
         story.at(now).look(worker=None)
         story.look()
@@ -163,6 +165,7 @@ def test_a_death_counts_as_what_it_was() -> None:
         (WorkerSeen("was killed by signal 9, perhaps for want of memory"), Cause.DIED),
         (WorkerSeen("was killed by signal 9", from_outside=True), Cause.KILLED),
         (None, Cause.DIED),
+        (TAKEN, Cause.PORT_TAKEN),
     ):
         [report] = [each for each in running().look(worker=worker) if isinstance(each, ReportFailure)]
         assert report.cause is cause

@@ -7,12 +7,13 @@ from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
-from storm.supervisor.slot import BlobsSeen, BlobsState, SlotLimits, SlotState
-from storm.supervisor.slot_runner import Failure, SlotRunner
+from storm.supervisor.slot import BlobsSeen, BlobsState, SlotLimits, SlotState, WorkerSeen
+from storm.supervisor.slot_runner import TAKEN_REMEMBERED_SECS, Failure, SlotRunner
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
 
 PORT = 6700
 WORDS = LocalAssignment("words", (ExecutorId(1, 2),), 1, (BlobHash("code", "a"),))
+TAKEN = WorkerSeen("exited with code 14", port_taken=True)
 
 
 class Shop:
@@ -63,6 +64,22 @@ def test_a_dead_worker_is_replaced_within_one_step_and_told_of(shop: Shop) -> No
         f"The worker on port {PORT} exited with code 1 (an executor failed); it is tried again at once.\n"
         f"Last lines of its log:\nlast words on {PORT}"
     )
+
+
+def test_a_port_that_somebody_has_is_remembered_for_a_while_or_until_a_worker_has_it(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.workers.die(shop.workers.alive()[0])
+    shop.runner.step(1.0)
+    assert shop.runner.taken(1.0) == (), "another death says nothing of the port"
+    shop.workers.die(shop.workers.alive()[0], TAKEN)
+    shop.runner.step(4.0)
+    shop.runner.want({PORT + 1: WORDS})
+    shop.runner.step(5.0)
+    assert shop.runner.taken(TAKEN_REMEMBERED_SECS + 3.9) == (PORT,)
+    assert shop.runner.taken(TAKEN_REMEMBERED_SECS + 4.0) == ()
+    assert [shop.runner.works(PORT), shop.runner.works(PORT)] == [True, False]
+    assert shop.runner.taken(5.0) == ()
 
 
 def test_a_worker_that_cannot_be_launched_backs_off(shop: Shop) -> None:
@@ -278,6 +295,36 @@ def test_code_that_fails_here_is_given_no_fresh_count_with_another_port(
     shop.workers.die(shop.workers.alive(PORT + 1)[0])
     shop.runner.step(5.0 + after_secs)
     assert shop.failures[-1].deaths == deaths
+
+
+@pytest.mark.parametrize(("first", "second"), [(PORT, PORT + 1), (PORT + 1, PORT)])
+def test_code_that_fails_here_is_given_no_fresh_count_as_it_moves_from_one_port_to_another(
+    shop: Shop, first: int, second: int
+) -> None:
+    shop.runner.want({first: WORDS})
+    shop.runner.step(0.0)
+    for now in (0.0, 1.0, 3.0):
+        shop.workers.die(shop.workers.alive()[0])
+        shop.runner.step(now)
+        shop.runner.step(now + 2.0)
+    assert shop.state(first) is SlotState.WAITING_FOR_WORKER_START
+    shop.runner.want({second: replace(WORDS, epoch=2)})
+    shop.runner.step(6.0)
+    shop.workers.die(shop.workers.alive(second)[0])
+    shop.runner.step(6.0)
+    assert shop.failures[-1].deaths == 4
+
+
+def test_a_second_port_with_the_same_code_has_a_count_of_its_own(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.workers.die(shop.workers.alive()[0])
+    shop.runner.step(0.0)
+    shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, executors=(ExecutorId(3, 3),))})
+    shop.runner.step(1.0)
+    shop.workers.die(shop.workers.alive(PORT + 1)[0])
+    shop.runner.step(1.0)
+    assert shop.failures[-1].deaths == 1
 
 
 def test_code_that_was_well_when_it_left_has_a_fresh_count(shop: Shop) -> None:

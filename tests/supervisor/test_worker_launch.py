@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from storm.cluster.records import Assignment, TopologyStatus
 from storm.errors import WorkerStartError
-from storm.ids import ExecutorId
-from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
+from storm.ids import ExecutorId, WorkerSlot
+from storm.supervisor.assignment_sync import BlobHash, KnownTopology, LocalAssignment
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import (
     launch_record,
@@ -19,6 +20,7 @@ from storm.supervisor.worker_launch import (
     worker_environment,
     write_launch_file,
 )
+from storm.worker.launch import read_launch
 
 WORDS = LocalAssignment("words-1-1", (ExecutorId(1, 2), ExecutorId(5, 5)), 7, (BlobHash("k", "h"),))
 
@@ -32,6 +34,20 @@ def test_the_launch_file_says_who_the_worker_is(tmp_path: Path) -> None:
     assert worker_command(record, path) == [
         sys.executable, "-m", "storm.worker", "words-1-1", "6700", "w1", str(path),
     ]  # fmt: skip
+
+
+def test_beside_it_is_what_was_known_of_the_topology(tmp_path: Path) -> None:
+    slot = WorkerSlot("n", 6700)
+    assignment = Assignment("words-1-1", 7, {ExecutorId(1, 2): slot}, {}, {"n": "host"}, {slot: 7})
+    known = KnownTopology(assignment, TopologyStatus.INACTIVE)
+    more = {"node_id": "n", "host": "h", "bind_host": "h", "supervisor_port": 1, "dist_dir": "/d", "log_dir": "/l"}
+    record = launch_record(WORDS, worker_id="w1", port=6700, **more)
+    told = read_launch(write_launch_file(tmp_path / "w1", record, known))
+    assert (told.assignment, told.status) == known
+    (tmp_path / "w1" / ".assignment").write_bytes(b"torn")
+    assert read_launch(tmp_path / "w1" / "launch.json").assignment is None
+    nothing = read_launch(write_launch_file(tmp_path / "w2", record))
+    assert (nothing.assignment, nothing.status) == (None, None)
 
 
 def test_a_topology_with_an_environment_runs_on_its_python(tmp_path: Path) -> None:
