@@ -13,6 +13,7 @@ Who takes office says so in /leader-info. Nimbuses of older releases are fenced 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import threading
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 from storm.cluster import paths, record_codec
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storage import ConnectionState
-from storm.errors import BadVersionError, NotLeaderError, RecordError
+from storm.errors import BadVersionError, NoNodeError, NotLeaderError, RecordError
 
 if TYPE_CHECKING:
     import random
@@ -139,8 +140,17 @@ class LeaderElection:
         try:
             return record_codec.decode(NimbusInfo, there.data, path)
         except RecordError as e:
+            if path == self._path:
+                return self._write_anew(path, there.version, e)
             logger.warning("%s It is passed over.", e)
             return None
+
+    def _write_anew(self, path: str, version: int, why: RecordError) -> NimbusInfo:
+        """Somebody wrote over this Nimbus's own candidate, and nobody would find it."""
+        logger.warning("%s It is this Nimbus's own, and is written anew.", why)
+        with contextlib.suppress(BadVersionError, NoNodeError):  # others may have: then it is looked at again
+            self._storage.set(path, self._data, version)
+        return self._info
 
     def _stand(self, candidates: list[str]) -> str:
         """Create this Nimbus's candidate; remove those that it left in an earlier life or by a lost answer.

@@ -242,10 +242,9 @@ class Server:
         return ClientConnection(self, self._connection_count)
 
     async def _tick(self) -> None:
-        tick_secs = self._options.tick_ms / 1000
         silent: dict[int, int] = {}  # connection without a session -> ticks
         while True:
-            await asyncio.sleep(tick_secs)
+            await asyncio.sleep(self._processor.database.sessions.secs_to_tick(self._now().now))
             self.execute(self._processor.expire(self._now()))
             self.want_commit()
             if self._notes > NOTES_PER_TICK:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PAST_TICK_SECS = 0.001  # a timer that rings a moment early would find nothing, and look again a whole tick later
+
 
 class Session(NamedTuple):
     """`password`: what a client shows to resume the session on another connection."""
@@ -73,6 +75,10 @@ class SessionTable:
             for end_tick in sorted(end for end in self._ending_at if end <= tick)
             for session_id in sorted(self._ending_at[end_tick])
         ]
+
+    def secs_to_tick(self, now: float) -> float:
+        """Until just after the next whole tick, when the next sessions may end."""
+        return (self._tick_ms - now * 1000 % self._tick_ms) / 1000 + PAST_TICK_SECS
 
     def _forget_end(self, session_id: int) -> None:
         end_tick = self._end_ticks.pop(session_id, None)

@@ -61,25 +61,32 @@ class PeerBlobFetcher:
                 return
             self._under_way.add(key)
             self._queue.put(_Wanted(key, sha256, nimbuses))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="blob-fetcher", daemon=True)
-                self._thread.start()
+            self._begin()
 
     def close(self) -> None:
         """Begin nothing more; a download that is under way ends with the process."""
         self._queue.put(None)
 
+    def _begin(self) -> None:
+        """Have somebody look into the queue; a simulation has no threads."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="blob-fetcher", daemon=True)
+            self._thread.start()
+
     def _run(self) -> None:
         while (wanted := self._queue.get()) is not None:
-            has_come = False
-            try:
-                has_come = self._bring(wanted)
-            except Exception:  # the next one is not to wait for ever
-                log.exception("Fetching the blob %s failed.", wanted.key)
-            with self._lock:
-                self._under_way.discard(wanted.key)
-            if has_come:
-                self._wake()
+            self._carry_out(wanted)
+
+    def _carry_out(self, wanted: _Wanted) -> None:
+        has_come = False
+        try:
+            has_come = self._bring(wanted)
+        except Exception:  # the next one is not to wait for ever
+            log.exception("Fetching the blob %s failed.", wanted.key)
+        with self._lock:
+            self._under_way.discard(wanted.key)
+        if has_come:
+            self._wake()
 
     def _bring(self, wanted: _Wanted) -> bool:
         failures = []
@@ -107,13 +114,15 @@ class PeerBlobFetcher:
 
     def _fetch_from(self, nimbus: str, wanted: _Wanted) -> None:
         """Bring it into the store, unless it is there. Raises _PeerError; BlobStoreError if the own disk fails."""
-        with contextlib.suppress(BlobAlreadyExistsError), contextlib.closing(_chunks(nimbus, wanted)) as chunks:
+        with contextlib.suppress(BlobAlreadyExistsError), contextlib.closing(self._chunks(nimbus, wanted)) as chunks:
             self._store.create(wanted.key, chunks)
 
+    def _chunks(self, nimbus: str, wanted: _Wanted) -> Generator[bytes]:
+        try:
+            with self._connection(nimbus) as client:
+                yield from verified(blob_chunks(client, wanted.key), wanted.key, wanted.sha256)
+        except StormError as error:
+            raise _PeerError(str(error)) from error
 
-def _chunks(nimbus: str, wanted: _Wanted) -> Generator[bytes]:
-    try:
-        with ThriftClient("Nimbus", *parse_address(nimbus, 0), CALL_TIMEOUT_SECS) as client:
-            yield from verified(blob_chunks(client, wanted.key), wanted.key, wanted.sha256)
-    except StormError as error:
-        raise _PeerError(str(error)) from error
+    def _connection(self, nimbus: str) -> ThriftClient:
+        return ThriftClient("Nimbus", *parse_address(nimbus, 0), CALL_TIMEOUT_SECS)

@@ -114,7 +114,8 @@ class BlobReplication:
         asked = {} if leads else self._asked_for(known, bases, contents)
         for key, sha256 in {**named, **contents, **asked}.items():
             if held.get(key) != sha256:
-                self._fetch(key, sha256, is_here=key in held)
+                place = self._place(key, sha256)
+                self._fetch(place, sha256, is_here=place in held)
         if leads:
             self._remove_settled(known, bases)
             self._remove_replaced(known, contents)
@@ -205,6 +206,15 @@ class BlobReplication:
             for replica in self._state.blob_replicas(key, self._wake)
             if replica.nimbus_address == leader.address
         }
+
+    def _place(self, key: str, sha256: str) -> str:
+        """The key at which others have this content: a conf's, beside its own where a rebalance was cut short."""
+        if key != conf_key(owner_of(key)):
+            return key
+        for place in (key, *beside(owner_of(key))):
+            if any(replica.sha256 == sha256 for replica in self._state.blob_replicas(place, self._wake)):
+                return place
+        return key
 
     def _fetch(self, key: str, sha256: str, *, is_here: bool) -> None:
         me = self._election.info.address

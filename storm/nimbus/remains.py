@@ -10,6 +10,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
+from storm.cluster.paths import CLUSTER_ID
 from storm.errors import NodeExistsError
 from storm.nimbus.cleanup import KEEP_LOST_SECS, orphans
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from storm.nimbus.topology_blobs import TopologyBlobs
 
 log = logging.getLogger(__name__)
+
+ID_SHOWN_CHARS = 100  # Nimbus's own are shorter; what somebody wrote over one may be anything
 
 
 class Remains:
@@ -40,7 +43,13 @@ class Remains:
 
     def look(self, snapshot: ClusterSnapshot, made_up: str | None) -> None:
         """Read the cluster's id; where there is none, the leader (only it gives one) makes it `made_up`."""
-        self.cluster_id = self._state.cluster_id()
+        before, self.cluster_id = self.cluster_id, self._state.cluster_id()
+        if before is not None and self.cluster_id is not None and before != self.cluster_id:
+            log.error(
+                "ZooKeeper's %s was %r and is %r: it is another ZooKeeper, or somebody wrote over it. What is left of"
+                " topologies that were submitted under the former id is kept for %.0f days.",
+                CLUSTER_ID, before[:ID_SHOWN_CHARS], self.cluster_id[:ID_SHOWN_CHARS], KEEP_LOST_SECS / 86_400,
+            )  # fmt: skip
         if self.cluster_id is not None or made_up is None:
             return
         with contextlib.suppress(NodeExistsError):

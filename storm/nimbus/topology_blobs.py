@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from storm.blobstore.blob_store import code_key, conf_key, is_version_key, jar_key, topology_keys
-from storm.errors import BlobCorruptError, BlobNotFoundError, StormError
+from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError, StormError
 from storm.nimbus.cluster_snapshot import TopologyPlan, plan_of
 from storm.thrift.convert import topology_from_bytes, topology_to_bytes
 
@@ -55,7 +55,8 @@ class TopologyBlobs:
                 self._store.create(jar_key(topology_id), package),
             ]
         except BaseException:
-            self.delete(topology_id)
+            with contextlib.suppress(BlobStoreError):  # why nothing can be stored says more; what is left goes later
+                self.delete(topology_id)
             raise
         self._hashes.update((meta.key, meta.sha256) for meta in metas)
         return {meta.key: meta.sha256 for meta in metas}

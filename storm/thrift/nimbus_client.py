@@ -228,7 +228,7 @@ class NimbusClient:
             if given:  # what was written cannot be taken back: the caller begins again
                 raise
             for address in self._other_nimbuses():
-                with self._client(address) as client:
+                with self.connection(address) as client:
                     try:
                         return _download(client, key, counted)
                     except StormError as error:
@@ -282,7 +282,7 @@ class NimbusClient:
         """A connection to the leader, if a seed knows one; whether any Nimbus answered; fills in `said`."""
         answered = False
         for seed in self._seeds:
-            client = self._client(seed)
+            client = self.connection(seed)
             try:
                 summary = client.call("getLeader")
                 answered = True
@@ -291,7 +291,7 @@ class NimbusClient:
                 if leader == seed or summary.is_answering:
                     return client, True
                 client.close()
-                client = self._client(leader)
+                client = self.connection(leader)
                 client.call("getLeader")
                 return client, True
             except StormError as error:
@@ -301,7 +301,8 @@ class NimbusClient:
                 said[str(seed)] = text if text.startswith(client.address) else f"{client.address}: {text}"
         return None, answered
 
-    def _client(self, address: Address) -> ThriftClient:
+    def connection(self, address: Address) -> ThriftClient:
+        """With this Nimbus, leading or not: the caller closes it."""
         return ThriftClient("Nimbus", address.host, address.port, self._timeout_secs)
 
 

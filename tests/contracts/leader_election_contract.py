@@ -145,6 +145,20 @@ class LeaderElectionContract:
         assert new_life.step()
         assert new_life.leader() == dataclasses.replace(nimbus(1, 1_700_000_005), is_leader=True)
 
+    def test_a_candidate_that_somebody_wrote_over_is_written_anew_by_its_own_nimbus(self, connect: Connect) -> None:
+        storage, other = connect(), connect()
+        first, second = elect(storage, nimbus(1)), elect(other, nimbus(2))
+        first.step()
+        second.step()
+        fence = first.fence()
+        other.put(fence, b"\x00 nothing that anybody can read")
+        assert second.leader() == dataclasses.replace(nimbus(2), is_leader=True)  # it passes over what it cannot read
+        assert first.leader() == dataclasses.replace(nimbus(1), is_leader=True)
+        assert second.leader() == dataclasses.replace(nimbus(1), is_leader=True)
+        assert first.step()
+        assert first.fence() == fence
+        storage.fenced(fence).put("/storms/a", b"it leads on")
+
     def test_two_that_claim_one_address_do_not_oust_each_other_for_ever(self, connect: Connect) -> None:
         one, other = elect(connect(), nimbus(1)), elect(connect(), nimbus(1, 1_700_000_005))
         for _ in range(3):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storm.dev_zookeeper.sessions import Session, SessionTable
+from storm.dev_zookeeper.sessions import PAST_TICK_SECS, Session, SessionTable
 
 TICK_MS = 2000
 
@@ -32,6 +32,22 @@ def test_a_session_never_ends_early_and_at_most_a_tick_late(timeout_ms: int, tou
         assert not expired
     if waited_ms > timeout_ms + TICK_MS + 1:
         assert expired
+
+
+@given(timeout_ms=st.integers(4000, 40_000), began=st.floats(0, 1e6), touched_secs=st.floats(0, 60))
+def test_who_looks_after_each_tick_sees_an_end_at_most_a_tick_late(
+    timeout_ms: int, began: float, touched_secs: float
+) -> None:
+    sessions = table(Session(1, b"", timeout_ms))
+    sessions.touch(1, touched := began + touched_secs)
+
+    now, looks = began, 0
+    while not sessions.expired(now):
+        now += sessions.secs_to_tick(now)
+        looks += 1
+
+    assert now - touched <= (timeout_ms + TICK_MS) / 1000 + 2 * PAST_TICK_SECS
+    assert looks <= (touched_secs * 1000 + timeout_ms) / TICK_MS + 2
 
 
 def test_hearing_of_a_session_starts_its_timeout_again() -> None:

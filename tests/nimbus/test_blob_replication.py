@@ -8,7 +8,10 @@ import pytest
 
 from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
 from storm.blobstore.memory import MemoryBlobStore
+from storm.cluster import paths
+from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, TopologyStatus
+from storm.errors import CoordinationError
 from storm.nimbus.blob_replication import BlobReplication, NoPeers
 from storm.nimbus.topology_blobs import TopologyBlobs
 
@@ -198,6 +201,32 @@ def test_a_conf_that_is_in_its_place_before_the_record_names_it_is_not_taken_for
     two_nodes.settle(two_nodes.nimbus, follower, again)
     assert two_nodes.blob_store.meta(conf_key(topology_id)).sha256 == new
     assert again.peers.fetched == two_nodes.nimbus.peers.fetched == []
+
+
+def test_a_new_leader_fetches_a_conf_that_a_rebalance_which_was_cut_short_left_beside_its_key(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.core.step()
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 0)
+    writes: list[str] = []
+
+    def refuse_the_second(storage: object, method: str, path: str) -> Fault | None:
+        if (method, path) == ("set", paths.storm(topology_id)):
+            writes.append(path)
+        return Fault.REFUSED if len(writes) > 1 else None
+
+    two_nodes.tree.faults = refuse_the_second
+    with pytest.raises(CoordinationError):
+        two_nodes.core.step()
+    two_nodes.tree.faults = None
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    two_nodes.settle(follower, two_nodes.nimbus)
+    assert follower.core.leads
+    assert follower.state.storm_base(topology_id).status is TopologyStatus.ACTIVE
+    assert follower.core.snapshot.plans[topology_id].conf["mine"] == 2
+    for nimbus in (two_nodes.nimbus, follower):
+        assert nimbus.blob_store.keys() == sorted(topology_keys(topology_id))
 
 
 def test_a_killed_topology_goes_from_every_nimbus(two_nodes: Cluster, follower: Nimbus) -> None:

@@ -50,6 +50,22 @@ def test_a_wiped_zookeeper_ends_no_topologys_code(two_nodes: Cluster, caplog: py
     assert two_nodes.blob_store.keys() == []
 
 
+def test_an_id_that_somebody_wrote_over_is_told_once_and_ends_no_topologys_code(
+    two_nodes: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    topology_id = two_nodes.submit()
+    two_nodes.pass_time(20)
+    storage = two_nodes.tree.session()
+    right = storage.get(paths.CLUSTER_ID).data
+    storage.put(paths.CLUSTER_ID, b"\xff nothing")
+    steps(two_nodes, 4 * 24 * 3600)
+    assert caplog.text.count(f"ZooKeeper's /cluster-id was {right.decode()!r} and is ") == 1
+    storage.put(paths.CLUSTER_ID, right)
+    steps(two_nodes, 3600)
+    assert caplog.text.count(f"and is {right.decode()!r}: ") == 1
+    assert two_nodes.blob_store.keys() == sorted(topology_keys(topology_id))
+
+
 def test_it_is_kept_over_a_restart_of_nimbus_too(two_nodes: Cluster) -> None:
     topology_id = two_nodes.submit()
     two_nodes.pass_time(20)

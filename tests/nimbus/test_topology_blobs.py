@@ -55,6 +55,22 @@ def test_a_disk_that_fails_leaves_nothing(cluster: Any, blobs: TopologyBlobs) ->
     assert cluster.blob_store.keys() == []
 
 
+class ReadOnlyStore(MemoryBlobStore):
+    """Of a file system that was mounted anew so: what is asked for comes first, then whether it is there."""
+
+    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
+        raise BlobStoreError("Cannot create blobs: Read-only file system.")
+
+    def delete(self, key: str) -> None:
+        raise BlobStoreError("Cannot delete blobs: Read-only file system.")
+
+
+def test_who_submits_to_a_read_only_disk_hears_that_nothing_can_be_created(cluster: Any) -> None:
+    blobs = TopologyBlobs(ReadOnlyStore())
+    with pytest.raises(BlobStoreError, match="Cannot create"):
+        blobs.create(ID, plan_of(normalise(cluster.word_count(), CONF), CONF), [b"zip"])
+
+
 @pytest.mark.parametrize("damage", ["missing", "garbage", "no object"])
 def test_code_that_cannot_be_read_is_no_plan(cluster: Any, base: StormBase, damage: str) -> None:
     key = conf_key(ID) if damage == "no object" else code_key(ID)
