@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from checks_of_code import ChecksOfCode
 from simulated_machines import SupervisorProcess
 from simulated_nimbus import NimbusProcess
 from simulated_topology import ITEMS_OPEN_MAX
 
-from storm.blobstore.blob_store import conf_key, topology_keys
 from storm.cluster import paths
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.ids import SYSTEM_EXECUTOR, WorkerSlot
 from storm.nimbus.assignments import wanted_executors
-from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
+from storm.nimbus.topology_blobs import owners
 from storm.supervisor.slot import SlotState
 from storm.worker.transfer import DROP_AT_MARKS
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from simulated_network import Frame
     from simulated_worker import WorkerProcess
 
-    from storm.cluster.records import Assignment
+    from storm.cluster.records import Assignment, StormBase
     from storm.ids import NodeId, TaskId, TopologyId
     from storm.nimbus.cluster_snapshot import ClusterSnapshot
     from storm.nimbus.heartbeats import AssignedSlot
@@ -62,7 +61,9 @@ class Checks:
 
     def __init__(self, cluster: SimulatedCluster) -> None:
         self._cluster = cluster
+        self.code = ChecksOfCode(cluster, self.problem)
         self.problems: list[str] = []
+        self._codeless: set[TopologyId] = set()  # no leader can move them: nobody has their code any more
         self._waiting: set[TopologyId] = set()  # no slot is left for them: they keep those of machines that are gone
         self._crash_starts: defaultdict[tuple[str, int, TopologyId], list[float]] = defaultdict(list)
         self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
@@ -145,8 +146,12 @@ class Checks:
             self.problem(f"{supervisor.name} kills {worker.name}, which {slot.failure}, after {silent_secs:.3f} s")
 
     def _has_vanished(self, supervisor: SupervisorProcess, worker: WorkerProcess) -> bool:
-        """Whether ZooKeeper, as last read, had lost the worker's topology, and nothing else is wanted on its port."""
+        """Whether ZooKeeper, as last read, had lost the worker's topology, and nothing else is wanted on its port.
+        Where a Nimbus has lost its code too, and leads, the topology is over for supervisors.
+        """
         topology_id, core = worker.handle.assignment.topology_id, supervisor.core
+        if not self.code.is_everywhere(topology_id):
+            return False
         is_lost = topology_id in self._cluster.user.lost and topology_id not in core._assignments
         return is_lost and core._wanted.get(worker.handle.port) is None
 
@@ -170,7 +175,9 @@ class Checks:
         return worker.host.options.limits.heartbeat_timeout_secs
 
     def changed(self, process: Process, method: str, path: str) -> None:
-        """Only the Nimbus that took office last writes what a leader writes; see also `_registered`."""
+        """Only the Nimbus that took office last writes what a leader writes, and it moves nothing whose code it lacks;
+        see also `_registered`.
+        """
         if isinstance(process, SupervisorProcess) and method == "put_ephemeral" and path.startswith(paths.SUPERVISORS):
             self._registered(process)
         if not isinstance(process, NimbusProcess):
@@ -179,6 +186,8 @@ class Checks:
             self._in_office, self._in_office_since = process, self._now
         elif path.startswith(WRITTEN_BY_LEADERS) and process is not self._in_office:
             self.problem(f"{process.name}: {method} {path}, and somebody else took office meanwhile")
+        elif method != "delete" and path.startswith(f"{paths.ASSIGNMENTS}/"):
+            self.code.assigned(process, path.rpartition("/")[2])
 
     def _registered(self, supervisor: SupervisorProcess) -> None:
         """A supervisor's record vouches for each worker that it hears and can tell no Nimbus of."""
@@ -206,7 +215,9 @@ class Checks:
         )
 
     def nimbus_stepped(self, nimbus: NimbusProcess) -> None:
-        """No slot is used by two topologies, and heartbeats count for those who sent them only."""
+        """No slot is used by two topologies, heartbeats count for those who sent them only, and nobody waits for a port
+        that somebody else has while there is another one.
+        """
         owners: dict[WorkerSlot, TopologyId] = {}
         core = nimbus.core
         for topology_id, assignment in core.snapshot.assignments.items():
@@ -216,13 +227,18 @@ class Checks:
                 beat = core.heartbeats.last(topology_id, slot)
                 if beat is not None and beat.executors - {SYSTEM_EXECUTOR} != set(executors):
                     self.problem(f"a heartbeat for {sorted(beat.executors)} counts for {slot} of {topology_id}")
+        there, taken = core.snapshot, _taken(core.snapshot)
+        free = _offered(there) - taken - owners.keys()
+        if free and (stuck := {slot for slot in taken & owners.keys() if owners[slot] in there.schedulable()}):
+            self.problem(f"somebody else has the ports of {sorted(stuck)}, and {sorted(free)} are free")
 
     def watched(self, nimbus: NimbusProcess, scheduler: Scheduler) -> Scheduler:
         """The scheduler of a Nimbus; what it is asked, and what it answers, is looked at."""
 
         def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
-            drained = nimbus.core.snapshot.drains
-            self._given_up(nimbus, [slot for slot in state.avoid if slot.node_id not in drained])
+            there = nimbus.core.snapshot
+            dead = state.avoid - _taken(there)
+            self._given_up(nimbus, [slot for slot in dead if slot.node_id not in there.drains])
             placements = scheduler(state)
             self._placed(state, placements)
             return placements
@@ -288,10 +304,13 @@ class Checks:
             self.problem("no Nimbus leads")
         else:
             leader.core._refresh()
-            self._promises(leader.core.snapshot)
-            self._assignments(leader.core.snapshot)
-            self._remains(leader.core.snapshot)
-            self._tuples(leader.core.snapshot)
+            snapshot = leader.core.snapshot
+            self._codeless = self.code.at_the_end(snapshot)
+            self._promises(snapshot)
+            self._daemons(snapshot)
+            self._assignments(snapshot)
+            self._remains(snapshot.bases.keys() | leader.core._pending.topology_ids())  # some wait for ever
+            self._tuples(snapshot)
         found, self.problems = self.problems, self.problems[:before]
         return found + self._cluster.record.problems
 
@@ -300,13 +319,13 @@ class Checks:
             base = snapshot.bases.get(topology_id)
             if (base is not None) not in promise.exists:
                 self.problem(f"{topology_id} is {'not ' if base is None else ''}there, against what was promised")
-            elif base is not None:
+            elif base is not None and not self._awaits_code(base):
                 if base.status not in promise.statuses:
                     self.problem(f"{topology_id} is {base.status.value}, not {promise.statuses}")
                 if base.num_workers not in promise.num_workers:
                     self.problem(f"{topology_id} has {base.num_workers} workers, not {promise.num_workers}")
         for base in snapshot.bases.values():
-            if base.status not in (TopologyStatus.ACTIVE, TopologyStatus.INACTIVE):
+            if base.status not in (TopologyStatus.ACTIVE, TopologyStatus.INACTIVE) and not self._awaits_code(base):
                 self.problem(f"{base.topology_id} is still {base.status.value}")
             if base.topology_id not in self._cluster.user.promises and not self._cluster.user.unsure[base.name]:
                 self.problem(f"{base.topology_id} is there, and nobody was told so")
@@ -314,39 +333,57 @@ class Checks:
         if any(count > 1 for count in names.values()):
             self.problem(f"topologies share a name: {names}")
 
-    def _assignments(self, snapshot: ClusterSnapshot) -> None:
-        served = [host for host in self._cluster.hosts if host.is_served]
-        nimbuses = StormClusterState(self._cluster.zookeeper.tree.session()).nimbuses()
+    def _awaits_code(self, base: StormBase) -> bool:
+        """Whether its rebalance cannot end."""
+        return base.status is TopologyStatus.REBALANCING and base.topology_id in self._codeless
+
+    def _daemons(self, snapshot: ClusterSnapshot) -> None:
+        """ZooKeeper knows those that run."""
+        nimbuses = self._state.nimbuses()
         if [info.host for info in nimbuses] != [place.host for place in self._cluster.nimbuses]:
             self.problem(f"Nimbuses known: {nimbuses}")
-        if set(snapshot.supervisors) != {host.node_id for host in served}:
+        if set(snapshot.supervisors) != {host.node_id for host in self._cluster.hosts if host.is_served}:
             self.problem(f"supervisors known: {sorted(snapshot.supervisors)}")
+
+    def _assignments(self, snapshot: ClusterSnapshot) -> None:
+        served = [host for host in self._cluster.hosts if host.is_served]
         there = {WorkerSlot(host.node_id, port) for host in served for port in host.options.slot_ports}
         offered = {slot for slot in there if slot.node_id not in snapshot.drains}
         used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
         free = offered - used
-        for slot in used - there:
+        movable = self._movable_slots(snapshot)
+        for slot in movable - there:
             if free and slot.node_id in {host.node_id for host in served}:  # who has nowhere to go stays
                 self.problem(f"{slot} is used, its supervisor does not offer it, and {sorted(free)} are free")
-        if free and (late := used & there - offered):
+        if free and (late := movable & there - offered):
             self.problem(f"{sorted(late)} are on drained hosts and used, and {sorted(free)} are free")
         running = self._running()
         # Who has nowhere to go stays also where nobody can read that he is.
-        lost = self._lost() | (set() if free else snapshot.unreadable_assignments)
+        lost = self.code.lost() | self._codeless | (set() if free else snapshot.unreadable_assignments)
         for stray in running.keys() - used:
             topology_id = running[stray].handle.assignment.topology_id
             if topology_id not in lost and not running[stray].is_forgotten(snapshot.bases):
                 self.problem(f"{running[stray].name} runs where nothing is assigned")
-        for topology_id, base in snapshot.bases.items():
+        for topology_id in sorted(snapshot.bases.keys() - self._codeless):
             assignment = snapshot.assignments.get(topology_id)
             if assignment is None or not assignment.executor_slots:
-                if offered - used:
-                    self.problem(f"{topology_id} is not assigned, and {sorted(offered - used)} are free")
-            elif offered.isdisjoint(assignment.executor_slots.values()) and not offered - used:
+                if free:
+                    self.problem(f"{topology_id} is not assigned, and {sorted(free)} are free")
+            elif offered.isdisjoint(assignment.executor_slots.values()) and not free:
                 self._waiting.add(topology_id)
             else:
                 self._shares(snapshot, assignment, len(offered))
-                self._workers(assignment, running, is_active=base.status is TopologyStatus.ACTIVE)
+                is_active = snapshot.bases[topology_id].status is TopologyStatus.ACTIVE
+                self._workers(assignment, running, is_active=is_active)
+
+    def _movable_slots(self, snapshot: ClusterSnapshot) -> set[WorkerSlot]:
+        """Those in use by topologies that the leader can move."""
+        return {
+            slot
+            for topology_id, assignment in snapshot.assignments.items()
+            if topology_id not in self._codeless
+            for slot in assignment.executor_slots.values()
+        }
 
     def _running(self) -> dict[WorkerSlot, WorkerProcess]:
         return {
@@ -379,44 +416,28 @@ class Checks:
             elif process.worker is None or process.worker.active != is_active:
                 self.problem(f"{process.name} is not {'active' if is_active else 'inactive'}")
 
-    def _remains(self, snapshot: ClusterSnapshot) -> None:
-        """A topology that is gone leaves nothing; one that nobody ended keeps its code."""
+    def _remains(self, there: Collection[TopologyId]) -> None:
+        """A topology that is gone leaves nothing."""
         cluster = self._cluster
         state = StormClusterState(cluster.zookeeper.tree.session())
         kinds = {
             "an assignment": set(state.assignment_ids()),
             "errors": set(state.error_topology_ids()),
-            "blobs": TopologyBlobs(cluster.blobs).owners(),
         }
+        for place in cluster.nimbuses:
+            kinds[f"blobs on {place.host}"] = owners(place.disk.keys())
         for host in [host for host in cluster.hosts if host.is_served]:
             kinds[f"code on {host.name}"] = set(host.code)
-        lost = self._lost()
+        lost = self.code.lost()
         for kind, topology_ids in kinds.items():
-            for topology_id in sorted(topology_ids - snapshot.bases.keys() - lost):
+            for topology_id in sorted(topology_ids.difference(there, lost)):
                 self.problem(f"{topology_id} is gone and left {kind}")
-        for topology_id in sorted(cluster.user.lost - lost - snapshot.bases.keys()):
-            self.problem(f"nobody ended {topology_id}, and its code is not all there any more")
-        for topology_id in snapshot.bases:
-            keys = cluster.blobs.keys(f"{topology_id}-storm")
-            if len(keys) != 3:
-                self.problem(f"{topology_id} has the blobs {keys}")
-
-    def _lost(self) -> set[TopologyId]:
-        """The topologies whose whole code is there, of a ZooKeeper that lost its data since."""
-        blobs, found = self._cluster.blobs, set()
-        present = StormClusterState(self._cluster.zookeeper.tree.session()).cluster_id()
-        for topology_id in TopologyBlobs(blobs).owners():
-            if set(topology_keys(topology_id)) <= set(blobs.keys(f"{topology_id}-storm")):
-                conf = json.loads(b"".join(blobs.read(conf_key(topology_id))))
-                if conf[CLUSTER_ID_KEY] != present:
-                    found.add(topology_id)
-        return found
 
     def _tuples(self, snapshot: ClusterSnapshot) -> None:
         emitted_at = self._attempts()
         for topology_id, base in snapshot.bases.items():
             assignment = snapshot.assignments.get(topology_id)
-            if assignment is None or not assignment.executor_slots or topology_id in self._waiting:
+            if assignment is None or not assignment.executor_slots or topology_id in self._waiting | self._codeless:
                 continue
             plan = snapshot.plans[topology_id]
             for task in (task for component in plan.topology.spouts for task in plan.component_tasks[component]):
@@ -450,6 +471,20 @@ class Checks:
     @property
     def _now(self) -> float:
         return self._cluster.events.clock.now()
+
+
+def _taken(snapshot: ClusterSnapshot) -> set[WorkerSlot]:
+    """The slots whose ports somebody else has, by what their supervisors say."""
+    return {WorkerSlot(node_id, port) for node_id, info in snapshot.supervisors.items() for port in info.taken_ports}
+
+
+def _offered(snapshot: ClusterSnapshot) -> set[WorkerSlot]:
+    return {
+        WorkerSlot(node_id, port)
+        for node_id, info in snapshot.supervisors.items()
+        for port in info.slot_ports
+        if node_id not in snapshot.drains
+    }
 
 
 def _may_stay(needs: TopologyNeeds, slots: set[WorkerSlot]) -> int:

@@ -138,6 +138,11 @@ def nimbus_is_far_from_zookeeper(cluster: SimulatedCluster) -> None:
     _part_from_zookeeper(cluster, cluster.rng.choice(cluster.nimbuses).host, down_secs(cluster))
 
 
+def nimbus_is_far_from_others(cluster: SimulatedCluster) -> None:
+    """It can fetch nothing from them."""
+    _part_from_nimbus(cluster, cluster.rng.choice(cluster.nimbuses).host, down_secs(cluster))
+
+
 def host_is_isolated(cluster: SimulatedCluster) -> None:
     """It reaches neither ZooKeeper nor Nimbus; its workers go on, with what they know."""
     name, secs = cluster.rng.choice(cluster.hosts).name, cluster.rng.uniform(10.0, LONG_SECS[1])
@@ -206,10 +211,10 @@ def disk_is_full(cluster: SimulatedCluster) -> None:
 
 def disk_of_nimbus_is_full(cluster: SimulatedCluster) -> None:
     place: NimbusPlace = cluster.rng.choice(cluster.nimbuses)
-    place.disk_is_full = True
+    place.disk.is_full = True
 
     def free() -> None:
-        place.disk_is_full = False
+        place.disk.is_full = False
 
     cluster.events.after(down_secs(cluster), f"there is space on {place.host} again", free)
 
@@ -217,12 +222,33 @@ def disk_of_nimbus_is_full(cluster: SimulatedCluster) -> None:
 def disk_of_nimbus_is_read_only(cluster: SimulatedCluster) -> None:
     """Also what is to be deleted stays."""
     place: NimbusPlace = cluster.rng.choice(cluster.nimbuses)
-    place.disk_is_read_only = True
+    place.disk.is_read_only = True
 
     def mend() -> None:
-        place.disk_is_read_only = False
+        place.disk.is_read_only = False
 
     cluster.events.after(down_secs(cluster), f"{place.host} can write again", mend)
+
+
+def disk_of_nimbus_is_lost(cluster: SimulatedCluster) -> None:
+    """It comes back with an empty one; where it was the only Nimbus, as seldom as anybody has no backup."""
+    if _may_lose_blobs(cluster):
+        place: NimbusPlace = cluster.rng.choice(cluster.nimbuses)
+        place.lose_disk()
+        cluster.events.after(down_secs(cluster), f"{place.host} is started", place.start)
+
+
+def blob_is_damaged(cluster: SimulatedCluster) -> None:
+    """In one store: a bit turns, its end is missing, or somebody deletes it."""
+    disk = cluster.rng.choice(cluster.nimbuses).disk
+    keys = disk.keys()
+    if keys and _may_lose_blobs(cluster):
+        befall = cluster.rng.choice((disk.flip, disk.cut, disk.lose))
+        befall(cluster.rng.choice(keys), cluster.events.clock.now())
+
+
+def _may_lose_blobs(cluster: SimulatedCluster) -> bool:
+    return len(cluster.nimbuses) > 1 or cluster.rng.random() < 0.2
 
 
 FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
@@ -230,4 +256,5 @@ FAULTS: tuple[Callable[[SimulatedCluster], None], ...] = (
     answers_are_lost, data_is_lost, record_is_damaged, link_is_cut, link_breaks, link_is_slow, host_is_far_from_nimbus,
     host_is_far_from_zookeeper, nimbus_is_far_from_zookeeper, host_is_isolated, clock_jumps, disk_is_lost,
     local_state_is_damaged, code_is_lost, disk_is_full, disk_of_nimbus_is_full, disk_of_nimbus_is_read_only,
+    nimbus_is_far_from_others, disk_of_nimbus_is_lost, blob_is_damaged,
 )  # fmt: skip

@@ -29,7 +29,6 @@ from simulated_zookeeper import SimulatedZooKeeper
 from weather import Weather
 
 from storm.blobstore.blob_store import code_key, conf_key
-from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
@@ -114,7 +113,6 @@ class SimulatedCluster:
         self.weather = Weather(self.rng, always)
         self.settings = settings()
         self.zookeeper = SimulatedZooKeeper(self.events, self.weather)
-        self.blobs = MemoryBlobStore()
         self.network = SimulatedNetwork(self.events, self.weather)
         self.record = Record(self.events.clock, self.rng, self.weather)
         self.checks = Checks(self)
@@ -194,7 +192,7 @@ class SimulatedCluster:
             worker.hung_until = 0.0
             worker.after_call()
         for nimbus in self.nimbuses:
-            nimbus.disk_is_full = nimbus.disk_is_read_only = False
+            nimbus.disk.is_full = nimbus.disk.is_read_only = False
             nimbus.start()
         for host in self.hosts:
             host.disk.is_full = False

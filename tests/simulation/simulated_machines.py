@@ -11,15 +11,16 @@ from simulated_worker import BEAT_SECS, NOWHERE, WorkerProcess
 
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import AlreadyRunningError, NoPermissionError, StormError, ThriftConnectionError, WorkerStartError
+from storm.errors import AlreadyRunningError, BlobStoreError, NoPermissionError, StormError, WorkerStartError
 from storm.messaging.batch import node_hash
 from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
-from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup
+from storm.supervisor.nimbus_link import HeartbeatForwarder, code_lookup, sources_of
 from storm.supervisor.profiling import Profiler
 from storm.supervisor.service import SupervisorService
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import OnlyCode, WorkerHandle
+from storm.worker.worker import EXIT_ORDERLY, EXIT_PORT_TAKEN
 
 if TYPE_CHECKING:
     import random
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from storm.hosts.facts import HostReport
     from storm.ids import TopologyId
     from storm.supervisor.assignment_sync import LocalAssignment
+    from storm.supervisor.blob_download import Sources
     from storm.supervisor.options import SupervisorOptions
 
 DOWNLOAD_SECS = 2.0
@@ -131,7 +133,9 @@ class HostWorkers:
         process = self._host.processes.get(worker.worker_id)
         if process is None:
             return WorkerSeen("is gone")
-        return WorkerSeen() if process.alive else WorkerSeen(f"exited with code {process.code}", process.code == 0)
+        code = process.code
+        ended = WorkerSeen(f"exited with code {code}", code == EXIT_ORDERLY, port_taken=code == EXIT_PORT_TAKEN)
+        return WorkerSeen() if process.alive else ended
 
     def kill(self, worker: WorkerHandle, *, force: bool) -> None:
         host = self._host
@@ -153,7 +157,7 @@ class HostWorkers:
 
 
 class HostBlobs(OnlyCode):
-    """A supervisor's `Blobs`: code on the host's disk, fetched from the leading Nimbus."""
+    """A supervisor's `Blobs`: code on the host's disk, fetched from any Nimbus that holds it."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -167,7 +171,7 @@ class HostBlobs(OnlyCode):
         self._states[assignment] = BlobsSeen(BlobsState.PENDING)
         events.after(
             events.soon(DOWNLOAD_SECS), f"download of {assignment.topology_id} by {host.name}",
-            lambda: self._downloaded(assignment),
+            lambda: self._due(assignment),
         )  # fmt: skip
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
@@ -177,6 +181,10 @@ class HostBlobs(OnlyCode):
         host = self._host
         host.code = {topology_id: blobs for topology_id, blobs in host.code.items() if topology_id in topology_ids}
         self._states = {each: state for each, state in self._states.items() if each.topology_id in topology_ids}
+
+    def _due(self, assignment: LocalAssignment) -> None:
+        if self._host.supervisor is not None:
+            self._host.supervisor.run(lambda: self._downloaded(assignment))
 
     def _downloaded(self, assignment: LocalAssignment) -> None:
         """Nimbus may take a while: meanwhile nobody may want the code any more, or the supervisor ends."""
@@ -199,12 +207,12 @@ class HostBlobs(OnlyCode):
         return assignment in self._states and host.is_served and host.blobs is self
 
     def _fetched(self, assignment: LocalAssignment) -> dict[str, bytes]:
-        host, weather = self._host, self._host.cluster.weather
-        if weather.strikes("download failed"):
-            raise ThriftConnectionError("the connection broke")
+        host, supervisor = self._host, self._host.supervisor
+        assert supervisor is not None
         if host.disk.is_full:
             raise StormError("no space is left on the disk")
-        return host.cluster.nimbus_link(host).download(assignment.blob_hashes)
+        sources = sources_of(host.cluster.nimbus_link(host, supervisor), supervisor.core.replicas)
+        return {key: _download(sources, key, sha256) for key, sha256 in assignment.blob_hashes}
 
 
 class HostDisk:
@@ -365,6 +373,23 @@ def _is_all(code: dict[str, bytes] | None, assignment: LocalAssignment) -> bool:
     return code is not None and all(
         key in code and hashlib.sha256(code[key]).hexdigest() == sha256 for key, sha256 in assignment.blob_hashes
     )
+
+
+def _download(sources: Sources, key: str, sha256: str) -> bytes:
+    """As `blob_download.download_verified`, into memory."""
+    failures = []
+    for download in sources(key, sha256):
+        chunks: list[bytes] = []
+        try:
+            download(chunks.append)
+        except StormError as error:
+            failures.append(str(error))
+            continue
+        data = b"".join(chunks)
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+        failures.append(f"{key} is not what it should be")
+    raise BlobStoreError("; ".join(failures))
 
 
 def _no_report(names: Sequence[str]) -> HostReport:

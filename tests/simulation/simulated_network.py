@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from storm.errors import WorkerStartError
+from storm.errors import PortTakenError
 from storm.messaging.in_process import InProcessNetwork, InProcessSender, InProcessTransport
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class SimulatedTransport(InProcessTransport):
 
     def bind(self, host: str, port: int) -> int:
         if (host, port) in self._simulated.taken_ports:
-            raise WorkerStartError(f"cannot listen on {host}:{port}: somebody else does")
+            raise PortTakenError(f"cannot listen on {host}:{port}: somebody else does")
         port = super().bind(host, port)
         self._simulated.arrived[host, port] = self._wake_owner
         return port

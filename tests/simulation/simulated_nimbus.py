@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 from typing import TYPE_CHECKING, Any
 
 from direct_requests import DirectRequests
 from event_loop import HostClock, Loop, Process
+from simulated_stores import NimbusBlobs, NimbusDisk, NimbusFetcher
 
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
-    BlobCorruptError,
-    BlobStoreError,
     CoordinationError,
     NoPermissionError,
     StormError,
@@ -23,17 +21,14 @@ from storm.errors import (
     ThriftTimeoutError,
 )
 from storm.nimbus.core import NimbusCore
+from storm.nimbus.file_transfers import Downloads
 from storm.nimbus.service import NimbusService
 from storm.thrift.nimbus_client import NimbusClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from simulated_cluster import SimulatedCluster
 
-    from storm.blobstore.blob_store import BlobMeta, BlobStore
     from storm.clock import Clock
-    from storm.supervisor.assignment_sync import BlobHash
     from storm.thrift.nimbus_client import Address
 
 BeatKey = tuple[str, str, int, frozenset[tuple[int, int]]]  # topology, host, port, executors
@@ -41,43 +36,12 @@ BeatKey = tuple[str, str, int, frozenset[tuple[int, int]]]  # topology, host, po
 PORT = 6627
 RETRY_SECS_MAX = 10.0
 BOOT_SECS = 0.2
-FILES: Any = None  # uploads and downloads over Thrift are not part of a simulation
-
-
-class NimbusBlobs:
-    """The store that all Nimbuses share; whoever changes it may die before or after that."""
-
-    def __init__(self, process: NimbusProcess, store: BlobStore) -> None:
-        self._process = process
-        self._store = store
-
-    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
-        self._process.act(f"stores {key}")
-        place = self._process.place
-        if place.disk_is_full or place.disk_is_read_only:
-            raise BlobStoreError(f"Cannot store {key}: the disk takes nothing.")
-        meta = self._store.create(key, chunks)
-        self._process.act(f"has stored {key}")
-        return meta
-
-    def read(self, key: str) -> Iterator[bytes]:
-        return self._store.read(key)
-
-    def meta(self, key: str) -> BlobMeta:
-        return self._store.meta(key)
-
-    def delete(self, key: str) -> None:
-        self._process.act(f"deletes {key}")
-        if self._process.place.disk_is_read_only:
-            raise BlobStoreError(f"Cannot delete {key}: the file system is read-only.")
-        self._store.delete(key)
-
-    def keys(self, prefix: str = "") -> list[str]:
-        return self._store.keys(prefix)
+UPLOADS: Any = None  # over Thrift they are not part of a simulation
+DOWNLOAD_EXPIRY_SECS = 600.0
 
 
 class NimbusProcess(Process):
-    """One Nimbus: the real core and service."""
+    """One Nimbus: the real core and service, and the real fetcher of blobs."""
 
     def __init__(self, cluster: SimulatedCluster, place: NimbusPlace, number: int) -> None:
         super().__init__(cluster.events, f"{place.host}#{number}")
@@ -85,21 +49,25 @@ class NimbusProcess(Process):
         self.place = place
         self.session = cluster.zookeeper.session(self, place.host)
         info = NimbusInfo(place.host, PORT, place.clock.wall_secs(), "simulated")
-        election = LeaderElection(self.session, info, random.Random(self.name), self._wake)
+        election = LeaderElection(self.session, info, random.Random(self.name), self.wake)
         state = StormClusterState(self.session, election.fence)
         self._failures = 0
         self._steps = Loop(self, "steps", self._step)
+        blobs = NimbusBlobs(self, place.disk)
         self.core = NimbusCore(
             cluster.nimbus_options,
             clock=place.clock,
             cluster_state=state,
-            blob_store=NimbusBlobs(self, cluster.blobs),
+            blob_store=blobs,
             election=election,
-            wake=self._wake,
+            wake=self.wake,
         )
+        self.core.replication.fetcher = NimbusFetcher(self, blobs, self._connection)
         self.core._scheduler = cluster.checks.watched(self, self.core._scheduler)
+        downloads = Downloads(blobs, DOWNLOAD_EXPIRY_SECS, clock=place.clock, rng=random.Random(self.name))
+        downloads.on_corrupt = self.core.distrust
         self.service = NimbusService(
-            self.core, DirectRequests(), uploads=FILES, downloads=FILES, blob_store=cluster.blobs
+            self.core, DirectRequests(), uploads=UPLOADS, downloads=downloads, blob_store=blobs
         )
         self._steps.wake(self.events.soon(BOOT_SECS))
 
@@ -123,8 +91,12 @@ class NimbusProcess(Process):
     def on_resume(self) -> None:
         self.session.reconnect()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """There is something to look at."""
         self._steps.wake()
+
+    def _connection(self, address: Address) -> NimbusConnection:
+        return NimbusConnection(self.cluster, self.place.host, address, self)
 
     def _step(self) -> float | None:
         try:
@@ -151,8 +123,7 @@ class NimbusPlace:
         self.host = f"nimbus{number}"
         self.clock = HostClock(cluster.events.clock, cluster.rng.uniform(0, 1e6), cluster.rng.randint(-2, 2))
         self.process: NimbusProcess | None = None
-        self.disk_is_full = False
-        self.disk_is_read_only = False
+        self.disk = NimbusDisk()
         self._cluster = cluster
         self._starts = 0
 
@@ -161,6 +132,12 @@ class NimbusPlace:
         if self.process is None or not self.process.alive:
             self._starts += 1
             self.process = NimbusProcess(self._cluster, self, self._starts)
+
+    def lose_disk(self) -> None:
+        """Its process ends, and the next one finds an empty disk."""
+        if self.process is not None:
+            self.process.die("its disk is lost")
+        self.disk = NimbusDisk(self._cluster.events.clock.now())
 
 
 class CallersClock:
@@ -192,20 +169,7 @@ class NimbusLink(NimbusClient):
         self._host = host
         self._caller = caller
 
-    def download(self, wanted: Sequence[BlobHash]) -> dict[str, bytes]:
-        """All blobs of a topology."""
-        self.call("getLeader")
-        found = {}
-        for key, sha256 in wanted:
-            data = b"".join(self._cluster.blobs.read(key))
-            if self._cluster.weather.strikes("download damaged"):
-                data = data[:-1]
-            if hashlib.sha256(data).hexdigest() != sha256:
-                raise BlobCorruptError(f"{key} is not what it should be")
-            found[key] = data
-        return found
-
-    def _client(self, address: Address) -> NimbusConnection:  # type: ignore[override]
+    def connection(self, address: Address) -> NimbusConnection:  # type: ignore[override]
         return NimbusConnection(self._cluster, self._host, address, self._caller)
 
 
@@ -230,6 +194,8 @@ class NimbusConnection:
         process, cluster = self._process, self._cluster
         if process is None or not process.alive:
             raise ThriftConnectionError(f"{self.address}: nobody listens there")
+        if method == "beginBlobDownload" and cluster.weather.strikes("download failed"):
+            raise ThriftConnectionError(f"{self.address}: the connection broke")
         is_far = self._near in cluster.far_from_nimbus
         if is_far or process.paused or cluster.weather.strikes("heartbeat lost"):
             raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
@@ -252,7 +218,11 @@ class NimbusConnection:
             raise refusals[0]
         if not answers:
             raise ThriftTimeoutError(f"{self.address}: no answer came", sent=True)
-        return answers[0]
+        return _damaged(answers[0]) if self._is_damaged(method) else answers[0]
+
+    def _is_damaged(self, method: str) -> bool:
+        """Whether what a download brings is not what was sent."""
+        return method == "downloadBlobChunk" and self._cluster.weather.strikes("download damaged")
 
     def _note_beats(self, method: str, arguments: tuple[Any, ...]) -> None:
         """Remember of whom a Nimbus heard, if that is what was called."""
@@ -268,3 +238,7 @@ class NimbusConnection:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+def _damaged(chunk: bytes) -> bytes:
+    return chunk[:-1] + bytes([chunk[-1] ^ 1]) if chunk else chunk

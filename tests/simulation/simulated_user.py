@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from simulated_topology import random_topology
 
 from storm.cluster.records import RebalanceRequest, TopologyStatus
-from storm.errors import CoordinationError, StormError, TopologyAlreadyAliveError
+from storm.errors import CoordinationError, StormError
 from storm.nimbus import drains
+from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.core import SubmitRequest
+from storm.nimbus.pending_submissions import COUNT_KEY, WAIT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from simulated_nimbus import NimbusProcess
 
     from storm.ids import TopologyId
+    from storm.nimbus.pending_submissions import PendingSubmission
 
 ACTIVE, INACTIVE = TopologyStatus.ACTIVE, TopologyStatus.INACTIVE
 NAMES = ("a", "b", "c")
 ACKERS_SHARE = 0.4  # of topologies that have fewer ackers than workers
 TRIES_MAX = 6
 RETRY_SECS = 4.0
+PATIENCE_SECS = 12.0
 
 
 class Answer(Enum):
@@ -35,7 +39,6 @@ class Answer(Enum):
 
     DONE = "done"
     REFUSED = "refused"
-    ALREADY_ALIVE = "already alive"
     UNSURE = "unsure"
     NOBODY = "nobody was there"
 
@@ -58,6 +61,33 @@ class _Due:
     change: Callable[[Promise], Promise]
 
 
+@dataclass(eq=False)
+class _Submission:
+    """A try of one. `losses`: how often everything had been forgotten when it began, at virtual second `since`.
+    `is_repeated`: an earlier try may have been carried out. `is_over`: its answer has come, or nobody listens any more.
+    """
+
+    request: SubmitRequest
+    workers: int
+    tries: int
+    since: float
+    losses: int
+    is_repeated: bool = False
+    is_awaited: bool = False
+    is_over: bool = False
+
+    def awaits(self, unsure: list[SubmitRequest | None]) -> None:
+        """Until there is an answer it may be carried out untold."""
+        if not self.is_repeated:
+            self.is_awaited = True
+            unsure.append(self.request)
+
+    @property
+    def promise(self) -> Promise:
+        status = ACTIVE if self.request.active else INACTIVE
+        return Promise(self.request.name, {True}, {status}, {self.workers})
+
+
 class SimulatedUser:
     """Each action is one call of the Nimbus that leads."""
 
@@ -72,6 +102,7 @@ class SimulatedUser:
         # By name: changes that a Nimbus may still carry out, on the topology that has the name by then.
         self._due: defaultdict[str, list[_Due]] = defaultdict(list)
         self._losses = 0
+        self._submissions = 0
 
         self.actions: list[Callable[[], object]] = [
             self.submit, self.submit, self.kill, self.replace, self.resubmit, self.rebalance, self.rebalance,
@@ -100,37 +131,78 @@ class SimulatedUser:
             conf["topology.acker.executors"] = self._rng.randint(1, 2)
         if self._rng.random() < 0.2:
             conf["topology.max.spout.pending"] = self._rng.randint(1, 3)
+        conf |= self._replication()
+        self._submissions += 1
+        conf["topology.submission.id"] = str(self._submissions)
         topology = random_topology(self._cluster.record, self._rng)
         request = SubmitRequest(name, json.dumps(conf), topology, [b"package"], active=self._rng.random() < 0.9)
         self._submit(request, workers, TRIES_MAX)
 
-    def _submit(self, request: SubmitRequest, workers: int, tries: int) -> None:
-        promise = Promise(request.name, {True}, {ACTIVE if request.active else INACTIVE}, {workers})
+    def _replication(self) -> dict[str, Any]:
+        """On how many Nimbuses a topology shall be before it is acknowledged, and how long to wait for them."""
+        nimbuses = len(self._cluster.nimbuses)
+        count = self._rng.choice((1, 1, 2, 3))
+        wait_secs = self._rng.choice((10, -1)) if count <= nimbuses else 2
+        return {} if count == 1 else {COUNT_KEY: count, WAIT_KEY: wait_secs}
 
-        losses = self._losses
+    def _submit(self, request: SubmitRequest, workers: int, tries: int) -> None:
+        events = self._cluster.events
+        submission = _Submission(request, workers, tries, events.clock.now(), self._losses)
+        submission.is_repeated = request in self.unsure[request.name]
 
         def call(leader: NimbusProcess) -> None:
-            topology_id = leader.core.submit(request)
-            if self._losses == losses:
-                self.promises[topology_id] = self._with_due(promise)
-            else:
-                self.unsure[request.name].append(None)
+            pending = leader.core.begin_submission(request)
+            if pending.done.done():
+                self._submitted(submission, leader, pending)
+                return
+            submission.awaits(self.unsure[request.name])
+            events.after(
+                PATIENCE_SECS, f"the user waits no longer for {request.name}", lambda: self._give_up(submission)
+            )
+            # What a callback raises nobody hears.
+            pending.done.add_done_callback(
+                lambda done: events.after(
+                    0.0, f"the user hears of {request.name}", lambda: self._submitted(submission, leader, pending)
+                )
+            )
 
         answer = self._ask(f"submits {request.name} for {workers} workers", call)
-        if answer is Answer.UNSURE:
+        if answer is Answer.UNSURE and request not in self.unsure[request.name]:
             self.unsure[request.name].append(request)
-        elif answer is Answer.ALREADY_ALIVE and self.unsure[request.name] == [request]:
-            leader = self._cluster.leader()
-            assert leader is not None
-            topology_id = leader.core.snapshot.id_of(request.name)
-            if topology_id is not None:  # its record may be unreadable
-                self.promises.setdefault(topology_id, self._with_due(promise))
-        if answer in (Answer.UNSURE, Answer.NOBODY) and tries > 1:
+        if answer in (Answer.UNSURE, Answer.NOBODY):
+            self._submit_again(submission)
+
+    def _submitted(self, submission: _Submission, leader: NimbusProcess, pending: PendingSubmission) -> None:
+        """Its Nimbus says what became of it, if it lives and anybody still listens."""
+        if submission.is_over or not leader.alive:
+            return
+        submission.is_over = True
+        request, name = submission.request, submission.request.name
+        if pending.done.exception() is not None:
+            self._submit_again(submission)
+            return
+        if not submission.is_repeated:
+            self._cluster.checks.code.submitted(leader, pending, submission.since)
+        if self._losses != submission.losses:
+            self.unsure[name].append(None)
+        elif not submission.is_repeated or self.unsure[name] == [request]:
+            self.promises.setdefault(pending.base.topology_id, self._with_due(submission.promise))
+            if submission.is_awaited:
+                self.unsure[name].remove(request)
+
+    def _give_up(self, submission: _Submission) -> None:
+        if not submission.is_over:
+            submission.is_over = True
+            self._submit_again(submission)
+
+    def _submit_again(self, submission: _Submission) -> None:
+        request, tries = submission.request, submission.tries
+        if tries > 1:
             events = self._cluster.events
             events.after(
                 events.soon(RETRY_SECS),
                 f"the user tries to submit {request.name} again",
-                lambda: self._submit(request, workers, tries - 1),
+                lambda: self._submit(request, submission.workers, tries - 1),
             )
 
     def kill(self) -> str:
@@ -163,15 +235,16 @@ class SimulatedUser:
             events.after(turn * self._rng.uniform(2.0, 6.0), "the user rebalances again", self.rebalance)
 
     def rebalance(self) -> None:
-        """To more or fewer workers and executors."""
+        """To more or fewer workers and executors, with another conf now and then."""
         workers, wait_secs = self._rng.randint(1, 5), self._rng.choice((0, 1, 4))
         counts = {f"layer{i}": self._rng.randint(1, 4) for i in range(3) if self._rng.random() < 0.5}
+        overrides = {"topology.max.spout.pending": self._rng.randint(1, 3)} if self._rng.random() < 0.3 else {}
 
         def call(leader: NimbusProcess, name: str) -> None:
             base = leader.core.snapshot.bases.get(leader.core.snapshot.id_of(name) or "")
             known = {} if base is None else base.component_executors
             executors = {component: count for component, count in counts.items() if component in known}
-            leader.core.rebalance(name, RebalanceRequest(workers, executors), wait_secs)
+            leader.core.rebalance(name, RebalanceRequest(workers, executors, overrides), wait_secs)
 
         def change(promise: Promise) -> Promise:
             return Promise(promise.name, promise.exists, promise.statuses, {workers})
@@ -202,8 +275,8 @@ class SimulatedUser:
     def ensure_work(self) -> None:
         """Somebody wants something to run, now that all is well."""
         leader = self._cluster.leader()
-        bases = () if leader is None else leader.core.snapshot.bases.values()
-        if not any(base.status is ACTIVE for base in bases):
+        snapshot = ClusterSnapshot() if leader is None else leader.core.snapshot
+        if not any(snapshot.bases[topology_id].status is ACTIVE for topology_id in snapshot.plans):
             self.submit("last")
 
     def _change(
@@ -272,7 +345,7 @@ class SimulatedUser:
                 events.note(f"the user hears: {error}")
             except StormError as error:
                 events.note(f"the user is refused: {error}")
-                answer = Answer.ALREADY_ALIVE if isinstance(error, TopologyAlreadyAliveError) else Answer.REFUSED
+                answer = Answer.REFUSED
 
         leader.run(asked)
         return answer

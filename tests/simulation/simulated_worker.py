@@ -12,17 +12,18 @@ from simulated_network import WatchedLanes
 
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.errors import StormError, ThriftConnectionError, ThriftTimeoutError
-from storm.worker.daemon import (
+from storm.errors import PortTakenError, StormError, ThriftConnectionError, ThriftTimeoutError
+from storm.worker.heartbeats import Heartbeats
+from storm.worker.launch import Launch
+from storm.worker.worker import (
     EXIT_EXECUTOR_ERROR,
     EXIT_NOT_STARTED,
     EXIT_ORDERLY,
+    EXIT_PORT_TAKEN,
     EXIT_STUCK,
     WorkerParts,
     build_worker,
 )
-from storm.worker.heartbeats import Heartbeats
-from storm.worker.launch import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from storm.ids import ExecutorId, TopologyId
     from storm.metrics.stats_records import ExecutorStats
     from storm.supervisor.slot_runner import WorkerHandle
-    from storm.worker.daemon import Worker
+    from storm.worker.worker import Worker
 
 NOWHERE = Path("/nowhere")
 BOOT_SECS = 1.5
@@ -72,6 +73,7 @@ class WorkerProcess(Process):
 
     def _launch(self) -> Launch:
         host, assignment = self.host, self.handle.assignment
+        known = None if host.supervisor is None else host.supervisor.core.known(assignment.topology_id)
         return Launch(
             topology_id=assignment.topology_id,
             node_id=host.node_id,
@@ -84,6 +86,8 @@ class WorkerProcess(Process):
             supervisor_port=0,
             dist_dir=NOWHERE,
             log_dir=NOWHERE,
+            assignment=None if known is None else known.assignment,
+            status=None if known is None else known.status,
         )
 
     def has_replaced(self, other: WorkerProcess) -> bool:
@@ -171,7 +175,7 @@ class WorkerProcess(Process):
             plan = cluster.worker_plan(self._told, self.host.code)
             self.worker = build_worker(self._told, cluster.settings, parts, plan)
         except StormError as error:
-            self._exit(EXIT_NOT_STARTED, str(error))
+            self._exit(EXIT_PORT_TAKEN if isinstance(error, PortTakenError) else EXIT_NOT_STARTED, str(error))
             return
         self.worker.exchange._transfer.wake = self._exchange_due
         self._exchange.wake()
