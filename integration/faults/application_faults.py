@@ -2,32 +2,88 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
-from faults import Fault, Hand, Said, bar, said_worker_ended
+from faults import Fault, Hand, Said, bar, busyness, said_worker_ended
 from load import WORKERS, executors_of, tasks_of
 
 from storm.thrift.interface import storm_thrift
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
+
+    from fault_site import WorkerProcess
 
 ASK_SECS = 10.0
 STUCK_SECS = 3
 STUCK_CONF = {"topology.executor.stuck.secs": STUCK_SECS, "topology.executor.stuck.restart": True}
 STUCK = frozenset({"stuck", "stuck-restart"})
+STUCK_MAX_SECS = 2 * STUCK_SECS  # until it is told: the catalogue's H5
+STUCK_REPORT = re.compile(
+    rf"component 'forward', task \d+, has been in one call for (\d+) s .*stuck\.secs is {STUCK_SECS}\)\n"
+    r"It works on \[(\d+), .*\] from 'numbers' "
+)
 HARMLESS = {"hold", "fork"}
 SLOW_SECS = 0.02  # of the sinks in topologies/numbered.py
 GROWTH_MAX_BYTES = 64 << 20
 WORKER_BAR = bar(2.0, 5.0)
+STUCK_TOLD = Said("victim", r"component 'forward' is stuck, and topology\.executor\.stuck\.restart is true")
 
 
 def asking(kind: str) -> Callable[[Hand], None]:
     """Ask for this; where it harms no worker, nobody is a victim."""
     return partial(ask, kind=kind) if kind not in HARMLESS else lambda hand: hand.load.ask(kind)
+
+
+def hang(hand: Hand, kind: str) -> None:
+    """Ask for a call that does not return. It is told of in time, among the errors that `storm get-errors` shows, with
+    the component, the tuple that it holds and the line where it is.
+    """
+    ask(hand, kind)
+    began = time.monotonic()
+    acked = {each.number for each in hand.load.read().acks}
+    for worker in hand.hit.victims:
+        may_take = STUCK_MAX_SECS * busyness()
+        try:
+            text = hand.site.wait(partial(stuck_report, hand, worker), "it is told of", 2 * may_take + ASK_SECS)
+        except AssertionError:
+            hand.hit.wrong.append(f"no error of `forward` tells that worker {worker.pid} hangs")
+            continue
+        hand.hit.wrong += wrong_report(text, kind, acked)
+        if (took := time.monotonic() - began) > may_take:
+            hand.hit.wrong.append(f"it was told of after {took:.1f} s, at most {may_take:.1f} s it may take")
+
+
+def stuck_report(hand: Hand, worker: WorkerProcess) -> str | None:
+    """What the worker, since the blow, told last of a call that does not return."""
+    since = time.time() - (time.monotonic() - hand.hit.at)
+    place = hand.site.supervisors[worker.host].settings.get("storm.local.hostname", worker.host)
+    for error in hand.site.state.errors(hand.load.topology_id, "forward"):
+        if (error.host, error.port) == (place, worker.port) and error.wall_secs >= int(since) and "call" in error.text:
+            return error.text
+    return None
+
+
+def wrong_report(text: str, kind: str, acked: Collection[int]) -> list[str]:
+    """What is wrong with the report of a call of `kind` that does not return; `acked`: the numbers that it cannot hold,
+    since they were acked when it began.
+    """
+    found = STUCK_REPORT.match(text)
+    if found is None:
+        return [f"the report lacks the component, its task, the time or the tuple: {text[:300]}"]
+    secs, number = map(int, found.groups())
+    wrong = []
+    if not STUCK_SECS <= secs <= STUCK_MAX_SECS:
+        wrong.append(f"the report says {secs} s, from {STUCK_SECS} to {STUCK_MAX_SECS} s it may be")
+    if number in acked:
+        wrong.append(f"the report names tuple {number}, which was acked before")
+    if f", in {kind}\n" not in text:
+        wrong.append(f"the report does not show the line of `{kind}`: {text[-300:]}")
+    return wrong
 
 
 def slow_sinks(hand: Hand) -> None:
@@ -111,11 +167,11 @@ APPLICATION_FAULTS = [
     ),
     Fault(
         "bolt-spins", "H5", "a bolt does not return from its loop: it is named, and its worker restarted", "topology",
-        asking("spin"), told=Said("victim", r"component '\w+' is stuck, and"), needs=STUCK,
+        partial(hang, kind="spin"), told=STUCK_TOLD, needs=STUCK,
     ),
     Fault(
         "bolt-sleeps", "H7", "a bolt waits for ever: it is named, and its worker restarted", "topology",
-        asking("sleep"), told=Said("victim", r"component '\w+' is stuck, and"), needs=STUCK,
+        partial(hang, kind="sleep"), told=STUCK_TOLD, needs=STUCK,
     ),
     Fault(
         "interpreter-held", "H6", "a bolt holds the interpreter for seconds, less than a timeout", "topology",

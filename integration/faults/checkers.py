@@ -5,10 +5,10 @@ C-UNEXP   no line that the source cannot have caused
 C-DUP     lines that came again are bounded
 C-CALM    when all is done and well, what comes then comes once, and nothing fails
 C-FENCE   nothing was acked on the word of a worker that came back after it was replaced
-C-TTR     it was well again, and not much later than it should have been
+C-TTR     it was well again, and not much later than it should have been (recovery.py)
 C-ONCE    transactions: each batch once and in order
 C-ALIVE   no daemon ended that was not asked to, and no worker that no fault touched; tasks that were hit write again
-C-LEAK    nothing is left behind, nothing grows
+C-LEAK    nothing is left behind (what grows: usage.py)
 C-LOG     a line names the fault; no traceback that was not asked for
 """
 
@@ -26,16 +26,15 @@ if TYPE_CHECKING:
 SHOWN = 10
 OVERLAPPED = " +"
 ASKED_FOR = "the harness asked for"
-CEILING = 4.0  # times what a recovery should take, on a machine that is not busy
 TRACEBACK = "Traceback (most recent call last):"
-BEFORE_SECS = 5.0  # a task that wrote a line so short before a fault is expected to go on after it
-ENOUGH_LINES = 40  # for each task: with so many later ones, one that wrote none of them does not run
-RSS_MARGIN_BYTES, COUNT_MARGIN, SHARE_MARGIN = 16 << 20, 8, 1.1
 
 
 class Violation(NamedTuple):
+    """`kind`: of the fault that it is about, as in `Observed.kind`; empty: of none, or of all."""
+
     check: str
     text: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.check}: {self.text}"
@@ -47,6 +46,8 @@ class Observed(NamedTuple):
     `victims`: processes of workers that it hit, with the tasks `victim_tasks`; `may_end`: those that may end by it
     besides. `must_be_told`: a log line that names it was expected; it came at `told_at`. `back_at`: when a log said
     that all is well, where the fault has such a line. `done_at`: when it was done, where what it asked for takes more.
+    `from_blow`: others take over while it goes on, so that its recovery does not wait for its healing. `links`: pairs
+    of hosts, from and to, between which nothing passed.
     `returned_at`: when its victims went on that had been replaced meanwhile. `replaced`: processes of workers that gave
     way to others, and were not hit. `wrong`: what did not hold afterwards, in words. `busy`: see faults.busyness.
     `apart_at`: when the last of the faults that went on at the same time was healed; None: there was none.
@@ -77,6 +78,8 @@ class Observed(NamedTuple):
     takes: frozenset[str] = frozenset()
     waits_for: frozenset[str] = frozenset()
     told_by: frozenset[str] = frozenset()
+    from_blow: bool = False
+    links: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def kind(self) -> str:
@@ -101,15 +104,6 @@ class Bar(NamedTuple):
 
     median: float
     most: float | None = None
-
-
-class Usage(NamedTuple):
-    """What a process uses."""
-
-    pid: int
-    fds: int
-    threads: int
-    rss_bytes: int
 
 
 class Committed(NamedTuple):
@@ -220,7 +214,9 @@ def not_fenced(run: Run, faults: Iterable[Observed]) -> list[Violation]:
         }
         if wrong:
             text = f"after {fault} the word of a worker that was replaced counted"
-            found.append(Violation("C-FENCE", f"{text} for {len(wrong)} numbers: {in_short(sorted(wrong))}"))
+            found.append(
+                Violation("C-FENCE", f"{text} for {len(wrong)} numbers: {in_short(sorted(wrong))}", fault.kind)
+            )
     return found
 
 
@@ -249,16 +245,18 @@ def quiet_secs(fault: Observed, at: float, faults: Iterable[Observed]) -> float:
 
 def apart(faults: Sequence[Observed]) -> list[Observed]:
     """The same, each with when those were healed that went on at the same time. Where one of them took who tells of it,
-    nobody has to.
+    nobody has to, nor how its victims ended.
     """
     found = []
     for fault in faults:
         others = [other for other in faults if other is not fault and _overlap(fault, other)]
+        is_teller_away = any(other.takes & fault.told_by for other in others)
         found.append(
             fault._replace(
                 apart_at=max((other.healed_at for other in others), default=None),
                 held_until=max((other.healed_at for other in others if other.takes & fault.waits_for), default=None),
-                must_be_told=fault.must_be_told and not any(other.takes & fault.told_by for other in others),
+                must_be_told=fault.must_be_told and not is_teller_away,
+                has_back=fault.has_back and not (fault.victims and is_teller_away),
             )
         )
     return found
@@ -307,105 +305,8 @@ def ends_by_fault(
         if not harsh or not (end.moved or is_young):
             fault = faults[begun[-1]]
             why = "its assignment changed" if end.moved else "nothing had hit it"
-            violations.append(Violation("C-ALIVE", f"worker {end.pid} ended during {fault}: {why}"))
+            violations.append(Violation("C-ALIVE", f"worker {end.pid} ended during {fault}: {why}", fault.kind))
     return found, violations
-
-
-class Ledger:
-    """Lines by task, for questions about times."""
-
-    def __init__(self, lines: Sequence[LedgerLine]) -> None:
-        self._lines: defaultdict[int, list[LedgerLine]] = defaultdict(list)
-        for line in sorted(lines, key=lambda line: line.at):
-            self._lines[line.task].append(line)
-        self._times = {task: [line.at for line in of] for task, of in self._lines.items()}
-        self._all = sorted(line.at for line in lines)
-
-    def busy_before(self, at: float) -> frozenset[int]:
-        """The tasks that wrote shortly before."""
-        return frozenset(
-            task
-            for task, times in self._times.items()
-            if bisect_right(times, at) > bisect_right(times, at - BEFORE_SECS)
-        )
-
-    def first_after(self, task: int, at: float, not_by: Collection[int] = ()) -> float | None:
-        """When the task wrote its first line after this time, by a process that is none of `not_by`."""
-        times = self._times.get(task, [])
-        for line in self._lines.get(task, [])[bisect_right(times, at) :]:
-            if line.pid not in not_by:
-                return line.at
-        return None
-
-    def is_enough_after(self, at: float) -> bool:
-        """Whether so many lines came later that each task must be among those that wrote them."""
-        return len(self._all) - bisect_right(self._all, at) >= ENOUGH_LINES * len(self._lines)
-
-
-def recovered_secs(fault: Observed, ledger: Ledger) -> float | None:
-    """How long it took until all was well: None if that was not seen.
-
-    From the blow until each task of the workers that it hit writes again from another process; where it hit none, from
-    its healing (or when it was done) until the log says so, or until each task that was busy before writes again.
-    """
-    signs = signs_of_recovery(fault, ledger)
-    since = recovers_from(fault)
-    times = [at for at in signs.values() if at is not None]
-    return max(0.0, max(times) - since) if times and len(times) == len(signs) else None
-
-
-def recovers_from(fault: Observed) -> float:
-    """What the time of its recovery counts from."""
-    return fault.at if fault.victims and not fault.has_back else _over_at(fault)
-
-
-def _over_at(fault: Observed) -> float:
-    return fault.healed_at if fault.done_at is None else fault.done_at
-
-
-def signs_of_recovery(fault: Observed, ledger: Ledger) -> dict[str, float | None]:
-    """{what has to be seen before it counts as recovered: when it was}; empty if there is nothing to see."""
-    if fault.has_back:
-        return {"a log says that all is well": fault.back_at}
-    tasks, since, not_by = ledger.busy_before(fault.at), _over_at(fault), fault.replaced
-    if fault.victims:
-        tasks, since, not_by = tasks & fault.victim_tasks, fault.at, fault.victims
-    return {f"task {task} writes again": ledger.first_after(task, since, not_by) for task in sorted(tasks)}
-
-
-def is_missed(fault: Observed, ledger: Ledger) -> bool:
-    """Whether there was something to see of its recovery, and it was not seen."""
-    return None in signs_of_recovery(fault, ledger).values()
-
-
-def not_recovered(faults: Iterable[Observed], ledger: Ledger) -> list[Violation]:
-    """Faults of whose recovery something was never seen, though there was time for it."""
-    found = []
-    for fault in faults:
-        missed = [what for what, at in signs_of_recovery(fault, ledger).items() if at is None]
-        if missed and not fault.problem and (fault.has_back or ledger.is_enough_after(fault.healed_at)):
-            text = f"after {fault} this was never seen: {in_short(missed)}"
-            found.append(Violation("C-TTR", text))
-    return found
-
-
-def too_slow(faults: Iterable[Observed], ledger: Ledger, bars: Mapping[str, Bar | None]) -> list[Violation]:
-    """Recoveries that took much longer than they should, also for a machine that was so busy. Where another fault took
-    what a recovery waits for, it may take as much longer as that one went on.
-    """
-    found = []
-    for fault in faults:
-        bar, took = bars.get(fault.fault), recovered_secs(fault, ledger)
-        if bar is None or took is None:
-            continue
-        should = bar.median if bar.most is None else bar.most
-        other = 0.0 if fault.held_until is None else max(0.0, fault.held_until - recovers_from(fault))
-        if took > (ceiling := CEILING * should * fault.busy + other):
-            text = f"{fault} took {took:.1f} s to recover from, at most {ceiling:.1f} s it may"
-            why = f"{CEILING:g} times {should:g} s, {fault.busy:.1f} times as long on a machine as busy as this one"
-            why += f", and {other:.1f} s for the fault beside it" if other else ""
-            found.append(Violation("C-TTR", f"{text}: {why}"))
-    return found
 
 
 def detected_secs(fault: Observed) -> float | None:
@@ -415,7 +316,7 @@ def detected_secs(fault: Observed) -> float | None:
 def not_told(faults: Iterable[Observed]) -> list[Violation]:
     """Faults that no line of a log names, though one had to."""
     return [
-        Violation("C-LOG", f"no log line tells of {fault}")
+        Violation("C-LOG", f"no log line tells of {fault}", fault.kind)
         for fault in faults
         if fault.must_be_told and fault.told_at is None and not fault.problem
     ]
@@ -423,12 +324,12 @@ def not_told(faults: Iterable[Observed]) -> list[Violation]:
 
 def afterwards(faults: Iterable[Observed]) -> list[Violation]:
     """What the faults themselves found wrong."""
-    return [Violation("C-ALIVE", f"{each}: {wrong}") for each in faults for wrong in each.wrong]
+    return [Violation("C-ALIVE", f"{each}: {wrong}", each.kind) for each in faults for wrong in each.wrong]
 
 
 def problems(faults: Iterable[Observed]) -> list[Violation]:
     """Faults that the harness could not inject or heal."""
-    return [Violation("HARNESS", f"{fault} {fault.problem}") for fault in faults if fault.problem]
+    return [Violation("HARNESS", f"{fault} {fault.problem}", fault.kind) for fault in faults if fault.problem]
 
 
 def tracebacks(text: str, allowed: Collection[str] = (ASKED_FOR,)) -> list[str]:
@@ -443,21 +344,6 @@ def tracebacks(text: str, allowed: Collection[str] = (ASKED_FOR,)) -> list[str]:
         chained = any("the above exception" in line.lower() or "another exception" in line for line in lines)
         if not chained and not any(each in shown for each in allowed):
             found.append(last[:200])
-    return found
-
-
-def leaks(name: str, before: Usage, after: Usage) -> list[Violation]:
-    """What a daemon that ran through all of it uses more than before. Of two processes nothing can be said."""
-    if before.pid != after.pid:
-        return []
-    found = []
-    for what, was, now, margin in (
-        ("file descriptors", before.fds, after.fds, COUNT_MARGIN),
-        ("threads", before.threads, after.threads, COUNT_MARGIN),
-        ("bytes resident", before.rss_bytes, after.rss_bytes, RSS_MARGIN_BYTES),
-    ):
-        if now > was * SHARE_MARGIN + margin:
-            found.append(Violation("C-LEAK", f"{name} has {now:,} {what}, before it had {was:,}"))
     return found
 
 

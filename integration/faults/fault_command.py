@@ -82,7 +82,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--overlap", type=share, metavar="SHARE",
         help="how likely, 0 to 1, a fault begins while the one before goes on, where both can be judged; "
-        "without it one half in a mix of 20 faults and more, else 0",
+        "without it one half in a mix, else 0",
     )  # fmt: skip
     parser.add_argument("--messages", type=int, metavar="N", help="how many numbers the source has")
     parser.add_argument(
@@ -99,6 +99,15 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--keep", type=Path, metavar="DIR", help="keep all logs and records there, also of what is well"
     )
     return parser.parse_intermixed_args(words)
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """What was asked for; a seed is drawn where none was."""
+    seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
+    return Options(
+        seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,
+        arguments.gap, arguments.within, arguments.overlap,
+    )  # fmt: skip
 
 
 def why_shared(wanted: str, why_no_world: str | None) -> str | None:
@@ -119,11 +128,12 @@ def refuse_kept(directory: Path, scenarios: list[Scenario]) -> None:
 
 
 def print_list() -> None:
+    width = max(len(scenario.name) for scenario in SCENARIOS) + 2
     for scenario in SCENARIOS:
         reason = why_not(scenario)
-        print(f"{scenario.name:28}{scenario.ids:10}{scenario.about}")
+        print(f"{scenario.name:{width}}{scenario.ids:10}{scenario.about}")
         if reason is not None:
-            print(f"{'':38}cannot run here: {reason}")
+            print(f"{'':{width + 10}}cannot run here: {reason}")
 
 
 def run_one(scenario: Scenario, options: Options, directory: Path, network: Callable[[], Network]) -> Outcome:
@@ -176,12 +186,8 @@ def main(words: list[str]) -> int:
     scenarios = chosen(arguments.scenarios or [DEFAULT_SCENARIO])
     if arguments.keep is not None:
         refuse_kept(arguments.keep, scenarios)
-    seed = random.SystemRandom().randrange(SEED_MAX) if arguments.seed is None else arguments.seed
-    options = Options(
-        seed, BY_NAME[arguments.profile], arguments.faults, arguments.messages, arguments.zookeeper, arguments.replay,
-        arguments.gap, arguments.within, arguments.overlap,
-    )  # fmt: skip
-    print(f"seed {seed}, profile {arguments.profile}, ZooKeeper {arguments.zookeeper}", flush=True)
+    options = options_of(arguments)
+    print(f"seed {options.seed}, profile {arguments.profile}, ZooKeeper {arguments.zookeeper}", flush=True)
     if missing is not None:
         print(f"all hosts share 127.0.0.1: {missing}", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="storm-faults-")) if arguments.keep is None else arguments.keep.resolve()

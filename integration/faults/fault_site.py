@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 import yaml
-from checkers import Usage
 from cluster_site import COMMAND_SECS, STORM, environment, last_lines, wait_until
 from daemons import ZOOKEEPER_PORT, Daemon, StormDaemon, apache_zookeepers, embedded_zookeeper
 from links import LinkProxies
 from sessions import FirstAnswer
 from tcp_proxy import TcpProxy
+from usage import Lives
 
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
@@ -102,6 +102,7 @@ class FaultSite:
         self._other_proxies: list[TcpProxy] = []
         self.seen: list[Appearance] = []
         self.watch_problem: Exception | None = None
+        self.lives = Lives()
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._lock = threading.Lock()
@@ -322,19 +323,13 @@ class FaultSite:
         found = self.state.assignment(topology_id)
         return -1 if found is None else found.version
 
-    def usage(self) -> dict[str, Usage]:
-        """What each daemon of this project uses now: of Java's nothing can be said, which takes what it may have."""
-        found = {}
-        for daemon in self.daemons:
-            if daemon in self.zookeepers and self.plan.zookeeper == "apache":
-                continue
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(daemon.pid)
-                with process.oneshot():
-                    found[daemon.name] = Usage(
-                        process.pid, process.num_fds(), process.num_threads(), process.memory_info().rss
-                    )
-        return found
+    def _processes(self, workers: Mapping[int, WorkerProcess]) -> dict[int, str]:
+        """{process: its name}, of daemons and workers of this project: of Java's nothing can be said, which takes what
+        it may have.
+        """
+        ours = [each for each in self.daemons if each not in self.zookeepers or self.plan.zookeeper != "apache"]
+        found = {daemon.pid: daemon.name for daemon in ours if daemon.is_running}
+        return found | {pid: f"worker {each.topology_id} on {each.host}" for pid, each in workers.items()}
 
     @property
     def state(self) -> StormClusterState:
@@ -379,7 +374,7 @@ class FaultSite:
         return wait_until(condition, what, secs)
 
     def logs(self, role: str = "all") -> list[Path]:
-        """The log files of a role: zookeeper, nimbus, supervisor, worker, or a daemon's name."""
+        """The log files of a role: zookeeper, nimbus, supervisor, worker, or a daemon's name, or `HOST's workers`."""
         daemons: Sequence[Daemon] = {
             "all": self.daemons,
             "zookeeper": self.zookeepers,
@@ -388,8 +383,8 @@ class FaultSite:
             "worker": [],
         }.get(role) or [daemon for daemon in self.daemons if daemon.name == role]
         found = [daemon.log for daemon in daemons]
-        if role in {"all", "worker"}:
-            for daemon in self.supervisors.values():
+        for name, daemon in self.supervisors.items():
+            if role in {"all", "worker", f"{name}'s workers"}:
                 found += sorted(daemon.local_dir.glob("logs/workers-artifacts/*/*/worker.log*"))
         return [path for path in found if path.exists()]
 
@@ -407,12 +402,13 @@ class FaultSite:
         known: dict[int, WorkerProcess] = {}
         while not self._closing.wait(LOOK_SECS):
             try:
-                now = time.monotonic()
                 running = {worker.pid: worker for worker in self.workers()}
+                now = time.monotonic()  # after the look: whatever a log says of an end was written before
                 with self._lock:
                     self.seen += [Appearance(now, running[pid], False) for pid in running.keys() - known.keys()]
                     self.seen += [Appearance(now, known[pid], True) for pid in known.keys() - running.keys()]
                 known = running
+                self.lives.look(self._processes(running), now)
                 for daemon in self.daemons:
                     daemon.keep_running()
             except (psutil.Error, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable  # noqa: TC003
@@ -25,20 +26,51 @@ if TYPE_CHECKING:
 
 
 class Said(NamedTuple):
-    """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "victim": the worker's and its supervisor's.
+    """A line of a log. `role`: as FaultSite.logs takes it, or "target", or "target's workers", or "victim": a worker's
+    and its supervisor's.
 
     `pattern`: a regular expression; with a victim, `{port}` in it is its port. `each`: every log of the role is
     expected to have it, and the last one counts. `after`: it is expected only after such a line of while the fault went
-    on; with `each` of the logs that have one, else of any log, after the first such line of all.
+    on, or of NOTICED_SECS later where `late`, but before another fault began: of each log the last one counts. With
+    `each` it is expected of the logs that have one, else of any log, after the first of these.
     """
 
     role: str
     pattern: str
     each: bool = False
     after: str = ""
+    late: bool = False
 
 
-TELLERS = {"victim": "hosts", "supervisor": "hosts", "host": "hosts", "nimbus": "nimbus"}  # roles and kinds of targets
+# Roles, but "target", and kinds of targets: whose logs that are.
+TELLERS = {
+    "victim": "hosts", "supervisor": "hosts", "host": "hosts", "nimbus": "nimbus", "worker": "workers",
+    "target's workers": "workers",
+}  # fmt: skip
+NOTICED_SECS = 5.0  # who stood still, or waits for an answer, notices after the fault what it has lost by it
+LOST = r"The connection to ZooKeeper at .* is lost"
+CONNECTED = r"Connected to ZooKeeper at"
+NOT_TAKEN = "Nimbus does not take heartbeats"
+TAKEN = r"Nimbus takes heartbeats again|supervisor \S+ listens on"
+
+
+def connected_again(*, late: bool = False) -> tuple[Said, ...]:
+    """Every supervisor and worker that lost ZooKeeper has it again, and a Nimbus leads if one had lost it."""
+    return (
+        Said("supervisor", CONNECTED, each=True, after=LOST, late=late),
+        Said("worker", CONNECTED, each=True, after=LOST, late=late),
+        Said("nimbus", "leads now", after=LOST, late=late),
+    )
+
+
+def heard_again(*, late: bool = False) -> Said:
+    """Every supervisor that told Nimbus in vain is heard again."""
+    return Said("supervisor", TAKEN, each=True, after=NOT_TAKEN, late=late)
+
+
+def registered_again(*, late: bool = False) -> Said:
+    """If a supervisor was gone for Nimbus, one is there: for a new leader it may have been there from the first."""
+    return Said("nimbus", r"The supervisor of .* is there|leads now", after=r"The supervisor of .* is gone", late=late)
 
 
 def said_worker_ended(how: str) -> Said:
@@ -69,6 +101,10 @@ class Hit:
     problem: str = ""
     returned_at: float | None = None  # when victims went on that had been replaced meanwhile
     replaced: frozenset[int] = frozenset()  # processes of workers whose slots it took, though it hit none
+    from_blow: bool = False  # others take over while it goes on: its recovery does not wait for its healing
+    links: frozenset[tuple[str, str]] = frozenset()  # pairs of hosts, from and to, between which nothing passed
+    missed: bool = False  # there was nothing to hit, or it may have been on its way out: nobody has to tell of it
+    next_at: float = math.inf  # when the next fault began
     back: tuple[Said, ...] | None = None  # lines that say all is well again, where they are not those of its kind
     wrong: list[str] = field(default_factory=list)  # what did not hold afterwards, in words
     busy: float = 1.0  # the most of `busyness` that was seen
@@ -130,10 +166,10 @@ class Fault(NamedTuple):
 
     `seconds(timers)`: the shortest and longest that it lasts. `spares_workers`: no worker process may end by it, where
     `patience(timers)` says so.
-    `told`: the line that names it; `back`: the lines that say all is well again; without one, that is when the
-    ledger goes on. `needs`: see scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take.
-    `raises`: texts of tracebacks that it causes. `takes`: see nemesis.Drawable. `waits_for`: parts of a cluster that it
-    does not recover without.
+    `told`: the line that names it; `back`: the lines that say all is well again; without one, or where none has to be
+    said, that is when the ledger goes on. `never`: what no log may say before the next fault. `needs`: see
+    scenarios.NEEDS. `about` says what happens. `bar`: how long its recovery should take. `raises`: texts of tracebacks
+    that it causes. `takes`: see nemesis.Drawable. `waits_for`: parts of a cluster that it does not recover without.
     """
 
     name: str
@@ -151,6 +187,7 @@ class Fault(NamedTuple):
     raises: tuple[str, ...] = ()
     takes: frozenset[str] | None = None
     waits_for: frozenset[str] = frozenset()
+    never: Said | None = None
 
     @property
     def told_by(self) -> frozenset[str]:

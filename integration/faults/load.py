@@ -17,7 +17,6 @@ from storm.thrift.interface import storm_thrift
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkers import Usage
     from fault_site import FaultSite, WorkerProcess
 
 TOPOLOGIES = Path(__file__).resolve().parent / "topologies"
@@ -61,7 +60,6 @@ class Load:
             **conf,
         }
         self.topology_id = ""
-        self.before: Mapping[str, Usage] = {}  # what daemons used when it had started
         self._began = 0.0
         self._progress = Progress(self.directory)
 
@@ -144,6 +142,10 @@ class Load:
 
     def processes(self) -> list[WorkerProcess]:
         return self.site.workers(self.topology_id)
+
+    def has_written(self, worker: WorkerProcess) -> bool:
+        """Whether a sink task in this process has written to its ledger."""
+        return any(path.stat().st_size for path in self.directory.glob(f"ledger-*-{worker.pid}"))
 
     def is_settled(self) -> bool:
         """Whether the workers that run are those that are assigned, and Nimbus has heard of all of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import time
+from collections.abc import Iterator  # noqa: TC003
 from pathlib import Path  # noqa: TC003
 from typing import NamedTuple
 
@@ -45,10 +46,16 @@ class Logs:
 
     def first(self, path: Path, pattern: str, after: float, until: float = float("inf")) -> float | None:
         """When the first line that matches was written within these times."""
+        return next(self._all(path, pattern, after, until), None)
+
+    def last(self, path: Path, pattern: str, after: float, until: float = float("inf")) -> float | None:
+        """When the last line that matches was written within these times."""
+        return max(self._all(path, pattern, after, until), default=None)
+
+    def _all(self, path: Path, pattern: str, after: float, until: float) -> Iterator[float]:
         if path not in self._parsed:
             self._parsed[path] = parse(path.read_text(errors="replace"), self._offset)
         expression = re.compile(pattern)
         for line in self._parsed[path]:
             if after - SLACK_SECS <= line.at < until and expression.search(line.text):
-                return line.at
-        return None
+                yield line.at

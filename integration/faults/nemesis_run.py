@@ -11,13 +11,14 @@ import checkers
 import psutil
 from checkers import End, Observed, Violation
 from fault_site import Plan, shape_of
-from faults import Hand, Hit, busyness, heal, inject
+from faults import NOTICED_SECS, Hand, Hit, busyness, heal, inject
 from load import WORKERS
 from log_lines import Logs, monotonic_offset
 from nemesis import Terms, clashes, draw, from_json, length_secs, steps, targets, to_json
 from network import listens
 from results_table import Row, Workers, rows
 from scenario import Context, Outcome
+from usage import leaks, told
 
 from storm.errors import StormError
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from faults import Fault, Said
     from load import Load
     from nemesis import Drawable, Event, Shape
+    from scenario import Options
 
 FAULTS, MESSAGES = 3, 6_000
-OVERLAP_FAULTS = 20  # in schedules of so many faults some begin while others go on
 LAST_SECS = 2.0  # numbers go on for so long after the last fault
 CALM_SECS = 10.0  # and, when they are done, once more for so long, in which nothing may come again
 WELL_SECS = 2.0
@@ -39,7 +40,7 @@ ENDS_IN_SECS = 6.0  # after a worker's log said so
 
 
 class Wish(NamedTuple):
-    """What a scenario of scheduled faults wants besides its faults. `overlap`: see nemesis.Terms; in long schedules."""
+    """What a scenario of scheduled faults wants besides its faults. `overlap`: see nemesis.Terms."""
 
     plan: Plan = Plan()
     faults: int = FAULTS
@@ -82,19 +83,22 @@ def _schedule(context: Context, kinds: Mapping[str, Fault], shape: Shape, wish: 
     if options.replay is not None:
         events = replayed(options.replay, drawables, shape)
     else:
-        count = wish.faults if options.faults is None else options.faults
-        gap = wish.gap_secs or timers.gap_secs
-        if options.gap_secs is not None:
-            gap = (options.gap_secs / 2, options.gap_secs * 3 / 2)
-        overlap = options.overlap
-        if overlap is None:
-            overlap = wish.overlap if count >= OVERLAP_FAULTS else 0.0
-        terms = Terms(wish.always, options.within_secs, overlap)
-        events = draw(options.seed, count, list(drawables.values()), shape, gap, terms)
+        events = drawn(options, list(drawables.values()), shape, wish)
     file = context.directory / "schedule.json"
     file.write_text(to_json(options.seed, shape, events))
     say(f"the schedule: {file}")
     return events
+
+
+def drawn(options: Options, kinds: Sequence[Drawable], shape: Shape, wish: Wish) -> list[Event]:
+    """The events that these options ask for, and the wish where they leave it open. Raises ValueError as `draw`."""
+    count = wish.faults if options.faults is None else options.faults
+    gap = wish.gap_secs or options.timers.gap_secs
+    if options.gap_secs is not None:
+        gap = (options.gap_secs / 2, options.gap_secs * 3 / 2)
+    overlap = wish.overlap if options.overlap is None else options.overlap
+    terms = Terms(wish.always, options.within_secs, overlap)
+    return draw(options.seed, count, kinds, shape, gap, terms)
 
 
 def replayed(file: Path, kinds: Mapping[str, Drawable], shape: Shape) -> list[Event]:
@@ -162,22 +166,21 @@ def conclude(context: Context, finished: Finished) -> Outcome:
     context.violations += [*checkers.lost(run), *checkers.unexpected(run)]
     if calm_since is not None:
         context.violations += checkers.not_calm(run, calm_since)
-    after = site.usage()
     faults = observe(finished)
     first = min((hit.at for hit in finished.hits), default=time.monotonic())
     started = [seen.at for seen in site.worker_events() if not seen.gone and seen.at >= first]
+    hosts = {seen.worker.pid: seen.worker.host for seen in site.worker_events()}
     patience_secs = timers.worker_secs + timers.executor_secs + timers.session_secs
     bars = {name: kind.bar(timers) for name, kind in finished.kinds.items() if kind.bar is not None}
-    found = rows(run, faults, Workers(started, ends(finished) if faults else [], patience_secs), bars)
+    found = rows(run, faults, Workers(started, ends(finished) if faults else [], patience_secs, hosts), bars)
     if faults:
         bound = checkers.duplicates_max(faults, load.pending_max, timers.message_secs)
         context.violations += checkers.more_than(bound, run.lines)
     else:
         context.violations += checkers.more_than(finished.rounds * load.pending_max, run.lines)
     context.violations += daemons_ended(site)
-    for name, used in after.items():
-        if name in load.before:
-            context.violations += checkers.leaks(name, load.before[name], used)
+    lives = site.lives.all()
+    context.violations += leaks(lives)
     look_for_remains(context, finished)
     again = checkers.duplicates(run.lines)
     seconds = (run.acks[-1].at - run.acks[0].at) if run.acks else 0.0
@@ -190,7 +193,7 @@ def conclude(context: Context, finished: Finished) -> Outcome:
         restarts=len(started), violations=tuple(context.violations[found_before:]),
         never=sum(row.never for row in found), others=sum(row.others for row in found),
     )  # fmt: skip
-    return Outcome([*found, total], [], [*context.notes, note])
+    return Outcome([*found, total], [], [*context.notes, note, told(lives)])
 
 
 def drain(context: Context, load: Load) -> bool:
@@ -261,30 +264,35 @@ def observe(finished: Finished) -> list[Observed]:
     for number, hit in enumerate(finished.hits):
         kind = finished.kinds[hit.event.fault]
         healed_at = hit.healed_at if hit.healed_at is not None else hit.at
-        later = (other.at for other in finished.hits[number + 1 :] if other.event.fault == kind.name)
-        until = min(later, default=float("inf"))
+        later = finished.hits[number + 1 :]
+        until = min((other.at for other in later if other.event.fault == kind.name), default=math.inf)
+        hit.next_at = min((other.at for other in later if other.at >= healed_at), default=math.inf)
         # Who was not hit tells of nothing: the topology may have had no worker at that moment. Nor does a worker that
         # was to end anyway, or that had not begun: its supervisor waits longer for it.
-        is_hit = bool(hit.victims) and hit.settled
-        expected = kind.told is not None and (is_hit or kind.target not in {"worker", "topology"})
+        is_hit = (bool(hit.victims) and hit.settled) or kind.target not in {"worker", "topology"}
+        is_hit = is_hit and not hit.missed
+        expected = kind.told is not None and is_hit
         told_at = said(finished.site, logs, kind.told, hit, (hit.at, until)) if kind.told else None
-        back = kind.back if hit.back is None else hit.back
+        back = () if not is_hit else kind.back if hit.back is None else hit.back
         back_at = all_said(finished.site, logs, back, hit, (hit.at, until))
+        if is_hit and kind.never and said(finished.site, logs, kind.never, hit, (hit.at, hit.next_at)) is not None:
+            hit.wrong.append(f"a log says what it may not: {kind.never.pattern}")
         found.append(
             Observed(
                 kind.name, hit.event.target, hit.at, healed_at,
                 frozenset(worker.pid for worker in hit.victims), hit.victim_tasks,
                 kind.spares_workers and kind.patience(finished.site.timers),
-                expected, told_at, bool(back), back_at, hit.problem, hit.may_end, hit.done_at,
+                expected, told_at, bool(back) and back_at != hit.at, back_at, hit.problem, hit.may_end, hit.done_at,
                 hit.returned_at, hit.replaced, tuple(hit.wrong), max(hit.busy, busy),
                 takes=kind.takes or frozenset(), waits_for=kind.waits_for, told_by=kind.told_by,
+                from_blow=hit.from_blow, links=hit.links,
             )
         )  # fmt: skip
     return checkers.apart(found)
 
 
 def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float, float]) -> float | None:
-    """When the logs said it: the first of them, or the last if each has to."""
+    """When the logs said it: the first of them, or the last if each has to; at the fault's begin if nobody has to."""
     if what.role == "victim":
         looks = [
             (path, what.pattern.replace("{port}", str(worker.port)))
@@ -292,12 +300,14 @@ def said(site: FaultSite, logs: Logs, what: Said, hit: Hit, between: tuple[float
             for path in [*site.logs(worker.host), *site.worker_logs(worker)]
         ]
     else:
-        role = hit.event.target if what.role == "target" else what.role
+        role = hit.event.target + what.role.removeprefix("target") if what.role.startswith("target") else what.role
         looks = [(path, what.pattern) for path in site.logs(role)]
     since, until = between
     if what.after:
         lost_by = until if hit.healed_at is None else hit.healed_at  # later, another fault took it
-        lost = {path: at for path, _ in looks if (at := logs.first(path, what.after, since, lost_by)) is not None}
+        if what.late:
+            lost_by = min(lost_by + NOTICED_SECS, max(hit.next_at, lost_by))
+        lost = {path: at for path, _ in looks if (at := logs.last(path, what.after, since, lost_by)) is not None}
         if not lost:
             return since  # nobody has to say it
         begins = lost if what.each else dict.fromkeys((path for path, _ in looks), min(lost.values()))

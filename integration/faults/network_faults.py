@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from faults import Fault, Hand, Said, bar
+from faults import CONNECTED, LOST, TAKEN, Fault, Hand, Said, bar, heard_again, new_leader
 from tcp_proxy import BitFlips
 
 if TYPE_CHECKING:
@@ -43,11 +43,14 @@ def heal(hand: Hand) -> None:
 
 def cut_link(hand: Hand) -> None:
     one, _, other = hand.target.partition("-")
+    hand.hit.links = frozenset({(one, other), (other, one)})
     cut(hand, [one], [other])
 
 
 def cut_one_way(hand: Hand) -> None:
+    """Nothing passes for long in the other direction, either, since no receipts come back."""
     one, _, other = hand.target.partition("-")
+    hand.hit.links = frozenset({(one, other), (other, one)})
     cut(hand, [one], [other], both=False)
 
 
@@ -60,7 +63,12 @@ def cut_from_nimbus(hand: Hand) -> None:
 
 
 def cut_nimbus_off(hand: Hand) -> None:
+    """Another leads meanwhile, where there is one; one that did not lead need not lead afterwards, either."""
     site = hand.site
+    if hand.leads():
+        hand.hit.from_blow = len(site.nimbuses) > 1
+    else:
+        hand.hit.back = (BACK,)
     cut(hand, [hand.target], [*site.supervisors, *(daemon.name for daemon in site.zookeepers)])
 
 
@@ -112,7 +120,8 @@ def damage(hand: Hand) -> None:
 
 def stall(hand: Hand) -> None:
     """Connections between workers stay open, and nothing passes."""
-    proxies = hand.site.worker_proxies
+    proxies, hosts = hand.site.worker_proxies, hand.site.supervisors
+    hand.hit.links = frozenset((one, other) for one in hosts for other in hosts if one != other)
 
     def undo() -> None:
         for proxy in proxies:
@@ -155,7 +164,8 @@ def _past_session(timers: Timers) -> tuple[float, float]:
 LINKS = frozenset({"links"})
 LINK_BAR = bar(3.0)
 PROXY = frozenset({"worker-proxy"})
-LOST = Said("target", r"The connection to ZooKeeper at .* is lost")
+TOLD = Said("target", LOST)
+BACK = Said("target", CONNECTED, after=LOST)
 
 NETWORK_FAULTS = [
     Fault(
@@ -168,23 +178,25 @@ NETWORK_FAULTS = [
     ),
     Fault(
         "host-unplugged", "N3", "a host's cable is pulled, without FIN; back after its workers were replaced", "host",
-        unplug, _past_reassignment, told=LOST, needs=LINKS,
+        unplug, _past_reassignment, told=TOLD, back=(BACK,), needs=LINKS,
     ),
     Fault(
         "host-cut-from-zookeeper", "N7", "a host does not reach ZooKeeper for longer than a session", "host",
-        cut_from_zookeeper, _past_session, spares_workers=True, told=LOST, needs=frozenset({"zookeeper-proxy"}),
+        cut_from_zookeeper, _past_session, spares_workers=True, told=TOLD, back=(BACK,),
+        needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "host-cut-from-nimbus", "N7", "a host does not reach Nimbus, nor Nimbus it", "host", cut_from_nimbus,
-        _past_reassignment, spares_workers=True, patience=_is_told_in_time, needs=LINKS,
+        _past_reassignment, spares_workers=True, patience=_is_told_in_time, back=(Said("target", TAKEN),), needs=LINKS,
     ),
     Fault(
         "nimbus-cut-off", "N7", "Nimbus reaches neither ZooKeeper nor the hosts", "nimbus", cut_nimbus_off,
-        _past_session, spares_workers=True, needs=LINKS,
+        _past_session, spares_workers=True, back=(Said("nimbus", "leads now"),), bar=new_leader, needs=LINKS,
     ),
     Fault(
         "cluster-in-halves", "N7", "Nimbus, ZooKeeper and one host on one side, the other hosts on the other",
-        "cluster", cut_in_halves, _past_reassignment, needs=LINKS,
+        "cluster", cut_in_halves, _past_reassignment, told=TOLD._replace(role="supervisor"),
+        back=(BACK._replace(role="supervisor", each=True), heard_again()), needs=LINKS,
     ),
     Fault(
         "link-slow", "N6", "all frames between workers come 200 to 300 ms later", "cluster", delay,

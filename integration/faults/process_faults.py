@@ -7,7 +7,23 @@ import time
 from typing import TYPE_CHECKING
 
 import psutil
-from faults import Fault, Hand, Said, bar, go_on, new_leader, pause, said_worker_ended, send, stop
+from faults import (
+    CONNECTED,
+    LOST,
+    Fault,
+    Hand,
+    Said,
+    bar,
+    connected_again,
+    go_on,
+    heard_again,
+    new_leader,
+    pause,
+    registered_again,
+    said_worker_ended,
+    send,
+    stop,
+)
 from log_lines import Logs, monotonic_offset
 from network_faults import LINKS, cut
 from network_faults import heal as deliver
@@ -43,7 +59,9 @@ def kill_daemon(hand: Hand) -> None:
 
 def kill_nimbus(hand: Hand) -> None:
     """One that does not lead need not lead afterwards, either."""
-    if not hand.leads():
+    if hand.leads():
+        hand.hit.from_blow = len(hand.site.nimbuses) > 1  # another takes over, whether this one comes back or not
+    else:
         hand.hit.back = (Said("target", r"Nimbus listens on"),)
     kill_daemon(hand)
 
@@ -143,9 +161,15 @@ def kill_everything(hand: Hand) -> None:
 
 
 def pause_daemon(hand: Hand, *daemons: Daemon) -> None:
-    for daemon in daemons or (hand.site.daemon(hand.target),):
+    paused = daemons or (hand.site.daemon(hand.target),)
+    for daemon in paused:
         hand.hit.undo.append(lambda daemon=daemon: daemon.send(signal.SIGCONT))  # type: ignore[misc]
         daemon.send(signal.SIGSTOP)
+
+    def is_stopped() -> bool:
+        return all(psutil.Process(daemon.pid).status() == psutil.STATUS_STOPPED for daemon in paused)
+
+    hand.hit.proofs.append(("the daemons stood still", is_stopped))
 
 
 def pause_coordination(hand: Hand) -> None:
@@ -177,6 +201,7 @@ def _within_session(timers: Timers) -> tuple[float, float]:
 # libzmq 4.3.5 ends a process whose peers closed a connection while it stood still, if it could write just then, too.
 ABORTED = "Assertion failed: !_io_error"
 WORKER_BAR = bar(2.0, 5.0)
+LISTENS = Said("target", r"supervisor \S+ listens on")
 DIED = said_worker_ended("was killed by signal 9")
 
 PROCESS_FAULTS = [
@@ -184,12 +209,15 @@ PROCESS_FAULTS = [
     Fault("workers-killed", "P2", "kill -9 all workers at once", "topology", kill_workers, told=DIED),
     Fault(
         "worker-terminated", "P4", "SIGTERM to one worker: it ends in order, and is started again", "worker",
-        terminate_worker, bar=WORKER_BAR,
-        told=Said("victim", r"Ending \(exit code 0\): told|The worker on port {port} was killed by signal 15"),
+        terminate_worker, told=Said("victim", r"Ending \(exit code 0\): told by a signal"),
+        # Its supervisor tells of no end that was in order. Nor may the signal kill it, however early it comes: it is
+        # started with it blocked, and lets it through when it can heed it.
+        back=(Said("victim", r"storm\.worker\.worker: Ended: "),), bar=WORKER_BAR,
+        never=said_worker_ended(r"was killed by signal \d+|exited with code [1-9]\d*"),
     ),
     Fault(
         "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",
-        kill_daemon, _moments, spares_workers=True, back=(Said("target", r"supervisor \S+ listens on"),),
+        kill_daemon, _moments, spares_workers=True, back=(LISTENS,),
     ),
     Fault(
         "host-lost", "P6", "kill -9 a supervisor and its workers; back after they were assigned elsewhere", "host",
@@ -202,7 +230,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "cluster-killed", "P18", "kill -9 everything at once, and start it again", "cluster", kill_everything,
-        _moments,
+        _moments, back=(LISTENS._replace(role="supervisor", each=True), Said("nimbus", "leads now")),
     ),
     Fault(
         "worker-paused", "H1", "SIGSTOP a worker until its supervisor kills it", "worker", pause_worker,
@@ -216,13 +244,19 @@ PROCESS_FAULTS = [
     Fault(
         "supervisor-paused", "H3", "SIGSTOP a supervisor for longer than its session; its workers go on", "host",
         pause_daemon, _past_worker_timeout, spares_workers=True,
+        back=(Said("target", CONNECTED, after=LOST, late=True), registered_again()),
     ),
     Fault(
         "coordination-paused", "H4", "SIGSTOP Nimbus and ZooKeeper for less than a session", "cluster",
         pause_coordination, _within_session, spares_workers=True,
+        back=(*connected_again(late=True), heard_again(late=True)),
     ),
     Fault(
         "everything-paused", "T4", "SIGSTOP everything, as when a machine sleeps, then SIGCONT", "cluster",
         pause_everything, _past_worker_timeout, spares_workers=True,
+        back=(
+            Said("supervisor", "the supervisor stood still for", each=True), *connected_again(late=True),
+            heard_again(late=True),
+        ),
     ),
 ]  # fmt: skip

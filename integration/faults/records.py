@@ -19,7 +19,9 @@ class Ack(NamedTuple):
 
 
 class LedgerLine(NamedTuple):
-    """A sink got a number, the `attempt`-th time that the `incarnation`-th spout of it sent it."""
+    """A sink got a number, the `attempt`-th time that the `incarnation`-th spout of it sent it. `sender`: the process
+    of the bolt in the middle that it came from.
+    """
 
     number: int
     incarnation: int
@@ -29,6 +31,7 @@ class LedgerLine(NamedTuple):
     task: int
     pid: int
     part: int = 0  # of the parts that were made of the number on its way
+    sender: int = 0
 
 
 class Run(NamedTuple):
@@ -66,10 +69,11 @@ def _acks(directory: Path, kind: str) -> Iterator[Ack]:
 def _ledger(directory: Path) -> Iterator[LedgerLine]:
     for path in directory.glob("ledger-*"):
         _, task, pid = path.name.split("-")
-        for number, incarnation, attempt, at, sound, part in whole_lines(path):
+        for number, incarnation, attempt, at, sound, part, sender in whole_lines(path):
             yield LedgerLine(
-                int(number), int(incarnation), int(attempt), float(at), sound == "ok", int(task), int(pid), int(part)
-            )
+                int(number), int(incarnation), int(attempt), float(at), sound == "ok", int(task), int(pid), int(part),
+                int(sender),
+            )  # fmt: skip
 
 
 def whole_lines(path: Path) -> list[list[str]]:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import checkers
+import recovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 
 class Workers(NamedTuple):
-    """When worker processes were started, and which ended. After how many quiet seconds a fault counts as over."""
+    """When worker processes were started, and which ended. After how many quiet seconds a fault counts as over.
+
+    `hosts`: where each process ran.
+    """
 
     started: Sequence[float]
     ends: Sequence[End]
     patience_secs: float
+    hosts: Mapping[int, str] = {}
 
 
 class Row(NamedTuple):
@@ -48,20 +53,20 @@ class Row(NamedTuple):
 
 def rows(run: Run, faults: Sequence[Observed], workers: Workers, bars: Mapping[str, Bar | None]) -> list[Row]:
     """A row for each kind of fault of a run, in the order of their first. `bars`: of those kinds that have one."""
-    ledger = checkers.Ledger(run.lines)
+    ledger = recovery.Ledger(run.lines, workers.hosts, workers.ends)
     again = checkers.by_fault((line.at for line in checkers.duplicates(run.lines)), faults)
     vanished = checkers.unwritten(run)
     gone = checkers.by_fault((ack.at for ack in run.acks if ack.number in vanished), faults)
     restarts = checkers.restarts_by_fault(workers.started, faults, workers.patience_secs)
     others, wrong = checkers.ends_by_fault(workers.ends, faults, workers.patience_secs)
-    wrong += [*checkers.not_recovered(faults, ledger), *checkers.too_slow(faults, ledger, bars)]
+    wrong += [*recovery.not_recovered(faults, ledger), *recovery.too_slow(faults, ledger, bars)]
     wrong += [*checkers.not_told(faults), *checkers.problems(faults), *checkers.afterwards(faults)]
     wrong += checkers.not_fenced(run, faults)
     found = []
     for kind in dict.fromkeys(fault.kind for fault in faults):
         mine = [i for i, fault in enumerate(faults) if fault.kind == kind]
         detected = [checkers.detected_secs(faults[i]) for i in mine]
-        recovered = [checkers.recovered_secs(faults[i], ledger) for i in mine]
+        recovered = [recovery.recovered_secs(faults[i], ledger) for i in mine]
         found.append(
             Row(
                 kind,
@@ -71,8 +76,8 @@ def rows(run: Run, faults: Sequence[Observed], workers: Workers, bars: Mapping[s
                 detected=tuple(secs for secs in detected if secs is not None),
                 recovered=tuple(secs for secs in recovered if secs is not None),
                 restarts=sum(restarts[i] for i in mine),
-                violations=tuple(each for each in wrong if f"{kind} of " in each.text),
-                never=sum(checkers.is_missed(faults[i], ledger) for i in mine),
+                violations=tuple(each for each in wrong if each.kind == kind),
+                never=sum(recovery.is_missed(faults[i], ledger) for i in mine),
                 others=sum(others[i] for i in mine),
                 bar=bars.get(kind),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import math
+import os
 import random
 import shutil
 import time
@@ -115,7 +116,6 @@ class Context:
     def load(self, site: FaultSite, messages: int, rate: float, *, begin: bool = True, **conf: Any) -> Load:
         """The same, running."""
         found = self.made(site, messages, rate, **conf).start()
-        found.before = site.usage()
         if begin:
             found.begin()
         return found
@@ -155,6 +155,12 @@ def need_apache() -> str | None:
     return apache_missing()
 
 
+def need_process_numbers() -> str | None:
+    """None if it can be said which number the next process has: by root, and in a world of one's own."""
+    file = "/proc/sys/kernel/ns_last_pid"
+    return None if WORLD.why_no_mounts is None or os.access(file, os.W_OK) else f"{file} cannot be written"
+
+
 def need_faketime() -> str | None:
     return None if faketime_library() else "there is no libfaketime: apt-get install faketime"
 
@@ -191,6 +197,7 @@ WORLD = World()
 NEEDS: dict[str, Callable[[], str | None]] = {
     "links": lambda: None,  # the harness's proxies carry them where there are no namespaces
     "worker-proxy": lambda: None,
+    "process-numbers": need_process_numbers,
     "own-addresses": need_namespaces,
     "mounts": need_mounts,
     "zookeeper-proxy": lambda: None,

@@ -53,13 +53,16 @@ MIXED = {
     "bolt-raises": "workers links session",  # a tuple has to come to it, which may take as long as one
     "rebalanced": "workers hosts links nimbus zookeeper",
 }
-WORKER_STARTS = "workers hosts links zookeeper"  # it reads there whom to connect to, before spouts become active
+WORKER_STARTS = "workers hosts links"  # its supervisor knows whom to connect to, before spouts become active
 WAITS_FOR = {  # of those kinds that have a bar: the parts without which they do not recover
     "worker-killed": WORKER_STARTS,
     "worker-terminated": WORKER_STARTS,
     "bolt-raises": WORKER_STARTS,
     "nimbus-killed": "nimbus zookeeper",
     "nimbus-session-expired": "nimbus zookeeper",
+    "nimbus-cut-off": "nimbus zookeeper",
+    "session-expired": "hosts nimbus zookeeper",  # a Nimbus sees it again
+    "worker-session-expired": "workers zookeeper",
     "zookeeper-restarted": "workers hosts nimbus zookeeper",  # all of them say that they are connected again
     "zookeeper-lost": "workers hosts nimbus zookeeper",
     "link-cut": "workers links",
@@ -72,18 +75,23 @@ MIXED_CONF = {"topology.acker.executors": 1, "faults.parts": 3}
 MIXED_WISH = Wish(TWO, 8, 20_000, MIXED_CONF, always=("worker-killed",), overlap=0.5)
 
 
+def mixed(name: str) -> Fault:
+    """A kind of the mix, with what it takes of a cluster there, and what its recovery waits for."""
+    waits_for = frozenset(WAITS_FOR.get(name, "").split())
+    return FAULTS[name]._replace(takes=frozenset(MIXED[name].split()), waits_for=waits_for)
+
+
 def run_random(context: Context) -> Outcome:
     """A mix of all faults that this machine allows."""
     kinds = []
-    for name, takes in MIXED.items():
+    for name in MIXED:
         missing = [reason for need in sorted(FAULTS[name].needs) if (reason := NEEDS[need]()) is not None]
         if name in PAST_PROXIES and not WORLD.own:
             missing.append("of two Nimbuses the leader is reached at its own address, past the harness's proxies")
         if missing:
             context.notes.append(f"not in the mix here: {name}: {missing[0]}")
         else:
-            waits_for = frozenset(WAITS_FOR.get(name, "").split())
-            kinds.append(FAULTS[name]._replace(takes=frozenset(takes.split()), waits_for=waits_for))
+            kinds.append(mixed(name))
     return run_faults(context, kinds, MIXED_WISH)
 
 
@@ -104,7 +112,8 @@ def scheduled(fault: Fault) -> Callable[[Context], Outcome]:
     def run(context: Context) -> Outcome:
         if fault.name in PATIENT_SECS:
             context.timers = patient(context.timers, PATIENT_SECS[fault.name])
-        return run_faults(context, [fault], wish)
+        with_standby = fault.name == "nimbus-cut-off" and WORLD.own  # else the leader is reached past the proxies
+        return run_faults(context, [fault], wish._replace(plan=TWO) if with_standby else wish)
 
     return run
 

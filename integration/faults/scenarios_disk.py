@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daemons import StormDaemon
@@ -19,13 +20,14 @@ from sessions import ending_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from fault_site import FaultSite
     from load import Load
 
 DISK_BYTES = 8 << 20
 FULL_SECS = 5.0
 READ_ONLY, NOT_STARTED = "Read-only file system", "is on a file system that is read-only"
+NO_SPACE = "No space left on device"
 SAID_MAX = 20  # lines of a log that name one trouble: each try to start a worker is one
 LOG_MIB_MAX = 210  # 100, and what is printed in the second between two looks
 PRINTED_MIB, PRINTING_SECS = 400, 4.0  # CHAT_MIB, CHAT_PAUSE_SECS of topologies/numbered.py
@@ -96,25 +98,63 @@ def fill(directory: Path) -> Path:
 
 
 def supervisor_disk_full(context: Context) -> Outcome:
-    """The disk with a supervisor's state, code and workers' logs is full for a while."""
+    """The disk with a supervisor's state, code and workers' logs is full for a while: its workers go on, what it cannot
+    write it says, and all that it should have done it does once there is room.
+    """
     where = context.directory / "cluster-1" / "host-a" / "local"
     with small_disk(where) as disk, context.site(Plan(hosts=2)) as site:
-        load = context.load(site, 4_000, RATE, topology__workers=2)
+        load = context.load(site, 6_000, RATE, topology__workers=2)
         before = {worker.pid for worker in load.processes()}
         filler = fill(disk)
         context.check(shutil.disk_usage(disk).free == 0, "the disk is not full: this scenario shows nothing", "HARNESS")
         load.wait_progress(200)
         time.sleep(FULL_SECS)
         context.check({worker.pid for worker in load.processes()} == before, "a full disk ended workers", "C-ALIVE")
-        here = [worker for worker in load.processes() if worker.host == "a"]
-        for worker in here:
-            os.kill(worker.pid, signal.SIGKILL)  # it cannot be started again now
-        time.sleep(FULL_SECS)
+        late = context.made(site, 50, RATE, topology__workers=2)
+        site.storm("submit", str(late.file), "--name", late.name, "--no-wait", *late.words())
+        _status_says_full(context, site, late, "code cannot be stored")
+        _kill_without_room(site, load, disk)
+        told = _status_says_full(context, site, load, "a worker cannot be started")
         for daemon in site.daemons:
             context.check(daemon.is_running, f"{daemon.name} ended", "C-ALIVE")
+        text = site.supervisors["a"].log.read_text(errors="replace")
+        context.check(
+            f"state.json cannot be written ({NO_SPACE})" in text, "its log does not say it of its state", "C-LOG"
+        )
+        context.check(text.count(NO_SPACE) <= SAID_MAX, f"its log says it {text.count(NO_SPACE)} times", "C-LOG")
+        context.check(len(load.processes()) == 1, "its worker runs: the disk was not full when it mattered", "HARNESS")
         filler.unlink()
         took = context.must(lambda: len(load.processes()) == 2, "the worker runs once there is space", 40)
-        return finish(context, site, load, "supervisor-disk-full", 1, recovered=took, rounds=6)
+        late.topology_id = site.call("getTopologySummaryByName", late.name).id
+        site.wait_workers(late.topology_id, 2)
+        late.begin()
+        for each in (late, context.load(site, 50, RATE, topology__workers=2)):
+            audit(context, each)
+            each.kill()
+        text = site.supervisors["a"].log.read_text(errors="replace")
+        context.check("state.json is written again" in text, "its log does not say that all is written again", "C-LOG")
+        return finish(
+            context, site, load, "supervisor-disk-full", 1, detected=told, recovered=took, restarts=1, rounds=6
+        )
+
+
+def _status_says_full(context: Context, site: FaultSite, load: Load, what: str) -> float | None:
+    """After how many seconds `storm status` said why host a does not run the topology's worker."""
+    return context.must(
+        lambda: NO_SPACE in site.storm("status", load.name).stdout, f"`storm status` says that {what}: {NO_SPACE}", 20
+    )
+
+
+def _kill_without_room(site: FaultSite, load: Load, disk: Path) -> None:
+    """kill -9 the worker of host a, whose place on the disk is taken before its supervisor sees that it is gone."""
+    [worker] = [each for each in load.processes() if each.host == "a"]
+    site.supervisors["a"].send(signal.SIGSTOP)
+    try:
+        os.kill(worker.pid, signal.SIGKILL)
+        shutil.rmtree(Path(worker.launch_file).parent)
+        fill(disk)
+    finally:
+        site.supervisors["a"].send(signal.SIGCONT)
 
 
 def nimbus_disk_full(context: Context) -> Outcome:

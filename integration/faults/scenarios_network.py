@@ -24,7 +24,7 @@ from scenario import Context, Outcome, Scenario
 from scenarios_process import RATE, finish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from network import Place
 
@@ -33,6 +33,7 @@ SPARE_DESCRIPTORS = 20
 FLOOD_RATE = 1e6
 NO_NAME = "no-such-host.invalid"
 LINGER_MAX_SECS = 3.0
+ELSEWHERE_SECS = 10.0
 
 
 def flooded(context: Context) -> Outcome:
@@ -44,16 +45,29 @@ def flooded(context: Context) -> Outcome:
     return run_faults(context, kinds, wish)
 
 
+LISTENER = """
+import socket, sys, time
+print("begins", flush=True)
+while True:
+    try:
+        listening = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+        break
+    except OSError:
+        time.sleep(0.001)
+print("listens", flush=True)
+time.sleep(1e6)
+"""
+
+
 @contextlib.contextmanager
-def listener(place: Place, port: int) -> Iterator[None]:
-    """Somebody else's process that listens on this port of the host."""
-    program = (
-        f"import socket, time; s = socket.create_server(('0.0.0.0', {port})); print('on', flush=True); time.sleep(1e6)"
-    )
-    process = subprocess.Popen([*place.prefix, sys.executable, "-c", program], stdout=subprocess.PIPE)
+def listener(place: Place, port: int, vacate: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Somebody else's process that listens on this port of the host, as soon as it is free: `vacate` sees to that."""
+    process = subprocess.Popen([*place.prefix, sys.executable, "-c", LISTENER, str(port)], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"on\n"
+        assert process.stdout.readline() == b"begins\n"
+        vacate()
+        assert process.stdout.readline() == b"listens\n"
         yield
     finally:
         process.kill()
@@ -61,7 +75,28 @@ def listener(place: Place, port: int) -> Iterator[None]:
 
 
 def port_taken(context: Context) -> Outcome:
-    """Another process listens on a slot's port: the error names the port, and the worker runs once it is free."""
+    """Another process listens on a worker's port as soon as that has died: the error names the port, and the work goes
+    on in another slot.
+    """
+    patience_secs = ELSEWHERE_SECS + context.timers.settings.get("supervisor.heartbeat.frequency.secs", 5)
+    with context.site(Plan(hosts=2, slots=2)) as site:
+        load = context.load(site, 3_000, RATE, topology__workers=2)
+        worker = load.processes()[0]
+        place, slot = site.network.place(worker.host), (worker.host, worker.port)
+
+        def is_elsewhere() -> bool:
+            return load.is_settled() and slot not in {(each.host, each.port) for each in load.processes()}
+
+        with listener(place, worker.port, lambda: os.kill(worker.pid, signal.SIGKILL)):
+            took = context.must(is_elsewhere, f"the work of {slot} is elsewhere", patience_secs)
+            said = site.storm("get-errors", load.name).stdout
+            context.check(f"port {worker.port} is taken by" in said, f"`storm get-errors` does not say why: {said}")
+            load.wait_progress(100)
+        return finish(context, site, load, "port-taken", recovered=took, rounds=2)
+
+
+def only_port_taken(context: Context) -> Outcome:
+    """The same where there is no other slot: the error names the port, and the worker runs once it is free."""
     with context.site(Plan(hosts=1, slots=1)) as site:
         place = site.network.place("a")
         port = site.network.port(place, FIRST_SLOT)
@@ -77,7 +112,7 @@ def port_taken(context: Context) -> Outcome:
             lambda: site.wait_workers(load.topology_id, 1, 1), "its worker runs once the port is free", 40
         )
         load.begin()
-        return finish(context, site, load, "port-taken", 1, detected=told, recovered=took)
+        return finish(context, site, load, "only-port-taken", 1, detected=told, recovered=took)
 
 
 def descriptors_used_up(context: Context) -> Outcome:
@@ -143,7 +178,8 @@ def unresolvable(context: Context) -> Outcome:
 
 NETWORK_SCENARIOS = [
     Scenario("flooded-worker-killed", "N2", "kill -9 a worker while its pipes are full", flooded),
-    Scenario("port-taken", "N8", "another process listens on a slot's port", port_taken),
+    Scenario("port-taken", "N8", "another process takes the port of a worker that died", port_taken),
+    Scenario("only-port-taken", "N8", "another process listens on the only slot's port", only_port_taken),
     Scenario(
         "late-frames", "N9", "frames of a worker that was replaced come to a port that is used again",
         missing="a real one comes in host-paused; each case of epochs is in tests/worker/test_receive.py",

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import psutil
 from callers import Reader, Writer
 from checkers import Bar  # noqa: TC002
+from cluster_site import wait_until
 from daemons import StormDaemon
 from fault_site import Plan
 from load import TOPOLOGIES
@@ -32,9 +34,16 @@ if TYPE_CHECKING:
 
 RATE = 100.0
 SUBMIT_POINTS = ["uploaded", "blobs", "storms", "assignments"]
-LOOP_SECS = 20.0
+LOOP_SECS = 30.0
 REMAINS_MS = 2_000  # until a Nimbus deletes what it holds of topologies that ended while it was away
-LAUNCHES_MAX = 8  # of one slot in that time: the waits are 0, 1, 2, 4, 8 s
+REMAINS = {"nimbus.topology.blobstore.deletion.delay.ms": REMAINS_MS}
+CLEAN_UP_SECS = 30.0  # that, and three of the looks every nimbus.monitor.freq.secs
+# Of one supervisor in that time: the waits are 0, 1, 2, 4, 8 and 16 s, and with the short timers Nimbus once gives it
+# another slot, which goes on with the same count.
+LAUNCHES_MAX = 8
+LOOP_CORE_SHARE = 0.05  # of a core, of one supervisor: the catalogue's P3
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")  # the next process has the number after it
+NUMBER_TRIES = 200  # another process or thread may be quicker
 
 
 Seconds = float | None | list[float]
@@ -68,24 +77,24 @@ def as_times(found: Seconds) -> tuple[float, ...]:
 def crash_loop(context: Context) -> Outcome:
     """A topology that never starts, beside one that runs."""
     with context.site(Plan()) as site:
-        load = context.load(site, 3_000, RATE)
+        load = context.load(site, 4_000, RATE)
         before = {worker.pid for worker in load.processes()}
         cpu = _cpu_secs(site)
         site.submit(TOPOLOGIES / "dies_at_start.py", "dies", {"topology.workers": 1}, wait=False)
         time.sleep(LOOP_SECS)
+        shares = {name: (secs - cpu[name]) / LOOP_SECS for name, secs in _cpu_secs(site).items()}
         dying = site.call("getTopologySummaryByName", "dies").id
         launched = re.compile(rf"launched worker \S+ of {re.escape(dying)}")
-        launches = sum(len(launched.findall(path.read_text(errors="replace"))) for path in site.logs("supervisor"))
-        context.check(launches, "the topology was never launched")
-        context.check(launches <= LAUNCHES_MAX, f"{launches} launches in {LOOP_SECS:g} s: it does not back off")
-        share = (_cpu_secs(site) - cpu) / LOOP_SECS
+        counts = [len(launched.findall(path.read_text(errors="replace"))) for path in site.logs("supervisor")]
+        context.check(any(counts), "the topology was never launched")
+        context.check(max(counts) <= LAUNCHES_MAX, f"{counts} launches in {LOOP_SECS:g} s: it does not back off")
+        for name, share in shares.items():
+            context.check(share < LOOP_CORE_SHARE, f"supervisor {name} used {100 * share:.1f} % of a core")
         context.notes.append(
-            f"{launches} launches in {LOOP_SECS:g} s, the supervisors used {100 * share:.1f} % of a core"
+            f"{counts} launches in {LOOP_SECS:g} s, no supervisor used more than {100 * max(shares.values()):.1f} % of"
+            " a core"
         )
-        status = site.storm("status", "dies").stdout
-        context.check(
-            re.search(r"tried again|back.?off|again in", status), f"`storm status` says no word of it:\n{status}"
-        )
+        _status_tells(context, site)
         context.check(
             "exited with code" in site.storm("get-errors", "dies").stdout, "`storm get-errors` names no exit code"
         )
@@ -93,21 +102,40 @@ def crash_loop(context: Context) -> Outcome:
             {worker.pid for worker in load.processes()} == before, "workers of another topology were restarted"
         )
         site.storm("kill", "dies", "-w", "0")
-        return finish(context, site, load, "crash-loop", 1, restarts=launches)
+        return finish(context, site, load, "crash-loop", 1, restarts=sum(counts))
 
 
-def _cpu_secs(site: FaultSite) -> float:
-    """Of all supervisors, without their workers."""
-    return sum(sum(psutil.Process(daemon.pid).cpu_times()[:2]) for daemon in site.supervisors.values())
+def _status_tells(context: Context, site: FaultSite) -> None:
+    """`storm status` says how it ends, how often in a row, when it is tried again, and what its log ends with."""
+    shown = ""
+    wanted = [
+        r"died ([4-9]|\d\d+) times in a row", r"exited with code 13", r"it is tried again in \d+ s",
+        r"wrote last:\n(    .*\n)*    .*not_installed_here",
+    ]  # fmt: skip
+
+    def tells_all() -> bool:
+        nonlocal shown
+        shown = site.storm("status", "dies").stdout
+        return all(re.search(each, shown) for each in wanted)
+
+    if context.must(tells_all, "`storm status` tells of the loop", 10) is None:
+        missing = [each for each in wanted if not re.search(each, shown)]
+        context.check(False, f"`storm status` lacks {missing}:\n{shown}", "C-LOG")
+
+
+def _cpu_secs(site: FaultSite) -> dict[str, float]:
+    """Of each supervisor, without its workers."""
+    return {name: sum(psutil.Process(daemon.pid).cpu_times()[:2]) for name, daemon in site.supervisors.items()}
 
 
 def killed_in_submit(context: Context) -> Outcome:
     """kill -9 Nimbus at four points of a submission: afterwards the topology is whole or not there."""
-    with context.site(Plan(hosts=1)) as site:
+    with context.site(Plan(hosts=1, settings=REMAINS)) as site:
         load = context.load(site, 6_000, RATE, topology__workers=1)
         times = []
         for point in SUBMIT_POINTS:
             name = f"torn-{point}"
+            before = _stored(site)
             thread = threading.Thread(target=_submit_and_forget, args=(site, load, name))
             thread.start()
             was_there = _kill_nimbus_when(site, _reached(site, name, point))
@@ -117,7 +145,8 @@ def killed_in_submit(context: Context) -> Outcome:
             site.restart(site.nimbuses[0])
             context.must(lambda: site.leader() is not None, f"Nimbus leads again after {point}", 20)
             times.append(time.monotonic() - began)
-            _audit_submission(context, site, load, name, point)
+            _audit_submission(context, site, load, name, point, before)
+            _nothing_else_stored(context, site, before, f"{name} was killed")
         return finish(context, site, load, "nimbus-killed-in-submit", len(times), recovered=times)
 
 
@@ -159,8 +188,26 @@ def _kill_nimbus_when(site: FaultSite, there: Callable[[], bool]) -> bool:
     return is_there
 
 
-def _audit_submission(context: Context, site: FaultSite, load: Load, name: str, point: str) -> None:
-    """Absent, or running; a second submission under this name gets one clear answer."""
+def _stored(site: FaultSite) -> set[Path]:
+    """What Nimbus holds on its disk: blobs, also those that are not whole, and uploads."""
+    directory = site.nimbuses[0].local_dir
+    return {*directory.glob("blobs/*/*"), *directory.glob("nimbus/inbox/*")}
+
+
+def _nothing_else_stored(context: Context, site: FaultSite, before: set[Path], after: str) -> None:
+    """Than `before`, once the leader has looked over what is left."""
+    if (
+        context.must(lambda: _stored(site) <= before, f"Nimbus's disk is as it was after {after}", CLEAN_UP_SECS)
+        is None
+    ):
+        left = sorted(map(str, _stored(site) - before))
+        context.check(False, f"after {after} there is still {left}", "C-LEAK")
+
+
+def _audit_submission(context: Context, site: FaultSite, load: Load, name: str, point: str, before: set[Path]) -> None:
+    """Absent, and with it its package and its blobs, or running; a second submission under this name gets one clear
+    answer. `before`: what Nimbus held on its disk.
+    """
     time.sleep(2.0)
     ids = [each for each in site.state.topology_ids() if each.startswith(f"{name}-")]
     assigned = [each for each in site.state.assignment_ids() if each.startswith(f"{name}-")]
@@ -168,7 +215,8 @@ def _audit_submission(context: Context, site: FaultSite, load: Load, name: str, 
     context.check(len(ids) <= 1, f"killed at {point}: two topologies of one name: {ids}")
     if ids:
         site.wait_workers(ids[0], 1, 30)
-    again = subprocess.CompletedProcess([], 0, "", "")
+    else:
+        _nothing_else_stored(context, site, before, f"it was killed at {point}")
     words = ["submit", str(TOPOLOGIES / "numbered.py"), "--name", name, "--no-wait"]
     conf = {**load.conf, "faults.dir": str(load.directory.parent / f"run-{name}"), "faults.messages": 10}
     for key, value in conf.items():
@@ -242,25 +290,61 @@ def _ends_and_says(context: Context, daemon: Daemon, words: list[str]) -> None:
 
 
 def foreign_pid(context: Context) -> Outcome:
-    """The files that hold process ids name a process that is somebody else's: it is never signalled."""
-    with context.site(Plan(hosts=1)) as site:
-        stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
-        try:
-            for daemon, name in (
-                (site.nimbuses[0], "nimbus/nimbus.pid"),
-                (site.supervisors["a"], "supervisor/supervisor.lock"),
-            ):
-                daemon.end(signal.SIGKILL)
-                file = daemon.local_dir / name
-                context.check(file.exists(), f"{file} is not where it was: this scenario has nothing to change")
-                file.write_text(f"{stranger.pid}\n")
-                site.restart(daemon)
-            site.wait_well()
-            context.check(stranger.poll() is None, "a process that only had the number was ended")
-        finally:
-            stranger.kill()
-            stranger.wait()
-        return context.outcome("foreign-pid", 2)
+    """Numbers of processes that ended belong to somebody else now, who is never signalled: those in the files of Nimbus
+    and of a supervisor, and those of workers that died, while their supervisor runs and while it is away. The kernel
+    is told which number comes next, so that a stranger really has the worker's; it names the worker's launch file in
+    its command line, too, as whoever looks at that file does.
+    """
+    with context.site(Plan(hosts=1)) as site, contextlib.ExitStack() as strangers:
+        load = context.load(site, 3_000, RATE, topology__workers=2)
+        supervisor = site.supervisors["a"]
+        everyone = [_stranger(strangers)]
+        for daemon, name in ((site.nimbuses[0], "nimbus/nimbus.pid"), (supervisor, "supervisor/supervisor.lock")):
+            daemon.end(signal.SIGKILL)
+            file = daemon.local_dir / name
+            context.check(file.exists(), f"{file} is not where it was: this scenario has nothing to change", "HARNESS")
+            file.write_text(f"{everyone[0].pid}\n")
+            site.restart(daemon)
+        site.wait_well()
+        for is_away in (True, False):
+            worker, _ = site.wait_workers(load.topology_id, 2)
+            if is_away:
+                supervisor.end(signal.SIGKILL)
+            os.kill(worker.pid, signal.SIGKILL)
+            everyone.append(_stranger(strangers, worker.pid, worker.launch_file))
+            site.restart(supervisor)
+            context.must(lambda pid=worker.pid: _runs_without(load, pid), f"{worker.pid} is replaced", 40)
+        ended = [f"{each.pid}: {each.returncode}" for each in everyone if each.poll() is not None]
+        context.check(not ended, f"processes that only had the numbers were ended: {ended}")
+        stopped = [each.pid for each in everyone if psutil.Process(each.pid).status() == psutil.STATUS_STOPPED]
+        context.check(not stopped, f"processes that only had the numbers were stopped: {stopped}")
+        outcome = finish(context, site, load, "foreign-pid", len(everyone), restarts=2, rounds=4)
+        late = [each.pid for each in everyone if each.poll() is not None]
+        context.check(not late, f"as the topology was killed, so were strangers: {late}")
+        return outcome
+
+
+def _runs_without(load: Load, pid: int) -> bool:
+    """Whether two workers of it run, neither of them the one that had this number."""
+    return len(found := [worker.pid for worker in load.processes()]) == 2 and pid not in found
+
+
+def _stranger(until: contextlib.ExitStack, pid: int | None = None, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process of nobody's, ended with the block; of this number, whose owner ends just now. Raises AssertionError."""
+    words = [sys.executable, "-c", "import time; time.sleep(600)", *arguments]
+    if pid is not None:
+        wait_until(lambda: not psutil.pid_exists(pid), f"process {pid} is reaped", 20)
+    for _ in range(NUMBER_TRIES):
+        if pid is not None:
+            LAST_PID.write_text(str(pid - 1))
+        process = subprocess.Popen(words, start_new_session=True)
+        if pid in {None, process.pid}:
+            until.callback(process.wait)
+            until.callback(process.kill)
+            return process
+        process.kill()
+        process.wait()
+    raise AssertionError(f"no process got the number {pid}")
 
 
 def copied_directory(context: Context) -> Outcome:
@@ -310,7 +394,7 @@ def zombies(context: Context) -> Outcome:
 def rolling_restart(context: Context) -> Outcome:
     """Every daemon is restarted, one after the other, and then the other way round, while clients read and write."""
     gap = 3.0 if context.timers.name == "short" else 5.0
-    with context.site(Plan(nimbuses=2, settings={"nimbus.topology.blobstore.deletion.delay.ms": REMAINS_MS})) as site:
+    with context.site(Plan(nimbuses=2, settings=REMAINS)) as site:
         order = [*site.zookeepers, *site.nimbuses, *site.supervisors.values()]
         messages = context.options.messages or int(RATE * gap * 2 * len(order))
         load = context.load(site, messages, RATE)
@@ -342,7 +426,10 @@ PROCESS_SCENARIOS = [
         "directory-copied", "P11", "a supervisor with a copy of another one's directory", copied_directory,
         frozenset({"copies-refused"}),
     ),
-    Scenario("foreign-pid", "P12", "files of process ids name somebody else's process", foreign_pid),
+    Scenario(
+        "foreign-pid", "P12", "numbers of daemons and workers that died belong to somebody else's process", foreign_pid,
+        frozenset({"process-numbers"}),
+    ),
     Scenario("orphan-child", "P13", "kill -9 a worker whose bolt has started a child", orphan_child),
     Scenario("zombie", "P14", "own and adopted workers die: none stays defunct", zombies),
     Scenario(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import shutil
 import signal
 import time
@@ -10,8 +13,9 @@ from typing import TYPE_CHECKING
 from daemons import StormDaemon
 from fault_site import Plan
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.exceptions import NoNodeError
 from nemesis_run import audit
+from recovery import CEILING
 from scenario import Context, Outcome, Scenario
 from scenarios_process import RATE, finish
 from zookeeper_servers import give_to_another
@@ -19,11 +23,27 @@ from zookeeper_servers import give_to_another
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fault_site import FaultSite
+    from fault_site import FaultSite, WorkerProcess
+    from load import Load
 
 ROOT = "/storm"
 SETTLE_SECS = 2.0
 REGISTERED_SECS = 2.0
+AWAY_SECS = 20.0  # two rounds of deaths, and what comes after
+MESSAGES_MANY = 100_000  # more than come while all is damaged in turn
+BLOB = "words"
+TOLD = {
+    "storms",
+    "assignments",
+    "supervisors",
+    "nimbuses",
+    "leader-lock",
+    "logconfigs",
+    "drains",
+    "userblobs",
+    "cluster-id",
+}
+READERS = ("nimbus", "supervisor", "worker")  # of records; what else lies there is read as it is
 BAD = (b"", b"\x00 nothing that anybody can read {", b"\x91\x93\xc0")
 
 
@@ -60,52 +80,143 @@ def wiped(context: Context) -> Outcome:
 
 
 def damaged_nodes(context: Context) -> Outcome:
-    """Each kind of node in turn holds what nobody can read. A damaged assignment counts as none: each time Nimbus may
-    assign anew, and what is under way comes again. No other node costs a worker.
+    """Each kind of node in turn holds what nobody can read, and then the right data again, or is deleted. A damaged
+    assignment counts as none: each time Nimbus may assign anew, and what is under way comes again. No other node costs
+    a worker. Who reads a record says that it cannot.
     """
-    with context.site(Plan()) as site:
-        load = context.load(site, 6_000, RATE)
+    with context.site(Plan(hosts=4)) as site, contextlib.ExitStack() as closing:
+        spare = (site.supervisors["d"].local_dir / "supervisor" / "node-id").read_text().strip()
+        site.storm("drain", spare)
+        blob = site.directory / "blob"
+        blob.write_text("first\n")
+        site.storm("blobstore", "create", "-f", str(blob), BLOB)
+        use = {BLOB: {"localname": "blob", "workerRestart": True}}
+        load = context.load(site, MESSAGES_MANY, RATE, topology__blobstore__map=use)
         zk = client(site)
+        closing.callback(zk.close)
+        closing.callback(zk.stop)
+        site.storm("set-log-level", load.name, "-l", "numbers=DEBUG:600")
         count = 0
-        try:
-            site.storm("set-log-level", load.name, "-l", "numbers=DEBUG:600", code=None)
-            for path in list(_nodes(zk, load.topology_id)):
-                before = {worker.pid for worker in load.processes()}
-                try:
-                    good, _ = zk.get(path)
-                    for bad in (*BAD, good[: len(good) // 2]):
-                        zk.set(path, bad)
-                        time.sleep(SETTLE_SECS / 2)
-                        count += 1
-                    zk.set(path, good)
-                except NoNodeError:
-                    continue  # its owner has replaced it meanwhile
-                site.wait(load.is_settled, "its workers run", load.grace_secs)
-                load.wait_progress(20)
-                if "/assignments/" not in path:
-                    running = {worker.pid for worker in load.processes()}
-                    context.check(running == before, f"workers were restarted by {path}", "C-ALIVE")
-                for daemon in site.daemons:
-                    context.check(daemon.is_running, f"{daemon.name} ended by {path}", "C-ALIVE")
-            context.check(count >= 4 * 6, f"only {count} damages were done")
-            context.check(not [each for each in site.endings if not each.asked], f"daemons ended: {site.endings}")
-        finally:
-            zk.stop()
-            zk.close()
-        return finish(context, site, load, "nodes-damaged", count, rounds=len(BAD) + 1)
+        for path in list(_nodes(zk, load.topology_id)):
+            before = {worker.pid for worker in load.processes()}
+            count += _damage(zk, path, site)
+            site.wait(load.is_settled, "its workers run", load.grace_secs)
+            load.wait_progress(20)
+            if "/assignments/" not in path:
+                running = {worker.pid for worker in load.processes()}
+                context.check(running == before, f"workers were restarted by {path}", "C-ALIVE")
+            for daemon in site.daemons:
+                context.check(daemon.is_running, f"{daemon.name} ended by {path}", "C-ALIVE")
+            if path.split("/")[2] in TOLD:
+                context.check(_is_told(site, path), f"no log says that {path} cannot be read", "C-LOG")
+        context.check(not [each for each in site.endings if not each.asked], f"daemons ended: {site.endings}")
+        drained = [each.supervisor_id for each in site.call("getClusterInfo").drained or []]
+        context.check(drained == [spare], f"{spare} is drained, and these are said to be: {drained}")
+        _damaged_turn(context, site, load, zk)
+        kept = site.storm("blobstore", "cat", BLOB).stdout
+        context.check(kept == blob.read_text(), f"the blob holds {kept!r}")
+        second = context.load(site, 50, RATE, topology__workers=1)
+        audit(context, second)
+        second.kill()
+        load.end()
+        return finish(context, site, load, "nodes-damaged", count + 1, restarts=3, rounds=len(BAD) + 1 + 2 * 3)
 
 
 def _nodes(zk: KazooClient, topology_id: str) -> Iterator[str]:
-    """One of each kind that daemons read."""
+    """One of each kind that daemons read; and such as nobody has made, for something that does not exist."""
     yield f"{ROOT}/storms/{topology_id}"
     yield f"{ROOT}/assignments/{topology_id}"
     yield f"{ROOT}/leader-info"
-    for kind in ("supervisors", "nimbuses", "leader-lock", "logconfigs"):
-        try:
-            children = zk.get_children(f"{ROOT}/{kind}")
-        except KazooException:
-            continue
-        yield from (f"{ROOT}/{kind}/{child}" for child in sorted(children)[:1])
+    yield f"{ROOT}/cluster-id"
+    for kind in ("supervisors", "nimbuses", "leader-lock", "logconfigs", "drains", "userblobs", "blobstore"):
+        yield from (f"{ROOT}/{kind}/{child}" for child in sorted(zk.get_children(f"{ROOT}/{kind}"))[:1])
+    for key in sorted(zk.get_children(f"{ROOT}/blobstore"))[:1]:
+        yield from (f"{ROOT}/blobstore/{key}/{child}" for child in zk.get_children(f"{ROOT}/blobstore/{key}"))
+        yield f"{ROOT}/blobstore/{key}/nonsense"
+    for kind in ("drains", "userblobs", "blobstore", "restartturns"):
+        yield f"{ROOT}/{kind}/nobody"
+
+
+def _damage(zk: KazooClient, path: str, site: FaultSite) -> int:
+    """How often it held what nobody can read. It holds what it held, or is deleted where there was none."""
+    count = 0
+    is_there = zk.exists(path) is not None
+    try:
+        if not is_there:
+            zk.create(path)
+        good, _ = zk.get(path)
+        for bad in (*BAD, good[: len(good) // 2]):
+            zk.set(path, bad)
+            time.sleep(SETTLE_SECS / 2)
+            site.call("getClusterInfo")  # people have their answers meanwhile
+            count += 1
+        if is_there:
+            zk.set(path, good)
+        else:
+            zk.delete(path)
+    except NoNodeError:  # its owner has replaced it meanwhile
+        return count
+    return count
+
+
+def _is_told(site: FaultSite, path: str) -> bool:
+    told = re.compile(rf"{re.escape(path.removeprefix(ROOT))} (does not hold a readable|was '.*' and is) ")
+    return any(told.search(log.read_text(errors="replace")) for role in READERS for log in site.logs(role))
+
+
+def _damaged_turn(context: Context, site: FaultSite, load: Load, zk: KazooClient) -> None:
+    """The turn to restart workers belongs to nobody that there is: a new version of a blob comes to all of them."""
+    before = {worker.pid for worker in load.processes()}
+    zk.create(f"{ROOT}/restartturns/{load.topology_id}", BAD[1])
+    blob = site.directory / "blob"
+    blob.write_text("second\n")
+    site.storm("blobstore", "update", "-f", str(blob), BLOB)
+    context.must(
+        lambda: len({worker.pid for worker in load.processes()} - before) == len(before),
+        "all workers are started with the new version of their blob", 90,
+    )  # fmt: skip
+    site.wait(load.is_settled, "its workers run", load.grace_secs)
+    said = any("and is no supervisor: taken from it" in log.read_text() for log in site.logs("supervisor"))
+    context.check(said, "no supervisor says who had the turn", "C-LOG")
+
+
+def killed_without_zookeeper(context: Context) -> Outcome:
+    """kill -9 a worker while ZooKeeper is away, then all of them: each time their successors work before it is back."""
+    with context.site(Plan(hosts=2)) as site:
+        load = context.load(site, int(AWAY_SECS * RATE), RATE)
+        server = site.zookeepers[0]
+        server.end(signal.SIGKILL)
+        times: list[float] = []
+        workers = len(load.processes())
+
+        def writing() -> list[WorkerProcess]:
+            return [worker for worker in load.processes() if load.has_written(worker)]
+
+        for count in (1, workers):
+            site.wait(lambda: len(writing()) == workers, "all workers write")
+            killed = {worker.pid for worker in writing()[:count]}
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+            took = context.must(
+                lambda killed=killed: len({worker.pid for worker in writing()} - killed) == workers,
+                f"{count} successors write", 5 * CEILING,
+            )  # fmt: skip
+            times += [] if took is None else [took]
+        after = {worker.pid for worker in load.processes()}
+        site.restart(server)
+        load.wait_progress(1_000)
+        now = {worker.pid for worker in load.processes()}
+        context.check(now == after, f"workers were restarted as ZooKeeper came back: {after - now}", "C-ALIVE")
+        return finish(
+            context,
+            site,
+            load,
+            "worker-killed-without-zookeeper",
+            2,
+            recovered=times,
+            restarts=1 + len(after),
+            rounds=2,
+        )
 
 
 def stale_ephemeral(context: Context) -> Outcome:
@@ -163,6 +274,10 @@ ZOOKEEPER_SCENARIOS = [
     ),
     Scenario("stale-ephemeral", "Z5", "a supervisor starts while its former session still stands", stale_ephemeral),
     Scenario("zookeeper-wiped", "Z6", "ZooKeeper comes back without its data", wiped),
+    Scenario(
+        "worker-killed-without-zookeeper", "Z1 P1", "kill -9 a worker, then all, while ZooKeeper is away",
+        killed_without_zookeeper,
+    ),
     Scenario("nodes-damaged", "Z7", "garbage in each kind of node that daemons read", damaged_nodes),
     Scenario("zookeeper-denies", "Z9", "a Nimbus and a supervisor may not use their root node", no_permission),
     Scenario(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 # What a server answers to a new connection: length, protocol version, timeout, session id, length of password, it.
 CONNECTED = struct.Struct(">iiiqi16s")
 CONNECT_SECS = 30.0
+CLOSES_MAX = 20  # attempts; its client needs a moment to connect again
 CONNECTIONS_KEPT = 1_000  # a supervisor connects once, its workers often
 
 
@@ -69,20 +69,28 @@ def owner_of(server: tuple[str, int], path: str) -> int:
 
 
 def _close(content: bytes, server: tuple[str, int]) -> bool:
-    """Close the session that this answer tells of; False: there is none any more."""
+    """Close the session that this answer tells of; False: there is none any more.
+
+    Its client, which was cut off by that, may take it back before it is closed: then once more.
+    """
     *_, session_id, size, password = CONNECTED.unpack(content)
     if size != len(password) or session_id == 0:
         return False
     with TcpProxy(server) as way:  # the client below knows only ports of this host
-        client = RawClient(way.port)
-        client.session_id, client.password = session_id, password
-        client.connect()
-        lives = client.timeout_ms > 0
-        if lives:
-            with contextlib.suppress(ConnectionError):  # the server may close before it answers
-                client.call(wire.CloseInstance)
-        client.close()
-    return lives
+        for attempt in range(CLOSES_MAX):
+            client = RawClient(way.port)
+            client.session_id, client.password = session_id, password
+            try:
+                client.connect()
+                if client.timeout_ms <= 0:
+                    return attempt > 0
+                if client.call(wire.CloseInstance).error == 0:
+                    return True
+            except ConnectionError:  # the server may also close before it answers
+                continue
+            finally:
+                client.close()
+    raise RuntimeError(f"session {session_id:#x} cannot be closed: its client takes it back each time")
 
 
 def ending_after(size: int) -> Callable[[bytes, int], tuple[bytes, bool]]:

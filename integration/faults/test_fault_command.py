@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import isolation
 import pytest
-from scenarios import SCENARIOS
+from fault_command import options_of, parse
+from load import WORKERS
+from nemesis import Shape
+from nemesis_run import drawn
+from scenarios import MIXED, MIXED_WISH, SCENARIOS, mixed
 
 HERE = Path(__file__).resolve().parent
 WAIT_SECS = 150
@@ -129,3 +136,45 @@ def test_a_check_that_fails_is_in_the_exit_code_and_logs_are_kept(tmp_path: Path
     assert row(done.stdout, "worker-killed")[-1] == "FAILED"
     assert f"logs and records: {tmp_path / 'kept'}" in done.stdout
     assert list((tmp_path / "kept").rglob("daemon.log"))
+
+
+CI = (HERE.parent.parent / ".ci" / "run").read_text()
+
+
+def listed_in_ci(name: str) -> list[str]:
+    """The words of one of its lists."""
+    found = re.search(rf"^{name}=\(([^)]*)\)", CI, re.MULTILINE)
+    assert found, f".ci/run has no list named {name}"
+    return found[1].split()
+
+
+def test_the_schedules_of_ci_have_each_fault_of_the_mix_and_some_that_overlap() -> None:
+    command = re.search(r'integration/faults/run (.*--seed "\$seed".*)', CI)
+    assert command
+    plan = MIXED_WISH.plan
+    shape = Shape(
+        tuple(f"host-{i}" for i in range(plan.hosts)),
+        tuple(f"nimbus-{i}" for i in range(plan.nimbuses)),
+        tuple(f"zookeeper-{i}" for i in range(plan.zookeepers)),
+        WORKERS,
+    )
+    seen: set[str] = set()
+    for seed in listed_in_ci("seeds"):
+        options = options_of(parse(shlex.split(command[1].replace("$seed", seed))))
+        kinds = [mixed(name).drawable(options.timers) for name in MIXED]
+        events = drawn(options, kinds, shape, MIXED_WISH)
+        names = {event.fault for event in events}
+        assert "worker-killed" in names, seed
+        assert any(other.at < one.until for one, other in pairwise(events)), f"of seed {seed} no faults overlap"
+        seen |= names
+    assert seen == MIXED.keys(), "choose other seeds: `drawn` tells what each has"
+
+
+def test_the_scenarios_of_ci_are_others_than_the_mix_and_can_run() -> None:
+    names = listed_in_ci("scenarios")
+    assert len(set(names)) == len(names)
+    assert not set(names) & {"random", *MIXED}
+    assert set(names) <= {scenario.name for scenario in SCENARIOS if scenario.run is not None}
+    reasons = reasons_of(run("--list").stdout)
+    if skipped := {name: reasons[name] for name in names if reasons[name]}:
+        pytest.skip(f"not on this machine: {skipped}")  # which fails where CI has installed all

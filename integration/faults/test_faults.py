@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faults import Fault, Hand, Hit, Said, heal, inject
 from nemesis import Event
+from network_faults import cut_link, cut_nimbus_off, cut_one_way
+from process_faults import kill_nimbus, pause_daemon
 
 
 def hand() -> Hand:
@@ -59,10 +65,71 @@ def test_whether_the_target_leads_is_waited_for_where_no_other_fault_goes_on(
     assert hit.at > 0
 
 
+class Cluster:
+    """A site of Nimbuses alone, of which one leads."""
+
+    def __init__(self, leading: str, *names: str) -> None:
+        self.nimbuses = [SimpleNamespace(name=name, end=lambda number: None) for name in names]
+        self.leading = leading
+        self.network: Any = SimpleNamespace(place=lambda name: name, drop=lambda some, others: None)
+        self.supervisors: dict[str, Any] = {}
+        self.zookeepers: list[Any] = []
+        self.zookeeper_proxies: dict[Any, Any] = {}
+
+    def daemon(self, name: str) -> Any:
+        return next(nimbus for nimbus in self.nimbuses if nimbus.name == name)
+
+    def leader(self) -> Any:
+        return self.daemon(self.leading)
+
+
+@pytest.mark.parametrize("act", [kill_nimbus, cut_nimbus_off])
+@pytest.mark.parametrize(
+    ("leading", "names", "counts_from_blow", "need_not_lead"),
+    [("n1", ["n1", "n2"], True, False), ("n2", ["n1", "n2"], False, True), ("n1", ["n1"], False, False)],
+)
+def test_the_blow_counts_for_a_leader_that_another_nimbus_stands_by(
+    act: Any, leading: str, names: list[str], *, counts_from_blow: bool, need_not_lead: bool
+) -> None:
+    site: Any = Cluster(leading, *names)
+    hit = Hit(Event(0.0, "f", "n1", 1.0))
+    act(Hand(site, SimpleNamespace(grace_secs=1.0), hit, [hit.event]))  # type: ignore[arg-type]
+    assert (hit.from_blow, hit.back is not None) == (counts_from_blow, need_not_lead)
+
+
+@pytest.mark.parametrize("act", [cut_link, cut_one_way])
+def test_a_link_that_is_cut_is_told_in_both_directions(act: Any) -> None:
+    site: Any = Cluster("n1", "n1")
+    hit = Hit(Event(0.0, "f", "a-b", 1.0))
+    act(Hand(site, SimpleNamespace(), hit))  # type: ignore[arg-type]
+    assert hit.links == {("a", "b"), ("b", "a")}
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_daemon_that_did_not_stand_still_was_not_paused(*, stands: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        try:
+
+            def send(number: signal.Signals) -> None:
+                if stands or number != signal.SIGSTOP:
+                    process.send_signal(number)
+
+            one, daemon = hand(), SimpleNamespace(pid=process.pid, send=send)
+            inject(fault(lambda hand: pause_daemon(hand, daemon)), one)  # type: ignore[arg-type]
+            if stands:
+                os.waitpid(process.pid, os.WUNTRACED)  # it may be on no core at the moment, and stop later
+            heal(one)
+        finally:
+            process.kill()
+    assert bool(one.hit.problem) != stands
+
+
 def test_who_tells_of_a_fault_is_a_part_of_the_cluster() -> None:
     host = fault(None)._replace(target="host")
     assert host.told_by == frozenset()
-    for role, part in {"target": "hosts", "victim": "hosts", "supervisor": "hosts", "nimbus": "nimbus"}.items():
+    roles = {"target": "hosts", "victim": "hosts", "supervisor": "hosts", "nimbus": "nimbus"}
+    roles |= {"worker": "workers", "target's workers": "workers"}
+    for role, part in roles.items():
         assert host._replace(told=Said(role, "lost")).told_by == {part}
 
 

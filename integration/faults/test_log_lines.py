@@ -35,3 +35,12 @@ def test_the_first_match_within_the_times_is_the_answer(tmp_path: Path) -> None:
     assert logs.first(log, r"died \d", 1.0) == pytest.approx(1.5)
     assert logs.first(log, r"died 9", 1.0, 3.0) is None
     assert logs.first(log, r"nothing", 0.0) is None
+
+
+def test_the_last_match_within_the_times_is_found_too(tmp_path: Path) -> None:
+    log = tmp_path / "daemon.log"
+    log.write_text("".join(f"2026-02-03 04:05:0{second},500 INFO died {second}\n" for second in range(6, 10)))
+    logs = Logs(-WALL)
+    assert logs.last(log, r"died \d", 0.0) == pytest.approx(3.5)
+    assert logs.last(log, r"died \d", 0.0, 3.0) == pytest.approx(2.5)
+    assert logs.last(log, r"nothing", 0.0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import time
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_site import Appearance, WorkerProcess
-from faults import Hit, Said
+from faults import NOTICED_SECS, Fault, Hit, Said
 from log_lines import Logs, monotonic_offset
 from nemesis import Drawable, Event, Shape, to_json
-from nemesis_run import Finished, all_said, ends, ports_taken, replayed, said
+from nemesis_run import Finished, all_said, ends, observe, ports_taken, replayed, said
 from network import Loopback
+from timers import SHORT
 
 if TYPE_CHECKING:
-    from checkers import End
+    from checkers import End, Observed
 
 PORT = 6700
 
@@ -122,6 +124,105 @@ def test_what_was_lost_after_a_fault_was_healed_was_lost_by_another(site: Any) -
     site.write("worker", "is lost", 30)
     assert back_secs_ago(site, healed_secs_ago=40) == pytest.approx(60, abs=0.1)
     assert back_secs_ago(site, healed_secs_ago=20) is None
+
+
+def test_the_last_loss_counts_of_a_log_that_has_several(site: Any) -> None:
+    for text, ago_secs in (("is lost", 40), ("Connected", 35), ("is lost", 30)):
+        site.write("worker", text, ago_secs)
+    assert back_secs_ago(site) is None
+    site.write("worker", "Connected", 20)
+    assert back_secs_ago(site) == pytest.approx(20, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("lost_secs_ago", "next_secs_ago", "found"),
+    [
+        (29, -100, 20),
+        (31, -100, 20),
+        (30 - NOTICED_SECS - 2, -100, None),  # too late to have been lost by it
+        (26, 28, None),  # another fault had begun
+    ],
+)
+def test_who_stood_still_may_notice_a_moment_later_what_he_lost(
+    site: Any, lost_secs_ago: float, next_secs_ago: float, found: float | None
+) -> None:
+    now = time.monotonic()
+    hit = Hit(Event(0.0, "everything-paused", "all", 0.0), healed_at=now - 30, next_at=now - next_secs_ago)
+    site.write("worker", "is lost", lost_secs_ago)
+    site.write("worker", "Connected", 20)
+    said_at = said(site, Logs(monotonic_offset()), BACK[0]._replace(late=True), hit, (now - 60, now))
+    assert said_at == (now - 60 if found is None else pytest.approx(now - found, abs=2))
+
+
+def test_of_a_host_its_own_workers_tell(site: Any) -> None:
+    hit, logs = Hit(Event(0.0, "worker-session-expired", "a", 0.0)), Logs(monotonic_offset())
+    site.write("b's workers", "ended")
+    between = (0.0, math.inf)
+    assert said(site, logs, Said("target's workers", "ended"), hit, between) is None
+    site.write("a's workers", "ended")
+    assert said(site, logs, Said("target's workers", "ended"), hit, between) is not None
+
+
+def observed(site: Any, kind: Fault, hit: Hit, *others: Hit) -> Observed:
+    site.timers = SHORT
+    load: Any = SimpleNamespace(topology_id="t-1")
+    hit.at, hit.healed_at = time.monotonic() - 30, time.monotonic() - 20
+    kinds = {kind.name: kind, "g": kind._replace(name="g", target="cluster", never=None)}
+    return observe(Finished(site, load, [hit, *others], kinds))[0]
+
+
+def kind_of(target: str, *back: Said) -> Fault:
+    return Fault("f", "-", "a fault", target, lambda hand: None, told=Said("supervisor", "lost"), back=back)
+
+
+def test_of_what_there_was_nothing_to_hit_nobody_has_to_tell(site: Any) -> None:
+    kind = kind_of("host", Said("target", "Connected"))
+    hit = Hit(Event(0.0, "f", "a", 0.0))
+    assert (observed(site, kind, hit).must_be_told, observed(site, kind, hit).has_back) == (True, True)
+    hit.missed = True
+    assert (observed(site, kind, hit).must_be_told, observed(site, kind, hit).has_back) == (False, False)
+
+
+def test_of_a_worker_that_was_not_well_when_it_was_hit_no_line_has_to_come(site: Any) -> None:
+    kind = kind_of("worker", Said("victim", "exited with code 0"))
+    hit = Hit(Event(0.0, "f", "worker-0", 0.0), victims=[worker(1)])
+    assert (observed(site, kind, hit).must_be_told, observed(site, kind, hit).has_back) == (True, True)
+    hit.settled = False
+    assert (observed(site, kind, hit).must_be_told, observed(site, kind, hit).has_back) == (False, False)
+
+
+def test_what_no_log_may_say_is_wrong_until_the_next_fault(site: Any) -> None:
+    kind = kind_of("worker")._replace(never=Said("victim", r"port {port} was killed by signal \d+"))
+    hit = Hit(Event(0.0, "f", "worker-0", 0.0), victims=[worker(1)])
+    site.write("a", f"port {PORT + 1} was killed by signal 15", 25)
+    assert observed(site, kind, hit).wrong == ()
+    next_one = Hit(Event(0.0, "g", "all", 0.0), at=time.monotonic() - 10)
+    site.write("a", f"port {PORT} was killed by signal 9", 5)
+    assert observed(site, kind, hit, next_one).wrong == ()
+    site.write("a", f"port {PORT} was killed by signal 15", 25)
+    assert len(observed(site, kind, hit, next_one).wrong) == 1
+    hit.wrong.clear()
+    next_one.at = time.monotonic() - 28
+    assert len(observed(site, kind, hit, next_one).wrong) == 1  # it began while this one went on
+    hit.wrong.clear()
+    hit.settled = False
+    assert observed(site, kind, hit).wrong == ()
+
+
+def test_where_no_line_is_due_the_ledger_says_that_all_is_well(site: Any) -> None:
+    kind = kind_of("cluster", *BACK)
+    hit = Hit(Event(0.0, "f", "all", 0.0))
+    assert not observed(site, kind, hit).has_back
+    site.write("worker", "is lost", 25)
+    assert (observed(site, kind, hit).has_back, observed(site, kind, hit).back_at) == (True, None)
+    site.write("worker", "Connected", 15)
+    assert observed(site, kind, hit).back_at == pytest.approx(time.monotonic() - 15, abs=2)
+
+
+def test_what_a_hit_knows_of_links_and_of_who_takes_over_is_observed(site: Any) -> None:
+    links = frozenset({("a", "b")})
+    found = observed(site, kind_of("link"), Hit(Event(0.0, "f", "a-b", 0.0), links=links, from_blow=True))
+    assert (found.links, found.from_blow) == (links, True)
 
 
 def ended(site: Any, *workers: WorkerProcess) -> list[End]:

@@ -15,10 +15,12 @@ def test_lines_of_all_processes_are_read_in_order_of_time(tmp_path: Path) -> Non
     (tmp_path / "acked-1-12").write_text("3 7.0\n")
     (tmp_path / "failed-0-11").write_text("4 5.0\n")
     (tmp_path / "given-up-0-11").write_text("0 5.0\n")
-    (tmp_path / "ledger-9-11").write_text("4 2 3 7.25 bad 0\n2 1 1 6.25 ok 1\n")
+    (tmp_path / "ledger-9-11").write_text("4 2 3 7.25 bad 0 21\n2 1 1 6.25 ok 1 22\n")
     run = read_run(tmp_path, 5, 2)
     assert run.acks == [Ack(2, 6.5, 11), Ack(3, 7.0, 12), Ack(4, 7.5, 11)]
-    assert run.lines == [LedgerLine(2, 1, 1, 6.25, True, 9, 11, 1), LedgerLine(4, 2, 3, 7.25, False, 9, 11, 0)]
+    assert run.lines == [
+        LedgerLine(2, 1, 1, 6.25, True, 9, 11, 1, 22), LedgerLine(4, 2, 3, 7.25, False, 9, 11, 0, 21),
+    ]  # fmt: skip
     assert run.fails == [Ack(4, 5.0, 11)]
     assert run.given_up == {0}
     assert run.parts == 2

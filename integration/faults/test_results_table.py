@@ -29,7 +29,8 @@ def test_what_happened_after_a_fault_is_in_its_row() -> None:
     killed, nimbus = found
     assert killed == Row(
         "worker-killed", 2, lost=1, duplicated=1, detected=(0.25,), recovered=(2.0,), restarts=2,
-        violations=(Violation("C-LOG", "no log line tells of worker-killed of worker-1"),), never=1, others=1,
+        violations=(Violation("C-LOG", "no log line tells of worker-killed of worker-1", "worker-killed"),),
+        never=1, others=1,
     )  # fmt: skip
     assert nimbus == Row("nimbus-killed", 1, recovered=(0.5,), bar=Bar(7.0))
     assert (killed.verdict, nimbus.verdict) == ("FAILED", "ok")
@@ -46,6 +47,27 @@ def test_faults_that_overlapped_have_a_row_of_their_own_without_a_bar() -> None:
     out = io.StringIO()
     print_table([alone, beside], out)
     assert out.getvalue().splitlines()[-1].startswith(" +: while another fault went on")
+
+
+def test_what_is_wrong_stands_in_the_row_of_its_own_kind_only() -> None:
+    kinds = ["session-expired", "worker-session-expired", "nimbus-session-expired"]
+    faults = [
+        Observed(kind, "a", 1.0 + number, 1.0 + number, has_back=True, wrong=(f"w{number}",), problem=f"p{number}")
+        for number, kind in enumerate(kinds)
+    ]
+    found = rows(Run(0, [], [], []), faults, Workers([], [], 3.0), {})
+    assert [[violation.text for violation in row.violations] for row in found] == [
+        [f"{kind} of a p{number}", f"{kind} of a: w{number}"] for number, kind in enumerate(kinds)
+    ]
+
+
+def test_a_link_is_judged_by_the_hosts_of_the_processes_that_sent_and_wrote() -> None:
+    cut = Observed("link-cut", "a-b", 1.0, 2.0, links=frozenset({("a", "b")}))
+    lines = [LedgerLine(n, 1, 1, at, True, 7, 10, 0, sender) for n, (at, sender) in enumerate([(0.5, 20), (2.5, 20)])]
+    (row,) = rows(Run(0, [], lines, []), [cut], Workers([], [], 3.0, {10: "b", 20: "a"}), {"link-cut": Bar(3.0)})
+    assert row.recovered == (0.5,)
+    (row,) = rows(Run(0, [], lines, []), [cut], Workers([], [], 3.0, {10: "b", 20: "c"}), {"link-cut": Bar(3.0)})
+    assert row.recovered == ()
 
 
 def test_the_table_shows_p50_maximum_and_what_is_wrong() -> None:

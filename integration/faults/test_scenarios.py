@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nemesis import may_overlap
 from scenario import NEEDS, why_not
-from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS, WAITS_FOR
+from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS, WAITS_FOR, mixed
 from timers import DEFAULT, SHORT, patient
 
 CATALOGUE = {"P": 18, "H": 9, "N": 12, "Z": 11, "D": 8, "T": 4, "A": 13}
@@ -34,8 +34,8 @@ def test_the_mix_is_made_of_faults_that_there_are() -> None:
 
 
 def test_faults_of_the_mix_that_cut_the_same_network_or_need_what_another_takes_do_not_overlap() -> None:
-    mixed = [FAULTS[name]._replace(takes=frozenset(takes.split())).drawable(SHORT) for name, takes in MIXED.items()]
-    pairs = {(one.name, other.name) for one in mixed for other in mixed if may_overlap(one, other)}
+    kinds = [mixed(name).drawable(SHORT) for name in MIXED]
+    pairs = {(one.name, other.name) for one in kinds for other in kinds if may_overlap(one, other)}
     cutting = {"link-cut", "link-cut-one-way", "host-cut-from-zookeeper", "host-cut-from-nimbus", "nimbus-cut-off"}
     assert not {pair for pair in pairs if set(pair) <= cutting | {"host-paused", "host-unplugged"}}
     assert not {pair for pair in pairs if "rebalanced" in pair}
@@ -62,6 +62,26 @@ def test_nobody_is_assigned_anew_while_workers_have_to_say_that_zookeeper_is_bac
 
 def test_of_each_fault_that_a_log_names_it_is_known_whose() -> None:
     assert all(bool(fault.told_by) == (fault.told is not None) for fault in FAULTS.values())
+
+
+BARS = {  # seconds, as the promises of docs/reliability.md are; a Nimbus's is the session timeout and three seconds
+    "worker-killed": 2.0, "worker-terminated": 2.0, "bolt-raises": 2.0, "bolt-exits": 2.0, "rebalanced": 3.0,
+    "link-cut": 3.0, "link-cut-one-way": 3.0, "link-stalled": 3.0,
+    "zookeeper-restarted": 5.0, "zookeeper-lost": 5.0, "session-expired": 5.0, "worker-session-expired": 5.0,
+    "zookeeper-slow": 5.0, "one-zookeeper-killed": 5.0, "leading-zookeeper-paused": 5.0,
+    "nimbus-killed": 7.0, "nimbus-session-expired": 7.0, "nimbus-cut-off": 7.0,
+}  # fmt: skip
+
+
+def test_each_promise_of_a_time_is_a_bar() -> None:
+    assert {name: fault.bar(SHORT).median for name, fault in FAULTS.items() if fault.bar is not None} == BARS
+
+
+def test_what_is_to_be_back_in_time_is_seen_to_be_back() -> None:
+    """By a line of a log, by the tasks of the workers that were hit, or by tuples over the link that was cut."""
+    hit = {"worker", "topology"}
+    unseen = {name for name in BARS if not FAULTS[name].back and FAULTS[name].target not in hit}
+    assert unseen == {"link-cut", "link-cut-one-way", "link-stalled"}
 
 
 def test_a_fault_that_spares_workers_of_a_patient_nimbus_is_held_to_it_in_its_own_scenario() -> None:

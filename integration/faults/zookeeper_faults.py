@@ -8,46 +8,68 @@ import time
 from typing import TYPE_CHECKING
 
 from daemons import mode_of
-from faults import Fault, Hand, Said, bar, new_leader
+from faults import CONNECTED, LOST, Fault, Hand, Said, bar, connected_again, new_leader, registered_again
+from log_lines import Logs, monotonic_offset
 from process_faults import kill_daemon, pause_daemon
 from sessions import close_session, owner_of
 
 if TYPE_CHECKING:
     from daemons import Daemon
-    from fault_site import FaultSite
     from sessions import FirstAnswer
     from timers import Timers
 
 SLOW_SECS = 2.0
+TOLD_SECS = 2.0  # a worker whose session a server has ended hears of it at once
 
 
 def expire_session(hand: Hand) -> None:
     """A Nimbus's. One that does not lead need not lead afterwards, either."""
     answers, server = _answers(hand)
     if not hand.leads():
-        hand.hit.back = (REGISTERED,)
+        hand.hit.back = (RENEWED,)
     close_session(answers, server)
 
 
 def expire_supervisors_session(hand: Hand) -> None:
     answers, server = _answers(hand)
-    close_session(answers, server, only=_supervisors_session(hand, server))
+    session = _supervisors_session(hand, server)
+    hand.hit.at = time.monotonic()  # since it is registered, it is connected: the next time comes of this
+    close_session(answers, server, only=session)
 
 
 def expire_workers_session(hand: Hand) -> None:
-    """The newest of the host's workers; nothing, if it has none."""
+    """The newest of the host's workers; nothing, if it has none. A session may be one that a dead worker or supervisor
+    left behind: then nobody tells of its end, and it is the next one's turn. Nor need anybody where not all are well.
+    """
+    hand.look_first()
+    hand.hit.from_blow = True
     answers, server = _answers(hand)
     supervisors = _supervisors_session(hand, server)
+    closed: list[float] = []
+
+    def told_at() -> float | None:
+        if not closed:
+            return None
+        logs, since = Logs(monotonic_offset()), closed[0]
+        paths = hand.site.logs(f"{hand.target}'s workers")
+        return min((at for path in paths if (at := logs.first(path, ENDED.pattern, since)) is not None), default=None)
 
     def is_done() -> bool:
         if all(worker.host != hand.target for worker in hand.site.workers()):
+            hand.hit.missed = True
             return True
         with contextlib.suppress(RuntimeError):  # it has not connected yet
+            closing = time.monotonic()
             close_session(answers, server, others_than=(supervisors,))
+            closed.append(closing)
+        with contextlib.suppress(AssertionError):  # it was not a worker's
+            told = hand.site.wait(told_at, "a worker tells of it", TOLD_SECS)
+            hand.hit.at = max((at for at in closed if at <= told), default=closed[0])
             return True
         return False
 
-    hand.site.wait(is_done, f"a worker of {hand.target} has a session", hand.load.grace_secs)
+    hand.site.wait(is_done, f"a worker of {hand.target} tells that its session ended", hand.load.grace_secs)
+    hand.hit.missed |= not hand.hit.settled
 
 
 def _answers(hand: Hand) -> tuple[FirstAnswer, tuple[str, int]]:
@@ -68,7 +90,7 @@ def _supervisors_session(hand: Hand, server: tuple[str, int]) -> int:
 
 
 def slow_down(hand: Hand) -> None:
-    """Every answer of ZooKeeper comes later."""
+    """Every answer of ZooKeeper comes later, as a call shows that goes the way of a daemon's."""
     ways = [proxy.to_client for proxy in hand.site.zookeeper_proxies.values()]
 
     def undo() -> None:
@@ -78,27 +100,40 @@ def slow_down(hand: Hand) -> None:
     hand.hit.undo.append(undo)
     for way in ways:
         way.delay_secs = SLOW_SECS
+    proxy = next(iter(hand.site.zookeeper_proxies.values()))
+    began = time.monotonic()
+    owner_of((hand.site.network.harness, proxy.port), "/storm")
+    if (took := time.monotonic() - began) < SLOW_SECS:
+        raise RuntimeError(f"a call of ZooKeeper took {took:.1f} s")
 
 
 def kill_one_of_three(hand: Hand) -> None:
     """The leader, which is the worst."""
-    daemon = _leading(hand.site)
+    daemon = _leading(hand)
     hand.hit.undo.append(lambda: hand.site.restart(daemon))
+    hand.hit.from_blow = True
+    hand.hit.at = time.monotonic()
     daemon.end(signal.SIGKILL)
 
 
 def pause_leader_of_three(hand: Hand) -> None:
-    pause_daemon(hand, _leading(hand.site))
+    """The others notice by ZooKeeper's own timeout (syncLimit): daemons have it again from when another leads."""
+    daemon = _leading(hand)
+    hand.hit.at = time.monotonic()
+    pause_daemon(hand, daemon)
+    _leading(hand, but=daemon)
+    hand.hit.done_at = time.monotonic()
 
 
-def _leading(site: FaultSite) -> Daemon:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        for daemon in site.zookeepers:
-            if mode_of(daemon) == "leader":
-                return daemon
-        time.sleep(0.1)
-    raise RuntimeError("no ZooKeeper leads")
+def _leading(hand: Hand, but: Daemon | None = None) -> Daemon:
+    """The ZooKeeper that leads, once another does than `but`."""
+    others = [daemon for daemon in hand.site.zookeepers if daemon is not but]
+
+    def leader() -> Daemon | None:
+        return next((daemon for daemon in others if mode_of(daemon) == "leader"), None)
+
+    found: Daemon = hand.site.wait(leader, "a ZooKeeper leads", hand.load.grace_secs)
+    return found
 
 
 def _within_session(timers: Timers) -> tuple[float, float]:
@@ -109,32 +144,30 @@ def _past_session(timers: Timers) -> tuple[float, float]:
     return 1.5 * timers.session_secs, 2.5 * timers.session_secs
 
 
-LOST = Said("supervisor", r"The connection to ZooKeeper at .* is lost")
-ENDED = Said("target", r"The session with ZooKeeper at .* ended")
-REGISTERED = Said("target", r"Connected to ZooKeeper at")
+TOLD = Said("supervisor", LOST)
+ENDED = Said("target", r"The session with ZooKeeper at .* counts as ended")
+RENEWED = Said("target", CONNECTED)
 ZOOKEEPER_BAR = bar(5.0)
-BACK = (
-    Said("supervisor", r"Connected to ZooKeeper at", each=True),
-    Said("worker", r"Connected to ZooKeeper at", each=True, after=r"The connection to ZooKeeper at .* is lost"),
-    Said("nimbus", r"leads now", after=r"The connection to ZooKeeper at .* is lost"),
-)
+BACK = (Said("supervisor", CONNECTED, each=True), *connected_again())
 
 ZOOKEEPER_FAULTS = [
     Fault(
         "zookeeper-restarted", "Z1", "kill -9 ZooKeeper for less than a session", "zookeeper", kill_daemon,
-        _within_session, spares_workers=True, told=LOST, back=BACK, bar=ZOOKEEPER_BAR,
+        _within_session, spares_workers=True, told=TOLD, back=BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
         "zookeeper-lost", "Z2", "kill -9 ZooKeeper for longer than a session", "zookeeper", kill_daemon,
-        _past_session, spares_workers=True, told=LOST, back=BACK, bar=ZOOKEEPER_BAR,
+        _past_session, spares_workers=True, told=TOLD, back=BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
         "session-expired", "Z3", "end a supervisor's session from outside", "host", expire_supervisors_session,
-        spares_workers=True, told=ENDED, back=(REGISTERED,), needs=frozenset({"zookeeper-proxy"}),
+        spares_workers=True, told=ENDED, back=(RENEWED, registered_again(late=True)), bar=ZOOKEEPER_BAR,
+        needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "worker-session-expired", "Z3", "end a worker's session from outside", "host", expire_workers_session,
-        spares_workers=True, needs=frozenset({"zookeeper-proxy"}),
+        spares_workers=True, told=ENDED._replace(role="target's workers"),
+        back=(RENEWED._replace(role="target's workers"),), bar=ZOOKEEPER_BAR, needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "nimbus-session-expired", "Z3", "end a Nimbus's session from outside", "nimbus", expire_session,
@@ -143,14 +176,17 @@ ZOOKEEPER_FAULTS = [
     ),
     Fault(
         "zookeeper-slow", "Z10", "every answer of ZooKeeper takes two seconds", "cluster", slow_down,
-        _past_session, spares_workers=True, needs=frozenset({"zookeeper-proxy"}),
+        _past_session, spares_workers=True, back=connected_again(late=True), bar=ZOOKEEPER_BAR,
+        needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "one-zookeeper-killed", "Z1", "kill -9 the leader of three ZooKeepers", "cluster", kill_one_of_three,
-        _past_session, spares_workers=True, needs=frozenset({"ensemble"}),
+        _past_session, spares_workers=True, told=TOLD, back=connected_again(), bar=ZOOKEEPER_BAR,
+        needs=frozenset({"ensemble"}),
     ),
     Fault(
         "leading-zookeeper-paused", "H4", "SIGSTOP the leader of three ZooKeepers", "cluster", pause_leader_of_three,
-        _past_session, spares_workers=True, needs=frozenset({"ensemble"}),
+        _past_session, spares_workers=True, told=TOLD, back=connected_again(), bar=ZOOKEEPER_BAR,
+        needs=frozenset({"ensemble"}),
     ),
 ]  # fmt: skip

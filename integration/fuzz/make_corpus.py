@@ -316,6 +316,11 @@ def record_cases() -> Iterator[tuple[str, bytes]]:
         records.StormBase("fuzz", "fuzz", records.TopologyStatus.ACTIVE, 1, {"a": 1}, 0),
         records.Assignment("fuzz", 1, {executor: slot}, {executor: 1}, {"node": "127.0.0.1"}, {slot: 1}),
         records.ErrorInfo("a text", 1, "host", 6700),
+        records.Drain("fuzz", "host", 1, 30),
+        records.UserBlob("fuzz", 1, "0" * 64, 10, 1),
+        records.LogConfig({"ROOT": records.LoggerLevel("INFO")}),
+        records.NimbusInfo("nowhere", 1, 1, "0.1.0"),
+        records.SupervisorInfo("fuzz", "host", (6700,), (), 6628, 1, "0.1.0"),
     ]
     for record in sound:
         data = record_codec.encode(record)

@@ -12,6 +12,7 @@ from ledger_files import Ledger
 from mutator import mutated
 from surface import Neighbour, Surface
 
+from storm.blobstore.blob_store import jar_key
 from storm.cluster import paths
 from storm.cluster.zookeeper import connect
 from storm.errors import StormError
@@ -38,6 +39,13 @@ KINDS = {
     "an assignment with a strange name": f"{paths.ASSIGNMENTS}/%2e%2e%2f%00",
     "a supervisor with a strange name": f"{paths.SUPERVISORS}/+%ff+",
     "LeaderInfo": paths.LEADER_INFO,
+    "Drain": paths.drain(VICTIM),
+    "UserBlob": paths.user_blob(VICTIM),
+    "a blob with a strange name": f"{paths.BLOBSTORE}/%2e%2e%2f%00",
+    "a holder of a blob": paths.blob_replica(VICTIM, "nowhere:1", "0" * 64),
+    "a holder with a strange name": f"{paths.blob(VICTIM)}/nonsense",
+    "who has the turn to restart workers": paths.restart_turn(VICTIM),
+    "the cluster's id": paths.CLUSTER_ID,
 }
 PACE_SECS = 0.02  # between two cases: the daemons look once a second, and when they are woken
 
@@ -79,6 +87,9 @@ class Records(Surface):
             paths.log_config(self._topology_id),
             paths.last_error(self._topology_id, "sink"),
             f"{paths.component_errors(self._topology_id, 'sink')}/e0000000001",
+            paths.drain(self.site.node_id("a")),
+            paths.restart_turn(self._topology_id),
+            f"{paths.blob(jar_key(self._topology_id))}/nonsense",
         ):
             with contextlib.suppress(StormError):
                 self._storage.put(path, data)

@@ -137,7 +137,7 @@ class NumberSpout(Spout):
 
 
 class ForwardBolt(Bolt):
-    outputs = ["number", "incarnation", "attempt", "payload", "part"]
+    outputs = ["number", "incarnation", "attempt", "payload", "part", "sender"]
 
     def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
         self.collector = collector
@@ -145,6 +145,7 @@ class ForwardBolt(Bolt):
         self.poison = conf.get("faults.poison")
         self.unacked_every = conf.get("faults.unacked_every", 0)
         self.parts = conf.get("faults.parts", 1)
+        self.pid = os.getpid()
 
     def execute(self, tup: Tuple) -> None:
         for kind, act in ASKED.items():
@@ -153,14 +154,14 @@ class ForwardBolt(Bolt):
         if tup.number == self.poison:
             raise RuntimeError(f"the harness asked for it: number {tup.number} is poison")
         for part in range(self.parts):
-            self.collector.emit([*tup.values, part], anchors=tup)
+            self.collector.emit([*tup.values, part, self.pid], anchors=tup)
         first = tup.incarnation == tup.attempt == 1
         if not (self.unacked_every and first and tup.number % self.unacked_every == 0):
             self.collector.ack(tup)
 
 
 class SinkBolt(Bolt):
-    """Writes a number down before it acks it."""
+    """Writes a number down, and which process it came from, before it acks it."""
 
     def prepare(self, conf: Mapping[str, Any], context: TopologyContext, collector: OutputCollector) -> None:
         self.collector = collector
@@ -172,7 +173,7 @@ class SinkBolt(Bolt):
         if self.slow.exists():
             time.sleep(SLOW_SECS)
         sound = "ok" if tup.payload == payload(tup.number) else "bad"
-        words = (tup.number, tup.incarnation, tup.attempt, f"{time.monotonic():.6f}", sound, tup.part)
+        words = (tup.number, tup.incarnation, tup.attempt, f"{time.monotonic():.6f}", sound, tup.part, tup.sender)
         self.file.write(" ".join(map(str, words)) + "\n")
         self.collector.ack(tup)
 
