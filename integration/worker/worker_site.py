@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import crossing_topology
 from zookeeper_servers import free_port
 
-from storm.cluster.records import Assignment, StormBase, SupervisorInfo, TopologyStatus
+from storm.cluster.records import Assignment, KnownTopology, StormBase, SupervisorInfo, TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.cluster.zookeeper import connect
 from storm.config.settings import Settings
 from storm.config.topology_conf import effective_conf
 from storm.errors import NotAuthorizedError
 from storm.ids import ExecutorId, WorkerSlot
-from storm.supervisor.assignment_sync import KnownTopology
 from storm.supervisor.worker_launch import write_launch_file
 from storm.thrift.server import ThriftServer
 from storm.thrift.topology_convert import topology_to_bytes

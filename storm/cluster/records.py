@@ -93,6 +93,13 @@ class Assignment:
         return {slot: tuple(sorted(executors)) for slot, executors in found.items()}
 
 
+class KnownTopology(NamedTuple):
+    """A topology as its records said when they were last read."""
+
+    assignment: Assignment
+    status: TopologyStatus
+
+
 BUILDING_ENVIRONMENT = "building-environment"
 
 

@@ -98,7 +98,7 @@ class ZooKeeperStorage:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection: without one, each call waits for it up to its timeout."""
+        """Whether calls need not wait for a connection; else each does up to its timeout."""
         return self._session.is_connected
 
     def open(self, wait_secs: float | None, stopped: Callable[[], bool]) -> None:

@@ -150,8 +150,8 @@ class ZooKeeperSession:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection to a server that takes these credentials."""
-        return self._connected.is_set() and not self._is_refused
+        """Whether calls need not wait for a connection: there is one, or ZooKeeper refuses this session for good."""
+        return self._connected.is_set()
 
     @property
     def newest_seen(self) -> int:

@@ -10,7 +10,7 @@ from storm.ids import ExecutorId
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from storm.cluster.records import Assignment, TopologyStatus
+    from storm.cluster.records import Assignment
     from storm.ids import NodeId, TopologyId
 
 
@@ -19,13 +19,6 @@ class BlobHash(NamedTuple):
 
     key: str
     sha256: str
-
-
-class KnownTopology(NamedTuple):
-    """A topology as the cluster last told of it."""
-
-    assignment: Assignment
-    status: TopologyStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """A supervisor without threads, sockets or sleep: what it does, but not when it waits.
 
 Its two halves may run in two threads, and do in the daemon, so that a slow ZooKeeper never keeps a dead worker from
-being started again: `coordinate` talks to the cluster's state and `run_slots` to the processes. They meet in three
-places, each replaced at once or bounded: the wanted assignments, the failures to report, the latest beats.
+being started again: `coordinate` talks to the cluster's state and `run_slots` to the processes. Where they meet, each
+thing is replaced at once or bounded: the wanted assignments, what is known of topologies, whose turn it is to restart
+workers, the failures to report, the latest beats.
 A simulation calls `step`, which is both, under a clock of its own.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import (
     ErrorInfo,
+    KnownTopology,
     Recording,
     SupervisorInfo,
     TopologyStatus,
@@ -29,8 +31,9 @@ from storm.errors import (
 )
 from storm.ids import SYSTEM_COMPONENT
 from storm.supervisor import registration
-from storm.supervisor.assignment_sync import KnownTopology, LocalAssignment, from_plain, local_assignments, to_plain
+from storm.supervisor.assignment_sync import LocalAssignment, from_plain, local_assignments, to_plain
 from storm.supervisor.registration import Claim, Holder
+from storm.supervisor.restart_turns import RestartTurns
 from storm.supervisor.slot_failures import FAILURE_CHARS_MAX, slot_failures
 from storm.supervisor.slot_runner import Blobs, Failure, SlotRunner, WorkerHandle, Workers
 from storm.supervisor.worker_beats import WorkerBeat, WorkerBeats
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from storm.clock import Clock
-    from storm.cluster.records import Assignment, BlobReplica
+    from storm.cluster.records import Assignment, BlobReplica, StormBase
     from storm.cluster.storage import Watch
     from storm.cluster.storm_cluster_state import StormClusterState
     from storm.ids import TopologyId
@@ -62,11 +65,6 @@ def _nothing() -> None:
 
 def _unknown(topology_id: TopologyId) -> bool:
     raise NimbusUnreachableError("this supervisor was not told of any")
-
-
-def _living(cluster_state: StormClusterState) -> set[str]:
-    """Whom a turn may belong to: a supervisor that has one registered first."""
-    return {info.incarnation or node_id for node_id, info in cluster_state.supervisors().items()}
 
 
 class Shell(NamedTuple):
@@ -115,9 +113,10 @@ class SupervisorCore:
         self._failures: deque[Failure] = deque(maxlen=FAILURES_MAX)
         self.slots = SlotRunner(options.slot_ports, options.limits, workers, blobs, self.beats, self._note_failure)
         self._turns: frozenset[TopologyId] = frozenset()
+        self._restart_turns = RestartTurns(options.incarnation or options.node_id, clock, shell.watch)
         self._start_wall_secs = clock.wall_secs()
         self._assignments: Mapping[TopologyId, Assignment] = {}
-        self._statuses: Mapping[TopologyId, TopologyStatus] = {}  # of those that use this supervisor
+        self._known: Mapping[TopologyId, KnownTopology] = {}  # those that use this supervisor
         self._wanted: dict[int, LocalAssignment] = {}
         self._is_wanted_known = False
         self._sync_at = self._register_at = self._retry_at = clock.now()
@@ -230,7 +229,7 @@ class SupervisorCore:
                 if not self._register_if_due(self._cluster_state, now):
                     return self._register_at
                 self._sync_if_due(self._cluster_state, now)
-                self._take_turns(self._cluster_state)
+                self._have_turns(self._restart_turns.taken(self._cluster_state, self.slots.restarting))
                 self._write_failures(self._cluster_state)
             except NoPermissionError:
                 raise
@@ -265,8 +264,7 @@ class SupervisorCore:
         """The topology as last read, for a worker that cannot read it; None: not read yet, or it does not use this
         supervisor. Any thread may call it.
         """
-        assignment, status = self.assignment(topology_id), self._statuses.get(topology_id)
-        return None if assignment is None or status is None else KnownTopology(assignment, status)
+        return self._known.get(topology_id)
 
     def replicas(self, key: str) -> list[BlobReplica]:
         """Which Nimbuses hold the blob, as ZooKeeper knows. Any thread may call it. Raises CoordinationError."""
@@ -337,8 +335,13 @@ class SupervisorCore:
         # Set before the look, so that a wake-up during it is not lost.
         self._sync_at = now + self._options.sync_secs
         read: dict[TopologyId, Assignment] = {}
+        bases: dict[TopologyId, StormBase | None] = {}
         unreadable: set[TopologyId] = set()
+        before = {each.topology_id for each in self._wanted.values()}
         for topology_id in cluster_state.assignment_ids(self._shell.watch):
+            if topology_id in before:
+                # Opposite to the order of Nimbus's writes: who sees it active again sees its new assignment too.
+                bases[topology_id] = cluster_state.storm_base(topology_id, self._shell.watch)
             assignment = cluster_state.assignment(topology_id, self._shell.watch)
             if assignment is None:
                 unreadable.add(topology_id)
@@ -356,9 +359,14 @@ class SupervisorCore:
             if assignment_here.topology_id in kept:
                 wanted.setdefault(port, assignment_here)
         self._look_up_blobs(cluster_state)
-        own = sorted({each.topology_id for each in wanted.values()})
-        bases = {topology_id: cluster_state.storm_base(topology_id, self._shell.watch) for topology_id in own}
-        self._statuses = {topology_id: base.status for topology_id, base in bases.items() if base is not None}
+        own = {each.topology_id for each in wanted.values()} & read.keys()
+        for topology_id in sorted(own - bases.keys()):
+            bases[topology_id] = cluster_state.storm_base(topology_id, self._shell.watch)
+        self._known = {
+            topology_id: KnownTopology(read[topology_id], base.status)
+            for topology_id, base in bases.items()
+            if base is not None and topology_id in own
+        }
         self._assignments = read
         self._want(wanted)
         self._local_state.put("machine", self._options.machine)
@@ -373,28 +381,6 @@ class SupervisorCore:
             blob = cluster_state.user_blob(key, self._shell.watch)
             found[key] = "" if blob is None else blob.sha256
         self._local_state.put("blobs", self._blobs.learn(found))
-
-    def _take_turns(self, cluster_state: StormClusterState) -> None:
-        """Have the turn of topologies whose workers here are to be started again, and give it when they run.
-
-        So workers of a topology are started again one by one in the whole cluster, and a new version of a blob that
-        they cannot live with ends one of them and no more.
-        """
-        wanted, held = self.slots.restarting, set()
-        me = self._options.incarnation or self._options.node_id
-        for topology_id in sorted(wanted | self._turns):
-            holder = cluster_state.restart_turn(topology_id, self._shell.watch)
-            if topology_id not in wanted:
-                if holder == me:
-                    cluster_state.give_restart_turn(topology_id)
-            elif holder == me or (holder is None and cluster_state.take_restart_turn(topology_id, me)):
-                held.add(topology_id)
-            elif holder is not None and holder not in _living(cluster_state):
-                log.warning(
-                    "%r has the turn to restart workers of %s, and is no supervisor: taken from it", holder, topology_id
-                )
-                cluster_state.give_restart_turn(topology_id)
-        self._have_turns(frozenset(held))
 
     def _have_turns(self, turns: frozenset[TopologyId]) -> None:
         is_news = not turns <= self._turns

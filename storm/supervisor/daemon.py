@@ -57,12 +57,11 @@ from storm.thrift.server import ThriftServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from storm.cluster.records import BlobReplica
+    from storm.cluster.records import BlobReplica, KnownTopology
     from storm.config.settings import Settings
     from storm.hosts.facts import HostReport
     from storm.hosts.health import Stuck
     from storm.ids import TopologyId
-    from storm.supervisor.assignment_sync import KnownTopology
     from storm.supervisor.log_viewer import LogViewer
     from storm.supervisor.worker_process import CommandBuilder
 

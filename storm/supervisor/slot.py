@@ -128,10 +128,10 @@ class SlotInputs:
 
     `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
     this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
-    wanted code died on a port that it has left lately. `blobs` counts only where the slot waits for them.
-    `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be started
-    again with that. `is_restart_asked`: somebody wants it to be started again. `own_timeout_secs`:
-    how long its topology lets the worker be silent; None: as the limits say.
+    wanted code died on a port that it has left lately, or leaves just now. `blobs` counts only where the slot waits
+    for them. `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be
+    started again with that. `is_restart_asked`: somebody wants it to be started again. `own_timeout_secs`: how long its
+    topology lets the worker be silent; None: as the limits say.
     """
 
     wanted: LocalAssignment | None

@@ -168,7 +168,7 @@ class _Left(NamedTuple):
 
 
 class SlotRunner:
-    """The slots of one supervisor and their workers. One thread calls it, but for `want`, `running`."""
+    """The slots of one supervisor and their workers. One thread calls it, but for what says that any may."""
 
     def __init__(
         self,
@@ -190,6 +190,7 @@ class SlotRunner:
         self._start_failures: dict[int, str] = {}
         self._failures: dict[int, Failure] = {}
         self._left: dict[TopologyId, _Left] = {}
+        self._leaving: list[tuple[LocalAssignment, Slot]] = []  # in this step
         self._taken: dict[int, float] = {}  # ports that a worker found taken: until when that is remembered
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
@@ -311,6 +312,7 @@ class SlotRunner:
             self._slots[port] = Slot(port)
         due: list[float] = []
         self._outdated.clear()
+        self._leaving = self._dying(wanted, now)
         for port in [each for each in self._slots if each not in untold]:
             next_due = self._settle(port, wanted.get(port), now)
             if next_due is not None:
@@ -447,9 +449,20 @@ class SlotRunner:
         code = before.assignment
         if code is None or (after.assignment is not None and after.assignment.same_code(code)):
             return
-        if before.deaths and not is_healthy(before, self._limits, now):
+        if before.deaths and before.port not in self._taken and not is_healthy(before, self._limits, now):
             self._left = {each: left for each, left in self._left.items() if now < left.until}
             self._left[code.topology_id] = _Left(code, before.deaths, now + LEFT_REMEMBERED_SECS)
+
+    def _dying(self, wanted: Mapping[int, LocalAssignment], now: float) -> list[tuple[LocalAssignment, Slot]]:
+        """Slots on which workers died, and what they should not run any more. Not where the port was wrong."""
+        found = []
+        for port, slot in self._slots.items():
+            if slot.assignment is None or not slot.deaths or port in self._taken or is_healthy(slot, self._limits, now):
+                continue
+            stays = wanted.get(port)
+            if stays is None or not stays.same_code(slot.assignment):
+                found.append((slot.assignment, slot))
+        return found
 
     def _deaths_elsewhere(self, port: int, wanted: LocalAssignment | None, now: float) -> int:
         """How often in a row the wanted code died on a port that it has left lately, or leaves just now."""
@@ -457,13 +470,8 @@ class SlotRunner:
             return 0
         left = self._left.get(wanted.topology_id)
         deaths = left.deaths if left is not None and now < left.until and left.code.same_code(wanted) else 0
-        for other, slot in self._slots.items():
-            if other == port or slot.assignment is None or not slot.assignment.same_code(wanted):
-                continue
-            stays = self._wanted.get(other)
-            if (stays is None or not stays.same_code(wanted)) and not is_healthy(slot, self._limits, now):
-                deaths = max(deaths, slot.deaths)
-        return deaths
+        leaving = (slot.deaths for code, slot in self._leaving if slot.port != port and code.same_code(wanted))
+        return max(deaths, *leaving, 0)
 
 
 def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure, int]]:

@@ -18,7 +18,8 @@ from storm.supervisor.slot_runner import WorkerHandle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from storm.supervisor.assignment_sync import KnownTopology
+    from storm.cluster.records import KnownTopology
+
 
 LAUNCH_FILE = "launch.json"
 ASSIGNMENT_FILE = ".assignment"  # beside it: the topology's assignment, as the supervisor knew it

@@ -43,8 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from storm.cluster.records import KnownTopology
     from storm.ids import TopologyId
-    from storm.supervisor.assignment_sync import KnownTopology, LocalAssignment
+    from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.options import SupervisorOptions
 
 log = logging.getLogger(__name__)
@@ -225,14 +226,14 @@ class WorkerProcesses:
             return
         process_table.send(held.pidfd, signal.SIGKILL if force else signal.SIGTERM)
         if force:
-            process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
+            _end_all_of(worker.worker_id)
 
     def forget(self, worker: WorkerHandle) -> None:
         """End what the dead worker left behind and remove its directory."""
         held = self._held.pop(worker.worker_id, None)
         if held is not None and held.seen is None:
             self._release(held)
-        process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker.worker_id}")
+        _end_all_of(worker.worker_id)
         self._undeleted.add(worker.worker_id)
         self._remove_dead()
         if os.getpid() == FIRST_PROCESS:
@@ -344,6 +345,14 @@ def exit_text(return_code: int, memory_kills: int | None = None) -> str:
     elif number == signal.SIGKILL:
         hint = _KILLED_FOR_MEMORY if memory_kills else ", perhaps because the machine was out of memory"
     return f"was killed by signal {number} ({name}){hint}"
+
+
+def _end_all_of(worker_id: str) -> None:
+    """Kill all that the worker started and that lives."""
+    try:
+        process_table.kill_all_with_environment(f"{WORKER_ID_VARIABLE}={worker_id}")
+    except OSError as error:  # this process may open no more files
+        log.error("what worker %s started cannot be looked for: %s", worker_id, error)
 
 
 def _watched(popen: subprocess.Popen[bytes]) -> int:

@@ -156,13 +156,13 @@ def open_storage(storage: ZooKeeperStorage, told: Launch, stopped: Callable[[], 
     most: it goes on connecting then. Raises NoPermissionError, and CoordinationError once `stopped` answers True.
     """
     try:
-        storage.open(None if told.assignment is None else ZOOKEEPER_WAIT_SECS, stopped)
+        storage.open(None if told.known is None else ZOOKEEPER_WAIT_SECS, stopped)
     except NoPermissionError:
         raise
     except CoordinationError as error:
-        if told.assignment is None or stopped():
+        if told.known is None or stopped():
             raise
-        logger.warning("Going by assignment %d, as the supervisor knew it: %s", told.assignment.version, error)
+        logger.warning("Going by assignment %d, as the supervisor knew it: %s", told.known.assignment.version, error)
 
 
 def start_heartbeats(told: Launch, options: WorkerOptions, clock: Clock, on_replaced: Callable[[], None]) -> Heartbeats:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm.cluster import record_codec
-from storm.cluster.records import Assignment, TopologyStatus
+from storm.cluster.records import Assignment, KnownTopology, TopologyStatus
 from storm.errors import RecordError, StormError, WorkerStartError
 from storm.host_paths import CONF, code_dir
 from storm.ids import ExecutorId, WorkerSlot
@@ -32,8 +32,7 @@ class Launch:
     `code_dir`: where the topology's package was extracted, None: it runs in place. `work_dir`: the worker's own
     directory, where its blobs are. `stacks_file` and `heap_file`: where it tells of its
     threads and of its heap, None: the supervisor is of a release that does not ask. `deaths`: how often in a row what
-    ran here before died. `assignment` and `status`: the topology's, as the supervisor last read them; None: it did not
-    yet.
+    ran here before died. `known`: the topology as the supervisor last read of it; None: it did not yet.
     """
 
     topology_id: TopologyId
@@ -53,8 +52,7 @@ class Launch:
     stacks_file: Path | None = None
     heap_file: Path | None = None
     deaths: int = 0
-    assignment: Assignment | None = None
-    status: TopologyStatus | None = None
+    known: KnownTopology | None = None
 
     @property
     def slot(self) -> WorkerSlot:
@@ -89,8 +87,7 @@ def read_launch(path: Path) -> Launch:
             stacks_file=Path(_text(record, "stacks_file")) if "stacks_file" in record else None,
             heap_file=Path(_text(record, "heap_file")) if "heap_file" in record else None,
             deaths=_number(record, "deaths") if "deaths" in record else 0,
-            assignment=_assignment(record),
-            status=TopologyStatus(record["status"]) if "status" in record else None,
+            known=_known(record),
         )
     except OSError as error:
         raise WorkerStartError(f"the launch file {path} cannot be read: {error.strerror or error}") from error
@@ -155,14 +152,15 @@ def _text(record: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _assignment(record: Mapping[str, Any]) -> Assignment | None:
-    """None also where it cannot be read: the worker reads it in ZooKeeper then."""
+def _known(record: Mapping[str, Any]) -> KnownTopology | None:
+    """None also where it cannot be read, or is of a release that knows more: the worker reads it in ZooKeeper then."""
     if "assignment_file" not in record:
         return None
     path = _text(record, "assignment_file")
     try:
-        return record_codec.decode(Assignment, Path(path).read_bytes(), path)
-    except (OSError, RecordError) as error:
+        assignment = record_codec.decode(Assignment, Path(path).read_bytes(), path)
+        return KnownTopology(assignment, TopologyStatus(_text(record, "status")))
+    except (OSError, RecordError, ValueError) as error:
         logger.warning("What the supervisor knew of the topology cannot be read: %s", error)
         return None
 

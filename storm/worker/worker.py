@@ -104,13 +104,13 @@ class Worker:
         self._started_at = parts.clock.now()
         self._ask_at = self._started_at + SUPERVISORS_POLL_SECS
         self._assignment: Assignment | None = None
-        self._status = told.status
+        self._status = None if told.known is None else told.known.status
         self._peers_ready = False
         self._settling_until: float | None = None
         self.active = False
         self._reachable = True
         self.on_switch: Callable[[], None] = _nothing  # called before spouts become active or inactive
-        self._see(told.assignment)
+        self._see(None if told.known is None else told.known.assignment)
 
     # From any thread
 

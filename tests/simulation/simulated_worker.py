@@ -86,8 +86,7 @@ class WorkerProcess(Process):
             supervisor_port=0,
             dist_dir=NOWHERE,
             log_dir=NOWHERE,
-            assignment=None if known is None else known.assignment,
-            status=None if known is None else known.status,
+            known=known,
         )
 
     def has_replaced(self, other: WorkerProcess) -> bool:

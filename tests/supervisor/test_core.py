@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
-from storm.cluster import paths
 from storm.cluster.memory import Fault, MemoryTree
 from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, Recording, StormBase, TopologyStatus, UserBlob
 from storm.cluster.storm_cluster_state import StormClusterState
@@ -790,14 +789,6 @@ def test_workers_are_restarted_while_it_is_the_turn_of_their_supervisor(cluster:
     cluster.run(30)
     assert (alive_of(cluster, old), len(cluster.workers.alive())) == (0, 2)
     assert cluster.nimbus.restart_turn("words") is None
-
-
-def test_a_turn_that_belongs_to_no_supervisor_is_taken(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    old = wanting_restart(cluster)
-    cluster.tree.session().create(paths.restart_turn("words"), b"\xff")
-    cluster.run(30)
-    assert alive_of(cluster, old) == 0
-    assert "has the turn to restart workers of words, and is no supervisor" in caplog.text
 
 
 def test_the_turn_is_kept_while_a_worker_does_not_live(cluster: Cluster) -> None:

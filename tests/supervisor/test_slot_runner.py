@@ -82,6 +82,26 @@ def test_a_port_that_somebody_has_is_remembered_for_a_while_or_until_a_worker_ha
     assert shop.runner.taken(5.0) == ()
 
 
+def test_deaths_for_a_taken_port_are_not_the_codes_where_it_goes(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    now = 0.0
+    shop.runner.step(now)
+    for _ in range(4):
+        now += 60.0
+        shop.workers.die(shop.workers.alive()[0], TAKEN)
+        shop.runner.step(now)
+        now += 60.0
+        shop.runner.step(now)
+    shop.runner.want({PORT + 1: WORDS})
+    for _ in range(3):
+        now += 10.0
+        shop.runner.step(now)
+    shop.workers.die(next(each for each in shop.workers.alive() if each.port == PORT + 1))
+    shop.runner.step(now + 1.0)
+    assert shop.failures[-1].deaths == 1
+    assert "it is tried again at once" in shop.failures[-1].text
+
+
 def test_a_worker_that_cannot_be_launched_backs_off(shop: Shop) -> None:
     shop.workers.launch_failure = "no such file: python"
     shop.runner.want({PORT: WORDS})

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from storm.cluster.records import Assignment, TopologyStatus
+from storm.cluster.records import Assignment, KnownTopology, TopologyStatus
 from storm.errors import WorkerStartError
 from storm.ids import ExecutorId, WorkerSlot
-from storm.supervisor.assignment_sync import BlobHash, KnownTopology, LocalAssignment
+from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.supervisor.worker_launch import (
     launch_record,
@@ -43,11 +43,13 @@ def test_beside_it_is_what_was_known_of_the_topology(tmp_path: Path) -> None:
     more = {"node_id": "n", "host": "h", "bind_host": "h", "supervisor_port": 1, "dist_dir": "/d", "log_dir": "/l"}
     record = launch_record(WORDS, worker_id="w1", port=6700, **more)
     told = read_launch(write_launch_file(tmp_path / "w1", record, known))
-    assert (told.assignment, told.status) == known
+    assert told.known == known
     (tmp_path / "w1" / ".assignment").write_bytes(b"torn")
-    assert read_launch(tmp_path / "w1" / "launch.json").assignment is None
-    nothing = read_launch(write_launch_file(tmp_path / "w2", record))
-    assert (nothing.assignment, nothing.status) == (None, None)
+    assert read_launch(tmp_path / "w1" / "launch.json").known is None
+    assert read_launch(write_launch_file(tmp_path / "w2", record)).known is None
+    later = write_launch_file(tmp_path / "w3", record, known)
+    later.write_text(later.read_text().replace("INACTIVE", "OF A LATER RELEASE"))
+    assert read_launch(later).known is None
 
 
 def test_a_topology_with_an_environment_runs_on_its_python(tmp_path: Path) -> None:

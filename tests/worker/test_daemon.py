@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storm.cluster.records import Assignment, TopologyStatus
+from storm.cluster.records import Assignment, KnownTopology, TopologyStatus
 from storm.errors import CoordinationError, NoPermissionError
 from storm.ids import ExecutorId, WorkerSlot
 from storm.worker.daemon import ZOOKEEPER_WAIT_SECS, heap_title, open_storage
@@ -16,8 +16,9 @@ SLOT = WorkerSlot("a", 6700)
 TOLD = Launch("wc-1-0", "a", "h", "h", 6700, "w", 1, (ExecutorId(1, 1),), 1, Path("/d"), Path("/l"))
 KNOWN = Launch(
     "wc-1-0", "a", "h", "h", 6700, "w", 1, (ExecutorId(1, 1),), 1, Path("/d"), Path("/l"),
-    assignment=Assignment("wc-1-0", 3, {ExecutorId(1, 1): SLOT}, {}, {"a": "h"}, {SLOT: 1}),
-    status=TopologyStatus.ACTIVE,
+    known=KnownTopology(
+        Assignment("wc-1-0", 3, {ExecutorId(1, 1): SLOT}, {}, {"a": "h"}, {SLOT: 1}), TopologyStatus.ACTIVE
+    ),
 )  # fmt: skip
 
 

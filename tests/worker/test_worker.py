@@ -15,6 +15,7 @@ from storm.cluster.memory import MemoryTree
 from storm.cluster.records import (
     Assignment,
     DebugOptions,
+    KnownTopology,
     LogConfig,
     LoggerLevel,
     SlotFailure,
@@ -47,6 +48,7 @@ from storm.worker.worker import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from storm.topology.failures import Failure
@@ -187,9 +189,15 @@ class Story:
             log_dir=self.directory,
         )
 
-    def launch(self, told: Launch, state: StormClusterState, is_connected: bool = True) -> Worker:
+    def knowing(self, status: TopologyStatus) -> Launch:
+        """Slot A's, whose supervisor knows the topology as it is assigned now."""
+        assignment = self.state.assignment(TOPOLOGY_ID)
+        assert assignment is not None
+        return replace(self.told(A), known=KnownTopology(assignment, status))
+
+    def launch(self, told: Launch, state: StormClusterState, is_connected: Callable[[], bool] = lambda: True) -> Worker:
         transport = self.transports[told.slot] = self.network.transport()
-        parts = WorkerParts(self.clock, state, transport, self.rng, is_connected=lambda: is_connected)
+        parts = WorkerParts(self.clock, state, transport, self.rng, is_connected=is_connected)
         return build_worker(told, self.settings, parts)
 
     def turns(self, *workers: Worker, count: int = 50) -> None:
@@ -408,8 +416,8 @@ def test_an_assignment_that_vanished_or_a_zookeeper_that_is_away_changes_nothing
 @pytest.mark.parametrize("status", list(TopologyStatus))
 def test_without_zookeeper_a_worker_begins_with_what_its_supervisor_knew(story: Story, status: TopologyStatus) -> None:
     nowhere = StormClusterState(MemoryTree().session())
-    known = replace(story.told(A), assignment=story.state.assignment(TOPOLOGY_ID), status=status)
-    a, b = story.launch(known, nowhere, is_connected=False), story.worker(B)
+    known = story.knowing(status)
+    a, b = story.launch(known, nowhere, lambda: False), story.worker(B)
     story.turns(a, b)
     assert a.active == (status is TopologyStatus.ACTIVE)
     assert bool(acked) == a.active
@@ -417,19 +425,23 @@ def test_without_zookeeper_a_worker_begins_with_what_its_supervisor_knew(story: 
 
 
 def test_and_hears_what_is_new_once_it_is_back(story: Story) -> None:
-    known = replace(story.told(A), assignment=story.state.assignment(TOPOLOGY_ID), status=TopologyStatus.ACTIVE)
+    known = story.knowing(TopologyStatus.ACTIVE)
     story.set_status(TopologyStatus.INACTIVE)
     story.assign(2, {A: 2})
-    a = story.launch(known, story.state)
+    is_there = False
+    a = story.launch(known, story.state, lambda: is_there)
     a.turn(REFRESH_SECS)
-    assert not a.active
+    assert a.ending is None
+    is_there = True
+    a.wake()
+    a.turn(REFRESH_SECS)
     assert a.ending is not None
     assert "gives port 6700 other executors" in a.ending[1]
 
 
 def test_one_that_was_replaced_before_it_began_ends(story: Story) -> None:
     story.assign(2, {A: 2})
-    a = story.launch(replace(story.told(A), assignment=story.state.assignment(TOPOLOGY_ID)), story.state, False)
+    a = story.launch(story.knowing(TopologyStatus.ACTIVE), story.state, lambda: False)
     assert a.ending is not None
     assert a.ending[0] == EXIT_ORDERLY
 
