@@ -262,6 +262,7 @@ def test_one_that_starts_while_zookeeper_is_away_works_if_its_supervisor_knew_th
     make_site: Callable[..., Site], embedded_zookeeper: object
 ) -> None:
     site = make_site({"topology.message.timeout.secs": 600})
+    site.settings["task.refresh.poll.secs"] = 600  # it is not by this that they hear of it
     victims = [site.launch(site.a), site.launch(site.b)]
     site.until_acked(100)
     embedded_zookeeper.kill()  # type: ignore[attr-defined]

@@ -106,7 +106,7 @@ class TopologyBlobs:
         """Bring the conf that the record names to its key, if it is beside it; then nothing is beside it any more."""
         topology_id = base.topology_id
         key, wanted = conf_key(topology_id), base.blob_hashes.get(conf_key(topology_id))
-        there = [other for other in beside(topology_id) if self._sha256(other) is not None]
+        there = [other for other in beside(topology_id) if self._sha256(other) is not None or other in self.corrupt]
         if not there or wanted is None:
             return
         if self._sha256(key) != wanted:

@@ -9,7 +9,7 @@ import pytest
 from storm.blobstore.blob_store import code_key, conf_key, jar_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.records import StormBase, TopologyStatus
-from storm.errors import BlobStoreError
+from storm.errors import BlobCorruptError, BlobStoreError
 from storm.nimbus.cluster_snapshot import plan_of
 from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
 from storm.thrift.convert import topology_to_bytes
@@ -90,6 +90,28 @@ def test_a_new_conf_takes_the_place_of_the_old(cluster: Any, blobs: TopologyBlob
     assert blobs.replace_conf(base) == hashes
     blobs.settle(replace(base, blob_hashes=hashes))
     assert set(cluster.blob_store.keys()) == {code_key(ID), conf_key(ID), jar_key(ID)}
+
+
+class DamagedStore(MemoryBlobStore):
+    """One blob cannot be read."""
+
+    damaged = ""
+
+    def meta(self, key: str) -> BlobMeta:
+        if key == self.damaged:
+            raise BlobCorruptError(f"{key} is damaged")
+        return super().meta(key)
+
+
+def test_a_conf_beside_the_present_one_goes_also_where_it_cannot_be_read(cluster: Any) -> None:
+    store = DamagedStore()
+    blobs = TopologyBlobs(store)
+    base = StormBase(ID, "words", TopologyStatus.ACTIVE, 1, {}, 0)
+    plan = plan_of(normalise(cluster.word_count(), CONF), CONF)
+    base = replace(base, blob_hashes=blobs.create(ID, plan, [b"zip"]))
+    (store.damaged,) = blobs.stage_conf(base, {**CONF, "mine": 2})
+    TopologyBlobs(store).settle(base)
+    assert set(store.keys()) == {code_key(ID), conf_key(ID), jar_key(ID)}
 
 
 class Ended(Exception):
