@@ -193,7 +193,9 @@ class TopologyBlobs:
         self._hashes[key] = self._store.create(key, [data]).sha256
 
     def _sha256(self, key: str) -> str | None:
-        """The hash that the blob was stored with; None: it is not here, or cannot be read."""
+        """The hash that the blob was stored with; None: it is not here, or cannot be read, as far as is known."""
+        if key in self.corrupt:
+            return None
         try:
             found = self._store.meta(key).sha256
         except BlobNotFoundError:

@@ -93,25 +93,53 @@ def test_a_new_conf_takes_the_place_of_the_old(cluster: Any, blobs: TopologyBlob
 
 
 class DamagedStore(MemoryBlobStore):
-    """One blob cannot be read."""
+    """Of one blob the end is missing, which whoever looks at it finds, and of another one a bit is turned."""
 
-    damaged = ""
+    cut = ""
+    flipped = ""
 
     def meta(self, key: str) -> BlobMeta:
-        if key == self.damaged:
+        if key == self.cut:
             raise BlobCorruptError(f"{key} is damaged")
         return super().meta(key)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        if key == self.flipped:
+            raise BlobCorruptError(f"{key} is damaged")
+        return super().read(key)
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        if key == self.flipped:
+            self.flipped = ""
+
+
+def stored(cluster: Any, store: MemoryBlobStore) -> StormBase:
+    """A topology whose blobs are in the store."""
+    blobs = TopologyBlobs(store).create(ID, plan_of(normalise(cluster.word_count(), CONF), CONF), [b"zip"])
+    return StormBase(ID, "words", TopologyStatus.ACTIVE, 1, {}, 0, blob_hashes=blobs)
 
 
 def test_a_conf_beside_the_present_one_goes_also_where_it_cannot_be_read(cluster: Any) -> None:
     store = DamagedStore()
-    blobs = TopologyBlobs(store)
-    base = StormBase(ID, "words", TopologyStatus.ACTIVE, 1, {}, 0)
-    plan = plan_of(normalise(cluster.word_count(), CONF), CONF)
-    base = replace(base, blob_hashes=blobs.create(ID, plan, [b"zip"]))
-    (store.damaged,) = blobs.stage_conf(base, {**CONF, "mine": 2})
+    base = stored(cluster, store)
+    (store.cut,) = TopologyBlobs(store).stage_conf(base, {**CONF, "mine": 2})
     TopologyBlobs(store).settle(base)
     assert set(store.keys()) == {code_key(ID), conf_key(ID), jar_key(ID)}
+
+
+def test_a_conf_that_is_damaged_is_read_where_it_is_beside_its_key_and_put_back(cluster: Any) -> None:
+    store = DamagedStore()
+    base = stored(cluster, store)
+    blobs = TopologyBlobs(store)
+    conf = json.loads(b"".join(store.read(conf_key(ID))))
+    assert list(blobs.stage_conf(base, conf).values()) == [base.blob_hashes[conf_key(ID)]], "it changes nothing"
+    store.flipped = conf_key(ID)
+    assert blobs.plan(base) is None, "it is found now"
+    assert blobs.plan(base) is not None
+    blobs.settle(base)
+    assert set(store.keys()) == {code_key(ID), conf_key(ID), jar_key(ID)}
+    assert TopologyBlobs(store).plan(base) is not None
 
 
 class Ended(Exception):
