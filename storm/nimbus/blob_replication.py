@@ -113,7 +113,7 @@ class BlobReplication:
         known = self._state.blob_keys(self._wake)
         asked = {} if leads else self._asked_for(known, bases, contents)
         for key, sha256 in {**named, **contents, **asked}.items():
-            if held.get(key) != sha256:
+            if held.get(key) != sha256 and not _is_needed(key, held, bases):
                 place = self._place(key, sha256)
                 self._fetch(place, sha256, is_here=place in held)
         if leads:
@@ -267,3 +267,15 @@ def _not_here(base: StormBase, held: Mapping[str, str]) -> dict[str, str]:
     if lacking.get(conf) in {held.get(key) for key in beside(base.topology_id)}:
         lacking.pop(conf, None)
     return lacking
+
+
+def _is_needed(key: str, held: Mapping[str, str], bases: Mapping[TopologyId, StormBase]) -> bool:
+    """Whether this is where the conf is that the record names, beside its key, though a leader has another one there.
+
+    Of a leader that died as it let the two change places this may be the only one; who leads now fetches it.
+    """
+    base = bases.get(owner_of(key))
+    if base is None or key not in beside(base.topology_id):
+        return False
+    conf = conf_key(base.topology_id)
+    return held.get(key) == base.blob_hashes.get(conf) != held.get(conf)

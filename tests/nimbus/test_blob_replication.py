@@ -229,6 +229,30 @@ def test_a_new_leader_fetches_a_conf_that_a_rebalance_which_was_cut_short_left_b
         assert nimbus.blob_store.keys() == sorted(topology_keys(topology_id))
 
 
+def test_a_conf_that_only_lies_beside_its_key_does_not_make_room_for_a_new_leaders_old_one(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    """The leader ended as it let two confs change places, and its successor was away for the rebalance before."""
+    topology_id = two_nodes.submit(conf={"mine": 1})
+    two_nodes.settle(two_nodes.nimbus, follower)
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1000)
+    base = two_nodes.state.storm_base(topology_id)
+    blobs = TopologyBlobs(two_nodes.blob_store)
+    blobs.stage_conf(base, {**two_nodes.core.snapshot.plans[topology_id].conf, "mine": 2})
+    blobs.replace_conf(base)
+    follower.blob_store.delete(conf_key(topology_id))
+    follower.blob_store.create(f"{topology_id}-stormconf-previous.ser", [b"{}"])
+    two_nodes.tree.expire(two_nodes.nimbus.storage)
+    follower.core.step()
+    assert follower.core.leads
+    again = two_nodes.start_nimbus("nimbus-3", two_nodes.blob_store)
+    two_nodes.settle(again, follower)
+    for nimbus in (again, follower):
+        plan = TopologyBlobs(nimbus.blob_store).plan(base)
+        assert plan is not None
+        assert plan.conf["mine"] == 1
+
+
 def test_a_killed_topology_goes_from_every_nimbus(two_nodes: Cluster, follower: Nimbus) -> None:
     two_nodes.submit()
     two_nodes.settle(two_nodes.nimbus, follower)
