@@ -61,7 +61,9 @@ def hang(hand: Hand, kind: str) -> None:
 def stuck_report(hand: Hand, worker: WorkerProcess) -> str | None:
     """What the worker, since the blow, told last of a call that does not return."""
     since = time.time() - (time.monotonic() - hand.hit.at)
-    place = hand.site.supervisors[worker.host].settings.get("storm.local.hostname", worker.host)
+    place = hand.site.supervisors[worker.host].settings.get(
+        "storm.local.hostname", hand.site.network.place(worker.host).address
+    )
     for error in hand.site.state.errors(hand.load.topology_id, "forward"):
         if (error.host, error.port) == (place, worker.port) and error.wall_secs >= int(since) and "call" in error.text:
             return error.text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from faults import CONNECTED, LOST, TAKEN, Fault, Hand, Said, bar, heard_again, new_leader
 from tcp_proxy import BitFlips
+from timers import past_reassignment, past_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,7 @@ def cut_nimbus_off(hand: Hand) -> None:
     if hand.leads():
         hand.hit.from_blow = len(site.nimbuses) > 1
     else:
-        hand.hit.back = (BACK,)
+        hand.hit.back = (TARGET_BACK,)
     cut(hand, [hand.target], [*site.supervisors, *(daemon.name for daemon in site.zookeepers)])
 
 
@@ -146,26 +147,17 @@ def _a_message_timeout(timers: Timers) -> tuple[float, float]:
     return 0.6 * timers.message_secs, 1.6 * timers.message_secs
 
 
-def _past_reassignment(timers: Timers) -> tuple[float, float]:
-    longest = timers.session_secs + timers.executor_secs
-    return 1.2 * longest, 1.5 * longest
-
-
 def _is_told_in_time(timers: Timers) -> bool:
     """Whether Nimbus waits for a worker's heartbeats until its supervisor tells of them through ZooKeeper, however slow
     the machine is."""
     return timers.executor_secs > SLOW_SECS + 2 * REGISTERED_SECS
 
 
-def _past_session(timers: Timers) -> tuple[float, float]:
-    return 1.5 * timers.session_secs, 2.5 * timers.session_secs
-
-
 LINKS = frozenset({"links"})
 LINK_BAR = bar(3.0)
 PROXY = frozenset({"worker-proxy"})
-TOLD = Said("target", LOST)
-BACK = Said("target", CONNECTED, after=LOST)
+TARGET_LOST = Said("target", LOST)
+TARGET_BACK = Said("target", CONNECTED, after=LOST)
 
 NETWORK_FAULTS = [
     Fault(
@@ -178,29 +170,29 @@ NETWORK_FAULTS = [
     ),
     Fault(
         "host-unplugged", "N3", "a host's cable is pulled, without FIN; back after its workers were replaced", "host",
-        unplug, _past_reassignment, told=TOLD, back=(BACK,), needs=LINKS,
+        unplug, past_reassignment, told=TARGET_LOST, back=(TARGET_BACK,), needs=LINKS,
     ),
     Fault(
         "host-cut-from-zookeeper", "N7", "a host does not reach ZooKeeper for longer than a session", "host",
-        cut_from_zookeeper, _past_session, spares_workers=True, told=TOLD, back=(BACK,),
+        cut_from_zookeeper, past_session, spares_workers=True, told=TARGET_LOST, back=(TARGET_BACK,),
         needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "host-cut-from-nimbus", "N7", "a host does not reach Nimbus, nor Nimbus it", "host", cut_from_nimbus,
-        _past_reassignment, spares_workers=True, patience=_is_told_in_time, back=(Said("target", TAKEN),), needs=LINKS,
+        past_reassignment, spares_workers=True, patience=_is_told_in_time, back=(Said("target", TAKEN),), needs=LINKS,
     ),
     Fault(
         "nimbus-cut-off", "N7", "Nimbus reaches neither ZooKeeper nor the hosts", "nimbus", cut_nimbus_off,
-        _past_session, spares_workers=True, back=(Said("nimbus", "leads now"),), bar=new_leader, needs=LINKS,
+        past_session, spares_workers=True, back=(Said("nimbus", "leads now"),), bar=new_leader, needs=LINKS,
     ),
     Fault(
         "cluster-in-halves", "N7", "Nimbus, ZooKeeper and one host on one side, the other hosts on the other",
-        "cluster", cut_in_halves, _past_reassignment, told=TOLD._replace(role="supervisor"),
-        back=(BACK._replace(role="supervisor", each=True), heard_again()), needs=LINKS,
+        "cluster", cut_in_halves, past_reassignment, told=TARGET_LOST._replace(role="supervisor"),
+        back=(TARGET_BACK._replace(role="supervisor", each=True), heard_again()), needs=LINKS,
     ),
     Fault(
         "link-slow", "N6", "all frames between workers come 200 to 300 ms later", "cluster", delay,
-        _past_session, spares_workers=True, needs=PROXY,
+        past_session, spares_workers=True, needs=PROXY,
     ),
     Fault(
         "link-stalled", "N1", "connections between workers stay open and nothing passes", "cluster", stall,
@@ -208,6 +200,6 @@ NETWORK_FAULTS = [
     ),
     Fault(
         "frames-damaged", "N5", "one bit in 5,000 bytes between workers is turned", "cluster", damage,
-        _past_session, spares_workers=True, needs=PROXY,
+        past_session, spares_workers=True, needs=PROXY,
     ),
 ]  # fmt: skip

@@ -27,6 +27,7 @@ from faults import (
 from log_lines import Logs, monotonic_offset
 from network_faults import LINKS, cut
 from network_faults import heal as deliver
+from timers import past_reassignment, within_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,13 +190,9 @@ def _past_worker_timeout(timers: Timers) -> tuple[float, float]:
     return 1.3 * timers.worker_secs, 1.8 * timers.worker_secs
 
 
-def _past_reassignment(timers: Timers) -> tuple[float, float]:
-    longest = timers.session_secs + timers.executor_secs
-    return 1.2 * longest, 1.5 * longest
-
-
-def _within_session(timers: Timers) -> tuple[float, float]:
-    return 0.3 * timers.session_secs, 0.6 * timers.session_secs
+def _seen_by_who_stood_still(timers: Timers) -> tuple[float, float]:
+    """A supervisor says so when it is 2 s late for a worker's timeout, which may have been a whole one ahead."""
+    return 1.6 * timers.worker_secs, 2.0 * timers.worker_secs
 
 
 # libzmq 4.3.5 ends a process whose peers closed a connection while it stood still, if it could write just then, too.
@@ -213,7 +210,8 @@ PROCESS_FAULTS = [
         # Its supervisor tells of no end that was in order. Nor may the signal kill it, however early it comes: it is
         # started with it blocked, and lets it through when it can heed it.
         back=(Said("victim", r"storm\.worker\.worker: Ended: "),), bar=WORKER_BAR,
-        never=said_worker_ended(r"was killed by signal \d+|exited with code [1-9]\d*"),
+        # Not `said_worker_ended`: of one that it adopted it says the same, however that ended.
+        never=Said("victim", r"The worker on port {port} (was killed by signal \d+|exited with code [1-9]\d*)"),
     ),
     Fault(
         "supervisor-killed", "P5", "kill -9 a supervisor; the next one adopts its workers", "host",
@@ -221,7 +219,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "host-lost", "P6", "kill -9 a supervisor and its workers; back after they were assigned elsewhere", "host",
-        lose_host, _past_reassignment,
+        lose_host, past_reassignment,
         told=Said("nimbus", r"does not beat|Assignment \d+ of|supervisor of \S+ \S+ is gone"),
     ),
     Fault(
@@ -238,7 +236,7 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "host-paused", "H1", "SIGSTOP a supervisor and its workers until others have their work; these go on, cut off",
-        "worker", pause_host, _past_reassignment,
+        "worker", pause_host, past_reassignment,
         told=Said("nimbus", r"does not beat|Assignment \d+ of|supervisor of \S+ \S+ is gone"), needs=LINKS,
     ),
     Fault(
@@ -248,12 +246,12 @@ PROCESS_FAULTS = [
     ),
     Fault(
         "coordination-paused", "H4", "SIGSTOP Nimbus and ZooKeeper for less than a session", "cluster",
-        pause_coordination, _within_session, spares_workers=True,
+        pause_coordination, within_session, spares_workers=True,
         back=(*connected_again(late=True), heard_again(late=True)),
     ),
     Fault(
         "everything-paused", "T4", "SIGSTOP everything, as when a machine sleeps, then SIGCONT", "cluster",
-        pause_everything, _past_worker_timeout, spares_workers=True,
+        pause_everything, _seen_by_who_stood_still, spares_workers=True,
         back=(
             Said("supervisor", "the supervisor stood still for", each=True), *connected_again(late=True),
             heard_again(late=True),

@@ -103,7 +103,7 @@ def supervisor_disk_full(context: Context) -> Outcome:
     """
     where = context.directory / "cluster-1" / "host-a" / "local"
     with small_disk(where) as disk, context.site(Plan(hosts=2)) as site:
-        load = context.load(site, 6_000, RATE, topology__workers=2)
+        load = context.load(site, 4_000, RATE, topology__workers=2)
         before = {worker.pid for worker in load.processes()}
         filler = fill(disk)
         context.check(shutil.disk_usage(disk).free == 0, "the disk is not full: this scenario shows nothing", "HARNESS")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 from fault_site import FIRST_SLOT, Plan
-from faults import Hand, Hit, heal
+from faults import Hand, Hit, busyness, heal
 from nemesis import Event
 from nemesis_run import Wish, run_faults
 from network_faults import cut
@@ -33,6 +34,7 @@ SPARE_DESCRIPTORS = 20
 FLOOD_RATE = 1e6
 NO_NAME = "no-such-host.invalid"
 LINGER_MAX_SECS = 3.0
+LISTENS_SECS = 20.0  # also on a busy machine
 ELSEWHERE_SECS = 10.0
 
 
@@ -61,17 +63,24 @@ time.sleep(1e6)
 
 @contextlib.contextmanager
 def listener(place: Place, port: int, vacate: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Somebody else's process that listens on this port of the host, as soon as it is free: `vacate` sees to that."""
-    process = subprocess.Popen([*place.prefix, sys.executable, "-c", LISTENER, str(port)], stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begins\n"
-        vacate()
-        assert process.stdout.readline() == b"listens\n"
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    """Somebody else's process that listens on this port of the host, as soon as it is free: `vacate` sees to that.
+
+    Raises AssertionError if it does not get the port in LISTENS_SECS: somebody else was quicker.
+    """
+    command = [*place.prefix, sys.executable, "-c", LISTENER, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:  # so that `select` sees each line
+
+        def says(word: bytes) -> bool:
+            assert process.stdout is not None
+            return bool(select.select([process.stdout], [], [], LISTENS_SECS)[0]) and process.stdout.readline() == word
+
+        try:
+            assert says(b"begins\n"), f"no process was there in {LISTENS_SECS:g} s that would listen on port {port}"
+            vacate()
+            assert says(b"listens\n"), f"another process did not get port {port} in {LISTENS_SECS:g} s"
+            yield
+        finally:
+            process.kill()
 
 
 def port_taken(context: Context) -> Outcome:
@@ -88,7 +97,7 @@ def port_taken(context: Context) -> Outcome:
             return load.is_settled() and slot not in {(each.host, each.port) for each in load.processes()}
 
         with listener(place, worker.port, lambda: os.kill(worker.pid, signal.SIGKILL)):
-            took = context.must(is_elsewhere, f"the work of {slot} is elsewhere", patience_secs)
+            took = context.must(is_elsewhere, f"the work of {slot} is elsewhere", patience_secs * busyness())
             said = site.storm("get-errors", load.name).stdout
             context.check(f"port {worker.port} is taken by" in said, f"`storm get-errors` does not say why: {said}")
             load.wait_progress(100)

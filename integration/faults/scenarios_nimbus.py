@@ -108,8 +108,7 @@ def killed_without_nimbus(context: Context) -> Outcome:
 
         def writes_again() -> bool:
             here = [each for each in load.processes() if (each.host, each.port) == (killed.host, killed.port)]
-            ledgers = [path for each in here for path in load.directory.glob(f"ledger-*-{each.pid}")]
-            return any(path.stat().st_size for path in ledgers if not path.name.endswith(f"-{killed.pid}"))
+            return any(load.has_written(each) for each in here if each.pid != killed.pid)
 
         took = context.must(writes_again, "its successor writes", 5 * CEILING)
         load.wait_progress(1_000)

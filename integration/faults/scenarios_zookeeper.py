@@ -32,17 +32,10 @@ REGISTERED_SECS = 2.0
 AWAY_SECS = 20.0  # two rounds of deaths, and what comes after
 MESSAGES_MANY = 100_000  # more than come while all is damaged in turn
 BLOB = "words"
-TOLD = {
-    "storms",
-    "assignments",
-    "supervisors",
-    "nimbuses",
-    "leader-lock",
-    "logconfigs",
-    "drains",
-    "userblobs",
+SAID_OF = {  # records of which some log says that they cannot be read
+    "storms", "assignments", "supervisors", "nimbuses", "leader-lock", "logconfigs", "drains", "userblobs",
     "cluster-id",
-}
+}  # fmt: skip
 READERS = ("nimbus", "supervisor", "worker")  # of records; what else lies there is read as it is
 BAD = (b"", b"\x00 nothing that anybody can read {", b"\x91\x93\xc0")
 
@@ -107,7 +100,7 @@ def damaged_nodes(context: Context) -> Outcome:
                 context.check(running == before, f"workers were restarted by {path}", "C-ALIVE")
             for daemon in site.daemons:
                 context.check(daemon.is_running, f"{daemon.name} ended by {path}", "C-ALIVE")
-            if path.split("/")[2] in TOLD:
+            if path.split("/")[2] in SAID_OF:
                 context.check(_is_told(site, path), f"no log says that {path} cannot be read", "C-LOG")
         context.check(not [each for each in site.endings if not each.asked], f"daemons ended: {site.endings}")
         drained = [each.supervisor_id for each in site.call("getClusterInfo").drained or []]
@@ -176,7 +169,7 @@ def _damaged_turn(context: Context, site: FaultSite, load: Load, zk: KazooClient
         "all workers are started with the new version of their blob", 90,
     )  # fmt: skip
     site.wait(load.is_settled, "its workers run", load.grace_secs)
-    said = any("and is no supervisor: taken from it" in log.read_text() for log in site.logs("supervisor"))
+    said = any("who has it, is no supervisor" in log.read_text() for log in site.logs("supervisor"))
     context.check(said, "no supervisor says who had the turn", "C-LOG")
 
 

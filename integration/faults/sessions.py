@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 # What a server answers to a new connection: length, protocol version, timeout, session id, length of password, it.
-CONNECTED = struct.Struct(">iiiqi16s")
+ANSWER = struct.Struct(">iiiqi16s")
 CONNECT_SECS = 30.0
 CLOSES_MAX = 20  # attempts; its client needs a moment to connect again
 CONNECTIONS_KEPT = 1_000  # a supervisor connects once, its workers often
+
+
+class NoSessionError(RuntimeError):
+    """No session was seen there that lives: whoever is there has not connected yet, or is between two."""
 
 
 class FirstAnswer:
@@ -32,14 +36,14 @@ class FirstAnswer:
     def __call__(self, chunk: bytes, before: int) -> tuple[bytes, bool]:
         if before == 0:
             self.contents = [*self.contents[1 - CONNECTIONS_KEPT :], b""]
-        if self.contents and len(self.contents[-1]) == before < CONNECTED.size:
-            self.contents[-1] += chunk[: CONNECTED.size - before]
+        if self.contents and len(self.contents[-1]) == before < ANSWER.size:
+            self.contents[-1] += chunk[: ANSWER.size - before]
         return chunk, False
 
 
 def session_of(content: bytes) -> int:
     """Of which session a server's answer tells; 0: of none."""
-    return 0 if len(content) < CONNECTED.size else int(CONNECTED.unpack(content)[3])
+    return 0 if len(content) < ANSWER.size else int(ANSWER.unpack(content)[3])
 
 
 def close_session(
@@ -47,13 +51,14 @@ def close_session(
 ) -> None:
     """Close the newest session of which the server's answer was seen and that has not ended.
 
-    `only`: no other than this one; `others_than`: none of these. Raises RuntimeError if there is none.
+    `only`: no other than this one; `others_than`: none of these. Raises NoSessionError if there is none,
+    and RuntimeError if one cannot be closed.
     """
     for content in reversed(answers.contents):
         session = session_of(content)
         if session and only in {None, session} and session not in others_than and _close(content, server):
             return
-    raise RuntimeError("no session was seen there that lives")
+    raise NoSessionError("no session was seen there that lives")
 
 
 def owner_of(server: tuple[str, int], path: str) -> int:
@@ -73,7 +78,7 @@ def _close(content: bytes, server: tuple[str, int]) -> bool:
 
     Its client, which was cut off by that, may take it back before it is closed: then once more.
     """
-    *_, session_id, size, password = CONNECTED.unpack(content)
+    *_, session_id, size, password = ANSWER.unpack(content)
     if size != len(password) or session_id == 0:
         return False
     with TcpProxy(server) as way:  # the client below knows only ports of this host

@@ -98,6 +98,19 @@ def test_a_scenario_that_cannot_run_is_skipped_with_its_reason() -> None:
     assert "skipped: part of the product that is not there yet: DRPC" in done.stdout
 
 
+@pytest.mark.parametrize(("required", "word", "code"), [
+    ("1", "drpc-client-leaves", 1), ("1", "drpc-*", 0), ("", "drpc-client-leaves", 0),
+])  # fmt: skip
+def test_where_every_part_must_be_there_a_scenario_that_was_named_must_run(
+    monkeypatch: pytest.MonkeyPatch, required: str, word: str, code: int
+) -> None:
+    monkeypatch.setenv("STORM_REQUIRE_REAL_PARTS", required)
+    done = run(word)
+    assert done.returncode == code, done.stdout + done.stderr
+    told = "skipped, though STORM_REQUIRE_REAL_PARTS is set: part of the product that is not there yet: DRPC"
+    assert (told in done.stdout) == bool(code)
+
+
 def test_what_a_former_run_kept_is_not_mixed_with_another(tmp_path: Path) -> None:
     (tmp_path / "worker-killed").mkdir()
     done = run("supervisor-killed", "worker-killed", "--keep", str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from faults import Fault, Hand, Hit, Said, heal, inject
 from nemesis import Event
 from network_faults import cut_link, cut_nimbus_off, cut_one_way
-from process_faults import kill_nimbus, pause_daemon
+from process_faults import PROCESS_FAULTS, kill_nimbus, pause_daemon
 
 
 def hand() -> Hand:
@@ -131,6 +132,21 @@ def test_who_tells_of_a_fault_is_a_part_of_the_cluster() -> None:
     roles |= {"worker": "workers", "target's workers": "workers"}
     for role, part in roles.items():
         assert host._replace(told=Said(role, "lost")).told_by == {part}
+
+
+@pytest.mark.parametrize(
+    ("how", "is_wrong"),
+    [
+        ("was killed by signal 15", True),
+        ("exited with code 1", True),
+        ("ended (its exit code went to the supervisor that started it)", False),  # of each that it adopted
+    ],
+)
+def test_of_a_worker_that_is_told_to_end_no_supervisor_says_that_it_died(how: str, *, is_wrong: bool) -> None:
+    [never] = [each.never for each in PROCESS_FAULTS if each.name == "worker-terminated"]
+    assert never is not None
+    pattern = never.pattern.replace("{port}", "6700")
+    assert bool(re.search(pattern, f"The worker on port 6700 {how}: it is started again")) == is_wrong
 
 
 def fault(inject: Any) -> Fault:

@@ -7,6 +7,8 @@ from scenario import NEEDS, why_not
 from scenarios import FAULTS, MIXED, MIXED_WISH, PATIENT_SECS, SCENARIOS, WAITS_FOR, mixed
 from timers import DEFAULT, SHORT, patient
 
+from storm.supervisor.core import PAUSE_SECS
+
 CATALOGUE = {"P": 18, "H": 9, "N": 12, "Z": 11, "D": 8, "T": 4, "A": 13}
 
 
@@ -92,6 +94,11 @@ def test_a_fault_that_spares_workers_of_a_patient_nimbus_is_held_to_it_in_its_ow
             assert fault.patience(own), name
             assert fault.seconds(own)[0] > own.executor_secs, name
         assert not FAULTS[name].patience(SHORT), name
+
+
+def test_a_supervisor_that_stood_still_is_late_enough_to_say_so() -> None:
+    for timers in (SHORT, DEFAULT):
+        assert FAULTS["everything-paused"].seconds(timers)[0] > timers.worker_secs + PAUSE_SECS
 
 
 def test_faults_last_as_long_as_the_timers_ask_for() -> None:

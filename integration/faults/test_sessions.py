@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kazoo.client import KazooClient, KazooState
-from sessions import CONNECTIONS_KEPT, FirstAnswer, close_session, ending_after, owner_of
+from sessions import CONNECTIONS_KEPT, FirstAnswer, NoSessionError, close_session, ending_after, owner_of
 from tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_a_session_ends_for_its_owner(zookeeper: ZooKeeperProcess) -> None:
 
 
 def test_where_no_session_was_seen_that_is_said() -> None:
-    with pytest.raises(RuntimeError, match="no session was seen"):
+    with pytest.raises(NoSessionError, match="no session was seen"):
         close_session(FirstAnswer(), ("127.0.0.1", 1))
 
 

@@ -69,4 +69,20 @@ def patient(timers: Timers, executor_secs: int) -> Timers:
     )
 
 
+def within_session(timers: Timers) -> tuple[float, float]:
+    """The shortest and the longest that a fault lasts, as in those below: sessions outlive it."""
+    return 0.3 * timers.session_secs, 0.6 * timers.session_secs
+
+
+def past_session(timers: Timers) -> tuple[float, float]:
+    """Sessions end meanwhile."""
+    return 1.5 * timers.session_secs, 2.5 * timers.session_secs
+
+
+def past_reassignment(timers: Timers) -> tuple[float, float]:
+    """Whatever Nimbus hears nothing of, neither by a session nor by heartbeats, is assigned anew meanwhile."""
+    longest = timers.session_secs + timers.executor_secs
+    return 1.2 * longest, 1.5 * longest
+
+
 BY_NAME = {timers.name: timers for timers in (SHORT, DEFAULT)}

@@ -8,15 +8,15 @@ import time
 from typing import TYPE_CHECKING
 
 from daemons import mode_of
-from faults import CONNECTED, LOST, Fault, Hand, Said, bar, connected_again, new_leader, registered_again
+from faults import CONNECTED, LOST, Fault, Hand, Said, bar, busyness, connected_again, new_leader, registered_again
 from log_lines import Logs, monotonic_offset
 from process_faults import kill_daemon, pause_daemon
-from sessions import close_session, owner_of
+from sessions import NoSessionError, close_session, owner_of
+from timers import past_session, within_session
 
 if TYPE_CHECKING:
     from daemons import Daemon
     from sessions import FirstAnswer
-    from timers import Timers
 
 SLOW_SECS = 2.0
 TOLD_SECS = 2.0  # a worker whose session a server has ended hears of it at once
@@ -58,12 +58,12 @@ def expire_workers_session(hand: Hand) -> None:
         if all(worker.host != hand.target for worker in hand.site.workers()):
             hand.hit.missed = True
             return True
-        with contextlib.suppress(RuntimeError):  # it has not connected yet
+        with contextlib.suppress(NoSessionError):  # it has not connected yet
             closing = time.monotonic()
             close_session(answers, server, others_than=(supervisors,))
             closed.append(closing)
         with contextlib.suppress(AssertionError):  # it was not a worker's
-            told = hand.site.wait(told_at, "a worker tells of it", TOLD_SECS)
+            told = hand.site.wait(told_at, "a worker tells of it", TOLD_SECS * busyness())
             hand.hit.at = max((at for at in closed if at <= told), default=closed[0])
             return True
         return False
@@ -136,28 +136,20 @@ def _leading(hand: Hand, but: Daemon | None = None) -> Daemon:
     return found
 
 
-def _within_session(timers: Timers) -> tuple[float, float]:
-    return 0.3 * timers.session_secs, 0.6 * timers.session_secs
-
-
-def _past_session(timers: Timers) -> tuple[float, float]:
-    return 1.5 * timers.session_secs, 2.5 * timers.session_secs
-
-
-TOLD = Said("supervisor", LOST)
+SUPERVISOR_LOST = Said("supervisor", LOST)
 ENDED = Said("target", r"The session with ZooKeeper at .* counts as ended")
 RENEWED = Said("target", CONNECTED)
 ZOOKEEPER_BAR = bar(5.0)
-BACK = (Said("supervisor", CONNECTED, each=True), *connected_again())
+ALL_BACK = (Said("supervisor", CONNECTED, each=True), *connected_again())
 
 ZOOKEEPER_FAULTS = [
     Fault(
         "zookeeper-restarted", "Z1", "kill -9 ZooKeeper for less than a session", "zookeeper", kill_daemon,
-        _within_session, spares_workers=True, told=TOLD, back=BACK, bar=ZOOKEEPER_BAR,
+        within_session, spares_workers=True, told=SUPERVISOR_LOST, back=ALL_BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
         "zookeeper-lost", "Z2", "kill -9 ZooKeeper for longer than a session", "zookeeper", kill_daemon,
-        _past_session, spares_workers=True, told=TOLD, back=BACK, bar=ZOOKEEPER_BAR,
+        past_session, spares_workers=True, told=SUPERVISOR_LOST, back=ALL_BACK, bar=ZOOKEEPER_BAR,
     ),
     Fault(
         "session-expired", "Z3", "end a supervisor's session from outside", "host", expire_supervisors_session,
@@ -176,17 +168,17 @@ ZOOKEEPER_FAULTS = [
     ),
     Fault(
         "zookeeper-slow", "Z10", "every answer of ZooKeeper takes two seconds", "cluster", slow_down,
-        _past_session, spares_workers=True, back=connected_again(late=True), bar=ZOOKEEPER_BAR,
+        past_session, spares_workers=True, back=connected_again(late=True), bar=ZOOKEEPER_BAR,
         needs=frozenset({"zookeeper-proxy"}),
     ),
     Fault(
         "one-zookeeper-killed", "Z1", "kill -9 the leader of three ZooKeepers", "cluster", kill_one_of_three,
-        _past_session, spares_workers=True, told=TOLD, back=connected_again(), bar=ZOOKEEPER_BAR,
+        past_session, spares_workers=True, told=SUPERVISOR_LOST, back=connected_again(), bar=ZOOKEEPER_BAR,
         needs=frozenset({"ensemble"}),
     ),
     Fault(
         "leading-zookeeper-paused", "H4", "SIGSTOP the leader of three ZooKeepers", "cluster", pause_leader_of_three,
-        _past_session, spares_workers=True, told=TOLD, back=connected_again(), bar=ZOOKEEPER_BAR,
+        past_session, spares_workers=True, told=SUPERVISOR_LOST, back=connected_again(), bar=ZOOKEEPER_BAR,
         needs=frozenset({"ensemble"}),
     ),
 ]  # fmt: skip
