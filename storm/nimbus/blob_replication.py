@@ -169,8 +169,6 @@ class BlobReplication:
         return len(set.intersection(*holders)) if holders else 0
 
     def _settle(self, base: StormBase) -> None:
-        if base.rebalance is not None:
-            return  # what lies beside its conf is for that
         try:
             self._blobs.settle(base)
         except StormError as error:

@@ -103,20 +103,25 @@ class TopologyBlobs:
         return {**base.blob_hashes, key: sha256}
 
     def settle(self, base: StormBase) -> None:
-        """Bring the conf that the record names to its key, if it is beside it; then nothing is beside it any more."""
+        """Bring the conf that the record names to its key, if it is beside it; without a rebalance under way nothing is
+        beside it any more then.
+
+        While one is, the one before stays beside it: a leader that has this store lets the two change places.
+        """
         topology_id = base.topology_id
         key, wanted = conf_key(topology_id), base.blob_hashes.get(conf_key(topology_id))
         there = [other for other in beside(topology_id) if self._sha256(other) is not None or other in self.corrupt]
         if not there or wanted is None:
             return
+        under_way = base.rebalance is not None
         if self._sha256(key) != wanted:
             source = next((other for other in there if self._sha256(other) == wanted), None)
-            if source is None:
+            if source is None or (under_way and source == _previous_conf_key(topology_id)):
                 return
             data = self._bytes(source)
             self.discard(key)
             self._create(key, data)
-        for other in there:
+        for other in () if under_way else there:
             self.discard(other)
 
     def held_versions(self) -> list[str]:

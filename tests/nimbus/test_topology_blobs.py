@@ -8,7 +8,7 @@ import pytest
 
 from storm.blobstore.blob_store import code_key, conf_key, jar_key
 from storm.blobstore.memory import MemoryBlobStore
-from storm.cluster.records import StormBase, TopologyStatus
+from storm.cluster.records import RebalanceRequest, StormBase, TopologyStatus
 from storm.errors import BlobCorruptError, BlobStoreError
 from storm.nimbus.cluster_snapshot import plan_of
 from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, TopologyBlobs
@@ -140,6 +140,20 @@ def test_a_conf_that_is_damaged_is_read_where_it_is_beside_its_key_and_put_back(
     blobs.settle(base)
     assert set(store.keys()) == {code_key(ID), conf_key(ID), jar_key(ID)}
     assert TopologyBlobs(store).plan(base) is not None
+
+
+def test_while_a_rebalance_is_under_way_the_conf_comes_to_its_key_from_the_next_one_only(cluster: Any) -> None:
+    store = DamagedStore()
+    blobs = TopologyBlobs(store)
+    base = replace(stored(cluster, store), rebalance=RebalanceRequest())
+    staged = blobs.stage_conf(base, {**CONF, "mine": 2})
+    done = replace(base, blob_hashes={**base.blob_hashes, conf_key(ID): next(iter(staged.values()))})
+    blobs.settle(done)  # of a Nimbus that was not there when the rebalance before was done
+    assert blobs.held()[conf_key(ID)] == done.blob_hashes[conf_key(ID)]
+    again = blobs.stage_conf(done, {**CONF, "mine": 3})
+    swapped = blobs.replace_conf(done)
+    blobs.settle(done)  # the leader's own, before the record names it
+    assert blobs.held()[conf_key(ID)] == swapped[conf_key(ID)] == next(iter(again.values()))
 
 
 class Ended(Exception):

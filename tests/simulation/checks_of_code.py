@@ -86,7 +86,7 @@ class ChecksOfCode:
         if any(place.disk.has(base.blob_hashes) for place in self._places):
             return False
         for place in self._places:
-            if base.topology_id in place.disk.held:
+            if base.blob_hashes[conf_key(base.topology_id)] in place.disk.held.get(base.topology_id, ()):
                 self._problem(f"{base.topology_id} has lost its code, and {place.host}, which had it, no disk")
         return True
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from queue import Empty
 from typing import TYPE_CHECKING
 
 from event_loop import Loop
 
-from storm.blobstore.blob_store import topology_keys
+from storm.blobstore.blob_store import code_key, conf_key, jar_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.errors import BlobCorruptError, BlobStoreError
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
-from storm.nimbus.topology_blobs import owner_of
+from storm.nimbus.topology_blobs import beside, owner_of
 from storm.thrift.nimbus_client import parse_address
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ FETCH_SECS = 0.3  # until a blob is fetched that was asked for, at most
 
 class NimbusDisk(MemoryBlobStore):
     """The blobs of one Nimbus, which outlive its process. `is_full`: it takes nothing; `is_read_only`: nothing goes
-    either. `held`: the topologies whose whole code came here, and of which nothing was lost since but by Nimbus's own
-    doing. `lost_at`: when anything was lost last, in virtual seconds; `empty_since` if nothing was.
+    either. `held`: {topology whose whole code came here: the hashes of the confs that came}, of which nothing was lost
+    since but by Nimbus's own doing. `lost_at`: when anything was lost last, in virtual seconds; or `empty_since`.
     """
 
     def __init__(self, empty_since: float = float("-inf")) -> None:
         super().__init__()
         self.is_full = False
         self.is_read_only = False
-        self.held: set[TopologyId] = set()
+        self.held: defaultdict[TopologyId, set[str]] = defaultdict(set)
         self.lost_at = empty_since
         self._flipped: set[str] = set()
         self._cut: set[str] = set()
@@ -46,8 +47,9 @@ class NimbusDisk(MemoryBlobStore):
     def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
         meta = super().create(key, chunks)
         topology_id = owner_of(key)
-        if topology_id and all(self.is_whole(each) for each in topology_keys(topology_id)):
-            self.held.add(topology_id)
+        if topology_id and self.is_whole(code_key(topology_id)) and self.is_whole(jar_key(topology_id)):
+            confs = filter(self.is_whole, (conf_key(topology_id), *beside(topology_id)))
+            self.held[topology_id].update(self._blobs[each][0].sha256 for each in confs)
         return meta
 
     def read(self, key: str) -> Iterator[bytes]:
@@ -91,7 +93,7 @@ class NimbusDisk(MemoryBlobStore):
         return all(self.is_whole(key) and self._blobs[key][0].sha256 == sha256 for key, sha256 in hashes.items())
 
     def _lost(self, key: str, now: float) -> None:
-        self.held.discard(owner_of(key))
+        self.held.pop(owner_of(key), None)
         self.lost_at = now
 
 

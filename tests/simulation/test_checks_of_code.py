@@ -94,7 +94,10 @@ BROKEN = [
     Broken(nothing_is_fetched, "the leader cannot read the code", (LOST,), first=18),
     Broken(a_damaged_blob_is_kept, "lacks code of", (DAMAGED, LOST), first=7),
     Broken(
-        followers_delete_what_they_had_taken_when_they_led, "has lost its code, and", ("all_sessions_expire",), first=22
+        followers_delete_what_they_had_taken_when_they_led,
+        "has lost its code, and",
+        ("all_sessions_expire",),
+        first=148,
     ),
     Broken(what_is_beside_a_conf_stays, "the blobs", ("rebalance",)),
     Broken(
