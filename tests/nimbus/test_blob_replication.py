@@ -32,6 +32,18 @@ def holders(cluster: Cluster, key: str) -> list[str]:
     return [replica.nimbus_address for replica in cluster.state.blob_replicas(key)]
 
 
+def swapped(cluster: Cluster, follower: Nimbus) -> tuple[Any, dict[str, str]]:
+    """The record of a topology whose leader has let the confs of a rebalance (`mine` 1 and 2) change places and written
+    nothing of it yet, and what the record would name then.
+    """
+    topology_id = cluster.submit(conf={"mine": 1})
+    cluster.settle(cluster.nimbus, follower)
+    cluster.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1000)
+    blobs, base = TopologyBlobs(cluster.blob_store), cluster.state.storm_base(topology_id)
+    blobs.stage_conf(base, {**cluster.core.snapshot.plans[topology_id].conf, "mine": 2})
+    return base, blobs.replace_conf(base)
+
+
 def damage(store: MemoryBlobStore, key: str) -> None:
     """Other bytes under the same key."""
     store.delete(key)
@@ -191,15 +203,11 @@ def test_a_conf_that_is_in_its_place_before_the_record_names_it_is_not_taken_for
     two_nodes: Cluster, follower: Nimbus
 ) -> None:
     """The leader ended, or ZooKeeper did not answer, between the two."""
-    topology_id = two_nodes.submit(conf={"mine": 1})
-    two_nodes.settle(two_nodes.nimbus, follower)
-    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1000)
-    blobs, base = TopologyBlobs(two_nodes.blob_store), two_nodes.state.storm_base(topology_id)
-    blobs.stage_conf(base, {**two_nodes.core.snapshot.plans[topology_id].conf, "mine": 2})
-    new = blobs.replace_conf(base)[conf_key(topology_id)]
+    base, hashes = swapped(two_nodes, follower)
     again = two_nodes.start_nimbus("nimbus-3")
     two_nodes.settle(two_nodes.nimbus, follower, again)
-    assert two_nodes.blob_store.meta(conf_key(topology_id)).sha256 == new
+    key = conf_key(base.topology_id)
+    assert two_nodes.blob_store.meta(key).sha256 == hashes[key]
     assert again.peers.fetched == two_nodes.nimbus.peers.fetched == []
 
 
@@ -233,15 +241,9 @@ def test_a_conf_that_only_lies_beside_its_key_does_not_make_room_for_a_new_leade
     two_nodes: Cluster, follower: Nimbus
 ) -> None:
     """The leader ended as it let two confs change places, and its successor was away for the rebalance before."""
-    topology_id = two_nodes.submit(conf={"mine": 1})
-    two_nodes.settle(two_nodes.nimbus, follower)
-    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1000)
-    base = two_nodes.state.storm_base(topology_id)
-    blobs = TopologyBlobs(two_nodes.blob_store)
-    blobs.stage_conf(base, {**two_nodes.core.snapshot.plans[topology_id].conf, "mine": 2})
-    blobs.replace_conf(base)
-    follower.blob_store.delete(conf_key(topology_id))
-    follower.blob_store.create(f"{topology_id}-stormconf-previous.ser", [b"{}"])
+    base, _ = swapped(two_nodes, follower)
+    follower.blob_store.delete(conf_key(base.topology_id))
+    follower.blob_store.create(f"{base.topology_id}-stormconf-previous.ser", [b"{}"])
     two_nodes.tree.expire(two_nodes.nimbus.storage)
     follower.core.step()
     assert follower.core.leads
