@@ -6,7 +6,7 @@ import traceback
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from checks_of_code import ChecksOfCode
+from checks_of_code import ChecksOfCode, slots_asked
 from simulated_machines import SupervisorProcess
 from simulated_nimbus import NimbusProcess
 from simulated_topology import ITEMS_OPEN_MAX
@@ -394,13 +394,12 @@ class Checks:
 
     def _shares(self, snapshot: ClusterSnapshot, assignment: Assignment, offered: int) -> None:
         """Each executor is on one slot, and as many slots are used as were asked for, if there are so many."""
-        topology_id, bases = assignment.topology_id, snapshot.bases
+        topology_id = assignment.topology_id
         if tuple(sorted(assignment.executor_slots)) != wanted_executors(snapshot, topology_id):
             self.problem(f"{topology_id}: not each of its executors is assigned once")
-        wanted = min(bases[topology_id].num_workers, len(assignment.executor_slots))
+        wanted = min(snapshot.bases[topology_id].num_workers, len(assignment.executor_slots))
         have = len(assignment.slot_executors())
-        asked = sum(min(base.num_workers, sum(base.component_executors.values())) for base in bases.values())
-        if have > wanted or (asked <= offered and have < wanted):
+        if have > wanted or (slots_asked(snapshot, self._codeless) <= offered and have < wanted):
             self.problem(f"{topology_id} has {have} slots, not {wanted}")
 
     def _workers(self, assignment: Assignment, running: dict[WorkerSlot, WorkerProcess], *, is_active: bool) -> None:

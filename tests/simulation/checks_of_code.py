@@ -10,7 +10,7 @@ from storm.cluster.storm_cluster_state import StormClusterState
 from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, owners
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from simulated_cluster import SimulatedCluster
     from simulated_nimbus import NimbusPlace, NimbusProcess
@@ -108,3 +108,13 @@ class ChecksOfCode:
 def _is_all(place: NimbusPlace, topology_id: TopologyId) -> bool:
     """Whether the whole code of the topology is there."""
     return all(place.disk.is_whole(key) for key in topology_keys(topology_id))
+
+
+def slots_asked(snapshot: ClusterSnapshot, codeless: Collection[TopologyId]) -> int:
+    """How many slots all topologies want; those without code keep what they have, whatever their records ask for."""
+    return sum(
+        len(snapshot.assignments[topology_id].slot_executors())
+        if topology_id in codeless and topology_id in snapshot.assignments
+        else min(base.num_workers, sum(base.component_executors.values()))
+        for topology_id, base in snapshot.bases.items()
+    )

@@ -236,6 +236,11 @@ def everybody_moves(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(even, "_share_out", lambda executors, mine, slots: share_out(executors, {}, slots))
 
 
+def topologies_get_one_slot_of_many(patch: pytest.MonkeyPatch) -> None:
+    slots_wanted = even._slots_wanted
+    patch.setattr(even, "_slots_wanted", lambda needs, choice: min(1, slots_wanted(needs, choice)))
+
+
 # Supervisors
 
 
@@ -365,6 +370,7 @@ BROKEN = [
     Broken(a_drained_host_is_used_as_any_other, "are on drained hosts and used", ("drain",)),
     Broken(workers_without_a_port_stay, "somebody else has the ports of", ("port_is_taken",)),
     Broken(everybody_moves, "executors stay"),
+    Broken(topologies_get_one_slot_of_many, "has 1 slots, not"),
     Broken(a_slot_does_not_wait_for_the_old_worker_to_die, "is given up and lives"),
     Broken(what_dies_is_started_at_once, "that dies each time", ("topology_crashes",)),
     Broken(what_dies_is_started_at_once, "that dies each time", ("port_is_taken",)),

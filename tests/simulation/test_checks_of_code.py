@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from broken_cores import Broken, is_found, named
+from checks_of_code import slots_asked
 
+from storm.cluster.records import Assignment, StormBase
+from storm.ids import ExecutorId, WorkerSlot
 from storm.nimbus import assignments
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
@@ -114,3 +117,15 @@ BROKEN = [
 @pytest.mark.parametrize("broken", BROKEN, ids=named)
 def test_a_broken_core_is_found(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
     is_found(broken, monkeypatch)
+
+
+def test_topologies_without_code_ask_for_the_slots_that_they_have() -> None:
+    """A rebalance to two workers that nobody can carry out leaves them three."""
+    places = {ExecutorId(task, task): WorkerSlot("node0", 6700 + task) for task in (1, 2, 3)}
+    bases = {
+        topology_id: StormBase(topology_id, topology_id, TopologyStatus.REBALANCING, 2, {"spout": 3}, 0)
+        for topology_id in ("held", "never placed")
+    }
+    there = ClusterSnapshot(bases=bases, assignments={"held": Assignment("held", 1, places, {}, {}, {})})
+    assert slots_asked(there, set()) == 2 + 2
+    assert slots_asked(there, {"held", "never placed"}) == 3 + 2
