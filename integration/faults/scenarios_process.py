@@ -20,6 +20,7 @@ from checkers import Bar  # noqa: TC002
 from cluster_site import wait_until
 from daemons import StormDaemon
 from fault_site import Plan
+from faults import busyness
 from load import TOPOLOGIES
 from nemesis_run import Finished, audit, conclude, defunct
 from results_table import Row
@@ -42,6 +43,7 @@ CLEAN_UP_SECS = 30.0  # that, and three of the looks every nimbus.monitor.freq.s
 # another slot, which goes on with the same count.
 LAUNCHES_MAX = 8
 LOOP_CORE_SHARE = 0.05  # of a core, of one supervisor: the catalogue's P3
+BEGUN_SECS = 10.0  # for another worker to start, and be connected to its peers
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")  # the next process has the number after it
 NUMBER_TRIES = 200  # another process or thread may be quicker
 
@@ -103,6 +105,25 @@ def crash_loop(context: Context) -> Outcome:
         )
         site.storm("kill", "dies", "-w", "0")
         return finish(context, site, load, "crash-loop", 1, restarts=sum(counts))
+
+
+def broken_host(context: Context) -> Outcome:
+    """A worker that cannot start any more on its host, where something is missing that the other one has."""
+    timers = context.timers.settings
+    launch_secs, silent_secs = timers.get("nimbus.task.launch.secs", 120), context.timers.executor_secs
+    with context.site(Plan(hosts=2, slots=3)) as site:
+        load = context.load(site, 4_000, RATE, topology__workers=2)
+        worker = load.processes()[0]
+        (site.supervisors[worker.host].local_dir / "lacks-a-library").touch()
+        os.kill(worker.pid, signal.SIGKILL)
+
+        def is_elsewhere() -> bool:
+            return load.is_settled() and worker.host not in {each.host for each in load.processes()}
+
+        what = f"the work of {worker.host} is on the other host"
+        took = context.must(is_elsewhere, what, (launch_secs + silent_secs + BEGUN_SECS) * busyness())
+        load.wait_progress(100)
+        return finish(context, site, load, "broken-host", recovered=took, rounds=2)
 
 
 def _status_tells(context: Context, site: FaultSite) -> None:
@@ -419,6 +440,7 @@ def rolling_restart(context: Context) -> Outcome:
 
 PROCESS_SCENARIOS = [
     Scenario("crash-loop", "P3", "a topology whose workers end at once, always, beside one that runs", crash_loop),
+    Scenario("broken-host", "P3", "a worker that ends at once on one host, and would not on another", broken_host),
     Scenario("nimbus-killed-in-submit", "P8", "kill -9 Nimbus at four points of a submission", killed_in_submit),
     Scenario("nimbus-killed-in-wait", "P9", "kill -9 Nimbus while a rebalance and a kill wait", killed_in_wait),
     Scenario("duplicate-daemon", "P11", "a second daemon in the same directory, or on one port", duplicate_daemons),

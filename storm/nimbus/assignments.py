@@ -7,6 +7,8 @@ Rules beyond the scheduler's:
   until the topology is rebalanced (`departures` sees to that), and its slots are nobody else's until it has left;
 * a worker whose port somebody else has moves to another slot if there is one, and stays otherwise; until a worker has
   run on that port again, or its supervisor has forgotten it, the port is used only where nothing else is free;
+* a worker that died there again and again before it was found dead goes to another host, if one has a slot: this one
+  may be why;
 * a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on; a
   rebalance that gives it new code or conf gives them to its workers where they are;
 * a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker was found
@@ -26,7 +28,7 @@ from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
 from storm.scheduler.tags import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from storm.cluster.records import StormBase
     from storm.ids import ExecutorId, NodeId, TopologyId
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 
 TAGS_KEY = "topology.scheduler.tags"
+DEATHS_OF_A_HOST = 3  # of one worker in a row: one that was killed, and could not start for a moment, is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         for port in info.slot_ports
     }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
-    avoid = frozenset(used.slot for used in this.dead) | _taken(snapshot)
+    avoid = frozenset(used.slot for used in this.dead) | _taken(snapshot) | _free_beside_failing(snapshot, this.dead)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
 
 
@@ -149,6 +152,24 @@ def _taken(snapshot: ClusterSnapshot) -> frozenset[WorkerSlot]:
     return frozenset(
         WorkerSlot(node_id, port) for node_id, info in snapshot.supervisors.items() for port in info.taken_ports
     )
+
+
+def _free_beside_failing(snapshot: ClusterSnapshot, dead: Iterable[AssignedSlot]) -> frozenset[WorkerSlot]:
+    """The slots that nobody has of hosts where workers of these died again and again, for another cause than the port."""
+    taken = _taken(snapshot)
+    failing = {
+        used.slot.node_id
+        for used in dead
+        if used.slot.node_id in snapshot.supervisors and used.slot not in taken
+        for failure in snapshot.supervisors[used.slot.node_id].failures
+        if (failure.topology_id, failure.port) == (used.topology_id, used.slot.port)
+        and failure.deaths >= DEATHS_OF_A_HOST
+    }
+    if not failing:
+        return frozenset()
+    used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
+    offered = {WorkerSlot(node_id, port) for node_id in failing for port in snapshot.supervisors[node_id].slot_ports}
+    return frozenset(offered - used)
 
 
 def _without_port(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:

@@ -104,7 +104,7 @@ def with_taken(state: ClusterSnapshot, *slots: WorkerSlot) -> ClusterSnapshot:
     return replace(state, supervisors=found)
 
 
-A0, A1, B0 = WorkerSlot("a", 6700), WorkerSlot("a", 6701), WorkerSlot("b", 6700)
+A0, A1, B0, B1 = WorkerSlot("a", 6700), WorkerSlot("a", 6701), WorkerSlot("b", 6700), WorkerSlot("b", 6701)
 
 
 def test_who_cannot_have_a_port_moves_and_nobody_else_does_nor_does_it_move_again() -> None:
@@ -139,6 +139,30 @@ def test_a_port_that_somebody_has_is_given_away_last() -> None:
     assert set(carried_out(state, Round(100)).assignments["t"].slot_epochs) == {A1}
     state = with_taken(snapshot({"a": 2}, t=(2, 4)), A0)
     assert set(carried_out(state, Round(100)).assignments["t"].slot_epochs) == {A0, A1}
+
+
+def with_deaths(state: ClusterSnapshot, slot: WorkerSlot, deaths: int) -> ClusterSnapshot:
+    failure = SlotFailure(slot.port, "t", "backing-off", deaths, "exited with code 1", "", 0)
+    info = replace(state.supervisors[slot.node_id], failures=(failure,))
+    return replace(state, supervisors={**state.supervisors, slot.node_id: info})
+
+
+@pytest.mark.parametrize(("deaths", "goes_to"), [(2, A1), (3, B1), (9, B1)])
+def test_who_died_again_and_again_goes_to_another_host(deaths: int, goes_to: WorkerSlot) -> None:
+    first = carried_out(snapshot({"a": 2, "b": 2}, t=(2, 5)), Round(100))
+    assert set(first.assignments["t"].slot_epochs) == {A0, B0}
+    dead = Round(200, frozenset({AssignedSlot("t", A0)}))
+    assert set(carried_out(with_deaths(first, A0, deaths), dead).assignments["t"].slot_epochs) == {B0, goes_to}
+
+
+def test_who_died_again_and_again_stays_where_no_other_host_has_a_slot_and_nobody_else_moves() -> None:
+    first = carried_out(snapshot({"a": 3, "b": 1}, t=(2, 5), u=(1, 2)), Round(100))
+    before = {slot for one in first.assignments.values() for slot in one.slot_epochs}
+    assert before == {A0, A1, B0}
+    used = next(slot for slot in first.assignments["t"].slot_epochs if slot.node_id == "a")
+    after = carried_out(with_deaths(first, used, 9), Round(200, frozenset({AssignedSlot("t", used)})))
+    assert set(after.assignments["t"].slot_epochs) == set(first.assignments["t"].slot_epochs)
+    assert after.assignments["u"] == first.assignments["u"]
 
 
 @pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])

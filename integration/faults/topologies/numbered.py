@@ -16,6 +16,8 @@ A file `started` holds the monotonic clock's time from which on they count. A fi
 time up to which they do: numbers that were to be sent later are none. A file `calm` holds the time from which on
 those that were kept count.
 
+On a host whose `storm.local.dir` has a file `lacks-a-library` no bolt in the middle can start: its worker ends.
+
 A file `ask-KIND` in the directory makes the next bolt in the middle that sees it do KIND, once; see ASKED. While there
 is a file `slow`, the sinks take 20 ms for each tuple.
 """
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from storm import OutputCollector, SpoutOutputCollector, TopologyContext
 
+LACKING = "lacks-a-library"
 LOOK_SECS = 0.1
 SLOW_SECS = 0.02
 MEMORY_MARGIN_BYTES = 64 << 20
@@ -146,6 +149,8 @@ class ForwardBolt(Bolt):
         self.unacked_every = conf.get("faults.unacked_every", 0)
         self.parts = conf.get("faults.parts", 1)
         self.pid = os.getpid()
+        if any((directory / LACKING).exists() for directory in Path.cwd().parents):
+            os._exit(13)
 
     def execute(self, tup: Tuple) -> None:
         for kind, act in ASKED.items():
