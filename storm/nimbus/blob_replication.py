@@ -70,6 +70,7 @@ class BlobReplication:
         self.trouble = ""  # what this disk refused in the last step, for people; any thread may read it
         self._logged = ""
         self._announced: dict[str, str] = {}
+        self._former: dict[str, str] = {}  # what was announced before `forget_announcements`
         self._doubted: set[str] = set()  # announced contents whose node changed since it was read; watches add to it
 
     def look(
@@ -121,7 +122,7 @@ class BlobReplication:
             self._remove_replaced(known, contents)
         else:
             self.counts = {}
-        for key in sorted(self._announced.keys() - held.keys()):
+        for key in sorted((self._announced.keys() | self._former.keys()) - held.keys()):
             self._withdraw(key)
         self._doubted.difference_update(self._doubted - self._announced.keys())
         spoken_of = owners(known)
@@ -137,7 +138,10 @@ class BlobReplication:
             self._announce(key, sha256)
 
     def forget_announcements(self) -> None:
-        """The session in which they were made is gone, and they with it."""
+        """The session in which they were made is gone, and they with it, but for those that the next session made
+        before this was heard.
+        """
+        self._former.update(self._announced)
         self._announced.clear()
 
     def count(self, hashes: Mapping[str, str]) -> int:
@@ -233,7 +237,7 @@ class BlobReplication:
     def _announce(self, key: str, sha256: str) -> None:
         if self._announced.get(key) == sha256 and not self._is_taken_back(key, sha256):
             return
-        self._withdraw(key)
+        self._withdraw(key, but=sha256)
         self._state.put_blob_replica(key, BlobReplica(self._election.info.address, sha256))
         self._announced[key] = sha256
         if is_version_key(key):
@@ -251,11 +255,13 @@ class BlobReplication:
             raise
         return BlobReplica(self._election.info.address, sha256) not in replicas
 
-    def _withdraw(self, key: str) -> None:
-        sha256 = self._announced.get(key)
-        if sha256 is not None:
-            self._state.remove_blob_replica(key, BlobReplica(self._election.info.address, sha256))
-            del self._announced[key]
+    def _withdraw(self, key: str, but: str = "") -> None:
+        for announced in (self._announced, self._former):
+            sha256 = announced.get(key)
+            if sha256 is not None:
+                if sha256 != but:
+                    self._state.remove_blob_replica(key, BlobReplica(self._election.info.address, sha256))
+                del announced[key]
 
 
 def _not_here(base: StormBase, held: Mapping[str, str]) -> dict[str, str]:

@@ -100,6 +100,29 @@ def test_a_nimbus_that_lost_its_session_says_again_what_it_holds(two_nodes: Clus
     assert two_nodes.core.replication.count(hashes) == 2
 
 
+def test_what_the_next_session_said_before_the_end_of_the_last_was_heard_is_taken_back_too(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    """Else a Nimbus that lacks a blob asks there for a content that is there no more, and nowhere else."""
+    topology_id = two_nodes.submit()
+    key, replication = conf_key(topology_id), follower.core.replication
+    old, new = "a" * 64, "b" * 64
+
+    def said() -> list[str]:
+        return [each.sha256 for each in two_nodes.state.blob_replicas(key) if each.nimbus_address == "nimbus-2:6627"]
+
+    replication.announce({key: old})
+    replication.forget_announcements()
+    replication.announce({key: new})
+    assert said() == [new]
+    replication.forget_announcements()
+    replication.announce({key: new})
+    assert said() == [new]
+    replication.forget_announcements()
+    replication.step({}, leads=False)  # it is not here at all
+    assert said() == []
+
+
 def test_a_nimbus_that_comes_back_with_an_empty_disk_takes_back_what_it_said(
     two_nodes: Cluster, follower: Nimbus
 ) -> None:
