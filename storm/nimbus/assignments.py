@@ -110,7 +110,9 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         for port in info.slot_ports
     }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
-    avoid = frozenset(used.slot for used in this.dead) | _taken(snapshot) | _free_beside_failing(snapshot, this.dead)
+    avoid = dict.fromkeys(_free_beside_failing(snapshot, this.dead), 1)
+    avoid |= dict.fromkeys((used.slot for used in this.dead), 2)
+    avoid |= dict.fromkeys(_taken(snapshot), 3)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
 
 
@@ -155,7 +157,7 @@ def _taken(snapshot: ClusterSnapshot) -> frozenset[WorkerSlot]:
 
 
 def _free_beside_failing(snapshot: ClusterSnapshot, dead: Iterable[AssignedSlot]) -> frozenset[WorkerSlot]:
-    """The slots that nobody has of hosts where workers of these died again and again, for another cause than the port."""
+    """The slots that nobody has of hosts where workers of these died again and again, but not for their ports."""
     taken = _taken(snapshot)
     failing = {
         used.slot.node_id

@@ -9,7 +9,7 @@ only between placements that are equally good by those before it:
 
 1. every executor has a slot, if there is a slot at all;
 2. as many slots as the topology wants workers, but not more than it has executors, nor than there are;
-3. few of them are slots to `avoid` on which it has nothing;
+3. few of them are slots to `avoid` on which it has nothing, the less the more those are to be avoided;
 4. with `spread` (a rebalance): its slots are shared out evenly over the nodes, as far as those have slots;
 5. the slots' numbers of executors differ by one at most;
 6. few executors change their slot;
@@ -61,7 +61,7 @@ class _Choice(NamedTuple):
 
     held: Mapping[WorkerSlot, _Held]
     free: Mapping[NodeId, Sequence[WorkerSlot]]
-    avoid: Collection[WorkerSlot]
+    avoid: Mapping[WorkerSlot, int]
 
 
 NOTHING = _Held()
@@ -208,18 +208,22 @@ def _first_slots(count: int, choice: _Choice, rank: Mapping[WorkerSlot, Rank], s
 
     Of equal nodes the one with the most slots to choose from comes first. Slots to avoid are last.
     """
+
+    def badness(slot: WorkerSlot) -> int:
+        return choice.avoid.get(slot, 0)
+
     by_node: dict[NodeId, list[WorkerSlot]] = {}
     for slot in sorted(rank, key=lambda slot: (rank[slot], slot)):
         by_node.setdefault(slot.node_id, []).append(slot)
     for node, free in choice.free.items():
-        by_node.setdefault(node, []).extend(sorted(free, key=choice.avoid.__contains__) if choice.avoid else free)
+        by_node.setdefault(node, []).extend(sorted(free, key=badness) if choice.avoid else free)
 
     def entry(node: NodeId, turn: int) -> tuple[tuple[int, ...], WorkerSlot]:
         slots = by_node[node]
         slot = slots[turn]
         own = rank.get(slot, FREE_RANK)
         order = (turn, *own) if spread else (*own, turn)
-        return (slot in choice.avoid and slot not in rank, *order, -len(slots)), slot
+        return (0 if slot in rank else badness(slot), *order, -len(slots)), slot
 
     heads = [entry(node, 0) for node, slots in by_node.items() if slots]
     heapq.heapify(heads)

@@ -38,12 +38,13 @@ class SchedulingState:
     """`topologies` in the order in which they were launched; `slots` are those of live supervisors, free or
     used.
 
-    `avoid`: slots whose worker has just been found dead: they are used only where nothing else is free.
+    `avoid`: slots that are used only where nothing else is free, such as those whose worker has just been found dead:
+    {slot: how much it is to be avoided, from 1 on}.
     """
 
     topologies: tuple[TopologyNeeds, ...]
     slots: tuple[WorkerSlot, ...]
-    avoid: frozenset[WorkerSlot] = frozenset()
+    avoid: Mapping[WorkerSlot, int] = field(default_factory=dict)
 
 
 Scheduler: TypeAlias = Callable[[SchedulingState], dict[TopologyId, Placement]]

@@ -161,8 +161,16 @@ def test_who_died_again_and_again_stays_where_no_other_host_has_a_slot_and_nobod
     assert before == {A0, A1, B0}
     used = next(slot for slot in first.assignments["t"].slot_epochs if slot.node_id == "a")
     after = carried_out(with_deaths(first, used, 9), Round(200, frozenset({AssignedSlot("t", used)})))
-    assert set(after.assignments["t"].slot_epochs) == set(first.assignments["t"].slot_epochs)
+    assert set(after.assignments["t"].slot_epochs) == {B0, WorkerSlot("a", 6702)}
     assert after.assignments["u"] == first.assignments["u"]
+
+
+def test_a_dead_workers_slot_is_used_before_a_port_that_somebody_has() -> None:
+    first = carried_out(snapshot({"a": 1}, t=(1, 2)), Round(100))
+    joined = replace(first, supervisors={**first.supervisors, "b": supervisor("b", [6700])})
+    dead = Round(200, frozenset({AssignedSlot("t", A0)}))
+    assert set(carried_out(joined, dead).assignments["t"].slot_epochs) == {B0}
+    assert set(carried_out(with_taken(joined, B0), dead).assignments["t"].slot_epochs) == {A0}
 
 
 @pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])

@@ -12,6 +12,8 @@ from storm.scheduler.even import schedule
 from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from storm.scheduler.scheduling_state import Placement
 
 A, B, C = "node-a", "node-b", "node-c"
@@ -26,9 +28,9 @@ def slots(*nodes: str, ports: int = 4) -> tuple[WorkerSlot, ...]:
 
 
 def place(
-    needs: TopologyNeeds, available: tuple[WorkerSlot, ...], avoid: frozenset[WorkerSlot] = frozenset()
+    needs: TopologyNeeds, available: tuple[WorkerSlot, ...], avoid: Mapping[WorkerSlot, int] | None = None
 ) -> Placement:
-    return schedule(SchedulingState((needs,), available, avoid))[needs.topology_id]
+    return schedule(SchedulingState((needs,), available, avoid or {}))[needs.topology_id]
 
 
 def loads(placement: Placement) -> list[int]:
@@ -116,8 +118,15 @@ def test_a_worker_that_gives_up_executors_keeps_some_of_each_component() -> None
 def test_the_slot_of_a_dead_worker_is_used_only_if_nothing_else_is_free() -> None:
     dead = WorkerSlot(A, 6700)
     needs = TopologyNeeds("t", 1, executors(2))
-    assert set(place(needs, slots(A, ports=2), frozenset({dead})).values()) == {WorkerSlot(A, 6701)}
-    assert set(place(needs, slots(A, ports=1), frozenset({dead})).values()) == {dead}
+    assert set(place(needs, slots(A, ports=2), {dead: 1}).values()) == {WorkerSlot(A, 6701)}
+    assert set(place(needs, slots(A, ports=1), {dead: 1}).values()) == {dead}
+
+
+def test_of_slots_to_avoid_those_come_first_that_are_the_least() -> None:
+    needs = TopologyNeeds("t", 2, executors(4))
+    avoid = {slot: 3 - turn for turn, slot in enumerate(slots(A, ports=3))}
+    assert set(place(needs, slots(A, ports=3), avoid).values()) == {WorkerSlot(A, 6701), WorkerSlot(A, 6702)}
+    assert len(set(place(replace(needs, num_workers=3), slots(A, ports=3), avoid).values())) == 3
 
 
 def test_a_worker_that_has_its_share_is_left_alone_when_another_is_replaced() -> None:
@@ -180,7 +189,8 @@ def states(draw: st.DrawFn) -> SchedulingState:
         kept = {executor: slot for executor, slot in earlier[f"t{n}"].items() if slot in live}
         wanted = draw(st.one_of(st.just(workers), st.integers(1, 8)))
         needs.append(TopologyNeeds(f"t{n}", wanted, executors(count), kept, spread=draw(st.booleans())))
-    avoid = draw(st.frozensets(st.sampled_from(available), max_size=3)) if available else frozenset()
+    levels = st.dictionaries(st.sampled_from(available), st.integers(1, 3), max_size=4) if available else st.just({})
+    avoid = draw(levels)
     return SchedulingState(tuple(needs), available, avoid)
 
 

@@ -18,7 +18,7 @@ from storm.scheduler.even import schedule
 from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from storm.scheduler.scheduling_state import Placement
 
@@ -42,7 +42,7 @@ class Law:
 
     needs: TopologyNeeds
     available: frozenset[WorkerSlot]
-    avoid: frozenset[WorkerSlot]
+    avoid: Mapping[WorkerSlot, int]
     elsewhere: frozenset[WorkerSlot] = frozenset()
 
     def held(self) -> set[WorkerSlot]:
@@ -58,7 +58,7 @@ class Law:
         nodes = [slot.node_id for slot in slots]
         return (
             self.needs.num_workers - len(slots),
-            len((set(slots) & self.avoid) - self.held()),
+            sum(self.avoid.get(slot, 0) for slot in slots if slot not in self.held()),
             sum(nodes.count(node) ** 2 for node in set(nodes)) if self.needs.spread else 0,
         )
 
@@ -123,8 +123,8 @@ def may_use(needs: TopologyNeeds, slots: Iterable[WorkerSlot]) -> frozenset[Work
     return frozenset(slot for slot in slots if needs.nodes is None or slot.node_id in needs.nodes)
 
 
-def avoided(slots: list[WorkerSlot]) -> st.SearchStrategy[frozenset[WorkerSlot]]:
-    return st.frozensets(st.sampled_from(slots), max_size=3)
+def avoided(slots: list[WorkerSlot]) -> st.SearchStrategy[dict[WorkerSlot, int]]:
+    return st.dictionaries(st.sampled_from(slots), st.integers(1, 3), max_size=4)
 
 
 @st.composite
@@ -157,7 +157,7 @@ def on(node: str, *counts: int) -> dict[ExecutorId, WorkerSlot]:
 def rebalanced(workers: int, count: int, placed: Placement, nodes: str) -> Law:
     """`count` executors that want so many workers, on nodes with four slots each."""
     slots = frozenset(WorkerSlot(node, port) for node in nodes for port in range(6700, 6704))
-    return Law(TopologyNeeds("t", workers, executors(range(1, count + 1)), placed, spread=True), slots, frozenset())
+    return Law(TopologyNeeds("t", workers, executors(range(1, count + 1)), placed, spread=True), slots, {})
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ class Checks:
         self._codeless: set[TopologyId] = set()  # no leader can move them: nobody has their code any more
         self._waiting: set[TopologyId] = set()  # no slot is left for them: they keep those of machines that are gone
         self._crash_starts: defaultdict[tuple[str, int, TopologyId], list[float]] = defaultdict(list)
+        self._stuck: defaultdict[NimbusProcess, set[WorkerSlot]] = defaultdict(set)  # at its last step
         self._accepted: dict[tuple[str, str, int, int], WorkerProcess] = {}
         self._in_office: NimbusProcess | None = None
         self._in_office_since = 0.0
@@ -229,15 +230,17 @@ class Checks:
                     self.problem(f"a heartbeat for {sorted(beat.executors)} counts for {slot} of {topology_id}")
         there, taken = core.snapshot, _taken(core.snapshot)
         free = _offered(there) - taken - owners.keys()
-        if free and (stuck := {slot for slot in taken & owners.keys() if owners[slot] in there.schedulable()}):
-            self.problem(f"somebody else has the ports of {sorted(stuck)}, and {sorted(free)} are free")
+        stuck = {slot for slot in taken & owners.keys() if free and owners[slot] in there.schedulable()}
+        if still := sorted(stuck & self._stuck[nimbus]):  # a round goes by what was free before it
+            self.problem(f"somebody else has the ports of {still}, and {sorted(free)} are free")
+        self._stuck[nimbus] = stuck
 
     def watched(self, nimbus: NimbusProcess, scheduler: Scheduler) -> Scheduler:
         """The scheduler of a Nimbus; what it is asked, and what it answers, is looked at."""
 
         def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
             there = nimbus.core.snapshot
-            dead = state.avoid - _taken(there)
+            dead = state.avoid.keys() - _taken(there)
             self._given_up(nimbus, [slot for slot in dead if slot.node_id not in there.drains])
             placements = scheduler(state)
             self._placed(state, placements)
