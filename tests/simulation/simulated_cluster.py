@@ -121,7 +121,8 @@ class SimulatedCluster:
         self.far_from_nimbus: set[str] = set()
         self.copies: list[Host] = []  # machines that were made of copies of others' disks
         self.crash_until: dict[TopologyId, float] = {}
-        self.told: dict[BeatKey, float] = {}  # when a Nimbus last took a heartbeat
+        self.told: dict[BeatKey, float] = {}  # when a Nimbus first took the last heartbeat
+        self.told_secs: dict[BeatKey, int] = {}  # what that said: only a change of it proves anything
         self.events.on_crash = self.checks.process_crashed
         self.zookeeper.on_change = self.checks.changed
         StormClusterState(self.zookeeper.tree.session()).prepare()

@@ -234,7 +234,10 @@ class NimbusConnection:
             return
         for beat in beats:
             executors = frozenset((each.task_start, each.task_end) for each in beat.executors)
-            self._cluster.told[beat.storm_id, self._near, beat.port, executors] = self._cluster.events.clock.now()
+            key = (beat.storm_id, self._near, beat.port, executors)
+            if self._cluster.told_secs.get(key) != beat.time_secs:
+                self._cluster.told[key] = self._cluster.events.clock.now()
+                self._cluster.told_secs[key] = beat.time_secs
 
     def close(self) -> None:
         """There is nothing to close."""
