@@ -156,7 +156,8 @@ class SupervisorInfo:
     offers, under Storm's names. `unheard`: its workers, while no Nimbus takes their beats. `logviewer_port`: of the log
     viewer beside it, 0: there is none, None: it does not say; `daemon_logs`: names of daemons' logs that this has.
     `architecture`: its kind of processor as Linux names it, "x86_64"; empty: it does not say. `taken_ports`: those of
-    its ports that somebody else had when a worker wanted to listen there, lately and the last time.
+    its ports that somebody else had when a worker wanted to listen there, lately and the last time, and those whose
+    worker cannot be ended. `left`: {topology that has left this host lately: how often in a row its worker had died}.
     """
 
     node_id: NodeId
@@ -180,6 +181,7 @@ class SupervisorInfo:
     architecture: str = ""
     recordings: tuple[Recording, ...] = ()
     taken_ports: tuple[int, ...] = ()
+    left: Mapping[TopologyId, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

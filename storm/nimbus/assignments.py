@@ -7,8 +7,8 @@ Rules beyond the scheduler's:
   until the topology is rebalanced (`departures` sees to that), and its slots are nobody else's until it has left;
 * a worker whose port somebody else has moves to another slot if there is one, and stays otherwise; until a worker has
   run on that port again, or its supervisor has forgotten it, the port is used only where nothing else is free;
-* a worker that died there again and again before it was found dead goes to another host, if one has a slot: this one
-  may be why;
+* a worker that dies again and again is given up like one that is silent, and goes to a host where its topology's do
+  not, if one has a slot: this host may be why;
 * a topology that gets no slot at all keeps the assignment it has: when its machines come back, its workers go on; a
   rebalance that gives it new code or conf gives them to its workers where they are;
 * a slot's epoch changes with its set of executors, with the code or conf that they run, and when its worker was found
@@ -28,7 +28,7 @@ from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
 from storm.scheduler.tags import fits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from storm.cluster.records import StormBase
     from storm.ids import ExecutorId, NodeId, TopologyId
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TAGS_KEY = "topology.scheduler.tags"
 DEATHS_OF_A_HOST = 3  # of one worker in a row: one that was killed, and could not start for a moment, is none
+DEATHS_OF_A_MINUTE = 7  # of one worker in a row: the pauses before it, of 0, 1, 2, 4, 8 and 16 s, and the starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,7 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         for port in info.slot_ports
     }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
-    avoid = dict.fromkeys(_free_beside_failing(snapshot, this.dead), 1)
-    avoid |= dict.fromkeys((used.slot for used in this.dead), 2)
-    avoid |= dict.fromkeys(_taken(snapshot), 3)
+    avoid = dict.fromkeys((used.slot for used in this.dead), 2) | dict.fromkeys(_taken(snapshot), 3)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
 
 
@@ -156,22 +155,31 @@ def _taken(snapshot: ClusterSnapshot) -> frozenset[WorkerSlot]:
     )
 
 
-def _free_beside_failing(snapshot: ClusterSnapshot, dead: Iterable[AssignedSlot]) -> frozenset[WorkerSlot]:
-    """The slots that nobody has of hosts where workers of these died again and again, but not for their ports."""
-    taken = _taken(snapshot)
-    failing = {
-        used.slot.node_id
-        for used in dead
-        if used.slot.node_id in snapshot.supervisors and used.slot not in taken
-        for failure in snapshot.supervisors[used.slot.node_id].failures
-        if (failure.topology_id, failure.port) == (used.topology_id, used.slot.port)
-        and failure.deaths >= DEATHS_OF_A_HOST
-    }
-    if not failing:
-        return frozenset()
-    used = {slot for assignment in snapshot.assignments.values() for slot in assignment.executor_slots.values()}
-    offered = {WorkerSlot(node_id, port) for node_id in failing for port in snapshot.supervisors[node_id].slot_ports}
-    return frozenset(offered - used)
+def dying(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:
+    """The uses of slots whose supervisors say that the worker has died for a minute or more, and wait to start it."""
+    return frozenset(
+        AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port))
+        for node_id, info in snapshot.supervisors.items()
+        for failure in info.failures
+        if failure.deaths >= DEATHS_OF_A_MINUTE and failure.retry_wall_secs is not None
+    )
+
+
+def _failing_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId) -> frozenset[NodeId]:
+    """The nodes where the topology's workers die again and again, or did before they left, but not for their ports; or
+    where its environment cannot be built.
+    """
+    return frozenset(
+        node_id
+        for node_id, info in snapshot.supervisors.items()
+        if info.left.get(topology_id, 0) >= DEATHS_OF_A_HOST
+        or any(
+            failure.topology_id == topology_id
+            and failure.port not in info.taken_ports
+            and failure.deaths >= (1 if failure.lacks_environment else DEATHS_OF_A_HOST)
+            for failure in info.failures
+        )
+    )
 
 
 def _without_port(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:
@@ -221,8 +229,9 @@ def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> T
         placed = {executor: slot for executor, slot in old.executor_slots.items() if slot in stay}
     tags = tags_wanted(snapshot, topology_id)
     nodes = frozenset(node_id for node_id, info in snapshot.supervisors.items() if fits(tags, info.meta))
+    failing = _failing_nodes(snapshot, topology_id)
     return TopologyNeeds(
-        topology_id, base.num_workers, wanted, placed, topology_id in this.spread, nodes if tags else None
+        topology_id, base.num_workers, wanted, placed, topology_id in this.spread, nodes if tags else None, failing
     )
 
 

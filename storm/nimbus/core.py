@@ -29,16 +29,11 @@ from storm.errors import (
     TopologyNotAliveError,
 )
 from storm.nimbus import departures
-from storm.nimbus.assignments import Round, new_assignments, preparing
+from storm.nimbus.assignments import Round, dying, new_assignments, preparing
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.heartbeats import Heartbeats, WorkerBeat
-from storm.nimbus.pending_submissions import (
-    PendingSubmission,
-    PendingSubmissions,
-    ReplicationWait,
-    already_alive,
-)
+from storm.nimbus.pending_submissions import PendingSubmission, PendingSubmissions, ReplicationWait, already_alive
 from storm.nimbus.rebalancing import Rebalanced, half_done, rebalanced_base
 from storm.nimbus.remains import Remains
 from storm.nimbus.snapshot_reader import SnapshotReader
@@ -409,9 +404,10 @@ class NimbusCore:
         self.heartbeats.prepare(preparing(self.snapshot), now)
         self.heartbeats.believe(self.snapshot.supervisors, now)
         self.record()
-        dead = self.heartbeats.dead(self.snapshot.supervisors, self.snapshot.own_timeouts(), now)
+        timeouts, not_for_long = self.snapshot.own_timeouts(), dying(self.snapshot)
+        dead = self.heartbeats.dead(self.snapshot.supervisors, timeouts, now, not_for_long)
         for used in dead - self.silent:
-            log.warning("The worker of %s on %s:%d does not beat.", used.topology_id, *used.slot)
+            log.warning("The worker of %s on %s:%d does not beat, or not for long.", used.topology_id, *used.slot)
         self.silent = dead
         return dead
 

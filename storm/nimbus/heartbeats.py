@@ -8,7 +8,8 @@ anew), or its supervisor said so lately that it builds the environment which it 
 * or its last beat came less than `timeout_secs` ago. Where a supervisor does not reach Nimbus, what it says in
 ZooKeeper of its workers' beats counts as they would.
 
-In both its topology's own timeout counts instead where it is longer, up to `own_timeout_max_secs`.
+In both its topology's own timeout counts instead where it is longer, up to `own_timeout_max_secs`. A worker that dies
+again and again, as its supervisor says, is given the first one only: it may beat each time before it dies.
 
 Where the supervisor is missing from ZooKeeper, nobody launches anything, and its session has been silent for
 long: then only a beat within `orphan_timeout_secs` counts, which a worker sends to Nimbus itself when its
@@ -179,13 +180,21 @@ class Heartbeats:
         return None if seen is None else seen.beat
 
     def dead(
-        self, live_supervisors: Container[NodeId], own_timeouts: Mapping[TopologyId, float], now: float
+        self,
+        live_supervisors: Container[NodeId],
+        own_timeouts: Mapping[TopologyId, float],
+        now: float,
+        dying: Container[AssignedSlot] = (),
     ) -> frozenset[AssignedSlot]:
-        """The slots in use whose worker counts as dead; `own_timeouts` are in seconds, of topologies that have one."""
+        """The slots in use whose worker counts as dead; `own_timeouts` are in seconds, of topologies that have one.
+
+        `dying` are those of which supervisors say that the worker dies again and again: it may have beaten in between.
+        """
         return frozenset(
             used
             for used in self._assigned
             if not self._is_alive(used, live_supervisors, own_timeouts.get(used.topology_id, 0.0), now)
+            or (used in dying and not self._is_launching(used, own_timeouts.get(used.topology_id, 0.0), now))
         )
 
     def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], own_secs: float, now: float) -> bool:
@@ -197,8 +206,11 @@ class Heartbeats:
             new_leader = now - self._leading_since < limits.timeout_secs
             return new_leader or silent_secs <= limits.orphan_timeout_secs
         own_secs = min(own_secs, limits.own_timeout_max_secs)
-        launching = now - self._assigned[used].since < max(limits.launch_secs, own_secs)
-        return launching or silent_secs <= max(limits.timeout_secs, own_secs)
+        return self._is_launching(used, own_secs, now) or silent_secs <= max(limits.timeout_secs, own_secs)
+
+    def _is_launching(self, used: AssignedSlot, own_secs: float, now: float) -> bool:
+        own_secs = min(own_secs, self._limits.own_timeout_max_secs)
+        return now - self._assigned[used].since < max(self._limits.launch_secs, own_secs)
 
 
 def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[tuple[AssignedSlot, AssignedSince]]:

@@ -9,7 +9,8 @@ only between placements that are equally good by those before it:
 
 1. every executor has a slot, if there is a slot at all;
 2. as many slots as the topology wants workers, but not more than it has executors, nor than there are;
-3. few of them are slots to `avoid` on which it has nothing, the less the more those are to be avoided;
+3. few of them are slots to `avoid` on which it has nothing, the less the more those are to be avoided; a free one of a
+   node where its workers die is such a slot too;
 4. with `spread` (a rebalance): its slots are shared out evenly over the nodes, as far as those have slots;
 5. the slots' numbers of executors differ by one at most;
 6. few executors change their slot;
@@ -62,6 +63,11 @@ class _Choice(NamedTuple):
     held: Mapping[WorkerSlot, _Held]
     free: Mapping[NodeId, Sequence[WorkerSlot]]
     avoid: Mapping[WorkerSlot, int]
+    failing: Collection[NodeId]
+
+    def badness(self, slot: WorkerSlot) -> int:
+        """How much it is to be avoided, where the topology has nothing there."""
+        return max(self.avoid.get(slot, 0), slot.node_id in self.failing)
 
 
 NOTHING = _Held()
@@ -84,7 +90,7 @@ def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
         held = claims[needs.topology_id]
         may_take = free if needs.nodes is None else {n: slots for n, slots in free.items() if n in needs.nodes}
         may_start = offered if needs.nodes is None else {slot for slot in offered if slot.node_id in needs.nodes}
-        placement = _place(needs, _Choice(held, may_take, state.avoid), may_start)
+        placement = _place(needs, _Choice(held, may_take, state.avoid, needs.failing), may_start)
         used = set(placement.values())
         for slot in (held.keys() - used) & offered:
             insort(free.setdefault(slot.node_id, []), slot)
@@ -208,22 +214,18 @@ def _first_slots(count: int, choice: _Choice, rank: Mapping[WorkerSlot, Rank], s
 
     Of equal nodes the one with the most slots to choose from comes first. Slots to avoid are last.
     """
-
-    def badness(slot: WorkerSlot) -> int:
-        return choice.avoid.get(slot, 0)
-
     by_node: dict[NodeId, list[WorkerSlot]] = {}
     for slot in sorted(rank, key=lambda slot: (rank[slot], slot)):
         by_node.setdefault(slot.node_id, []).append(slot)
     for node, free in choice.free.items():
-        by_node.setdefault(node, []).extend(sorted(free, key=badness) if choice.avoid else free)
+        by_node.setdefault(node, []).extend(sorted(free, key=choice.badness) if choice.avoid else free)
 
     def entry(node: NodeId, turn: int) -> tuple[tuple[int, ...], WorkerSlot]:
         slots = by_node[node]
         slot = slots[turn]
         own = rank.get(slot, FREE_RANK)
         order = (turn, *own) if spread else (*own, turn)
-        return (0 if slot in rank else badness(slot), *order, -len(slots)), slot
+        return (0 if slot in rank else choice.badness(slot), *order, -len(slots)), slot
 
     heads = [entry(node, 0) for node, slots in by_node.items() if slots]
     heapq.heapify(heads)

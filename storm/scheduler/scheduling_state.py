@@ -18,7 +18,8 @@ class TopologyNeeds:
     `num_workers` is how many slots it wants. `executors` are all it must have. `placed` says what runs where and
     may stay, also executors that are wanted no more: their slots change. A slot of a missing supervisor may be
     among them while its worker still beats. `spread` asks for an even share of workers on each node, even if
-    workers must move: a rebalance. `nodes` are those whose slots it may be given; None: all.
+    workers must move: a rebalance. `nodes` are those whose slots it may be given; None: all. `failing` are those on
+    which its workers die again and again: their free slots are used only where nothing else is free.
     """
 
     topology_id: TopologyId
@@ -27,6 +28,7 @@ class TopologyNeeds:
     placed: Placement = field(default_factory=dict)
     spread: bool = False
     nodes: frozenset[NodeId] | None = None
+    failing: frozenset[NodeId] = frozenset()
 
     def is_placed(self) -> bool:
         """Whether each executor has a slot."""

@@ -319,6 +319,7 @@ class SupervisorCore:
             daemon_logs=() if self.log_viewer is None else tuple(self.log_viewer.daemon_logs(options.log_dir)),
             recordings=self._shell.recordings(self.slots.running()),
             taken_ports=self.slots.taken(now),
+            left=self.slots.left(now),
         )
 
     def _unheard(self) -> Iterator[UnheardWorker]:

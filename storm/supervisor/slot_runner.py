@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
+from storm.supervisor.left_code import LeftCode
 from storm.supervisor.slot import (
     BlobsSeen,
     Cause,
@@ -45,10 +46,10 @@ log = logging.getLogger(__name__)
 STEPS_MAX = 8  # a port settles in three; more means a fault of the state machine, and the port waits for the next call
 RESTART_PAUSE_SECS = 5.0  # a worker that cannot live with a new version of a blob has mostly died by then
 RESTART_LOOK_SECS = 1.0  # between looks at whether it is the turn of a worker that is to be started again
-LEFT_REMEMBERED_SECS = 600.0  # how often code died on a port that it has left since: it may be given another one here
 # A port that somebody else had: Nimbus then looks for another one. Two such ports cannot have a worker move to and fro
 # faster than this.
 TAKEN_REMEMBERED_SECS = 600.0
+UNKILLABLE_SECS = 15.0  # after SIGKILL: what is alive then hangs in the kernel, and has its port
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +160,6 @@ class Failure:
         return f"{text}\nLast lines of its log:\n{self.last_lines}" if self.last_lines else text
 
 
-class _Left(NamedTuple):
-    """Code that left a port on which its workers had died."""
-
-    code: LocalAssignment
-    deaths: int
-    until: float
-
-
 class SlotRunner:
     """The slots of one supervisor and their workers. One thread calls it, but for what says that any may."""
 
@@ -189,8 +182,7 @@ class SlotRunner:
         self._own_timeouts: dict[int, float | None] = {}  # of the workers in `_handles`, read once for each
         self._start_failures: dict[int, str] = {}
         self._failures: dict[int, Failure] = {}
-        self._left: dict[TopologyId, _Left] = {}
-        self._leaving: list[tuple[LocalAssignment, Slot]] = []  # in this step
+        self._left = LeftCode()
         self._taken: dict[int, float] = {}  # ports that a worker found taken: until when that is remembered
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
@@ -285,10 +277,18 @@ class SlotRunner:
         return found
 
     def taken(self, now: float) -> tuple[int, ...]:
-        """The ports on which somebody else listened when a worker wanted to, lately and the last time. Any thread may
-        call it.
+        """The ports on which somebody else listened when a worker wanted to, lately and the last time, and those whose
+        worker does not end, whatever it is sent. Any thread may call it.
         """
-        return tuple(sorted(port for port, until in dict(self._taken).items() if now < until))
+        taken = {port for port, until in dict(self._taken).items() if now < until}
+        for port, slot in dict(self._slots).items():
+            if slot.state is SlotState.KILLING and now >= slot.entered_at + UNKILLABLE_SECS:
+                taken.add(port)
+        return tuple(sorted(taken))
+
+    def left(self, now: float) -> dict[TopologyId, int]:
+        """{topology whose worker died on a port that it left lately: how often in a row}. Any thread may call it."""
+        return self._left.told(now)
 
     def works(self, port: int) -> bool:
         """A worker has this port; whether that is news. Any thread may call it."""
@@ -312,7 +312,7 @@ class SlotRunner:
             self._slots[port] = Slot(port)
         due: list[float] = []
         self._outdated.clear()
-        self._leaving = self._dying(wanted, now)
+        self._left.look(slot for slot in self._slots.values() if self._may_be_left(slot, wanted.get(slot.port), now))
         for port in [each for each in self._slots if each not in untold]:
             next_due = self._settle(port, wanted.get(port), now)
             if next_due is not None:
@@ -329,7 +329,8 @@ class SlotRunner:
             after, commands, next_due = step(before, seen, self._limits, now)
             self._slots[port] = after
             self._waits_for[port] = seen.blobs.waits_for
-            self._remember(before, after, now)
+            if self._may_be_left(before, after.assignment, now):
+                self._left.add(before, now)
             for command in commands:
                 self._carry_out(port, command, now)
             if not commands and after == before:
@@ -337,7 +338,8 @@ class SlotRunner:
         return now + 1.0
 
     def _look(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
-        return replace(self._look_here(port, wanted, now), deaths_elsewhere=self._deaths_elsewhere(port, wanted, now))
+        deaths_elsewhere = 0 if wanted is None else self._left.deaths(port, wanted, now)
+        return replace(self._look_here(port, wanted, now), deaths_elsewhere=deaths_elsewhere)
 
     def _look_here(self, port: int, wanted: LocalAssignment | None, now: float) -> SlotInputs:
         slot = self._slots[port]
@@ -444,34 +446,12 @@ class SlotRunner:
             self._kept = used
             self._blobs.keep(used)
 
-    def _remember(self, before: Slot, after: Slot, now: float) -> None:
-        """That code leaves a port on which its workers died."""
-        code = before.assignment
-        if code is None or (after.assignment is not None and after.assignment.same_code(code)):
-            return
-        if before.deaths and before.port not in self._taken and not is_healthy(before, self._limits, now):
-            self._left = {each: left for each, left in self._left.items() if now < left.until}
-            self._left[code.topology_id] = _Left(code, before.deaths, now + LEFT_REMEMBERED_SECS)
-
-    def _dying(self, wanted: Mapping[int, LocalAssignment], now: float) -> list[tuple[LocalAssignment, Slot]]:
-        """Slots on which workers died, and what they should not run any more. Not where the port was wrong."""
-        found = []
-        for port, slot in self._slots.items():
-            if slot.assignment is None or not slot.deaths or port in self._taken or is_healthy(slot, self._limits, now):
-                continue
-            stays = wanted.get(port)
-            if stays is None or not stays.same_code(slot.assignment):
-                found.append((slot.assignment, slot))
-        return found
-
-    def _deaths_elsewhere(self, port: int, wanted: LocalAssignment | None, now: float) -> int:
-        """How often in a row the wanted code died on a port that it has left lately, or leaves just now."""
-        if wanted is None:
-            return 0
-        left = self._left.get(wanted.topology_id)
-        deaths = left.deaths if left is not None and now < left.until and left.code.same_code(wanted) else 0
-        leaving = (slot.deaths for code, slot in self._leaving if slot.port != port and code.same_code(wanted))
-        return max(deaths, *leaving, 0)
+    def _may_be_left(self, slot: Slot, other: LocalAssignment | None, now: float) -> bool:
+        """Whether workers died there of other code than this, and not because the port was wrong."""
+        code = slot.assignment
+        if code is None or not slot.deaths or slot.port in self._taken or is_healthy(slot, self._limits, now):
+            return False
+        return other is None or not other.same_code(code)
 
 
 def _read_back_offs(plain: Any, now: float) -> Iterable[tuple[int, LocalAssignment, Failure, int]]:

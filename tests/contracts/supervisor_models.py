@@ -37,6 +37,7 @@ class ModelWorkers:
         self.launched: list[WorkerHandle] = []
         self.launch_failure: str | None = None
         self.are_deaf = False
+        self.are_unkillable = False
         self._numbers = itertools.count(1)
 
     def alive(self, port: int | None = None) -> list[WorkerHandle]:
@@ -69,7 +70,7 @@ class ModelWorkers:
 
     def kill(self, worker: WorkerHandle, *, force: bool) -> None:
         process = self.processes.get(worker.worker_id)
-        if process is None or process.seen.exit_text is not None:
+        if process is None or process.seen.exit_text is not None or self.are_unkillable:
             return
         if force:
             process.seen = WorkerSeen("was killed by signal 9 (SIGKILL)")

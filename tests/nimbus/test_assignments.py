@@ -19,7 +19,7 @@ from storm.cluster.records import (
     TopologyStatus,
 )
 from storm.ids import ExecutorId, WorkerSlot
-from storm.nimbus.assignments import Round, new_assignments, preparing, scheduling_state, wanted_executors
+from storm.nimbus.assignments import Round, dying, new_assignments, preparing, scheduling_state, wanted_executors
 from storm.nimbus.cluster_snapshot import ClusterSnapshot, plan_of
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.even import schedule
@@ -163,6 +163,51 @@ def test_who_died_again_and_again_stays_where_no_other_host_has_a_slot_and_nobod
     after = carried_out(with_deaths(first, used, 9), Round(200, frozenset({AssignedSlot("t", used)})))
     assert set(after.assignments["t"].slot_epochs) == {B0, WorkerSlot("a", 6702)}
     assert after.assignments["u"] == first.assignments["u"]
+
+
+def with_left(state: ClusterSnapshot, node_id: str, **deaths: int) -> ClusterSnapshot:
+    info = replace(state.supervisors[node_id], left=deaths)
+    return replace(state, supervisors={**state.supervisors, node_id: info})
+
+
+def test_each_host_is_tried_before_one_that_was_left_for_its_deaths() -> None:
+    """Where the first two of four lack something."""
+    there = carried_out(snapshot({"a": 4, "b": 3, "c": 2, "d": 1}, t=(1, 2)), Round(100))
+    homes = []
+    for wall_secs in (200, 300, 400, 500):
+        (slot,) = there.assignments["t"].slot_epochs
+        homes.append(slot.node_id)
+        told = with_left(with_deaths(there, slot, 9), slot.node_id, t=9)
+        there = carried_out(told, Round(wall_secs, frozenset({AssignedSlot("t", slot)})))
+    assert homes == ["a", "b", "c", "d"]
+
+
+def test_what_one_topology_left_is_good_for_another() -> None:
+    there = snapshot({"a": 4, "b": 1}, t=(1, 2), u=(1, 2))
+    after = carried_out(with_left(there, "a", u=9), Round(100))
+    assert set(after.assignments["t"].slot_epochs) == {A0}
+    assert set(after.assignments["u"].slot_epochs) == {B0}
+
+
+def test_where_an_environment_cannot_be_built_nothing_new_goes() -> None:
+    failure = SlotFailure(6700, "t", "waiting-for-blobs", 1, "no such package", "", 0, lacks_environment=True)
+    there = snapshot({"a": 4, "b": 2}, t=(1, 2))
+    unfit = replace(there.supervisors["a"], failures=(failure,))
+    after = carried_out(replace(there, supervisors={**there.supervisors, "a": unfit}), Round(100))
+    assert set(after.assignments["t"].slot_epochs) == {B0}
+
+
+def test_who_dies_for_a_minute_and_waits_to_be_started_is_dying() -> None:
+    failures = tuple(
+        SlotFailure(port, "t", state, deaths, "exited with code 1", "", 0, retry)
+        for port, state, deaths, retry in [
+            (6700, "backing-off", 6, 30),
+            (6701, "backing-off", 7, 30),
+            (6702, "running", 9, None),
+        ]
+    )
+    info = replace(supervisor("a", range(6700, 6704)), failures=failures)
+    assert dying(replace(snapshot({}), supervisors={"a": info})) == {AssignedSlot("t", A1)}
 
 
 def test_a_dead_workers_slot_is_used_before_a_port_that_somebody_has() -> None:

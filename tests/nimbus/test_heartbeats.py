@@ -52,6 +52,16 @@ def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats
     assert dead_nodes(beats, BOTH, 230) == BOTH
 
 
+def test_who_dies_again_and_again_is_dead_though_it_beats_each_time(beats: Heartbeats) -> None:
+    dying = {AssignedSlot("wc-1-0", LEFT)}
+    for now in range(0, 400, 10):
+        beats.record(replace(BEAT, reported_secs=now), LEFT, now)
+    assert beats.dead(BOTH, {}, 400) == {AssignedSlot("wc-1-0", RIGHT)}
+    assert beats.dead(BOTH, {}, 400, dying) == {*dying, AssignedSlot("wc-1-0", RIGHT)}
+    assert beats.dead(BOTH, {"wc-1-0": 500}, 400, dying) == set(), "it is being launched for so long"
+    assert beats.dead(BOTH, {"wc-1-0": 500}, 501, dying) == {*dying, AssignedSlot("wc-1-0", RIGHT)}
+
+
 @pytest.mark.parametrize(("own", "secs"), [(180, 180), (10, 30), (9_999, 600)])
 def test_a_topology_can_have_its_workers_waited_for_longer_but_not_shorter_nor_without_end(
     beats: Heartbeats, own: int, secs: int

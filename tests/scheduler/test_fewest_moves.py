@@ -48,6 +48,9 @@ class Law:
     def held(self) -> set[WorkerSlot]:
         return set(self.needs.placed.values())
 
+    def badness(self, slot: WorkerSlot) -> int:
+        return max(self.avoid.get(slot, 0), slot.node_id in self.needs.failing)
+
     def before(self, slot: WorkerSlot) -> set[ExecutorId]:
         return {executor for executor, there in self.needs.placed.items() if there == slot}
 
@@ -58,7 +61,7 @@ class Law:
         nodes = [slot.node_id for slot in slots]
         return (
             self.needs.num_workers - len(slots),
-            sum(self.avoid.get(slot, 0) for slot in slots if slot not in self.held()),
+            sum(self.badness(slot) for slot in slots if slot not in self.held()),
             sum(nodes.count(node) ** 2 for node in set(nodes)) if self.needs.spread else 0,
         )
 
@@ -108,7 +111,11 @@ def topologies(draw: st.DrawFn, name: str, slots: list[WorkerSlot]) -> TopologyN
     dropped = executors(draw(st.sets(st.integers(1, 1 + len(homes)), max_size=2)))
     new = executors(range(1 + len(homes), 1 + len(homes) + draw(st.integers(0, 3))))
     wanted = tuple(executor for executor in placed if executor not in dropped) + new
-    return TopologyNeeds(name, draw(st.integers(1, 6)), wanted or executors([1]), placed, spread=draw(st.booleans()))
+    nodes = st.sampled_from([slot.node_id for slot in slots]) if slots else st.nothing()
+    failing = draw(st.frozensets(nodes, max_size=2))
+    return TopologyNeeds(
+        name, draw(st.integers(1, 6)), wanted or executors([1]), placed, spread=draw(st.booleans()), failing=failing
+    )
 
 
 @st.composite

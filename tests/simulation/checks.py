@@ -15,7 +15,7 @@ from storm.cluster import paths
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.ids import SYSTEM_EXECUTOR, WorkerSlot
-from storm.nimbus.assignments import wanted_executors
+from storm.nimbus.assignments import dying, wanted_executors
 from storm.nimbus.topology_blobs import owners
 from storm.supervisor.slot import SlotState
 from storm.worker.transfer import DROP_AT_MARKS
@@ -240,7 +240,7 @@ class Checks:
 
         def schedule(state: SchedulingState) -> dict[TopologyId, Placement]:
             there = nimbus.core.snapshot
-            dead = state.avoid.keys() - _taken(there)
+            dead = state.avoid.keys() - _taken(there) - {used.slot for used in dying(there)}
             self._given_up(nimbus, [slot for slot in dead if slot.node_id not in there.drains])
             placements = scheduler(state)
             self._placed(state, placements)

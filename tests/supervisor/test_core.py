@@ -234,6 +234,21 @@ def test_a_port_that_somebody_has_is_in_the_record_until_a_worker_works_there(cl
     assert cluster.nimbus.supervisors()[NODE].taken_ports == ()
 
 
+def test_a_topology_that_died_here_before_it_left_is_in_the_record_for_a_while(cluster: Cluster) -> None:
+    cluster.assign("words", PORT)
+    cluster.run(2)
+    for _ in range(3):
+        cluster.workers.die(cluster.workers.alive(PORT)[0])
+        cluster.run(4)
+    assert cluster.nimbus.supervisors()[NODE].left == {}
+    cluster.nimbus.remove_assignment("words")
+    cluster.code_at_nimbus.discard("words")
+    cluster.run(6)
+    assert cluster.nimbus.supervisors()[NODE].left == {"words": 3}
+    cluster.run(600)
+    assert cluster.nimbus.supervisors()[NODE].left == {}
+
+
 def test_many_failing_slots_with_long_words_in_any_bytes_still_make_a_record(cluster: Cluster) -> None:
     ports = tuple(range(1000, 1300))
     cluster.core = cluster.started(options=replace(OPTIONS, slot_ports=ports))

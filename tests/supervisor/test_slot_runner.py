@@ -82,6 +82,19 @@ def test_a_port_that_somebody_has_is_remembered_for_a_while_or_until_a_worker_ha
     assert shop.runner.taken(5.0) == ()
 
 
+def test_the_port_of_a_worker_that_cannot_be_ended_is_taken_until_it_is_gone(shop: Shop) -> None:
+    shop.runner.want({PORT: WORDS})
+    shop.runner.step(0.0)
+    shop.workers.are_unkillable = True
+    shop.runner.want({})
+    for now, taken in ((1.0, ()), (15.9, ()), (16.0, (PORT,)), (60.0, (PORT,))):
+        shop.runner.step(now)
+        assert shop.runner.taken(now) == taken
+    shop.workers.die(shop.workers.alive()[0])
+    shop.runner.step(61.0)
+    assert shop.runner.taken(61.0) == ()
+
+
 def test_deaths_for_a_taken_port_are_not_the_codes_where_it_goes(shop: Shop) -> None:
     shop.runner.want({PORT: WORDS})
     now = 0.0
