@@ -81,6 +81,7 @@ class LeaderElection:
             self._resign()
             self._path = self._stand(candidates)
             candidates = self._candidates(self._wake)
+        candidates = self._with_one_own(candidates, self._path)
         if not candidates or candidates[0] != self._path:
             self._resign()
             return False
@@ -132,6 +133,20 @@ class LeaderElection:
         """The candidates' paths, the oldest first."""
         numbered = ((paths.sequence_number(node), node) for node in self._storage.children(paths.LEADER_LOCK, watch))
         return [f"{paths.LEADER_LOCK}/{node}" for _, node in sorted((n, node) for n, node in numbered if n is not None)]
+
+    def _with_one_own(self, candidates: list[str], path: str) -> list[str]:
+        """The candidates, this Nimbus's only once: the oldest, or the one by which it leads.
+
+        A create whose answer was lost can be carried out twice, where it was looked for on a server that was not as
+        far; and who waits for its own first candidate waits for ever.
+        """
+        own = [each for each in candidates if paths.without_number(each) == paths.without_number(path)]
+        if self._fence is None and own:
+            self._path = own[0]
+        ghosts = [each for each in own if each != self._path]
+        for ghost in ghosts:
+            self._storage.delete(ghost)
+        return [each for each in candidates if each not in ghosts]
 
     def _candidate(self, path: str) -> NimbusInfo | None:
         there = self._storage.get(path)

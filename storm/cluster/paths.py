@@ -153,6 +153,11 @@ def sequence_number(node: str) -> int | None:
     return int(digits) if len(digits) == _SEQUENCE_DIGITS and digits.isascii() and digits.isdigit() else None
 
 
+def without_number(node: str) -> str:
+    """A sequential node's name as it was asked for."""
+    return node[:-_SEQUENCE_DIGITS]
+
+
 @lru_cache(NAMES_REMEMBERED)
 def checked(path: str) -> str:
     """`path`, if ZooKeeper takes it as an absolute path. Raises ValueError."""

@@ -70,7 +70,7 @@ class BlobReplication:
         self.trouble = ""  # what this disk refused in the last step, for people; any thread may read it
         self._logged = ""
         self._announced: dict[str, str] = {}
-        self._former: dict[str, str] = {}  # what was announced before `forget_announcements`
+        self._former: dict[str, str] = {}  # what was announced before `forget_announcements`, or may have been
         self._doubted: set[str] = set()  # announced contents whose node changed since it was read; watches add to it
 
     def look(
@@ -213,8 +213,10 @@ class BlobReplication:
         """The key at which others have this content: a conf's, beside its own where a rebalance was cut short."""
         if key != conf_key(owner_of(key)):
             return key
+        me = self._election.info.address
         for place in (key, *beside(owner_of(key))):
-            if any(replica.sha256 == sha256 for replica in self._state.blob_replicas(place, self._wake)):
+            others = (each for each in self._state.blob_replicas(place, self._wake) if each.nimbus_address != me)
+            if any(replica.sha256 == sha256 for replica in others):
                 return place
         return key
 
@@ -238,13 +240,15 @@ class BlobReplication:
         if self._announced.get(key) == sha256 and not self._is_taken_back(key, sha256):
             return
         self._withdraw(key, but=sha256)
+        self._former[key] = sha256  # also where the answer is lost
         self._state.put_blob_replica(key, BlobReplica(self._election.info.address, sha256))
         self._announced[key] = sha256
-        if is_version_key(key):
+        self._former.pop(key, None)
+        if is_version_key(key) or key in beside(owner_of(key)):
             self._doubted.add(key)
 
     def _is_taken_back(self, key: str, sha256: str) -> bool:
-        """A leader removes a replaced content for all Nimbuses, and a blob may get the same content once more."""
+        """A leader removes a replaced content, or a conf beside its key, for all Nimbuses; it may come once more."""
         if key not in self._doubted:
             return False
         self._doubted.discard(key)  # before it is read: what changes from here on counts again

@@ -34,7 +34,7 @@ from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.cluster_snapshot import ClusterSnapshot
 from storm.nimbus.heartbeats import Heartbeats, WorkerBeat
 from storm.nimbus.pending_submissions import PendingSubmission, PendingSubmissions, ReplicationWait, already_alive
-from storm.nimbus.rebalancing import Rebalanced, half_done, rebalanced_base
+from storm.nimbus.rebalancing import Rebalanced, half_done, rebalanced_base, require_room
 from storm.nimbus.remains import Remains
 from storm.nimbus.snapshot_reader import SnapshotReader
 from storm.nimbus.submission import (
@@ -182,7 +182,9 @@ class NimbusCore:
                 raise InvalidTopologyError(f"The code of {name!r} cannot be read on this Nimbus; its log says why.")
             self.user_blobs.check(self.options.topology_conf(request.conf_overrides))
             checked = checked_rebalance(request, base, plan, self._limits)
-            return transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
+            after = transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
+            require_room(base, plan, checked, self._blobs)
+            return after
 
         self._change(name, changed)
 
@@ -260,7 +262,8 @@ class NimbusCore:
         self._refresh(self.wake)
         self._remains.look(self.snapshot, f"{self.election.info.address}-{self.clock.wall_secs()}" if leads else None)
         self.user_blobs.look(self._remains.cluster_id, self._term)
-        spoken_of = self.replication.look(self.snapshot.bases, self.user_blobs.contents(), leads=leads)
+        bases = {base.topology_id: base for base in self._pending.bases()} | dict(self.snapshot.bases)
+        spoken_of = self.replication.look(bases, self.user_blobs.contents(), leads=leads)
         self.user_blobs.step(self.clock.now(), leads=leads)
         if leads:
             self._leading = True

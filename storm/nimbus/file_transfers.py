@@ -14,7 +14,14 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storm.errors import BlobCorruptError, BlobStoreError, InvalidTopologyError, PackageError, UploadNotFoundError
+from storm.errors import (
+    BlobCorruptError,
+    BlobNotFoundError,
+    BlobStoreError,
+    InvalidTopologyError,
+    PackageError,
+    UploadNotFoundError,
+)
 
 if TYPE_CHECKING:
     import random
@@ -262,6 +269,17 @@ class Downloads:
             for session in [session for session, one in self._downloads.items() if one.used_at < oldest]:
                 del self._downloads[session]
 
+    def _is_damaged(self, key: str) -> bool:
+        """Whether what is here now is damaged."""
+        try:
+            for _ in self._store.read(key):
+                pass
+        except BlobCorruptError:
+            return True
+        except BlobNotFoundError:
+            pass
+        return False
+
     def _drop_stalled(self) -> None:
         stalest = min(self._downloads, key=lambda session: self._downloads[session].used_at)
         if self._clock.now() - self._downloads[stalest].used_at <= STALLED_SECS:
@@ -283,7 +301,8 @@ class Downloads:
                 if size + READ_CHUNK_BYTES > REPLY_BYTES_MAX:
                     break
         except BlobCorruptError:
-            self.on_corrupt(download.key)
+            if self._is_damaged(download.key):  # else another one took its place while this was read
+                self.on_corrupt(download.key)
             raise
         if parts:
             download.used_at = self._clock.now()

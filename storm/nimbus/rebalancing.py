@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from storm.cluster.records import RebalanceRequest
 from storm.config import conf_origins
-from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError
+from storm.errors import BlobCorruptError, BlobNotFoundError, BlobStoreError, InvalidTopologyError
 from storm.nimbus.pending_submissions import ReplicationWait
 from storm.nimbus.submission import DEBUG_KEY, debug_options
 from storm.nimbus.topology_status import Action, Delay, transition
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from storm.nimbus.topology_blobs import TopologyBlobs
 
 log = logging.getLogger(__name__)
+
+
+def require_room(base: StormBase, plan: TopologyPlan, request: RebalanceRequest, blobs: TopologyBlobs) -> None:
+    """Put the conf that this rebalance leads to beside the present one, before spouts stand still for it.
+
+    Raises InvalidTopologyError where this disk does not take it.
+    """
+    try:
+        _staged(base, plan, request, blobs)
+    except BlobStoreError as error:
+        raise InvalidTopologyError(
+            f"The new conf of {base.name!r} cannot be stored on this Nimbus; the topology runs on as it was. {error}"
+        ) from None
 
 
 def rebalanced_base(
@@ -70,8 +83,9 @@ def _is_half_done(base: StormBase) -> bool:
 def _rebalanced_base(
     base: StormBase, plan: TopologyPlan, blobs: TopologyBlobs, replication: BlobReplication, left_secs: float
 ) -> StormBase | None:
-    overrides = base.rebalance.conf_overrides if base.rebalance is not None else {}
-    staged = blobs.stage_conf(base, conf_origins.rebalanced(plan.conf, overrides)) if overrides else {}
+    request = base.rebalance or RebalanceRequest()
+    overrides = request.conf_overrides
+    staged = _staged(base, plan, request, blobs)
     replication.announce(staged)
     if left_secs > 0:
         return None
@@ -89,3 +103,8 @@ def _rebalanced_base(
     if holders < wait.count:
         log.warning("Topology %s: its new conf is on %d of %d Nimbuses.", base.topology_id, holders, wait.count)
     return replace(done, blob_hashes=blobs.replace_conf(base))
+
+
+def _staged(base: StormBase, plan: TopologyPlan, request: RebalanceRequest, blobs: TopologyBlobs) -> dict[str, str]:
+    overrides = request.conf_overrides
+    return blobs.stage_conf(base, conf_origins.rebalanced(plan.conf, overrides)) if overrides else {}

@@ -156,12 +156,15 @@ class TopologyBlobs:
         self._failures.pop(topology_id, None)
 
     def cluster_id(self, topology_id: TopologyId) -> str | None:
-        """The cluster that the topology was submitted to; None: not all of its blobs are here, or they do not say."""
+        """The cluster that the topology was submitted to; None: not all of its blobs are here, or they do not say. Its
+        conf may be beside its key, where a rebalance was cut short.
+        """
         held = self.held()
-        if not set(topology_keys(topology_id)) <= held.keys():
+        confs = [key for key in (conf_key(topology_id), *beside(topology_id)) if key in held]
+        if not {code_key(topology_id), jar_key(topology_id)} <= held.keys() or not confs:
             return None
         try:
-            conf = json.loads(self._bytes(conf_key(topology_id)))
+            conf = json.loads(self._bytes(confs[0]))
         except (StormError, ValueError):
             return None
         found = conf.get(CLUSTER_ID_KEY) if isinstance(conf, dict) else None

@@ -40,7 +40,8 @@ class RestartTurns:
         Raises CoordinationError; then it may have some of them all the same.
         """
         held = set()
-        for topology_id in sorted(wanted | self._held):
+        self._held |= wanted  # whatever comes of this, what may be its own is given later
+        for topology_id in sorted(self._held):
             holder = cluster_state.restart_turn(topology_id, self._watch)
             if topology_id not in wanted:
                 if holder == self._me:

@@ -105,6 +105,39 @@ def test_a_fault_at_any_operation_is_got_over(fault: Fault, at: int) -> None:
     assert len(tree.session().children(paths.LEADER_LOCK)) == 1
 
 
+class CreatesTwice(MemoryStorage):
+    """Whose answer is lost, and which looks for what it made on a server that is not as far."""
+
+    def create(self, path: str, data: bytes, *, ephemeral: bool = False, sequential: bool = False) -> str:
+        if sequential:
+            super().create(path, data, ephemeral=ephemeral, sequential=sequential)
+        return super().create(path, data, ephemeral=ephemeral, sequential=sequential)
+
+
+def test_who_stands_twice_by_a_lost_answer_leads_and_leaves_one_candidate() -> None:
+    tree = MemoryTree()
+    storage = tree.session()
+    storage.__class__ = CreatesTwice
+    first, second = elect(storage, nimbus(1)), elect(tree.session(), nimbus(2))
+    assert [first.step(), second.step()] == [True, False]
+    assert len(storage.children(paths.LEADER_LOCK)) == 2
+    tree.expire(storage)
+    assert [first.step(), second.step(), first.step()] == [False, True, False]
+    assert len(storage.children(paths.LEADER_LOCK)) == 2
+
+
+def test_a_candidate_of_ones_own_that_turns_up_while_one_leads_goes(caplog: pytest.LogCaptureFixture) -> None:
+    tree = MemoryTree()
+    storage = tree.session()
+    election = elect(storage, nimbus(1))
+    assert election.step()
+    fence = election.fence()
+    storage.create(paths.without_number(fence), b"", ephemeral=True, sequential=True)
+    assert election.step()
+    assert [f"{paths.LEADER_LOCK}/{node}" for node in storage.children(paths.LEADER_LOCK)] == [fence]
+    assert election.fence() == fence
+
+
 def test_a_candidate_that_cannot_be_read_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     storage = MemoryTree().session()
     storage.create(f"{paths.LEADER_LOCK}/not-a-candidate", b"")

@@ -13,7 +13,7 @@ from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, TopologyStatus
 from storm.errors import CoordinationError
 from storm.nimbus.blob_replication import BlobReplication, NoPeers
-from storm.nimbus.topology_blobs import TopologyBlobs
+from storm.nimbus.topology_blobs import TopologyBlobs, beside
 
 if TYPE_CHECKING:
     Cluster = Any  # of conftest
@@ -121,6 +121,37 @@ def test_what_the_next_session_said_before_the_end_of_the_last_was_heard_is_take
     replication.forget_announcements()
     replication.step({}, leads=False)  # it is not here at all
     assert said() == []
+
+
+def test_what_may_have_been_said_before_the_answer_was_lost_is_taken_back(two_nodes: Cluster, follower: Nimbus) -> None:
+    key, replication = conf_key(two_nodes.submit()), follower.core.replication
+    two_nodes.tree.faults = lambda storage, method, path: (
+        Fault.ANSWER_LOST if storage is follower.storage and method == "put_ephemeral" else None
+    )
+    with pytest.raises(CoordinationError):
+        replication.announce({key: "a" * 64})
+    two_nodes.tree.faults = None
+    assert "nimbus-2:6627" in holders(two_nodes, key)
+    replication.announce({key: "b" * 64})
+    assert [each.sha256 for each in two_nodes.state.blob_replicas(key) if "nimbus-2" in each.nimbus_address] == [
+        "b" * 64
+    ]
+
+
+def test_a_conf_beside_its_key_is_announced_again_where_the_leader_took_it_back_and_wants_the_same_once_more(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    """By a Nimbus that stood still in between."""
+    topology_id = two_nodes.submit(conf={"mine": 1})
+    two_nodes.settle(two_nodes.nimbus, follower)
+    request = RebalanceRequest(conf_overrides={"mine": 2})
+    two_nodes.core.rebalance("wc", request, 1000)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    (staged,) = (key for key in two_nodes.state.blob_keys() if key in beside(topology_id))
+    assert "nimbus-2:6627" in holders(two_nodes, staged)
+    two_nodes.core.cluster_state.remove_blob(staged)
+    two_nodes.settle(two_nodes.nimbus, follower)
+    assert holders(two_nodes, staged) == ["nimbus-1:6627", "nimbus-2:6627"]
 
 
 def test_a_nimbus_that_comes_back_with_an_empty_disk_takes_back_what_it_said(

@@ -328,3 +328,23 @@ def test_every_write_of_a_leader_is_fenced_but_for_what_is_its_own(two_nodes: Cl
             "delete /blobstore",  # of its own replica
         },
     }  # fmt: skip
+
+
+def test_a_submission_that_waits_without_end_is_offered_again_after_another_led_and_cleaned_up(
+    two_nodes: Cluster, follower: Nimbus
+) -> None:
+    """While its leader stood still for longer than a session."""
+    pending = two_nodes.begin(two_nodes.nimbus, count=2, **{"topology.max.replication.wait.time.sec": -1})
+    session = two_nodes.nimbus.storage
+    two_nodes.tree.suspend(session)
+    two_nodes.tree.expire(session)
+    for _ in range(50):
+        two_nodes.clock.secs += 10
+        two_nodes.settle(follower)
+    assert follower.state.blob_keys() == []
+    two_nodes.kill_nimbus(follower)
+    two_nodes.tree.resume(session)
+    other = two_nodes.start_nimbus("nimbus-3", MemoryBlobStore())
+    two_nodes.settle(two_nodes.nimbus, other)
+    assert pending.done.done()
+    assert pending.done.exception() is None

@@ -3,19 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from storm.blobstore.blob_store import conf_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.records import DebugOptions, RebalanceRequest, StormBase, TopologyStatus
 from storm.config.conf_origins import origins
-from storm.errors import BlobStoreError
+from storm.errors import BlobStoreError, InvalidTopologyError
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.rebalancing import rebalanced_base
 from storm.nimbus.topology_blobs import TopologyBlobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import pytest
 
     from storm.blobstore.blob_store import BlobMeta
 
@@ -97,6 +97,20 @@ def test_for_nimbuses_that_do_not_fetch_it_it_waits_as_long_as_a_submission(
 def test_a_topology_whose_code_is_not_here_stays_as_it_is(two_nodes: Cluster) -> None:
     pending = Pending(two_nodes, 1)
     assert rebalanced_base(pending.base, None, pending.blobs, pending.replication, -1000) is None
+
+
+def test_a_full_disk_refuses_a_rebalance_with_a_new_conf_and_the_topology_runs_on(new_cluster: type[Cluster]) -> None:
+    cluster = new_cluster(FullDisk())
+    cluster.start_supervisor("a")
+    topology_id = cluster.submit()
+    before = cluster.state.storm_base(topology_id)
+    cluster.blob_store.full = True
+    request = RebalanceRequest(num_workers=3, conf_overrides={"mine": 2})
+    with pytest.raises(InvalidTopologyError, match=r"'wc' cannot be stored .* runs on as it was. no space left"):
+        cluster.core.rebalance("wc", request, 1000)
+    assert cluster.state.storm_base(topology_id) == before
+    cluster.core.rebalance("wc", replace(request, conf_overrides={}), 1000)
+    assert cluster.state.storm_base(topology_id).status is TopologyStatus.REBALANCING
 
 
 def test_a_full_disk_puts_the_rebalance_off(new_cluster: type[Cluster], caplog: pytest.LogCaptureFixture) -> None:

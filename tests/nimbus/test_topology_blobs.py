@@ -265,6 +265,17 @@ def test_a_topology_knows_the_cluster_that_it_was_submitted_to(cluster: Any, blo
     assert blobs.cluster_id("other-1-1") is None
 
 
+def test_it_is_known_too_where_a_rebalance_was_cut_short_and_the_conf_is_beside_its_key(
+    cluster: Any, blobs: TopologyBlobs, base: StormBase
+) -> None:
+    """Else a ZooKeeper that lost its data makes remains of it."""
+    blobs.stage_conf(base, {**CONF, CLUSTER_ID_KEY: "here"})
+    cluster.blob_store.delete(conf_key(ID))
+    assert blobs.cluster_id(ID) == "here"
+    cluster.blob_store.delete(code_key(ID))
+    assert blobs.cluster_id(ID) is None
+
+
 def test_users_own_blobs_belong_to_no_topology(cluster: Any, blobs: TopologyBlobs) -> None:
     for key in ("mine", "-stormcode.ser", "x-stormy.ser"):
         cluster.blob_store.create(key, [b""])

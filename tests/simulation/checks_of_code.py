@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from storm.blobstore.blob_store import code_key, conf_key, topology_keys
+from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, owners
+from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, beside, owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -74,9 +74,9 @@ class ChecksOfCode:
         present = StormClusterState(self._cluster.zookeeper.tree.session()).cluster_id()
         for place in self._places:
             for topology_id in owners(place.disk.keys()):
-                is_all = set(topology_keys(topology_id)) <= set(place.disk.keys(topology_id))
-                if is_all and place.disk.is_whole(conf_key(topology_id)):
-                    conf = json.loads(b"".join(place.disk.read(conf_key(topology_id))))
+                confs = _confs(place, topology_id)
+                if {code_key(topology_id), jar_key(topology_id)} <= set(place.disk.keys(topology_id)) and confs:
+                    conf = json.loads(b"".join(place.disk.read(confs[0])))
                     if conf[CLUSTER_ID_KEY] != present:
                         found.add(topology_id)
         return found
@@ -106,8 +106,16 @@ class ChecksOfCode:
 
 
 def _is_all(place: NimbusPlace, topology_id: TopologyId) -> bool:
-    """Whether the whole code of the topology is there."""
-    return all(place.disk.is_whole(key) for key in topology_keys(topology_id))
+    """Whether the whole code of the topology is there, its conf at its key or beside that."""
+    return (
+        place.disk.is_whole(code_key(topology_id))
+        and place.disk.is_whole(jar_key(topology_id))
+        and bool(_confs(place, topology_id))
+    )
+
+
+def _confs(place: NimbusPlace, topology_id: TopologyId) -> list[str]:
+    return [key for key in (conf_key(topology_id), *beside(topology_id)) if place.disk.is_whole(key)]
 
 
 def slots_asked(snapshot: ClusterSnapshot, codeless: Collection[TopologyId]) -> int:

@@ -107,7 +107,7 @@ BROKEN = [
         a_conf_is_looked_for_under_its_own_key_only,
         "has lost its code, and",
         ("rebalance", "death at a change", "download failed", "nimbus_is_far_from_others"),
-        first=80,
+        first=920,
     ),
     Broken(a_topology_without_code_is_moved, "whose code it lacks", (LOST, "worker_dies")),
 ]

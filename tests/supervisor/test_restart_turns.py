@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storm.cluster import paths
-from storm.cluster.memory import MemoryTree
+from storm.cluster.memory import Fault, MemoryTree
 from storm.cluster.records import SupervisorInfo
 from storm.cluster.storm_cluster_state import StormClusterState
+from storm.errors import CoordinationError
 from storm.supervisor.restart_turns import STRANGE_TURN_SECS, RestartTurns
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -44,6 +45,20 @@ def test_one_has_the_turn_until_it_wants_it_no_more(cluster: Cluster) -> None:
     assert cluster.taken("a", WORDS) == WORDS
     assert cluster.taken("b", WORDS) == NONE
     assert cluster.taken("a", WORDS) == WORDS
+    assert cluster.taken("a", NONE) == NONE
+    assert cluster.taken("b", WORDS) == WORDS
+
+
+@pytest.mark.parametrize("lost", [Fault.ANSWER_LOST, Fault.REFUSED])
+def test_one_that_it_took_before_it_lost_its_connection_is_given_too(cluster: Cluster, lost: Fault) -> None:
+    """Else nobody else would get it while this supervisor lives."""
+    troubled = "words" if lost is Fault.ANSWER_LOST else "zoo"
+    cluster.tree.faults = lambda storage, method, path: (
+        lost if path.endswith(troubled) and "get" not in method else None
+    )
+    with pytest.raises(CoordinationError):
+        cluster.taken("a", {"words", "zoo"})
+    cluster.tree.faults = None
     assert cluster.taken("a", NONE) == NONE
     assert cluster.taken("b", WORDS) == WORDS
 
