@@ -262,7 +262,7 @@ class Checks:
             if used.slot in dead:
                 host = used.slot.node_id.replace("node", "host")
                 key = (used.topology_id, host, used.slot.port, frozenset(map(tuple, since.executors)))
-                told_at = self._cluster.told.get(key, 0.0)
+                _, told_at = self._cluster.proved.get(key, (0, 0.0))
                 assigned_secs = nimbus.core.clock.now() - since.since  # a worker before may have had the same executors
                 if told_at > self._now - min(SILENT_SECS_MIN, assigned_secs):
                     self.problem(f"{used.slot} of {used.topology_id} is given up, and beat at {told_at:.3f}")

@@ -235,9 +235,9 @@ class NimbusConnection:
         for beat in beats:
             executors = frozenset((each.task_start, each.task_end) for each in beat.executors)
             key = (beat.storm_id, self._near, beat.port, executors)
-            if self._cluster.told_secs.get(key) != beat.time_secs:
-                self._cluster.told[key] = self._cluster.events.clock.now()
-                self._cluster.told_secs[key] = beat.time_secs
+            now = self._cluster.told[key] = self._cluster.events.clock.now()
+            if self._cluster.proved.get(key, (None, 0.0))[0] != beat.time_secs:
+                self._cluster.proved[key] = beat.time_secs, now
 
     def close(self) -> None:
         """There is nothing to close."""
