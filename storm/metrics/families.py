@@ -99,7 +99,7 @@ NIMBUS = {
     "storm_nimbus_supervisors": Family(GAUGE, "Supervisors that are there."),
     "storm_nimbus_slots": Family(GAUGE, "Slots of all supervisors."),
     "storm_nimbus_slots_used": Family(GAUGE, "Slots that are assigned."),
-    "storm_nimbus_silent_workers": Family(GAUGE, "Assigned workers that do not beat."),
+    "storm_nimbus_silent_workers": Family(GAUGE, "Assigned workers that do not beat, or not for long."),
     "storm_nimbus_topologies": Family(GAUGE, "Topologies.", ("status",)),
     "storm_topology_workers": Family(GAUGE, "Workers that it is assigned.", ("topology",)),
     "storm_topology_workers_wanted": Family(GAUGE, "Workers that it asks for.", ("topology",)),

@@ -165,14 +165,14 @@ def dying(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:
     )
 
 
-def _failing_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId) -> frozenset[NodeId]:
-    """The nodes where the topology's workers die again and again, or did before they left, but not for their ports; or
-    where its environment cannot be built.
+def _failing_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId, *, is_spread: bool) -> frozenset[NodeId]:
+    """The nodes where the topology's workers die again and again, but not for their ports, or where its environment
+    cannot be built; or where they did before they left, unless somebody spreads it anew: they may be mended.
     """
     return frozenset(
         node_id
         for node_id, info in snapshot.supervisors.items()
-        if info.left.get(topology_id, 0) >= DEATHS_OF_A_HOST
+        if (not is_spread and info.left.get(topology_id, 0) >= DEATHS_OF_A_HOST)
         or any(
             failure.topology_id == topology_id
             and failure.port not in info.taken_ports
@@ -229,10 +229,9 @@ def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> T
         placed = {executor: slot for executor, slot in old.executor_slots.items() if slot in stay}
     tags = tags_wanted(snapshot, topology_id)
     nodes = frozenset(node_id for node_id, info in snapshot.supervisors.items() if fits(tags, info.meta))
-    failing = _failing_nodes(snapshot, topology_id)
-    return TopologyNeeds(
-        topology_id, base.num_workers, wanted, placed, topology_id in this.spread, nodes if tags else None, failing
-    )
+    is_spread = topology_id in this.spread
+    failing = _failing_nodes(snapshot, topology_id, is_spread=is_spread)
+    return TopologyNeeds(topology_id, base.num_workers, wanted, placed, is_spread, nodes if tags else None, failing)
 
 
 def _may_stay(snapshot: ClusterSnapshot, used: AssignedSlot, this: Round) -> bool:

@@ -128,6 +128,8 @@ class BlobReplication:
         spoken_of = owners(known)
         wanted = spoken_of | bases.keys()
         for key, sha256 in held.items():
+            if _is_over(key, bases) and (leads or key in self._announced):
+                continue  # the leader takes it back, and would do so without end
             if owner_of(key) in wanted or key in contents or key in asked:
                 self._announce(key, sha256)
         return frozenset(spoken_of)
@@ -287,3 +289,9 @@ def _is_needed(key: str, held: Mapping[str, str], bases: Mapping[TopologyId, Sto
         return False
     conf = conf_key(base.topology_id)
     return held.get(key) == base.blob_hashes.get(conf) != held.get(conf)
+
+
+def _is_over(key: str, bases: Mapping[TopologyId, StormBase]) -> bool:
+    """Whether it is beside its key, and the rebalance for which it was is done."""
+    base = bases.get(owner_of(key))
+    return base is not None and base.rebalance is None and key in beside(base.topology_id)

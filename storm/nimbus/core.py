@@ -183,7 +183,8 @@ class NimbusCore:
             self.user_blobs.check(self.options.topology_conf(request.conf_overrides))
             checked = checked_rebalance(request, base, plan, self._limits)
             after = transition(base, Action.REBALANCE, self._delay(self._wait(base, wait_secs)), checked)
-            require_room(base, plan, checked, self._blobs)
+            if after != base:
+                require_room(base, plan, checked, self._blobs)
             return after
 
         self._change(name, changed)

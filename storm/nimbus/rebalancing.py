@@ -33,6 +33,7 @@ def require_room(base: StormBase, plan: TopologyPlan, request: RebalanceRequest,
     Raises InvalidTopologyError where this disk does not take it.
     """
     try:
+        blobs.settle(base)  # else the conf that it has may be where the next one goes
         _staged(base, plan, request, blobs)
     except BlobStoreError as error:
         raise InvalidTopologyError(

@@ -17,7 +17,8 @@ TOLD_MAX = 100  # topologies in a supervisor's record, which has at most 1 MB
 
 class _Left(NamedTuple):
     code: LocalAssignment
-    deaths: int
+    deaths: int  # of the worker that left last
+    worst: int  # of all those of the same code
     until: float
 
 
@@ -35,8 +36,11 @@ class LeftCode:
     def add(self, slot: Slot, now: float) -> None:
         """The slot, as it was, has just been left by its code."""
         assert slot.assignment is not None
+        code = slot.assignment
         left = {each: known for each, known in self._left.items() if now < known.until}
-        left[slot.assignment.topology_id] = _Left(slot.assignment, slot.deaths, now + REMEMBERED_SECS)
+        before = left.get(code.topology_id)
+        worst = before.worst if before is not None and before.code.same_code(code) else 0
+        left[code.topology_id] = _Left(code, slot.deaths, max(worst, slot.deaths), now + REMEMBERED_SECS)
         self._left = left
 
     def deaths(self, port: int, wanted: LocalAssignment, now: float) -> int:
@@ -47,6 +51,6 @@ class LeftCode:
         return max(deaths, *leaving, 0)
 
     def told(self, now: float) -> dict[TopologyId, int]:
-        """{topology: how often in a row its workers had died}, of those that left last. Any thread may call it."""
+        """{topology: how often in a row its worst worker had died}, of those that left last. Any thread may call it."""
         lately = sorted(self._left.items(), key=lambda item: -item[1].until)
-        return {topology_id: left.deaths for topology_id, left in lately[:TOLD_MAX] if now < left.until}
+        return {topology_id: left.worst for topology_id, left in lately[:TOLD_MAX] if now < left.until}

@@ -281,14 +281,19 @@ class SlotRunner:
         worker does not end, whatever it is sent. Any thread may call it.
         """
         taken = {port for port, until in dict(self._taken).items() if now < until}
+        killed_at = now - self._limits.kill_grace_secs - UNKILLABLE_SECS
         for port, slot in dict(self._slots).items():
-            if slot.state is SlotState.KILLING and now >= slot.entered_at + UNKILLABLE_SECS:
+            if slot.state is SlotState.KILLING and slot.entered_at <= killed_at:
                 taken.add(port)
         return tuple(sorted(taken))
 
     def left(self, now: float) -> dict[TopologyId, int]:
-        """{topology whose worker died on a port that it left lately: how often in a row}. Any thread may call it."""
-        return self._left.told(now)
+        """{topology that has no port any more and whose worker died on one that it left lately: how often in a row}.
+
+        Any thread may call it.
+        """
+        here = {slot.assignment.topology_id for slot in dict(self._slots).values() if slot.assignment is not None}
+        return {topology_id: deaths for topology_id, deaths in self._left.told(now).items() if topology_id not in here}
 
     def works(self, port: int) -> bool:
         """A worker has this port; whether that is news. Any thread may call it."""

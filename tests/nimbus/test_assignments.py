@@ -189,6 +189,16 @@ def test_what_one_topology_left_is_good_for_another() -> None:
     assert set(after.assignments["u"].slot_epochs) == {B0}
 
 
+def test_who_is_spread_anew_may_go_where_it_died_before_it_left() -> None:
+    first = carried_out(snapshot({"a": 2}, t=(2, 4)), Round(100))
+    joined = with_left(replace(first, supervisors={**first.supervisors, "b": supervisor("b", [6700])}), "b", t=9)
+    assert new_assignments(joined, schedule, Round(200)) == []
+    (spread,) = new_assignments(joined, schedule, Round(200, spread=frozenset({"t"})))
+    assert len({slot.node_id for slot in spread.slot_epochs}) == 2
+    still = with_deaths(joined, B0, 3)
+    assert new_assignments(still, schedule, Round(200, spread=frozenset({"t"}))) == []
+
+
 def test_where_an_environment_cannot_be_built_nothing_new_goes() -> None:
     failure = SlotFailure(6700, "t", "waiting-for-blobs", 1, "no such package", "", 0, lacks_environment=True)
     there = snapshot({"a": 4, "b": 2}, t=(1, 2))

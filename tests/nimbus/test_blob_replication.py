@@ -11,11 +11,15 @@ from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
 from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, TopologyStatus
-from storm.errors import CoordinationError
+from storm.errors import BlobStoreError, CoordinationError
 from storm.nimbus.blob_replication import BlobReplication, NoPeers
 from storm.nimbus.topology_blobs import TopologyBlobs, beside
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storm.blobstore.blob_store import BlobMeta
+
     Cluster = Any  # of conftest
     Nimbus = Any
 
@@ -152,6 +156,34 @@ def test_a_conf_beside_its_key_is_announced_again_where_the_leader_took_it_back_
     two_nodes.core.cluster_state.remove_blob(staged)
     two_nodes.settle(two_nodes.nimbus, follower)
     assert holders(two_nodes, staged) == ["nimbus-1:6627", "nimbus-2:6627"]
+
+
+class FullDisk(MemoryBlobStore):
+    full = False
+
+    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
+        if self.full:
+            raise BlobStoreError("no space left")
+        return super().create(key, chunks)
+
+
+def test_what_a_full_disk_keeps_beside_its_key_after_the_rebalance_does_not_come_and_go_without_end(
+    two_nodes: Cluster,
+) -> None:
+    """The leader takes it back, and the follower would announce it anew."""
+    full = two_nodes.start_nimbus("nimbus-2", FullDisk())
+    topology_id = two_nodes.submit(conf={"mine": 1})
+    two_nodes.settle(two_nodes.nimbus, full)
+    two_nodes.core.rebalance("wc", RebalanceRequest(conf_overrides={"mine": 2}), 1)
+    two_nodes.settle(two_nodes.nimbus, full)
+    full.blob_store.full = True
+    two_nodes.clock.secs += 2
+    two_nodes.settle(two_nodes.nimbus, full)
+    assert two_nodes.state.storm_base(topology_id).rebalance is None
+    assert not [key for key in two_nodes.state.blob_keys() if key in beside(topology_id)]
+    woken = full.woken, two_nodes.nimbus.woken
+    two_nodes.settle(two_nodes.nimbus, full)
+    assert (full.woken, two_nodes.nimbus.woken) == woken
 
 
 def test_a_nimbus_that_comes_back_with_an_empty_disk_takes_back_what_it_said(

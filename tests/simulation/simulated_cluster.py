@@ -122,9 +122,7 @@ class SimulatedCluster:
         self.copies: list[Host] = []  # machines that were made of copies of others' disks
         self.crash_until: dict[TopologyId, float] = {}
         self.told: dict[BeatKey, float] = {}  # when a Nimbus last took a heartbeat
-        self.proved: dict[
-            BeatKey, tuple[int, float]
-        ] = {}  # what that said: only a change proves
+        self.proved: dict[BeatKey, tuple[int, float]] = {}  # what that said: only a change proves
         self.events.on_crash = self.checks.process_crashed
         self.zookeeper.on_change = self.checks.changed
         StormClusterState(self.zookeeper.tree.session()).prepare()

@@ -245,6 +245,14 @@ def test_a_topology_that_died_here_before_it_left_is_in_the_record_for_a_while(c
     cluster.code_at_nimbus.discard("words")
     cluster.run(6)
     assert cluster.nimbus.supervisors()[NODE].left == {"words": 3}
+    cluster.code_at_nimbus.add("words")
+    cluster.assign("words", PORT + 1, version=2)
+    cluster.run(6)
+    assert cluster.nimbus.supervisors()[NODE].left == {}, "it is here"
+    cluster.nimbus.remove_assignment("words")
+    cluster.code_at_nimbus.discard("words")
+    cluster.run(6)
+    assert set(cluster.nimbus.supervisors()[NODE].left) == {"words"}
     cluster.run(600)
     assert cluster.nimbus.supervisors()[NODE].left == {}
 

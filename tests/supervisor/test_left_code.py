@@ -32,6 +32,15 @@ def test_so_it_does_in_the_step_in_which_it_leaves_whichever_port_is_looked_at_f
     assert left.deaths(6701, WORDS, 0.0) == 0
 
 
+def test_of_workers_of_one_code_the_worst_is_told_and_the_last_one_counts_on() -> None:
+    left = LeftCode()
+    left.add(died(6700, 9), 0.0)
+    left.add(died(6701, 1), 1.0)
+    assert (left.told(1.0), left.deaths(6702, WORDS, 1.0)) == ({"words": 9}, 1)
+    left.add(died(6701, 2, NEW_CODE), 2.0)
+    assert left.told(2.0) == {"words": 2}
+
+
 def test_those_that_left_last_are_told_of() -> None:
     left = LeftCode()
     for turn in range(TOLD_MAX + 5):

@@ -87,7 +87,7 @@ def test_the_port_of_a_worker_that_cannot_be_ended_is_taken_until_it_is_gone(sho
     shop.runner.step(0.0)
     shop.workers.are_unkillable = True
     shop.runner.want({})
-    for now, taken in ((1.0, ()), (15.9, ()), (16.0, (PORT,)), (60.0, (PORT,))):
+    for now, taken in ((1.0, ()), (18.9, ()), (19.0, (PORT,)), (60.0, (PORT,))):
         shop.runner.step(now)
         assert shop.runner.taken(now) == taken
     shop.workers.die(shop.workers.alive()[0])
