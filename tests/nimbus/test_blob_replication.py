@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from full_disk import FullDisk
 
 from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
 from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster import paths
 from storm.cluster.memory import Fault
 from storm.cluster.records import RebalanceRequest, TopologyStatus
-from storm.errors import BlobStoreError, CoordinationError
+from storm.errors import CoordinationError
 from storm.nimbus.blob_replication import BlobReplication, NoPeers
 from storm.nimbus.topology_blobs import TopologyBlobs, beside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from storm.blobstore.blob_store import BlobMeta
-
     Cluster = Any  # of conftest
     Nimbus = Any
 
@@ -156,15 +153,6 @@ def test_a_conf_beside_its_key_is_announced_again_where_the_leader_took_it_back_
     two_nodes.core.cluster_state.remove_blob(staged)
     two_nodes.settle(two_nodes.nimbus, follower)
     assert holders(two_nodes, staged) == ["nimbus-1:6627", "nimbus-2:6627"]
-
-
-class FullDisk(MemoryBlobStore):
-    full = False
-
-    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
-        if self.full:
-            raise BlobStoreError("no space left")
-        return super().create(key, chunks)
 
 
 def test_what_a_full_disk_keeps_beside_its_key_after_the_rebalance_does_not_come_and_go_without_end(

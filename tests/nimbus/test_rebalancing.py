@@ -4,31 +4,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from full_disk import FullDisk
 
 from storm.blobstore.blob_store import conf_key
-from storm.blobstore.memory import MemoryBlobStore
 from storm.cluster.records import DebugOptions, RebalanceRequest, StormBase, TopologyStatus
 from storm.config.conf_origins import origins
-from storm.errors import BlobStoreError, InvalidTopologyError
+from storm.errors import InvalidTopologyError
 from storm.nimbus.blob_replication import BlobReplication
 from storm.nimbus.rebalancing import rebalanced_base
 from storm.nimbus.topology_blobs import TopologyBlobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from storm.blobstore.blob_store import BlobMeta
-
     Cluster = Any  # of conftest
-
-
-class FullDisk(MemoryBlobStore):
-    full = False
-
-    def create(self, key: str, chunks: Iterable[bytes]) -> BlobMeta:
-        if self.full:
-            raise BlobStoreError("no space left")
-        return super().create(key, chunks)
 
 
 class Pending:
