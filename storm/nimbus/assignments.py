@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 TAGS_KEY = "topology.scheduler.tags"
+DEAD, TAKEN = 2, 3  # how much such slots are to be avoided; one of a node where the topology's workers die: 1
 DEATHS_OF_A_HOST = 3  # of one worker in a row: one that was killed, and could not start for a moment, is none
 DEATHS_OF_A_MINUTE = 7  # of one worker in a row: the pauses before it, of 0, 1, 2, 4, 8 and 16 s, and the starts
 
@@ -111,7 +112,7 @@ def scheduling_state(snapshot: ClusterSnapshot, this: Round) -> SchedulingState:
         for port in info.slot_ports
     }
     needs = tuple(_needs(snapshot, topology_id, this) for topology_id in schedulable)
-    avoid = dict.fromkeys((used.slot for used in this.dead), 2) | dict.fromkeys(_taken(snapshot), 3)
+    avoid = dict.fromkeys((used.slot for used in this.dead), DEAD) | dict.fromkeys(_taken(snapshot), TAKEN)
     return SchedulingState(needs, tuple(sorted(offered - reserved)), avoid)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from storm.blobstore.blob_store import conf_key, is_version_key
 from storm.cluster.records import BlobReplica
 from storm.errors import BlobStoreError, CoordinationError, StormError
-from storm.nimbus.topology_blobs import beside, owner_of, owners
+from storm.nimbus.topology_blobs import beside, conf_places, owner_of, owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -216,7 +216,7 @@ class BlobReplication:
         if key != conf_key(owner_of(key)):
             return key
         me = self._election.info.address
-        for place in (key, *beside(owner_of(key))):
+        for place in conf_places(owner_of(key)):
             others = (each for each in self._state.blob_replicas(place, self._wake) if each.nimbus_address != me)
             if any(replica.sha256 == sha256 for replica in others):
                 return place

@@ -193,11 +193,14 @@ class Heartbeats:
         return frozenset(
             used
             for used in self._assigned
-            if not self._is_alive(used, live_supervisors, own_timeouts.get(used.topology_id, 0.0), now)
-            or (used in dying and not self._is_launching(used, own_timeouts.get(used.topology_id, 0.0), now))
+            if not self._is_alive(
+                used, live_supervisors, own_timeouts.get(used.topology_id, 0.0), now, is_dying=used in dying
+            )
         )
 
-    def _is_alive(self, used: AssignedSlot, live_supervisors: Container[NodeId], own_secs: float, now: float) -> bool:
+    def _is_alive(
+        self, used: AssignedSlot, live_supervisors: Container[NodeId], own_secs: float, now: float, *, is_dying: bool
+    ) -> bool:
         limits = self._limits
         seen, told = self._seen.get(used), self._told.get(used)
         beat_at = max(float("-inf") if seen is None else seen.seen_at, float("-inf") if told is None else told.told_at)
@@ -206,11 +209,8 @@ class Heartbeats:
             new_leader = now - self._leading_since < limits.timeout_secs
             return new_leader or silent_secs <= limits.orphan_timeout_secs
         own_secs = min(own_secs, limits.own_timeout_max_secs)
-        return self._is_launching(used, own_secs, now) or silent_secs <= max(limits.timeout_secs, own_secs)
-
-    def _is_launching(self, used: AssignedSlot, own_secs: float, now: float) -> bool:
-        own_secs = min(own_secs, self._limits.own_timeout_max_secs)
-        return now - self._assigned[used].since < max(self._limits.launch_secs, own_secs)
+        launching = now - self._assigned[used].since < max(limits.launch_secs, own_secs)
+        return launching or (not is_dying and silent_secs <= max(limits.timeout_secs, own_secs))
 
 
 def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[tuple[AssignedSlot, AssignedSince]]:

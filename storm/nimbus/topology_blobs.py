@@ -160,7 +160,7 @@ class TopologyBlobs:
         conf may be beside its key, where a rebalance was cut short.
         """
         held = self.held()
-        confs = [key for key in (conf_key(topology_id), *beside(topology_id)) if key in held]
+        confs = [key for key in conf_places(topology_id) if key in held]
         if not {code_key(topology_id), jar_key(topology_id)} <= held.keys() or not confs:
             return None
         try:
@@ -183,7 +183,7 @@ class TopologyBlobs:
     def _named(self, base: StormBase, key: str) -> bytes:
         """The blob that the record names, wherever it is while a rebalance is under way."""
         wanted = base.blob_hashes.get(key)
-        places = (key, *(beside(base.topology_id) if key == conf_key(base.topology_id) else ()))
+        places = conf_places(base.topology_id) if key == conf_key(base.topology_id) else (key,)
         place = next((place for place in places if wanted is not None and self._sha256(place) == wanted), key)
         data = self._bytes(place)
         if wanted is not None and hashlib.sha256(data).hexdigest() != wanted:
@@ -239,6 +239,11 @@ def _previous_conf_key(topology_id: TopologyId) -> str:
 def beside(topology_id: TopologyId) -> tuple[str, str]:
     """The keys at which confs are while a rebalance is under way: the next one, and the one before."""
     return _next_conf_key(topology_id), _previous_conf_key(topology_id)
+
+
+def conf_places(topology_id: TopologyId) -> tuple[str, ...]:
+    """Where the conf that a topology's record names may be: at its key, or beside that."""
+    return conf_key(topology_id), *beside(topology_id)
 
 
 def _encoded(conf: Mapping[str, Any]) -> bytes:

@@ -66,7 +66,7 @@ class _Choice(NamedTuple):
     failing: Collection[NodeId]
 
     def badness(self, slot: WorkerSlot) -> int:
-        """How much it is to be avoided, where the topology has nothing there."""
+        """How much it is to be avoided, where the topology has nothing there; on a node where its workers die by 1."""
         return max(self.avoid.get(slot, 0), slot.node_id in self.failing)
 
 

@@ -126,7 +126,7 @@ def test_who_stands_twice_by_a_lost_answer_leads_and_leaves_one_candidate() -> N
     assert len(storage.children(paths.LEADER_LOCK)) == 2
 
 
-def test_a_candidate_of_ones_own_that_turns_up_while_one_leads_goes(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_candidate_of_ones_own_that_turns_up_while_one_leads_goes() -> None:
     tree = MemoryTree()
     storage = tree.session()
     election = elect(storage, nimbus(1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from storm.blobstore.blob_store import code_key, conf_key, jar_key, topology_keys
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, beside, owners
+from storm.nimbus.topology_blobs import CLUSTER_ID_KEY, conf_places, owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -115,7 +115,7 @@ def _is_all(place: NimbusPlace, topology_id: TopologyId) -> bool:
 
 
 def _confs(place: NimbusPlace, topology_id: TopologyId) -> list[str]:
-    return [key for key in (conf_key(topology_id), *beside(topology_id)) if place.disk.is_whole(key)]
+    return [key for key in conf_places(topology_id) if place.disk.is_whole(key)]
 
 
 def slots_asked(snapshot: ClusterSnapshot, codeless: Collection[TopologyId]) -> int:

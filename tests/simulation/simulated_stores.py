@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from event_loop import Loop
 
-from storm.blobstore.blob_store import code_key, conf_key, jar_key
+from storm.blobstore.blob_store import code_key, jar_key
 from storm.blobstore.memory import MemoryBlobStore
 from storm.errors import BlobCorruptError, BlobStoreError
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
-from storm.nimbus.topology_blobs import beside, owner_of
+from storm.nimbus.topology_blobs import conf_places, owner_of
 from storm.thrift.nimbus_client import parse_address
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class NimbusDisk(MemoryBlobStore):
         meta = super().create(key, chunks)
         topology_id = owner_of(key)
         if topology_id and self.is_whole(code_key(topology_id)) and self.is_whole(jar_key(topology_id)):
-            confs = filter(self.is_whole, (conf_key(topology_id), *beside(topology_id)))
+            confs = filter(self.is_whole, conf_places(topology_id))
             self.held[topology_id].update(self._blobs[each][0].sha256 for each in confs)
         return meta
 

@@ -173,7 +173,9 @@ def heartbeats_of_replaced_workers_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_new_leader_does_not_wait(patch: pytest.MonkeyPatch) -> None:
-    def is_alive(self: Heartbeats, used: Any, live_supervisors: Any, own_secs: float, now: float) -> bool:
+    def is_alive(
+        self: Heartbeats, used: Any, live_supervisors: Any, own_secs: float, now: float, *, is_dying: bool
+    ) -> bool:
         seen = self._seen.get(used)
         return seen is not None and now - seen.seen_at <= self._limits.timeout_secs
 
