@@ -41,7 +41,9 @@ def test_a_fourth_supervisor_joins_and_a_rebalance_uses_it(
     ledger.wait_progress(cluster)
     ledger.check_complete(cluster)
 
-    settings = {"ledger__dir": ledger.directory, "topology__workers": 2, "topology__scheduler__tags": "[ssd]"}
+    own = ledger.directory / "tagged"  # the other one still writes above
+    own.mkdir()
+    settings = {"ledger__dir": own, "topology__workers": 2, "topology__scheduler__tags": "[ssd]"}
     tagged = cluster.submit(topologies / "ledger.py", "tagged", **settings)
     assert {supervisor_of(cluster, port) for port in cluster.worker_pids(tagged).values()} == {"d"}
     assert len(cluster.worker_pids(tagged)) == 2

@@ -219,12 +219,19 @@ def _busy(capacity: float | None) -> object:
 def worker_table(page: Any) -> str:
     """Where it runs, and what each worker's process takes there: resident memory, CPU in percent of a core."""
     rows = [
-        [joined(w.host, w.port), w.num_executors, duration(w.uptime_secs) if w.uptime_secs is not None else "starting",
+        [joined(w.host, w.port), w.num_executors, _uptime(w),
          _whole(w.used_mem), _whole(w.used_cpu),
          ", ".join(f"{name} x{count}" for name, count in sorted((w.component_to_num_tasks or {}).items()))]
         for w in sorted(page.workers, key=lambda w: (w.host, w.port))
     ]  # fmt: skip
     return table(["worker", "executors", "uptime", "memory MB", "cpu %", "tasks"], rows)
+
+
+def _uptime(worker: Any) -> str:
+    if worker.uptime_secs is None:
+        return "starting"
+    is_opening = worker.insight is not None and worker.insight.opening_components
+    return "preparing" if is_opening else duration(worker.uptime_secs)
 
 
 def _whole(figure: float | None) -> int | None:

@@ -57,6 +57,7 @@ WAIT_SECS = 120.0  # as long as a supervisor gives a worker to start (supervisor
 ENVIRONMENT_WAIT_SECS = 600.0  # and to build an environment (supervisor.environments.build.timeout.secs)
 POLL_SECS = 0.1
 HOSTS_SHOWN = 5
+COMPONENTS_SHOWN = 5
 RETRY_SECS = 120.0  # for a submission that gets no answer: Nimbuses may be restarted, or still fetch its package
 RETRY_PAUSE_SECS = 1.0
 RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
@@ -313,7 +314,7 @@ def wait_until_running(
     timeout_secs: float = WAIT_SECS,
     clock: Clock | None = None,
 ) -> list[Worker]:
-    """Return the topology's workers once all of them run.
+    """Return the topology's workers once all of them run, and their components are prepared.
 
     Raises TopologyNotRunningError when a worker cannot start, naming its host and the last lines of its log, or when
     `timeout_secs` have passed. A topology whose environment a host cannot build is removed again: no line of its code
@@ -325,22 +326,33 @@ def wait_until_running(
         while True:
             page = nimbus.call("getTopologyPageInfo", topology_id, ":all-time", False)
             workers = page.workers or []
-            up = [worker for worker in workers if worker.uptime_secs is not None]
+            up = [worker for worker in workers if worker.uptime_secs is not None and not _opening(worker)]
             if workers and len(up) == len(workers):
                 return [Worker(worker.host, worker.port, worker.num_executors) for worker in up]
             _withdraw_if_not_built(nimbus, page)
             _raise_failure(nimbus, topology_id)
             if clock.now() > deadline:
                 raise TopologyNotRunningError(_why_waiting(page, workers, timeout_secs))
-            waiting = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
-            if waiting:
-                named = ", ".join(waiting[:HOSTS_SHOWN])
-                progress.note(f"{named} {'build' if waiting[1:] else 'builds'} its environment")
-            elif workers:
+            why = _why_slow(page, workers)
+            if workers and not why:
                 progress.progress(len(up), len(workers))
             else:
-                progress.note("no free slot yet")
+                progress.note(why or "no free slot yet")
             clock.sleep(POLL_SECS)
+
+
+def _opening(worker: Any) -> list[str]:
+    """The components that the worker still prepares; a topology that is not active has none."""
+    return list(worker.insight.opening_components or []) if worker.insight is not None else []
+
+
+def _why_slow(page: Any, workers: list[Any]) -> str:
+    """What takes its time now, of what may; empty: nothing."""
+    building = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
+    if building:
+        return f"{', '.join(building[:HOSTS_SHOWN])} {'build' if building[1:] else 'builds'} its environment"
+    opening = sorted({name for worker in workers for name in _opening(worker)})
+    return f"preparing {', '.join(opening[:COMPONENTS_SHOWN])}" if opening else ""
 
 
 def _withdraw_if_not_built(nimbus: NimbusClient, page: Any) -> None:
@@ -375,9 +387,13 @@ def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
             "this one then starts by itself"
         )
     building = {(each.host, each.port): f" ({each.reason})" for each in page.slot_failures or [] if each.deaths == 0}
-    missing = ", ".join(
+    missing = [
         f"{joined(worker.host, worker.port)}{building.get((worker.host, worker.port), '')}"
         for worker in workers
         if worker.uptime_secs is None
-    )
-    return f"{page.id} is submitted, but after {timeout_secs:.0f} s these workers have not started: {missing}"
+    ]
+    late = f"{page.id} is submitted, but after {timeout_secs:.0f} s"
+    if missing:
+        return f"{late} these workers have not started: {', '.join(missing)}"
+    opening = [f"{joined(each.host, each.port)} ({', '.join(names)})" for each in workers if (names := _opening(each))]
+    return f"{late} these workers still prepare their components: {', '.join(opening)}"

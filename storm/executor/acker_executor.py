@@ -27,6 +27,7 @@ class AckerExecutor(Executor):
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
+        self.prepared = True
         self.ledgers = {task: AckLedger(surroundings.rng.getrandbits(64)) for task in executor_id.tasks()}
         self.only_remains = not options.enable_message_timeouts
         self.timeout_secs = max(options.message_timeout_secs, REMAINS_SECS if self.only_remains else 0)

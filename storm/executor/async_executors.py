@@ -71,13 +71,12 @@ class AsyncBoltExecutor(BoltExecutor):
     `ticking`: how many of them are ticks.
     """
 
-    __slots__ = ("prepared", "runners", "ticking", "under_way")
+    __slots__ = ("runners", "ticking", "under_way")
 
     is_async = True
 
     def __init__(self, executor_id: ExecutorId, options: TopologyOptions, surroundings: Surroundings) -> None:
         super().__init__(executor_id, options, surroundings)
-        self.prepared = False
         self.ticking = 0
         self.under_way: dict[TaskId, int] = dict.fromkeys(executor_id.tasks(), 0)
         self.runners = {task: Runners() for task in executor_id.tasks()}
@@ -111,10 +110,6 @@ class AsyncBoltExecutor(BoltExecutor):
         for task in self.tasks:
             did = self.start_runners(task) or did
         return self.flush() or did  # what coroutines emitted since
-
-    @property
-    def is_prepared(self) -> bool:
-        return self.prepared
 
     def executions(self) -> int:
         executed = super().executions()  # first: what ends meanwhile is missed rather than counted twice
@@ -247,6 +242,7 @@ class AsyncSpoutExecutor(SpoutExecutor):
             done = task.spout.open(context.conf, context, task.collector)
             if isawaitable(done):
                 await done
+        self.prepared = True
         self.rotate_due = rotate_due
         self.changing = False
 

@@ -228,6 +228,7 @@ class BoltExecutor(Executor):
         for task in self.tasks:
             context = self.context(task.id)
             task.bolt.prepare(context.conf, context, task.user_collector)
+        self.prepared = True
         if self.tick_secs is not None:
             self.tick_due = now + self.tick_secs
 
@@ -413,11 +414,6 @@ class BoltExecutor(Executor):
             if task.raised is not None and task.raised[0] is error:
                 return task.raised[1]
         return ()
-
-    @property
-    def is_prepared(self) -> bool:
-        """Whether `prepare` is over."""
-        return self.started
 
     # Any thread may ask. Ticks do not count: they need not be settled.
 

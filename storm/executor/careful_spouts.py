@@ -154,6 +154,7 @@ class CarefulSpoutExecutor(SpoutExecutor):
             task.collector.now = now
             context = self.context(task.id)
             task.spout.open(context.conf, context, collector)
+        self.prepared = True
         self.rotate_due = self.open_due(now)
         for message_id, seen in self.caution.suspects(self.component).items():
             self.tell_people(f"The message {message_id} may be what ends the worker: {self.why(seen)}")

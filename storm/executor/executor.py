@@ -62,6 +62,7 @@ class Executor:
         "lane",
         "options",
         "outgoing",
+        "prepared",
         "quota",
         "started",
         "streams",
@@ -86,6 +87,7 @@ class Executor:
         self.outgoing: list[Port] = []
         self.held = False
         self.started = False
+        self.prepared = False  # `prepare` or `open` is over, of all tasks
         self.unfinished = False
         self.quota = QUOTA_START
 

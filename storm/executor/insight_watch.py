@@ -150,7 +150,7 @@ class _Look:
             return Hindrance()
         if call is not None:
             return self._waits_for(call)
-        if not executor.is_prepared:
+        if not executor.prepared:
             return Hindrance(OPENING)
         return self._held(executor) or Hindrance()
 

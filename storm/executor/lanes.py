@@ -299,6 +299,10 @@ class Lanes:
             if not inquiry.silent():
                 self._wake_all()
 
+    def opening(self) -> list[ComponentId]:
+        """The components of which `open` or `prepare` is not over here."""
+        return sorted({executor.component for executor in self.executors if not executor.prepared})
+
     def queue_lengths(self) -> dict[TaskId, int]:
         """{task of this worker: tuples that wait for it}."""
         return {task: lane.queue_length(task) for task, lane in list(self.lane_of.items())}

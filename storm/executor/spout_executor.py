@@ -219,6 +219,7 @@ class SpoutExecutor(Executor):
             task.collector.now = now
             context = self.context(task.id)
             task.spout.open(context.conf, context, task.collector)
+        self.prepared = True
         self.rotate_due = self.open_due(now)
 
     def open_due(self, now: float) -> float | None:

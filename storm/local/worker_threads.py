@@ -69,7 +69,7 @@ class WorkerThread:
     def __init__(self, worker: Worker, name: str, clock: Clock, on_end: Callable[[], None]) -> None:
         self.worker = worker
         self.started_at = clock.now()
-        self.insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers)
+        self.insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers, worker.opening)
         self._clock = clock
         self._seen: dict[ExecutorId, ExecutorStats] = {}
         self._look_due = self.started_at

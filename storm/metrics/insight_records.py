@@ -96,6 +96,7 @@ class WorkerInsight:
     `full_components`: those here whose queues are over their mark. `held_by`: {peer: components there that are, as it
     told}. `slow_peers` take less than they are sent; `missing_peers` should be connected and are not. `reconnects`: to
     present peers, beyond the first connection of each. `dropped`: {why: tuples, acks or frames, since it began}.
+    `opening_components`: those of which `open` or `prepare` is not over here, though the topology is active.
     """
 
     full_components: tuple[ComponentId, ...] = ()
@@ -105,6 +106,7 @@ class WorkerInsight:
     peers: int = 0
     reconnects: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    opening_components: tuple[ComponentId, ...] = ()
 
 
 class Usage(NamedTuple):

@@ -165,7 +165,7 @@ class SupervisorCore:
         return self._slots_due
 
     def receive_beat(self, beat: WorkerBeat) -> bool:
-        """A worker says that it lives; whether this is its first word. Any thread may call it.
+        """A worker says that it lives; whether its slot is to look at once. Any thread may call it.
 
         Raises NotAuthorizedError if the port belongs to another worker, or to none: then the caller must end.
         """

@@ -75,6 +75,7 @@ class SupervisorService:
         """A worker lives. Raises NotAuthorizedError if its port belongs to another one now: then it must end."""
         if heartbeat.worker_id is None or heartbeat.port is None:
             raise NotAuthorizedError("a heartbeat must name worker_id and port of a worker of this supervisor")
+        is_up, insight = heartbeat.uptime_secs is not None, heartbeat.insight
         beat = WorkerBeat(
             worker_id=heartbeat.worker_id,
             topology_id=heartbeat.storm_id,
@@ -82,7 +83,8 @@ class SupervisorService:
             message=heartbeat,
             stats=heartbeat.executor_stats,
             metrics=heartbeat.metrics,
-            is_up=heartbeat.uptime_secs is not None,
+            is_up=is_up,
+            is_prepared=is_up and not (insight is not None and insight.opening_components),
         )
         if self._core.receive_beat(beat):
             self._wake_slots()

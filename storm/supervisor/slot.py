@@ -66,7 +66,8 @@ class Slot:
     end in order, nor for its port. `due_at` is when the state acts by itself: the next (harder) kill in KILLING, the
     new try in BACKING_OFF.
     `failure` is, in KILLING, what the worker did wrong, and `cause` what that counts as; None if it only has to make
-    room. `in_order`: in BACKING_OFF, whether the last worker ended with exit code 0.
+    room. `in_order`: in BACKING_OFF, whether the last worker ended with exit code 0. `prepared_at`: in RUNNING, since
+    when its components are prepared; None: they are not.
     """
 
     port: int
@@ -79,6 +80,7 @@ class Slot:
     in_order: bool = False
     cause: Cause = Cause.DIED
     worker_deaths: int = 0
+    prepared_at: float | None = None
 
 
 class BlobsState(Enum):
@@ -126,18 +128,19 @@ class WorkerSeen:
 class SlotInputs:
     """What the supervisor sees of a port at one moment.
 
-    `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on
-    this supervisor's clock, the worker last beat; None if it has not. `deaths_elsewhere`: how often in a row the
-    wanted code died on a port that it has left lately, or leaves just now. `blobs` counts only where the slot waits
-    for them. `is_outdated`: a blob that the worker runs with has another version now, and it is the worker's turn to be
-    started again with that. `is_restart_asked`: somebody wants it to be started again. `own_timeout_secs`: how long its
-    topology lets the worker be silent; None: as the limits say.
+    `worker` is None where the port has no process, also after the process was forgotten. `heartbeat_at`: when, on this
+    supervisor's clock, the worker last beat; None if it has not. `is_prepared`: its components are, as it told.
+    `deaths_elsewhere`: how often in a row the wanted code died on a port that it has left lately, or leaves just now.
+    `blobs` counts only where the slot waits for them. `is_outdated`: a blob that the worker runs with has another
+    version now, and it is the worker's turn to be started again with that. `is_restart_asked`: somebody wants it to be
+    started again. `own_timeout_secs`: how long its topology lets the worker be silent; None: as the limits say.
     """
 
     wanted: LocalAssignment | None
     blobs: BlobsSeen = _NOT_ASKED
     worker: WorkerSeen | None = None
     heartbeat_at: float | None = None
+    is_prepared: bool = False
     deaths_elsewhere: int = 0
     is_outdated: bool = False
     is_restart_asked: bool = False
@@ -250,8 +253,12 @@ def back_off_secs(deaths: int, max_secs: float) -> float:
 
 
 def is_healthy(slot: Slot, limits: SlotLimits, now: float) -> bool:
-    """Whether its worker has run for long enough that the deaths before it are forgotten."""
-    return slot.state is SlotState.RUNNING and now >= slot.entered_at + limits.healthy_secs
+    """Whether its worker has run for long enough that the deaths before it are forgotten.
+
+    From when its components were prepared: one that dies in a `prepare` that takes minutes never ran.
+    """
+    prepared_at = slot.prepared_at
+    return slot.state is SlotState.RUNNING and prepared_at is not None and now >= prepared_at + limits.healthy_secs
 
 
 def _empty(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Move:
@@ -292,6 +299,8 @@ def _running(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Mo
         is_stopped = seen.worker is not None and seen.worker.from_outside
         why = f"sent no heartbeat for {timeout_secs:g} s"
         return _kill_failed(slot, why + (": a signal had stopped it" if is_stopped else ""), limits, now, is_stopped)
+    if seen.is_prepared and slot.prepared_at is None:
+        return replace(slot, prepared_at=now), []
     return slot, []
 
 

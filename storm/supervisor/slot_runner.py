@@ -358,6 +358,7 @@ class SlotRunner:
                 wanted,
                 worker=self._workers.look(handle),
                 heartbeat_at=beat_at,
+                is_prepared=self._beats.is_prepared(port, handle.worker_id),
                 is_outdated=is_outdated,
                 is_restart_asked=handle.worker_id in self._restarts_asked,
                 own_timeout_secs=self._own_timeouts.get(port),

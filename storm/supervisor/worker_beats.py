@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class WorkerBeat:
     """`message` is what goes on to Nimbus, opaque here; `stats` {executor: its figures}, of all or a part of them, that
-    came with it, or None, and `metrics` what it measures, as text, or None. `is_up`: its executors run.
+    came with it, or None, and `metrics` what it measures, as text, or None. `is_up`: its executors run;
+    `is_prepared`: so do its components.
     """
 
     worker_id: str
@@ -28,6 +29,7 @@ class WorkerBeat:
     stats: dict[Any, Any] | None = None
     metrics: str | None = None
     is_up: bool = False
+    is_prepared: bool = False
 
 
 class WorkerBeats:
@@ -36,27 +38,37 @@ class WorkerBeats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[int, tuple[str, float]] = {}
+        self._prepared: dict[int, str] = {}
         self._for_nimbus: dict[int, WorkerBeat] = {}
         self._metrics: dict[int, tuple[TopologyId, str]] = {}
         self._pardoned_at = float("-inf")
         self._are_heard = True
 
     def receive(self, beat: WorkerBeat, now: float) -> bool:
-        """Note a beat that came at clock second `now`; whether it is the first one of its worker."""
+        """Note a beat that came at clock second `now`; whether it is its worker's first, or the first that says that
+        it is prepared.
+        """
         with self._lock:
             before = self._seen.get(beat.port)
             self._seen[beat.port] = (beat.worker_id, now)
             is_first = before is None or before[0] != beat.worker_id
             if is_first or beat.metrics is not None:
                 self._metrics[beat.port] = (beat.topology_id, beat.metrics or "")
+            is_news = is_first or (beat.is_prepared and not self.is_prepared(beat.port, beat.worker_id))
+            if beat.is_prepared:
+                self._prepared[beat.port] = beat.worker_id
             self._keep(beat)
-            return is_first
+            return is_news
 
     def seen_at(self, port: int, worker_id: str) -> float | None:
         """When this worker last beat, or was pardoned after a beat; None if it has not beaten."""
         with self._lock:
             found = self._seen.get(port)
             return max(found[1], self._pardoned_at) if found and found[0] == worker_id else None
+
+    def is_prepared(self, port: int, worker_id: str) -> bool:
+        """Whether this worker has told that its components are prepared."""
+        return self._prepared.get(port) == worker_id
 
     def pardon(self, now: float) -> None:
         """Nobody listened for a while: what was not heard meanwhile is not held against the workers."""
@@ -67,6 +79,7 @@ class WorkerBeats:
         """The port has no worker any more."""
         with self._lock:
             self._seen.pop(port, None)
+            self._prepared.pop(port, None)
             self._for_nimbus.pop(port, None)
             self._metrics.pop(port, None)
 

@@ -74,6 +74,7 @@ def worker_insight_to_thrift(insight: WorkerInsight | None) -> Struct | None:
         peers=insight.peers,
         reconnects=insight.reconnects,
         dropped=dict(insight.dropped),
+        opening_components=list(insight.opening_components),
     )
 
 
@@ -89,6 +90,7 @@ def worker_insight_from_thrift(struct: Struct | None) -> WorkerInsight | None:
         struct.peers or 0,
         struct.reconnects or 0,
         struct.dropped or {},
+        tuple(struct.opening_components or ()),
     )
 
 

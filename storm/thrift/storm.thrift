@@ -361,6 +361,7 @@ struct WorkerInsight {
   5: optional i32 peers;
   6: optional i64 reconnects;  // to its present peers, beyond the first connection of each
   7: optional map<string, i64> dropped;  // {why: tuples, acks or frames that were dropped since it began}
+  8: optional list<string> opening_components;  // whose open or prepare is not over, though the topology is active
 }
 
 // Ours. A spout's tuple that failed lately.

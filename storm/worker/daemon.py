@@ -135,7 +135,9 @@ def _run(told: Launch, records: PlacedRecords) -> int:
         if not ending.empty():
             return EXIT_ORDERLY
         raise
-    tell_figures(heartbeats, worker, Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers))
+    tell_figures(
+        heartbeats, worker, Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers, worker.opening)
+    )
     if not ending.empty():
         worker.end(*ending.get())
     try:

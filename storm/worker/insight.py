@@ -30,13 +30,24 @@ T = TypeVar("T")
 
 
 class Insights:
-    """Belongs to the thread of heartbeats. `awaited`: the peers without which spouts do not begin yet, for people."""
+    """Belongs to the thread of heartbeats. `awaited`: the peers without which spouts do not begin yet, for people.
 
-    def __init__(self, lanes: Lanes, exchange: Exchange, clock: Clock, awaited: Callable[[], Sequence[str]]) -> None:
+    `opening`: the components that are to be prepared, and are not yet.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        exchange: Exchange,
+        clock: Clock,
+        awaited: Callable[[], Sequence[str]],
+        opening: Callable[[], Sequence[ComponentId]],
+    ) -> None:
         self._lanes = lanes
         self._exchange = exchange
         self._clock = clock
         self._awaited = awaited
+        self._opening = opening
         self._watch = InsightWatch(lanes)
         self._fails = False
 
@@ -73,6 +84,7 @@ class Insights:
             peers=exchange.peers(),
             reconnects=exchange.reconnects(),
             dropped=exchange.dropped(),
+            opening_components=tuple(self._opening()),
         )
 
     def _with_insight(self, stats: dict[ExecutorId, ExecutorStats]) -> dict[ExecutorId, ExecutorStats]:

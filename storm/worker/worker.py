@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from storm.executor.caution import Caution
     from storm.executor.lanes import Lanes
     from storm.executor.plan import WorkerPlan
+    from storm.ids import ComponentId
     from storm.messaging.transport import Transport
     from storm.worker.connections import Peer
     from storm.worker.launch import Launch
@@ -130,6 +131,10 @@ class Worker:
         if self._peers_ready or self._status is not TopologyStatus.ACTIVE:
             return []
         return [name_of(peer) for peer in self.exchange.missing_peers()]
+
+    def opening(self) -> list[ComponentId]:
+        """The components that are not prepared here yet, though the topology is active, as far as is known."""
+        return self.lanes.opening() if self._status in (None, TopologyStatus.ACTIVE) else []
 
     # Its own thread
 

@@ -85,6 +85,10 @@ def test_workers_say_what_they_run() -> None:
     assert worker_table(told).splitlines()[1] == "h:6700          3  1 m 1 s      1,234     88  split x2"
     told.workers[0].used_mem = told.workers[0].used_cpu = None
     assert worker_table(told).splitlines()[1].split()[6:8] == ["-", "-"]
+    told.workers[0].insight = storm_thrift().WorkerInsight(opening_components=["split"])
+    assert worker_table(told).splitlines()[1].split()[2] == "preparing"
+    told.workers[0].uptime_secs = None
+    assert worker_table(told).splitlines()[1].split()[2] == "starting"
 
 
 def test_what_is_wrong_is_told_as_in_the_ui_with_what_a_dead_worker_wrote_last() -> None:

@@ -99,8 +99,20 @@ class ScriptedNimbus:
         return None
 
 
-def worker(port: int, uptime_secs: int | None, host: str = "h") -> Any:
-    return storm_thrift().WorkerSummary(host=host, port=port, num_executors=2, uptime_secs=uptime_secs)
+def worker(port: int, uptime_secs: int | None, host: str = "h", opening: tuple[str, ...] = ()) -> Any:
+    t = storm_thrift()
+    insight = t.WorkerInsight(opening_components=list(opening))
+    return t.WorkerSummary(host=host, port=port, num_executors=2, uptime_secs=uptime_secs, insight=insight)
+
+
+class Notes(Silent):
+    """Keeps what takes its time."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
 
 
 def nimbus(pages: list[list[Any]], errors: list[Any] | None = None) -> tuple[Any, SimulatedClock]:
@@ -111,6 +123,20 @@ def nimbus(pages: list[list[Any]], errors: list[Any] | None = None) -> tuple[Any
 def test_waiting_ends_when_all_workers_run() -> None:
     script, clock = nimbus([[], [worker(1, None), worker(2, 3)], [worker(1, 0), worker(2, 4)]])
     assert wait_until_running(script, "w-1-2", clock=clock) == [Worker("h", 1, 2), Worker("h", 2, 2)]
+
+
+def test_a_worker_runs_when_its_components_are_prepared() -> None:
+    script, clock = nimbus([[worker(1, 0, opening=("model",))], [worker(1, 1)]])
+    notes = Notes()
+    assert wait_until_running(script, "w-1-2", notes, clock=clock) == [Worker("h", 1, 2)]
+    assert notes.said == ["preparing model"]
+
+
+def test_one_that_dies_as_it_prepares_never_ran() -> None:
+    error = storm_thrift().ErrorInfo(error="exited with code 1\nno module x", error_time_secs=1, host="h", port=1)
+    script, clock = nimbus([[worker(1, 0, opening=("model",))]], [error])
+    with pytest.raises(TopologyNotRunningError, match="no module x"):
+        wait_until_running(script, "w-1-2", clock=clock)
 
 
 @pytest.mark.parametrize(("host", "shown"), [("h", "h:6700"), ("::1", r"\[::1\]:6700")])
@@ -128,6 +154,8 @@ def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log(host: str, 
     [
         ([], "no supervisor has had a free slot for 5 s"),
         ([worker(7, None)], "have not started: h:7"),
+        ([worker(7, None), worker(8, 2, opening=("model",))], "have not started: h:7$"),
+        ([worker(7, 9), worker(8, 2, opening=("a", "b"))], r"still prepare their components: h:8 \(a, b\)$"),
         ([worker(7, None, "fd00::1")], r"have not started: \[fd00::1\]:7"),
     ],
 )
@@ -175,17 +203,12 @@ def test_a_topology_whose_environment_no_host_can_build_is_removed_again() -> No
 
 
 def test_who_builds_an_environment_is_told_while_it_lasts() -> None:
-    class Notes(Silent):
-        said: list[str] = []
-
-        def note(self, text: str) -> None:
-            self.said.append(text)
-
+    notes = Notes()
     script, clock = nimbus([[worker(1, None)]])
     script.slot_failures = [slot_failure("h", 0, "waits for its environment")]
     with pytest.raises(TopologyNotRunningError, match=r"have not started: h:1 \(waits for its environment\)"):
-        wait_until_running(script, "w-1-2", Notes(), timeout_secs=2, clock=clock)
-    assert set(Notes.said) == {"h builds its environment"}
+        wait_until_running(script, "w-1-2", notes, timeout_secs=2, clock=clock)
+    assert set(notes.said) == {"h builds its environment"}
     assert script.killed == []
 
 

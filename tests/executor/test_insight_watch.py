@@ -166,7 +166,7 @@ def test_a_bolt_that_is_not_prepared_and_has_a_queue_is_opening() -> None:
     site = Site(Script())
     site.workers.settle()
     bolt = site.executor("bolt")
-    bolt.started = False
+    bolt.prepared = False
     site.lanes.deliver(site.bolt_task, [])
     assert site.look("bolt").hindrance == Hindrance()
     site.lanes.lane_of[site.bolt_task].waiting[site.bolt_task] = 1

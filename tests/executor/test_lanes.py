@@ -60,6 +60,23 @@ def test_the_lane_changes_nothing_of_what_happens(lane: str) -> None:
     assert len(script.made("cleanup")) == 3
 
 
+@pytest.mark.parametrize("lane", ["shared", "async"])
+def test_components_are_opening_until_open_and_prepare_are_over(lane: str) -> None:
+    script = Script()
+    one = build(script, {"topology.executor.lane": lane})
+    [worker] = one.workers
+    assert worker.opening() == ["first", "fused", "later", "spout"]
+    seen = []
+    script.on["prepare"] = script.on["open"] = lambda component, argument: seen.append(
+        (component.context.component_id, worker.opening())
+    )
+    one.settle()
+    assert len(seen) == 4
+    assert all(component in opening for component, opening in seen), "none is over before it is"
+    assert worker.opening() == []
+    one.stop()
+
+
 def test_unknown_tasks_are_refused() -> None:
     one = build(Script())
     worker = one.workers[0]

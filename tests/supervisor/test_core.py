@@ -87,7 +87,7 @@ class Cluster:
         for _ in range(int(secs * 2)):
             self.clock.advance(0.5)
             for handle in self.workers.alive():
-                beat = WorkerBeat(handle.worker_id, handle.assignment.topology_id, handle.port, None)
+                beat = WorkerBeat(handle.worker_id, handle.assignment.topology_id, handle.port, None, is_prepared=True)
                 self.core.receive_beat(beat)
             self.core.step()
 

@@ -102,6 +102,14 @@ def test_a_beat_with_an_uptime_is_of_a_worker_that_is_up(served: Served) -> None
     assert [beat.is_up for beat in served.core.beats] == [False, True]
 
 
+def test_it_is_prepared_once_it_names_no_component_that_is_not(served: Served) -> None:
+    insight = storm_thrift().WorkerInsight
+    for uptime_secs, told in ((None, None), (0, insight(opening_components=["split"])), (1, insight()), (1, None)):
+        beat = heartbeat(worker_id="w1", port=6700, uptime_secs=uptime_secs, insight=told)
+        served.service.sendSupervisorWorkerHeartbeat(beat)
+    assert [beat.is_prepared for beat in served.core.beats] == [False, False, True, True]
+
+
 @pytest.mark.parametrize("fields", [{}, {"port": 6700}, {"worker_id": "w1"}, {"worker_id": "w2", "port": 6700}])
 def test_a_beat_of_nobody_is_refused(served: Served, fields: dict[str, Any]) -> None:
     with pytest.raises(NotAuthorizedError):

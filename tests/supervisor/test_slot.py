@@ -112,8 +112,25 @@ def test_a_worker_that_dies_again_and_again_waits_longer_and_longer() -> None:
 def test_a_worker_that_ran_long_enough_dies_a_first_death_again() -> None:
     story = running()
     story.slot = replace(story.slot, deaths=6, worker_deaths=6)
+    story.look(is_prepared=True)
     story.at(10 + LIMITS.healthy_secs).look(worker=DEAD)
     assert (story.slot.deaths, story.slot.worker_deaths, story.state) == (1, 1, SlotState.WAITING_FOR_BLOBS)
+
+
+def test_it_ran_from_when_its_components_were_prepared() -> None:
+    for prepared_at, deaths in ((None, 7), (200, 7), (199, 1)):
+        story = running()
+        story.slot = replace(story.slot, deaths=6, worker_deaths=6)
+        if prepared_at is not None:
+            story.at(prepared_at).look(is_prepared=True, heartbeat_at=prepared_at)
+        story.at(199 + LIMITS.healthy_secs).look(worker=DEAD)
+        assert (story.slot.deaths, story.slot.worker_deaths) == (deaths, deaths)
+    again = running()
+    again.look(is_prepared=True)
+    again.at(20).look(worker=DEAD, is_prepared=False)
+    again.look(worker=None, blobs=BlobsSeen(BlobsState.READY))
+    again.look(worker=ALIVE, heartbeat_at=20.0)
+    assert (again.state, again.slot.prepared_at) == (SlotState.RUNNING, None)
 
 
 def test_only_what_ends_a_process_out_of_order_is_a_death_of_the_worker() -> None:

@@ -30,7 +30,8 @@ class Shop:
 
     def beat(self, port: int, now: float) -> None:
         handle = self.runner.running()[port]
-        self.beats.receive(WorkerBeat(handle.worker_id, handle.assignment.topology_id, port, None), now)
+        beat = WorkerBeat(handle.worker_id, handle.assignment.topology_id, port, None, is_prepared=True)
+        self.beats.receive(beat, now)
 
     def state(self, port: int = PORT) -> SlotState:
         return self.runner.slots()[port].state

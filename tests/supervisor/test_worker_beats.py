@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from storm.metrics.stats_records import WINDOWS, ExecutorStats, SpoutStats
@@ -21,6 +22,22 @@ def test_the_first_beat_of_a_worker_is_told_from_the_next() -> None:
     assert not beats.receive(beat("2"), 2.0)
     assert beats.receive(beat("3", worker_id="w2"), 3.0)
     assert (beats.seen_at(6700, "w2"), beats.seen_at(6700, "w1"), beats.seen_at(6701, "w1")) == (3.0, None, None)
+
+
+def test_that_its_components_are_prepared_is_news_once_and_of_that_worker_only() -> None:
+    beats = WorkerBeats()
+    prepared = replace(beat("2"), is_prepared=True)
+    assert [beats.receive(each, 1.0) for each in (beat("1"), prepared, prepared)] == [True, True, False]
+    assert not beats.receive(beat("3"), 2.0)  # the topology was activated: it prepares, and was well
+    assert (beats.is_prepared(6700, "w1"), beats.is_prepared(6700, "w2"), beats.is_prepared(1, "w1")) == (
+        True, False, False,
+    )  # fmt: skip
+    beats.receive(beat("4", worker_id="w2"), 3.0)
+    assert not beats.is_prepared(6700, "w2")
+    beats.receive(replace(prepared, worker_id="w2"), 4.0)
+    assert (beats.is_prepared(6700, "w1"), beats.is_prepared(6700, "w2")) == (False, True)
+    beats.forget(6700)
+    assert not beats.is_prepared(6700, "w2")
 
 
 def test_nimbus_gets_the_newest_once_with_figures_that_came_before_it() -> None:

@@ -41,6 +41,7 @@ workers = st.builds(
     peers=counts,
     reconnects=counts,
     dropped=st.dictionaries(names, counts, max_size=3),
+    opening_components=some_names,
 )
 failed = st.builds(FailedTuple, counts, names, names, st.none() | names, names, st.floats(0, 1e9), counts)
 

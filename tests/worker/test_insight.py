@@ -41,7 +41,10 @@ class Story:
             for slot, tasks in ((LEFT, {1}), (RIGHT, {2, 3}))
         )
         self.awaited: list[str] = []
-        self.insights = Insights(self.lanes, self.left.exchange, self.left.clock, lambda: self.awaited)
+        self.opening: list[str] = []
+        self.insights = Insights(
+            self.lanes, self.left.exchange, self.left.clock, lambda: self.awaited, lambda: self.opening
+        )
 
     def connect(self) -> None:
         for side in (self.left, self.right):
@@ -69,6 +72,12 @@ def test_figures_go_with_what_executors_do_and_their_failures(story: Story) -> N
     told = story.stats_of("spout").failures
     assert [(one.kind, one.text) for one in told] == [("worker-died", "a peer died")] * 7
     assert story.stats_of("bolt").failures == ()
+
+
+def test_what_is_not_prepared_is_told(story: Story) -> None:
+    story.connect()
+    story.opening = ["bolt"]
+    assert story.insights.worker() == WorkerInsight(peers=1, opening_components=("bolt",))
 
 
 def test_spouts_say_which_peers_they_wait_for(story: Story) -> None:

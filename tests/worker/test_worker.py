@@ -306,6 +306,19 @@ def test_they_are_active_only_while_the_topology_is(story: Story) -> None:
         assert a.active
 
 
+def test_what_is_to_be_prepared_is_named_until_it_is(story: Story) -> None:
+    a = story.worker(A)
+    assert a.opening() == ["numbers"]  # whether the topology is active is not known yet
+    story.turns(a, count=5)
+    assert a.opening() == ["numbers"], "it waits for its peer"
+    story.set_status(TopologyStatus.INACTIVE)
+    story.turns(a)
+    assert a.opening() == []
+    story.set_status(TopologyStatus.ACTIVE)
+    story.turns(a, story.worker(B))
+    assert a.opening() == []
+
+
 def rebalanced(story: Story, a: Worker, b: Worker) -> None:
     """Both were active; A alone sees the end of a rebalance."""
     story.turns(a, b)

@@ -125,6 +125,7 @@ def _peers(worker: Struct) -> dict[str, Any]:
         "missing_peers": _names(told, "missing_peers"),
         "slow_peers": _names(told, "slow_peers"),
         "full_components": _names(told, "full_components"),
+        "opening_components": _names(told, "opening_components"),
     }
 
 

@@ -83,6 +83,7 @@ def _worker(summary: Struct) -> dict[str, Any]:
         "host": summary.host,
         "port": summary.port,
         "known": summary.insight is not None,
+        "openingComponents": found.opening_components or [],
         "fullComponents": found.full_components or [],
         "heldBy": found.held_by or {},
         "slowPeers": found.slow_peers or [],

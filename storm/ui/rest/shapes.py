@@ -266,6 +266,7 @@ WORKER_INSIGHT = {
     "host": TEXT,
     "port": WHOLE,
     "known": FLAG,
+    "openingComponents": [TEXT],
     "fullComponents": [TEXT],
     "heldBy": {"*": [TEXT]},
     "slowPeers": [TEXT],
