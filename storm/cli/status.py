@@ -230,7 +230,8 @@ def worker_table(page: Any) -> str:
 def _uptime(worker: Any) -> str:
     if worker.uptime_secs is None:
         return "starting"
-    is_opening = worker.insight is not None and worker.insight.opening_components
+    told = worker.insight
+    is_opening = told is not None and told.opening_components and not told.missing_peers
     return "preparing" if is_opening else duration(worker.uptime_secs)
 
 

@@ -58,6 +58,10 @@ ENVIRONMENT_WAIT_SECS = 600.0  # and to build an environment (supervisor.environ
 POLL_SECS = 0.1
 HOSTS_SHOWN = 5
 COMPONENTS_SHOWN = 5
+WAITS = {  # by a slot's state, as its supervisor tells it: what one host does, what several do
+    "building-environment": ("builds its environment", "build its environment"),
+    "fetching": ("fetches its code or blobs", "fetch its code or blobs"),
+}
 RETRY_SECS = 120.0  # for a submission that gets no answer: Nimbuses may be restarted, or still fetch its package
 RETRY_PAUSE_SECS = 1.0
 RETRIED = (NotLeaderError, ThriftConnectionError, CoordinationError, NimbusUnreachableError)
@@ -103,14 +107,15 @@ def submit_topology(
     conf: Mapping[str, Any] | None = None,
     *,
     settings: Settings | None = None,
-    wait: bool = True,
+    wait: bool | float = True,
     no_env: bool = False,
 ) -> TopologyId:
     """Run `topology` on the cluster under `name`, with the modules beside the calling program; return its id.
 
     Where `python -m` runs it, they are those beside its outermost package and in it.
     `conf` holds `topology.*` settings and any keys of the user's own. `settings` None: this machine's configuration.
-    With `wait`, returns when every worker runs. A requirements.txt beside the program is what hosts install for it,
+    With `wait`, returns when every worker runs and its components are prepared; a number is for how many seconds at
+    most, True for as long as `storm submit` waits. A requirements.txt beside the program is what hosts install for it,
     unless `no_env` says that it runs on their own Python. Raises InvalidTopologyError, PackageError,
     TopologyAlreadyAliveError, NimbusUnreachableError, TopologyNotRunningError.
     """
@@ -129,8 +134,9 @@ def submit_topology(
             check_name_is_free(nimbus, name)
             check_python(nimbus.call("getClusterInfo").supervisors, no_env=no_env)
             topology_id = send(nimbus, name, topology, conf or {}, package)
-            if wait:
-                wait_until_running(nimbus, topology_id, timeout_secs=wait_secs(package))
+            if wait is not False:
+                limit_secs = wait_secs(package) if wait is True else wait
+                wait_until_running(nimbus, topology_id, timeout_secs=limit_secs)
     return topology_id
 
 
@@ -348,9 +354,13 @@ def _opening(worker: Any) -> list[str]:
 
 def _why_slow(page: Any, workers: list[Any]) -> str:
     """What takes its time now, of what may; empty: nothing."""
-    building = sorted({each.host for each in page.slot_failures or [] if each.deaths == 0})
-    if building:
-        return f"{', '.join(building[:HOSTS_SHOWN])} {'build' if building[1:] else 'builds'} its environment"
+    waiting = [each for each in page.slot_failures or [] if each.deaths == 0]
+    for state, (one, several) in WAITS.items():
+        hosts = sorted({each.host for each in waiting if each.state == state})
+        if hosts:
+            return f"{', '.join(hosts[:HOSTS_SHOWN])} {several if hosts[1:] else one}"
+    if any(worker.uptime_secs is None or (worker.insight and worker.insight.missing_peers) for worker in workers):
+        return ""  # others only wait for those
     opening = sorted({name for worker in workers for name in _opening(worker)})
     return f"preparing {', '.join(opening[:COMPONENTS_SHOWN])}" if opening else ""
 
@@ -396,4 +406,4 @@ def _why_waiting(page: Any, workers: list[Any], timeout_secs: float) -> str:
     if missing:
         return f"{late} these workers have not started: {', '.join(missing)}"
     opening = [f"{joined(each.host, each.port)} ({', '.join(names)})" for each in workers if (names := _opening(each))]
-    return f"{late} these workers still prepare their components: {', '.join(opening)}"
+    return f"{late} these workers still prepare their components, and go on: {', '.join(opening)}"

@@ -33,6 +33,7 @@ NOW = {
     "waiting-for-worker-start": "is starting again",
     "waiting-for-blobs": "is waiting for its code",
     "building-environment": "is waiting for its environment",
+    "fetching": "is waiting for its code or blobs, which are coming",
     "killing": "is being ended",
 }
 

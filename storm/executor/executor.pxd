@@ -16,5 +16,6 @@ cdef class Executor:
     cdef public list outgoing
     cdef public bint held
     cdef public bint started
+    cdef public bint prepared
     cdef public bint unfinished
     cdef public Py_ssize_t quota

@@ -266,7 +266,10 @@ class LocalCluster:
             for worker_id, thread in workers.running().items():
                 launch = thread.worker.launch
                 with contextlib.suppress(StormError):  # a worker that is being replaced beats no more
-                    core.receive_beat(WorkerBeat(worker_id, launch.topology_id, launch.port, None))
+                    is_prepared = not thread.worker.opening()
+                    core.receive_beat(
+                        WorkerBeat(worker_id, launch.topology_id, launch.port, None, is_prepared=is_prepared)
+                    )
                     self._nimbus.record([self._nimbus_beat(thread)])
 
     def _nimbus_beat(self, thread: WorkerThread) -> NimbusBeat:

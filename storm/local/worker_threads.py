@@ -13,7 +13,7 @@ from storm.executor.user_traceback import user_traceback
 from storm.host_paths import CONF, TOPOLOGY
 from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.slot_runner import OnlyCode, WorkerHandle
-from storm.worker.insight import Insights
+from storm.worker.insight import insights_of
 from storm.worker.launch import Launch
 from storm.worker.worker import EXIT_ORDERLY, Worker, WorkerParts, build_worker
 
@@ -69,7 +69,7 @@ class WorkerThread:
     def __init__(self, worker: Worker, name: str, clock: Clock, on_end: Callable[[], None]) -> None:
         self.worker = worker
         self.started_at = clock.now()
-        self.insights = Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers, worker.opening)
+        self.insights = insights_of(worker, clock)
         self._clock = clock
         self._seen: dict[ExecutorId, ExecutorStats] = {}
         self._look_due = self.started_at

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment
+from storm.cluster.records import BUILDING_ENVIRONMENT, FETCHING, Assignment
 from storm.ids import WorkerSlot
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.scheduling_state import SchedulingState, TopologyNeeds
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 TAGS_KEY = "topology.scheduler.tags"
 DEAD, TAKEN = 2, 3  # how much such slots are to be avoided; one of a node where the topology's workers die: 1
 DEATHS_OF_A_HOST = 3  # of one worker in a row: one that was killed, and could not start for a moment, is none
+FAILURES_OF_THE_PREPARING = {BUILDING_ENVIRONMENT: 1, FETCHING: DEATHS_OF_A_HOST}
 DEATHS_OF_A_MINUTE = 7  # of one worker in a row: the pauses before it, of 0, 1, 2, 4, 8 and 16 s, and the starts
 
 
@@ -140,12 +141,14 @@ def unwelcome_slots(snapshot: ClusterSnapshot, topology_id: TopologyId) -> froze
 
 
 def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
-    """The slots whose supervisors build an environment for the first time: a failed one counts as any failure does."""
+    """The slots whose supervisors build an environment for the first time: a failed one counts as any failure does. And
+    those to which code or blobs come, unless that went wrong as often as makes another host better.
+    """
     return [
         AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port))
         for node_id, info in snapshot.supervisors.items()
         for failure in info.failures
-        if failure.state == BUILDING_ENVIRONMENT and failure.deaths == 0
+        if failure.deaths < FAILURES_OF_THE_PREPARING.get(failure.state, 0)
     ]
 
 

@@ -4,7 +4,8 @@ Hosts' clocks are never compared: a beat says a number, and Nimbus notes when it
 a worker is given before its silence counts against it:
 
 * it was assigned less than `launch_secs` ago (seen by this leader: a new leader starts everybody's grace
-anew), or its supervisor said so lately that it builds the environment which it runs in;
+anew), or its supervisor said so lately that it builds the environment which it runs in, or that its code or blobs
+still come;
 * or its last beat came less than `timeout_secs` ago. Where a supervisor does not reach Nimbus, what it says in
 ZooKeeper of its workers' beats counts as they would.
 

@@ -38,7 +38,8 @@ from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.environment_store import EnvironmentStore
 from storm.supervisor.environments import EnvironmentLimits
 from storm.supervisor.home import home_fingerprint, lock_directory, machine_fingerprint, node_id
-from storm.supervisor.linked_blobs import LinkedBlobs
+from storm.supervisor.inflow import Inflow
+from storm.supervisor.linked_blobs import BlobsShell, LinkedBlobs
 from storm.supervisor.local_state import LocalState
 from storm.supervisor.localizer import Localizer
 from storm.supervisor.measures import SupervisorMeasures
@@ -150,8 +151,9 @@ class SupervisorDaemon:
         self._stuck_scripts: Stuck = {}
         self._wakeup = Wakeup()
         seeds, port = settings["nimbus.seeds"], settings["nimbus.thrift.port"]
-        sources = blob_sources(seeds, port, clock, self._replicas)
         wake = self._wakeup.wake
+        inflow = Inflow(clock, wake)
+        sources = inflow.watched(blob_sources(seeds, port, clock, self._replicas))
         self._environments = EnvironmentStore(
             options.supervisor_dir,
             clock,
@@ -164,7 +166,8 @@ class SupervisorDaemon:
         )
         self._profiler = Profiler(options.workers_dir, clock)
         code = PreparedCode(self._localizer, self._environments, options.python)
-        self._blobs = LinkedBlobs(options, code, self._localizer.run, clock, wake=wake, on_keys=self._woken)
+        shell_of_blobs = BlobsShell(self._localizer.run, wake, self._woken, inflow.is_steady)
+        self._blobs = LinkedBlobs(options, code, clock, shell_of_blobs)
         self._workers = WorkerProcesses(
             options,
             _for_workers(options, settings),
@@ -343,7 +346,7 @@ class SupervisorDaemon:
         return host_report(options.host, (options.local_dir, options.log_dir), names, self._core.illness)
 
     def _worker_started(self) -> None:
-        """A worker's first beat: its slot runs from now on, and somebody who submitted waits to hear so from Nimbus."""
+        """A worker's first beat, or the first that it is prepared: who submitted it waits to hear so from Nimbus."""
         self._wakeup.wake()
         self._beats_due.set()
 

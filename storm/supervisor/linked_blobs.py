@@ -28,7 +28,7 @@ from storm.supervisor import blob_versions, process_table
 from storm.supervisor.blob_download import download_verified, failure_of
 from storm.supervisor.blob_versions import Version, version_of, wanted, wanted_links
 from storm.supervisor.local_state import sync_file_system, write_atomically
-from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.slot import ITS_CODE, BlobsSeen, BlobsState
 from storm.supervisor.worker_launch import read_conf
 
 if TYPE_CHECKING:
@@ -76,34 +76,32 @@ class RunnableCode(Protocol):
         """Remove what no topology here needs; whether there was anything. Any thread may call it."""
 
 
+class BlobsShell(NamedTuple):
+    """`run`: what takes long is done by it, in other threads; it gives a job `blob_download.Sources`. `wake` is called
+    from any thread when something has come, `on_keys` when somebody waits for a key to be looked up. `is_coming`:
+    whether what is fetched comes at a pace that is worth waiting for.
+    """
+
+    run: Callable[[Callable[[Sources], None]], None]
+    wake: Callable[[], None]
+    on_keys: Callable[[], None]
+    is_coming: Callable[[], bool]
+
+
 class LinkedBlobs:
     """Implements `slot_runner.Blobs`: the code that `code` brings, and then the blobs that its conf names.
 
-    The thread of the slots calls it, but for `keys` and `learn`. What takes long is done by `run`, in other threads:
-    it gives a job `blob_download.Sources`.
+    The thread of the slots calls it, but for `keys` and `learn`.
     """
 
-    def __init__(
-        self,
-        options: SupervisorOptions,
-        code: RunnableCode,
-        run: Callable[[Callable[[Sources], None]], None],
-        clock: Clock,
-        *,
-        wake: Callable[[], None],
-        on_keys: Callable[[], None],
-    ) -> None:
-        """`wake` is called from any thread when something has come, `on_keys` when somebody waits for a key to be
-        looked up. Raises OSError.
-        """
+    def __init__(self, options: SupervisorOptions, code: RunnableCode, clock: Clock, shell: BlobsShell) -> None:
+        """Raises OSError."""
         self._code = code
-        self._run = run
+        self._run, self._wake, self._on_keys, self._is_coming = shell
         self._workers_dir = options.workers_dir
         self._dist_dir = topologies_dir(options.supervisor_dir)
         self._dir = options.supervisor_dir / "blobs"
         self._tmp_dir = tmp_dir(options.supervisor_dir)
-        self._wake = wake
-        self._on_keys = on_keys
         self._clock = clock
         self._keep_secs = options.blob_keep_secs
         self._numbers = itertools.count()
@@ -132,6 +130,11 @@ class LinkedBlobs:
 
     def look(self, assignment: LocalAssignment) -> BlobsSeen:
         """Whether all of it is here, and why not if that failed."""
+        seen = self._look(assignment)
+        is_coming = seen.state is BlobsState.PENDING and not seen.waits_for and self._is_coming()
+        return seen._replace(waits_for=ITS_CODE) if is_coming else seen
+
+    def _look(self, assignment: LocalAssignment) -> BlobsSeen:
         code = self._code.look(assignment)
         if code.state is not BlobsState.READY:
             return code

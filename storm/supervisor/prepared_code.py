@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from storm.environment_spec import MANIFEST, MANIFEST_BYTES_MAX, NOT_BUILT, WHEELS, EnvironmentSpec, read_manifest
 from storm.errors import PackageError, WorkerStartError
 from storm.supervisor.environments import EnvironmentSeen, EnvironmentState
-from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.slot import ITS_ENVIRONMENT, BlobsSeen, BlobsState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +147,7 @@ def _as_blobs(seen: EnvironmentSeen) -> BlobsSeen:
         case EnvironmentState.FAILED:
             return _unbuilt(seen.reason, seen.last_lines, seen.retry_secs)
         case _:
-            return BlobsSeen(BlobsState.PENDING, waits_for="its environment, which this host is building")
+            return BlobsSeen(BlobsState.PENDING, waits_for=ITS_ENVIRONMENT)
 
 
 def _unbuilt(why: str, last_lines: str = "", retry_secs: float = 0.0) -> BlobsSeen:

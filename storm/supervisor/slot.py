@@ -105,6 +105,10 @@ class BlobsSeen(NamedTuple):
     lacks_environment: bool = False
 
 
+ITS_ENVIRONMENT = "its environment, which this host is building"
+ITS_CODE = "its code or blobs, which are coming"
+BLOBS_LOOK_SECS = 10.0  # where they take long: whether they still come
+
 _NOT_ASKED = BlobsSeen(BlobsState.PENDING)
 
 
@@ -149,8 +153,8 @@ class SlotInputs:
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """`healthy_secs`: a worker that ran this long and then dies is a first death again; `settled_secs`: so it is if it
-    ran this long and was ended from outside.
+    """`healthy_secs`: a worker that ran, prepared, this long and then dies is a first death again; `settled_secs`: so
+    it is if it ran this long and was ended from outside.
 
     The back-off is 0 s after the first death, then 1, 2, 4 … at most `back_off_max_secs`; a failed download waits the
     same, but at most `download_back_off_max_secs`, since it fails when Nimbus is away and not through the topology.
@@ -231,7 +235,7 @@ Move = tuple[Slot, list[Command]]
 def step(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> Step:
     """One look at the port at clock second `now`."""
     after, commands = _HANDLERS[slot.state](slot, seen, limits, now)
-    return Step(after, commands, _next_due(after, seen, limits))
+    return Step(after, commands, _next_due(after, seen, limits, now))
 
 
 def adopted(port: int, assignment: LocalAssignment, now: float, deaths: int = 0, worker_deaths: int = 0) -> Slot:
@@ -424,10 +428,12 @@ def _timeout_secs(usual_secs: float, seen: SlotInputs, limits: SlotLimits) -> fl
     return max(usual_secs, min(seen.own_timeout_secs or 0.0, limits.own_timeout_max_secs))
 
 
-def _next_due(slot: Slot, seen: SlotInputs, limits: SlotLimits) -> float | None:
+def _next_due(slot: Slot, seen: SlotInputs, limits: SlotLimits, now: float) -> float | None:
     match slot.state:
-        case SlotState.EMPTY | SlotState.WAITING_FOR_BLOBS:
+        case SlotState.EMPTY:
             return None
+        case SlotState.WAITING_FOR_BLOBS:
+            return now + BLOBS_LOOK_SECS if seen.blobs.waits_for else None
         case SlotState.WAITING_FOR_WORKER_START:
             return slot.entered_at + _timeout_secs(limits.start_timeout_secs, seen, limits)
         case SlotState.RUNNING:

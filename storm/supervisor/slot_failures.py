@@ -1,12 +1,12 @@
-"""What a supervisor's record says of slots whose workers died lately, or whose environments are being built."""
+"""What a supervisor's record says of slots whose workers died lately, or wait for what takes long."""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING
 
-from storm.cluster.records import BUILDING_ENVIRONMENT, SlotFailure
-from storm.supervisor.slot import SlotState
+from storm.cluster.records import BUILDING_ENVIRONMENT, FETCHING, SlotFailure
+from storm.supervisor.slot import ITS_ENVIRONMENT, SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +24,13 @@ def slot_failures(slots: SlotRunner, now: float, wall_secs: int) -> Iterator[Slo
     for slot, text in itertools.islice(preparing.values(), FAILURES_SHOWN_MAX):
         if slot.assignment is not None and not any(slot.port == other.port for other, _ in failing):
             since = wall_secs - round(now - slot.entered_at)
-            yield SlotFailure(
-                slot.port, slot.assignment.topology_id, BUILDING_ENVIRONMENT, 0, f"waits for {text}", "", since
-            )
+            yield SlotFailure(slot.port, slot.assignment.topology_id, _waiting(text), 0, f"waits for {text}", "", since)
     for slot, failure in failing[:FAILURES_SHOWN_MAX]:
         backs_off = slot.state is SlotState.BACKING_OFF
         yield SlotFailure(
             port=slot.port,
             topology_id=failure.topology_id,
-            state=BUILDING_ENVIRONMENT if slot.port in preparing else slot.state.value,
+            state=_waiting(preparing[slot.port][1]) if slot.port in preparing else slot.state.value,
             deaths=slot.deaths,
             reason=failure.reason[:FAILURE_CHARS_MAX],
             last_lines=failure.last_lines[-FAILURE_CHARS_MAX:],
@@ -40,3 +38,7 @@ def slot_failures(slots: SlotRunner, now: float, wall_secs: int) -> Iterator[Slo
             retry_wall_secs=wall_secs + round(max(0.0, slot.due_at - now)) if backs_off else None,
             lacks_environment=failure.lacks_environment,
         )
+
+
+def _waiting(text: str) -> str:
+    return BUILDING_ENVIRONMENT if text == ITS_ENVIRONMENT else FETCHING

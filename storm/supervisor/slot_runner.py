@@ -380,7 +380,8 @@ class SlotRunner:
         """Whether the workers of the topology here run for a while, and have not died lately."""
         return all(
             slot.state is SlotState.RUNNING
-            and now >= slot.entered_at + RESTART_PAUSE_SECS
+            and slot.prepared_at is not None
+            and now >= slot.prepared_at + RESTART_PAUSE_SECS
             and (not slot.deaths or is_healthy(slot, self._limits, now))
             for port, slot in self._slots.items()
             if port != but and slot.assignment is not None and slot.assignment.topology_id == topology_id

@@ -91,7 +91,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
     from storm.config.settings import Settings
     from storm.executor.call_owner import owners_of
     from storm.messaging.zeromq import ZeroMqLimits, ZeroMqTransport
-    from storm.worker.insight import Insights
+    from storm.worker.insight import insights_of
     from storm.worker.suspects_file import caution_of
 
     clock = SystemClock()
@@ -135,9 +135,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
         if not ending.empty():
             return EXIT_ORDERLY
         raise
-    tell_figures(
-        heartbeats, worker, Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers, worker.opening)
-    )
+    tell_figures(heartbeats, worker, insights_of(worker, clock))
     if not ending.empty():
         worker.end(*ending.get())
     try:

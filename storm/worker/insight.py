@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from storm.metrics.insight_records import FailedTuple
     from storm.metrics.stats_records import ExecutorStats
     from storm.worker.exchange import Exchange
+    from storm.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,11 @@ class Insights:
     def _components(self, tasks: Iterable[TaskId]) -> tuple[ComponentId, ...]:
         known = self._lanes.plan.task_components  # another worker may name any task
         return tuple(sorted({known[task] for task in tasks if task in known}))
+
+
+def insights_of(worker: Worker, clock: Clock) -> Insights:
+    """What this worker tells of what it does."""
+    return Insights(worker.lanes, worker.exchange, clock, worker.awaited_peers, worker.opening)
 
 
 def newest(failures: Iterable[tuple[ExecutorId, FailedTuple]]) -> dict[ExecutorId, list[FailedTuple]]:

@@ -102,6 +102,7 @@ class Worker:
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put may run in a signal handler
         self.ending: tuple[int, str] | None = None
         self._read_at = float("-inf")
+        self._has_read = False
         self._started_at = parts.clock.now()
         self._ask_at = self._started_at + SUPERVISORS_POLL_SECS
         self._assignment: Assignment | None = None
@@ -133,8 +134,9 @@ class Worker:
         return [name_of(peer) for peer in self.exchange.missing_peers()]
 
     def opening(self) -> list[ComponentId]:
-        """The components that are not prepared here yet, though the topology is active, as far as is known."""
-        return self.lanes.opening() if self._status in (None, TopologyStatus.ACTIVE) else []
+        """The components that are not prepared here yet, and will be: the topology is active, or may be."""
+        is_active = self._status is TopologyStatus.ACTIVE and self._assignment is not None
+        return self.lanes.opening() if is_active or not self._has_read else []
 
     # Its own thread
 
@@ -246,6 +248,7 @@ class Worker:
             self.end(EXIT_ORDERLY, "its topology was killed and is gone")
             return
         self._see(assignment)
+        self._has_read = True
 
     def _look_for_connection(self) -> None:
         """Raises CoordinationError where there is none: calls would wait for one, and this thread with them."""

@@ -25,6 +25,7 @@ from storm.client.submitter import (
     wait_secs,
     wait_until_running,
 )
+from storm.cluster.records import BUILDING_ENVIRONMENT, FETCHING
 from storm.config.settings import Settings
 from storm.errors import (
     CoordinationError,
@@ -99,9 +100,11 @@ class ScriptedNimbus:
         return None
 
 
-def worker(port: int, uptime_secs: int | None, host: str = "h", opening: tuple[str, ...] = ()) -> Any:
+def worker(
+    port: int, uptime_secs: int | None, host: str = "h", opening: tuple[str, ...] = (), missing: tuple[str, ...] = ()
+) -> Any:
     t = storm_thrift()
-    insight = t.WorkerInsight(opening_components=list(opening))
+    insight = t.WorkerInsight(opening_components=list(opening), missing_peers=list(missing)) if opening else None
     return t.WorkerSummary(host=host, port=port, num_executors=2, uptime_secs=uptime_secs, insight=insight)
 
 
@@ -126,7 +129,8 @@ def test_waiting_ends_when_all_workers_run() -> None:
 
 
 def test_a_worker_runs_when_its_components_are_prepared() -> None:
-    script, clock = nimbus([[worker(1, 0, opening=("model",))], [worker(1, 1)]])
+    waiting = worker(1, 0, opening=("model",), missing=("h:2",))
+    script, clock = nimbus([[waiting], [worker(1, 0, opening=("model",))], [worker(1, 1)]])
     notes = Notes()
     assert wait_until_running(script, "w-1-2", notes, clock=clock) == [Worker("h", 1, 2)]
     assert notes.said == ["preparing model"]
@@ -155,7 +159,7 @@ def test_a_worker_that_cannot_start_is_named_with_the_end_of_its_log(host: str, 
         ([], "no supervisor has had a free slot for 5 s"),
         ([worker(7, None)], "have not started: h:7"),
         ([worker(7, None), worker(8, 2, opening=("model",))], "have not started: h:7$"),
-        ([worker(7, 9), worker(8, 2, opening=("a", "b"))], r"still prepare their components: h:8 \(a, b\)$"),
+        ([worker(7, 9), worker(8, 2, opening=("a", "b"))], r"still prepare their components, and go on: h:8 \(a, b\)$"),
         ([worker(7, None, "fd00::1")], r"have not started: \[fd00::1\]:7"),
     ],
 )
@@ -170,7 +174,7 @@ def slot_failure(host: str, deaths: int, reason: str, last_lines: str = "", lack
         supervisor_id=host,
         host=host,
         port=1,
-        state="s",
+        state=BUILDING_ENVIRONMENT,
         deaths=deaths,
         reason=reason,
         last_lines=last_lines,
@@ -209,6 +213,13 @@ def test_who_builds_an_environment_is_told_while_it_lasts() -> None:
     with pytest.raises(TopologyNotRunningError, match=r"have not started: h:1 \(waits for its environment\)"):
         wait_until_running(script, "w-1-2", notes, timeout_secs=2, clock=clock)
     assert set(notes.said) == {"h builds its environment"}
+    notes.said.clear()
+    script.slot_failures = [slot_failure(host, 0, "waits for its code") for host in ("h", "g")]
+    for each in script.slot_failures:
+        each.state = FETCHING
+    with pytest.raises(TopologyNotRunningError, match=r"have not started: h:1 \(waits for its code\)"):
+        wait_until_running(script, "w-1-2", notes, timeout_secs=2, clock=clock)
+    assert set(notes.said) == {"g, h fetch its code or blobs"}
     assert script.killed == []
 
 

@@ -197,6 +197,12 @@ def test_what_a_cluster_would_keep_on_two_nimbuses_runs_on_this_one(cluster: Loc
     cluster.wait_for(lambda: len(ACKED) == 100)
 
 
+def test_its_slots_become_well(cluster: LocalCluster) -> None:
+    cluster.submit("numbers", numbers(See()))
+    slots = [core.slots for core, _ in cluster._supervisors]
+    cluster.wait_for(lambda: any(slot.prepared_at is not None for each in slots for slot in each.slots().values()))
+
+
 def test_what_a_component_raises_is_shown(cluster: LocalCluster) -> None:
     cluster.submit("numbers", numbers(Broken()))
     cluster.wait_for(lambda: cluster.errors("numbers").get("see"))

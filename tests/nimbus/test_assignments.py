@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from storm.cluster.records import (
     BUILDING_ENVIRONMENT,
+    FETCHING,
     Assignment,
     Drain,
     SlotFailure,
@@ -57,18 +58,21 @@ def test_every_executor_of_the_system_topology_is_wanted() -> None:
     assert wanted_executors(snapshot({}, t=(1, 3)), "t") == tuple(ExecutorId(n, n) for n in (1, 2, 3, 4))
 
 
-def test_slots_count_as_prepared_only_at_the_first_try() -> None:
-    first, again, dying = (
+def test_slots_count_as_being_prepared_until_that_has_failed_too_often() -> None:
+    failures = tuple(
         SlotFailure(port, "t", state, deaths, "waits", "", 0)
         for port, state, deaths in [
             (6700, BUILDING_ENVIRONMENT, 0),
             (6701, BUILDING_ENVIRONMENT, 1),
             (6702, "backing-off", 0),
+            (6703, FETCHING, 0),
+            (6704, FETCHING, 2),
+            (6705, FETCHING, 3),
         ]
     )
-    info = replace(supervisor("a", range(6700, 6704)), failures=(first, again, dying))
+    info = replace(supervisor("a", range(6700, 6706)), failures=failures)
     found = preparing(replace(snapshot({}), supervisors={"a": info}))
-    assert found == [AssignedSlot("t", WorkerSlot("a", 6700))]
+    assert [used.slot.port for used in found] == [6700, 6703, 6704]
 
 
 def test_a_port_that_a_supervisor_no_longer_offers_is_left() -> None:

@@ -16,6 +16,7 @@ from storm.cluster import paths, record_codec
 from storm.cluster.memory import Fault
 from storm.cluster.records import (
     BUILDING_ENVIRONMENT,
+    FETCHING,
     Assignment,
     DebugOptions,
     ErrorInfo,
@@ -166,11 +167,12 @@ def test_everything_is_read_again_once_however_many_topologies_go(new_cluster: C
     assert looks(1) == looks(5)
 
 
-def test_a_worker_whose_environment_is_being_built_is_not_given_up(two_nodes: Cluster) -> None:
+@pytest.mark.parametrize("state", [BUILDING_ENVIRONMENT, FETCHING])
+def test_a_worker_is_not_given_up_while_what_it_needs_is_built_or_comes(two_nodes: Cluster, state: str) -> None:
     topology_id = two_nodes.submit()
     before = two_nodes.assignment(topology_id)
     (building, running) = sorted(before.slot_epochs)
-    failure = SlotFailure(building.port, topology_id, BUILDING_ENVIRONMENT, 0, "waits for its environment", "", 0)
+    failure = SlotFailure(building.port, topology_id, state, 0, "waits for it", "", 0)
     info = two_nodes.core.snapshot.supervisors[building.node_id]
 
     def beat_of_the_other(secs: int) -> None:

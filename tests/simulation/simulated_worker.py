@@ -13,6 +13,7 @@ from simulated_network import WatchedLanes
 from storm.cluster.records import TopologyStatus
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import PortTakenError, StormError, ThriftConnectionError, ThriftTimeoutError
+from storm.metrics.insight_records import WorkerInsight
 from storm.worker.heartbeats import Heartbeats
 from storm.worker.launch import Launch
 from storm.worker.worker import (
@@ -181,7 +182,12 @@ class WorkerProcess(Process):
         receive = self.worker.exchange._receive
         receive._lanes = WatchedLanes(receive._lanes, self._took)
         self._heartbeats.stats = self._figures
+        self._heartbeats.insight = self._insight
         self._main.wake()
+
+    def _insight(self) -> WorkerInsight:
+        assert self.worker is not None
+        return WorkerInsight(opening_components=tuple(self.worker.opening()))
 
     def _took(self) -> None:
         assert self._transport.taken is not None

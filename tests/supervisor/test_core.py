@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from supervisor_models import ModelBlobs, ModelWorkers
 
 from storm.cluster.memory import Fault, MemoryTree
-from storm.cluster.records import BUILDING_ENVIRONMENT, Assignment, Recording, StormBase, TopologyStatus, UserBlob
+from storm.cluster.records import (
+    BUILDING_ENVIRONMENT,
+    FETCHING,
+    Assignment,
+    Recording,
+    StormBase,
+    TopologyStatus,
+    UserBlob,
+)
 from storm.cluster.storm_cluster_state import StormClusterState
 from storm.errors import (
     AlreadyRunningError,
@@ -26,7 +34,7 @@ from storm.supervisor.core import Shell, SupervisorCore
 from storm.supervisor.local_state import MemoryState
 from storm.supervisor.log_viewer import FoundRecords, LogViewer
 from storm.supervisor.options import SupervisorOptions
-from storm.supervisor.slot import BlobsSeen, BlobsState, WorkerSeen
+from storm.supervisor.slot import BLOBS_LOOK_SECS, ITS_CODE, ITS_ENVIRONMENT, BlobsSeen, BlobsState, WorkerSeen
 from storm.supervisor.worker_beats import WorkerBeat
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -176,12 +184,12 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
 
 
 def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
-    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=ITS_ENVIRONMENT)
     cluster.assign("words", PORT)
     cluster.run(6)
     (waiting,) = cluster.nimbus.supervisors()[NODE].failures
     assert (waiting.port, waiting.state, waiting.deaths) == (PORT, BUILDING_ENVIRONMENT, 0)
-    assert waiting.reason == "waits for its environment"
+    assert waiting.reason == f"waits for {ITS_ENVIRONMENT}"
     cluster.blobs.states["words"] = BlobsSeen(
         BlobsState.FAILED, "could not build it", "ERROR: no", 3.0, lacks_environment=True
     )
@@ -190,12 +198,23 @@ def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_d
     assert (failed.state, failed.deaths, failed.last_lines) == ("backing-off", 1, "ERROR: no")
     (error,) = cluster.nimbus.errors("words", SYSTEM_COMPONENT)
     assert (waiting.lacks_environment, failed.lacks_environment, error.lacks_environment) == (False, True, True)
-    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=ITS_ENVIRONMENT)
     cluster.run(9)
     (again,) = cluster.nimbus.supervisors()[NODE].failures
     assert (again.state, again.deaths, again.reason) == (BUILDING_ENVIRONMENT, 1, "could not build it")
     del cluster.blobs.states["words"]
     cluster.run(75)
+    assert cluster.nimbus.supervisors()[NODE].failures == ()
+
+
+def test_a_slot_whose_code_still_comes_says_so_until_it_does_no_longer(cluster: Cluster) -> None:
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=ITS_CODE)
+    cluster.assign("words", PORT)
+    cluster.run(6)
+    (waiting,) = cluster.nimbus.supervisors()[NODE].failures
+    assert (waiting.port, waiting.state, waiting.deaths) == (PORT, FETCHING, 0)
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING)  # nobody says so: a link hangs
+    cluster.run(BLOBS_LOOK_SECS + 6)
     assert cluster.nimbus.supervisors()[NODE].failures == ()
 
 

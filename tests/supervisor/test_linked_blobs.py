@@ -18,9 +18,9 @@ from storm.errors import NimbusUnreachableError, WorkerStartError
 from storm.ids import ExecutorId
 from storm.supervisor import linked_blobs
 from storm.supervisor.assignment_sync import LocalAssignment
-from storm.supervisor.linked_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, LinkedBlobs
+from storm.supervisor.linked_blobs import BAD_ARCHIVE_SECS, RETRY_SECS, BlobsShell, LinkedBlobs
 from storm.supervisor.options import SupervisorOptions
-from storm.supervisor.slot import BlobsSeen, BlobsState
+from storm.supervisor.slot import ITS_CODE, ITS_ENVIRONMENT, BlobsSeen, BlobsState
 from storm.supervisor.slot_runner import WorkerHandle
 from storm.testing.simulated_clock import SimulatedClock
 
@@ -52,13 +52,14 @@ class Machine:
         self.looked_up = 0
         self.workers: list[WorkerHandle] = []
         self.code = ModelBlobs()
+        self.is_coming = False
         self.blobs = self.started()
 
     def started(self) -> LinkedBlobs:
         """Another run of the supervisor."""
         options = SupervisorOptions(self.directory, self.directory, blob_keep_secs=KEEP_SECS)
-        run = self.jobs.append
-        return LinkedBlobs(options, self.code, run, self.clock, wake=self._wake, on_keys=self._look_up)
+        shell = BlobsShell(self.jobs.append, self._wake, self._look_up, lambda: self.is_coming)
+        return LinkedBlobs(options, self.code, self.clock, shell)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -136,6 +137,23 @@ def test_a_topology_without_blobs_waits_for_its_code_only(machine: Machine) -> N
     assert machine.settle(words) == (READY, "")
     assert machine.code.requests == [words] * 3
     assert machine.looked_up == 0
+
+
+def test_what_still_comes_is_worth_waiting_for(machine: Machine) -> None:
+    words = machine.has_code("words", WORDS)
+    machine.has_blob("words.txt", b"one two")
+    machine.is_coming = True
+    machine.code.states["words"] = BlobsSeen(PENDING, "")
+    assert machine.blobs.look(words) == BlobsSeen(PENDING, waits_for=ITS_CODE)
+    machine.code.states["words"] = BlobsSeen(PENDING, waits_for=ITS_ENVIRONMENT)
+    assert machine.blobs.look(words) == BlobsSeen(PENDING, waits_for=ITS_ENVIRONMENT)
+    machine.code.states["words"] = BlobsSeen(READY)
+    assert machine.blobs.look(words) == BlobsSeen(PENDING, waits_for=ITS_CODE), "its blob"
+    machine.is_coming = False
+    assert machine.blobs.look(words) == BlobsSeen(PENDING)
+    machine.is_coming = True
+    assert machine.settle(words) == (READY, "")
+    assert machine.blobs.look(words).waits_for == ""
 
 
 def test_a_worker_finds_its_blobs_by_their_local_names(machine: Machine) -> None:

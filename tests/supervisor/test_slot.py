@@ -347,6 +347,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("blobs"), st.sampled_from(BlobsState)),
     st.tuples(st.just("dies"), st.booleans()),
     st.tuples(st.just("beats"), st.none()),
+    st.tuples(st.just("prepared"), st.none()),
     st.tuples(st.just("passes"), st.floats(0, 200)),
 )
 
@@ -361,6 +362,7 @@ class Machine:
         self.worker: LocalAssignment | None = None
         self.exit: WorkerSeen | None = None
         self.beat_at: float | None = None
+        self.is_prepared = False
         self.is_deaf = False
         self.now = 0.0
 
@@ -368,7 +370,7 @@ class Machine:
         for _ in range(8):
             worker = None if self.worker is None else self.exit or WorkerSeen()
             before = self.slot
-            seen = SlotInputs(self.wanted, BlobsSeen(self.blobs, "no"), worker, self.beat_at)
+            seen = SlotInputs(self.wanted, BlobsSeen(self.blobs, "no"), worker, self.beat_at, self.is_prepared)
             self.slot, commands, due = step(before, seen, LIMITS, self.now)
             for command in commands:
                 self.carry_out(command)
@@ -383,7 +385,7 @@ class Machine:
             case LaunchWorker(assignment):
                 assert self.worker is None, "two workers on a port"
                 assert assignment == self.wanted
-                self.worker, self.exit, self.beat_at = assignment, None, None
+                self.worker, self.exit, self.beat_at, self.is_prepared = assignment, None, None, False
             case KillWorker(_, force):
                 assert self.worker is not None
                 if force or not self.is_deaf:
@@ -409,6 +411,9 @@ class Machine:
             case "beats", None:
                 if self.worker is not None and self.exit is None:
                     self.beat_at = self.now
+            case "prepared", None:
+                if self.beat_at is not None and self.exit is None:
+                    self.beat_at, self.is_prepared = self.now, True
             case "passes", float(secs):
                 self.now += secs
 

@@ -430,6 +430,20 @@ def test_workers_with_an_old_blob_are_replaced_one_by_one(shop: Shop) -> None:
     assert shop.failures == []
 
 
+def test_a_worker_that_prepares_for_long_holds_up_the_next_ones_restart(shop: Shop) -> None:
+    both_running(shop)
+    old = Outdated(shop).workers
+    for now in (6, 20, 40):
+        shop.runner.step(float(now))
+        for handle in shop.workers.alive():
+            shop.beats.receive(WorkerBeat(handle.worker_id, "words", handle.port, None), float(now))
+    assert (shop.state(), alive_of(shop, old)) == (SlotState.RUNNING, 1)
+    shop.beat(PORT, 41.0)
+    for now, left in ((41.0, 1), (45.9, 1), (46.0, 0)):
+        shop.runner.step(now)
+        assert alive_of(shop, old) == left
+
+
 def test_a_new_blob_that_ends_its_worker_is_given_to_no_other(shop: Shop) -> None:
     both_running(shop)
     old = Outdated(shop).workers

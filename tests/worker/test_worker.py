@@ -426,6 +426,18 @@ def test_an_assignment_that_vanished_or_a_zookeeper_that_is_away_changes_nothing
     assert a.ending is b.ending is None
 
 
+def test_of_a_topology_without_record_or_assignment_nothing_is_about_to_be_prepared(story: Story) -> None:
+    a = story.worker(A)
+    assert a.opening() == ["numbers"]
+    story.state.remove_assignment(TOPOLOGY_ID)
+    story.turns(a)
+    assert (a.active, a.opening()) == (False, [])
+    b = story.worker(B)
+    story.state.remove_storm_base(TOPOLOGY_ID)
+    story.turns(b)
+    assert (b.active, b.opening()) == (False, [])
+
+
 @pytest.mark.parametrize("status", list(TopologyStatus))
 def test_without_zookeeper_a_worker_begins_with_what_its_supervisor_knew(story: Story, status: TopologyStatus) -> None:
     nowhere = StormClusterState(MemoryTree().session())
