@@ -7,6 +7,7 @@ differ by their ports, and of the links between them only those can be cut that 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 from collections import defaultdict
@@ -123,6 +124,16 @@ class Namespaces:
     def plug(self, place: Place) -> None:
         _ip("-n", place.name, "link", "set", "eth0", "up")
 
+    @contextlib.contextmanager
+    def thin(self, place: Place, bytes_a_second: int) -> Iterator[None]:
+        """Within the block the host sends no more than that."""
+        rate = ("rate", f"{bytes_a_second}bps", "burst", "32kb", "latency", "400ms")
+        _run("tc", "-n", place.name, "qdisc", "add", "dev", "eth0", "root", "tbf", *rate)
+        try:
+            yield
+        finally:
+            _run("tc", "-n", place.name, "qdisc", "del", "dev", "eth0", "root")
+
     def _rule(self, action: str, source: Place) -> list[str]:
         return ["rule", action, "pref", str(DROP_PRIORITY), "from", f"{source.address}/32", "blackhole"]
 
@@ -200,6 +211,10 @@ def four_letters(place: Place, port: int, word: bytes) -> bytes:
 
 
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    _run("ip", *words)
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise OSError(f"{' '.join(words)}: {done.stderr.strip()}")

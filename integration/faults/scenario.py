@@ -8,6 +8,7 @@ import math
 import os
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator  # noqa: TC003
 from pathlib import Path
@@ -147,6 +148,17 @@ def need_namespaces() -> str | None:
     return None if WORLD.own else f"without namespaces of its own for each host: {WORLD.why_not}"
 
 
+def need_shaping() -> str | None:
+    if (why_not_own := need_namespaces()) is not None:
+        return why_not_own
+    probe = ["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "32kb", "latency", "1ms"]
+    try:
+        done = subprocess.run(["unshare", "-n", *probe], capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"links cannot be made thin: {error}"
+    return f"links cannot be made thin: {done.stderr.strip()}" if done.returncode else None
+
+
 def need_mounts() -> str | None:
     return None if WORLD.why_no_mounts is None else f"without mounts of the harness's own: {WORLD.why_no_mounts}"
 
@@ -200,6 +212,7 @@ NEEDS: dict[str, Callable[[], str | None]] = {
     "process-numbers": need_process_numbers,
     "own-addresses": need_namespaces,
     "mounts": need_mounts,
+    "shaping": need_shaping,
     "zookeeper-proxy": lambda: None,
     "ensemble": need_apache,
     "faketime": need_faketime,

@@ -19,6 +19,7 @@ from fault_site import FIRST_SLOT, Plan
 from faults import Hand, Hit, busyness, heal
 from nemesis import Event
 from nemesis_run import Wish, run_faults
+from network import Namespaces
 from network_faults import cut
 from process_faults import PROCESS_FAULTS
 from scenario import Context, Outcome, Scenario
@@ -36,6 +37,7 @@ NO_NAME = "no-such-host.invalid"
 LINGER_MAX_SECS = 3.0
 LISTENS_SECS = 20.0  # also on a busy machine
 ELSEWHERE_SECS = 10.0
+THIN_BYTES_A_SECOND = 400_000
 
 
 def flooded(context: Context) -> Outcome:
@@ -185,6 +187,34 @@ def unresolvable(context: Context) -> Outcome:
         return finish(context, site, load, "host-unresolvable", recovered=took, rounds=6)
 
 
+def thin_link(context: Context) -> Outcome:
+    """What a topology needs comes so slowly that it takes twice as long as a worker may take to start: it is waited for
+    where it is, and told of.
+    """
+    launch_secs = context.timers.settings.get("nimbus.task.launch.secs", 120)
+    with context.site(Plan(hosts=2)) as site, contextlib.ExitStack() as thinned:
+        bulk = site.directory / "bulk"
+        bulk.write_bytes(os.urandom(2 * launch_secs * THIN_BYTES_A_SECOND))
+        site.storm("blobstore", "create", "-f", str(bulk), "bulk")
+        assert isinstance(site.network, Namespaces)
+        thinned.enter_context(site.network.thin(site.nimbuses[0].place, THIN_BYTES_A_SECOND))
+        blobs = {"bulk": {"localname": "bulk"}}
+        load = context.made(site, 1_000, RATE, topology__workers=1, topology__blobstore__map=blobs)
+        site.storm("submit", str(load.file), "--name", load.name, "--no-wait", *load.words())
+        load.topology_id = site.call("getTopologySummaryByName", load.name).id
+        told = context.must(
+            lambda: "its code or blobs, which are coming" in site.storm("status", load.name).stdout,
+            "`storm status` says what it waits for", launch_secs,
+        )  # fmt: skip
+        context.must(lambda: len(site.workers()) == 1, "its worker is launched", 3 * launch_secs * busyness())
+        thinned.close()
+        took = context.must(lambda: load.done() > 0, "its numbers are acked", 60)
+        version = site.assignment_version(load.topology_id)
+        context.check(version == 1, f"it was moved while its blob came: its assignment has version {version}")
+        load.begin()
+        return finish(context, site, load, "thin-link", detected=told, recovered=took, rounds=1)
+
+
 NETWORK_SCENARIOS = [
     Scenario("flooded-worker-killed", "N2", "kill -9 a worker while its pipes are full", flooded),
     Scenario("port-taken", "N8", "another process takes the port of a worker that died", port_taken),
@@ -198,5 +228,9 @@ NETWORK_SCENARIOS = [
     Scenario(
         "ends-while-cut", "N12", "SIGTERM to a worker that reaches none of its peers", ends_while_cut,
         frozenset({"links"}),
+    ),
+    Scenario(
+        "thin-link", "N13", "what a worker needs takes longer to come than a worker may take to start", thin_link,
+        frozenset({"shaping"}),
     ),
 ]  # fmt: skip

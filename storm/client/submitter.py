@@ -134,7 +134,7 @@ def submit_topology(
             check_name_is_free(nimbus, name)
             check_python(nimbus.call("getClusterInfo").supervisors, no_env=no_env)
             topology_id = send(nimbus, name, topology, conf or {}, package)
-            if wait is not False:
+            if wait:
                 limit_secs = wait_secs(package) if wait is True else wait
                 wait_until_running(nimbus, topology_id, timeout_secs=limit_secs)
     return topology_id

@@ -18,6 +18,7 @@ Rules beyond the scheduler's:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 TAGS_KEY = "topology.scheduler.tags"
 DEAD, TAKEN = 2, 3  # how much such slots are to be avoided; one of a node where the topology's workers die: 1
 DEATHS_OF_A_HOST = 3  # of one worker in a row: one that was killed, and could not start for a moment, is none
+FETCHING_SECS_MAX = 1_800.0  # then another host may be nearer, or its disk better; a build has its own limit
 FAILURES_OF_THE_PREPARING = {BUILDING_ENVIRONMENT: 1, FETCHING: DEATHS_OF_A_HOST}
 DEATHS_OF_A_MINUTE = 7  # of one worker in a row: the pauses before it, of 0, 1, 2, 4, 8 and 16 s, and the starts
 
@@ -140,16 +142,19 @@ def unwelcome_slots(snapshot: ClusterSnapshot, topology_id: TopologyId) -> froze
     return frozenset(slot for slot in used if slot.node_id in unwelcome)
 
 
-def preparing(snapshot: ClusterSnapshot) -> list[AssignedSlot]:
+def preparing(snapshot: ClusterSnapshot) -> dict[AssignedSlot, float]:
     """The slots whose supervisors build an environment for the first time: a failed one counts as any failure does. And
-    those to which code or blobs come, unless that went wrong as often as makes another host better.
+    those to which code or blobs come, unless that went wrong as often as makes another host better. Each with how many
+    seconds from its assignment that counts at most.
     """
-    return [
-        AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port))
+    return {
+        AssignedSlot(failure.topology_id, WorkerSlot(node_id, failure.port)): (
+            FETCHING_SECS_MAX if failure.state == FETCHING else math.inf
+        )
         for node_id, info in snapshot.supervisors.items()
         for failure in info.failures
         if failure.deaths < FAILURES_OF_THE_PREPARING.get(failure.state, 0)
-    ]
+    }
 
 
 def _taken(snapshot: ClusterSnapshot) -> frozenset[WorkerSlot]:

@@ -28,7 +28,7 @@ from storm.ids import SYSTEM_EXECUTOR, ExecutorId, NodeId, TopologyId, WorkerSlo
 from storm.metrics.insight_records import NOT_TOLD, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from storm.cluster.records import Assignment, SupervisorInfo
     from storm.metrics.insight_records import WorkerInsight
@@ -85,9 +85,12 @@ class ToldBeat(NamedTuple):
 
 
 class AssignedSince(NamedTuple):
+    """`since`: from when its worker has its time to start; `assigned_at`: when this leader saw it assigned."""
+
     epoch: int
     since: float
     executors: frozenset[ExecutorId]
+    assigned_at: float
 
 
 class Heartbeats:
@@ -126,11 +129,13 @@ class Heartbeats:
         self._seen.pop(used, None)
         self._told.pop(used, None)
 
-    def prepare(self, preparing: Iterable[AssignedSlot], now: float) -> None:
-        """The supervisors of these slots are at what must come before a worker: its time to start begins after that."""
-        for used in preparing:
+    def prepare(self, preparing: Mapping[AssignedSlot, float], now: float) -> None:
+        """The supervisors of these slots are at what must come before a worker: its time to start begins after that,
+        or so many seconds after it was assigned.
+        """
+        for used, secs_max in preparing.items():
             known = self._assigned.get(used)
-            if known is not None:
+            if known is not None and now < known.assigned_at + secs_max:
                 self._assigned[used] = known._replace(since=now)
 
     def hear(self, beats: Sequence[WorkerBeat], now: float) -> None:
@@ -217,7 +222,7 @@ class Heartbeats:
 def _uses(assignments: Mapping[TopologyId, Assignment], now: float) -> Iterator[tuple[AssignedSlot, AssignedSince]]:
     for topology_id, assignment in assignments.items():
         for slot, executors in assignment.slot_executors().items():
-            since = AssignedSince(assignment.slot_epochs.get(slot, 0), now, frozenset(executors))
+            since = AssignedSince(assignment.slot_epochs.get(slot, 0), now, frozenset(executors), now)
             yield AssignedSlot(topology_id, slot), since
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from storm.cluster.records import BUILDING_ENVIRONMENT, FETCHING, TopologyStatus
+from storm.cluster.records import BUILDING_ENVIRONMENT, TopologyStatus
 from storm.environment_spec import NOT_BUILT
 from storm.errors import StormError
 from storm.ids import WorkerSlot
@@ -206,8 +206,6 @@ def _not_ready(snapshot: ClusterSnapshot, topology_id: TopologyId, workers: Iter
                     found[info.host] = f"{info.host} {NOT_BUILT}"
                 elif failure.state == BUILDING_ENVIRONMENT:
                     found[info.host] = f"{info.host} is building its environment"
-                elif failure.state == FETCHING:
-                    found.setdefault(info.host, f"{info.host} is fetching its code or blobs")
     return [text for _, text in sorted(found.items())]
 
 

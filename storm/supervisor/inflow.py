@@ -30,7 +30,8 @@ class Inflow:
 
     def is_steady(self) -> bool:
         """Whether as much came lately."""
-        return self._clock.now() < self._steady_until
+        with self._lock:
+            return self._clock.now() < self._steady_until
 
     def watched(self, open_sources: Callable[[], Sources]) -> Callable[[], Sources]:
         """The same sources; what they give is counted."""
@@ -58,8 +59,8 @@ class Inflow:
 
     def _came(self, count: int) -> None:
         """So many bytes came, and are on the disk."""
-        now = self._clock.now()
         with self._lock:
+            now = self._clock.now()
             if now >= self._began_at + STEADY_SECS:
                 self._bytes, self._began_at = 0, now
             self._bytes += count

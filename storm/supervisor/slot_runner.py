@@ -15,6 +15,7 @@ from storm.errors import WorkerStartError
 from storm.supervisor.assignment_sync import LocalAssignment, from_plain, to_plain
 from storm.supervisor.left_code import LeftCode
 from storm.supervisor.slot import (
+    BLOBS_LOOK_SECS,
     BlobsSeen,
     Cause,
     Command,
@@ -49,6 +50,7 @@ RESTART_LOOK_SECS = 1.0  # between looks at whether it is the turn of a worker t
 # A port that somebody else had: Nimbus then looks for another one. Two such ports cannot have a worker move to and fro
 # faster than this.
 TAKEN_REMEMBERED_SECS = 600.0
+BLOBS_FORGOTTEN_SECS = 3 * BLOBS_LOOK_SECS  # the thread of the slots hangs: on a disk, say
 UNKILLABLE_SECS = 15.0  # after SIGKILL: what is alive then hangs in the kernel, and has its port
 
 
@@ -186,7 +188,7 @@ class SlotRunner:
         self._taken: dict[int, float] = {}  # ports that a worker found taken: until when that is remembered
         self._wanted: Mapping[int, LocalAssignment] = {}
         self._untold: set[int] = set()  # ports that go on backing off and wait for the first word of what is wanted
-        self._waits_for: dict[int, str] = {}
+        self._waits_for: dict[int, tuple[str, float]] = {}  # and when it was looked at
         self._restarts_asked: set[str] = set()  # ids of workers
         self._kept: frozenset[TopologyId] | None = None
         # Restarts with another version of a blob: for which topologies it is the turn of this supervisor, None: all;
@@ -299,11 +301,12 @@ class SlotRunner:
         """A worker has this port; whether that is news. Any thread may call it."""
         return self._taken.pop(port, None) is not None
 
-    def preparing(self) -> dict[int, tuple[Slot, str]]:
-        """{port: (its slot, what it waits for)}, of slots whose worker waits for what takes long. Any thread may call
-        it.
+    def preparing(self, now: float) -> dict[int, tuple[Slot, str]]:
+        """{port: (its slot, what it waits for)}, of slots whose worker waits for what takes long, as far as anybody
+        looks at them still. Any thread may call it.
         """
-        waiting = {port: text for port, text in dict(self._waits_for).items() if text}
+        looked_at = now - BLOBS_FORGOTTEN_SECS
+        waiting = {port: text for port, (text, at) in dict(self._waits_for).items() if text and at >= looked_at}
         return {port: (self._slots[port], text) for port, text in sorted(waiting.items())}
 
     def step(self, now: float, turns: Container[TopologyId] | None = None) -> float | None:
@@ -333,7 +336,7 @@ class SlotRunner:
             seen = self._look(port, wanted, now)
             after, commands, next_due = step(before, seen, self._limits, now)
             self._slots[port] = after
-            self._waits_for[port] = seen.blobs.waits_for
+            self._waits_for[port] = seen.blobs.waits_for, now
             if self._may_be_left(before, after.assignment, now):
                 self._left.add(before, now)
             for command in commands:

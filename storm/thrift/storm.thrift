@@ -498,7 +498,7 @@ struct SupervisorPageInfo {
 
 // Ours: a slot whose worker died lately, as its supervisor tells. `state`: "backing-off" until it is tried again, in
 // `retry_secs`; else where it is on its way back to "running". With 0 deaths: a slot that waits for what `reason` says,
-// in `state` "building-environment".
+// in `state` "building-environment", or "fetching" while code or blobs come.
 struct SlotFailure {
   1: required string supervisor_id;
   2: required string host;

@@ -136,7 +136,8 @@ class Worker:
     def opening(self) -> list[ComponentId]:
         """The components that are not prepared here yet, and will be: the topology is active, or may be."""
         is_active = self._status is TopologyStatus.ACTIVE and self._assignment is not None
-        return self.lanes.opening() if is_active or not self._has_read else []
+        is_unknown = self._status in (None, TopologyStatus.ACTIVE) and not self._has_read
+        return self.lanes.opening() if is_active or is_unknown else []
 
     # Its own thread
 

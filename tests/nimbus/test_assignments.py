@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,15 @@ from storm.cluster.records import (
     TopologyStatus,
 )
 from storm.ids import ExecutorId, WorkerSlot
-from storm.nimbus.assignments import Round, dying, new_assignments, preparing, scheduling_state, wanted_executors
+from storm.nimbus.assignments import (
+    FETCHING_SECS_MAX,
+    Round,
+    dying,
+    new_assignments,
+    preparing,
+    scheduling_state,
+    wanted_executors,
+)
 from storm.nimbus.cluster_snapshot import ClusterSnapshot, plan_of
 from storm.nimbus.heartbeats import AssignedSlot
 from storm.scheduler.even import schedule
@@ -72,7 +81,9 @@ def test_slots_count_as_being_prepared_until_that_has_failed_too_often() -> None
     )
     info = replace(supervisor("a", range(6700, 6706)), failures=failures)
     found = preparing(replace(snapshot({}), supervisors={"a": info}))
-    assert [used.slot.port for used in found] == [6700, 6703, 6704]
+    assert {used.slot.port: secs for used, secs in found.items()} == {
+        6700: math.inf, 6703: FETCHING_SECS_MAX, 6704: FETCHING_SECS_MAX,
+    }  # fmt: skip
 
 
 def test_a_port_that_a_supervisor_no_longer_offers_is_left() -> None:

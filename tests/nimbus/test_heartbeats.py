@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -40,9 +41,16 @@ def test_a_worker_has_its_grace_to_be_launched(beats: Heartbeats) -> None:
 
 def test_the_grace_of_a_worker_begins_when_its_supervisor_has_prepared_it(beats: Heartbeats) -> None:
     for now in range(0, 500, 10):
-        beats.prepare([AssignedSlot("wc-1-0", LEFT), AssignedSlot("unknown", RIGHT)], now)
+        beats.prepare({AssignedSlot("wc-1-0", LEFT): math.inf, AssignedSlot("unknown", RIGHT): math.inf}, now)
     assert dead_nodes(beats, BOTH, 609) == {"n2"}
     assert dead_nodes(beats, BOTH, 611) == BOTH
+
+
+def test_what_only_comes_has_its_limit_from_when_it_was_assigned(beats: Heartbeats) -> None:
+    for now in range(0, 500, 10):
+        beats.prepare({AssignedSlot("wc-1-0", LEFT): 300.0}, now)
+    assert dead_nodes(beats, BOTH, 409) == {"n2"}
+    assert dead_nodes(beats, BOTH, 411) == BOTH
 
 
 def test_a_worker_that_stops_beating_is_dead_after_the_timeout(beats: Heartbeats) -> None:

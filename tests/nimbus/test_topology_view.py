@@ -75,7 +75,7 @@ def test_hosts_that_lack_its_environment_are_told_until_its_workers_run_there(tw
     fetching = replace(info.failures[0], state=FETCHING)
     two_nodes.supervisors["a"].put_supervisor(replace(info, failures=(fetching,)))
     two_nodes.core.step()
-    assert f"{hosts[0]} is fetching its code or blobs" in view(two_nodes, topology_id).lack().text
+    assert view(two_nodes, topology_id).lack() == Lack(f"Not ready: {hosts[1]} {NOT_BUILT}.")  # that is no trouble
     info = two_nodes.core.snapshot.supervisors["b"]
     former = replace(info.failures[0], reason=f"{NOT_BUILT}: no pip", lacks_environment=False)
     two_nodes.supervisors["b"].put_supervisor(replace(info, failures=(former,)))

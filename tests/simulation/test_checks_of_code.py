@@ -95,7 +95,7 @@ BROKEN = [
     Broken(submissions_do_not_wait, "is acknowledged, and"),
     Broken(nothing_is_fetched, "lacks code of"),
     Broken(nothing_is_fetched, "the leader cannot read the code", (LOST,), first=18),
-    Broken(a_damaged_blob_is_kept, "lacks code of", (DAMAGED, LOST), first=7),
+    Broken(a_damaged_blob_is_kept, "lacks code of", (DAMAGED, LOST), first=97),
     Broken(
         followers_delete_what_they_had_taken_when_they_led,
         "has lost its code, and",
@@ -107,7 +107,7 @@ BROKEN = [
         a_conf_is_looked_for_under_its_own_key_only,
         "has lost its code, and",
         ("rebalance", "death at a change", "download failed", "nimbus_is_far_from_others"),
-        first=920,
+        first=80,
     ),
     Broken(a_topology_without_code_is_moved, "whose code it lacks", (LOST, "worker_dies")),
 ]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from storm.ids import ExecutorId
 from storm.supervisor.assignment_sync import BlobHash, LocalAssignment
 from storm.supervisor.slot import (
+    BLOBS_LOOK_SECS,
+    ITS_CODE,
     BlobsSeen,
     BlobsState,
     Cause,
@@ -87,6 +89,14 @@ def test_an_assignment_is_downloaded_launched_and_runs() -> None:
 def test_nothing_wanted_means_nothing_done() -> None:
     story = Story()
     assert (story.look(), story.state, story.due) == ([], SlotState.EMPTY, None)
+
+
+def test_what_takes_long_to_come_is_looked_at_again() -> None:
+    story = Story().at(5)
+    story.look(wanted=WORDS)
+    assert (story.look(), story.due) == ([], None)
+    story.look(blobs=BlobsSeen(BlobsState.PENDING, waits_for=ITS_CODE))
+    assert story.due == 5 + BLOBS_LOOK_SECS
 
 
 def test_a_first_death_is_followed_by_a_launch_at_once() -> None:

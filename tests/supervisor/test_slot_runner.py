@@ -139,10 +139,10 @@ def test_what_a_slot_waits_for_is_told_and_what_failed_is_told_with_its_own_last
     shop.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for="its environment")
     shop.runner.want({PORT: WORDS, PORT + 1: replace(WORDS, topology_id="other")})
     shop.runner.step(0.0)
-    assert {port: text for port, (_, text) in shop.runner.preparing().items()} == {PORT: "its environment"}
+    assert {port: text for port, (_, text) in shop.runner.preparing(0.0).items()} == {PORT: "its environment"}
     shop.blobs.states["words"] = BlobsSeen(BlobsState.FAILED, "could not build it", "ERROR: no", retry_secs=5.0)
     shop.runner.step(1.0)
-    assert shop.runner.preparing() == {}
+    assert shop.runner.preparing(1.0) == {}
     (failure,) = shop.failures
     assert failure.text == (
         f"The worker on port {PORT} could not build it; it is tried again in 5 s.\nLast lines of its log:\nERROR: no"

@@ -445,6 +445,7 @@ def test_without_zookeeper_a_worker_begins_with_what_its_supervisor_knew(story: 
     a, b = story.launch(known, nowhere, lambda: False), story.worker(B)
     story.turns(a, b)
     assert a.active == (status is TopologyStatus.ACTIVE)
+    assert a.opening() == []  # it is prepared, or will not be
     assert bool(acked) == a.active
     assert a.ending is None
 
