@@ -35,15 +35,20 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).with_name("supervisor_process.py")
 WAIT_SECS = 30.0
+CHUNK_BYTES, HELD_AFTER = 65536, 20
 
 
 class NimbusStandIn:
-    """Serves blobs, and notes the heartbeats it gets. It may know of no leader."""
+    """Serves blobs, and notes the heartbeats it gets. It may know of no leader. While `flows` is not set, what has
+    given HELD_AFTER chunks gives no more.
+    """
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.beats: dict[str, Any] = {}
         self.leads = True
+        self.flows = threading.Event()
+        self.flows.set()
         self._sessions: dict[str, list[bytes]] = {}
         self.server = ThriftServer("Nimbus", self, host="127.0.0.1", port=0)
         self.server.start()
@@ -63,11 +68,13 @@ class NimbusStandIn:
         if key not in self.blobs:
             raise BlobNotFoundError(f"no blob {key}")
         data = self.blobs[key]
-        self._sessions[key] = [data[at : at + 65536] for at in range(0, len(data), 65536)]
+        self._sessions[key] = [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)]
         return storm_thrift().BeginDownloadResult(version=1, session=key, data_size=len(data))
 
     def downloadBlobChunk(self, session: str) -> bytes:
         chunks = self._sessions[session]
+        if len(self.blobs[session]) - sum(map(len, chunks)) >= HELD_AFTER * CHUNK_BYTES:
+            self.flows.wait(WAIT_SECS)
         return chunks.pop(0) if chunks else b""
 
     def isRemoteBlobExists(self, key: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
-from supervisor_site import NimbusStandIn, is_alive, wait_until
+from supervisor_site import CHUNK_BYTES, HELD_AFTER, NimbusStandIn, is_alive, wait_until
 
 from storm.cluster.records import BlobReplica
 from storm.config.settings import Settings
@@ -61,6 +63,24 @@ def test_while_no_nimbus_leads_code_comes_from_one_that_zookeeper_says_has_it(si
         wait_until(lambda: set(site.workers()) == set(site.ports[:1]), "the worker runs", site)
     finally:
         other.server.stop()
+
+
+def test_that_code_still_comes_is_told_until_its_worker_runs(site: SupervisorSite) -> None:
+    site.start()
+    site.nimbus.flows.clear()
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("app/bulk", bytes(2 * HELD_AFTER * CHUNK_BYTES))
+    site.assign(TOPOLOGY, site.ports[:1], hashes=site.put_topology(TOPOLOGY, {}, package.getvalue()))
+
+    def states() -> list[str]:
+        return [failure.state for failure in site.failures().values()]
+
+    wait_until(lambda: states() == ["fetching"], "the supervisor's record says that code comes", site)
+    assert site.beating() == set()
+    site.nimbus.flows.set()
+    wait_until(lambda: site.beating() == set(site.ports[:1]), "Nimbus hears of the worker", site)
+    wait_until(lambda: states() == [], "the record says no more of it", site)
 
 
 def test_a_killed_worker_is_replaced_at_once(site: SupervisorSite) -> None:
