@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import threading
@@ -279,6 +280,29 @@ def test_a_second_nimbus_stands_by_and_takes_over(site: Any, package: Path, wait
         assert client.call("getTopologySummaryByName", "wc").status == "ACTIVE"
         assert site.state.assignment(topology_id) == before
         client.call("deactivate", "wc")
+
+
+def test_a_nimbus_whose_disk_hangs_ends_and_another_one_leads(
+    site: Any, package: Path, wait: Callable[..., Any]
+) -> None:
+    first = site.start_nimbus("one")
+    first.wait_leading()
+    second = site.start_nimbus("two", **{"nimbus.stuck.secs": 2, "nimbus.monitor.freq.secs": 1})
+    site.start_supervisor("a")
+    with first.client() as client:
+        topology_id = submit(client, package, **{"topology.min.replication.count": 2})
+    for file in (site.directory / "two").rglob(f"{topology_id}-*/meta"):
+        file.unlink()
+        os.mkfifo(file)  # who opens it waits for ever
+    first.end(signal.SIGKILL)
+    assert second.process.wait(30) == 20
+    said = second.log.read_text()
+    assert "Nimbus has stood still for 2 s (nimbus.stuck.secs)" in said
+    assert "local_fs.py" in said.partition("Its threads:")[2]
+    again = site.start_nimbus("one", port=first.port)
+    again.wait_leading()
+    with again.client() as client:
+        assert client.call("getTopologySummaryByName", "wc").id == topology_id
 
 
 def held_by(site: Any, assignment: Any) -> set[int]:

@@ -108,6 +108,13 @@ NIMBUS = (
     Option(
         "nimbus.monitor.freq.secs", Int(1), 10, "How often assignments are looked over and remains cleaned up.", "s"
     ),
+    Option(
+        "nimbus.stuck.secs",
+        Int(0),
+        120,
+        "A Nimbus that has stood still so long, as on a disk that hangs, ends, so that another one leads. 0: never.",
+        "s",
+    ),
     Option("nimbus.task.launch.secs", Int(1), 120, "How long a newly assigned executor may take to report.", "s"),
     Option(
         "nimbus.cleanup.inbox.freq.secs", Int(1), 600, "How often uploads that nobody submitted are looked for.", "s"

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import storm
@@ -30,6 +31,7 @@ from storm.nimbus import measures
 from storm.nimbus.blob_fetcher import PeerBlobFetcher
 from storm.nimbus.core import NimbusCore
 from storm.nimbus.file_transfers import Downloads, Uploads
+from storm.nimbus.hang_watch import end_process, watch
 from storm.nimbus.inbox import Inbox
 from storm.nimbus.options import NimbusOptions
 from storm.nimbus.service import NimbusService
@@ -64,6 +66,7 @@ class Nimbus:
         self._done_at = core.clock.now()
         self._last_error = ""
         self.zookeeper = CallTimes()
+        self.turn = 0  # of `run`; any thread may look
 
     def run(self, is_served: Callable[[], bool] = lambda: True) -> None:
         """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored.
@@ -74,6 +77,7 @@ class Nimbus:
         next_step_at = self._clock.now()
         try:
             while not self._inbox.closed:
+                self.turn += 1
                 if self._inbox.run_next(next_step_at - self._clock.now()):
                     next_step_at = self._clock.now() + self._step()
                     if not is_served():
@@ -281,6 +285,10 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
     stopping.tell.to = nimbus.stop
     if stopping.asked:
         nimbus.stop()
+    if options.stuck_secs:
+        limit_secs = options.stuck_secs + options.monitor_freq_secs  # so long a turn may wait for something to do
+        end = partial(end_process, options.stuck_secs, EXIT_INTERNAL_ERROR)
+        watch(lambda: nimbus.turn, limit_secs, end)
     try:
         nimbus.core.wake()
         nimbus.run(lambda: server.running)

@@ -35,6 +35,7 @@ class NimbusOptions:
     local_dir: Path = Path("storm-local")
     blobstore_dir: Path = Path("storm-local/blobs")
     monitor_freq_secs: float = 10
+    stuck_secs: float = 120
     task_timeout_secs: float = 30
     task_launch_secs: float = 120
     worker_timeout_max_secs: float = 600
@@ -77,6 +78,7 @@ class NimbusOptions:
             local_dir=Path(settings["storm.local.dir"]),
             blobstore_dir=Path(settings["blobstore.dir"]),
             monitor_freq_secs=settings["nimbus.monitor.freq.secs"],
+            stuck_secs=settings["nimbus.stuck.secs"],
             task_timeout_secs=settings["nimbus.task.timeout.secs"],
             task_launch_secs=settings["nimbus.task.launch.secs"],
             worker_timeout_max_secs=settings["worker.max.timeout.secs"],

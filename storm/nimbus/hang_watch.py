@@ -1,0 +1,68 @@
+"""Ends a Nimbus whose one thread does nothing any more, as on a disk that hangs: while its process and its session with
+ZooKeeper live, no other Nimbus can take its place.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+LOOK_SECS = 1.0
+LAST_WORDS_SECS = 5.0  # a log may be on the same disk
+
+
+class HangWatch:
+    """Counts looks, not seconds: a process that was stopped, or a machine that slept, did not look meanwhile."""
+
+    def __init__(self, looks_max: int) -> None:
+        """At the `looks_max`-th look in a row at the same turn it hangs."""
+        self._looks_max = looks_max
+        self._turn = -1
+        self._looks = 0
+
+    def hangs(self, turn: int) -> bool:
+        """One look: whether the owner has been in this turn for too long."""
+        self._looks = self._looks + 1 if turn == self._turn else 1
+        self._turn = turn
+        return self._looks >= self._looks_max
+
+
+def watch(turn: Callable[[], int], limit_secs: float, end: Callable[[], object]) -> threading.Thread:
+    """Look at the owner's `turn` each LOOK_SECS on a thread of its own, and call `end` where it hangs."""
+    hang_watch = HangWatch(max(2, round(limit_secs / LOOK_SECS)))
+    pause = threading.Event()
+
+    def run() -> None:
+        while not hang_watch.hangs(turn()):
+            pause.wait(LOOK_SECS)
+        end()
+
+    thread = threading.Thread(target=run, name="hang-watch", daemon=True)
+    thread.start()
+    return thread
+
+
+def end_process(limit_secs: float, code: int) -> None:
+    """Say why, with the stacks of all threads, as far as anything can be written; then end at once."""
+
+    def last_words() -> None:
+        log.critical(
+            "Nimbus has stood still for %.0f s (nimbus.stuck.secs), with a disk that hangs perhaps, and ends so that"
+            " another one can lead. Its threads:",
+            limit_secs,
+        )
+        faulthandler.dump_traceback(sys.stderr, all_threads=True)
+
+    words = threading.Thread(target=last_words, name="last-words", daemon=True)
+    words.start()
+    words.join(LAST_WORDS_SECS)
+    os._exit(code)
