@@ -191,6 +191,17 @@ def _failing_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId, *, is_spr
     )
 
 
+def _silent_nodes(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> frozenset[NodeId]:
+    """The nodes where a worker of the topology is dead and its supervisor says no word of it, as one whose disk hangs:
+    its other ports are no better, however many are free.
+    """
+    dead = {used.slot for used in this.dead if used.topology_id == topology_id}
+    if not dead:
+        return frozenset()
+    told = {WorkerSlot(node_id, each.port) for node_id, info in snapshot.supervisors.items() for each in info.failures}
+    return frozenset(slot.node_id for slot in dead - told - _taken(snapshot))
+
+
 def _without_port(snapshot: ClusterSnapshot) -> frozenset[AssignedSlot]:
     """The uses of such slots."""
     taken = _taken(snapshot)
@@ -239,7 +250,7 @@ def _needs(snapshot: ClusterSnapshot, topology_id: TopologyId, this: Round) -> T
     tags = tags_wanted(snapshot, topology_id)
     nodes = frozenset(node_id for node_id, info in snapshot.supervisors.items() if fits(tags, info.meta))
     is_spread = topology_id in this.spread
-    failing = _failing_nodes(snapshot, topology_id, is_spread=is_spread)
+    failing = _failing_nodes(snapshot, topology_id, is_spread=is_spread) | _silent_nodes(snapshot, topology_id, this)
     return TopologyNeeds(topology_id, base.num_workers, wanted, placed, is_spread, nodes if tags else None, failing)
 
 

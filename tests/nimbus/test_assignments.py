@@ -243,6 +243,15 @@ def test_a_dead_workers_slot_is_used_before_a_port_that_somebody_has() -> None:
     assert set(carried_out(with_taken(joined, B0), dead).assignments["t"].slot_epochs) == {A0}
 
 
+def test_what_dies_in_silence_goes_to_another_host_however_many_ports_its_own_has() -> None:
+    first = carried_out(snapshot({"a": 4}, t=(1, 2)), Round(100))
+    dead = Round(200, frozenset({AssignedSlot("t", A0)}))
+    assert set(carried_out(first, dead).assignments["t"].slot_epochs) == {A1}, "there is no other"
+    joined = replace(first, supervisors={**first.supervisors, "b": supervisor("b", [6700])})
+    assert set(carried_out(joined, dead).assignments["t"].slot_epochs) == {B0}
+    assert set(carried_out(with_deaths(joined, A0, 1), dead).assignments["t"].slot_epochs) == {A1}
+
+
 @pytest.mark.parametrize("hidden", ["killed", "unreadable", "no plan"])
 def test_slots_of_topologies_that_are_left_alone_are_not_given_away(hidden: str) -> None:
     first = carried_out(snapshot({"a": 1}, old=(1, 1), new=(1, 1)), Round(100))
