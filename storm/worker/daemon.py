@@ -18,6 +18,7 @@ from storm.clock import SystemClock, format_utc, wall_millis
 from storm.config.addresses import joined
 from storm.errors import CoordinationError, NoPermissionError, PortTakenError, StormError
 from storm.worker import heap, launch, log_records, output, stacks
+from storm.worker.forked_children import end_as_any_process
 from storm.worker.heartbeats import ANSWER_SECS, Heartbeats
 from storm.worker.options import WorkerOptions
 from storm.worker.worker import (
@@ -107,6 +108,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
 
     signal.signal(signal.SIGTERM, lambda number, frame: end("told by a signal"))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # its supervisor starts it with SIGTERM blocked
+    end_as_any_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor, which tells its workers
     heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
     sys.path[:0] = map(str, launch.module_roots(told))
