@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
 
 
 class Clock(Protocol):
@@ -79,3 +83,10 @@ def format_utc(epoch_secs: float) -> str:
     """`epoch_secs` as `2026-01-31T23:59:59.123Z`: such texts are in order of time, whichever host wrote them."""
     millis = int(epoch_secs * 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(millis // 1000))}.{millis % 1000:03d}Z"
+
+
+def cpu_time_of(thread: threading.Thread) -> Callable[[], int]:
+    """What answers how many nanoseconds of CPU time this thread, which has begun, has used."""
+    assert thread.ident is not None
+    clock = time.pthread_getcpuclockid(thread.ident)
+    return lambda: time.clock_gettime_ns(clock)

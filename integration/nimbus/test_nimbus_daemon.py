@@ -295,7 +295,7 @@ def test_a_nimbus_whose_disk_hangs_ends_and_another_one_leads(
         file.unlink()
         os.mkfifo(file)  # who opens it waits for ever
     first.end(signal.SIGKILL)
-    assert second.process.wait(30) == 20
+    assert second.process.wait(60) == 20
     said = second.log.read_text()
     assert "Nimbus has stood still for 2 s (nimbus.stuck.secs)" in said
     assert "local_fs.py" in said.partition("Its threads:")[2]

@@ -111,7 +111,7 @@ NIMBUS = (
     Option(
         "nimbus.stuck.secs",
         Int(0),
-        120,
+        300,
         "A Nimbus that has stood still so long, as on a disk that hangs, ends, so that another one leads. 0: never.",
         "s",
     ),

@@ -7,18 +7,19 @@ import logging
 import os
 import random
 import signal
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import storm
 from storm.blobstore.local_fs import LocalFsBlobStore
-from storm.clock import SystemClock
+from storm.clock import SystemClock, cpu_time_of
 from storm.cluster.leader_election import LeaderElection
 from storm.cluster.records import NimbusInfo
 from storm.cluster.storage import ConnectionState
 from storm.cluster.storm_cluster_state import StormClusterState
-from storm.cluster.zookeeper import connect_by_settings
+from storm.cluster.zookeeper import CALL_TIMEOUT_SECS, connect_by_settings
 from storm.errors import AlreadyRunningError, CoordinationError, NoPermissionError, StormError
 from storm.exposition.call_times import CallTimes
 from storm.exposition.daemon_pages import DaemonPages, serve
@@ -66,7 +67,6 @@ class Nimbus:
         self._done_at = core.clock.now()
         self._last_error = ""
         self.zookeeper = CallTimes()
-        self.turn = 0  # of `run`; any thread may look
 
     def run(self, is_served: Callable[[], bool] = lambda: True) -> None:
         """Until `stop`. An unexpected exception ends it: a new process then starts from what is stored.
@@ -77,7 +77,6 @@ class Nimbus:
         next_step_at = self._clock.now()
         try:
             while not self._inbox.closed:
-                self.turn += 1
                 if self._inbox.run_next(next_step_at - self._clock.now()):
                     next_step_at = self._clock.now() + self._step()
                     if not is_served():
@@ -286,9 +285,9 @@ def _serve(options: NimbusOptions, storage: ZooKeeperStorage, stopping: Stopping
     if stopping.asked:
         nimbus.stop()
     if options.stuck_secs:
-        limit_secs = options.stuck_secs + options.monitor_freq_secs  # so long a turn may wait for something to do
+        idle_secs = max(options.monitor_freq_secs, RETRY_SECS_MAX) + CALL_TIMEOUT_SECS
         end = partial(end_process, options.stuck_secs, EXIT_INTERNAL_ERROR)
-        watch(lambda: nimbus.turn, limit_secs, end)
+        watch(cpu_time_of(threading.current_thread()), options.stuck_secs + idle_secs, end)
     try:
         nimbus.core.wake()
         nimbus.run(lambda: server.running)

@@ -1,5 +1,8 @@
-"""Ends a Nimbus whose one thread does nothing any more, as on a disk that hangs: while its process and its session with
+"""Ends a Nimbus whose one thread stands still, as on a disk that hangs: while its process and its session with
 ZooKeeper live, no other Nimbus can take its place.
+
+A thread that waits uses no CPU time, and one that only is slow uses some: each answer of ZooKeeper, each part of a file
+costs a little. So nothing has to say that it goes on.
 """
 
 from __future__ import annotations
@@ -7,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -17,32 +21,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_SECS = 1.0
-LAST_WORDS_SECS = 5.0  # a log may be on the same disk
+LAST_WORDS_SECS = 5  # a log may be on the same disk
 
 
 class HangWatch:
     """Counts looks, not seconds: a process that was stopped, or a machine that slept, did not look meanwhile."""
 
     def __init__(self, looks_max: int) -> None:
-        """At the `looks_max`-th look in a row at the same turn it hangs."""
+        """At the `looks_max`-th look in a row at the same progress it hangs."""
         self._looks_max = looks_max
-        self._turn = -1
+        self._progress = -1
         self._looks = 0
 
-    def hangs(self, turn: int) -> bool:
-        """One look: whether the owner has been in this turn for too long."""
-        self._looks = self._looks + 1 if turn == self._turn else 1
-        self._turn = turn
+    def hangs(self, progress: int) -> bool:
+        """One look: whether nothing has changed for too long."""
+        self._looks = self._looks + 1 if progress == self._progress else 1
+        self._progress = progress
         return self._looks >= self._looks_max
 
 
-def watch(turn: Callable[[], int], limit_secs: float, end: Callable[[], object]) -> threading.Thread:
-    """Look at the owner's `turn` each LOOK_SECS on a thread of its own, and call `end` where it hangs."""
+def watch(progress: Callable[[], int], limit_secs: float, end: Callable[[], object]) -> threading.Thread:
+    """Look at the owner's progress each LOOK_SECS on a thread of its own, and call `end` where there is none."""
     hang_watch = HangWatch(max(2, round(limit_secs / LOOK_SECS)))
     pause = threading.Event()
 
     def run() -> None:
-        while not hang_watch.hangs(turn()):
+        while not hang_watch.hangs(progress()):
             pause.wait(LOOK_SECS)
         end()
 
@@ -53,6 +57,7 @@ def watch(turn: Callable[[], int], limit_secs: float, end: Callable[[], object])
 
 def end_process(limit_secs: float, code: int) -> None:
     """Say why, with the stacks of all threads, as far as anything can be written; then end at once."""
+    signal.alarm(2 * LAST_WORDS_SECS)  # the kernel's: stacks are written with the interpreter held
 
     def last_words() -> None:
         log.critical(
@@ -62,7 +67,9 @@ def end_process(limit_secs: float, code: int) -> None:
         )
         faulthandler.dump_traceback(sys.stderr, all_threads=True)
 
-    words = threading.Thread(target=last_words, name="last-words", daemon=True)
-    words.start()
-    words.join(LAST_WORDS_SECS)
-    os._exit(code)
+    try:
+        words = threading.Thread(target=last_words, name="last-words", daemon=True)
+        words.start()
+        words.join(LAST_WORDS_SECS)
+    finally:
+        os._exit(code)

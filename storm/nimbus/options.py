@@ -35,7 +35,7 @@ class NimbusOptions:
     local_dir: Path = Path("storm-local")
     blobstore_dir: Path = Path("storm-local/blobs")
     monitor_freq_secs: float = 10
-    stuck_secs: float = 120
+    stuck_secs: float = 300
     task_timeout_secs: float = 30
     task_launch_secs: float = 120
     worker_timeout_max_secs: float = 600

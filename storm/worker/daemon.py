@@ -106,10 +106,7 @@ def _run(told: Launch, records: PlacedRecords) -> int:
         if worker is not None:
             worker.end(EXIT_ORDERLY, reason)
 
-    signal.signal(signal.SIGTERM, lambda number, frame: end("told by a signal"))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # its supervisor starts it with SIGTERM blocked
-    end_as_any_process()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the supervisor, which tells its workers
+    heed_signals(end)
     heartbeats = start_heartbeats(told, options, clock, lambda: end("another worker owns this slot"))
     sys.path[:0] = map(str, launch.module_roots(told))
     try:
@@ -147,6 +144,16 @@ def _run(told: Launch, records: PlacedRecords) -> int:
         return EXIT_INTERNAL_ERROR
     finally:
         heartbeats.stop()
+
+
+def heed_signals(end: Callable[[str], None]) -> None:
+    """SIGTERM ends the worker. SIGINT does not: Ctrl-C in a terminal is for the supervisor, which tells its workers.
+    Nor is it ignored, as what the worker starts would ignore it too.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: end("told by a signal"))
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # its supervisor starts it with SIGTERM blocked
+    end_as_any_process()
 
 
 def _waking(worker: Worker) -> Listener:
