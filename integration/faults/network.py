@@ -127,8 +127,7 @@ class Namespaces:
     @contextlib.contextmanager
     def thin(self, place: Place, bytes_a_second: int) -> Iterator[None]:
         """Within the block the host sends no more than that."""
-        rate = ("rate", f"{bytes_a_second}bps", "burst", "32kb", "latency", "400ms")
-        _run("tc", "-n", place.name, "qdisc", "add", "dev", "eth0", "root", "tbf", *rate)
+        _run("tc", "-n", place.name, *thinned("eth0", bytes_a_second))
         try:
             yield
         finally:
@@ -208,6 +207,12 @@ def four_letters(place: Place, port: int, word: bytes) -> bytes:
             return b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
         return b""
+
+
+def thinned(device: str, bytes_a_second: int) -> tuple[str, ...]:
+    """What `tc` is told for that."""
+    rate = ("rate", f"{bytes_a_second}bps", "burst", "32kb", "latency", "400ms")
+    return "qdisc", "add", "dev", device, "root", "tbf", *rate
 
 
 def _ip(*words: str) -> None:

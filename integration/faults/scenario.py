@@ -18,7 +18,7 @@ import memory_cgroup
 from checkers import Violation
 from fault_site import FaultSite, Plan
 from load import Amount, Load
-from network import Loopback, Namespaces
+from network import Loopback, Namespaces, thinned
 from results_table import Row
 from zookeeper_servers import apache_missing
 
@@ -151,9 +151,9 @@ def need_namespaces() -> str | None:
 def need_shaping() -> str | None:
     if (why_not_own := need_namespaces()) is not None:
         return why_not_own
-    probe = ["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "32kb", "latency", "1ms"]
+    probe = ["unshare", "-n", "tc", *thinned("lo", 1 << 20)]
     try:
-        done = subprocess.run(["unshare", "-n", *probe], capture_output=True, text=True, check=False)
+        done = subprocess.run(probe, capture_output=True, text=True, check=False)
     except OSError as error:
         return f"links cannot be made thin: {error}"
     return f"links cannot be made thin: {done.stderr.strip()}" if done.returncode else None

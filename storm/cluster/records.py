@@ -108,10 +108,10 @@ class SlotFailure:
     """A slot whose worker died lately, `deaths` times in a row; or, with 0, one that waits for what takes long.
 
     `state` is the slot's, in the supervisor's words ("backing-off"), BUILDING_ENVIRONMENT, or FETCHING while code or
-    blobs come; `reason` says how the
-    worker ended the last time, at `wall_secs`, or what it has been waiting for since then; `last_lines` are the end of
-    its log. `retry_wall_secs`: when it is tried again; None: it runs again, or is about to. Both by the
-    supervisor's clock. `lacks_environment`: there was no worker, since its environment could not be built.
+    blobs come; `reason` says how the worker ended the last time, at `wall_secs`, or what it has been waiting for since
+    then; `last_lines` are the end of its log. `retry_wall_secs`: when it is tried again; None: it runs again, or is
+    about to. Both by the supervisor's clock. `lacks_environment`: there was no worker, since its environment could not
+    be built.
     """
 
     port: int

@@ -40,7 +40,7 @@ class HangWatch:
         return self._looks >= self._looks_max
 
 
-def watch(progress: Callable[[], int], limit_secs: float, end: Callable[[], object]) -> threading.Thread:
+def watch(progress: Callable[[], int], limit_secs: float, end: Callable[[], object]) -> None:
     """Look at the owner's progress each LOOK_SECS on a thread of its own, and call `end` where there is none."""
     hang_watch = HangWatch(max(2, round(limit_secs / LOOK_SECS)))
     pause = threading.Event()
@@ -50,9 +50,7 @@ def watch(progress: Callable[[], int], limit_secs: float, end: Callable[[], obje
             pause.wait(LOOK_SECS)
         end()
 
-    thread = threading.Thread(target=run, name="hang-watch", daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=run, name="hang-watch", daemon=True).start()
 
 
 def end_process(limit_secs: float, code: int) -> None:

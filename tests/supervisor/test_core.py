@@ -40,6 +40,7 @@ from storm.testing.simulated_clock import SimulatedClock
 
 if TYPE_CHECKING:
     from storm.cluster.memory import MemoryStorage
+    from storm.cluster.records import SlotFailure
     from storm.supervisor.assignment_sync import LocalAssignment
     from storm.supervisor.slot_runner import WorkerHandle
 
@@ -183,11 +184,17 @@ def test_failures_are_written_as_errors_of_the_system_component(cluster: Cluster
     assert (error.reason, error.lacks_environment) == ("exited with code 1 (an executor failed)", False)
 
 
-def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
-    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=ITS_ENVIRONMENT)
+def told_of_waiting(cluster: Cluster, waits_for: str) -> SlotFailure:
+    """What the record says of a slot of 'words' that waits for this."""
+    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=waits_for)
     cluster.assign("words", PORT)
     cluster.run(6)
     (waiting,) = cluster.nimbus.supervisors()[NODE].failures
+    return waiting
+
+
+def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_died(cluster: Cluster) -> None:
+    waiting = told_of_waiting(cluster, ITS_ENVIRONMENT)
     assert (waiting.port, waiting.state, waiting.deaths) == (PORT, BUILDING_ENVIRONMENT, 0)
     assert waiting.reason == f"waits for {ITS_ENVIRONMENT}"
     cluster.blobs.states["words"] = BlobsSeen(
@@ -208,10 +215,7 @@ def test_a_slot_that_waits_for_its_environment_is_in_the_record_without_having_d
 
 
 def test_a_slot_whose_code_still_comes_says_so_until_it_does_no_longer(cluster: Cluster) -> None:
-    cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING, waits_for=ITS_CODE)
-    cluster.assign("words", PORT)
-    cluster.run(6)
-    (waiting,) = cluster.nimbus.supervisors()[NODE].failures
+    waiting = told_of_waiting(cluster, ITS_CODE)
     assert (waiting.port, waiting.state, waiting.deaths) == (PORT, FETCHING, 0)
     cluster.blobs.states["words"] = BlobsSeen(BlobsState.PENDING)  # nobody says so: a link hangs
     cluster.run(BLOBS_LOOK_SECS + 6)
